@@ -1,0 +1,39 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace ane {
+
+/// What every error of the program derives from. A message names the thing, what was expected, what was found and what
+/// to try. Only `main` turns the type into an exit code.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A flag, variable or config value that cannot be used. Exit code 2.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A file that cannot be read or written, or that is damaged. Exit code 3.
+class FileError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A device that is absent, or that failed. Exit code 4.
+class DeviceError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Training that cannot go on because its numbers no longer are numbers. Exit code 5.
+class DivergedError : public Error {
+ public:
+  using Error::Error;
+};
+
+}  // namespace ane

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace ane {
+
+/// A file mapped read-only. Move-only; unmapped on destruction.
+class MappedFile {
+ public:
+  /// Throws FileError if `path` is missing, a directory, unreadable or empty. `what` names the file's role in messages
+  /// ("token file", "model"), so that they say which setting is wrong.
+  MappedFile(const std::filesystem::path& path, std::string_view what);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  std::span<const std::byte> bytes_;
+};
+
+/// The whole of a text file, which may be empty. Throws FileError as MappedFile does.
+[[nodiscard]] std::string read_text_file(const std::filesystem::path& path, std::string_view what);
+
+/// Writes `bytes` to a new file beside `path`, syncs it and renames it into place, so that `path` is either the old
+/// file or the whole new one. Throws FileError with the system's words.
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
+
+}  // namespace ane

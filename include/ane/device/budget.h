@@ -1,0 +1,27 @@
+#pragma once
+
+namespace ane::device {
+
+/// Compiles that this process may still make. The ANE's compiler fails or misbehaves after about 119 in a process
+/// (ane.md A40); exec starts a new count.
+class CompileBudget {
+ public:
+  static constexpr int kDefault = 100;
+  static constexpr int kAneHardLimit = 119;
+
+  /// Throws UsageError unless limit > 0.
+  explicit CompileBudget(int limit);
+
+  [[nodiscard]] bool can_take(int kernels) const noexcept { return kernels <= limit_ - used_; }
+  /// Counts `kernels` compiles before they are made. False, with nothing taken, if fewer are left.
+  [[nodiscard]] bool try_take(int kernels) noexcept;
+
+  [[nodiscard]] int used() const noexcept { return used_; }
+  [[nodiscard]] int limit() const noexcept { return limit_; }
+
+ private:
+  int limit_;
+  int used_ = 0;
+};
+
+}  // namespace ane::device

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+
+#include "ane/math/threads.h"
+
+namespace ane::math {
+
+enum class Transpose : bool { no, yes };
+
+/// A row-major fp32 matrix as BLAS sees it: `stride` elements from one stored row to the next. With Transpose::yes the
+/// product uses it turned, so the stored matrix is [columns, rows] of the operand.
+struct MatrixOperand {
+  const float* data = nullptr;
+  std::size_t stride = 0;
+  Transpose transpose = Transpose::no;
+};
+
+/// C[m, n] = alpha * A[m, k] * B[k, n] + beta * C. C is row-major with `c_stride` between rows. With beta 0 the old C
+/// is not read. Split over the pool in a way that depends on the sizes and pool.size() alone.
+void gemm(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperand a, MatrixOperand b, float beta,
+          float* c, std::size_t c_stride, ThreadPool& pool);
+
+/// The same on the calling thread alone, for callers that split the work themselves.
+void gemm_serial(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperand a, MatrixOperand b, float beta,
+                 float* c, std::size_t c_stride);
+
+/// Name and version of the BLAS in use, for `--version`, reports and benchmarks.
+[[nodiscard]] const char* blas_name() noexcept;
+
+}  // namespace ane::math

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "ane/math/threads.h"
+
+/// The parts of a transformer step that stay on the CPU, in fp32. Activations are channel-first: a [C, S] array holds
+/// channel c of position s at c * S + s, as surfaces do.
+namespace ane::math {
+
+/// y = w * x * r with r = (mean over c of x^2 + eps)^-1/2 at each position.
+///   x, y [C, S]; w [C]; r [S] is written for the backward pass
+void rms_norm_forward(std::span<const float> x, std::span<const float> w, float eps, std::span<float> y,
+                      std::span<float> r, ThreadPool& pool);
+
+/// dx += r * (w * dy - x * r^2 / C * sum_c(w * dy * x)),  dw += sum_s(dy * x * r)
+///   x, dy, dx [C, S]; w, dw [C]; r [S] as rms_norm_forward left it. Both results are added to: dx sums into the
+///   residual gradient, dw over micro-batches.
+void rms_norm_backward(std::span<const float> x, std::span<const float> dy, std::span<const float> w,
+                       std::span<const float> r, std::span<float> dx, std::span<float> dw, ThreadPool& pool);
+
+/// Mean cross-entropy of `targets` under softmax(logits), by log-sum-exp, summed in double in position order.
+///   logits [S, V], one row a position: overwritten by the gradient grad_scale / S * (softmax - onehot) unless
+///   grad_scale is 0, when only the loss is computed and logits are left alone
+///   targets [S], each below V (the caller has checked)
+double cross_entropy(std::span<float> logits, std::span<const std::uint16_t> targets, float grad_scale,
+                     ThreadPool& pool);
+
+/// y += x.
+void add(std::span<const float> x, std::span<float> y, ThreadPool& pool);
+
+/// values *= factor.
+void scale(std::span<float> values, float factor, ThreadPool& pool);
+
+/// Sum of squares in double, in fixed blocks, so that it does not depend on the thread count. NaN and inf pass through.
+[[nodiscard]] double sum_of_squares(std::span<const float> values, ThreadPool& pool);
+
+struct AdamWStep {
+  float lr = 0;
+  float beta1 = 0.9F;
+  float beta2 = 0.95F;
+  float eps = 1e-8F;
+  float weight_decay = 0;   ///< decoupled: p -= lr * weight_decay * p
+  float grad_factor = 1;    ///< gradients are multiplied by this first (unscaling, averaging and clipping in one)
+  std::int64_t update = 1;  ///< counts from 1, for the bias correction
+};
+
+/// One pass over parameters, gradients and moments (Loshchilov and Hutter 2019, algorithm 2 with PyTorch's order of
+/// operations): m, v and p are updated, and gradients are zeroed for the next accumulation.
+void adamw(const AdamWStep& step, std::span<float> p, std::span<float> gradient, std::span<float> m, std::span<float> v,
+           ThreadPool& pool);
+
+/// p -= lr * (grad_factor * gradient + weight_decay * p); gradients are zeroed.
+void sgd(float lr, float weight_decay, float grad_factor, std::span<float> p, std::span<float> gradient,
+         ThreadPool& pool);
+
+}  // namespace ane::math

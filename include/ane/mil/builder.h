@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ane/mil/program.h"
+
+namespace ane::mil {
+
+/// A handle to a value of the program that a Builder is making.
+struct Var {
+  ValueId id = 0;
+};
+
+/// Builds the `main` function of a program, one operation a call. Types are inferred at once, and an ill-typed
+/// operation throws TypeError naming the operation, what it expected and what it got. Compile-time arguments become
+/// named const operations (rule A21), equal ones are shared; names are made unique by a suffix.
+class Builder {
+ public:
+  /// `element` is the float type of scalars made by the builder: fp16 on the ANE, fp32 to prove gradients on the host.
+  explicit Builder(DType element, Dialect dialect = Dialect::ios18);
+
+  Var input(std::string_view name, Shape shape);  ///< of the element type
+  Var input(std::string_view name, TensorType type);
+
+  // Constants.
+  Var blob(std::string_view name, Shape shape, std::string_view path, std::uint64_t offset = 64);  ///< element type
+  Var scalar(float value);  ///< of the element type, rounded to it
+  Var constant(std::string_view name, Constant value);
+
+  // Products.
+  Var conv1x1(std::string_view name, Var x, Var weight);  ///< x [1, Ci, 1, S], weight [Co, Ci, 1, 1] -> [1, Co, 1, S]
+  Var matmul(std::string_view name, Var x, Var y, bool transpose_x = false, bool transpose_y = false);
+
+  // Elementwise, numpy broadcasting.
+  Var binary(OpKind kind, std::string_view name, Var x, Var y);
+  Var unary(OpKind kind, std::string_view name, Var x);
+  Var add(std::string_view name, Var x, Var y) { return binary(OpKind::add, name, x, y); }
+  Var sub(std::string_view name, Var x, Var y) { return binary(OpKind::sub, name, x, y); }
+  Var mul(std::string_view name, Var x, Var y) { return binary(OpKind::mul, name, x, y); }
+  Var sigmoid(std::string_view name, Var x) { return unary(OpKind::sigmoid, name, x); }
+  Var relu(std::string_view name, Var x) { return unary(OpKind::relu, name, x); }
+
+  // Along axes.
+  Var softmax(std::string_view name, Var x, int axis = -1);
+  Var reduce(OpKind kind, std::string_view name, Var x, std::vector<std::int64_t> axes, bool keep_dims = true);
+
+  // Shape and place.
+  Var reshape(std::string_view name, Var x, Shape shape);
+  Var transpose(std::string_view name, Var x, std::vector<std::int64_t> perm);
+  Var slice(std::string_view name, Var x, std::vector<std::int64_t> begin, std::vector<std::int64_t> size);
+  Var concat(std::string_view name, std::span<const Var> values, int axis);
+
+  /// Any operation, for those without a method of their own: arguments in MIL's names.
+  std::vector<Var> operation(OpKind kind, std::string_view name, std::vector<Argument> arguments);
+  /// Compile-time values as named, shared consts.
+  Var integers(std::string_view name, std::vector<std::int64_t> values);
+  Var integer(std::string_view name, std::int64_t value);
+  Var boolean(std::string_view name, bool value);
+  Var text(std::string_view name, std::string_view value);
+
+  [[nodiscard]] const TensorType& type(Var value) const;
+  [[nodiscard]] DType element() const noexcept { return element_; }
+
+  /// Ends the program. Every output must be a live operation's result (ane.md 2.2); its name is the one given to the
+  /// operation.
+  [[nodiscard]] Program finish(std::span<const Var> outputs) &&;
+
+ private:
+  DType element_;
+  Program program_;
+  std::map<std::string, int, std::less<>> names_;
+  std::vector<std::pair<Constant, Var>> shared_constants_;
+};
+
+}  // namespace ane::mil

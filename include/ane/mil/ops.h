@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace ane::mil {
+
+/// Every operation that programs may hold; ane.md 2.4 describes each. Names in text are the enumerators' but for
+/// `constant` ("const").
+enum class OpKind : std::uint8_t {
+  constant,
+  // products
+  conv,
+  matmul,
+  linear,
+  // elementwise, two operands
+  add,
+  sub,
+  mul,
+  real_div,
+  pow,
+  maximum,
+  minimum,
+  greater,
+  greater_equal,
+  less,
+  less_equal,
+  equal,
+  not_equal,
+  // elementwise, one operand
+  abs,
+  sign,
+  floor,
+  ceil,
+  round,
+  exp,
+  log,
+  sqrt,
+  rsqrt,
+  inverse,
+  square,
+  sin,
+  cos,
+  tanh,
+  erf,
+  sigmoid,
+  relu,
+  leaky_relu,
+  silu,
+  gelu,
+  softplus,
+  clip,
+  cast,
+  identity,
+  logical_not,
+  select,
+  // along axes
+  softmax,
+  reduce_sum,
+  reduce_mean,
+  reduce_max,
+  reduce_min,
+  reduce_sum_square,
+  reduce_l2_norm,
+  layer_norm,
+  scaled_dot_product_attention,
+  // shape and place
+  reshape,
+  transpose,
+  expand_dims,
+  squeeze,
+  slice_by_size,
+  slice_by_index,
+  concat,
+  split,
+  stack,
+  pad,
+  tile,
+  gather,
+  // compressed weights
+  constexpr_affine_dequantize,
+};
+
+/// As written in text.
+[[nodiscard]] std::string_view name(OpKind kind) noexcept;
+[[nodiscard]] std::optional<OpKind> op_from_name(std::string_view name) noexcept;
+
+}  // namespace ane::mil

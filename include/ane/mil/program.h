@@ -1,0 +1,104 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "ane/mil/ops.h"
+#include "ane/mil/types.h"
+
+/// A MIL program as typed SSA: what the builder makes, the printer writes and the parser reads.
+namespace ane::mil {
+
+/// The two dialects in circulation (ane.md 2.1): program(1.0)/ios16 writes every scalar as tensor<T, []>,
+/// program(1.3)/ios18 writes it bare. They must not be mixed in one text.
+enum class Dialect : std::uint8_t { ios16, ios18 };
+
+/// Where in the text something began, from 1; 0 if it came from a builder. Never part of a comparison.
+struct SourceLocation {
+  int line = 0;
+  int column = 0;
+  friend bool operator==(const SourceLocation&, const SourceLocation&) { return true; }
+};
+
+/// A constant's bytes in a blob file: `offset` names the record, not the data (ane.md, section 3).
+struct BlobRef {
+  std::string path;
+  std::uint64_t offset = 64;
+  friend bool operator==(const BlobRef&, const BlobRef&) = default;
+};
+
+/// Elements in row-major order. Floats hold fp16 and fp32 alike (an fp16 constant is already rounded); integers hold
+/// every integer type and bool (0 or 1).
+using ConstantData = std::variant<std::vector<float>, std::vector<std::int64_t>, std::vector<std::string>, BlobRef>;
+
+struct Constant {
+  TensorType type;
+  ConstantData data;
+  friend bool operator==(const Constant&, const Constant&) = default;
+};
+
+/// Index into Function::values.
+using ValueId = std::uint32_t;
+
+struct Value {
+  std::string name;
+  TensorType type;
+  friend bool operator==(const Value&, const Value&) = default;
+};
+
+/// What an argument is bound to: a value, or a constant written in place.
+using Operand = std::variant<ValueId, Constant>;
+
+struct Argument {
+  std::string name;
+  std::vector<Operand> operands;  ///< one; or any number for a tuple such as values=(a, b)
+  bool is_tuple = false;
+  friend bool operator==(const Argument&, const Argument&) = default;
+};
+
+struct Operation {
+  OpKind kind = OpKind::constant;
+  std::vector<Argument> arguments;   ///< in written order
+  std::vector<Argument> attributes;  ///< in brackets, without `name`: `val` of a constant, the data of constexpr_*
+  std::vector<ValueId> results;
+  std::string name;  ///< the `name` attribute
+  SourceLocation where;
+  friend bool operator==(const Operation&, const Operation&) = default;
+};
+
+/// Values are numbered in order of definition: inputs first, then each operation's results. Every operand is defined
+/// before it is used.
+struct Function {
+  std::string name;
+  std::vector<Value> values;
+  std::vector<ValueId> inputs;
+  std::vector<Operation> operations;
+  std::vector<ValueId> outputs;
+  friend bool operator==(const Function&, const Function&) = default;
+
+  [[nodiscard]] const Value& value(ValueId id) const { return values[id]; }
+};
+
+struct Program {
+  Dialect dialect = Dialect::ios18;
+  std::vector<std::pair<std::string, std::string>> build_info;  ///< key and text, in written order
+  std::vector<Function> functions;
+  friend bool operator==(const Program&, const Program&) = default;
+
+  /// The function called `main`, or the only one. Throws Error if there is neither.
+  [[nodiscard]] const Function& main() const;
+};
+
+/// The buildInfo that every project copies verbatim (ane.md 2.1).
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> default_build_info(Dialect dialect);
+
+/// The constant that `operand` is: written in place, or the `val` of the const operation that defines it; null if it is
+/// computed at run time.
+[[nodiscard]] const Constant* constant_of(const Function& function, const Operand& operand);
+
+}  // namespace ane::mil

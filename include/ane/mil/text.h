@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "ane/core/error.h"
+#include "ane/mil/program.h"
+
+namespace ane::mil {
+
+/// MIL text that cannot be read. The message opens with "line L, column C: ".
+class ParseError : public Error {
+ public:
+  ParseError(SourceLocation where, const std::string& message);
+  [[nodiscard]] SourceLocation where() const noexcept { return where_; }
+
+ private:
+  SourceLocation where_;
+};
+
+/// MIL text of `program` in its dialect. Floats print as hexadecimal (exact) unless a short decimal reads back as the
+/// same. parse(print(p)) == p for every program that verify accepts.
+[[nodiscard]] std::string print(const Program& program);
+
+/// Reads both dialects, any spacing, and verifies what it read: names, types, operations. Throws ParseError with line
+/// and column for every fault, also for an operation that is not supported. Safe on any input: nesting and sizes are
+/// bounded.
+[[nodiscard]] Program parse(std::string_view text);
+
+}  // namespace ane::mil

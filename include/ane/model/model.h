@@ -1,0 +1,100 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ane/data/source.h"
+#include "ane/device/device.h"
+#include "ane/math/threads.h"
+#include "ane/mil/program.h"
+#include "ane/model/parameters.h"
+#include "ane/surface/pool.h"
+
+namespace ane::model {
+
+using Duration = std::chrono::nanoseconds;
+
+/// Where the time of a step went, in the parts that the field's drivers print.
+struct StepTimes {
+  Duration ane{};          ///< kernels on the device
+  Duration io{};           ///< surfaces written and read, fp16 conversion included
+  Duration classifier{};   ///< final projection and its gradients
+  Duration elementwise{};  ///< embedding, residual sums, loss, weight-gradient products run in line
+  Duration rms_norm{};
+  Duration blas_wait{};  ///< waiting for weight-gradient products that run beside the device
+
+  StepTimes& operator+=(const StepTimes& other) noexcept;
+};
+
+struct StepResult {
+  double loss = 0;
+  /// Set when a tensor read back was not finite or came near the limit of ane.md N2: which one, for the log. The
+  /// gradients of this accumulation must then be dropped.
+  std::optional<std::string> overflow;
+};
+
+/// Which kernels a compile round makes.
+enum class KernelSet { training, forward };
+
+/// One kind of kernel, for --dry-run and --dump-mil.
+struct KernelInfo {
+  std::string name;  ///< "ffn_bwd"
+  mil::Program program;
+  int copies = 1;                ///< compiled this many times a round: once a layer
+  bool has_weights = true;       ///< without trained weights it is compiled once a process
+  bool forward = false;          ///< part of KernelSet::forward
+  std::size_t weight_bytes = 0;  ///< blobs of one copy
+};
+
+struct Flops {
+  double forward = 0, backward_dx = 0, backward_dw = 0, sdpa_backward = 0, classifier = 0;
+  [[nodiscard]] double total() const noexcept {
+    return forward + backward_dx + backward_dw + sdpa_backward + classifier;
+  }
+  [[nodiscard]] double on_device() const noexcept { return forward + backward_dx + sdpa_backward; }
+};
+
+/// What the first lines of a run say.
+struct ModelSummary {
+  std::string dimensions;  ///< "dim=768 hidden=2048 heads=12 seq=256 vocab=32000 layers=12"
+  std::size_t transformer_parameters = 0;
+  std::size_t embedding_parameters = 0;
+  Flops flops_per_step;
+};
+
+/// What a model computes with; all outlive it.
+struct Engine {
+  device::Device& device;
+  surface::SurfacePool& surfaces;
+  math::ThreadPool& threads;
+};
+
+/// A model whose weights are baked into compiled kernels. Parameters and gradients are flat fp32 arrays, laid out by
+/// parameters(), that the caller owns.
+class Model {
+ public:
+  virtual ~Model() = default;
+  [[nodiscard]] virtual const ParameterLayout& parameters() const = 0;
+  [[nodiscard]] virtual ModelSummary summary() const = 0;
+  [[nodiscard]] virtual std::vector<KernelInfo> kernels() const = 0;
+  /// Fresh weights from (seed, name of the tensor).
+  virtual void initialize(std::span<float> parameters, std::uint64_t seed) const = 0;
+
+  /// Compiles that compile() would make now: kernels without weights count only until they are compiled.
+  [[nodiscard]] virtual int compiles_needed(KernelSet set) const = 0;
+  /// Bakes `parameters` into new kernels, which replace the old ones. Throws what Device::compile throws.
+  virtual void compile(KernelSet set, std::span<const float> parameters) = 0;
+
+  /// Forward and backward of one sample. `parameters` are those that were compiled; `gradients` are added to,
+  /// multiplied by `loss_scale`; `times` is added to.
+  virtual StepResult step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,
+                          std::span<float> gradients, StepTimes& times) = 0;
+  /// Forward only: the loss of one sample.
+  virtual StepResult evaluate(const data::Sample& sample, std::span<const float> parameters, StepTimes& times) = 0;
+};
+
+}  // namespace ane::model

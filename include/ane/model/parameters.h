@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ane/mil/types.h"
+
+namespace ane::model {
+
+/// One tensor of a model, and its place in the flat array that holds them all (and in those of gradients and moments).
+struct Parameter {
+  std::string name;        ///< as Meta names it: "layers.0.attention.wq.weight"
+  mil::Shape shape;        ///< matrices [out, in]
+  std::size_t offset = 0;  ///< in elements; a multiple of 16, so that every tensor is 64-byte aligned
+  std::size_t count = 0;
+  bool decays = false;  ///< weight decay applies: matrices and embeddings, not norms
+};
+
+class ParameterLayout {
+ public:
+  /// Appends a tensor and returns its index. Throws Error if the name is taken.
+  std::size_t add(std::string name, mil::Shape shape, bool decays);
+
+  [[nodiscard]] std::span<const Parameter> parameters() const noexcept { return parameters_; }
+  [[nodiscard]] const Parameter& at(std::size_t index) const { return parameters_.at(index); }
+  /// Null if there is none of that name.
+  [[nodiscard]] const Parameter* find(std::string_view name) const noexcept;
+  /// Length of the flat array, padding included; the padding stays 0.
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// Elements that are parameters.
+  [[nodiscard]] std::size_t parameter_count() const noexcept { return parameter_count_; }
+
+ private:
+  std::vector<Parameter> parameters_;
+  std::size_t size_ = 0;
+  std::size_t parameter_count_ = 0;
+};
+
+/// The part of a flat array that belongs to `parameter`.
+template <class T>
+[[nodiscard]] std::span<T> slice(std::span<T> flat, const Parameter& parameter) {
+  return flat.subspan(parameter.offset, parameter.count);
+}
+
+}  // namespace ane::model

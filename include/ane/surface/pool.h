@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "ane/surface/surface.h"
+
+namespace ane::surface {
+
+/// What a pool has done and holds; the report prints it.
+struct PoolCounters {
+  std::uint64_t created = 0;   ///< surfaces made by the allocator
+  std::uint64_t reused = 0;    ///< acquisitions served from the pool
+  std::uint64_t released = 0;  ///< surfaces freed because the pool was full
+  std::size_t live = 0;        ///< on loan now
+  std::size_t live_bytes = 0;
+  std::size_t pooled = 0;  ///< free and kept
+  std::size_t pooled_bytes = 0;
+};
+
+/// Keeps released surfaces by exact size, so that a training step creates none. A reused surface holds old data:
+/// whoever acquires it writes all that will be read; debug builds fill it with NaN (0xFF bytes) to prove it. One thread
+/// at a time.
+class SurfacePool {
+ public:
+  static constexpr std::size_t kDefaultCapacity = 128;
+
+  /// The allocator must outlive the pool. `capacity` bounds the free surfaces kept, over all sizes; 0 keeps none.
+  explicit SurfacePool(Allocator& allocator, std::size_t capacity = kDefaultCapacity);
+  ~SurfacePool();
+  SurfacePool(const SurfacePool&) = delete;
+  SurfacePool& operator=(const SurfacePool&) = delete;
+
+  /// A surface of exactly `size_bytes`, in O(1). Throws DeviceError if the allocator does.
+  [[nodiscard]] Surface acquire(std::size_t size_bytes);
+
+  [[nodiscard]] const PoolCounters& counters() const noexcept { return counters_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+
+ private:
+  friend class Surface;
+  void give_back(std::unique_ptr<Memory> memory) noexcept;
+
+  Allocator* allocator_;
+  std::size_t capacity_;
+  std::unordered_map<std::size_t, std::vector<std::unique_ptr<Memory>>> free_;
+  PoolCounters counters_;
+};
+
+}  // namespace ane::surface

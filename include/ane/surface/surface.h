@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+namespace ane::surface {
+
+/// Memory that a device can read and write. Implemented by the heap here and by IOSurface in the Apple bridge.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  [[nodiscard]] virtual std::size_t size_bytes() const noexcept = 0;
+  /// Makes the bytes visible to the CPU until the matching unlock, and returns them. Throws DeviceError if the lock is
+  /// refused.
+  virtual std::span<std::byte> lock(bool for_write) = 0;
+  virtual void unlock(bool for_write) noexcept = 0;
+};
+
+/// Where surfaces come from.
+class Allocator {
+ public:
+  virtual ~Allocator() = default;
+  /// Zero-filled memory of at least `size_bytes` (> 0). Throws DeviceError naming the size if there is none.
+  [[nodiscard]] virtual std::unique_ptr<Memory> allocate(std::size_t size_bytes) = 0;
+};
+
+/// Page-aligned heap memory, for the host device and tests.
+class HeapAllocator final : public Allocator {
+ public:
+  [[nodiscard]] std::unique_ptr<Memory> allocate(std::size_t size_bytes) override;
+};
+
+/// The bytes of a surface while it is locked; unlocks on destruction. Move-only.
+template <class Byte>
+class Mapping {
+ public:
+  Mapping(Memory& memory, bool for_write) : memory_(&memory), for_write_(for_write), bytes_(memory.lock(for_write)) {}
+  ~Mapping() {
+    if (memory_ != nullptr) memory_->unlock(for_write_);
+  }
+  Mapping(Mapping&& other) noexcept : memory_(other.memory_), for_write_(other.for_write_), bytes_(other.bytes_) {
+    other.memory_ = nullptr;
+  }
+  Mapping& operator=(Mapping&&) = delete;
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+
+  [[nodiscard]] std::span<Byte> bytes() const noexcept { return bytes_; }
+  /// The bytes as elements of T, as many as fit. Surfaces are aligned to at least 64 bytes.
+  template <class T>
+  [[nodiscard]] auto as() const noexcept {
+    using Element = std::conditional_t<std::is_const_v<Byte>, const T, T>;
+    return std::span<Element>(reinterpret_cast<Element*>(bytes_.data()), bytes_.size() / sizeof(T));
+  }
+
+ private:
+  Memory* memory_;
+  bool for_write_;
+  std::span<Byte> bytes_;
+};
+
+class SurfacePool;
+
+/// Memory on loan from a SurfacePool; goes back on destruction. Move-only. The pool must outlive it.
+class Surface {
+ public:
+  Surface() = default;
+  ~Surface();
+  Surface(Surface&& other) noexcept;
+  Surface& operator=(Surface&& other) noexcept;
+  Surface(const Surface&) = delete;
+  Surface& operator=(const Surface&) = delete;
+
+  [[nodiscard]] explicit operator bool() const noexcept { return memory_ != nullptr; }
+  [[nodiscard]] std::size_t size_bytes() const noexcept { return memory_ == nullptr ? 0 : memory_->size_bytes(); }
+  /// Stays locked while the mapping lives. Throws DeviceError if the lock is refused.
+  [[nodiscard]] Mapping<const std::byte> map_for_read() const { return {*memory_, false}; }
+  [[nodiscard]] Mapping<std::byte> map_for_write() { return {*memory_, true}; }
+  /// The device's own handle to the memory.
+  [[nodiscard]] Memory& memory() const noexcept { return *memory_; }
+
+ private:
+  friend class SurfacePool;
+  Surface(std::unique_ptr<Memory> memory, SurfacePool& pool) noexcept;
+  void give_back() noexcept;
+
+  std::unique_ptr<Memory> memory_;
+  SurfacePool* pool_ = nullptr;
+};
+
+}  // namespace ane::surface

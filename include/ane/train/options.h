@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+namespace ane::train {
+
+enum class OptimizerKind { adamw, sgd };
+enum class ScheduleKind { constant, cosine };
+
+struct OptimizerOptions {
+  OptimizerKind kind = OptimizerKind::adamw;
+  double lr = 3e-4;
+  double min_lr = 0;        ///< where cosine ends
+  std::int64_t warmup = 0;  ///< updates of linear rise
+  ScheduleKind schedule = ScheduleKind::constant;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double eps = 1e-8;
+  double weight_decay = 0.1;
+  double grad_clip = 1.0;  ///< largest global norm; 0: off
+};
+
+struct LossScaleOptions {
+  bool dynamic = true;    ///< false: the initial value throughout
+  double initial = 1024;  ///< 1 with fp32 kernels
+  double largest = 65536;
+  std::int64_t growth_interval = 2000;  ///< good updates before it doubles
+  std::int64_t give_up_after = 100;     ///< skipped updates in a row: diverged
+};
+
+struct TrainOptions {
+  std::int64_t steps = 0;  ///< sequences; an update every accum_steps, the last one may have fewer
+  std::int64_t accum_steps = 10;
+  OptimizerOptions optimizer;
+  LossScaleOptions loss_scale;
+  std::int64_t validate_every = 0;      ///< updates; 0: only at the end
+  std::int64_t validation_samples = 0;  ///< 0: all that are held out
+  std::optional<std::filesystem::path> checkpoint_dir;
+  std::int64_t checkpoint_every = 0;  ///< updates; 0: only at the end
+};
+
+}  // namespace ane::train
