@@ -15,12 +15,20 @@
 
 /// Weight blob files (ane.md, section 3): a 64-byte file header, then for each tensor a 64-byte record and its data,
 /// all at multiples of 64 bytes, little-endian.
+///
+///   file header   0 u32 number of tensors, 4 u32 version 2, the rest 0
+///   record        0 u32 0xDEADBEEF, 4 u32 type code, 8 u64 data bytes, 16 u64 offset of the data in the file,
+///                 24 u64 unused bits (0), the rest 0
+///
+/// Some programs in circulation write records without size and offset: byte 4 is 1 whatever the type, byte 10 is 8 or
+/// 16, all other bytes after the sentinel are 0, and the data follow the record. Such a marker record is read too. It
+/// cannot be taken for a standard one whose size or offset is lost, because that byte would have to appear by itself.
 namespace ane::mil {
 
 /// A blob file that breaks the format: which, where, expected and found.
-class BlobError : public Error {
+class BlobError : public FileError {
  public:
-  using Error::Error;
+  using FileError::FileError;
 };
 
 /// The blob files of one program by the path that its BLOBFILE constants name ("@model_path/weights/wq.bin").
@@ -33,12 +41,13 @@ inline constexpr std::uint64_t kFirstData = 128;
 /// Lays out a file of several tensors.
 class BlobWriter {
  public:
-  /// Appends a tensor and returns its record's offset, which is what MIL text names.
+  /// Appends a tensor and returns its record's offset, which is what MIL text names. Throws BlobError for a type that
+  /// the format cannot hold (bool, string, 64 bits).
   std::uint64_t add(DType dtype, std::span<const std::byte> data);
   [[nodiscard]] std::vector<std::byte> finish() &&;
 
  private:
-  std::vector<std::byte> file_;
+  std::vector<std::byte> file_ = std::vector<std::byte>(kFirstRecord);
   std::uint32_t count_ = 0;
 };
 
@@ -46,14 +55,16 @@ class BlobWriter {
 /// caller; reuses the vector's memory, so that an update writes weights without allocating.
 std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, std::vector<std::byte>& file);
 
-/// The data of the record at `offset`, after checking sentinel, type, size against `type` and bounds. Throws BlobError.
+/// The data of the record at `offset`, after checking header version, sentinel, type, size against `type`, alignment
+/// and bounds. Throws BlobError.
 [[nodiscard]] std::span<const std::byte> read_blob(std::span<const std::byte> file, std::uint64_t offset,
                                                    const TensorType& type);
 
 /// Finds `ref` among `blobs` and reads it; the error names path and offset. Throws BlobError.
 [[nodiscard]] std::span<const std::byte> read_blob(const Blobs& blobs, const BlobRef& ref, const TensorType& type);
 
-/// Loads every blob file that `program` names from `directory` ("@model_path/" stands for it). Throws FileError.
+/// Loads every blob file that `program` names from `directory`, for which "@model_path/" stands. Throws BlobError for a
+/// path that does not begin so or that leads out of the directory, FileError for a file that cannot be read.
 [[nodiscard]] Blobs load_blobs(const Program& program, const std::filesystem::path& directory);
 
 /// Every blob path that `program` names, once, sorted.
