@@ -1,0 +1,173 @@
+#include "ane/core/file.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ane/core/descriptor.h"
+#include "ane/core/error.h"
+
+namespace ane {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string system_words(int error) { return std::generic_category().message(error); }
+
+[[noreturn]] void throw_read_error(const fs::path& path, std::string_view what, int error) {
+  const std::string name = path.string();
+  switch (error) {
+    case ENOENT:
+      throw FileError(fmt::format("{} '{}' does not exist ({}); check the path", what, name, system_words(error)));
+    case EACCES:
+    case EPERM:
+      throw FileError(fmt::format("{} '{}' may not be read ({}); check its permissions and those of its folders", what,
+                                  name, system_words(error)));
+    case EISDIR:
+      throw FileError(fmt::format("{} '{}' is a directory, but a file is needed", what, name));
+    default:
+      throw FileError(fmt::format("{} '{}' cannot be read ({})", what, name, system_words(error)));
+  }
+}
+
+struct OpenFile {
+  Descriptor descriptor;
+  struct stat status;
+};
+
+// `flags` are those of open(2).
+OpenFile open_for_reading(const fs::path& path, std::string_view what, int flags) {
+  OpenFile file{Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags)), {}};
+  if (!file.descriptor) throw_read_error(path, what, errno);
+  if (::fstat(file.descriptor.get(), &file.status) != 0) throw_read_error(path, what, errno);
+  if (S_ISDIR(file.status.st_mode)) throw_read_error(path, what, EISDIR);
+  return file;
+}
+
+[[noreturn]] void throw_write_error(const fs::path& path, std::string_view step, int error) {
+  throw FileError(fmt::format("'{}' cannot be written: {} ({})", path.string(), step, system_words(error)));
+}
+
+// A file that is removed again unless it is renamed.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const fs::path& target) : target_(target) {
+    // Names left by a crashed process with our number must not stop us.
+    for (int attempt = 0; !descriptor_; ++attempt) {
+      path_ = target;
+      path_ += fmt::format(".tmp-{}-{}", ::getpid(), attempt);
+      descriptor_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+      if (!descriptor_ && (errno != EEXIST || attempt == kAttempts)) {
+        throw_write_error(target_, fmt::format("no new file '{}' can be made", path_.string()), errno);
+      }
+    }
+  }
+  ~TemporaryFile() {
+    if (!path_.empty()) ::unlink(path_.c_str());
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+  void write(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      // Some systems refuse more than 2 GiB a call.
+      const std::size_t wanted = std::min<std::size_t>(bytes.size(), std::size_t{1} << 30U);
+      const ssize_t written = ::write(descriptor_.get(), bytes.data(), wanted);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) throw_write_error(target_, "its contents were refused; is the disk full?", errno);
+      bytes = bytes.subspan(static_cast<std::size_t>(written));
+    }
+  }
+
+  void sync() {
+#ifdef F_FULLFSYNC  // macOS: fsync alone leaves the data in the drive's cache.
+    if (::fcntl(descriptor_.get(), F_FULLFSYNC) == 0) return;
+#endif
+    if (::fsync(descriptor_.get()) != 0) throw_write_error(target_, "its contents could not be synced", errno);
+  }
+
+  void rename_into_place() {
+    if (::rename(path_.c_str(), target_.c_str()) != 0) {
+      throw_write_error(target_, "the finished file could not be renamed into place", errno);
+    }
+    path_.clear();
+  }
+
+ private:
+  static constexpr int kAttempts = 100;
+
+  fs::path target_;
+  fs::path path_;
+  Descriptor descriptor_;
+};
+
+}  // namespace
+
+MappedFile::MappedFile(const fs::path& path, std::string_view what) : path_(path) {
+  // O_NONBLOCK: opening a pipe must fail below, not wait for a writer.
+  const OpenFile file = open_for_reading(path, what, O_NONBLOCK);
+  if (!S_ISREG(file.status.st_mode)) {
+    throw FileError(fmt::format("{} '{}' is a pipe or a device, but a regular file is needed", what, path.string()));
+  }
+  if (file.status.st_size == 0) throw FileError(fmt::format("{} '{}' is empty", what, path.string()));
+  if (std::cmp_greater(file.status.st_size, SIZE_MAX)) throw_read_error(path, what, EFBIG);
+  const auto size = static_cast<std::size_t>(file.status.st_size);
+  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor.get(), 0);
+  if (address == MAP_FAILED) throw_read_error(path, what, errno);
+  bytes_ = {static_cast<const std::byte*>(address), size};
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+std::string read_text_file(const fs::path& path, std::string_view what) {
+  const OpenFile file = open_for_reading(path, what, 0);
+  std::string text;
+  std::array<char, 1U << 16U> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): read() fills it
+  while (true) {
+    const ssize_t found = ::read(file.descriptor.get(), buffer.data(), buffer.size());
+    if (found < 0 && errno == EINTR) continue;
+    if (found < 0) throw_read_error(path, what, errno);
+    if (found == 0) return text;
+    text.append(buffer.data(), static_cast<std::size_t>(found));
+  }
+}
+
+void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
+  TemporaryFile file(path);
+  file.write(bytes);
+  file.sync();
+  file.rename_into_place();
+  sync_directory(path.parent_path());
+}
+
+void sync_directory(const fs::path& directory) {
+  const fs::path path = directory.empty() ? fs::path(".") : directory;
+  const Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!descriptor) throw_write_error(path, "the directory could not be opened", errno);
+  // EINVAL: a file system that has no such operation, and so nothing to wait for.
+  if (::fsync(descriptor.get()) != 0 && errno != EINVAL && errno != ENOTSUP) {
+    throw_write_error(path, "the directory could not be synced", errno);
+  }
+}
+
+}  // namespace ane
