@@ -2,9 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <list>
 #include <memory>
 #include <unordered_map>
-#include <vector>
 
 #include "ane/surface/surface.h"
 
@@ -22,19 +23,21 @@ struct PoolCounters {
 };
 
 /// Keeps released surfaces by exact size, so that a training step creates none. A reused surface holds old data:
-/// whoever acquires it writes all that will be read; debug builds fill it with NaN (0xFF bytes) to prove it. One thread
-/// at a time.
+/// whoever acquires it writes all that will be read; builds with ANE_POISON fill it with NaN (0xFF bytes) to prove it.
+/// When the pool is full, the surface that has been free for longest makes room, so that sizes no longer asked for do
+/// not crowd out those in use. One thread at a time. The pool must outlive its surfaces.
 class SurfacePool {
  public:
   static constexpr std::size_t kDefaultCapacity = 128;
 
   /// The allocator must outlive the pool. `capacity` bounds the free surfaces kept, over all sizes; 0 keeps none.
-  explicit SurfacePool(Allocator& allocator, std::size_t capacity = kDefaultCapacity);
+  explicit SurfacePool(Allocator& allocator, std::size_t capacity = kDefaultCapacity) noexcept;
   ~SurfacePool();
   SurfacePool(const SurfacePool&) = delete;
   SurfacePool& operator=(const SurfacePool&) = delete;
 
-  /// A surface of exactly `size_bytes`, in O(1). Throws DeviceError if the allocator does.
+  /// A surface of exactly `size_bytes` (> 0), in O(1): the one that was given back last, as its bytes are likeliest to
+  /// be in cache. Throws DeviceError if the allocator does.
   [[nodiscard]] Surface acquire(std::size_t size_bytes);
 
   [[nodiscard]] const PoolCounters& counters() const noexcept { return counters_; }
@@ -42,11 +45,17 @@ class SurfacePool {
 
  private:
   friend class Surface;
+  using FreeList = std::list<std::unique_ptr<Memory>>;
+
+  [[nodiscard]] std::unique_ptr<Memory> take_free(std::size_t size_bytes) noexcept;
   void give_back(std::unique_ptr<Memory> memory) noexcept;
+  void keep(std::unique_ptr<Memory> memory);
+  void release_oldest() noexcept;
 
   Allocator* allocator_;
   std::size_t capacity_;
-  std::unordered_map<std::size_t, std::vector<std::unique_ptr<Memory>>> free_;
+  FreeList free_;                                                            // in the order they were given back
+  std::unordered_map<std::size_t, std::deque<FreeList::iterator>> by_size_;  // each in the same order
   PoolCounters counters_;
 };
 

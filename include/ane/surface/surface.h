@@ -3,13 +3,19 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <type_traits>
 
 namespace ane::surface {
 
 /// Memory that a device can read and write. Implemented by the heap here and by IOSurface in the Apple bridge.
 class Memory {
  public:
+  Memory() = default;
   virtual ~Memory() = default;
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  /// As it was asked for; what lies underneath may be larger.
   [[nodiscard]] virtual std::size_t size_bytes() const noexcept = 0;
   /// Makes the bytes visible to the CPU until the matching unlock, and returns them. Throws DeviceError if the lock is
   /// refused.
@@ -20,12 +26,17 @@ class Memory {
 /// Where surfaces come from.
 class Allocator {
  public:
+  Allocator() = default;
   virtual ~Allocator() = default;
-  /// Zero-filled memory of at least `size_bytes` (> 0). Throws DeviceError naming the size if there is none.
+  Allocator(const Allocator&) = delete;
+  Allocator& operator=(const Allocator&) = delete;
+
+  /// Zero-filled memory of `size_bytes` (> 0), aligned to at least 64 bytes. Throws DeviceError naming the size if
+  /// there is none.
   [[nodiscard]] virtual std::unique_ptr<Memory> allocate(std::size_t size_bytes) = 0;
 };
 
-/// Page-aligned heap memory, for the host device and tests.
+/// Page-aligned memory straight from the system, for the host device and tests. Locks are free and always granted.
 class HeapAllocator final : public Allocator {
  public:
   [[nodiscard]] std::unique_ptr<Memory> allocate(std::size_t size_bytes) override;

@@ -1,0 +1,78 @@
+#include "ane/surface/pool.h"
+
+#include <algorithm>
+#include <cassert>
+#include <iterator>
+#include <new>
+#include <utility>
+
+namespace ane::surface {
+
+SurfacePool::SurfacePool(Allocator& allocator, std::size_t capacity) noexcept
+    : allocator_(&allocator), capacity_(capacity) {}
+
+SurfacePool::~SurfacePool() { assert(counters_.live == 0 && "a surface outlives its pool"); }
+
+Surface SurfacePool::acquire(std::size_t size_bytes) {
+  assert(size_bytes > 0);
+  std::unique_ptr<Memory> memory = take_free(size_bytes);
+  const bool reused = memory != nullptr;
+  if (!reused) memory = allocator_->allocate(size_bytes);
+  assert(memory->size_bytes() == size_bytes);
+  ++(reused ? counters_.reused : counters_.created);
+  ++counters_.live;
+  counters_.live_bytes += size_bytes;
+  Surface surface(std::move(memory), *this);
+#ifdef ANE_POISON
+  if (reused) std::ranges::fill(surface.map_for_write().bytes(), std::byte{0xFF});
+#endif
+  return surface;
+}
+
+std::unique_ptr<Memory> SurfacePool::take_free(std::size_t size_bytes) noexcept {
+  const auto bucket = by_size_.find(size_bytes);
+  if (bucket == by_size_.end() || bucket->second.empty()) return nullptr;
+  const FreeList::iterator newest = bucket->second.back();
+  std::unique_ptr<Memory> memory = std::move(*newest);
+  free_.erase(newest);
+  bucket->second.pop_back();
+  --counters_.pooled;
+  counters_.pooled_bytes -= size_bytes;
+  return memory;
+}
+
+void SurfacePool::give_back(std::unique_ptr<Memory> memory) noexcept {
+  --counters_.live;
+  counters_.live_bytes -= memory->size_bytes();
+  if (capacity_ == 0) {
+    ++counters_.released;
+    return;
+  }
+  if (counters_.pooled == capacity_) release_oldest();
+  try {
+    keep(std::move(memory));
+  } catch (const std::bad_alloc&) {
+    ++counters_.released;  // no memory even for the bookkeeping: the surface itself is what we can free
+  }
+}
+
+void SurfacePool::keep(std::unique_ptr<Memory> memory) {
+  const std::size_t size_bytes = memory->size_bytes();
+  FreeList node;
+  node.push_back(std::move(memory));
+  by_size_[size_bytes].push_back(node.begin());
+  free_.splice(free_.end(), node);
+  ++counters_.pooled;
+  counters_.pooled_bytes += size_bytes;
+}
+
+void SurfacePool::release_oldest() noexcept {
+  const std::size_t size_bytes = free_.front()->size_bytes();
+  by_size_.find(size_bytes)->second.pop_front();  // the oldest of all is the oldest of its size
+  free_.pop_front();
+  --counters_.pooled;
+  counters_.pooled_bytes -= size_bytes;
+  ++counters_.released;
+}
+
+}  // namespace ane::surface
