@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,7 +23,7 @@ struct Parameter {
 
 class ParameterLayout {
  public:
-  /// Appends a tensor and returns its index. Throws Error if the name is taken.
+  /// Appends a tensor and returns its index. Throws Error if the name is taken or the shape is not one.
   std::size_t add(std::string name, mil::Shape shape, bool decays);
 
   [[nodiscard]] std::span<const Parameter> parameters() const noexcept { return parameters_; }
@@ -35,6 +37,7 @@ class ParameterLayout {
 
  private:
   std::vector<Parameter> parameters_;
+  std::map<std::string, std::size_t, std::less<>> index_;
   std::size_t size_ = 0;
   std::size_t parameter_count_ = 0;
 };

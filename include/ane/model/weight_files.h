@@ -1,12 +1,11 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <span>
-#include <string>
 
 #include "ane/model/llama_config.h"
 #include "ane/model/parameters.h"
+#include "ane/model/safetensors.h"
 
 namespace ane::model {
 
@@ -14,10 +13,9 @@ namespace ane::model {
 /// the file's max_seq_len. Throws FileError: which field, value and range.
 [[nodiscard]] LlamaConfig read_llama2c_config(const std::filesystem::path& path);
 
-/// Reads the file's weights into `parameters` (laid out by llama_parameters of its own config). Throws FileError.
+/// Reads the file's weights into `parameters` (laid out by llama_parameters of its own config). Throws FileError, also
+/// for a value that is not finite.
 void read_llama2c(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> parameters);
-
-using Metadata = std::map<std::string, std::string>;
 
 /// Writes fp32 tensors and string metadata to `path` as safetensors, aside and renamed. Throws FileError.
 void write_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<const float> values,

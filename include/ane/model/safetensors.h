@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ane/core/file.h"
+#include "ane/mil/types.h"
+
+/// The safetensors format: 8 bytes little-endian header length, a JSON object that gives each tensor's dtype, shape and
+/// place in the data, then the data, without holes. https://github.com/huggingface/safetensors
+namespace ane::model {
+
+using Metadata = std::map<std::string, std::string>;
+
+/// A tensor to be written. The values stay the caller's.
+struct NamedTensor {
+  std::string name;
+  mil::Shape shape;
+  std::span<const float> values;
+};
+
+/// Writes `tensors` as F32, in their order, and `metadata` to a file beside `path` that is synced and renamed into
+/// place. Nothing is copied: values go from the caller's memory to the file. Throws FileError with the system's words;
+/// Error for two tensors of one name.
+void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
+                       const Metadata& metadata);
+
+/// A safetensors file, mapped. All that its header claims has been checked against the file's size.
+class SafetensorsFile {
+ public:
+  /// Throws FileError naming the tensor and what is wrong with it: header, dtype (F32, F16 and BF16 are read), shape,
+  /// offsets, overlaps, holes, or a file that ends too early or too late.
+  explicit SafetensorsFile(const std::filesystem::path& path);
+
+  struct Tensor {
+    std::string dtype;
+    mil::Shape shape;
+    std::span<const std::byte> data;
+  };
+  [[nodiscard]] const std::map<std::string, Tensor, std::less<>>& tensors() const noexcept { return tensors_; }
+  [[nodiscard]] const Metadata& metadata() const noexcept { return metadata_; }
+
+  /// The tensor as fp32. Throws FileError if it is missing, has another shape, or holds a value that is not finite.
+  void read(std::string_view name, const mil::Shape& shape, std::span<float> values) const;
+
+ private:
+  MappedFile file_;
+  std::map<std::string, Tensor, std::less<>> tensors_;
+  Metadata metadata_;
+};
+
+}  // namespace ane::model

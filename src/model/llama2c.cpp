@@ -1,0 +1,131 @@
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "ane/core/checked.h"
+#include "ane/core/error.h"
+#include "ane/core/file.h"
+#include "ane/math/half.h"
+#include "ane/model/models.h"
+#include "ane/model/weight_files.h"
+
+/// llama2.c's first format: 7 int32, then fp32 weights, each kind for all layers in turn, two RoPE tables that are not
+/// needed, and a classifier if the header's vocabulary size is negative.
+namespace ane::model {
+
+namespace {
+
+constexpr std::array<std::string_view, 9> kLayerTensors = {"attention_norm",  "attention.wq",    "attention.wk",
+                                                           "attention.wv",    "attention.wo",    "ffn_norm",
+                                                           "feed_forward.w1", "feed_forward.w2", "feed_forward.w3"};
+
+struct Header {
+  std::int32_t dim, hidden, layers, heads, kv_heads, vocab, max_seq_len;
+};
+
+[[noreturn]] void fail(const std::filesystem::path& path, std::string_view message) {
+  throw FileError(fmt::format("{}: {}", path.string(), message));
+}
+
+std::size_t positive(const std::filesystem::path& path, std::string_view field, std::int32_t value) {
+  if (value <= 0)
+    fail(path,
+         fmt::format("its header says {} = {}, but it must be at least 1; is it a llama2.c model?", field, value));
+  return static_cast<std::size_t>(value);
+}
+
+LlamaConfig parse_header(const MappedFile& file) {
+  const auto& path = file.path();
+  Header header{};
+  if (file.bytes().size() < sizeof header)
+    fail(path, fmt::format("{} bytes are too few for a llama2.c model, whose header alone has {}", file.bytes().size(),
+                           sizeof header));
+  std::memcpy(&header, file.bytes().data(), sizeof header);
+
+  LlamaConfig config;
+  config.dim = positive(path, "dim", header.dim);
+  config.hidden = positive(path, "hidden_dim", header.hidden);
+  config.layers = positive(path, "n_layers", header.layers);
+  config.heads = positive(path, "n_heads", header.heads);
+  config.kv_heads = positive(path, "n_kv_heads", header.kv_heads);
+  config.tied_classifier = header.vocab > 0;
+  if (header.vocab == INT32_MIN) fail(path, fmt::format("its header says vocab_size = {}", header.vocab));
+  config.vocab = positive(path, "vocab_size (negative for an own classifier)", std::abs(header.vocab));
+  config.seq_len = positive(path, "max_seq_len", header.max_seq_len);
+  try {
+    check(config);
+  } catch (const UsageError& error) {
+    fail(path, fmt::format("its header is impossible: {}", error.what()));
+  }
+  return config;
+}
+
+/// Calls visit(parameter) for the tensors in the order of the file, and skip(elements) for the RoPE tables.
+template <class Visit, class Skip>
+void walk(const LlamaConfig& config, const ParameterLayout& layout, Visit&& visit, Skip&& skip) {
+  visit(*layout.find("tok_embeddings.weight"));
+  for (const std::string_view name : kLayerTensors)
+    for (std::size_t layer = 0; layer < config.layers; ++layer)
+      visit(*layout.find(fmt::format("layers.{}.{}.weight", layer, name)));
+  visit(*layout.find("norm.weight"));
+  skip(config.seq_len * config.head_dim());
+  if (!config.tied_classifier) visit(*layout.find("output.weight"));
+}
+
+void check_size(const MappedFile& file, const LlamaConfig& config, const ParameterLayout& layout) {
+  const std::size_t elements = layout.parameter_count() + config.seq_len * config.head_dim();
+  const std::size_t expected = sizeof(Header) + elements * sizeof(float);
+  if (file.bytes().size() != expected)
+    fail(file.path(),
+         fmt::format("it has {} bytes, but dim={} hidden={} layers={} heads={} kv_heads={} vocab={} seq={} need {}; is "
+                     "it cut short or of another format?",
+                     file.bytes().size(), config.dim, config.hidden, config.layers, config.heads, config.kv_heads,
+                     config.vocab, config.seq_len, expected));
+}
+
+void check_same(const MappedFile& file, const ParameterLayout& found, const ParameterLayout& expected) {
+  for (const Parameter& parameter : found.parameters()) {
+    const Parameter* match = expected.find(parameter.name);
+    if (match == nullptr) fail(file.path(), fmt::format("the model has no tensor '{}'", parameter.name));
+    if (match->shape != parameter.shape)
+      fail(file.path(), fmt::format("tensor '{}' has shape {}, expected {}", parameter.name,
+                                    mil::to_string(parameter.shape), mil::to_string(match->shape)));
+  }
+  for (const Parameter& parameter : expected.parameters())
+    if (found.find(parameter.name) == nullptr)
+      fail(file.path(), fmt::format("there is no tensor '{}'", parameter.name));
+}
+
+}  // namespace
+
+LlamaConfig read_llama2c_config(const std::filesystem::path& path) {
+  const MappedFile file(path, "model");
+  const LlamaConfig config = parse_header(file);
+  check_size(file, config, llama_parameters(config));
+  return config;
+}
+
+void read_llama2c(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> parameters) {
+  const MappedFile file(path, "model");
+  const LlamaConfig config = parse_header(file);
+  const ParameterLayout own = llama_parameters(config);
+  check_size(file, config, own);
+  check_same(file, own, layout);
+
+  std::span<const std::byte> rest = file.bytes().subspan(sizeof(Header));
+  const auto read = [&](const Parameter& parameter) {
+    const std::span<float> values = slice(parameters, *layout.find(parameter.name));
+    std::memcpy(values.data(), rest.data(), values.size_bytes());
+    rest = rest.subspan(values.size_bytes());
+    if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
+      fail(path, fmt::format("tensor '{}' holds a value that is not finite", parameter.name));
+  };
+  const auto skip = [&](std::size_t elements) { rest = rest.subspan(elements * sizeof(float)); };
+  walk(config, own, read, skip);
+}
+
+}  // namespace ane::model

@@ -1,0 +1,84 @@
+#include "ane/model/llama_config.h"
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "ane/core/checked.h"
+#include "ane/core/error.h"
+
+namespace ane::model {
+
+namespace {
+
+constexpr std::size_t kMaxVocab = 65536;  // tokens are uint16
+constexpr std::size_t kMaxLayers = 1024;
+constexpr std::size_t kMaxElements = (std::size_t{1} << 31U) - 1;  // of one tensor
+
+void check_positive(std::string_view field, std::size_t value) {
+  if (value == 0) throw UsageError(fmt::format("{} is 0, but it must be at least 1", field));
+}
+
+/// `what` says which tensor the two factors make.
+void check_product(std::string_view what, std::size_t a, std::size_t b) {
+  const auto product = checked_mul(a, b);
+  if (!product || *product > kMaxElements)
+    throw UsageError(
+        fmt::format("{} would have {} x {} elements, but a tensor may have at most {}", what, a, b, kMaxElements));
+}
+
+void check_above_zero(std::string_view field, float value) {
+  if (!(value > 0) || !std::isfinite(value))
+    throw UsageError(fmt::format("{} is {}, but it must be a finite number above 0", field, value));
+}
+
+}  // namespace
+
+void check(const LlamaConfig& config) {
+  check_positive("dim", config.dim);
+  check_positive("hidden", config.hidden);
+  check_positive("layers", config.layers);
+  check_positive("heads", config.heads);
+  check_positive("kv_heads", config.kv_heads);
+  check_positive("vocab", config.vocab);
+  check_positive("seq_len", config.seq_len);
+  check_above_zero("norm_eps", config.norm_eps);
+  check_above_zero("rope_theta", config.rope_theta);
+
+  if (config.vocab > kMaxVocab)
+    throw UsageError(fmt::format("vocab is {}, but tokens are 16-bit: at most {}", config.vocab, kMaxVocab));
+  if (config.layers > kMaxLayers)
+    throw UsageError(fmt::format("layers is {}, but at most {} are supported", config.layers, kMaxLayers));
+  if (config.dim % config.heads != 0)
+    throw UsageError(fmt::format("dim is {} and heads is {}, but heads must divide dim", config.dim, config.heads));
+  if (config.heads % config.kv_heads != 0)
+    throw UsageError(
+        fmt::format("heads is {} and kv_heads is {}, but kv_heads must divide heads", config.heads, config.kv_heads));
+  if (config.head_dim() % 2 != 0)
+    throw UsageError(fmt::format("dim / heads is {} / {} = {}, but it must be even: RoPE turns pairs", config.dim,
+                                 config.heads, config.head_dim()));
+
+  check_product("the embedding", config.vocab, config.dim);
+  check_product("an attention projection", config.dim, config.dim);
+  check_product("a feed-forward projection", config.hidden, config.dim);
+  check_product("the logits", config.seq_len, config.vocab);
+  // ffn_bwd packs dy, h1 and h3, attn_bwd2 the probabilities, their gradient, q and k: the widest surfaces.
+  check_product("a sequence", config.seq_len, 4 * (config.dim + config.hidden));
+  check_product("a row of attention scores", config.seq_len, 4 * config.heads);
+  check_product("the attention scores", config.seq_len, config.seq_len * 4 * config.heads);
+}
+
+void check(const MlpConfig& config) {
+  check_positive("dim", config.dim);
+  check_positive("hidden", config.hidden);
+  check_positive("seq_len", config.seq_len);
+  check_product("a projection", config.hidden, config.dim);
+  check_product("an activation", config.seq_len, config.dim);
+  check_product("an activation", config.seq_len, config.hidden);
+}
+
+}  // namespace ane::model

@@ -1,0 +1,237 @@
+#include "ane/model/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "ane/core/checked.h"
+#include "ane/core/error.h"
+#include "ane/math/half.h"
+
+#include "aside_file.h"
+
+namespace ane::model {
+
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "tensors are read and written as they lie in memory");
+
+using nlohmann::json;
+
+constexpr std::size_t kLengthBytes = 8;
+constexpr std::uint64_t kMaxHeaderBytes = std::uint64_t{16} << 20U;  // a thousand layers need one
+constexpr int kMaxHeaderDepth = 4;                                   // {tensor: {shape: [n]}} and one to spare
+constexpr std::string_view kMetadataKey = "__metadata__";
+
+/// Throws FileError with the file's name in front.
+class Fault {
+ public:
+  explicit Fault(const std::filesystem::path& path) : path_(path.string()) {}
+  template <class... Arguments>
+  [[noreturn]] void operator()(fmt::format_string<Arguments...> format, Arguments&&... arguments) const {
+    throw FileError(fmt::format("{}: {}", path_, fmt::format(format, std::forward<Arguments>(arguments)...)));
+  }
+
+ private:
+  std::string path_;
+};
+
+std::size_t dtype_bytes(std::string_view dtype) {
+  if (dtype == "F32") return 4;
+  return dtype == "F16" || dtype == "BF16" ? 2 : 0;
+}
+
+/// Refuses what a DOM would hide or choke on: a name given twice, and nesting without end.
+json parse_header(std::span<const std::byte> text, const Fault& fault) {
+  std::set<std::string> names;
+  const auto guard = [&](int depth, json::parse_event_t event, json& parsed) {
+    if (depth > kMaxHeaderDepth) fault("its header is nested more than {} deep", kMaxHeaderDepth);
+    if (event == json::parse_event_t::key && depth == 1 && !names.insert(parsed.get<std::string>()).second)
+      fault("its header names '{}' twice", parsed.get<std::string>());
+    return true;
+  };
+  const auto* begin = reinterpret_cast<const char*>(text.data());
+  try {
+    json header = json::parse(begin, begin + text.size(), guard);
+    if (!header.is_object()) fault("its header is JSON, but not an object");
+    return header;
+  } catch (const json::exception& error) {
+    fault("its header is not JSON: {}", error.what());
+  }
+}
+
+Metadata parse_metadata(const json& object, const Fault& fault) {
+  if (!object.is_object()) fault("{} is not an object", kMetadataKey);
+  Metadata metadata;
+  for (const auto& [key, value] : object.items()) {
+    if (!value.is_string()) fault("{}: the value of '{}' is not a string", kMetadataKey, key);
+    metadata.emplace(key, value.get<std::string>());
+  }
+  return metadata;
+}
+
+std::vector<std::uint64_t> unsigned_list(const json& object, const char* key, const std::string& name,
+                                         const Fault& fault) {
+  const auto found = object.find(key);
+  const bool is_list =
+      found != object.end() && found->is_array() &&
+      std::all_of(found->begin(), found->end(), [](const json& item) { return item.is_number_unsigned(); });
+  if (!is_list) fault("tensor '{}': {} is missing or not a list of non-negative integers", name, key);
+  return found->get<std::vector<std::uint64_t>>();
+}
+
+/// Elements of the shape times the element's size, or nothing if that does not fit.
+std::optional<std::uint64_t> size_of(const std::vector<std::uint64_t>& shape, std::uint64_t element_bytes) {
+  std::optional<std::uint64_t> size = element_bytes;
+  for (const std::uint64_t extent : shape) {
+    if (extent > INT64_MAX) return std::nullopt;
+    size = checked_mul(*size, extent);
+    if (!size) return std::nullopt;
+  }
+  return size;
+}
+
+SafetensorsFile::Tensor parse_tensor(const std::string& name, const json& entry, std::span<const std::byte> data,
+                                     const Fault& fault) {
+  if (!entry.is_object()) fault("tensor '{}': its entry is not an object", name);
+  const auto dtype = entry.find("dtype");
+  if (dtype == entry.end() || !dtype->is_string()) fault("tensor '{}': dtype is missing or not a string", name);
+  const auto dtype_name = dtype->get<std::string>();
+  const std::size_t element_bytes = dtype_bytes(dtype_name);
+  if (element_bytes == 0) fault("tensor '{}' has dtype {}, but F32, F16 and BF16 can be read", name, dtype_name);
+
+  const auto shape = unsigned_list(entry, "shape", name, fault);
+  const auto offsets = unsigned_list(entry, "data_offsets", name, fault);
+  if (offsets.size() != 2) fault("tensor '{}': data_offsets has {} numbers, expected 2", name, offsets.size());
+  const std::uint64_t begin = offsets[0];
+  const std::uint64_t end = offsets[1];
+  if (begin > end || end > data.size())
+    fault("tensor '{}' lies at bytes {} to {} of the data, but there are {}; is the file cut short?", name, begin, end,
+          data.size());
+  const auto size = size_of(shape, element_bytes);
+  if (!size || *size != end - begin)
+    fault("tensor '{}' spans {} bytes, but shape [{}] in {} needs {}", name, end - begin, fmt::join(shape, ", "),
+          dtype_name, size ? std::to_string(*size) : "more than fit");
+
+  return {dtype_name, mil::Shape(shape.begin(), shape.end()), data.subspan(begin, end - begin)};
+}
+
+/// The tensors must cover the data, each byte once.
+void check_coverage(const std::map<std::string, SafetensorsFile::Tensor, std::less<>>& tensors,
+                    std::span<const std::byte> data, const Fault& fault) {
+  std::vector<std::pair<std::size_t, const std::string*>> order;  // by place
+  for (const auto& [name, tensor] : tensors)
+    if (!tensor.data.empty()) order.emplace_back(tensor.data.data() - data.data(), &name);
+  std::sort(order.begin(), order.end());
+
+  std::size_t covered = 0;
+  for (const auto& [begin, name] : order) {
+    if (begin < covered) fault("tensor '{}' begins at byte {}, inside the one before it", *name, begin);
+    if (begin > covered) fault("{} bytes before tensor '{}' belong to no tensor", begin - covered, *name);
+    covered = begin + tensors.find(*name)->second.data.size();
+  }
+  if (covered != data.size()) fault("{} bytes after the last tensor belong to none", data.size() - covered);
+}
+
+float bfloat_to_float(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16U); }
+
+/// Data may lie at odd addresses, so elements are copied out in blocks before they are read.
+void convert(std::string_view dtype, std::span<const std::byte> data, std::span<float> values) {
+  if (dtype == "F32") {
+    if (!data.empty()) std::memcpy(values.data(), data.data(), data.size());
+    return;
+  }
+  std::array<std::uint16_t, 4096> block{};
+  for (std::size_t done = 0; done < values.size();) {
+    const std::size_t count = std::min(block.size(), values.size() - done);
+    std::memcpy(block.data(), data.data() + 2 * done, 2 * count);
+    const std::span<const std::uint16_t> from(block.data(), count);
+    const std::span<float> to = values.subspan(done, count);
+    if (dtype == "F16") {
+      math::to_float(from, to);
+    } else {
+      std::transform(from.begin(), from.end(), to.begin(), bfloat_to_float);
+    }
+    done += count;
+  }
+}
+
+std::string header_text(std::span<const NamedTensor> tensors, const Metadata& metadata) {
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header[std::string(kMetadataKey)] = metadata;
+  std::set<std::string_view> names = {kMetadataKey};
+  std::size_t offset = 0;
+  for (const NamedTensor& tensor : tensors) {
+    if (!names.insert(tensor.name).second) throw Error(fmt::format("two tensors are called '{}'", tensor.name));
+    const std::size_t end = offset + tensor.values.size_bytes();
+    header[tensor.name] = {{"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text = header.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  text.resize(round_up(text.size(), kLengthBytes), ' ');  // aligns the data
+  return text;
+}
+
+}  // namespace
+
+void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
+                       const Metadata& metadata) {
+  const std::string header = header_text(tensors, metadata);
+  const std::uint64_t length = header.size();
+  AsideFile file(path);
+  file.write(std::as_bytes(std::span(&length, 1)));
+  file.write(std::as_bytes(std::span(header)));
+  for (const NamedTensor& tensor : tensors) file.write(std::as_bytes(tensor.values));
+  file.commit();
+}
+
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path, "safetensors file") {
+  const Fault fault(path);
+  const std::span<const std::byte> bytes = file_.bytes();
+  if (bytes.size() < kLengthBytes)
+    fault("{} bytes are too few for a safetensors file, which begins with {} of header length", bytes.size(),
+          kLengthBytes);
+  std::uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, bytes.data(), kLengthBytes);
+  const std::uint64_t rest = bytes.size() - kLengthBytes;
+  if (header_bytes > std::min(rest, kMaxHeaderBytes))
+    fault(
+        "its first 8 bytes claim a header of {} bytes, but {} follow and at most {} are accepted; is it a "
+        "safetensors file?",
+        header_bytes, rest, kMaxHeaderBytes);
+
+  const auto data = bytes.subspan(kLengthBytes + header_bytes);
+  const json header = parse_header(bytes.subspan(kLengthBytes, header_bytes), fault);
+  for (const auto& [name, entry] : header.items()) {
+    if (name == kMetadataKey) {
+      metadata_ = parse_metadata(entry, fault);
+    } else {
+      tensors_.emplace(name, parse_tensor(name, entry, data, fault));
+    }
+  }
+  check_coverage(tensors_, data, fault);
+}
+
+void SafetensorsFile::read(std::string_view name, const mil::Shape& shape, std::span<float> values) const {
+  const Fault fault(file_.path());
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) fault("there is no tensor '{}'", name);
+  const Tensor& tensor = found->second;
+  if (tensor.shape != shape || tensor.data.size() != values.size() * dtype_bytes(tensor.dtype))
+    fault("tensor '{}' has shape {}, expected {}", name, mil::to_string(tensor.shape), mil::to_string(shape));
+  convert(tensor.dtype, tensor.data, values);
+  if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
+    fault("tensor '{}' holds a value that is not finite", name);
+}
+
+}  // namespace ane::model

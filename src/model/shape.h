@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstddef>
+#include <initializer_list>
+
+#include "ane/mil/types.h"
+
+namespace ane::model {
+
+/// Dimensions that are counted in std::size_t here as a MIL shape. All are far below 2^63 (check(LlamaConfig)).
+[[nodiscard]] inline mil::Shape shape_of(std::initializer_list<std::size_t> extents) {
+  mil::Shape shape;
+  shape.reserve(extents.size());
+  for (const std::size_t extent : extents) shape.push_back(static_cast<std::int64_t>(extent));
+  return shape;
+}
+
+}  // namespace ane::model

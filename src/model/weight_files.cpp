@@ -1,0 +1,32 @@
+#include "ane/model/weight_files.h"
+
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "ane/core/error.h"
+
+namespace ane::model {
+
+void write_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<const float> values,
+                       const Metadata& metadata) {
+  std::vector<NamedTensor> tensors;
+  tensors.reserve(layout.parameters().size());
+  for (const Parameter& parameter : layout.parameters())
+    tensors.push_back({parameter.name, parameter.shape, slice(values, parameter)});
+  write_safetensors(path, tensors, metadata);
+}
+
+void read_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> values) {
+  const SafetensorsFile file(path);
+  for (const Parameter& parameter : layout.parameters())
+    file.read(parameter.name, parameter.shape, slice(values, parameter));
+  for (const auto& [name, tensor] : file.tensors())
+    if (layout.find(name) == nullptr)
+      throw FileError(fmt::format("{}: tensor '{}' {} is none of this model's; does the file belong to another?",
+                                  path.string(), name, mil::to_string(tensor.shape)));
+}
+
+Metadata read_safetensors_metadata(const std::filesystem::path& path) { return SafetensorsFile(path).metadata(); }
+
+}  // namespace ane::model
