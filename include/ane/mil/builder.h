@@ -31,8 +31,8 @@ class Builder {
 
   // Constants.
   Var blob(std::string_view name, Shape shape, std::string_view path, std::uint64_t offset = 64);  ///< element type
-  Var scalar(float value);  ///< of the element type, rounded to it
-  Var constant(std::string_view name, Constant value);
+  Var scalar(float value);                              ///< of the element type, rounded to it
+  Var constant(std::string_view name, Constant value);  ///< fp16 elements are rounded
 
   // Products.
   Var conv1x1(std::string_view name, Var x, Var weight);  ///< x [1, Ci, 1, S], weight [Co, Ci, 1, 1] -> [1, Co, 1, S]
@@ -60,6 +60,7 @@ class Builder {
   /// Any operation, for those without a method of their own: arguments in MIL's names.
   std::vector<Var> operation(OpKind kind, std::string_view name, std::vector<Argument> arguments);
   /// Compile-time values as named, shared consts.
+  /// (`name` is used if no equal one exists yet).
   Var integers(std::string_view name, std::vector<std::int64_t> values);
   Var integer(std::string_view name, std::int64_t value);
   Var boolean(std::string_view name, bool value);
@@ -73,6 +74,16 @@ class Builder {
   [[nodiscard]] Program finish(std::span<const Var> outputs) &&;
 
  private:
+  Var define(std::string_view name, Constant value);
+  Var share(std::string_view name, Constant value);
+  Var integers(std::vector<std::int64_t> values);
+  Var integer(std::int64_t value);
+  Var flag(bool value);
+  Var append_one(OpKind kind, std::string_view name, std::vector<Argument> arguments);
+  std::vector<Var> append(OpKind kind, std::string_view name, Operation operation);
+  std::string unique_name(std::string_view wanted);
+  Function& main() { return program_.functions.front(); }
+
   DType element_;
   Program program_;
   std::map<std::string, int, std::less<>> names_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -81,6 +82,9 @@ enum class OpKind : std::uint8_t {
   // compressed weights
   constexpr_affine_dequantize,
 };
+
+/// How many there are: kinds are 0 .. kOpCount - 1.
+inline constexpr std::size_t kOpCount = static_cast<std::size_t>(OpKind::constexpr_affine_dequantize) + 1;
 
 /// As written in text.
 [[nodiscard]] std::string_view name(OpKind kind) noexcept;

@@ -39,7 +39,8 @@ using ConstantData = std::variant<std::vector<float>, std::vector<std::int64_t>,
 struct Constant {
   TensorType type;
   ConstantData data;
-  friend bool operator==(const Constant&, const Constant&) = default;
+  /// Floats are equal if they print alike: 0 and -0 differ, NaN equals NaN.
+  friend bool operator==(const Constant& a, const Constant& b);
 };
 
 /// Index into Function::values.
@@ -96,6 +97,9 @@ struct Program {
 
 /// The buildInfo that every project copies verbatim (ane.md 2.1).
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> default_build_info(Dialect dialect);
+
+/// The operation that computes value `id`; null for a function's input.
+[[nodiscard]] const Operation* defining_operation(const Function& function, ValueId id);
 
 /// The constant that `operand` is: written in place, or the `val` of the const operation that defines it; null if it is
 /// computed at run time.

@@ -34,6 +34,10 @@ enum class DType : std::uint8_t {
 /// Dimensions, outermost first. Empty for a scalar.
 using Shape = std::vector<std::int64_t>;
 
+/// Bounds that `verify` holds every value to.
+inline constexpr std::size_t kMaxRank = 8;
+inline constexpr std::int64_t kMaxDimension = (std::int64_t{1} << 31) - 1;
+
 /// Product of the dimensions (1 for a scalar). Throws Error if one is negative or the product exceeds 2^40.
 [[nodiscard]] std::int64_t element_count(const Shape& shape);
 [[nodiscard]] std::string to_string(const Shape& shape);  ///< "[1, 64, 1, 32]"

@@ -1,0 +1,62 @@
+#include "ane/mil/program.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ane/core/error.h"
+
+namespace ane::mil {
+namespace {
+
+bool same_float(float a, float b) {
+  return std::isnan(a) ? std::isnan(b) : a == b && std::signbit(a) == std::signbit(b);
+}
+
+}  // namespace
+
+bool operator==(const Constant& a, const Constant& b) {
+  if (a.type != b.type || a.data.index() != b.data.index()) return false;
+  const auto* floats = std::get_if<std::vector<float>>(&a.data);
+  if (floats == nullptr) return a.data == b.data;
+  const auto& others = std::get<std::vector<float>>(b.data);
+  return std::equal(floats->begin(), floats->end(), others.begin(), others.end(), same_float);
+}
+
+const Function& Program::main() const {
+  for (const Function& function : functions)
+    if (function.name == "main") return function;
+  if (functions.size() == 1) return functions.front();
+  throw Error(functions.empty() ? "the program has no function"
+                                : "the program has several functions and none of them is called 'main'");
+}
+
+std::vector<std::pair<std::string, std::string>> default_build_info(Dialect dialect) {
+  if (dialect == Dialect::ios16) return {{"coremlc-version", "3505.4.1"}};
+  return {{"coremlc-component-MIL", "3510.2.1"},
+          {"coremlc-version", "3505.4.1"},
+          {"coremltools-component-milinternal", ""},
+          {"coremltools-version", "9.0"}};
+}
+
+const Operation* defining_operation(const Function& function, ValueId id) {
+  // Values are numbered in order of definition, so operations are sorted by their first result.
+  const auto after = std::upper_bound(function.operations.begin(), function.operations.end(), id,
+                                      [](ValueId wanted, const Operation& operation) {
+                                        return operation.results.empty() || wanted < operation.results.front();
+                                      });
+  if (after == function.operations.begin()) return nullptr;
+  const Operation& found = *(after - 1);
+  return !found.results.empty() && id >= found.results.front() && id <= found.results.back() ? &found : nullptr;
+}
+
+const Constant* constant_of(const Function& function, const Operand& operand) {
+  if (const auto* constant = std::get_if<Constant>(&operand)) return constant;
+  const Operation* operation = defining_operation(function, std::get<ValueId>(operand));
+  if (operation == nullptr || operation->kind != OpKind::constant) return nullptr;
+  for (const Argument& attribute : operation->attributes)
+    if (attribute.name == "val" && attribute.operands.size() == 1)
+      return std::get_if<Constant>(&attribute.operands.front());
+  return nullptr;
+}
+
+}  // namespace ane::mil
