@@ -1,20 +1,60 @@
 #pragma once
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
 namespace ane::math {
 
-/// IEEE 754 binary16 as raw bits: the element of every fp16 surface and blob.
+/// IEEE 754 binary16 as raw bits: the element of every fp16 surface and blob. Loops of one's own: half-inl.h.
 using Half = std::uint16_t;
 
 inline constexpr float kHalfMax = 65504.0F;
 
-/// Nearest even; overflows to infinity, keeps subnormals, NaN stays NaN.
-[[nodiscard]] Half to_half(float value) noexcept;
-[[nodiscard]] float to_float(Half value) noexcept;
+/// Nearest even; overflows to infinity, keeps subnormals. NaN stays NaN: quiet, with the upper bits of its payload, as
+/// the conversion instructions of x86 and Arm have it.
+[[nodiscard]] constexpr Half to_half(float value) noexcept {
+  constexpr std::uint32_t kInfinity = 0x7F800000;
+  constexpr std::uint32_t kTooLarge = 0x47800000;     // 2^16
+  constexpr std::uint32_t kLeastNormal = 0x38800000;  // 2^-14
+  constexpr std::uint32_t kRebias = (127U - 15U) << 23U;
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t sign = (bits >> 16U) & 0x8000U;
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
+  std::uint32_t half = 0;
+  if (magnitude > kInfinity) {
+    half = 0x7E00U | ((magnitude >> 13U) & 0x3FFU);
+  } else if (magnitude >= kTooLarge) {
+    half = 0x7C00U;
+  } else if (magnitude >= kLeastNormal) {
+    // Half of the last place, less one bit where the kept part is even; a carry rolls into the exponent, up to
+    // infinity.
+    half = (magnitude - kRebias + 0xFFFU + ((magnitude >> 13U) & 1U)) >> 13U;
+  } else {
+    // 0.5's last place is 2^-24, that of subnormal halves: the addition rounds.
+    half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5F) - std::bit_cast<std::uint32_t>(0.5F);
+  }
+  return static_cast<Half>(sign | half);
+}
 
-/// Whole arrays, vectorised. Sizes must be equal.
+/// Exact. NaN becomes quiet and keeps its payload.
+[[nodiscard]] constexpr float to_float(Half value) noexcept {
+  constexpr std::uint32_t kRebias = (127U - 15U) << 23U;
+  const std::uint32_t sign = (value & 0x8000U) << 16U;
+  const std::uint32_t magnitude = value & 0x7FFFU;
+  std::uint32_t bits = 0;
+  if (magnitude >= 0x7C00U) {
+    bits = 0x7F800000U | (magnitude << 13U) | (magnitude > 0x7C00U ? 0x400000U : 0U);
+  } else if (magnitude >= 0x0400U) {
+    bits = (magnitude << 13U) + kRebias;
+  } else {
+    bits = std::bit_cast<std::uint32_t>(static_cast<float>(magnitude) * 0x1p-24F);
+  }
+  return std::bit_cast<float>(sign | bits);
+}
+
+/// Whole arrays, vectorised, with the same bits. Sizes must be equal.
 void to_half(std::span<const float> from, std::span<Half> to) noexcept;
 void to_float(std::span<const Half> from, std::span<float> to) noexcept;
 

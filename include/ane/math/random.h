@@ -6,22 +6,32 @@
 namespace ane::math {
 
 /// A counter-based generator (SplitMix64 of (seed, stream, index)): the i-th value is a pure function of the three, so
-/// there is no state to save and any part can be drawn alone.
+/// there is no state to save and any part can be drawn alone. Streams of one seed are independent for all that matters;
+/// draws of different kinds at the same index of one stream are not. SplitMix64: Steele, Lea and Flood 2014.
 class CounterRandom {
  public:
-  constexpr CounterRandom(std::uint64_t seed, std::uint64_t stream) noexcept : seed_(seed), stream_(stream) {}
+  constexpr CounterRandom(std::uint64_t seed, std::uint64_t stream) noexcept : key_(mix(mix(seed, 1) ^ stream, 1)) {}
 
-  [[nodiscard]] std::uint64_t bits(std::uint64_t index) const noexcept;
+  [[nodiscard]] constexpr std::uint64_t bits(std::uint64_t index) const noexcept { return mix(key_, index + 1); }
   /// Uniform in [0, 1), 53 bits.
-  [[nodiscard]] double uniform(std::uint64_t index) const noexcept;
+  [[nodiscard]] constexpr double uniform(std::uint64_t index) const noexcept {
+    return static_cast<double>(bits(index) >> 11U) * 0x1p-53;
+  }
   /// Uniform in [0, bound), bound > 0, without modulo bias worth noticing (128-bit multiply).
   [[nodiscard]] std::uint64_t below(std::uint64_t bound, std::uint64_t index) const noexcept;
   /// Standard normal (Box-Muller), one value an index.
   [[nodiscard]] double normal(std::uint64_t index) const noexcept;
 
  private:
-  std::uint64_t seed_;
-  std::uint64_t stream_;
+  // The `step`-th output of a SplitMix64 generator whose state is `state`.
+  static constexpr std::uint64_t mix(std::uint64_t state, std::uint64_t step) noexcept {
+    std::uint64_t z = state + step * 0x9E3779B97F4A7C15U;
+    z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9U;
+    z = (z ^ (z >> 27U)) * 0x94D049BB133111EBU;
+    return z ^ (z >> 31U);
+  }
+
+  std::uint64_t key_;
 };
 
 /// values[i] = mean 0, deviation `deviation`, element i being the generator's i-th normal.

@@ -17,22 +17,24 @@ struct Range {
 /// cores cost a factor of three on two cores.
 class ThreadPool {
  public:
-  /// `threads` counts the caller: 1 starts none. Throws UsageError outside 1..256.
+  /// `threads` counts the caller: 1 starts none. Idle threads wait actively for some tens of microseconds, then sleep;
+  /// with more threads than processors they sleep at once. Throws UsageError outside 1..256.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  [[nodiscard]] int size() const noexcept;
+  [[nodiscard]] int size() const noexcept { return size_; }
 
   /// Calls body(range) for consecutive ranges that cover [0, count), at most one a thread, each a multiple of `grain`
   /// long but for the last. The split depends on count, grain and size() alone, so results are reproducible. Returns
-  /// when all are done; the first exception of a body is rethrown. Called from inside a body it runs in the calling
-  /// thread.
+  /// when all are done; if bodies threw, the exception of the first range that did is rethrown. Called from inside a
+  /// body, the same ranges run one after another in the calling thread. Callers on several threads take turns.
   void parallel_for(std::size_t count, std::size_t grain, const std::function<void(Range)>& body);
 
  private:
   struct Workers;
+  int size_;
   std::unique_ptr<Workers> workers_;
 };
 

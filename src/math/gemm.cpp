@@ -1,0 +1,97 @@
+#include "ane/math/gemm.h"
+
+#include <algorithm>
+#include <cassert>
+#include <limits>
+
+#ifdef __APPLE__
+#include <Accelerate/Accelerate.h>
+#else
+#include <cblas.h>
+#endif
+
+namespace ane::math {
+namespace {
+
+#ifdef __APPLE__
+
+// The setting is the calling thread's, and macOS has it since version 15; before, products as small as ours run on the
+// calling thread anyway.
+void hold_blas_to_one_thread() noexcept {
+#ifdef __MAC_15_0
+  if (__builtin_available(macOS 15.0, *)) BLASSetThreading(BLAS_THREADING_SINGLE_THREADED);
+#endif
+}
+
+#else
+
+// Once a process, at the first product. Whatever OPENBLAS_NUM_THREADS says, threads of its own would fight the pool's.
+void hold_blas_to_one_thread() noexcept {
+  [[maybe_unused]] static const bool done = [] {
+    openblas_set_num_threads(1);
+    return true;
+  }();
+}
+
+#endif
+
+int to_blas(std::size_t size) noexcept {
+  assert(size <= static_cast<std::size_t>(std::numeric_limits<int>::max()));
+  return static_cast<int>(size);
+}
+
+CBLAS_TRANSPOSE to_blas(Transpose transpose) noexcept {
+  return transpose == Transpose::yes ? CblasTrans : CblasNoTrans;
+}
+
+// The part of `operand` that starts at its row `row` and column `column`, both counted after turning.
+MatrixOperand from(const MatrixOperand& operand, std::size_t row, std::size_t column) noexcept {
+  const bool turned = operand.transpose == Transpose::yes;
+  const std::size_t offset = turned ? column * operand.stride + row : row * operand.stride + column;
+  return {operand.data + offset, operand.stride, operand.transpose};
+}
+
+// Both are multiples of what the kernels of every BLAS compute at once, so that a cut costs no partial tile.
+constexpr std::size_t kRowGrain = 16;
+constexpr std::size_t kColumnGrain = 64;
+
+// A product smaller than this is done before another thread would have begun.
+constexpr double kSmallestSplit = 1 << 17;
+
+}  // namespace
+
+void gemm_serial(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperand a, MatrixOperand b, float beta,
+                 float* c, std::size_t c_stride) {
+  if (m == 0 || n == 0) return;
+  hold_blas_to_one_thread();
+  // An empty operand may have stride 0, which BLAS takes for a mistake.
+  const auto leading = [](std::size_t stride) { return to_blas(std::max<std::size_t>(stride, 1)); };
+  cblas_sgemm(CblasRowMajor, to_blas(a.transpose), to_blas(b.transpose), to_blas(m), to_blas(n), to_blas(k), alpha,
+              a.data, leading(a.stride), b.data, leading(b.stride), beta, c, leading(c_stride));
+}
+
+void gemm(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperand a, MatrixOperand b, float beta,
+          float* c, std::size_t c_stride, ThreadPool& pool) {
+  const double multiplications = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  if (pool.size() == 1 || multiplications < kSmallestSplit) {
+    gemm_serial(m, n, k, alpha, a, b, beta, c, c_stride);
+  } else if (m >= n) {  // each part packs the whole of the operand that is not cut: let that be the smaller one
+    pool.parallel_for(m, kRowGrain, [&](Range rows) {
+      gemm_serial(rows.size(), n, k, alpha, from(a, rows.begin, 0), b, beta, c + rows.begin * c_stride, c_stride);
+    });
+  } else {
+    pool.parallel_for(n, kColumnGrain, [&](Range columns) {
+      gemm_serial(m, columns.size(), k, alpha, a, from(b, 0, columns.begin), beta, c + columns.begin, c_stride);
+    });
+  }
+}
+
+const char* blas_name() noexcept {
+#ifdef __APPLE__
+  return "Accelerate";
+#else
+  return openblas_get_config();
+#endif
+}
+
+}  // namespace ane::math

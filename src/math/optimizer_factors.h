@@ -1,0 +1,18 @@
+#pragma once
+
+namespace ane::math {
+
+/// What an AdamW update multiplies with.
+struct AdamWFactors {
+  float gradient;
+  float decay;  ///< 1 - lr * weight_decay
+  float beta1;
+  float one_minus_beta1;
+  float beta2;
+  float one_minus_beta2;
+  float step;             ///< lr / (1 - beta1^t)
+  float root_correction;  ///< 1 / sqrt(1 - beta2^t)
+  float eps;
+};
+
+}  // namespace ane::math

@@ -1,0 +1,222 @@
+#include "ane/math/threads.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <hwy/cache_control.h>
+
+#include "ane/core/error.h"
+
+namespace ane::math {
+namespace {
+
+constexpr int kMaxThreads = 256;
+
+// Longer than the gap between two loops of a step, shorter than a scheduler's time slice.
+constexpr std::chrono::microseconds kSpinTime{50};
+
+// True while the thread runs a body, so that a loop inside runs where it is.
+thread_local bool inside_body = false;
+
+class InsideBody {
+ public:
+  InsideBody() noexcept { inside_body = true; }
+  ~InsideBody() { inside_body = outer_; }
+  InsideBody(const InsideBody&) = delete;
+  InsideBody& operator=(const InsideBody&) = delete;
+
+ private:
+  bool outer_ = inside_body;
+};
+
+// One call of parallel_for, cut into parts.
+struct Job {
+  const std::function<void(Range)>* body = nullptr;
+  std::size_t count = 0;
+  std::size_t grain = 1;
+  std::size_t parts = 0;
+
+  void run(std::size_t part) const {
+    const InsideBody inside;
+    (*body)({boundary(part), boundary(part + 1)});
+  }
+
+ private:
+  // Parts differ by at most one grain. Written so that nothing overflows: units * parts could.
+  [[nodiscard]] std::size_t boundary(std::size_t part) const noexcept {
+    if (part == parts) return count;
+    const std::size_t units = (count - 1) / grain + 1;
+    return (units / parts * part + std::min(part, units % parts)) * grain;
+  }
+};
+
+// What threads agree on without a lock: which job this is, how many parts it has, the next part to run.
+class Ticket {
+ public:
+  constexpr explicit Ticket(std::uint64_t bits) noexcept : bits_(bits) {}
+  constexpr Ticket(std::uint64_t job, std::size_t parts) noexcept : bits_(job << 32U | std::uint64_t{parts} << 16U) {}
+
+  [[nodiscard]] constexpr std::uint64_t bits() const noexcept { return bits_; }
+  [[nodiscard]] constexpr std::uint64_t job() const noexcept { return bits_ >> 32U; }
+  [[nodiscard]] constexpr std::size_t parts() const noexcept { return (bits_ >> 16U) & 0xFFFFU; }
+  [[nodiscard]] constexpr std::size_t next() const noexcept { return bits_ & 0xFFFFU; }
+
+ private:
+  std::uint64_t bits_;
+};
+
+template <class Condition>
+bool spin_until(std::chrono::microseconds limit, const Condition& condition) {
+  constexpr int kChecksPerClock = 16;
+  const auto end = std::chrono::steady_clock::now() + limit;
+  do {
+    for (int i = 0; i < kChecksPerClock; ++i) {
+      if (condition()) return true;
+      hwy::Pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
+}
+
+}  // namespace
+
+// Parts are claimed, not assigned: a worker that the system has not woken yet costs nothing, as whoever is awake does
+// its part. Which thread runs a part changes no result.
+struct ThreadPool::Workers {
+  explicit Workers(int threads)
+      : spin_time(std::cmp_greater(threads, std::thread::hardware_concurrency()) ? std::chrono::microseconds{0}
+                                                                                 : kSpinTime) {
+    try {
+      for (int i = 1; i < threads; ++i) pool.emplace_back([this] { work(); });
+    } catch (...) {
+      stop();
+      throw;
+    }
+  }
+  ~Workers() { stop(); }
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+
+  void run(const Job& new_job) {
+    const std::lock_guard one_at_a_time(callers);
+    job = new_job;
+    error = nullptr;
+    unfinished.store(job.parts, std::memory_order_relaxed);
+    ticket.store(Ticket(Ticket(ticket.load(std::memory_order_relaxed)).job() + 1, job.parts).bits());
+    if (sleeping.load() > 0) {
+      const std::lock_guard lock(mutex);
+      wake.notify_all();
+    }
+    run_parts();
+    const auto done = [this] { return unfinished.load(std::memory_order_acquire) == 0; };
+    if (!spin_until(spin_time, done)) {
+      std::unique_lock lock(mutex);
+      finished.wait(lock, done);
+    }
+    if (error) std::rethrow_exception(error);
+  }
+
+ private:
+  void work() {
+    std::uint64_t last_job = 0;
+    while (true) {
+      const auto has_job = [&] { return Ticket(ticket.load()).job() != last_job || stopping.load(); };
+      if (!spin_until(spin_time, has_job)) sleep_until(has_job);
+      if (stopping.load()) return;
+      last_job = run_parts();
+    }
+  }
+
+  // A caller that stores the ticket and then sees nobody asleep, and a worker that announces its sleep and then sees
+  // no new ticket, cannot both happen: all four are sequentially consistent.
+  template <class Condition>
+  void sleep_until(const Condition& condition) {
+    std::unique_lock lock(mutex);
+    ++sleeping;
+    wake.wait(lock, condition);
+    --sleeping;
+  }
+
+  // Runs parts until none is left; returns the job's number. `job` is read only after a part was claimed: until that
+  // part is done, the caller cannot leave and change it.
+  std::uint64_t run_parts() {
+    while (true) {
+      const Ticket claimed(ticket.fetch_add(1));
+      if (claimed.next() >= claimed.parts()) return claimed.job();
+      try {
+        job.run(claimed.next());
+      } catch (...) {
+        keep_first(claimed.next(), std::current_exception());
+      }
+      if (unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        const std::lock_guard lock(mutex);
+        finished.notify_one();
+      }
+    }
+  }
+
+  // First in the order of the ranges, so that the same error surfaces each time.
+  void keep_first(std::size_t part, std::exception_ptr caught) {
+    const std::lock_guard lock(mutex);
+    if (error && error_part < part) return;
+    error = std::move(caught);
+    error_part = part;
+  }
+
+  void stop() noexcept {
+    {
+      const std::lock_guard lock(mutex);
+      stopping.store(true);
+      wake.notify_all();
+    }
+    for (std::thread& thread : pool) thread.join();
+  }
+
+  const std::chrono::microseconds spin_time;
+  std::mutex callers;
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::condition_variable finished;
+  Job job;
+  std::exception_ptr error;
+  std::size_t error_part = 0;
+  std::atomic<std::uint64_t> ticket{0};
+  std::atomic<std::size_t> unfinished{0};
+  std::atomic<int> sleeping{0};
+  std::atomic<bool> stopping{false};
+  std::vector<std::thread> pool;
+};
+
+ThreadPool::ThreadPool(int threads) : size_(threads) {
+  if (threads < 1 || threads > kMaxThreads) {
+    throw UsageError(fmt::format("{} threads were asked for; choose 1 to {}", threads, kMaxThreads));
+  }
+  if (threads > 1) workers_ = std::make_unique<Workers>(threads);
+}
+
+ThreadPool::~ThreadPool() = default;
+
+void ThreadPool::parallel_for(std::size_t count, std::size_t grain, const std::function<void(Range)>& body) {
+  assert(grain > 0);
+  if (count == 0) return;
+  const Job job{&body, count, grain, std::min(static_cast<std::size_t>(size_), (count - 1) / grain + 1)};
+  if (workers_ != nullptr && job.parts > 1 && !inside_body) {
+    workers_->run(job);
+  } else {
+    for (std::size_t part = 0; part < job.parts; ++part) job.run(part);
+  }
+}
+
+}  // namespace ane::math
