@@ -1,0 +1,67 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "ane/device/apple/library_paths.h"
+#include "ane/device/device.h"
+
+namespace ane::device::apple {
+
+/// How Apple's framework is called. The defaults are what other trainers use (ane.md 1.2, 1.7).
+struct AneOptions {
+  unsigned qos = 21;
+  std::map<std::string, bool> load_options;  ///< such as kANEFKeepModelMemoryWiredKey
+  std::uint64_t dictionary_offset = 0;       ///< "offset" of each entry of the weights dictionary
+  bool purge_cached = false;                 ///< drop the daemon's copy of a program before compiling it
+  bool compare_attributes = true;            ///< compare the compiled program's own description with what we bind
+
+  /// A load fails while the memory of a program that was just unloaded is not reclaimed yet.
+  int load_retries = 1;
+  std::chrono::milliseconds load_wait{100};
+  /// A request that arrives during a power transition of the ANE is cancelled unexecuted (status 0x12).
+  int cancel_retries = 8;
+  std::chrono::milliseconds cancel_wait{3};
+};
+
+/// What the bridge has done in this process; for reports, and for faults that no exception can carry.
+struct AneCounters {
+  int compiles = 0;  ///< calls of the compiler, failed ones too
+  int shared = 0;    ///< compilations served by a loaded program of equal text and weights
+  int load_retries = 0;
+  int cancel_retries = 0;
+  int requests = 0;  ///< requests built, each reused from then on
+  int failed_unloads = 0;
+  std::string unload_error;  ///< of the last failed unload
+};
+
+/// The Apple Neural Engine through AppleNeuralEngine.framework, found at run time.
+///
+/// A program that breaks a rule of the ANE which makes it fail or lie is refused with a CompileError that lists all.
+/// Every DeviceError keeps the system's words. Kernels of equal text and weights share one loaded program. Compile and
+/// run may be called from different threads; compilations are made one after another.
+class AneDevice final : public Device {
+ public:
+  /// Throws DeviceError naming each library, class, method or function that is missing, or if there is no ANE.
+  explicit AneDevice(AneOptions options = {}, const LibraryPaths& paths = standard_libraries());
+  ~AneDevice() override;
+
+  [[nodiscard]] std::string_view name() const override { return "ane"; }
+  [[nodiscard]] std::string description() const override;
+  [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override;
+  [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
+  /// Surfaces are IOSurfaces; only these can be bound to kernels.
+  [[nodiscard]] surface::Allocator& surface_allocator() override;
+  [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
+
+  [[nodiscard]] AneCounters counters() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ane::device::apple

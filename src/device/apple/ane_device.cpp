@@ -1,0 +1,122 @@
+#include "ane/device/apple/ane_device.h"
+
+#include <algorithm>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "ane/mil/text.h"
+
+#include "ane_kernel.h"
+#include "io_surface.h"
+#include "loaded_model.h"
+
+namespace ane::device::apple {
+
+namespace {
+
+std::vector<Port> make_ports(const mil::Function& function, std::span<const mil::ValueId> values) {
+  std::vector<Port> ports;
+  for (const mil::ValueId id : values) {
+    const mil::Value& value = function.value(id);
+    ports.push_back({value.name, value.type, mil::surface_layout(value.type).size_bytes});
+  }
+  return ports;
+}
+
+/// Throws if `program` breaks a rule that makes it fail or lie.
+void refuse_broken_rules(const mil::Program& program, const mil::Blobs& weights) {
+  std::string text;
+  int count = 0;
+  for (const mil::Diagnostic& diagnostic : mil::check_for_ane(program, &weights)) {
+    if (diagnostic.severity == mil::Severity::slow) continue;
+    text += "\n  " + to_string(diagnostic);
+    ++count;
+  }
+  if (count > 0) throw CompileError(fmt::format("the program breaks {} rule(s) of the ANE:{}", count, text));
+}
+
+}  // namespace
+
+struct AneDevice::State {
+  State(AneOptions options, const LibraryPaths& paths)
+      : session(std::move(options), paths), allocator(session.frameworks) {}
+
+  std::shared_ptr<LoadedModel> acquire(const ModelSource& source);
+
+  Session session;
+  IoSurfaceAllocator allocator;
+
+ private:
+  // Held while a program is compiled or unloaded: compilations are serial, and a directory is never removed while
+  // another program of the same content moves in. Recursive, because a failure may unload.
+  std::recursive_mutex mutex_;
+  std::unordered_map<std::string, std::weak_ptr<LoadedModel>> loaded_;
+};
+
+std::shared_ptr<LoadedModel> AneDevice::State::acquire(const ModelSource& source) {
+  const std::scoped_lock lock(mutex_);
+  UncompiledModel uncompiled = make_model(session, source);
+  std::weak_ptr<LoadedModel>& slot = loaded_[uncompiled.identifier];
+  if (std::shared_ptr<LoadedModel> live = slot.lock()) {
+    if (!live->is_made_of(source)) {
+      throw CompileError(
+          fmt::format("a loaded program has the same identifier ({}) but other text or weights, or its "
+                      "files were changed",
+                      uncompiled.identifier));
+    }
+    session.count([](AneCounters& counters) { ++counters.shared; });
+    return live;
+  }
+  std::erase_if(loaded_, [&](const auto& entry) { return &entry.second != &slot && entry.second.expired(); });
+  auto made = std::make_unique<LoadedModel>(session, std::move(uncompiled), source);
+  const auto remove = [this](LoadedModel* model) {
+    const std::scoped_lock unload_lock(mutex_);
+    std::default_delete<LoadedModel>()(model);
+  };
+  std::shared_ptr<LoadedModel> shared(made.release(), remove);
+  slot = shared;
+  return shared;
+}
+
+AneDevice::AneDevice(AneOptions options, const LibraryPaths& paths)
+    : state_(std::make_unique<State>(std::move(options), paths)) {
+  const Probe& probe = state_->session.frameworks.probe();
+  if (!probe.usable()) throw DeviceError(probe.reason());
+}
+
+AneDevice::~AneDevice() = default;
+
+std::string AneDevice::description() const {
+  const Probe& probe = state_->session.frameworks.probe();
+  std::string text = fmt::format("Apple Neural Engine of {}", probe.chip.empty() ? "an unknown chip" : probe.chip);
+  if (probe.cores) text += fmt::format(", {} cores", *probe.cores);
+  if (!probe.architecture.empty()) text += fmt::format(", {}", probe.architecture);
+  if (!probe.os.empty()) text += fmt::format(", {}", probe.os);
+  return text;
+}
+
+std::vector<mil::Diagnostic> AneDevice::check(const mil::Program& program) const { return mil::check_for_ane(program); }
+
+std::unique_ptr<Kernel> AneDevice::compile(std::string_view mil_text, const mil::Blobs& weights) {
+  const mil::Program program = mil::parse(mil_text);
+  refuse_broken_rules(program, weights);
+  for (const auto& [key, bytes] : weights) static_cast<void>(blob_file(key));
+  const mil::Function& main = program.main();
+  std::vector<Port> inputs = make_ports(main, main.inputs);
+  std::vector<Port> outputs = make_ports(main, main.outputs);
+  return objc::guarded("compiling a program for the ANE", [&] {
+    const objc::AutoreleasePool pool(state_->session.frameworks.runtime);
+    std::shared_ptr<LoadedModel> model = state_->acquire({mil_text, &weights, inputs, outputs});
+    return std::make_unique<AneKernel>(std::move(model), std::move(inputs), std::move(outputs));
+  });
+}
+
+surface::Allocator& AneDevice::surface_allocator() { return state_->allocator; }
+
+AneCounters AneDevice::counters() const { return state_->session.counters(); }
+
+}  // namespace ane::device::apple

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "loaded_model.h"
+
+namespace ane::device::apple {
+
+class AneKernel final : public Kernel {
+ public:
+  AneKernel(std::shared_ptr<LoadedModel> model, std::vector<Port> inputs, std::vector<Port> outputs);
+  ~AneKernel() override;
+
+  [[nodiscard]] std::span<const Port> inputs() const override { return inputs_; }
+  [[nodiscard]] std::span<const Port> outputs() const override { return outputs_; }
+  void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override;
+
+ private:
+  /// A request serves any number of evaluations of the same surfaces, which it keeps alive.
+  struct CachedRequest {
+    std::vector<IoSurfaceRef> surfaces;
+    objc::Owned request;
+  };
+
+  objc::Id request_for(std::vector<IoSurfaceRef> surfaces);
+  [[nodiscard]] objc::Owned make_request(std::span<const IoSurfaceRef> surfaces) const;
+  void evaluate(objc::Id request) const;
+
+  std::shared_ptr<LoadedModel> model_;
+  std::vector<Port> inputs_;
+  std::vector<Port> outputs_;
+  std::vector<std::size_t> input_order_;
+  std::vector<std::size_t> output_order_;
+  std::vector<CachedRequest> requests_;  // most recently used last
+};
+
+}  // namespace ane::device::apple

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ane/device/apple/probe.h"
+
+#include "foundation.h"
+#include "lookup.h"
+#include "objc.h"
+
+namespace ane::device::apple {
+
+struct IoSurfaceRecord;
+using IoSurfaceRef = IoSurfaceRecord*;
+
+/// The C functions and constants of IOSurface (ane.md 1.4).
+struct IoSurfaceFunctions {
+  IoSurfaceFunctions(Lookup& lookup, const objc::Library& library, const objc::Library& core_foundation);
+
+  IoSurfaceRef (*create)(objc::Id properties) = nullptr;  ///< an NSDictionary serves as the CFDictionary it is
+  std::size_t (*alloc_size)(IoSurfaceRef) = nullptr;
+  void* (*base_address)(IoSurfaceRef) = nullptr;
+  int (*lock)(IoSurfaceRef, std::uint32_t options, std::uint32_t* seed) = nullptr;
+  int (*unlock)(IoSurfaceRef, std::uint32_t options, std::uint32_t* seed) = nullptr;
+  void (*release)(const void*) = nullptr;
+
+  objc::Id width = nullptr;
+  objc::Id height = nullptr;
+  objc::Id bytes_per_element = nullptr;
+  objc::Id bytes_per_row = nullptr;
+  objc::Id size_bytes = nullptr;
+  objc::Id pixel_format = nullptr;
+};
+
+/// Classes and messages of the private framework (ane.md 1.1).
+struct EngineMessages {
+  EngineMessages(Lookup& lookup, const objc::Runtime& runtime, const objc::Library& library);
+
+  objc::Id descriptor_type = nullptr;
+  objc::Id model_type = nullptr;
+  objc::Id surface_type = nullptr;
+  objc::Id request_type = nullptr;
+  objc::Id device_info_type = nullptr;
+
+  using Call = objc::Message<objc::Flag, unsigned, objc::Id, objc::Id*>;
+  objc::Message<objc::Id, objc::Id, objc::Id, objc::Id> make_descriptor;
+  objc::Message<objc::Id, objc::Id> make_model;
+  objc::Message<objc::Id> identifier;
+  Call compile;
+  Call load;
+  objc::Message<objc::Flag, unsigned, objc::Id, objc::Id, objc::Id*> evaluate;
+  objc::Message<objc::Flag, unsigned, objc::Id*> unload;
+  objc::Message<objc::Id> attributes;  // optional
+  objc::Message<void> purge;           // optional
+  objc::Message<objc::Id, IoSurfaceRef> wrap_surface;
+
+  // The request's factory has fewer parts in some builds; at least one of these is there, the first is the usual one.
+  objc::Message<objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id> make_request;
+  objc::Message<objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id> make_request_without_stats;
+  objc::Message<objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id> make_request_without_weights;
+  objc::Message<objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id> make_request_short;
+
+  // What the machine has; all optional.
+  objc::Message<objc::Flag> has_ane;
+  objc::Message<unsigned> core_count;
+  objc::Message<objc::Id> architecture;
+};
+
+/// Everything that the bridge finds at run time, looked up and checked once.
+class Frameworks {
+ public:
+  /// Never throws for what is missing: see `probe`. Use the rest only if probe().usable().
+  explicit Frameworks(const LibraryPaths& paths);
+  Frameworks(const Frameworks&) = delete;
+  Frameworks& operator=(const Frameworks&) = delete;
+
+  [[nodiscard]] const Probe& probe() const noexcept { return probe_; }
+
+ private:
+  // Before the public members, which are made with it.
+  Lookup lookup_;
+  objc::Library system_library_;
+  objc::Library objc_library_;
+  objc::Library foundation_library_;
+  objc::Library core_foundation_library_;
+  objc::Library io_surface_library_;
+  objc::Library engine_library_;
+
+ public:
+  const objc::Runtime runtime;
+  const Foundation foundation;
+  const IoSurfaceFunctions io_surface;
+  const EngineMessages engine;
+
+ private:
+  Probe probe_;
+};
+
+}  // namespace ane::device::apple

@@ -1,0 +1,150 @@
+#include "loaded_model.h"
+
+#include <array>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "ane/device/budget.h"
+
+namespace ane::device::apple {
+
+using objc::Id;
+
+namespace {
+
+/// { "@model_path/weights/w.bin": { "offset": 0, "data": whole file } }; empty if there are none, never nil.
+Id weights_dictionary(const Session& session, const mil::Blobs& weights) {
+  const Foundation& foundation = session.frameworks.foundation;
+  std::vector<std::pair<Id, Id>> entries;
+  for (const auto& [key, bytes] : weights) {
+    const std::array<std::pair<Id, Id>, 2> entry{
+        {{foundation.string("offset"), foundation.number(session.options.dictionary_offset)},
+         {foundation.string("data"), foundation.data(bytes)}}};
+    entries.emplace_back(foundation.string(key), foundation.dictionary(entry));
+  }
+  return foundation.dictionary(entries);
+}
+
+Id load_options(const Session& session) {
+  const Foundation& foundation = session.frameworks.foundation;
+  std::vector<std::pair<Id, Id>> entries;
+  for (const auto& [key, value] : session.options.load_options) {
+    entries.emplace_back(foundation.string(key), foundation.number(value ? 1 : 0));
+  }
+  return foundation.dictionary(entries);
+}
+
+std::filesystem::path directory_of(const Session& session, const std::string& identifier) {
+  return std::filesystem::path(session.frameworks.foundation.temporary_directory()) / identifier;
+}
+
+}  // namespace
+
+UncompiledModel make_model(Session& session, const ModelSource& source) {
+  const Frameworks& frameworks = session.frameworks;
+  const EngineMessages& engine = frameworks.engine;
+  const Id text = frameworks.foundation.data(std::as_bytes(std::span(source.mil_text)));
+  const Id weights = weights_dictionary(session, *source.weights);
+  const Id descriptor = engine.make_descriptor(engine.descriptor_type, text, weights, nullptr);
+  if (descriptor == nullptr) {
+    throw CompileError(fmt::format("the framework made no descriptor of {} bytes of MIL text and {} blob files",
+                                   source.mil_text.size(), source.weights->size()));
+  }
+  UncompiledModel made;
+  made.model = objc::retained(frameworks.runtime, engine.make_model(engine.model_type, descriptor));
+  if (made.model == nullptr) throw CompileError("the framework made no model of the descriptor");
+  made.identifier = frameworks.foundation.text(engine.identifier(made.model.get())).value_or("");
+  if (made.identifier.empty() || made.identifier.find('/') != std::string::npos) {
+    throw CompileError(
+        fmt::format("the framework names the program '{}', which cannot be a directory of its own", made.identifier));
+  }
+  return made;
+}
+
+LoadedModel::LoadedModel(Session& session, UncompiledModel uncompiled, const ModelSource& source)
+    : session_(&session),
+      directory_(directory_of(session, uncompiled.identifier), source.mil_text, *source.weights),
+      model_(std::move(uncompiled.model)) {
+  compile();
+  try {
+    load();
+    if (session_->options.compare_attributes) compare_attributes(source);
+  } catch (...) {
+    unload();
+    throw;
+  }
+}
+
+LoadedModel::~LoadedModel() {
+  const objc::AutoreleasePool pool(session_->frameworks.runtime);
+  unload();
+  model_.reset();
+}
+
+void LoadedModel::compile() {
+  const EngineMessages& engine = session_->frameworks.engine;
+  if (session_->options.purge_cached && engine.purge) engine.purge(model_.get());
+  int compiles = 0;
+  session_->count([&](AneCounters& counters) { compiles = ++counters.compiles; });
+  Id error = nullptr;
+  const Id no_options = session_->frameworks.foundation.dictionary({});
+  const bool done = engine.compile(model_.get(), session_->options.qos, no_options, &error) != 0;
+  if (done && error == nullptr) return;
+  std::string message =
+      fmt::format("the ANE's compiler refused the program: {}", session_->frameworks.foundation.describe(error));
+  if (compiles > CompileBudget::kAneHardLimit) {
+    message += fmt::format(
+        "; it was compilation {} of this process, and after about {} all fail: set ANE_MAX_COMPILES "
+        "(--max-compiles) to {} or less",
+        compiles, CompileBudget::kAneHardLimit, CompileBudget::kDefault);
+  }
+  throw CompileError(message);
+}
+
+void LoadedModel::load() {
+  const EngineMessages& engine = session_->frameworks.engine;
+  const AneOptions& options = session_->options;
+  const Id load_keys = load_options(*session_);
+  for (int retries_left = options.load_retries;; --retries_left) {
+    Id error = nullptr;
+    loaded_ = engine.load(model_.get(), options.qos, load_keys, &error) != 0;
+    if (loaded_ && error == nullptr) return;
+    if (retries_left <= 0) {
+      throw CompileError(fmt::format(
+          "the ANE compiled the program but did not load it: {}. Status 0x50004 means that too many programs are "
+          "loaded, 0x20004 that this one's weights are too large",
+          session_->frameworks.foundation.describe(error)));
+    }
+    session_->count([](AneCounters& counters) { ++counters.load_retries; });
+    std::this_thread::sleep_for(options.load_wait);
+  }
+}
+
+// Also when a load was refused: nobody knows what it left behind. Only then may the unload fail in turn.
+void LoadedModel::unload() noexcept {
+  const bool was_loaded = std::exchange(loaded_, false);
+  Id error = nullptr;
+  const bool done = session_->frameworks.engine.unload(model_.get(), session_->options.qos, &error) != 0;
+  if (done || !was_loaded) return;
+  session_->count([&](AneCounters& counters) {
+    ++counters.failed_unloads;
+    counters.unload_error = session_->frameworks.foundation.describe(error);
+  });
+}
+
+void LoadedModel::compare_attributes(const ModelSource& source) {
+  const Frameworks& frameworks = session_->frameworks;
+  if (!frameworks.engine.attributes) return;
+  const std::vector<std::string> found =
+      differences(frameworks.foundation, frameworks.engine.attributes(model_.get()), source.inputs, source.outputs);
+  if (found.empty()) return;
+  throw CompileError(
+      fmt::format("the compiled program wants other surfaces than would be bound, so its results would "
+                  "be wrong: {}",
+                  fmt::join(found, "; ")));
+}
+
+}  // namespace ane::device::apple

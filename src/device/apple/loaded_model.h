@@ -1,0 +1,84 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ane/device/apple/ane_device.h"
+
+#include "attributes.h"
+#include "frameworks.h"
+#include "model_directory.h"
+
+namespace ane::device::apple {
+
+/// What the kernels of one device share. Outlives them.
+struct Session {
+  Session(AneOptions chosen, const LibraryPaths& paths) : options(std::move(chosen)), frameworks(paths) {}
+
+  const AneOptions options;
+  const Frameworks frameworks;
+
+  template <class Change>
+  void count(Change&& change) noexcept {
+    const std::scoped_lock lock(mutex_);
+    change(counters_);
+  }
+  [[nodiscard]] AneCounters counters() const {
+    const std::scoped_lock lock(mutex_);
+    return counters_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  AneCounters counters_;
+};
+
+/// Text, weights and ports of a program to compile.
+struct ModelSource {
+  std::string_view mil_text;
+  const mil::Blobs* weights;
+  std::span<const Port> inputs;
+  std::span<const Port> outputs;
+};
+
+/// An _ANEInMemoryModel before it is compiled.
+struct UncompiledModel {
+  objc::Owned model;
+  std::string identifier;
+};
+/// Throws CompileError. Needs an autorelease pool around it, as everything here does.
+[[nodiscard]] UncompiledModel make_model(Session& session, const ModelSource& source);
+
+/// A program in the ANE's memory, with its weights baked in. Destruction unloads it and removes its directory; so does
+/// a constructor that fails.
+class LoadedModel {
+ public:
+  /// Compiles and loads. Throws CompileError with the framework's words.
+  LoadedModel(Session& session, UncompiledModel uncompiled, const ModelSource& source);
+  ~LoadedModel();
+  LoadedModel(const LoadedModel&) = delete;
+  LoadedModel& operator=(const LoadedModel&) = delete;
+
+  [[nodiscard]] objc::Id model() const noexcept { return model_.get(); }
+  [[nodiscard]] Session& session() const noexcept { return *session_; }
+  /// Whether it is the program of this text and these weights.
+  [[nodiscard]] bool is_made_of(const ModelSource& source) const {
+    return directory_.holds(source.mil_text, *source.weights);
+  }
+
+ private:
+  void compile();
+  void load();
+  void unload() noexcept;
+  void compare_attributes(const ModelSource& source);
+
+  Session* session_;
+  ModelDirectory directory_;  // goes last
+  objc::Owned model_;
+  bool loaded_ = false;
+};
+
+}  // namespace ane::device::apple

@@ -1,0 +1,154 @@
+#include "objc.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include <dlfcn.h>
+
+namespace ane::device::apple::objc {
+
+Library::Library(const std::string& path) : handle_(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+  if (handle_ == nullptr) {
+    const char* text = dlerror();
+    error_ = text == nullptr ? "dlopen failed" : text;
+  }
+}
+
+void* Library::find(const char* name) const noexcept { return handle_ == nullptr ? nullptr : dlsym(handle_, name); }
+
+Runtime::Runtime(const Library& library)
+    : look_up_class_(library.function<Id(const char*)>("objc_lookUpClass")),
+      register_selector_(library.function<Selector(const char*)>("sel_registerName")),
+      class_method_(library.function<void*(Id, Selector)>("class_getClassMethod")),
+      instance_method_(library.function<void*(Id, Selector)>("class_getInstanceMethod")),
+      method_types_(library.function<const char*(void*)>("method_getTypeEncoding")),
+      send_(library.function<void()>("objc_msgSend")),
+      look_up_method_(library.function<AnyFunction(Id, Selector)>("objc_msg_lookup")),
+      push_pool_(library.function<void*()>("objc_autoreleasePoolPush")),
+      pop_pool_(library.function<void(void*)>("objc_autoreleasePoolPop")) {
+  if (register_selector_ == nullptr) return;
+  retain_ = register_selector_("retain");
+  release_ = register_selector_("release");
+}
+
+Runtime::operator bool() const noexcept {
+  return look_up_class_ != nullptr && register_selector_ != nullptr && class_method_ != nullptr &&
+         instance_method_ != nullptr && method_types_ != nullptr && (send_ != nullptr || look_up_method_ != nullptr);
+}
+
+const char* Runtime::method_types(Id type, Selector selector, bool of_class) const noexcept {
+  void* const method = of_class ? class_method_(type, selector) : instance_method_(type, selector);
+  return method == nullptr ? nullptr : method_types_(method);
+}
+
+void Runtime::retain(Id object) const noexcept { Message<Id>(*this, retain_)(object); }
+
+void Runtime::release(Id object) const noexcept { Message<void>(*this, release_)(object); }
+
+Owned retained(const Runtime& runtime, Id object) noexcept {
+  if (object != nullptr) runtime.retain(object);
+  return Owned(object, Release{&runtime});
+}
+
+AutoreleasePool::AutoreleasePool(const Runtime& runtime) noexcept : runtime_(&runtime) {
+  pool_ = runtime.push_pool_ != nullptr
+              ? runtime.push_pool_()
+              : Message<Id>(runtime, runtime.selector("new"))(runtime.find_class("NSAutoreleasePool"));
+}
+
+AutoreleasePool::~AutoreleasePool() {
+  if (runtime_->push_pool_ != nullptr) {
+    runtime_->pop_pool_(pool_);
+  } else {
+    Message<void>(*runtime_, runtime_->selector("drain"))(static_cast<Id>(pool_));
+  }
+}
+
+namespace {
+
+/// Length of the type that `encoding` begins with; brackets nest.
+std::size_t type_length(std::string_view encoding) {
+  int depth = 0;
+  for (std::size_t i = 0; i < encoding.size(); ++i) {
+    const char letter = encoding[i];
+    if (letter == '"') {
+      i = std::min(encoding.find('"', i + 1), encoding.size() - 1);
+    } else if (letter == '{' || letter == '(' || letter == '[') {
+      ++depth;
+    } else if (letter == '}' || letter == ')' || letter == ']') {
+      --depth;
+    }
+    if (depth == 0 && letter != '^') return i + 1;
+  }
+  return encoding.size();
+}
+
+char passing_of(char letter) {
+  switch (letter) {
+    case 'v':
+      return 'v';
+    case '@':
+    case '#':
+    case ':':
+    case '^':
+    case '*':
+      return 'p';
+    case 'c':
+    case 'C':
+    case 'B':
+      return '1';
+    case 's':
+    case 'S':
+      return '2';
+    case 'i':
+    case 'I':
+    case 'l':
+    case 'L':
+      return '4';
+    case 'q':
+    case 'Q':
+      return '8';
+    default:
+      return '?';
+  }
+}
+
+}  // namespace
+
+std::string passed_as(std::string_view encoding) {
+  constexpr std::string_view kQualifiers = "rnNoORVA";
+  std::string letters;
+  while (!encoding.empty()) {
+    const char first = encoding.front();
+    const bool is_offset = std::isdigit(static_cast<unsigned char>(first)) != 0 || first == '-' || first == '+';
+    if (is_offset || kQualifiers.find(first) != std::string_view::npos) {
+      encoding.remove_prefix(1);
+      continue;
+    }
+    letters += passing_of(first);
+    encoding.remove_prefix(type_length(encoding));
+    // A class name or a block marker may follow an object.
+    if (first == '@' && !encoding.empty() && encoding.front() == '?') encoding.remove_prefix(1);
+    if (first == '@' && !encoding.empty() && encoding.front() == '"') encoding.remove_prefix(type_length(encoding));
+  }
+  return letters;
+}
+
+std::string describe_passing(std::string_view letters) {
+  std::string words;
+  for (const char letter : letters) {
+    if (!words.empty()) words += ", ";
+    if (letter == 'v') {
+      words += "nothing";
+    } else if (letter == 'p') {
+      words += "pointer";
+    } else if (letter == '?') {
+      words += "unknown";
+    } else {
+      words += std::string(1, letter) + (letter == '1' ? " byte" : " bytes");
+    }
+  }
+  return words;
+}
+
+}  // namespace ane::device::apple::objc

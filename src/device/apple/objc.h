@@ -1,0 +1,152 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "ane/core/error.h"
+
+/// The Objective-C runtime, found at run time: Apple's, or GNU's where the stand-in runs.
+namespace ane::device::apple::objc {
+
+struct Object;
+using Id = Object*;  ///< also a class, which is an object
+struct SelectorRecord;
+using Selector = const SelectorRecord*;
+using Flag =
+    unsigned char;  ///< BOOL is one byte everywhere; not `bool`, because GNU's may hold other values than 0 and 1
+using AnyFunction = void (*)();
+
+/// A library opened by dlopen; closed never, because classes once registered cannot go.
+class Library {
+ public:
+  explicit Library(const std::string& path);
+  [[nodiscard]] explicit operator bool() const noexcept { return handle_ != nullptr; }
+  [[nodiscard]] const std::string& error() const noexcept { return error_; }
+  /// Address of a function or variable, null if there is none.
+  [[nodiscard]] void* find(const char* name) const noexcept;
+  template <class Function>
+  [[nodiscard]] Function* function(const char* name) const noexcept {
+    return reinterpret_cast<Function*>(find(name));
+  }
+
+ private:
+  void* handle_ = nullptr;
+  std::string error_;
+};
+
+class Runtime {
+ public:
+  /// Check `operator bool` before use: false if `library` is not an Objective-C runtime.
+  explicit Runtime(const Library& library);
+  [[nodiscard]] explicit operator bool() const noexcept;
+
+  [[nodiscard]] Id find_class(const char* name) const noexcept { return look_up_class_(name); }
+  [[nodiscard]] Selector selector(const char* name) const noexcept { return register_selector_(name); }
+  /// Type encoding of a method, null if the class does not implement it.
+  [[nodiscard]] const char* method_types(Id type, Selector selector, bool of_class) const noexcept;
+
+  /// What to call to send `selector` to `receiver`: objc_msgSend, or with GNU's runtime the method itself.
+  [[nodiscard]] AnyFunction implementation(Id receiver, Selector selector) const noexcept {
+    return send_ != nullptr ? send_ : look_up_method_(receiver, selector);
+  }
+
+  void retain(Id object) const noexcept;
+  void release(Id object) const noexcept;
+
+ private:
+  friend class AutoreleasePool;
+  Id (*look_up_class_)(const char*) = nullptr;
+  Selector (*register_selector_)(const char*) = nullptr;
+  void* (*class_method_)(Id, Selector) = nullptr;
+  void* (*instance_method_)(Id, Selector) = nullptr;
+  const char* (*method_types_)(void*) = nullptr;
+  AnyFunction send_ = nullptr;
+  AnyFunction (*look_up_method_)(Id, Selector) = nullptr;
+  void* (*push_pool_)() = nullptr;
+  void (*pop_pool_)(void*) = nullptr;
+  Selector retain_ = nullptr;
+  Selector release_ = nullptr;
+};
+
+/// An object that we own; released through the runtime that was found at start.
+struct Release {
+  const Runtime* runtime = nullptr;
+  void operator()(Object* object) const noexcept { runtime->release(object); }
+};
+using Owned = std::unique_ptr<Object, Release>;
+
+/// Shares the ownership of an autoreleased object. `object` may be null.
+[[nodiscard]] Owned retained(const Runtime& runtime, Id object) noexcept;
+
+/// Releases at its end what was autoreleased since. Pools nest, and stay in one thread.
+class AutoreleasePool {
+ public:
+  explicit AutoreleasePool(const Runtime& runtime) noexcept;
+  ~AutoreleasePool();
+  AutoreleasePool(const AutoreleasePool&) = delete;
+  AutoreleasePool& operator=(const AutoreleasePool&) = delete;
+
+ private:
+  const Runtime* runtime_;
+  void* pool_;
+};
+
+/// How a value is passed: 'v'oid, 'p'ointer, or an integer of so many bytes. What must agree between our prototype and
+/// the method's type encoding.
+template <class T>
+constexpr char passed_as() {
+  if constexpr (std::is_void_v<T>) {
+    return 'v';
+  } else if constexpr (std::is_pointer_v<T>) {
+    return 'p';
+  } else {
+    static_assert(std::is_integral_v<T>);
+    return static_cast<char>('0' + sizeof(T));
+  }
+}
+
+/// The same from a method's type encoding ("B36@0:8I16@20^@28"): result, receiver, selector, arguments. A letter that
+/// is not understood becomes '?'.
+[[nodiscard]] std::string passed_as(std::string_view encoding);
+
+/// "BOOL (unsigned int, object)"-like words for a string of passed_as letters.
+[[nodiscard]] std::string describe_passing(std::string_view letters);
+
+/// A message with the C types that it is sent with. Looked up and checked once, then called like a function.
+template <class Ret, class... Args>
+class Message {
+ public:
+  Message() = default;
+  Message(const Runtime& runtime, Selector selector) : runtime_(&runtime), selector_(selector) {}
+
+  [[nodiscard]] explicit operator bool() const noexcept { return selector_ != nullptr; }
+  Ret operator()(Id receiver, std::type_identity_t<Args>... args) const {
+    using Function = Ret (*)(Id, Selector, Args...);
+    return reinterpret_cast<Function>(runtime_->implementation(receiver, selector_))(receiver, selector_, args...);
+  }
+  [[nodiscard]] static std::string passing() {
+    return {passed_as<Ret>(), passed_as<Id>(), passed_as<Selector>(), passed_as<Args>()...};
+  }
+
+ private:
+  const Runtime* runtime_ = nullptr;
+  Selector selector_ = nullptr;
+};
+
+/// Runs `body`; an Objective-C exception, which no C++ type describes, becomes a DeviceError that says what was done.
+template <class Body>
+auto guarded(std::string_view doing, Body&& body) {
+  try {
+    return body();
+  } catch (const std::exception&) {
+    throw;
+  } catch (...) {
+    throw DeviceError(std::string(doing) + ": the framework raised an Objective-C exception; nothing more is known");
+  }
+}
+
+}  // namespace ane::device::apple::objc

@@ -1,0 +1,33 @@
+#include "ane/device/apple/probe.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "frameworks.h"
+
+namespace ane::device::apple {
+
+bool Probe::usable() const {
+  return has_ane.value_or(true) && std::all_of(findings.begin(), findings.end(), [](const Finding& finding) {
+           return finding.found || !finding.required;
+         });
+}
+
+std::string Probe::reason() const {
+  if (usable()) return {};
+  std::string missing;
+  for (const Finding& finding : findings) {
+    if (finding.found || !finding.required) continue;
+    Finding brief = finding;
+    if (brief.kind == Finding::Kind::library) brief.note.clear();  // dlopen lists every place that it looked in
+    missing += (missing.empty() ? "" : "; ") + to_string(brief);
+  }
+  if (missing.empty()) missing = "the framework reports no ANE in this machine (a virtual machine has none)";
+  return fmt::format("the Apple Neural Engine cannot be used on {}{}{}: {}", os.empty() ? "this system" : os,
+                     chip.empty() ? "" : ", ", chip, missing);
+}
+
+Probe probe(const LibraryPaths& paths) { return Frameworks(paths).probe(); }
+
+}  // namespace ane::device::apple
