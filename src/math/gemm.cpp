@@ -4,36 +4,10 @@
 #include <cassert>
 #include <limits>
 
-#ifdef __APPLE__
-#include <Accelerate/Accelerate.h>
-#else
-#include <cblas.h>
-#endif
+#include "blas.h"
 
 namespace ane::math {
 namespace {
-
-#ifdef __APPLE__
-
-// The setting is the calling thread's, and macOS has it since version 15; before, products as small as ours run on the
-// calling thread anyway.
-void hold_blas_to_one_thread() noexcept {
-#ifdef __MAC_15_0
-  if (__builtin_available(macOS 15.0, *)) BLASSetThreading(BLAS_THREADING_SINGLE_THREADED);
-#endif
-}
-
-#else
-
-// Once a process, at the first product. Whatever OPENBLAS_NUM_THREADS says, threads of its own would fight the pool's.
-void hold_blas_to_one_thread() noexcept {
-  [[maybe_unused]] static const bool done = [] {
-    openblas_set_num_threads(1);
-    return true;
-  }();
-}
-
-#endif
 
 int to_blas(std::size_t size) noexcept {
   assert(size <= static_cast<std::size_t>(std::numeric_limits<int>::max()));
@@ -63,11 +37,10 @@ constexpr double kSmallestSplit = 1 << 17;
 void gemm_serial(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperand a, MatrixOperand b, float beta,
                  float* c, std::size_t c_stride) {
   if (m == 0 || n == 0) return;
-  hold_blas_to_one_thread();
   // An empty operand may have stride 0, which BLAS takes for a mistake.
   const auto leading = [](std::size_t stride) { return to_blas(std::max<std::size_t>(stride, 1)); };
-  cblas_sgemm(CblasRowMajor, to_blas(a.transpose), to_blas(b.transpose), to_blas(m), to_blas(n), to_blas(k), alpha,
-              a.data, leading(a.stride), b.data, leading(b.stride), beta, c, leading(c_stride));
+  blas().sgemm(CblasRowMajor, to_blas(a.transpose), to_blas(b.transpose), to_blas(m), to_blas(n), to_blas(k), alpha,
+               a.data, leading(a.stride), b.data, leading(b.stride), beta, c, leading(c_stride));
 }
 
 void gemm(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperand a, MatrixOperand b, float beta,
@@ -86,12 +59,6 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperan
   }
 }
 
-const char* blas_name() noexcept {
-#ifdef __APPLE__
-  return "Accelerate";
-#else
-  return openblas_get_config();
-#endif
-}
+const std::string& blas_name() { return blas().description; }
 
 }  // namespace ane::math

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "ane/math/threads.h"
 
@@ -25,7 +26,7 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperan
 void gemm_serial(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperand a, MatrixOperand b, float beta,
                  float* c, std::size_t c_stride);
 
-/// Name and version of the BLAS in use, for `--version`, reports and benchmarks.
-[[nodiscard]] const char* blas_name() noexcept;
+/// Name and version of the BLAS in use and the kernels it picked, for `--version`, reports and benchmarks.
+[[nodiscard]] const std::string& blas_name();
 
 }  // namespace ane::math

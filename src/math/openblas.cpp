@@ -1,0 +1,82 @@
+#ifndef __APPLE__
+
+#include <cstdlib>
+#include <optional>
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include "ane/core/error.h"
+
+#include "blas.h"
+
+/// OpenBLAS chooses its kernels in a constructor, from a list of the processors that were known when it was released.
+/// On one it does not know, Debian 12's falls back to SSE3 and is 8 times slower than it could be (Xeon of 2023). The
+/// only way to tell it better is a variable that must be set before it is loaded; so it is loaded here, not by the
+/// linker.
+namespace ane::math {
+namespace {
+
+/// Sets a variable, unless the user has, until the end of the scope.
+class ScopedVariable {
+ public:
+  ScopedVariable(const char* name, const char* value) : name_(name), ours_(std::getenv(name) == nullptr) {
+    if (ours_) ::setenv(name, value, 1);
+  }
+  ~ScopedVariable() {
+    if (ours_) ::unsetenv(name_);
+  }
+  ScopedVariable(const ScopedVariable&) = delete;
+  ScopedVariable& operator=(const ScopedVariable&) = delete;
+
+ private:
+  const char* name_;
+  bool ours_;
+};
+
+/// OpenBLAS's name for the kernels that suit this processor's instructions; nothing where its own choice will do.
+std::optional<const char*> best_kernels() {
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl")) {
+    return "SKYLAKEX";
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "HASWELL";
+#endif
+  return std::nullopt;
+}
+
+void* open_library() {
+  const ScopedVariable threads("OPENBLAS_NUM_THREADS", "1");
+  std::optional<ScopedVariable> kernels;
+  if (const auto best = best_kernels()) kernels.emplace("OPENBLAS_CORETYPE", *best);
+  for (const char* name : {ANE_OPENBLAS_LIBRARY, "libopenblas.so.0"}) {
+    if (void* library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL)) return library;
+  }
+  throw Error(fmt::format("OpenBLAS cannot be loaded: {}; install it (Debian: libopenblas0)", ::dlerror()));
+}
+
+template <class Function>
+Function* find(void* library, const char* name) {
+  if (void* symbol = ::dlsym(library, name)) return reinterpret_cast<Function*>(symbol);
+  throw Error(fmt::format("OpenBLAS has no function {}; is another library in its place?", name));
+}
+
+Blas load() {
+  void* const library = open_library();
+  find<void(int)>(library, "openblas_set_num_threads")(1);
+  return {find<decltype(cblas_sgemm)>(library, "cblas_sgemm"),
+          fmt::format("{}, {} kernels", find<char*()>(library, "openblas_get_config")(),
+                      find<char*()>(library, "openblas_get_corename")())};
+}
+
+}  // namespace
+
+const Blas& blas() {
+  static const Blas loaded = load();
+  return loaded;
+}
+
+}  // namespace ane::math
+
+#endif
