@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <string>
 
-#include "ane/model/parameters.h"
-#include "ane/train/options.h"
+#include "ane/data/source.h"
+#include "ane/model/model.h"
 #include "ane/train/state.h"
 
 /// A checkpoint is a directory: model.safetensors (parameters), moments.safetensors (m.NAME, v.NAME; absent for SGD)
@@ -16,6 +16,8 @@ struct CheckpointIdentity {
   std::string model;  ///< dimensions line
   std::string data;   ///< Source::identity
 };
+
+[[nodiscard]] CheckpointIdentity identity_of(const model::Model& model, const data::Source& source);
 
 /// Writes directory/step-00000120 and returns its path. Throws FileError; an older checkpoint is never harmed.
 std::filesystem::path write_checkpoint(const std::filesystem::path& directory, const model::ParameterLayout& layout,

@@ -7,8 +7,8 @@
 
 #include "ane/model/model.h"
 
-/// What a run tells to whoever watches: terminal, telemetry, tests. Durations are of this process unless they say
-/// otherwise.
+/// What a run tells to whoever watches: terminal, telemetry, tests. The Trainer sends everything but on_resume, which
+/// comes from whoever set up the state. Durations are of this process unless they say otherwise.
 namespace ane::train {
 
 using Duration = model::Duration;
@@ -20,10 +20,10 @@ struct CompileEvent {
 
 struct StepEvent {
   std::int64_t step = 0;  ///< sequences done, this one included
-  double loss = 0;
+  double loss = 0;        ///< not finite if the step overflowed
   double lr = 0;
   Duration time{};
-  model::StepTimes parts;
+  model::StepTimes parts{};
   int compiles = 0;  ///< in this process
 };
 
@@ -35,10 +35,10 @@ struct UpdateEvent {
   double lr = 0;
   double grad_norm = 0;
   double loss_scale = 1;
-  std::optional<std::string> skipped;  ///< why parameters were left alone: the tensor that overflowed
-  Duration compile{};                  ///< of this batch's kernels
+  std::optional<std::string> skipped{};  ///< why parameters were left alone: the tensor that overflowed
+  Duration compile{};                    ///< of this batch's kernels
   Duration train{};
-  model::StepTimes parts;
+  model::StepTimes parts{};
   int compiles = 0;
 };
 
@@ -51,7 +51,7 @@ struct ValidationEvent {
 
 struct CheckpointEvent {
   std::int64_t step = 0;
-  std::filesystem::path path;
+  std::filesystem::path path{};
   Duration time{};
 };
 

@@ -2,24 +2,28 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
-#include "ane/train/observer.h"
+#include "ane/core/descriptor.h"
 
 namespace ane::train {
 
 /// Sums over the whole run, re-executions included. Plain data: it lives in the arena.
 struct RunTotals {
-  std::int64_t started_ns = 0;  ///< monotonic clock, at the first process's start
-  std::int64_t startup_ns = 0;  ///< before the first compile, over all processes
+  std::int64_t started_ns = 0;       ///< monotonic clock, at the first process's start; main sets it, else the Trainer
+  std::int64_t booked_until_ns = 0;  ///< RunClock's last booking
+  std::int64_t startup_ns = 0;       ///< before training, over all processes
   std::int64_t compile_ns = 0;
   std::int64_t train_ns = 0;  ///< steps and updates
   std::int64_t validation_ns = 0;
   std::int64_t checkpoint_ns = 0;
-  std::int64_t restart_ns = 0;  ///< from before exec to the adopted state, over all restarts
-  std::int64_t steps = 0;       ///< in this run; a resumed run counts its own
+  std::int64_t restart_ns = 0;  ///< from the last update to the adopted state, over all restarts
+  std::int64_t steps = 0;       ///< run here; a resumed run counts its own, those that an interrupt dropped included
   std::int64_t compiles = 0;
-  std::int64_t compile_rounds = 0;
+  std::int64_t compile_rounds = 0;          ///< of training kernels
+  std::int64_t forward_compile_rounds = 0;  ///< for a validation that no training follows
+  std::int64_t failed_compiles_in_row = 0;  ///< rounds; a second on a fresh process is an error
   std::int64_t restarts = 0;
   std::int64_t skipped_updates = 0;
   std::int64_t surfaces_created = 0, surfaces_reused = 0, surfaces_released = 0;
@@ -43,11 +47,12 @@ class StateArena {
  public:
   /// A fresh, zeroed state for `parameters` elements and `moments` arrays of the same length (2 for AdamW, 0 for SGD).
   /// `fingerprint` identifies model and settings that must agree across a restart. Throws Error if memory is short,
-  /// with the size.
+  /// with the size,
+  /// and UsageError if a limit of this process (ulimit) forbids it.
   StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint);
-  /// Adopts what the process before left in `descriptor`. Throws Error if header, size or fingerprint disagree.
+  /// Adopts what the process before left in `descriptor`, and owns the descriptor from then on. Throws Error if header,
+  /// size or fingerprint disagree; the descriptor is then left alone, for it may be someone else's.
   StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint);
-  ~StateArena();
   StateArena(const StateArena&) = delete;
   StateArena& operator=(const StateArena&) = delete;
 
@@ -57,15 +62,23 @@ class StateArena {
   [[nodiscard]] std::span<float> moment(int index) noexcept;  ///< 0: m, 1: v
   [[nodiscard]] int moment_count() const noexcept { return moments_; }
   /// For the hand-off; stays owned by the arena.
-  [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
+  [[nodiscard]] int descriptor() const noexcept { return descriptor_.get(); }
 
  private:
-  void map(bool fresh, std::uint64_t fingerprint);
+  struct Header;
+  struct Unmap {
+    std::size_t size_bytes;
+    void operator()(std::byte* mapping) const noexcept;
+  };
+  void map();
+  [[nodiscard]] Header& header() noexcept;
+  [[nodiscard]] std::span<float> array(std::size_t index) noexcept;
 
-  int descriptor_ = -1;
+  Descriptor descriptor_;
   std::size_t parameter_count_ = 0;
   int moments_ = 0;
-  std::span<std::byte> mapping_;
+  std::size_t size_bytes_ = 0;
+  std::unique_ptr<std::byte, Unmap> mapping_;
 };
 
 }  // namespace ane::train

@@ -1,11 +1,15 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "ane/data/source.h"
 #include "ane/device/budget.h"
 #include "ane/model/model.h"
+#include "ane/train/clock.h"
 #include "ane/train/observer.h"
 #include "ane/train/options.h"
 #include "ane/train/state.h"
@@ -19,8 +23,15 @@ enum class Outcome {
   interrupted      ///< `stop` was set; state is at a whole update, a checkpoint is written if a directory was given
 };
 
+/// The budget that a process needs at least: one round of training kernels, in a model that has compiled none yet.
+[[nodiscard]] int smallest_budget(const model::Model& model);
+
 /// The training loop. It reads like the paragraph that describes it: compile this update's weights if the budget
 /// allows, run accum_steps sequences, update.
+///
+/// Progress and parameters change together, after a whole update, so the state is that of a whole update whenever run()
+/// comes back or throws. An interrupted accumulation is dropped; whoever resumes repeats it and ends with the same
+/// parameters, bit for bit.
 class Trainer {
  public:
   struct Parts {
@@ -35,15 +46,43 @@ class Trainer {
   };
 
   /// Throws UsageError if the budget cannot hold even one update, with the smallest value that would do.
-  Trainer(const Parts& parts, const TrainOptions& options);
+  Trainer(Parts parts, const TrainOptions& options);
 
-  /// Trains until done, out of budget or stopped. Throws DivergedError, DeviceError, FileError.
+  /// Trains until done, out of budget or stopped. Held-out samples are evaluated every validate_every updates, with the
+  /// next update's kernels, and at the end; checkpoints are written after every checkpoint_every updates, after the
+  /// last and when stopped. Throws DivergedError, DeviceError (a compile that failed on two processes in a row),
+  /// FileError.
   [[nodiscard]] Outcome run();
 
  private:
+  struct Batch;
+
+  [[nodiscard]] Outcome run_until_done();
+  [[nodiscard]] bool done() const noexcept;
+  [[nodiscard]] bool validation_due() const;
+  [[nodiscard]] bool make_kernels(model::KernelSet set);
+  [[nodiscard]] bool run_batch();
+  [[nodiscard]] bool run_steps(Batch& batch);
+  void finish_update(Batch& batch);
+  void report_skip(const std::string& reason);
+  [[nodiscard]] bool validate();
+  void write_checkpoint_if(bool due);
+  [[nodiscard]] Outcome restart();
+  [[nodiscard]] Outcome interrupt();
+  void count_surfaces(const surface::PoolCounters& before);
+
+  template <class Event>
+  void tell(void (Observer::*hook)(const Event&), const Event& event);
+
   Parts parts_;
   TrainOptions options_;
+  RunClock clock_;
+  std::int64_t total_updates_;
   std::vector<float> gradients_;
+  std::optional<model::KernelSet> kernels_;  ///< that hold the current parameters
+  Duration compile_time_{};                  ///< of the batch's kernels
+  std::optional<std::int64_t> validated_update_;
+  std::optional<std::int64_t> checkpointed_update_;
 };
 
 }  // namespace ane::train

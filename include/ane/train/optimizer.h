@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "ane/math/threads.h"
+#include "ane/model/parameters.h"
+#include "ane/train/options.h"
+#include "ane/train/state.h"
+
+namespace ane::train {
+
+/// The largest norm of a gradient that is applied: its square still fits Adam's second moment in fp32.
+inline constexpr double kLargestNorm = 1e18;
+
+struct GradientNorm {
+  double norm = 0;  ///< Euclidean, over all parameters
+  /// Why this gradient must not be applied, naming the tensor if one is to blame.
+  std::optional<std::string> unusable;
+};
+
+/// The norm of factor * gradients, summed in double. It is unusable if an element is not finite, or if clipping to
+/// `grad_clip` (0: off) leaves it above kLargestNorm.
+[[nodiscard]] GradientNorm gradient_norm(const model::ParameterLayout& layout, std::span<const float> gradients,
+                                         double factor, double grad_clip, math::ThreadPool& threads);
+
+struct UpdateStep {
+  double lr = 0;
+  double grad_factor = 1;         ///< averages, unscales and clips
+  std::int64_t update_count = 1;  ///< updates applied, this one included: AdamW's bias correction
+};
+
+/// One AdamW or SGD update of every tensor, with weight decay only where Parameter::decays. Gradients are zeroed. The
+/// state has the moments that optimizer_moments() says.
+void apply_update(const OptimizerOptions& options, const UpdateStep& step, const model::ParameterLayout& layout,
+                  std::span<float> gradients, StateArena& state, math::ThreadPool& threads);
+
+/// Arrays of moments that the optimiser keeps: 2 for AdamW, 0 for SGD.
+[[nodiscard]] int optimizer_moments(OptimizerKind kind) noexcept;
+
+}  // namespace ane::train

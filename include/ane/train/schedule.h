@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+
+#include "ane/train/options.h"
+
+namespace ane::train {
+
+/// The learning rate of `update` (from 0) of `total_updates`: lr * (update + 1) / warmup during the warm-up, then lr,
+/// or half a cosine from lr at its end down to min_lr at `total_updates`.
+[[nodiscard]] double lr_at(std::int64_t update, std::int64_t total_updates, const OptimizerOptions& options) noexcept;
+
+}  // namespace ane::train

@@ -1,0 +1,40 @@
+#include "ane/train/clock.h"
+
+#include <chrono>
+
+#include <sys/resource.h>
+
+namespace ane::train {
+
+std::int64_t monotonic_ns() noexcept {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+std::int64_t peak_memory_bytes() noexcept {
+  rusage usage{};
+  if (::getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+#ifdef __APPLE__
+  constexpr std::int64_t kUnitBytes = 1;
+#else
+  constexpr std::int64_t kUnitBytes = 1024;
+#endif
+  return std::int64_t{usage.ru_maxrss} * kUnitBytes;
+}
+
+RunClock::RunClock(RunTotals& totals) noexcept : totals_(&totals) {
+  if (totals.started_ns == 0) totals.started_ns = monotonic_ns();
+  if (totals.booked_until_ns == 0) totals.booked_until_ns = totals.started_ns;
+}
+
+Duration RunClock::book(std::int64_t RunTotals::*part) noexcept {
+  const std::int64_t now = monotonic_ns();
+  const std::int64_t elapsed = now - totals_->booked_until_ns;
+  totals_->*part += elapsed;
+  totals_->booked_until_ns = now;
+  return Duration(elapsed);
+}
+
+void RunClock::leave_out() noexcept { totals_->booked_until_ns = monotonic_ns(); }
+
+}  // namespace ane::train

@@ -1,0 +1,129 @@
+#include "ane/train/restart.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+#ifdef __APPLE__
+#include <mach-o/dyld.h>
+#endif
+
+#include <cerrno>
+#include <charconv>
+#include <string_view>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "ane/core/error.h"
+#include "ane/train/clock.h"
+
+namespace ane::train {
+
+namespace {
+
+constexpr char kSeparator = ':';
+
+template <class Integer>
+std::optional<Integer> whole_number(std::string_view text) {
+  Integer value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < 0) return std::nullopt;
+  return value;
+}
+
+/// A path that opens the file this process runs from.
+std::string executable_path() {
+#ifdef __APPLE__
+  std::uint32_t size = 0;
+  _NSGetExecutablePath(nullptr, &size);
+  std::string path(size, '\0');
+  _NSGetExecutablePath(path.data(), &size);
+  path.resize(std::string_view(path.c_str()).size());
+  return path;
+#else
+  return "/proc/self/exe";
+#endif
+}
+
+std::vector<char*> pointers(std::span<const std::string> strings) {
+  std::vector<char*> result;
+  result.reserve(strings.size() + 1);
+  // execve's signature predates const; it changes nothing.
+  for (const std::string& string : strings) result.push_back(const_cast<char*>(string.c_str()));
+  result.push_back(nullptr);
+  return result;
+}
+
+sigset_t stop_signals() noexcept {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  return signals;
+}
+
+}  // namespace
+
+std::optional<Handoff> parse_handoff(const char* value) {
+  if (value == nullptr) return std::nullopt;
+  const std::string_view text(value);
+  const std::size_t separator = text.find(kSeparator);
+  if (separator != std::string_view::npos) {
+    const auto descriptor = whole_number<int>(text.substr(0, separator));
+    const auto exec_ns = whole_number<std::int64_t>(text.substr(separator + 1));
+    if (descriptor && exec_ns) return Handoff{*descriptor, *exec_ns};
+  }
+  throw UsageError(
+      fmt::format("{}='{}' is not what ane-train sets when it restarts itself (DESCRIPTOR:NANOSECONDS); "
+                  "unset it",
+                  kStateVariable, text));
+}
+
+std::vector<std::string> restart_environment(std::span<const std::string> current, const Handoff& handoff) {
+  const std::string prefix = fmt::format("{}=", kStateVariable);
+  std::vector<std::string> result;
+  result.reserve(current.size() + 1);
+  for (const std::string& entry : current)
+    if (!entry.starts_with(prefix)) result.push_back(entry);
+  result.push_back(fmt::format("{}{}{}{}", prefix, handoff.descriptor, kSeparator, handoff.exec_ns));
+  return result;
+}
+
+void exec_self(std::span<const std::string> arguments, std::span<const std::string> environment, int descriptor) {
+  const std::string path = executable_path();
+  const std::vector<char*> argv = pointers(arguments);
+  const std::vector<char*> envp = pointers(environment);
+  const BlockedSignals blocked;
+
+  const int flags = ::fcntl(descriptor, F_GETFD);
+  int error = 0;
+  if (flags < 0 || ::fcntl(descriptor, F_SETFD, flags & ~FD_CLOEXEC) < 0) {
+    error = errno;
+  } else {
+    ::execve(path.c_str(), argv.data(), envp.data());
+    error = errno;
+    ::fcntl(descriptor, F_SETFD, flags);
+  }
+  throw Error(fmt::format("the process could not replace itself to start a new compile budget: {}: {}", path,
+                          std::generic_category().message(error)));
+}
+
+Duration count_restart(StateArena& state, const Handoff& handoff) noexcept {
+  RunTotals& totals = state.totals();
+  ++totals.restarts;
+  RunClock(totals).book(&RunTotals::restart_ns);
+  return Duration(monotonic_ns() - handoff.exec_ns);
+}
+
+BlockedSignals::BlockedSignals() noexcept {
+  const sigset_t signals = stop_signals();
+  ::pthread_sigmask(SIG_BLOCK, &signals, &before_);
+}
+
+BlockedSignals::~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+void unblock_stop_signals() noexcept {
+  const sigset_t signals = stop_signals();
+  ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
+}  // namespace ane::train

@@ -1,0 +1,179 @@
+#include "ane/train/state.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cerrno>
+#include <csignal>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ane/core/checked.h"
+#include "ane/core/error.h"
+
+namespace ane::train {
+
+/// What the arena starts with. The arrays follow at kHeaderBytes, each a multiple of 64 bytes long.
+struct StateArena::Header {
+  std::array<char, 8> magic;
+  std::uint32_t version;
+  std::uint32_t moments;
+  std::uint64_t parameters;
+  std::uint64_t size_bytes;
+  std::uint64_t fingerprint;
+  Progress progress;
+  RunTotals totals;
+};
+
+namespace {
+
+constexpr std::size_t kHeaderBytes = 4096;
+constexpr std::size_t kArrayAlignment = 16;  // elements: 64 bytes of fp32
+constexpr std::array<char, 8> kMagic{'A', 'N', 'E', 's', 't', 'a', 't', 'e'};
+constexpr std::uint32_t kVersion = 1;
+
+std::string system_text(int error) { return std::generic_category().message(error); }
+
+std::size_t arena_bytes(std::size_t parameters, int moments) {
+  assert(moments >= 0);
+  const auto padded = checked_add(parameters, kArrayAlignment - 1);
+  const auto elements = padded ? checked_mul(*padded / kArrayAlignment * kArrayAlignment,
+                                             std::size_t{1} + static_cast<std::size_t>(moments))
+                               : std::nullopt;
+  const auto bytes = elements ? checked_mul(*elements, sizeof(float)) : std::nullopt;
+  const auto total = bytes ? checked_add(*bytes, kHeaderBytes) : std::nullopt;
+  if (!total || *total > static_cast<std::size_t>(std::numeric_limits<off_t>::max()))
+    throw Error(
+        fmt::format("a state of {} parameters with {} moments each is larger than memory can be", parameters, moments));
+  return *total;
+}
+
+std::string size_text(std::size_t bytes) {
+  return fmt::format("{} bytes ({:.1f} GB)", bytes, static_cast<double>(bytes) / 1e9);
+}
+
+/// Growing a file beyond this limit raises SIGXFSZ, which would end the process without a word.
+void check_file_size_limit(std::size_t bytes) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < bytes)
+    throw UsageError(
+        fmt::format("the training state needs {}, but this process may make no file above {} bytes; raise "
+                    "the limit (ulimit -f)",
+                    size_text(bytes), static_cast<std::uint64_t>(limit.rlim_cur)));
+}
+
+/// A descriptor of memory that has no name, so that nothing is left behind however the run ends. Closes on exec.
+Descriptor anonymous_memory() {
+#ifdef __linux__
+  Descriptor descriptor(::memfd_create("ane-train-state", MFD_CLOEXEC));
+  if (!descriptor) throw Error(fmt::format("no memory for the training state: memfd_create: {}", system_text(errno)));
+#else
+  const std::string name = fmt::format("/ane-train-{}", ::getpid());
+  Descriptor descriptor(::shm_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR));
+  if (!descriptor)
+    throw Error(fmt::format("no memory for the training state: shm_open {}: {}", name, system_text(errno)));
+  ::shm_unlink(name.c_str());
+  ::fcntl(descriptor.get(), F_SETFD, FD_CLOEXEC);
+#endif
+  return descriptor;
+}
+
+Descriptor allocate(std::size_t bytes) {
+  check_file_size_limit(bytes);
+  Descriptor descriptor = anonymous_memory();
+  if (::ftruncate(descriptor.get(), static_cast<off_t>(bytes)) != 0)
+    throw Error(fmt::format("no memory for the training state of {}: {}; a smaller model would need less",
+                            size_text(bytes), system_text(errno)));
+  return descriptor;
+}
+
+[[noreturn]] void refuse(int descriptor, const std::string& reason) {
+  throw Error(
+      fmt::format("the training state handed over in descriptor {} cannot be used: {}. If no ane-train started "
+                  "this process, unset ANE_TRAIN_STATE",
+                  descriptor, reason));
+}
+
+template <class Value>
+void expect(int descriptor, std::string_view what, Value expected, Value found) {
+  if (expected != found) refuse(descriptor, fmt::format("{} should be {}, but is {}", what, expected, found));
+}
+
+}  // namespace
+
+StateArena::StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint)
+    : parameter_count_(parameters), moments_(moments), size_bytes_(arena_bytes(parameters, moments)) {
+  descriptor_ = allocate(size_bytes_);
+  map();
+  header() = {.magic = kMagic,
+              .version = kVersion,
+              .moments = static_cast<std::uint32_t>(moments),
+              .parameters = parameters,
+              .size_bytes = size_bytes_,
+              .fingerprint = fingerprint,
+              .progress = {},
+              .totals = {}};
+}
+
+StateArena::StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint)
+    : parameter_count_(parameters), moments_(moments), size_bytes_(arena_bytes(parameters, moments)) {
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0) refuse(descriptor, system_text(errno));
+  // macOS rounds the size of shared memory up to whole pages.
+  if (status.st_size < 0 || static_cast<std::uint64_t>(status.st_size) < size_bytes_)
+    refuse(descriptor, fmt::format("it should hold {} bytes, but holds {}", size_bytes_, status.st_size));
+  // From here on the arena owns it; a descriptor that turned out not to be ours is left alone above.
+  descriptor_ = Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
+  if (!descriptor_) refuse(descriptor, system_text(errno));
+  map();
+
+  const Header& found = header();
+  if (found.magic != kMagic) refuse(descriptor, "it is not a training state");
+  expect(descriptor, "its version", kVersion, found.version);
+  expect(descriptor, "its size in bytes", std::uint64_t{size_bytes_}, found.size_bytes);
+  expect(descriptor, "its number of parameters", std::uint64_t{parameter_count_}, found.parameters);
+  expect(descriptor, "its number of moments", static_cast<std::uint32_t>(moments_), found.moments);
+  if (found.fingerprint != fingerprint) refuse(descriptor, "it belongs to another model or other settings");
+  ::close(descriptor);
+}
+
+void StateArena::Unmap::operator()(std::byte* mapping) const noexcept { ::munmap(mapping, size_bytes); }
+
+void StateArena::map() {
+  static_assert(sizeof(Header) <= kHeaderBytes && std::is_trivially_copyable_v<Header>);
+  void* address = ::mmap(nullptr, size_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_.get(), 0);
+  if (address == MAP_FAILED)
+    throw Error(
+        fmt::format("no memory for the training state of {}: {}; a smaller model would need less, and a limit "
+                    "on address space (ulimit -v) may be in the way",
+                    size_text(size_bytes_), system_text(errno)));
+  mapping_ = {static_cast<std::byte*>(address), Unmap{size_bytes_}};
+}
+
+StateArena::Header& StateArena::header() noexcept { return *reinterpret_cast<Header*>(mapping_.get()); }
+Progress& StateArena::progress() noexcept { return header().progress; }
+RunTotals& StateArena::totals() noexcept { return header().totals; }
+
+std::span<float> StateArena::array(std::size_t index) noexcept {
+  const std::size_t stride = round_up(parameter_count_, kArrayAlignment);
+  return {reinterpret_cast<float*>(mapping_.get() + kHeaderBytes) + index * stride, parameter_count_};
+}
+
+std::span<float> StateArena::parameters() noexcept { return array(0); }
+
+std::span<float> StateArena::moment(int index) noexcept {
+  assert(index >= 0 && index < moments_);
+  return array(1 + static_cast<std::size_t>(index));
+}
+
+}  // namespace ane::train
