@@ -22,35 +22,6 @@ constexpr std::int64_t kMaxListLength = 1024;
 
 bool is_integer(DType dtype) noexcept { return !is_float(dtype) && dtype != DType::boolean && dtype != DType::string; }
 
-struct IntegerRange {
-  std::int64_t low;
-  std::int64_t high;
-};
-
-IntegerRange range_of(DType dtype) noexcept {
-  using Limits = std::numeric_limits<std::int64_t>;
-  switch (dtype) {
-    case DType::boolean:
-      return {0, 1};
-    case DType::int8:
-      return {-128, 127};
-    case DType::uint8:
-      return {0, 255};
-    case DType::int16:
-      return {-32768, 32767};
-    case DType::uint16:
-      return {0, 65535};
-    case DType::int32:
-      return {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()};
-    case DType::uint32:
-      return {0, std::numeric_limits<std::uint32_t>::max()};
-    case DType::uint64:
-      return {0, Limits::max()};
-    default:
-      return {Limits::min(), Limits::max()};
-  }
-}
-
 bool fits_fp16(float value) { return std::isnan(value) || math::to_float(math::to_half(value)) == value; }
 
 std::optional<std::string> fault_of_elements(DType dtype, const std::vector<float>& values) {
@@ -231,6 +202,30 @@ void check_list(const OpView& op, const std::vector<Argument>& given, std::span<
 }
 
 }  // namespace
+
+IntegerRange range_of(DType dtype) noexcept {
+  using Limits = std::numeric_limits<std::int64_t>;
+  switch (dtype) {
+    case DType::boolean:
+      return {0, 1};
+    case DType::int8:
+      return {-128, 127};
+    case DType::uint8:
+      return {0, 255};
+    case DType::int16:
+      return {-32768, 32767};
+    case DType::uint16:
+      return {0, 65535};
+    case DType::int32:
+      return {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()};
+    case DType::uint32:
+      return {0, std::numeric_limits<std::uint32_t>::max()};
+    case DType::uint64:
+      return {0, Limits::max()};
+    default:
+      return {Limits::min(), Limits::max()};
+  }
+}
 
 std::optional<std::string> fault_of(const Shape& shape) {
   if (shape.size() > kMaxRank)

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "ane/mil/program.h"
+
+namespace ane::mil {
+
+enum class TokenKind : std::uint8_t { identifier, number, string, symbol, end };
+
+/// A view into the text. `text` of a string is what stands between its quotes, escapes and all.
+struct Token {
+  TokenKind kind = TokenKind::end;
+  std::string_view text;
+  SourceLocation where;
+
+  [[nodiscard]] bool is(std::string_view symbol) const noexcept { return kind == TokenKind::symbol && text == symbol; }
+};
+
+/// For messages: "'conv'", "the end of the text".
+[[nodiscard]] std::string to_string(const Token& token);
+
+/// Cuts MIL text into tokens. Copies are cheap and read on from the same place.
+class Lexer {
+ public:
+  explicit Lexer(std::string_view text) : text_(text) {}
+  /// Throws ParseError for a character that no token begins with and for a string that does not end on its line.
+  Token next();
+
+ private:
+  void skip_space() noexcept;
+  [[nodiscard]] SourceLocation here() const noexcept;
+  [[nodiscard]] char at(std::size_t offset) const noexcept {
+    return position_ + offset < text_.size() ? text_[position_ + offset] : '\0';
+  }
+  Token take(TokenKind kind, std::size_t length);
+  [[nodiscard]] std::size_t number_length() const noexcept;
+  Token string();
+
+  std::string_view text_;
+  std::size_t position_ = 0;
+  std::size_t line_start_ = 0;
+  int line_ = 1;
+};
+
+}  // namespace ane::mil
