@@ -1,0 +1,302 @@
+#include "ane/core/file.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ane/core/descriptor.h"
+#include "ane/core/error.h"
+
+#include "support/catch.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+class Folder {
+ public:
+  Folder() {
+    std::string name = (fs::temp_directory_path() / "ane-file-test-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~Folder() {
+    std::error_code ignored;
+    fs::permissions(path_, fs::perms::owner_all, ignored);
+    fs::remove_all(path_, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  fs::path operator/(const char* name) const { return path_ / name; }
+  const fs::path& path() const { return path_; }
+
+  std::vector<std::string> names() const {
+    std::vector<std::string> found;
+    for (const fs::directory_entry& entry : fs::directory_iterator(path_)) found.push_back(entry.path().filename());
+    return found;
+  }
+
+ private:
+  fs::path path_;
+};
+
+// Permissions do not bind root: while this lives, root acts as a user without rights.
+class WithoutRootRights {
+ public:
+  WithoutRootRights() {
+    if (::geteuid() == 0) was_root_ = ::seteuid(65534) == 0;
+  }
+  ~WithoutRootRights() {
+    if (was_root_ && ::seteuid(0) != 0) std::abort();
+  }
+  WithoutRootRights(const WithoutRootRights&) = delete;
+  WithoutRootRights& operator=(const WithoutRootRights&) = delete;
+
+ private:
+  bool was_root_ = false;
+};
+
+// No file may grow beyond `bytes` while this lives: a full disk that every user can make.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : old_action_(std::signal(SIGXFSZ, SIG_IGN)) {
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &old_) == 0);
+    const rlimit limit{bytes, old_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &old_);
+    static_cast<void>(std::signal(SIGXFSZ, old_action_));
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  void (*old_action_)(int);
+  rlimit old_{};
+};
+
+std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+std::string text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string contents(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write(const fs::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
+
+TEST_CASE("a mapped file shows the bytes of the file and moves", "[core]") {
+  const Folder folder;
+  const std::string text = std::string("a\0b\n", 4) + std::string(10'000, 'x');
+  write(folder / "data", text);
+  ane::MappedFile file(folder / "data", "token file");
+  CHECK(text_of(file.bytes()) == text);
+  CHECK(file.path() == folder / "data");
+
+  ane::MappedFile moved(std::move(file));
+  CHECK(text_of(moved.bytes()) == text);
+
+  write(folder / "other", "other");
+  moved = ane::MappedFile(folder / "other", "token file");
+  CHECK(text_of(moved.bytes()) == "other");
+  CHECK(moved.path() == folder / "other");
+}
+
+TEST_CASE("a file that cannot be mapped is named with its role and the reason", "[core]") {
+  const Folder folder;
+  const auto map = [](const fs::path& path) { return ane::MappedFile(path, "token file"); };
+
+  const fs::path missing = folder / "missing.bin";
+  REQUIRE_THROWS_AS(map(missing), ane::FileError);
+  REQUIRE_THROWS_WITH(
+      map(missing), "token file '" + missing.string() + "' does not exist (No such file or directory); check the path");
+
+  REQUIRE_THROWS_AS(map(folder.path()), ane::FileError);
+  REQUIRE_THROWS_WITH(map(folder.path()), ANE_CONTAINS("token file '" + folder.path().string() + "' is a directory"));
+
+  write(folder / "empty", "");
+  REQUIRE_THROWS_AS(map(folder / "empty"), ane::FileError);
+  REQUIRE_THROWS_WITH(map(folder / "empty"), ANE_CONTAINS("empty' is empty"));
+
+  write(folder / "file", "x");
+  REQUIRE_THROWS_AS(map(folder / "file" / "below"), ane::FileError);
+  REQUIRE_THROWS_WITH(map(folder / "file" / "below"), ANE_CONTAINS("cannot be read (Not a directory)"));
+
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  REQUIRE_THROWS_AS(map(folder / "pipe"), ane::FileError);
+  REQUIRE_THROWS_WITH(map(folder / "pipe"), ANE_CONTAINS("a regular file is needed"));
+}
+
+TEST_CASE("a file without read permission says so", "[core]") {
+  const Folder folder;
+  write(folder / "secret", "x");
+  fs::permissions(folder.path(), fs::perms::owner_all | fs::perms::others_exec);
+  fs::permissions(folder / "secret", fs::perms::none);
+  std::string mapped;
+  std::string read;
+  {
+    const WithoutRootRights guard;
+    try {
+      const ane::MappedFile file(folder / "secret", "model");
+    } catch (const ane::FileError& error) {
+      mapped = error.what();
+    }
+    try {
+      read = ane::read_text_file(folder / "secret", "config");
+    } catch (const ane::FileError& error) {
+      read = error.what();
+    }
+  }
+  CHECK_THAT(mapped, ANE_CONTAINS("model '") && ANE_CONTAINS("may not be read (Permission denied)"));
+  CHECK_THAT(read, ANE_CONTAINS("config '") && ANE_CONTAINS("may not be read (Permission denied)"));
+}
+
+TEST_CASE("a text file is read whole, however long, and may be empty", "[core]") {
+  const Folder folder;
+  const auto size = GENERATE(0U, 1U, 65'535U, 65'536U, 65'537U, 300'000U);
+  CAPTURE(size);
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i * 31);
+  write(folder / "text", text);
+  CHECK(ane::read_text_file(folder / "text", "config") == text);
+}
+
+TEST_CASE("a text file may be a pipe", "[core]") {
+  const Folder folder;
+  const fs::path pipe = folder / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  std::thread writer([&] { write(pipe, "through a pipe"); });
+  CHECK(ane::read_text_file(pipe, "config") == "through a pipe");
+  writer.join();
+}
+
+TEST_CASE("a text file that cannot be read is named with its role and the reason", "[core]") {
+  const Folder folder;
+  REQUIRE_THROWS_AS(ane::read_text_file(folder / "missing", "config"), ane::FileError);
+  REQUIRE_THROWS_WITH(ane::read_text_file(folder / "missing", "config"),
+                      ANE_CONTAINS("config '") && ANE_CONTAINS("does not exist"));
+  REQUIRE_THROWS_WITH(ane::read_text_file(folder.path(), "config"), ANE_CONTAINS("is a directory"));
+}
+
+TEST_CASE("an atomic write makes or replaces the file and leaves nothing else", "[core]") {
+  const Folder folder;
+  ane::write_file_atomically(folder / "state", bytes_of("first, which is longer"));
+  CHECK(contents(folder / "state") == "first, which is longer");
+  ane::write_file_atomically(folder / "state", bytes_of("second"));
+  CHECK(contents(folder / "state") == "second");
+  ane::write_file_atomically(folder / "state", {});
+  CHECK(contents(folder / "state").empty());
+  CHECK(folder.names() == std::vector<std::string>{"state"});
+}
+
+TEST_CASE("an atomic write gives the permissions that any new file gets", "[core]") {
+  const Folder folder;
+  const mode_t mask = ::umask(022);
+  ane::write_file_atomically(folder / "state", bytes_of("x"));
+  ::umask(mask);
+  CHECK(fs::status(folder / "state").permissions() ==
+        (fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_read | fs::perms::others_read));
+}
+
+TEST_CASE("an atomic write passes over what a crashed process left", "[core]") {
+  const Folder folder;
+  write(folder.path() / ("state.tmp-" + std::to_string(::getpid()) + "-0"), "torn");
+  ane::write_file_atomically(folder / "state", bytes_of("whole"));
+  CHECK(contents(folder / "state") == "whole");
+  CHECK(folder.names().size() == 2);
+}
+
+TEST_CASE("an atomic write takes a path without a folder", "[core]") {
+  const Folder folder;
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.path());
+  CHECK_NOTHROW(ane::write_file_atomically("bare", bytes_of("x")));
+  fs::current_path(before);
+  CHECK(contents(folder / "bare") == "x");
+}
+
+TEST_CASE("an atomic write that fails keeps the old file and names the reason", "[core]") {
+  const Folder folder;
+  const fs::path missing = folder / "no" / "state";
+  REQUIRE_THROWS_AS(ane::write_file_atomically(missing, bytes_of("x")), ane::FileError);
+  REQUIRE_THROWS_WITH(
+      ane::write_file_atomically(missing, bytes_of("x")),
+      ANE_CONTAINS("'" + missing.string() + "' cannot be written") && ANE_CONTAINS("No such file or directory"));
+
+  fs::create_directory(folder / "taken");
+  REQUIRE_THROWS_AS(ane::write_file_atomically(folder / "taken", bytes_of("x")), ane::FileError);
+  REQUIRE_THROWS_WITH(ane::write_file_atomically(folder / "taken", bytes_of("x")), ANE_CONTAINS("(Is a directory)"));
+  CHECK(folder.names() == std::vector<std::string>{"taken"});
+  fs::remove(folder / "taken");
+
+  write(folder / "state", "old");
+  {
+    const FileSizeLimit limit(1000);
+    const std::string text(2000, 'x');
+    REQUIRE_THROWS_AS(ane::write_file_atomically(folder / "state", bytes_of(text)), ane::FileError);
+    REQUIRE_THROWS_WITH(ane::write_file_atomically(folder / "state", bytes_of(text)),
+                        ANE_CONTAINS("is the disk full?") && ANE_CONTAINS("(File too large)"));
+  }
+  CHECK(contents(folder / "state") == "old");
+  CHECK(folder.names() == std::vector<std::string>{"state"});
+
+  fs::permissions(folder.path(), fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_exec);
+  std::string message;
+  {
+    const WithoutRootRights guard;
+    try {
+      ane::write_file_atomically(folder / "state", bytes_of("new"));
+    } catch (const ane::FileError& error) {
+      message = error.what();
+    }
+  }
+  CHECK_THAT(message, ANE_CONTAINS("(Permission denied)"));
+  CHECK(contents(folder / "state") == "old");
+}
+
+TEST_CASE("a directory is synced, and one that is missing is named", "[core]") {
+  const Folder folder;
+  CHECK_NOTHROW(ane::sync_directory(folder.path()));
+  REQUIRE_THROWS_AS(ane::sync_directory(folder / "missing"), ane::FileError);
+  REQUIRE_THROWS_WITH(ane::sync_directory(folder / "missing"), ANE_CONTAINS("No such file or directory"));
+}
+
+bool is_open(int descriptor) { return ::fcntl(descriptor, F_GETFD) != -1; }
+
+TEST_CASE("a descriptor is closed once, by its last owner", "[core]") {
+  const int raw = ::open("/dev/null", O_RDONLY);
+  REQUIRE(raw >= 0);
+  {
+    ane::Descriptor first(raw);
+    CHECK(first);
+    ane::Descriptor second(std::move(first));
+    CHECK(second.get() == raw);
+    CHECK(is_open(raw));
+    ane::Descriptor third;
+    CHECK_FALSE(third);
+    third = std::move(second);
+    CHECK(third.get() == raw);
+  }
+  CHECK_FALSE(is_open(raw));
+
+  const int kept = ::open("/dev/null", O_RDONLY);
+  CHECK(ane::Descriptor(kept).release() == kept);
+  CHECK(is_open(kept));
+  ::close(kept);
+}
+
+}  // namespace
