@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+
+#include <hwy/highway.h>
+
+#include "support/catch.h"
+
+namespace ane::math {
+
+/// Runs `check` once for each instruction set that the library was built for and this processor has. Vectorised code is
+/// tested so: what a newer processor computes must hold on an older one too.
+template <class Check>
+void on_every_target(const Check& check) {
+  struct Restore {
+    Restore() = default;
+    ~Restore() {
+      hwy::SetSupportedTargetsForTest(0);
+      hwy::GetChosenTarget().DeInit();
+    }
+    Restore(const Restore&) = delete;
+    Restore& operator=(const Restore&) = delete;
+  };
+  const Restore restore;
+  hwy::SetSupportedTargetsForTest(0);
+  std::int64_t rest = hwy::SupportedTargets() & HWY_TARGETS;
+  REQUIRE(rest != 0);
+  for (; rest != 0; rest &= rest - 1) {
+    const std::int64_t target = rest & -rest;
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(target);
+    INFO("target " << hwy::TargetName(target));
+    check();
+  }
+}
+
+}  // namespace ane::math
