@@ -1,0 +1,55 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ane/model/kernel_bank.h"
+#include "ane/model/llama_config.h"
+#include "ane/model/model.h"
+
+namespace ane::model {
+
+/// y = W2 relu(W1 x).
+///   in  x [D]
+///   out y [D], h [H] after relu
+[[nodiscard]] KernelDefinition mlp_fwd(const MlpConfig& config, mil::DType element);
+
+/// Backward through W2 and relu.
+///   in  dy [D], h [H]
+///   out dh [H], before relu
+[[nodiscard]] KernelDefinition mlp_bwd(const MlpConfig& config, mil::DType element);
+
+/// The smoke model: two linear layers "w1.weight" [H, D] and "w2.weight" [D, H]; the loss is the mean of (y - target)^2
+/// over all elements.
+class Mlp final : public Model {
+ public:
+  /// Throws UsageError for a configuration that check() refuses.
+  Mlp(const MlpConfig& config, mil::DType element, const Engine& engine);
+
+  [[nodiscard]] const ParameterLayout& parameters() const override { return layout_; }
+  [[nodiscard]] ModelSummary summary() const override;
+  [[nodiscard]] std::vector<KernelInfo> kernels() const override { return kernels_.infos(); }
+  /// Normal with deviation 1 / sqrt(inputs), so that activations keep their size.
+  void initialize(std::span<float> parameters, std::uint64_t seed) const override;
+
+  [[nodiscard]] int compiles_needed(KernelSet set) const override { return kernels_.compiles_needed(set); }
+  /// If it throws, the model must be compiled again before it runs.
+  void compile(KernelSet set, std::span<const float> parameters) override;
+
+  StepResult step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,
+                  std::span<float> gradients, StepTimes& times) override;
+  StepResult evaluate(const data::Sample& sample, std::span<const float> parameters, StepTimes& times) override;
+
+ private:
+  void check_sample(const data::Sample& sample) const;
+
+  MlpConfig config_;
+  Engine engine_;
+  ParameterLayout layout_;
+  KernelBank kernels_;
+  std::vector<float> y_, dy_;  ///< [D, S]
+  std::vector<float> h_, dh_;  ///< [H, S]
+};
+
+}  // namespace ane::model

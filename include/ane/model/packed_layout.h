@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ane/math/threads.h"
+#include "ane/mil/types.h"
+
+namespace ane::model {
+
+/// A named range of channels.
+struct Segment {
+  std::string name;
+  std::size_t channels = 0;
+  std::size_t begin = 0;
+};
+
+/// Where each part of a kernel's only input or output lies: a tensor [1, C, 1, S] whose channels are named segments,
+/// one after another. MIL slices, host writes and host reads all come from it.
+class PackedLayout {
+ public:
+  PackedLayout() = default;
+  /// Throws Error if a name is used twice or a segment is empty.
+  PackedLayout(mil::DType element, std::size_t seq_len,
+               std::initializer_list<std::pair<std::string_view, std::size_t>> segments);
+
+  /// Throws Error, listing the names there are.
+  [[nodiscard]] const Segment& at(std::string_view name) const;
+  [[nodiscard]] std::span<const Segment> segments() const noexcept { return segments_; }
+  [[nodiscard]] mil::DType element() const noexcept { return type_.dtype; }
+  [[nodiscard]] std::size_t channels() const noexcept { return surface_.rows; }
+  [[nodiscard]] std::size_t seq_len() const noexcept { return surface_.row_elements; }
+  /// The whole tensor.
+  [[nodiscard]] const mil::TensorType& type() const noexcept { return type_; }
+  /// Its place in a surface: channel c begins at byte c * row_bytes.
+  [[nodiscard]] const mil::SurfaceLayout& surface() const noexcept { return surface_; }
+
+ private:
+  std::vector<Segment> segments_;
+  mil::TensorType type_;
+  mil::SurfaceLayout surface_;
+};
+
+/// The bytes of a mapped surface and what they hold. Does not own the bytes.
+template <class Byte>
+struct PackedView {
+  const PackedLayout& layout;
+  std::span<Byte> bytes;
+};
+
+/// Converts fp32 `values` [channels, S] into the named segment.
+void write_segment(PackedView<std::byte> to, std::string_view name, std::span<const float> values,
+                   math::ThreadPool& threads);
+
+/// Converts the named segment to fp32 [channels, S].
+void read_segment(PackedView<const std::byte> from, std::string_view name, std::span<float> values,
+                  math::ThreadPool& threads);
+
+/// Copies a segment as it is into the segment of that name in another surface of equal element type, sequence length
+/// and segment size.
+void copy_segment(PackedView<const std::byte> from, std::string_view name, PackedView<std::byte> to,
+                  math::ThreadPool& threads);
+
+/// The largest magnitude in a segment, NaN if any element is.
+[[nodiscard]] float max_magnitude(PackedView<const std::byte> from, std::string_view name, math::ThreadPool& threads);
+
+}  // namespace ane::model

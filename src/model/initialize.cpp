@@ -1,0 +1,27 @@
+#include "initialize.h"
+
+#include <string_view>
+
+#include "ane/math/random.h"
+
+namespace ane::model {
+
+namespace {
+
+/// FNV-1a: std::hash differs between libraries, and the stream must not.
+std::uint64_t hash(std::string_view text) {
+  std::uint64_t value = 0xcbf29ce484222325U;
+  for (const char character : text) {
+    value ^= static_cast<unsigned char>(character);
+    value *= 0x100000001b3U;
+  }
+  return value;
+}
+
+}  // namespace
+
+void fill_normal(const Parameter& parameter, std::uint64_t seed, double deviation, std::span<float> parameters) {
+  math::fill_normal(math::CounterRandom(seed, hash(parameter.name)), deviation, slice(parameters, parameter));
+}
+
+}  // namespace ane::model

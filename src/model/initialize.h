@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "ane/model/parameters.h"
+
+namespace ane::model {
+
+/// Fills one tensor of `parameters` with normal values that follow from (seed, its name) alone.
+void fill_normal(const Parameter& parameter, std::uint64_t seed, double deviation, std::span<float> parameters);
+
+}  // namespace ane::model

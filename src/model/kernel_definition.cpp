@@ -1,0 +1,112 @@
+#include "ane/model/kernel_definition.h"
+
+#include <cassert>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "ane/math/half.h"
+#include "ane/mil/text.h"
+
+namespace ane::model {
+
+namespace {
+
+std::span<math::Half> as_halves(std::span<std::byte> bytes) {
+  return {reinterpret_cast<math::Half*>(bytes.data()), bytes.size() / sizeof(math::Half)};
+}
+
+std::span<float> as_floats(std::span<std::byte> bytes) {
+  return {reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float)};
+}
+
+void transpose(std::span<const float> from, std::size_t rows, std::size_t columns, std::span<float> to) {
+  for (std::size_t row = 0; row < rows; ++row)
+    for (std::size_t column = 0; column < columns; ++column) to[column * rows + row] = from[row * columns + column];
+}
+
+std::span<std::byte> make_blob(mil::DType element, std::size_t count, std::vector<std::byte>& file) {
+  return mil::single_blob(element, count * mil::element_bytes(element), file);
+}
+
+void fill(mil::DType element, std::span<const float> values, std::span<std::byte> data) {
+  if (element == mil::DType::fp16) {
+    math::to_half(values, as_halves(data));
+  } else {
+    std::memcpy(data.data(), values.data(), values.size_bytes());
+  }
+}
+
+void fill_transposed(mil::DType element, std::span<const float> values, std::size_t rows, std::size_t columns,
+                     std::span<std::byte> data) {
+  if (element == mil::DType::fp16) {
+    math::transpose_to_half(values, rows, columns, as_halves(data));
+  } else {
+    transpose(values, rows, columns, as_floats(data));
+  }
+}
+
+/// Elements of all constants that lie in blob files.
+std::size_t blob_elements(const mil::Function& function) {
+  std::size_t elements = 0;
+  for (const mil::Operation& operation : function.operations)
+    for (const mil::Argument& attribute : operation.attributes)
+      for (const mil::Operand& operand : attribute.operands)
+        if (const auto* constant = std::get_if<mil::Constant>(&operand);
+            constant != nullptr && std::holds_alternative<mil::BlobRef>(constant->data))
+          elements += static_cast<std::size_t>(mil::element_count(constant->type.shape));
+  return elements;
+}
+
+}  // namespace
+
+KernelKind::KernelKind(KernelDefinition definition, mil::DType element)
+    : definition_(std::move(definition)), element_(element), text_(mil::print(definition_.program)) {
+  for (const WeightBlob& weight : definition_.weights) blobs_.try_emplace(weight.path);
+  for (const ConstantBlob& constant : definition_.constants) {
+    std::vector<std::byte>& file = blobs_[constant.path];
+    fill(element_, constant.values, make_blob(element_, constant.values.size(), file));
+  }
+}
+
+std::unique_ptr<device::Kernel> KernelKind::compile(device::Device& device, std::string_view prefix,
+                                                    const ParameterLayout& layout, std::span<const float> parameters,
+                                                    math::ThreadPool& threads) {
+  threads.parallel_for(definition_.weights.size(), 1, [&](math::Range range) {
+    for (std::size_t index = range.begin; index < range.end; ++index)
+      pack(definition_.weights[index], prefix, layout, parameters);
+  });
+  try {
+    return device.compile(text_, blobs_);
+  } catch (const device::CompileError& error) {
+    throw device::CompileError(fmt::format("kernel '{}{}': {}", prefix, definition_.name, error.what()));
+  }
+}
+
+void KernelKind::pack(const WeightBlob& weight, std::string_view prefix, const ParameterLayout& layout,
+                      std::span<const float> parameters) {
+  const Parameter* parameter = layout.find(fmt::format("{}{}", prefix, weight.parameter));
+  assert(parameter != nullptr && parameter->shape.size() == 2);
+  const std::span<const float> values = slice(parameters, *parameter);
+  const std::span<std::byte> data = make_blob(element_, values.size(), blobs_.find(weight.path)->second);
+  if (weight.transposed) {
+    fill_transposed(element_, values, static_cast<std::size_t>(parameter->shape[0]),
+                    static_cast<std::size_t>(parameter->shape[1]), data);
+  } else {
+    fill(element_, values, data);
+  }
+}
+
+KernelInfo KernelKind::info(int copies) const {
+  KernelInfo info;
+  info.name = definition_.name;
+  info.program = definition_.program;
+  info.copies = copies;
+  info.has_weights = has_weights();
+  info.forward = definition_.forward;
+  info.weight_bytes = blob_elements(definition_.program.main()) * mil::element_bytes(element_);
+  return info;
+}
+
+}  // namespace ane::model

@@ -1,0 +1,116 @@
+#include "ane/model/llama.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "ane/model/llama_kernels.h"
+#include "ane/model/models.h"
+
+#include "initialize.h"
+#include "llama_workspace.h"
+
+namespace ane::model {
+
+namespace {
+
+std::vector<std::string> layer_prefixes(std::size_t layers) {
+  std::vector<std::string> prefixes;
+  prefixes.reserve(layers);
+  for (std::size_t layer = 0; layer < layers; ++layer) prefixes.push_back(fmt::format("layers.{}.", layer));
+  return prefixes;
+}
+
+/// Multiply and add count as two; backward attention as five products of [S, S] with [S, HD] a head.
+Flops flops_per_step(const LlamaConfig& config) {
+  const auto as_double = [](std::size_t value) { return static_cast<double>(value); };
+  const double dim = as_double(config.dim);
+  const double seq_len = as_double(config.seq_len);
+  const double layers = as_double(config.layers);
+  const double attention = 2 * dim * (dim + as_double(config.kv_dim()));
+  const double feed_forward = 3 * dim * as_double(config.hidden);
+  const double projections = 2 * seq_len * layers * (attention + feed_forward);
+
+  Flops flops;
+  flops.forward = projections;
+  flops.backward_dx = projections;
+  flops.backward_dw = projections;
+  flops.sdpa_backward = 2 * 5 * layers * seq_len * seq_len * dim;
+  flops.classifier = 3 * 2 * seq_len * dim * as_double(config.vocab);
+  return flops;
+}
+
+}  // namespace
+
+Llama::Workspace::Workspace(const LlamaConfig& config) {
+  const std::size_t wide = config.dim * config.seq_len;
+  const std::size_t kv = config.kv_dim() * config.seq_len;
+  const std::size_t hidden = config.hidden * config.seq_len;
+
+  layers.resize(config.layers);
+  for (Layer& layer : layers) {
+    for (std::vector<float>* values : {&layer.attn_in, &layer.middle, &layer.ffn_in}) values->resize(wide);
+    for (std::vector<float>* values : {&layer.attn_r, &layer.ffn_r}) values->resize(config.seq_len);
+  }
+  stream.assign(config.layers + 1, std::vector<float>(wide));
+  for (std::vector<float>* values : {&final_in, &dx, &dnorm, &attn, &dq}) values->resize(wide);
+  for (std::vector<float>* values : {&dk, &dv}) values->resize(kv);
+  for (std::vector<float>* values : {&gate, &dh1, &dh3}) values->resize(hidden);
+  final_r.resize(config.seq_len);
+  logits.resize(config.seq_len * config.vocab);
+}
+
+Llama::Llama(const LlamaConfig& config, mil::DType element, const Engine& engine)
+    : config_(config),
+      engine_(engine),
+      layout_(llama_parameters(config)),
+      kernels_(llama_kernels(config, element), element, layer_prefixes(config.layers)),
+      workspace_(std::make_unique<Workspace>(config)) {}
+
+Llama::~Llama() = default;
+
+void Llama::compile(KernelSet set, std::span<const float> parameters) {
+  kernels_.compile(set, engine_, layout_, parameters);
+}
+
+// As llama2.c trains: normal 0.02, less by sqrt(2 L) for the two projections that feed the residual stream.
+void Llama::initialize(std::span<float> parameters, std::uint64_t seed) const {
+  constexpr double kDeviation = 0.02;
+  const double residual_deviation = kDeviation / std::sqrt(2.0 * static_cast<double>(config_.layers));
+  std::fill(parameters.begin(), parameters.end(), 0.0F);
+  for (const Parameter& parameter : layout_.parameters()) {
+    const std::string_view name = parameter.name;
+    const bool is_norm = parameter.shape.size() == 1;
+    const bool feeds_residual = name.ends_with(".attention.wo.weight") || name.ends_with(".feed_forward.w2.weight");
+    if (is_norm) {
+      std::ranges::fill(slice(parameters, parameter), 1.0F);
+    } else {
+      fill_normal(parameter, seed, feeds_residual ? residual_deviation : kDeviation, parameters);
+    }
+  }
+}
+
+ModelSummary Llama::summary() const {
+  const std::size_t embedding = config_.vocab * config_.dim;
+  ModelSummary summary;
+  summary.dimensions = fmt::format("dim={} hidden={} heads={} seq={} vocab={} layers={}", config_.dim, config_.hidden,
+                                   config_.heads, config_.seq_len, config_.vocab, config_.layers);
+  if (config_.group() != 1) summary.dimensions += fmt::format(" kv_heads={}", config_.kv_heads);
+  summary.embedding_parameters = config_.tied_classifier ? embedding : 2 * embedding;
+  summary.transformer_parameters = layout_.parameter_count() - summary.embedding_parameters;
+  summary.flops_per_step = flops_per_step(config_);
+  return summary;
+}
+
+std::span<const float> Llama::logits() const noexcept { return workspace_->logits; }
+
+std::span<const float> Llama::stream(std::size_t layer) const { return workspace_->stream.at(layer + 1); }
+
+std::unique_ptr<Model> make_llama(const LlamaConfig& config, mil::DType element, const Engine& engine) {
+  return std::make_unique<Llama>(config, element, engine);
+}
+
+}  // namespace ane::model

@@ -1,0 +1,38 @@
+#include "ane/model/llama_kernels.h"
+
+#include "llama_blocks.h"
+
+namespace ane::model {
+
+KernelDefinition attn_fwd(const LlamaConfig& config, mil::DType element) {
+  const std::size_t dim = config.dim;
+  const std::size_t kv_dim = config.kv_dim();
+  const std::size_t seq_len = config.seq_len;
+  KernelWriter kernel("attn_fwd", Direction::forward, {element, seq_len, {{"xn", dim}}},
+                      {element, seq_len, {{"o", dim}, {"q", dim}, {"k", kv_dim}, {"v", kv_dim}, {"attn", dim}}});
+  mil::Builder& mil = kernel.mil();
+  Rope rope(kernel, config);
+
+  const mil::Var xn = kernel.input("xn");
+  const mil::Var q_proj = kernel.project("q_proj", xn, "attention.wq", dim);
+  const mil::Var k_proj = kernel.project("k_proj", xn, "attention.wk", kv_dim);
+  const mil::Var v = kernel.project("v", xn, "attention.wv", kv_dim);
+
+  const mil::Var q_heads = rope.rotate("q_rot", split_heads(mil, "q_heads", q_proj, config));
+  const mil::Var k_heads = rope.rotate("k_rot", split_heads(mil, "k_heads", k_proj, config));
+  const mil::Var v_heads = split_heads(mil, "v_heads", v, config);
+
+  const mil::Var probs =
+      attention_probabilities(kernel, group_heads(mil, "q_groups", q_heads, config), k_heads, config);
+  const mil::Var mixed = mil.matmul("mixed", probs, v_heads);
+  const mil::Var attn = merge_heads(mil, "attn", ungroup_heads(mil, "mixed_heads", mixed, config));
+
+  kernel.output("o", kernel.project("o", attn, "attention.wo", dim));
+  kernel.output("q", merge_heads(mil, "q", q_heads));
+  kernel.output("k", merge_heads(mil, "k", k_heads));
+  kernel.output("v", v);
+  kernel.output("attn", attn);
+  return std::move(kernel).finish();
+}
+
+}  // namespace ane::model

@@ -1,0 +1,115 @@
+#include "llama_blocks.h"
+
+#include <cmath>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "shape.h"
+
+namespace ane::model {
+
+namespace {
+
+// exp(-1e4) is 0 in fp16 and fp32; -65504 plus a score could become -inf (ane.md, section 5).
+constexpr float kMasked = -1e4F;
+constexpr std::int64_t kKeyAxis = -1;
+
+std::size_t extent(const mil::Builder& mil, mil::Var x, std::size_t axis) {
+  return static_cast<std::size_t>(mil.type(x).shape.at(axis));
+}
+
+std::string suffixed(std::string_view name, std::string_view suffix) { return fmt::format("{}_{}", name, suffix); }
+
+/// [R*S, S]: 0 where the key is not after the query, repeated for the heads of a group.
+std::vector<float> causal_mask(const LlamaConfig& config) {
+  const std::size_t seq_len = config.seq_len;
+  std::vector<float> mask(config.group() * seq_len * seq_len, 0.0F);
+  for (std::size_t row = 0; row < config.group() * seq_len; ++row)
+    for (std::size_t key = row % seq_len + 1; key < seq_len; ++key) mask[row * seq_len + key] = kMasked;
+  return mask;
+}
+
+/// [S, HD] of f(angle), each angle twice: once for either half of its pair.
+std::vector<float> angle_table(const LlamaConfig& config, double (*f)(double)) {
+  const std::size_t head_dim = config.head_dim();
+  std::vector<float> table(config.seq_len * head_dim);
+  for (std::size_t i = 0; i < head_dim; ++i) {
+    const double exponent = -static_cast<double>(i - i % 2) / static_cast<double>(head_dim);
+    const double frequency = std::pow(static_cast<double>(config.rope_theta), exponent);
+    for (std::size_t position = 0; position < config.seq_len; ++position)
+      table[position * head_dim + i] = static_cast<float>(f(static_cast<double>(position) * frequency));
+  }
+  return table;
+}
+
+/// [HD, HD]: (x P)[2i] = -x[2i+1], (x P)[2i+1] = x[2i].
+std::vector<float> quarter_turn(std::size_t head_dim) {
+  std::vector<float> turn(head_dim * head_dim, 0.0F);
+  for (std::size_t i = 0; i < head_dim; i += 2) {
+    turn[(i + 1) * head_dim + i] = -1.0F;
+    turn[i * head_dim + i + 1] = 1.0F;
+  }
+  return turn;
+}
+
+}  // namespace
+
+mil::Var split_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config) {
+  const std::size_t heads = extent(mil, x, 1) / config.head_dim();
+  const mil::Var split =
+      mil.reshape(suffixed(name, "split"), x, shape_of({1, heads, config.head_dim(), config.seq_len}));
+  return mil.transpose(name, split, {0, 1, 3, 2});
+}
+
+mil::Var merge_heads(mil::Builder& mil, std::string_view name, mil::Var x) {
+  const std::size_t channels = extent(mil, x, 1) * extent(mil, x, 3);
+  const mil::Var turned = mil.transpose(suffixed(name, "turned"), x, {0, 1, 3, 2});
+  return mil.reshape(name, turned, shape_of({1, channels, 1, extent(mil, x, 2)}));
+}
+
+mil::Var group_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config) {
+  if (config.group() == 1) return x;
+  return mil.reshape(name, x, shape_of({1, config.kv_heads, config.group() * config.seq_len, config.head_dim()}));
+}
+
+mil::Var ungroup_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config) {
+  if (config.group() == 1) return x;
+  return mil.reshape(name, x, shape_of({1, config.heads, config.seq_len, config.head_dim()}));
+}
+
+mil::Var score_scale(mil::Builder& mil, const LlamaConfig& config) {
+  return mil.scalar(1.0F / std::sqrt(static_cast<float>(config.head_dim())));
+}
+
+mil::Var attention_probabilities(KernelWriter& kernel, mil::Var q, mil::Var k, const LlamaConfig& config) {
+  mil::Builder& mil = kernel.mil();
+  const mil::Var mask =
+      kernel.constant("mask", shape_of({1, 1, config.group() * config.seq_len, config.seq_len}), causal_mask(config));
+  const mil::Var scores = mil.matmul("scores", q, k, false, true);
+  const mil::Var scaled = mil.mul("scaled", scores, score_scale(mil, config));
+  const mil::Var masked = mil.add("masked", scaled, mask);
+  return mil.softmax("probs", masked, kKeyAxis);
+}
+
+Rope::Rope(KernelWriter& kernel, const LlamaConfig& config) : mil_(&kernel.mil()) {
+  const mil::Shape table = shape_of({1, 1, config.seq_len, config.head_dim()});
+  cos_ = kernel.constant("rope_cos", table, angle_table(config, [](double angle) { return std::cos(angle); }));
+  sin_ = kernel.constant("rope_sin", table, angle_table(config, [](double angle) { return std::sin(angle); }));
+  turn_ = kernel.constant("rope_turn", shape_of({1, 1, config.head_dim(), config.head_dim()}),
+                          quarter_turn(config.head_dim()));
+}
+
+mil::Var Rope::rotate(std::string_view name, mil::Var x) { return combine(mil::OpKind::add, name, x); }
+
+// The turn's transpose is its negative, and sin is the same for both halves of a pair.
+mil::Var Rope::rotate_back(std::string_view name, mil::Var x) { return combine(mil::OpKind::sub, name, x); }
+
+mil::Var Rope::combine(mil::OpKind kind, std::string_view name, mil::Var x) {
+  const mil::Var along = mil_->mul(suffixed(name, "along"), x, cos_);
+  const mil::Var turned = mil_->matmul(suffixed(name, "turned"), x, turn_);
+  const mil::Var across = mil_->mul(suffixed(name, "across"), turned, sin_);
+  return mil_->binary(kind, name, along, across);
+}
+
+}  // namespace ane::model

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <string_view>
+
+#include "ane/model/llama_config.h"
+
+#include "kernel_writer.h"
+
+/// What the attention kernels share. NH query heads, KV key/value heads, R = NH / KV, HD the head size; activations are
+/// [1, channels, 1, S] outside, heads [1, heads, S, HD] inside.
+namespace ane::model {
+
+/// [1, heads * HD, 1, S] -> [1, heads, S, HD].
+[[nodiscard]] mil::Var split_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config);
+
+/// [1, heads, S, HD] -> [1, heads * HD, 1, S].
+[[nodiscard]] mil::Var merge_heads(mil::Builder& mil, std::string_view name, mil::Var x);
+
+/// [1, NH, S, HD] -> [1, KV, R*S, HD]: the query heads that share a KV head one after another, so that one product
+/// serves them all. Adds nothing if R is 1.
+[[nodiscard]] mil::Var group_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config);
+
+/// [1, KV, R*S, HD] -> [1, NH, S, HD].
+[[nodiscard]] mil::Var ungroup_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config);
+
+/// softmax(q k^T / sqrt(HD) + causal mask): q [1, KV, R*S, HD], k [1, KV, S, HD] -> [1, KV, R*S, S].
+[[nodiscard]] mil::Var attention_probabilities(KernelWriter& kernel, mil::Var q, mil::Var k, const LlamaConfig& config);
+
+/// 1 / sqrt(HD) as a scalar.
+[[nodiscard]] mil::Var score_scale(mil::Builder& mil, const LlamaConfig& config);
+
+/// Rotary position embedding of [1, heads, S, HD], on the pairs (2i, 2i+1): y = x cos + (x P) sin with the constant
+/// P that turns each pair by 90 degrees. Slicing pairs apart is refused by some chips (ane.md A28).
+class Rope {
+ public:
+  Rope(KernelWriter& kernel, const LlamaConfig& config);
+  [[nodiscard]] mil::Var rotate(std::string_view name, mil::Var x);
+  /// The inverse, which is also the transpose: what gradients need.
+  [[nodiscard]] mil::Var rotate_back(std::string_view name, mil::Var x);
+
+ private:
+  mil::Var combine(mil::OpKind kind, std::string_view name, mil::Var x);
+
+  mil::Builder* mil_;
+  mil::Var cos_, sin_, turn_;
+};
+
+}  // namespace ane::model

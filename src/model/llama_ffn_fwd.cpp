@@ -1,0 +1,28 @@
+#include "ane/model/llama_kernels.h"
+
+#include "kernel_writer.h"
+
+namespace ane::model {
+
+KernelDefinition ffn_fwd(const LlamaConfig& config, mil::DType element) {
+  const std::size_t dim = config.dim;
+  const std::size_t hidden = config.hidden;
+  KernelWriter kernel("ffn_fwd", Direction::forward, {element, config.seq_len, {{"xn", dim}}},
+                      {element, config.seq_len, {{"y", dim}, {"h1", hidden}, {"h3", hidden}, {"gate", hidden}}});
+  mil::Builder& mil = kernel.mil();
+
+  const mil::Var xn = kernel.input("xn");
+  const mil::Var h1 = kernel.project("h1", xn, "feed_forward.w1", hidden);
+  const mil::Var h3 = kernel.project("h3", xn, "feed_forward.w3", hidden);
+  const mil::Var sig = mil.sigmoid("sig", h1);
+  const mil::Var act = mil.mul("act", h1, sig);
+  const mil::Var gate = mil.mul("gate", act, h3);
+
+  kernel.output("y", kernel.project("y", gate, "feed_forward.w2", dim));
+  kernel.output("h1", h1);
+  kernel.output("h3", h3);
+  kernel.output("gate", gate);
+  return std::move(kernel).finish();
+}
+
+}  // namespace ane::model

@@ -1,0 +1,131 @@
+#include "ane/model/mlp.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "ane/core/error.h"
+#include "ane/model/models.h"
+
+#include "initialize.h"
+#include "phase_timer.h"
+#include "shape.h"
+#include "step_io.h"
+#include "weight_gradient.h"
+
+namespace ane::model {
+
+namespace {
+
+/// Mean of (y - target)^2, summed in order.
+double mean_squared_error(std::span<const float> y, std::span<const float> target) {
+  double sum = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const double difference = static_cast<double>(y[i]) - static_cast<double>(target[i]);
+    sum += difference * difference;
+  }
+  return sum / static_cast<double>(y.size());
+}
+
+void mean_squared_error_gradient(std::span<const float> y, std::span<const float> target, float grad_scale,
+                                 std::span<float> dy) {
+  const float factor = 2 * grad_scale / static_cast<float>(y.size());
+  for (std::size_t i = 0; i < y.size(); ++i) dy[i] = factor * (y[i] - target[i]);
+}
+
+}  // namespace
+
+ParameterLayout mlp_parameters(const MlpConfig& config) {
+  check(config);
+  ParameterLayout layout;
+  layout.add("w1.weight", shape_of({config.hidden, config.dim}), true);
+  layout.add("w2.weight", shape_of({config.dim, config.hidden}), true);
+  return layout;
+}
+
+Mlp::Mlp(const MlpConfig& config, mil::DType element, const Engine& engine)
+    : config_(config),
+      engine_(engine),
+      layout_(mlp_parameters(config)),
+      kernels_({mlp_fwd(config, element), mlp_bwd(config, element)}, element, {""}),
+      y_(config.dim * config.seq_len),
+      dy_(y_.size()),
+      h_(config.hidden * config.seq_len),
+      dh_(h_.size()) {}
+
+void Mlp::compile(KernelSet set, std::span<const float> parameters) {
+  kernels_.compile(set, engine_, layout_, parameters);
+}
+
+void Mlp::initialize(std::span<float> parameters, std::uint64_t seed) const {
+  std::fill(parameters.begin(), parameters.end(), 0.0F);
+  for (const Parameter& parameter : layout_.parameters())
+    fill_normal(parameter, seed, 1 / std::sqrt(static_cast<double>(parameter.shape.at(1))), parameters);
+}
+
+ModelSummary Mlp::summary() const {
+  const double product = 2.0 * static_cast<double>(config_.dim * config_.hidden) * static_cast<double>(config_.seq_len);
+  ModelSummary summary;
+  summary.dimensions = fmt::format("dim={} hidden={} seq={}", config_.dim, config_.hidden, config_.seq_len);
+  summary.transformer_parameters = layout_.parameter_count();
+  summary.flops_per_step.forward = 2 * product;
+  summary.flops_per_step.backward_dx = product;  // through W2; nothing needs the gradient of x
+  summary.flops_per_step.backward_dw = 2 * product;
+  return summary;
+}
+
+StepResult Mlp::step(const data::Sample& sample, std::span<const float> /*parameters*/, float loss_scale,
+                     std::span<float> gradients, StepTimes& times) {
+  check_sample(sample);
+  StepIo io(kernels_, engine_, times);
+  PackedSurface input = io.input_of("mlp_fwd", 0);
+  io.write(input, "x", sample.x);
+  const PackedSurface forward = io.run(input);
+  io.read(forward, "y", y_);
+  io.read(forward, "h", h_);
+
+  double loss = 0;
+  {
+    const PhaseTimer timer(times.elementwise);
+    loss = mean_squared_error(y_, sample.y);
+    mean_squared_error_gradient(y_, sample.y, loss_scale, dy_);
+  }
+  io.check_loss(loss);
+  if (io.overflow()) return {loss, io.overflow()};
+
+  PackedSurface back_input = io.input_of("mlp_bwd", 0);
+  io.write(back_input, "dy", dy_);
+  io.copy(forward, {"h"}, back_input);
+  const PackedSurface backward = io.run(back_input);
+  io.read(backward, "dh", dh_);
+
+  const PhaseTimer timer(times.elementwise);
+  accumulate_weight_gradient(*layout_.find("w2.weight"), dy_, h_, gradients, engine_.threads);
+  accumulate_weight_gradient(*layout_.find("w1.weight"), dh_, sample.x, gradients, engine_.threads);
+  return {loss, io.overflow()};
+}
+
+StepResult Mlp::evaluate(const data::Sample& sample, std::span<const float> /*parameters*/, StepTimes& times) {
+  check_sample(sample);
+  StepIo io(kernels_, engine_, times);
+  PackedSurface input = io.input_of("mlp_fwd", 0);
+  io.write(input, "x", sample.x);
+  const PackedSurface forward = io.run(input);
+  io.read(forward, "y", y_);
+  const double loss = mean_squared_error(y_, sample.y);
+  io.check_loss(loss);
+  return {loss, io.overflow()};
+}
+
+void Mlp::check_sample(const data::Sample& sample) const {
+  if (sample.x.size() != y_.size() || sample.y.size() != y_.size())
+    throw Error(
+        fmt::format("a sample has {} and {} values, expected {} of each", sample.x.size(), sample.y.size(), y_.size()));
+}
+
+std::unique_ptr<Model> make_mlp(const MlpConfig& config, mil::DType element, const Engine& engine) {
+  return std::make_unique<Mlp>(config, element, engine);
+}
+
+}  // namespace ane::model

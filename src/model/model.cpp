@@ -1,0 +1,15 @@
+#include "ane/model/model.h"
+
+namespace ane::model {
+
+StepTimes& StepTimes::operator+=(const StepTimes& other) noexcept {
+  ane += other.ane;
+  io += other.io;
+  classifier += other.classifier;
+  elementwise += other.elementwise;
+  rms_norm += other.rms_norm;
+  blas_wait += other.blas_wait;
+  return *this;
+}
+
+}  // namespace ane::model

@@ -1,0 +1,97 @@
+#include "step_io.h"
+
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "ane/math/half.h"
+
+#include "phase_timer.h"
+
+namespace ane::model {
+
+namespace {
+
+// A product whose running sum reaches 2^15 may come back as zero (ane.md N2), so values near that are not to be
+// trusted. Gradients keep a factor of two more away, as the loss scale can give it.
+constexpr float kActivationLimit = 0x1p15F;
+constexpr float kGradientLimit = 0x1p14F;
+
+float magnitude_limit(const PackedSurface& packed) {
+  if (packed.layout->element() != mil::DType::fp16) return std::numeric_limits<float>::max();
+  return packed.kernel->forward ? kActivationLimit : kGradientLimit;
+}
+
+PackedView<const std::byte> view(const PackedSurface& packed, const surface::Mapping<const std::byte>& mapping) {
+  return {*packed.layout, mapping.bytes()};
+}
+
+PackedView<std::byte> view(const PackedSurface& packed, const surface::Mapping<std::byte>& mapping) {
+  return {*packed.layout, mapping.bytes()};
+}
+
+}  // namespace
+
+PackedSurface StepIo::input_of(std::string_view kernel, std::size_t layer) {
+  const KernelDefinition& definition = bank_->definition(kernel);
+  const std::size_t size_bytes = definition.input.surface().size_bytes;
+  return {&definition, layer, &definition.input, engine_->surfaces.acquire(size_bytes)};
+}
+
+PackedSurface StepIo::run(PackedSurface& input) {
+  const KernelDefinition& definition = *input.kernel;
+  const std::size_t size_bytes = definition.output.surface().size_bytes;
+  PackedSurface output{&definition, input.layer, &definition.output, engine_->surfaces.acquire(size_bytes)};
+  {
+    const PhaseTimer timer(times_->ane);
+    const std::array inputs = {&input.surface};
+    const std::array outputs = {&output.surface};
+    bank_->kernel(definition.name, input.layer).run(inputs, outputs);
+  }
+  check_all(output);
+  return output;
+}
+
+void StepIo::write(PackedSurface& to, std::string_view segment, std::span<const float> values) {
+  const PhaseTimer timer(times_->io);
+  check(to, segment, math::max_magnitude(values));
+  const auto mapping = to.surface.map_for_write();
+  write_segment(view(to, mapping), segment, values, engine_->threads);
+}
+
+void StepIo::read(const PackedSurface& from, std::string_view segment, std::span<float> values) {
+  const PhaseTimer timer(times_->io);
+  const auto mapping = from.surface.map_for_read();
+  read_segment(view(from, mapping), segment, values, engine_->threads);
+}
+
+void StepIo::copy(const PackedSurface& from, std::initializer_list<std::string_view> segments, PackedSurface& to) {
+  const PhaseTimer timer(times_->io);
+  const auto source = from.surface.map_for_read();
+  const auto target = to.surface.map_for_write();
+  for (const std::string_view segment : segments)
+    copy_segment(view(from, source), segment, view(to, target), engine_->threads);
+}
+
+void StepIo::check_all(const PackedSurface& output) {
+  const PhaseTimer timer(times_->io);
+  const auto mapping = output.surface.map_for_read();
+  for (const Segment& segment : output.layout->segments())
+    check(output, segment.name, max_magnitude(view(output, mapping), segment.name, engine_->threads));
+}
+
+void StepIo::check(const PackedSurface& owner, std::string_view segment, float magnitude) {
+  const float limit = magnitude_limit(owner);
+  if (overflow_ || magnitude < limit) return;
+  const std::string excess = std::isfinite(magnitude) ? fmt::format("reaches {:.4g}, the limit is {}", magnitude, limit)
+                                                      : std::string("is not finite");
+  overflow_ = fmt::format("{} of {} in layer {} {}", segment, owner.kernel->name, owner.layer, excess);
+}
+
+void StepIo::check_loss(double loss) {
+  if (!overflow_ && !std::isfinite(loss)) overflow_ = "the loss is not finite";
+}
+
+}  // namespace ane::model
