@@ -1,0 +1,163 @@
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "ane/math/nn.h"
+
+#include "compare.h"
+#include "support/catch.h"
+#include "targets.h"
+
+namespace {
+
+using ane::math::normal_values;
+using ane::math::on_every_target;
+using ane::math::relative_error;
+using ane::math::ThreadPool;
+using ane::math::to_double;
+
+constexpr float kEps = 1e-5F;
+
+// fp32 against float64: sums over at most some hundred channels or positions.
+constexpr double kTolerance = 1e-6;
+
+// The layer in float64, straight from its formula.
+struct Reference {
+  std::size_t channels, seq_len;
+  std::vector<double> x, w;
+
+  double r(std::size_t s) const {
+    double squares = 0;
+    for (std::size_t c = 0; c < channels; ++c) squares += std::pow(x[c * seq_len + s], 2);
+    return 1 / std::sqrt(squares / static_cast<double>(channels) + static_cast<double>(kEps));
+  }
+  std::vector<double> forward() const {
+    std::vector<double> y(x.size());
+    for (std::size_t s = 0; s < seq_len; ++s) {
+      const double factor = r(s);
+      for (std::size_t c = 0; c < channels; ++c) y[c * seq_len + s] = w[c] * x[c * seq_len + s] * factor;
+    }
+    return y;
+  }
+  // sum(y * dy), whose gradients are what the backward pass computes.
+  double loss(const std::vector<double>& dy) const {
+    const std::vector<double> y = forward();
+    double sum = 0;
+    for (std::size_t i = 0; i < y.size(); ++i) sum += y[i] * dy[i];
+    return sum;
+  }
+};
+
+// d loss / d parameter by central differences; in float64 with this step about ten digits hold.
+std::vector<double> numeric_gradient(Reference& reference, std::vector<double>& parameter,
+                                     const std::vector<double>& dy) {
+  constexpr double kStep = 1e-5;
+  std::vector<double> gradient;
+  for (double& value : parameter) {
+    const double old = value;
+    value = old + kStep;
+    const double above = reference.loss(dy);
+    value = old - kStep;
+    const double below = reference.loss(dy);
+    value = old;
+    gradient.push_back((above - below) / (2 * kStep));
+  }
+  return gradient;
+}
+
+struct Layer {
+  std::size_t channels, seq_len;
+  std::vector<float> x = normal_values(channels * seq_len, 1);
+  std::vector<float> w = normal_values(channels, 2);
+  std::vector<float> dy = normal_values(channels * seq_len, 3);
+  std::vector<float> old_dx = normal_values(channels * seq_len, 4);
+  std::vector<float> old_dw = normal_values(channels, 5);
+
+  Reference reference() const { return {channels, seq_len, to_double(x), to_double(w)}; }
+};
+
+struct Results {
+  std::vector<float> y, r, dx, dw;
+  bool operator==(const Results&) const = default;
+};
+
+Results run(const Layer& layer, int threads) {
+  ThreadPool pool(threads);
+  Results out{std::vector<float>(layer.x.size()), std::vector<float>(layer.seq_len), layer.old_dx, layer.old_dw};
+  ane::math::rms_norm_forward(layer.x, layer.w, kEps, out.y, out.r, pool);
+  ane::math::rms_norm_backward(layer.x, layer.dy, layer.w, out.r, out.dx, out.dw, pool);
+  return out;
+}
+
+std::vector<double> sum(std::vector<double> a, const std::vector<float>& b) {
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] += static_cast<double>(b[i]);
+  return a;
+}
+
+TEST_CASE("rms_norm_forward agrees with float64", "[math][rms_norm]") {
+  const std::size_t channels = GENERATE(1U, 2U, 7U, 64U, 288U);
+  const std::size_t seq_len = GENERATE(1U, 3U, 15U, 16U, 17U, 33U, 64U, 100U);
+  CAPTURE(channels, seq_len);
+  const Layer layer{channels, seq_len};
+  const Reference reference = layer.reference();
+  std::vector<double> r(seq_len);
+  for (std::size_t s = 0; s < seq_len; ++s) r[s] = reference.r(s);
+  on_every_target([&] {
+    const Results found = run(layer, 2);
+    CHECK(relative_error(found.y, reference.forward()) <= kTolerance);
+    CHECK(relative_error(found.r, r) <= kTolerance);
+  });
+}
+
+TEST_CASE("rms_norm_backward agrees with finite differences and adds to what is there", "[math][rms_norm][gradient]") {
+  const std::size_t channels = GENERATE(1U, 3U, 17U, 40U);
+  const std::size_t seq_len = GENERATE(1U, 5U, 16U, 19U, 37U);
+  CAPTURE(channels, seq_len);
+  const Layer layer{channels, seq_len};
+  Reference reference = layer.reference();
+  const std::vector<double> dy = to_double(layer.dy);
+  const std::vector<double> dx = sum(numeric_gradient(reference, reference.x, dy), layer.old_dx);
+  const std::vector<double> dw = sum(numeric_gradient(reference, reference.w, dy), layer.old_dw);
+  constexpr double kCancelling = 4e-6;  // with few channels the two terms of dx nearly cancel
+  on_every_target([&] {
+    const Results found = run(layer, 2);
+    CHECK(relative_error(found.dx, dx) <= kCancelling);
+    CHECK(relative_error(found.dw, dw) <= kTolerance);
+  });
+}
+
+TEST_CASE("rms_norm gives the same bits for any number of threads", "[math][rms_norm]") {
+  const std::size_t seq_len = GENERATE(1U, 33U, 100U, 256U);
+  CAPTURE(seq_len);
+  const Layer layer{48, seq_len};
+  const Results expected = run(layer, 1);
+  CHECK(run(layer, 2) == expected);
+  CHECK(run(layer, 5) == expected);
+}
+
+TEST_CASE("rms_norm holds for values far from 1", "[math][rms_norm]") {
+  const float size = GENERATE(1e-12F, 1e-4F, 1e4F, 1e15F);
+  CAPTURE(size);
+  Layer layer{64, 20};
+  for (float& value : layer.x) value *= size;
+  const Reference reference = layer.reference();
+  CHECK(relative_error(run(layer, 1).y, reference.forward()) <= kTolerance);
+}
+
+TEST_CASE("rms_norm of zeros is zero and has a gradient", "[math][rms_norm]") {
+  Layer layer{4, 3};
+  layer.x.assign(12, 0);
+  const Results found = run(layer, 1);
+  CHECK(found.y == std::vector<float>(12, 0));
+  CHECK(found.r.front() == catch_compat::Approx(1 / std::sqrt(1e-5)));
+  CHECK(std::isfinite(found.dx.front()));
+}
+
+TEST_CASE("rms_norm spoils only the position that holds a NaN", "[math][rms_norm]") {
+  Layer layer{8, 20};
+  layer.x[3 * 20 + 5] = std::numeric_limits<float>::quiet_NaN();
+  const Results found = run(layer, 2);
+  for (std::size_t s = 0; s < 20; ++s) CHECK(std::isnan(found.y[s]) == (s == 5));
+}
+
+}  // namespace
