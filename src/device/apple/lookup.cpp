@@ -34,7 +34,7 @@ std::string to_string(const Finding& finding) {
 }
 
 bool Lookup::is_hidden(std::string_view name) const {
-  return std::find(paths_->hidden.begin(), paths_->hidden.end(), name) != paths_->hidden.end();
+  return std::find(hidden_.begin(), hidden_.end(), name) != hidden_.end();
 }
 
 bool Lookup::note(Kind kind, std::string name, Need need, bool found, std::string text) {

@@ -16,7 +16,7 @@ enum class Need : bool { optional, required };
 /// missing is passed over, so that the findings name causes and not consequences.
 class Lookup {
  public:
-  explicit Lookup(const LibraryPaths& paths) : paths_(&paths) {}
+  explicit Lookup(const LibraryPaths& paths) : hidden_(paths.hidden) {}
 
   [[nodiscard]] objc::Library library(const std::string& path);
 
@@ -56,7 +56,7 @@ class Lookup {
               const std::string& passing, Need need);
   bool note(Finding::Kind kind, std::string name, Need need, bool found, std::string text = {});
 
-  const LibraryPaths* paths_;
+  std::vector<std::string> hidden_;
   std::vector<Finding> findings_;
   std::vector<NamedClass> types_;
 };

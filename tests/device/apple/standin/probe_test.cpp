@@ -1,0 +1,52 @@
+#include "ane/device/apple/probe.h"
+
+#include "ane/device/apple/ane_device.h"
+
+#include "support/catch.h"
+
+using namespace ane;
+using namespace ane::device::apple;
+
+TEST_CASE("everything is found in the stand-in", "[apple][standin]") {
+  const Probe found = probe();
+  CHECK(found.reason() == "");
+  REQUIRE(found.usable());
+  CHECK(found.chip == "Apple stand-in");
+  CHECK(found.os == "macOS 0.0 (stand-in)");
+  CHECK(found.has_ane == true);
+  CHECK(found.cores == 16U);
+  CHECK(found.architecture == "standin");
+  for (const Finding& finding : found.findings) {
+    INFO(to_string(finding));
+    CHECK(finding.found);
+  }
+}
+
+TEST_CASE("each thing that is missing has its own message", "[apple][standin]") {
+  for (const Finding& finding : probe().findings) {
+    if (finding.kind == Finding::Kind::library) continue;  // all in one here
+    LibraryPaths paths = standard_libraries();
+    paths.hidden = {finding.name};
+    Finding missing = finding;
+    missing.found = false;
+    INFO(to_string(finding));
+    const Probe without = probe(paths);
+    CHECK(without.usable() == !finding.required);
+    if (finding.required) {
+      CHECK_THAT(without.reason(), ANE_CONTAINS(to_string(missing)));
+      CHECK_THROWS_AS(AneDevice({}, paths), DeviceError);
+    }
+  }
+}
+
+TEST_CASE("each library that is missing has its own message, and what it holds is not listed", "[apple][standin]") {
+  const auto library =
+      GENERATE(&LibraryPaths::system, &LibraryPaths::objc, &LibraryPaths::foundation, &LibraryPaths::core_foundation,
+               &LibraryPaths::io_surface, &LibraryPaths::neural_engine);
+  LibraryPaths paths = standard_libraries();
+  paths.*library = "/nowhere/libmissing.so";
+  CHECK(probe(paths).reason() ==
+        "the Apple Neural Engine cannot be used on " +
+            std::string(library == &LibraryPaths::system ? "this system" : "macOS 0.0 (stand-in), Apple stand-in") +
+            ": library /nowhere/libmissing.so: missing");
+}

@@ -1,0 +1,188 @@
+#include "program.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "ane/mil/text.h"
+#include "ane/surface/pool.h"
+
+#include "state.h"
+
+namespace ane::fakes {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int kCompileFailed = 4;
+constexpr int kInferenceFailed = 8;
+constexpr std::string_view kModelPath = "@model_path/";
+
+std::uint64_t mixed(std::uint64_t hash, std::span<const std::byte> bytes) {
+  constexpr std::uint64_t kPrime = 0x9e3779b97f4a7c15ULL;
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(std::uint64_t)) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + at, std::min(sizeof(word), bytes.size() - at));
+    hash = (hash ^ word) * kPrime;
+    hash ^= hash >> 29U;
+  }
+  return (hash ^ bytes.size()) * kPrime;
+}
+
+std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+std::optional<std::string> file_text(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::nullopt;
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+std::string read_text(const fs::path& directory, const std::string& expected) {
+  std::optional<std::string> text = file_text(directory / "model.mil");
+  if (!text) throw Refusal(kCompileFailed, "InvalidMILProgram: there is no model.mil in " + directory.string());
+  if (*text != expected) throw Refusal(kCompileFailed, "InvalidMILProgram: model.mil is not the descriptor's text");
+  return std::move(*text);
+}
+
+mil::Blobs read_weights(const fs::path& directory, const mil::Blobs& expected) {
+  mil::Blobs weights;
+  for (const auto& [key, data] : expected) {
+    if (key.substr(0, kModelPath.size()) != kModelPath) {
+      throw Refusal(kCompileFailed, "InvalidMILProgram: weight path " + key);
+    }
+    const fs::path path = directory / key.substr(kModelPath.size());
+    const std::optional<std::string> file = file_text(path);
+    if (!file) throw Refusal(kCompileFailed, "InvalidMILProgram: cannot open " + path.string());
+    const std::span<const std::byte> bytes = bytes_of(*file);
+    if (!std::equal(bytes.begin(), bytes.end(), data.begin(), data.end())) {
+      throw Refusal(kCompileFailed, "InvalidMILProgram: " + path.string() + " differs from the weights dictionary");
+    }
+    weights.emplace(key, std::vector<std::byte>(bytes.begin(), bytes.end()));
+  }
+  return weights;
+}
+
+/// The ANE ignores the mask of scaled_dot_product_attention (ane.md A20); whoever relies on it shall notice.
+std::string without_attention_masks(std::string text) {
+  if (text.find("attn_mask") == std::string::npos) return text;
+  mil::Program program = mil::parse(text);
+  for (mil::Function& function : program.functions) {
+    for (mil::Operation& operation : function.operations) {
+      if (operation.kind != mil::OpKind::scaled_dot_product_attention) continue;
+      std::erase_if(operation.arguments, [](const mil::Argument& argument) { return argument.name == "attn_mask"; });
+    }
+  }
+  return mil::print(program);
+}
+
+/// Ports by name, and where each was.
+void sort_ports(std::span<const device::Port> ports, std::vector<device::Port>& sorted,
+                std::vector<std::size_t>& places) {
+  std::map<std::string, std::size_t> by_name;
+  for (std::size_t i = 0; i < ports.size(); ++i) by_name.emplace(ports[i].name, i);
+  for (const auto& [name, place] : by_name) {
+    sorted.push_back(ports[place]);
+    places.push_back(place);
+  }
+}
+
+/// Memory of someone else, as the host device wants to see it.
+class LentMemory final : public surface::Memory {
+ public:
+  explicit LentMemory(std::span<std::byte> bytes) : bytes_(bytes) {}
+  [[nodiscard]] std::size_t size_bytes() const noexcept override { return bytes_.size(); }
+  std::span<std::byte> lock(bool /*for_write*/) override { return bytes_; }
+  void unlock(bool /*for_write*/) noexcept override {}
+
+ private:
+  std::span<std::byte> bytes_;
+};
+
+class Lender final : public surface::Allocator {
+ public:
+  surface::Surface lend(std::span<std::byte> bytes) {
+    next_ = bytes;
+    return pool_.acquire(bytes.size());
+  }
+  std::unique_ptr<surface::Memory> allocate(std::size_t /*size_bytes*/) override {
+    return std::make_unique<LentMemory>(next_);
+  }
+
+ private:
+  std::span<std::byte> next_;
+  surface::SurfacePool pool_{*this, 0};
+};
+
+/// Surfaces in the kernel's own order for buffers in binding order.
+std::vector<surface::Surface> lend_all(Lender& lender, std::span<const device::Port> ports,
+                                       std::span<const std::size_t> places,
+                                       std::span<const std::span<std::byte>> buffers) {
+  if (buffers.size() != ports.size()) {
+    throw Refusal(kInferenceFailed,
+                  fmt::format("status=0x2: {} surfaces bound, the program has {}", buffers.size(), ports.size()));
+  }
+  std::vector<surface::Surface> surfaces(ports.size());
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    if (buffers[i].size() < ports[i].size_bytes) {
+      throw Refusal(kInferenceFailed, "status=0x1d : statusType=0x9: Program Inference error");
+    }
+    surfaces[places[i]] = lender.lend(buffers[i]);
+  }
+  return surfaces;
+}
+
+std::vector<surface::Surface*> pointers(std::vector<surface::Surface>& surfaces) {
+  std::vector<surface::Surface*> pointers;
+  for (surface::Surface& surface : surfaces) pointers.push_back(&surface);
+  return pointers;
+}
+
+}  // namespace
+
+std::string Source::identifier() const {
+  std::uint64_t weights_hash = 0;
+  for (const auto& [key, bytes] : weights) weights_hash = mixed(mixed(weights_hash, bytes_of(key)), bytes);
+  return fmt::format("{:016X}_{:016X}_{:016X}", mixed(1, bytes_of(mil_text)), weights_hash,
+                     mixed(2, bytes_of(options)));
+}
+
+Program::Program(const Source& source, const std::string& directory) {
+  const std::string text = read_text(directory, source.mil_text);
+  const mil::Blobs weights = read_weights(directory, source.weights);
+  const std::scoped_lock lock(state().host_mutex());
+  try {
+    kernel_ = state().host().compile(without_attention_masks(text), weights);
+  } catch (const Error& error) {
+    throw Refusal(kCompileFailed, std::string("InvalidMILProgram: ") + error.what());
+  }
+  sort_ports(kernel_->inputs(), inputs_, input_places_);
+  sort_ports(kernel_->outputs(), outputs_, output_places_);
+}
+
+Program::~Program() {
+  const std::scoped_lock lock(state().host_mutex());
+  kernel_.reset();
+}
+
+void Program::run(std::span<const std::span<std::byte>> inputs, std::span<const std::span<std::byte>> outputs) {
+  Lender lender;
+  std::vector<surface::Surface> in = lend_all(lender, inputs_, input_places_, inputs);
+  std::vector<surface::Surface> out = lend_all(lender, outputs_, output_places_, outputs);
+  const std::scoped_lock lock(state().host_mutex());
+  try {
+    kernel_->run(pointers(in), pointers(out));
+  } catch (const Error& error) {
+    throw Refusal(kInferenceFailed, std::string("status=0x1: ") + error.what());
+  }
+}
+
+}  // namespace ane::fakes

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ane/core/error.h"
+#include "ane/device/device.h"
+#include "ane/mil/blob.h"
+
+namespace ane::fakes {
+
+/// What an NSError will carry.
+class Refusal : public Error {
+ public:
+  Refusal(int error_code, const std::string& text) : Error(text), code(error_code) {}
+  int code;
+};
+
+/// Text and weights as a descriptor holds them.
+struct Source {
+  std::string mil_text;
+  mil::Blobs weights;
+  std::string options;
+  /// Derived from all of it.
+  [[nodiscard]] std::string identifier() const;
+};
+
+/// A program that the stand-in's compiler made; its weights are those that it read then.
+class Program {
+ public:
+  /// Reads `directory` and compares it with `source`. Throws Refusal.
+  Program(const Source& source, const std::string& directory);
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  /// In the order in which surfaces bind: by name.
+  [[nodiscard]] std::span<const device::Port> inputs() const { return inputs_; }
+  [[nodiscard]] std::span<const device::Port> outputs() const { return outputs_; }
+
+  /// Buffers in binding order. Throws Refusal, with the outputs untouched.
+  void run(std::span<const std::span<std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
+
+ private:
+  std::unique_ptr<device::Kernel> kernel_;
+  std::vector<device::Port> inputs_;
+  std::vector<device::Port> outputs_;
+  std::vector<std::size_t> input_places_;  // of each sorted port in the kernel's own order
+  std::vector<std::size_t> output_places_;
+};
+
+}  // namespace ane::fakes

@@ -1,0 +1,164 @@
+#include "state.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace ane::fakes {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string variable(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+int number(const char* name, int otherwise) {
+  const std::string value = variable(name);
+  return value.empty() ? otherwise : std::stoi(value);
+}
+
+// One a process, so that programs with equal kernels do not meet.
+std::string own_temporary_directory() {
+  return (fs::temp_directory_path() / fmt::format("ane-standin-{}", getpid())).string() + "/";
+}
+
+}  // namespace
+
+Gnustep::Gnustep()
+    // The library is linked, so it is there already, with the runtime among its dependencies.
+    : library(ANE_GNUSTEP_LIBRARY),
+      lookup(device::apple::LibraryPaths{}),
+      runtime(library),
+      foundation(lookup, runtime, library) {
+  for (const device::apple::Finding& finding : lookup.findings()) {
+    if (!finding.found) throw std::runtime_error("GNUstep lacks " + to_string(finding));
+  }
+}
+
+State::State() : temporary_directory_(own_temporary_directory()) {
+  const std::string fault = variable("ANE_STANDIN_FAIL");
+  const std::size_t colon = fault.find(':');
+  if (colon != std::string::npos) fail(fault.substr(0, colon), std::stoi(fault.substr(colon + 1)));
+  compile_delay_ = std::chrono::milliseconds(number("ANE_STANDIN_COMPILE_MS", 0));
+  set_threads(number("ANE_STANDIN_THREADS", static_cast<int>(std::thread::hardware_concurrency())));
+}
+
+State::~State() {
+  const Counts left = counts();
+  const std::string report = variable("ANE_STANDIN_REPORT");
+  if (!report.empty()) {
+    std::ofstream(report, std::ios::app) << fmt::format(
+        "objects={} surfaces={} loaded={} directories={} compiles={} evaluations={} requests={}\n", left.objects,
+        left.surfaces, left.loaded, left.directories, left.compiles, left.evaluations, left.requests);
+  }
+  std::error_code ignored;
+  fs::remove(temporary_directory_, ignored);  // unless something was left in it
+}
+
+Counts State::counts() const {
+  std::error_code missing;
+  int directories = 0;
+  for (fs::directory_iterator entry(temporary_directory_, missing), end; !missing && entry != end; ++entry) {
+    ++directories;
+  }
+  const std::scoped_lock lock(mutex_);
+  Counts counts = counts_;
+  counts.directories = directories;
+  return counts;
+}
+
+void State::reset() {
+  const std::scoped_lock lock(mutex_);
+  counts_.compiles = 0;
+  calls_until_fault_ = 0;
+  failed_.clear();
+  cancellations_ = 0;
+  extra_row_bytes_ = 0;
+  compile_delay_ = {};
+}
+
+void State::fail(const std::string& call, int nth) {
+  const std::scoped_lock lock(mutex_);
+  fault_call_ = call;
+  calls_until_fault_ = nth;
+  failed_.clear();
+}
+
+std::string State::failed() const {
+  const std::scoped_lock lock(mutex_);
+  return failed_;
+}
+
+bool State::fails(const std::string& call) {
+  const std::scoped_lock lock(mutex_);
+  if (calls_until_fault_ == 0 || (!fault_call_.empty() && fault_call_ != call)) return false;
+  if (--calls_until_fault_ != 0) return false;
+  failed_ = call;
+  return true;
+}
+
+void State::cancel_evaluations(int count) {
+  const std::scoped_lock lock(mutex_);
+  cancellations_ = count;
+}
+
+bool State::cancels() {
+  const std::scoped_lock lock(mutex_);
+  if (cancellations_ == 0) return false;
+  --cancellations_;
+  return true;
+}
+
+void State::slow_compiles(std::chrono::milliseconds delay) {
+  const std::scoped_lock lock(mutex_);
+  compile_delay_ = delay;
+}
+
+std::chrono::milliseconds State::compile_delay() const {
+  const std::scoped_lock lock(mutex_);
+  return compile_delay_;
+}
+
+void State::widen_reported_rows(int bytes) {
+  const std::scoped_lock lock(mutex_);
+  extra_row_bytes_ = bytes;
+}
+
+int State::extra_row_bytes() const {
+  const std::scoped_lock lock(mutex_);
+  return extra_row_bytes_;
+}
+
+void State::add(int Counts::*count, int change) {
+  const std::scoped_lock lock(mutex_);
+  counts_.*count += change;
+}
+
+bool State::try_add(int Counts::*count, int limit) {
+  const std::scoped_lock lock(mutex_);
+  if (counts_.*count >= limit) return false;
+  counts_.*count += 1;
+  return true;
+}
+
+void State::set_threads(int threads) {
+  const std::scoped_lock lock(host_mutex_);
+  host_.reset();
+  threads_ = std::make_unique<math::ThreadPool>(threads);
+}
+
+device::host::HostDevice& State::host() {
+  if (host_ == nullptr) host_ = std::make_unique<device::host::HostDevice>(*threads_);
+  return *host_;
+}
+
+}  // namespace ane::fakes

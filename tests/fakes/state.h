@@ -1,0 +1,83 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "ane/device/host/host_device.h"
+
+#include "foundation.h"
+#include "lookup.h"
+#include "objc.h"
+#include "standin.h"
+
+namespace ane::fakes {
+
+namespace objc = device::apple::objc;
+
+/// Foundation as the stand-in itself uses it: GNUstep's.
+struct Gnustep {
+  Gnustep();
+  objc::Library library;
+  device::apple::Lookup lookup;
+  objc::Runtime runtime;
+  device::apple::Foundation foundation;
+};
+
+/// The process-wide state that the real framework and its daemon have too.
+class State final : public Control {
+ public:
+  static constexpr int kCompileLimit = 119;
+  static constexpr int kProgramLimit = 127;
+
+  State();
+  ~State() override;
+
+  [[nodiscard]] Counts counts() const override;
+  void reset() override;
+  void fail(const std::string& call, int nth) override;
+  [[nodiscard]] std::string failed() const override;
+  void cancel_evaluations(int count) override;
+  void slow_compiles(std::chrono::milliseconds delay) override;
+  void widen_reported_rows(int bytes) override;
+  void set_threads(int threads) override;
+  [[nodiscard]] std::string temporary_directory() const override { return temporary_directory_; }
+
+  /// To be asked at the beginning of every call that can fail.
+  [[nodiscard]] bool fails(const std::string& call);
+  [[nodiscard]] bool cancels();
+  [[nodiscard]] std::chrono::milliseconds compile_delay() const;
+  [[nodiscard]] int extra_row_bytes() const;
+  void add(int Counts::*count, int change);
+  /// Adds 1 unless that would exceed `limit`.
+  [[nodiscard]] bool try_add(int Counts::*count, int limit);
+
+  /// One at a time: to be locked around every use of the host device and its kernels.
+  [[nodiscard]] std::mutex& host_mutex() { return host_mutex_; }
+  [[nodiscard]] device::host::HostDevice& host();
+
+  [[nodiscard]] const Gnustep& gnustep() const { return gnustep_; }
+
+ private:
+  Gnustep gnustep_;
+  std::string temporary_directory_;
+
+  mutable std::mutex mutex_;
+  Counts counts_;
+  std::string fault_call_;
+  int calls_until_fault_ = 0;
+  std::string failed_;
+  int cancellations_ = 0;
+  int extra_row_bytes_ = 0;
+  std::chrono::milliseconds compile_delay_{0};
+
+  std::mutex host_mutex_;
+  std::unique_ptr<math::ThreadPool> threads_;
+  std::unique_ptr<device::host::HostDevice> host_;
+};
+
+/// Made when the library is loaded.
+[[nodiscard]] State& state();
+
+}  // namespace ane::fakes
