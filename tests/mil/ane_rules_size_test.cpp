@@ -1,0 +1,96 @@
+#include <array>
+
+#include "ane_rules_support.h"
+
+namespace ane::mil {
+namespace {
+
+Program conv(std::int64_t in, std::int64_t out) {
+  return with_input({1, in, 1, 32}, [=](Builder& b, Var x) {
+    return b.conv1x1("y", x, b.blob("w", {out, in, 1, 1}, "@model_path/w.bin"));
+  });
+}
+
+/// A matmul of [1, 1, 32, inner] by [1, 1, inner, outer], both cut from one input.
+Program matmul(std::int64_t inner, std::int64_t outer) {
+  return with_input({1, inner, 1, 32 + outer}, [=](Builder& b, Var x) {
+    const Var left = b.reshape("a", b.slice("left", x, {0, 0, 0, 0}, {1, inner, 1, 32}), {1, 1, inner, 32});
+    const Var right = b.reshape("b", b.slice("right", x, {0, 0, 0, 32}, {1, inner, 1, outer}), {1, 1, inner, outer});
+    return b.matmul("y", left, right, true);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("A32: conv has at most 17,408 input and 62,080 output channels", "[mil][rules]") {
+  breaks(conv(32000, 32), "A32", Severity::refusal, "op 'y' (conv)", "it has 32000 input channels");
+  breaks(conv(32, 124160), "A32", Severity::refusal, "op 'y' (conv)", "it has 124160 output channels");
+  passes(conv(32, 32000));
+}
+
+TEST_CASE("A33: flat elementwise operations have at most 16,384 elements", "[mil][rules]") {
+  const auto flat = [](std::int64_t channels, Shape shape) {
+    return with_input({1, channels, 1, 64}, [=](Builder& b, Var x) {
+      return b.reshape("y", b.relu("flat", b.reshape("in", x, shape)), {1, channels, 1, 64});
+    });
+  };
+  breaks(flat(320, {1, 20480}), "A33", Severity::refusal, "op 'flat' (relu)",
+         "its result, [1, 20480], has 20480 elements");
+  passes(flat(256, {1, 16384}));
+  passes(flat(320, {1, 1, 20480}));
+}
+
+TEST_CASE("A34: softmax runs over a multiple of 32 or a power of two", "[mil][rules]") {
+  const auto softmax = [](std::int64_t channels) {
+    return with_input({1, channels, 1, 32}, [](Builder& b, Var x) { return b.softmax("y", x, 1); });
+  };
+  breaks(softmax(257), "A34", Severity::refusal, "op 'y' (softmax)", "257 elements, neither a multiple of 32");
+  const std::int64_t channels = GENERATE(1, 16, 96, 256, 32000);
+  passes(softmax(channels));
+}
+
+TEST_CASE("A46: layers are narrower than 5,120", "[mil][rules]") {
+  // Weights of such a layer do not fit on chip either (A47).
+  const Program wide = conv(5120, 5120);
+  CHECK(broken_rules(wide) == std::vector<std::string>{"A46", "A47"});
+  CHECK(check_for_ane(wide).front().severity == Severity::slow);
+  CHECK(check_for_ane(wide).front().message == "it maps 5120 channels to 5120");
+  CHECK(broken_rules(conv(5120, 5104)) == std::vector<std::string>{"A47"});
+  CHECK(broken_rules(matmul(5120, 5120)) == std::vector<std::string>{"A46", "A47"});
+}
+
+TEST_CASE("A47: operations fit on chip", "[mil][rules]") {
+  const auto relu = [](std::int64_t channels) {
+    return with_input({1, channels, 32, 32},
+                      [](Builder& b, Var x) { return b.add("y", b.relu("small", x), b.sigmoid("other", x)); });
+  };
+  breaks(relu(6144), "A47", Severity::slow, "op 'y' (add)", "its operands and results have 36 MiB");  // 3 * 12 MiB
+  passes(relu(5120));                                                                                 // 3 * 10 MiB
+}
+
+TEST_CASE("A48: channels are multiples of 16", "[mil][rules]") {
+  breaks(conv(64, 24), "A48", Severity::slow, "op 'y' (conv)", "it maps 64 channels to 24");
+  breaks(conv(8, 64), "A48", Severity::slow, "op 'y' (conv)", "it maps 8 channels to 64");
+  passes(conv(48, 288));
+}
+
+TEST_CASE("A50: sums of products are short", "[mil][rules]") {
+  breaks(conv(5376, 32), "A50", Severity::slow, "op 'y' (conv)", "each result sums 5376 products");
+  breaks(matmul(6144, 32), "A50", Severity::slow, "op 'y' (matmul)", "each result sums 6144 products");
+  passes(conv(5120, 32));
+  passes(matmul(5120, 32));
+}
+
+TEST_CASE("A54: reductions have long axes", "[mil][rules]") {
+  const auto reduce = [](Shape shape, std::int64_t axis) {
+    return with_input(std::move(shape),
+                      [=](Builder& b, Var x) { return b.mul("y", x, b.reduce(OpKind::reduce_sum, "sum", x, {axis})); });
+  };
+  breaks(reduce({1, 16, 64, 64}, 1), "A54", Severity::slow, "op 'sum' (reduce_sum)",
+         "4096 results of 16 elements each");
+  passes(reduce({1, 32, 64, 64}, 1));
+  passes(reduce({1, 16, 32, 64}, 1));
+  passes(reduce({1, 12, 256, 256}, -1));  // the backward of softmax
+}
+
+}  // namespace ane::mil
