@@ -30,10 +30,11 @@ float max_of_row(const float* row, std::size_t count) {
   return result;
 }
 
-// exp(x), also where x is NaN: Highway's gives 0 there.
+// exp(x), also where x is NaN: Highway's is undefined there.
 template <class D, class V>
 HWY_INLINE V exp_or_nan(D d, V x) {
-  return hn::IfThenElse(hn::Eq(x, x), hn::Exp(d, x), x);
+  const auto is_number = hn::Eq(x, x);
+  return hn::IfThenElse(is_number, hn::Exp(d, hn::IfThenElseZero(is_number, x)), x);
 }
 
 // The sum of exp(x - max) over a row, which holds those exponentials afterwards if kKeep.

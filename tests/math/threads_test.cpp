@@ -97,19 +97,17 @@ TEST_CASE("the split is the same each time and inside a body", "[math][threads]"
 
 TEST_CASE("many short loops each finish before the next begins", "[math][threads]") {
   ThreadPool pool(GENERATE(2, 4));
-  std::vector<int> values(64);  // not atomic: what one loop writes, the next must see
+  constexpr std::size_t kSize = 64;
   constexpr int kLoops = 20'000;
-  for (int loop = 0; loop < kLoops; ++loop) {
-    pool.parallel_for(values.size(), 1, [&](Range range) {
-      for (std::size_t i = range.begin; i < range.end; ++i) values[values.size() - 1 - i] = values[i] + 0 * loop;
+  std::vector<int> from(kSize);  // not atomic: what one loop writes, the next must see
+  std::vector<int> to(kSize);
+  for (std::size_t loop = 0; loop < kLoops; ++loop) {
+    pool.parallel_for(kSize, 1 + loop % 7, [&](Range range) {
+      for (std::size_t i = range.begin; i < range.end; ++i) to[i] = from[kSize - 1 - i] + 1;
     });
+    std::swap(from, to);
   }
-  for (int loop = 0; loop < kLoops; ++loop) {
-    pool.parallel_for(values.size(), 1 + static_cast<std::size_t>(loop) % 7, [&](Range range) {
-      for (std::size_t i = range.begin; i < range.end; ++i) ++values[i];
-    });
-  }
-  CHECK(std::ranges::all_of(values, [](int value) { return value == kLoops; }));
+  CHECK(std::ranges::all_of(from, [](int value) { return value == kLoops; }));
 }
 
 TEST_CASE("threads that fell asleep wake up again", "[math][threads]") {
