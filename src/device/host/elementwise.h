@@ -1,0 +1,95 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "ane/mil/ops.h"
+#include "ane/mil/types.h"
+
+#include "memory.h"
+#include "view.h"
+
+/// Elementwise operations of one shape, fused: the elements are taken block by block, every operation of the group
+/// runs on a block while it is in cache, and only what others need is stored. Also how everything enters and leaves
+/// the executor: surfaces and blobs are read and written here alone, converted on the way.
+namespace ane::device::host {
+
+/// One operation on registers. A register holds a block of fp32 or int32 elements (bool: 0 or 1).
+struct MicroOp {
+  mil::OpKind kind = mil::OpKind::identity;
+  bool integer = false;              ///< the operands are int32
+  bool round = false;                ///< the result is rounded to fp16
+  float alpha = 0;                   ///< alpha of clip and leaky_relu, epsilon of log, rsqrt and inverse, mode of gelu
+  float beta = 0;                    ///< of clip
+  mil::DType to = mil::DType::fp32;  ///< of cast
+};
+
+/// The mode of gelu, as MicroOp::alpha holds it.
+inline constexpr float kGeluExact = 0;
+inline constexpr float kGeluTanh = 1;
+inline constexpr float kGeluSigmoid = 2;
+
+/// An elementwise operation of the program, before fusion.
+struct ElementwiseNode {
+  MicroOp op;
+  std::vector<View> operands;  ///< broadcast to the shape of `result`
+  View result;
+  std::vector<View> copies;  ///< where else the result goes, in surfaces
+};
+
+/// A member of a group, and whether its result is needed in memory.
+struct GroupMember {
+  const ElementwiseNode* node = nullptr;
+  bool store_result = false;
+};
+
+/// A fused group, ready to run.
+class Elementwise {
+ public:
+  /// `members` have one shape, dimensions of 1 aside, and stand in an order in which results come before their uses.
+  Elementwise(const std::vector<GroupMember>& members, const std::vector<Buffer>& buffers);
+
+  void run(const RunContext& context) const;
+
+ private:
+  using Register = std::uint16_t;
+  struct Access {
+    Slot slot;
+    mil::DType storage = mil::DType::fp32;
+    Dims strides;           ///< one a dimension of shape_
+    bool in_place = false;  ///< a block is packed 4-byte elements in memory: computed on where it lies
+  };
+  enum class Action : std::uint8_t { load, compute, store };
+  struct Instruction {
+    Action action = Action::compute;
+    MicroOp op;
+    std::array<Register, 3> sources{};
+    Register target = 0;     ///< of load and compute; what is stored
+    std::size_t access = 0;  ///< of load and store
+  };
+  struct Block;
+  class Compiler;
+
+  void choose_blocks(std::size_t scratch_registers);
+  void run_blocks(const RunContext& context, math::Range range) const;
+  void execute(const RunContext& context, const Block& block, std::byte* scratch) const;
+
+  Dims shape_;  ///< merged dimensions, outermost first
+  std::vector<Access> accesses_;
+  std::vector<Instruction> code_;
+  /// Where each register is: a piece of scratch, or memory that an access computes on in place.
+  struct Home {
+    bool in_memory = false;
+    std::size_t index = 0;
+  };
+  std::vector<Home> registers_;
+  std::size_t block_elements_ = 0;
+  std::int64_t rows_per_block_ = 1;  ///< rows are runs of the last dimension
+  std::int64_t pieces_per_row_ = 1;
+  std::int64_t row_elements_ = 1;
+  std::int64_t rows_ = 1;
+};
+
+}  // namespace ane::device::host

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "ane/mil/blob.h"
+#include "ane/mil/program.h"
+
+#include "elementwise.h"
+#include "gather.h"
+#include "memory.h"
+#include "product.h"
+#include "reduction.h"
+#include "view.h"
+
+/// A program as what has to be done: nodes that read and write views of buffers. Reshapes, transposes and slices are
+/// gone; rounding to fp16 and conversions are elementwise nodes. Nodes stand in an order that could be run.
+namespace ane::device::host {
+
+using NodeId = std::uint32_t;
+using Work = std::variant<ElementwiseNode, Product, Reduction, Softmax, Gather, TableCopy>;
+
+struct Node {
+  Work work;
+  std::vector<TensorId> reads;
+  BufferId writes = 0;
+  bool constant = false;  ///< depends on constants alone: done once, when a kernel is made
+};
+
+/// What a view's elements are, and who makes them. Inputs and constants have no producers; a concatenation has several.
+struct Tensor {
+  BufferId buffer = 0;
+  std::vector<NodeId> producers;
+};
+
+struct BlobSource {
+  mil::BlobRef ref;
+  mil::TensorType type;
+};
+
+struct Graph {
+  std::vector<Buffer> buffers;
+  std::vector<Tensor> tensors;
+  std::vector<Node> nodes;
+  std::vector<std::int32_t> literals;  ///< bits of fp32 and int32
+  std::vector<BlobSource> blobs;
+};
+
+/// Makes graphs: decides where results lie and inserts the copies that an operation needs.
+class GraphBuilder {
+ public:
+  [[nodiscard]] const Graph& graph() const noexcept { return graph_; }
+  [[nodiscard]] Graph finish() && { return std::move(graph_); }
+
+  // Places.
+  [[nodiscard]] View port(Space space, std::size_t index, const mil::TensorType& type);
+  [[nodiscard]] View literal(const mil::Constant& constant);
+  [[nodiscard]] View scalar(float value);
+  [[nodiscard]] View blob(const mil::BlobRef& ref, const mil::TensorType& type);
+  /// A new packed buffer, its dimensions in memory as `order` says; of the kernel's constants if `constant`.
+  [[nodiscard]] View allocate(mil::DType dtype, const Dims& shape, std::span<const std::size_t> order, bool constant);
+  [[nodiscard]] View allocate(mil::DType dtype, const Dims& shape, bool constant);
+  /// `view`, whose elements are those that the tensors of `parts` were made into.
+  [[nodiscard]] View joined(const View& view, std::span<const View> parts);
+
+  [[nodiscard]] bool is_constant(const View& view) const;
+
+  // Work.
+  struct Target {
+    std::optional<View> home;        ///< where the result goes; anywhere if none. Not for constants
+    std::vector<View> copies;        ///< where it goes as well
+    std::vector<std::size_t> order;  ///< how it would best lie in memory, if nothing else decides
+  };
+  View elementwise(const MicroOp& op, std::vector<View> operands, const Dims& shape, mil::DType dtype,
+                   const Target& target = {});
+  /// a [.., m, k], b [.., k, n] -> [.., m, n]; leading dimensions broadcast to those of `shape`.
+  View product(View a, View b, const Dims& shape, float alpha, mil::DType dtype, const Target& target = {});
+  /// Over the last dimension.
+  View reduce(mil::OpKind kind, View in, float scale, bool round);
+  View softmax(View in, bool round);
+  View gather(const View& x, const View& indices, const Gather::Sizes& sizes, const Dims& shape, std::string operation);
+  View table_copy(const View& x, std::vector<Dims> tables, std::int32_t fill_bits);
+
+  /// The same elements in memory of four bytes each, copied (once) only if they lie in a surface or blob.
+  View in_memory(const View& view);
+  /// The same, packed and row-major.
+  View dense(const View& view);
+
+ private:
+  BufferId add_buffer(const Buffer& buffer);
+  View write(const View& place, Work work, std::span<const View> reads, bool constant);
+  View copy(const View& view, std::span<const std::size_t> order);
+  View settle(const View& operand, const View& result);
+  [[nodiscard]] mil::DType held(const View& view) const;
+  [[nodiscard]] bool is_raw(const View& view) const;
+
+  Graph graph_;
+  std::map<Dims, View> copies_;  ///< by region and order
+  std::map<float, View> scalars_;
+};
+
+}  // namespace ane::device::host

@@ -1,0 +1,159 @@
+#include "kernel.h"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace ane::device::host {
+namespace {
+
+using surface::Mapping;
+using surface::Surface;
+
+void run_steps(const std::vector<Step>& steps, const RunContext& context) {
+  for (const Step& step : steps) {
+    std::visit([&](const auto& work) { work.run(context); }, step);
+  }
+}
+
+void check_ports(std::span<const Port> ports, std::span<Surface* const> surfaces, std::string_view kind) {
+  if (ports.size() != surfaces.size()) {
+    throw DeviceError(
+        fmt::format("the kernel takes {} {} surfaces, but {} were given", ports.size(), kind, surfaces.size()));
+  }
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    const std::size_t found = surfaces[i] == nullptr ? 0 : surfaces[i]->size_bytes();
+    if (found < ports[i].size_bytes) {
+      throw DeviceError(fmt::format("{} '{}' ({}) needs a surface of {} bytes, but {}", kind, ports[i].name,
+                                    mil::to_string(ports[i].type), ports[i].size_bytes,
+                                    found == 0 ? "none was given" : fmt::format("the one given has {}", found)));
+    }
+  }
+}
+
+}  // namespace
+
+AlignedBytes SharedPlan::take_constants() {
+  const std::scoped_lock lock(mutex_);
+  if (spare_.empty()) return AlignedBytes(plan_.constants_bytes);
+  AlignedBytes result = std::move(spare_.back());
+  spare_.pop_back();
+  return result;
+}
+
+void SharedPlan::give_back(AlignedBytes constants) noexcept {
+  const std::scoped_lock lock(mutex_);
+  try {
+    spare_.push_back(std::move(constants));
+  } catch (const std::bad_alloc&) {  // then it is freed
+  }
+}
+
+HostKernel::HostKernel(std::shared_ptr<SharedPlan> plan, const mil::Blobs& blobs, Workspace& workspace)
+    : shared_(std::move(plan)),
+      workspace_(&workspace),
+      constants_(shared_->take_constants()),
+      addresses_(shared_->plan().buffers.size(), nullptr) {
+  run_prologue(blobs);
+}
+
+HostKernel::~HostKernel() { shared_->give_back(std::move(constants_)); }
+
+void HostKernel::bind_own_memory() {
+  for (std::size_t i = 0; i < addresses_.size(); ++i) {
+    const Buffer& buffer = plan().buffers[i];
+    if (buffer.space == Space::arena) addresses_[i] = workspace_->arena.data() + buffer.offset;
+    if (buffer.space == Space::constants) addresses_[i] = constants_.data() + buffer.offset;
+    // Nothing is written to literals: they are shared.
+    if (buffer.space == Space::literals) {
+      const auto bytes = std::as_bytes(std::span(plan().literals));
+      addresses_[i] = const_cast<std::byte*>(bytes.data()) + buffer.offset;
+    }
+  }
+}
+
+void HostKernel::run_prologue(const mil::Blobs& blobs) {
+  const std::scoped_lock lock(workspace_->running);
+  if (workspace_->arena.size() < plan().arena_bytes) {
+    workspace_->arena = AlignedBytes();
+    workspace_->arena = AlignedBytes(plan().arena_bytes);
+  }
+  bind_own_memory();
+  for (std::size_t i = 0; i < addresses_.size(); ++i) {
+    const Buffer& buffer = plan().buffers[i];
+    if (buffer.space != Space::blob) continue;
+    const BlobSource& source = plan().blobs[buffer.index];
+    addresses_[i] = const_cast<std::byte*>(mil::read_blob(blobs, source.ref, source.type).data());
+  }
+  run_steps(plan().prologue, {addresses_, workspace_->threads});
+  for (std::size_t i = 0; i < addresses_.size(); ++i) {
+    if (plan().buffers[i].space == Space::blob) addresses_[i] = nullptr;
+  }
+}
+
+void HostKernel::check(std::span<Surface* const> inputs, std::span<Surface* const> outputs) const {
+  check_ports(plan().inputs, inputs, "input");
+  check_ports(plan().outputs, outputs, "output");
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const auto same = [&](const Surface* other) { return &other->memory() == &outputs[i]->memory(); };
+    if (std::any_of(inputs.begin(), inputs.end(), same)) {
+      throw DeviceError(fmt::format("output '{}' has the surface of an input", plan().outputs[i].name));
+    }
+    if (std::any_of(outputs.begin(), outputs.begin() + static_cast<std::ptrdiff_t>(i), same)) {
+      throw DeviceError(fmt::format("output '{}' has the surface of another output", plan().outputs[i].name));
+    }
+  }
+}
+
+namespace {
+
+/// Locks on a kernel's surfaces, without memory of their own.
+class Locks {
+ public:
+  Locks(std::span<Surface* const> surfaces, bool for_write) : surfaces_(surfaces), for_write_(for_write) {}
+  ~Locks() {
+    for (std::size_t i = 0; i < locked_; ++i) surfaces_[i]->memory().unlock(for_write_);
+  }
+  Locks(const Locks&) = delete;
+  Locks& operator=(const Locks&) = delete;
+
+  std::span<std::byte> lock_next() {
+    const std::span<std::byte> bytes = surfaces_[locked_]->memory().lock(for_write_);
+    ++locked_;
+    return bytes;
+  }
+
+ private:
+  std::span<Surface* const> surfaces_;
+  bool for_write_;
+  std::size_t locked_ = 0;
+};
+
+}  // namespace
+
+void HostKernel::run(std::span<Surface* const> inputs, std::span<Surface* const> outputs) {
+  check(inputs, outputs);
+  const std::scoped_lock lock(workspace_->running);
+  bind_own_memory();
+  Locks reading(inputs, false);
+  Locks writing(outputs, true);
+#ifdef ANE_POISON
+  std::fill_n(workspace_->arena.data(), plan().arena_bytes, std::byte{0xFF});
+#endif
+  // Ports were made in order, so that the buffers of each space are in the order of their index.
+  for (std::size_t i = 0; i < addresses_.size(); ++i) {
+    const Buffer& buffer = plan().buffers[i];
+    if (buffer.space == Space::input) addresses_[i] = reading.lock_next().data();
+    if (buffer.space != Space::output) continue;
+    const std::span<std::byte> bytes = writing.lock_next();
+    addresses_[i] = bytes.data();
+#ifdef ANE_POISON
+    std::fill_n(bytes.data(), plan().outputs[buffer.index].size_bytes, std::byte{0xFF});
+#endif
+  }
+  run_steps(plan().steps, {addresses_, workspace_->threads});
+}
+
+}  // namespace ane::device::host

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "ane/device/device.h"
+#include "ane/math/threads.h"
+#include "ane/mil/blob.h"
+
+#include "aligned_bytes.h"
+#include "plan.h"
+
+namespace ane::device::host {
+
+/// What a device's kernels share: the threads, and one workspace, since they run one at a time.
+struct Workspace {
+  math::ThreadPool* threads = nullptr;
+  std::mutex running;
+  AlignedBytes arena;
+};
+
+/// A plan, and memory for the constants of its kernels: what a dead kernel leaves serves the next one, so that an
+/// update's recompilation maps no new memory.
+class SharedPlan {
+ public:
+  explicit SharedPlan(Plan plan) : plan_(std::move(plan)) {}
+  [[nodiscard]] const Plan& plan() const noexcept { return plan_; }
+  [[nodiscard]] AlignedBytes take_constants();
+  void give_back(AlignedBytes constants) noexcept;
+
+ private:
+  Plan plan_;
+  std::mutex mutex_;
+  std::vector<AlignedBytes> spare_;
+};
+
+class HostKernel final : public Kernel {
+ public:
+  /// Converts the constants. Throws BlobError if a blob is missing or damaged, std::bad_alloc.
+  HostKernel(std::shared_ptr<SharedPlan> plan, const mil::Blobs& blobs, Workspace& workspace);
+  ~HostKernel() override;
+  HostKernel(const HostKernel&) = delete;
+  HostKernel& operator=(const HostKernel&) = delete;
+
+  [[nodiscard]] std::span<const Port> inputs() const override { return plan().inputs; }
+  [[nodiscard]] std::span<const Port> outputs() const override { return plan().outputs; }
+  void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override;
+
+ private:
+  [[nodiscard]] const Plan& plan() const noexcept { return shared_->plan(); }
+  void run_prologue(const mil::Blobs& blobs);
+  void check(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) const;
+  void bind_own_memory();
+
+  std::shared_ptr<SharedPlan> shared_;
+  Workspace* workspace_;
+  AlignedBytes constants_;
+  std::vector<std::byte*> addresses_;  ///< of the plan's buffers
+};
+
+}  // namespace ane::device::host

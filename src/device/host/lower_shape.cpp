@@ -1,0 +1,121 @@
+#include <algorithm>
+#include <bit>
+#include <string>
+
+#include "ane/mil/geometry.h"
+
+#include "lowering.h"
+
+namespace ane::device::host {
+namespace {
+
+using mil::OpKind;
+
+/// Which element of an axis of `size` lies at `i`, counted from its start, when it is padded.
+std::int64_t padded_index(std::int64_t i, std::int64_t size, const std::string& mode) {
+  if (i >= 0 && i < size) return i;
+  if (mode == "replicate") return std::clamp<std::int64_t>(i, 0, size - 1);
+  if (mode == "reflect") return i < 0 ? -i : 2 * (size - 1) - i;
+  return TableCopy::kFill;
+}
+
+}  // namespace
+
+/// Also expand_dims, squeeze and identity.
+void Lowering::reshape(const Op& op) {
+  const mil::ValueId result = op.operation().results.front();
+  const View x = operand(op, "x");
+  std::optional<View> view = reshaped(x, type(result).shape);
+  if (!view) view = reshaped(builder_.dense(x), type(result).shape);
+  publish(result, *view);
+}
+
+void Lowering::slice(const Op& op) {
+  View view = operand(op, "x");
+  const std::vector<mil::SliceAxis> axes = mil::slice_geometry(op);
+  for (std::size_t i = 0; i < axes.size(); ++i) view = sliced(view, i, axes[i].begin, axes[i].count, axes[i].step);
+  for (std::size_t i = axes.size(); i-- > 0;) {
+    if (axes[i].squeezed) view = squeezed(view, i);
+  }
+  publish(op.operation().results.front(), view);
+}
+
+void Lowering::split(const Op& op) {
+  const View x = operand(op, "x");
+  const std::size_t axis = mil::axis_of(op);
+  std::int64_t begin = 0;
+  for (const mil::ValueId part : op.operation().results) {
+    const std::int64_t size = type(part).shape[axis];
+    publish(part, sliced(x, axis, begin, size));
+    begin += size;
+  }
+}
+
+/// concat and stack: the parts that nobody writes into place are copied there.
+void Lowering::join(const Op& op) {
+  const mil::ValueId result = op.operation().results.front();
+  if (placement_.dissolved.contains(result)) return;
+  const View whole = placement_.homes.at(result);
+  const std::vector<bool>& in_place = placement_.in_place.at(result);
+  std::vector<View> parts;
+  for (std::size_t i = 0; i < in_place.size(); ++i) {
+    const View part = operand(op.operands("values")[i]);
+    const View place = part_of(op, whole, i);
+    parts.push_back(in_place[i] ? part
+                                : builder_.elementwise(MicroOp{}, {part}, place.shape, type(result).dtype,
+                                                       {.home = place, .copies = {}, .order = {}}));
+  }
+  publish(result, builder_.joined(whole, parts));
+}
+
+void Lowering::pad(const Op& op) {
+  const View x = operand(op, "x");
+  if (x.rank() == 0) return publish(op.operation().results.front(), x);
+  const std::vector<mil::PadAxis> axes = mil::pad_geometry(op);
+  const std::string mode = op.text("mode", "constant");
+  std::vector<Dims> tables;
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    Dims& table = tables.emplace_back();
+    for (std::int64_t at = -axes[i].before; at < x.shape[i] + axes[i].after; ++at) {
+      table.push_back(padded_index(at, x.shape[i], mode));
+    }
+  }
+  const float fill = op.real("constant_val", 0);
+  const bool real = mil::is_float(op.result_type().dtype);
+  publish(op.operation().results.front(),
+          builder_.table_copy(x, std::move(tables),
+                              real ? std::bit_cast<std::int32_t>(fill) : static_cast<std::int32_t>(fill)));
+}
+
+/// [a, b] tiled [r, s] is the view [r, a, s, b] that repeats along r and s, copied into [r * a, s * b].
+void Lowering::tile(const Op& op) {
+  const mil::ValueId result = op.operation().results.front();
+  const View x = operand(op, "x");
+  const mil::TensorType& whole = type(result);
+  View repeated = x;
+  repeated.shape.clear();
+  repeated.strides.clear();
+  for (std::size_t i = 0; i < x.rank(); ++i) {
+    repeated.shape.insert(repeated.shape.end(), {whole.shape[i] / x.shape[i], x.shape[i]});
+    repeated.strides.insert(repeated.strides.end(), {0, x.strides[i]});
+  }
+  publish(result, *reshaped(builder_.dense(repeated), whole.shape));
+}
+
+void Lowering::gather(const Op& op) {
+  const mil::ValueId result = op.operation().results.front();
+  const View x = operand(op, "x");
+  const View indices = operand(op, "indices");
+  const std::size_t axis = mil::axis_of(op);
+  const auto batch = static_cast<std::size_t>(op.integer("batch_dims", 0));
+  const std::span<const std::int64_t> shape(x.shape);
+  Gather::Sizes sizes;
+  sizes.batch = element_count(shape.first(batch));
+  sizes.outer = element_count(shape.subspan(batch, axis - batch));
+  sizes.axis = shape[axis];
+  sizes.indices = element_count(std::span(indices.shape).subspan(batch));
+  sizes.inner = element_count(shape.subspan(axis + 1));
+  publish(result, builder_.gather(x, indices, sizes, type(result).shape, op.operation().name));
+}
+
+}  // namespace ane::device::host

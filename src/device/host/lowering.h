@@ -1,0 +1,72 @@
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "ane/mil/op_view.h"
+
+#include "graph.h"
+#include "placement.h"
+
+/// The work of `lower`, one operation at a time.
+namespace ane::device::host {
+
+class Lowering {
+ public:
+  explicit Lowering(const mil::Function& function);
+  [[nodiscard]] Graph run() &&;
+
+ private:
+  using Op = mil::OpView;
+
+  void operation(const Op& op);
+  // lower_elementwise.cpp
+  void elementwise(const Op& op);
+  void dequantize(const Op& op);
+  // lower_products.cpp
+  void matmul(const Op& op);
+  void linear(const Op& op);
+  void conv(const Op& op);
+  void attention(const Op& op);
+  // lower_axes.cpp
+  void softmax(const Op& op);
+  void reduce(const Op& op);
+  void layer_norm(const Op& op);
+  /// x folded along `axes`, which stay as dimensions of 1.
+  View reduced(const View& x, const std::vector<std::size_t>& axes, mil::OpKind kind, bool round);
+  // lower_shape.cpp
+  void reshape(const Op& op);
+  void slice(const Op& op);
+  void split(const Op& op);
+  void join(const Op& op);
+  void pad(const Op& op);
+  void tile(const Op& op);
+  void gather(const Op& op);
+
+  /// The elements of an operand, as a view.
+  View operand(const mil::Operand& operand);
+  View operand(const Op& op, std::string_view argument) { return operand(op.operand(argument)); }
+  View constant(const mil::Constant& constant);
+
+  /// Makes `value` the result of an elementwise operation. `in_place`: where it goes if nothing else was asked for.
+  void define(mil::ValueId value, const MicroOp& op, std::vector<View> operands,
+              const std::optional<View>& in_place = std::nullopt);
+  /// Makes `value` the elements of `view`, which are there or computed by other nodes.
+  void publish(mil::ValueId value, const View& view);
+  /// What is left of a product that may need a bias and rounding.
+  void finish(mil::ValueId value, const View& product, const std::optional<View>& bias);
+  /// A step within one operation: in fp32, not rounded.
+  View compute(mil::OpKind kind, std::vector<View> operands, const Dims& shape, float alpha = 0);
+
+  [[nodiscard]] const mil::TensorType& type(mil::ValueId value) const { return function_.value(value).type; }
+  [[nodiscard]] bool rounds(mil::ValueId value) const { return type(value).dtype == mil::DType::fp16; }
+  [[nodiscard]] GraphBuilder::Target target(mil::ValueId value, const Dims& shape) const;
+
+  const mil::Function& function_;
+  GraphBuilder builder_;
+  Placement placement_;
+  std::vector<std::optional<View>> views_;
+};
+
+}  // namespace ane::device::host

@@ -1,0 +1,216 @@
+#include "placement.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <variant>
+
+#include "ane/mil/geometry.h"
+
+namespace ane::device::host {
+namespace {
+
+using mil::OpKind;
+using mil::OpView;
+using mil::ValueId;
+
+std::vector<const mil::Operation*> producers_of(const mil::Function& function) {
+  std::vector<const mil::Operation*> producers(function.values.size(), nullptr);
+  for (const mil::Operation& operation : function.operations) {
+    for (const ValueId result : operation.results) producers[result] = &operation;
+  }
+  return producers;
+}
+
+std::vector<int> uses_of(const mil::Function& function) {
+  std::vector<int> uses(function.values.size(), 0);
+  for (const mil::Operation& operation : function.operations) {
+    for (const mil::Argument& argument : operation.arguments) {
+      for (const mil::Operand& operand : argument.operands) {
+        if (const auto* id = std::get_if<ValueId>(&operand)) ++uses[*id];
+      }
+    }
+  }
+  for (const ValueId output : function.outputs) ++uses[output];
+  return uses;
+}
+
+bool joins(OpKind kind) { return kind == OpKind::concat || kind == OpKind::stack; }
+
+class Placer {
+ public:
+  Placer(const mil::Function& function, GraphBuilder& builder)
+      : function_(function), builder_(builder), producers_(producers_of(function)), uses_(uses_of(function)) {}
+
+  Placement run() {
+    for (std::size_t i = 0; i < function_.outputs.size(); ++i) {
+      const ValueId output = function_.outputs[i];
+      place_in_surface(output, builder_.port(Space::output, i, function_.value(output).type));
+    }
+    for (auto operation = function_.operations.rbegin(); operation != function_.operations.rend(); ++operation) {
+      const OpView op(function_, *operation);
+      if (joins(op.kind())) place_parts(op);
+      pass_order_on(op);
+    }
+    return std::move(result_);
+  }
+
+ private:
+  void place_in_surface(ValueId value, const View& place);
+  bool place_in_arena(const mil::Operand& operand, const View& place);
+  std::optional<std::pair<ValueId, View>> through_view(ValueId value, const View& place) const;
+  void place_parts(const OpView& op);
+  void pass_order_on(const OpView& op);
+  void suggest(const mil::Operand& operand, const std::vector<std::size_t>& order);
+
+  const mil::Function& function_;
+  GraphBuilder& builder_;
+  std::vector<const mil::Operation*> producers_;
+  std::vector<int> uses_;
+  Placement result_;
+};
+
+/// If `value` is another value seen differently: that one, and where it would have to lie for `value` to lie at
+/// `place`.
+std::optional<std::pair<ValueId, View>> Placer::through_view(ValueId value, const View& place) const {
+  if (producers_[value] == nullptr) return std::nullopt;
+  const OpView op(function_, *producers_[value]);
+  switch (op.kind()) {
+    case OpKind::transpose:
+    case OpKind::reshape:
+    case OpKind::expand_dims:
+    case OpKind::squeeze:
+    case OpKind::identity:
+      break;
+    default:
+      return std::nullopt;
+  }
+  const auto* source = std::get_if<ValueId>(&op.operand("x"));
+  if (source == nullptr) return std::nullopt;
+  if (op.kind() == OpKind::transpose) {
+    return std::pair(*source, unpermuted(place, transpose_perm(op)));
+  }
+  const std::optional<View> view = reshaped(place, op.type("x").shape);
+  if (!view) return std::nullopt;
+  return std::pair(*source, *view);
+}
+
+void Placer::place_in_surface(ValueId value, const View& place) {
+  if (const auto source = through_view(value, place)) return place_in_surface(source->first, source->second);
+  if (producers_[value] != nullptr && uses_[value] == 1) {
+    const OpView op(function_, *producers_[value]);
+    const bool all_computed =
+        joins(op.kind()) &&
+        std::all_of(op.operands("values").begin(), op.operands("values").end(),
+                    [](const mil::Operand& operand) { return std::holds_alternative<ValueId>(operand); });
+    if (all_computed) {
+      result_.dissolved.insert(value);
+      for (std::size_t i = 0; i < op.operands("values").size(); ++i) {
+        place_in_surface(std::get<ValueId>(op.operands("values")[i]), part_of(op, place, i));
+      }
+      return;
+    }
+  }
+  result_.copies[value].push_back(place);
+}
+
+bool Placer::place_in_arena(const mil::Operand& operand, const View& place) {
+  const auto* value = std::get_if<ValueId>(&operand);
+  if (value == nullptr || producers_[*value] == nullptr) return false;
+  if (const auto source = through_view(*value, place)) return place_in_arena(source->first, source->second);
+  switch (producers_[*value]->kind) {
+    case OpKind::constant:
+    case OpKind::reshape:
+    case OpKind::slice_by_size:
+    case OpKind::slice_by_index:
+    case OpKind::split:
+      return false;
+    default:
+      return result_.homes.emplace(*value, place).second;
+  }
+}
+
+void Placer::place_parts(const OpView& op) {
+  const ValueId value = op.operation().results.front();
+  if (result_.dissolved.contains(value)) return;
+  const auto home = result_.homes.find(value);
+  const mil::TensorType& type = op.result_type();
+  const View whole =
+      home != result_.homes.end() ? home->second : builder_.allocate(type.dtype, type.shape, /*constant=*/false);
+  result_.homes.insert_or_assign(value, whole);
+  std::vector<bool>& in_place = result_.in_place[value];
+  for (std::size_t i = 0; i < op.operands("values").size(); ++i) {
+    in_place.push_back(place_in_arena(op.operands("values")[i], part_of(op, whole, i)));
+  }
+}
+
+void Placer::suggest(const mil::Operand& operand, const std::vector<std::size_t>& order) {
+  if (const auto* value = std::get_if<ValueId>(&operand)) result_.orders.emplace(*value, order);
+}
+
+/// Tells the operands of `op` how they would best lie, given how its result should or what it walks along.
+void Placer::pass_order_on(const OpView& op) {
+  const mil::Operation& operation = op.operation();
+  if (operation.results.empty() || op.kind() == OpKind::constant) return;
+  std::vector<std::size_t> order(op.result_type().shape.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto wanted = result_.orders.find(operation.results.front());
+  switch (op.kind()) {
+    case OpKind::transpose: {
+      if (wanted != result_.orders.end()) order = wanted->second;
+      const Dims perm = transpose_perm(op);
+      for (std::size_t& dim : order) dim = static_cast<std::size_t>(perm[dim]);
+      return suggest(op.operand("x"), order);
+    }
+    case OpKind::softmax:
+      return suggest(op.operand("x"), order);
+    case OpKind::reshape:
+    case OpKind::conv: {
+      std::vector<std::size_t> packed(op.type("x").shape.size());
+      std::iota(packed.begin(), packed.end(), std::size_t{0});
+      return suggest(op.operand("x"), packed);
+    }
+    default:
+      break;
+  }
+  const bool reduces = op.kind() >= OpKind::reduce_sum && op.kind() <= OpKind::layer_norm;
+  if (reduces) {
+    std::vector<std::size_t> packed(op.type("x").shape.size());
+    std::iota(packed.begin(), packed.end(), std::size_t{0});
+    return suggest(op.operand("x"), packed);
+  }
+  if (wanted == result_.orders.end() || op.kind() < OpKind::add || op.kind() > OpKind::select) return;
+  for (const mil::Argument& argument : operation.arguments) {
+    for (const mil::Operand& operand : argument.operands) {
+      if (op.type(operand).shape == op.result_type().shape) suggest(operand, wanted->second);
+    }
+  }
+}
+
+}  // namespace
+
+Dims transpose_perm(const OpView& op) {
+  Dims perm = op.integers("perm");
+  for (std::int64_t& axis : perm) {
+    if (axis < 0) axis += static_cast<std::int64_t>(perm.size());
+  }
+  return perm;
+}
+
+View part_of(const OpView& op, const View& whole, std::size_t index) {
+  const std::vector<mil::Operand>& values = op.operands("values");
+  const std::size_t axis = mil::axis_of(op);
+  const auto at = static_cast<std::int64_t>(index);
+  if (op.kind() == OpKind::stack) return squeezed(sliced(whole, axis, at, 1), axis);
+  const std::int64_t size = op.type(values[index]).shape[axis];
+  if (op.flag("interleave", false)) {
+    return sliced(whole, axis, at, size, static_cast<std::int64_t>(values.size()));
+  }
+  std::int64_t begin = 0;
+  for (std::size_t i = 0; i < index; ++i) begin += op.type(values[i]).shape[axis];
+  return sliced(whole, axis, begin, size);
+}
+
+Placement place_values(const mil::Function& function, GraphBuilder& builder) { return Placer(function, builder).run(); }
+
+}  // namespace ane::device::host

@@ -1,0 +1,15 @@
+#include "plan.h"
+
+#include "ane/mil/text.h"
+
+#include "lower.h"
+
+namespace ane::device::host {
+
+Plan make_plan(std::string_view mil_text) {
+  const mil::Program program = mil::parse(mil_text);
+  const mil::Function& function = program.main();
+  return schedule(lower(function), function);
+}
+
+}  // namespace ane::device::host

@@ -1,0 +1,150 @@
+#include "product.h"
+
+#include <algorithm>
+#include <cassert>
+#include <functional>
+#include <utility>
+
+#include "ane/math/gemm.h"
+
+namespace ane::device::host {
+namespace {
+
+/// BLAS wants one unit stride; the other is the distance between stored rows and at least their length. A dimension of
+/// 1 has no stride to speak of.
+bool rows_are_stored(std::int64_t rows, std::int64_t columns, std::int64_t row_stride, std::int64_t column_stride) {
+  return (columns == 1 || column_stride == 1) && (rows == 1 || row_stride >= columns);
+}
+
+std::int64_t leading(std::int64_t rows, std::int64_t columns, std::int64_t row_stride) {
+  return rows == 1 ? columns : row_stride;
+}
+
+math::MatrixOperand matrix(const float* data, std::int64_t rows, std::int64_t columns, std::int64_t row_stride,
+                           std::int64_t column_stride) {
+  if (rows_are_stored(rows, columns, row_stride, column_stride)) {
+    return {data, static_cast<std::size_t>(leading(rows, columns, row_stride)), math::Transpose::no};
+  }
+  assert(rows_are_stored(columns, rows, column_stride, row_stride));
+  return {data, static_cast<std::size_t>(leading(columns, rows, column_stride)), math::Transpose::yes};
+}
+
+}  // namespace
+
+bool Product::fits(const View& view) {
+  const std::size_t r = view.rank();
+  const std::int64_t rows = view.shape[r - 2];
+  const std::int64_t columns = view.shape[r - 1];
+  return rows_are_stored(rows, columns, view.strides[r - 2], view.strides[r - 1]) ||
+         rows_are_stored(columns, rows, view.strides[r - 1], view.strides[r - 2]);
+}
+
+Product::Operand Product::operand(const View& view) {
+  const std::size_t r = view.rank();
+  return {slot(view), view.strides[r - 2], view.strides[r - 1], Dims(view.strides.begin(), view.strides.end() - 2)};
+}
+
+Product::Product(const View& a, const View& b, const View& c, float alpha, bool integer)
+    : m_(c.shape[c.rank() - 2]),
+      n_(c.shape[c.rank() - 1]),
+      k_(a.shape[a.rank() - 1]),
+      alpha_(alpha),
+      integer_(integer),
+      batch_(c.shape.begin(), c.shape.end() - 2),
+      a_(operand(a)),
+      b_(operand(b)),
+      c_(operand(c)) {
+  if (integer_) return;
+  if (!rows_are_stored(m_, n_, c_.row_stride, c_.column_stride)) swap_sides();
+  merge_batches();
+}
+
+/// C^T = B^T A^T: so that the stored rows of C are its rows.
+void Product::swap_sides() {
+  std::swap(m_, n_);
+  std::swap(a_, b_);
+  for (Operand* matrix : {&a_, &b_, &c_}) std::swap(matrix->row_stride, matrix->column_stride);
+}
+
+/// Drops dimensions of 1, and takes batches that share B and follow one another in A and C as more rows of one product.
+void Product::merge_batches() {
+  const auto erase = [&](std::size_t i) {
+    const auto at = static_cast<std::ptrdiff_t>(i);
+    batch_.erase(batch_.begin() + at);
+    for (Operand* matrix : {&a_, &b_, &c_}) matrix->batch_strides.erase(matrix->batch_strides.begin() + at);
+  };
+  for (std::size_t i = batch_.size(); i-- > 0;) {
+    if (batch_[i] == 1) erase(i);
+  }
+  while (!batch_.empty()) {
+    const std::size_t last = batch_.size() - 1;
+    const bool follow = b_.batch_strides[last] == 0 && a_.batch_strides[last] == m_ * a_.row_stride &&
+                        c_.batch_strides[last] == m_ * c_.row_stride &&
+                        rows_are_stored(m_ * batch_[last], n_, c_.row_stride, c_.column_stride) && m_ > 1;
+    if (!follow) return;
+    m_ *= batch_[last];
+    erase(last);
+  }
+}
+
+std::int64_t Product::batch_offset(const Operand& operand, std::int64_t batch) const {
+  std::int64_t offset = 0;
+  for (std::size_t i = batch_.size(); i-- > 0;) {
+    offset += batch % batch_[i] * operand.batch_strides[i];
+    batch /= batch_[i];
+  }
+  return offset;
+}
+
+void Product::run(const RunContext& context) const {
+  if (integer_) return run_integer(context);
+  const auto batches = static_cast<std::size_t>(element_count(batch_));
+  if (batches >= static_cast<std::size_t>(context.threads->size()) && batches > 1) {
+    struct Job {
+      const Product* self;
+      const RunContext* context;
+    } const job{.self = this, .context = &context};
+    const auto body = [&job](math::Range range) { job.self->run_batches(*job.context, range); };
+    context.threads->parallel_for(batches, 1, std::cref(body));
+    return;
+  }
+  for (std::size_t i = 0; i < batches; ++i) {
+    const auto batch = static_cast<std::int64_t>(i);
+    math::gemm(static_cast<std::size_t>(m_), static_cast<std::size_t>(n_), static_cast<std::size_t>(k_), alpha_,
+               matrix(context.at<float>(a_.slot) + batch_offset(a_, batch), m_, k_, a_.row_stride, a_.column_stride),
+               matrix(context.at<float>(b_.slot) + batch_offset(b_, batch), k_, n_, b_.row_stride, b_.column_stride),
+               0.0F, context.at<float>(c_.slot) + batch_offset(c_, batch),
+               static_cast<std::size_t>(leading(m_, n_, c_.row_stride)), *context.threads);
+  }
+}
+
+void Product::run_batches(const RunContext& context, math::Range range) const {
+  for (std::size_t i = range.begin; i < range.end; ++i) {
+    const auto batch = static_cast<std::int64_t>(i);
+    math::gemm_serial(
+        static_cast<std::size_t>(m_), static_cast<std::size_t>(n_), static_cast<std::size_t>(k_), alpha_,
+        matrix(context.at<float>(a_.slot) + batch_offset(a_, batch), m_, k_, a_.row_stride, a_.column_stride),
+        matrix(context.at<float>(b_.slot) + batch_offset(b_, batch), k_, n_, b_.row_stride, b_.column_stride), 0.0F,
+        context.at<float>(c_.slot) + batch_offset(c_, batch), static_cast<std::size_t>(leading(m_, n_, c_.row_stride)));
+  }
+}
+
+void Product::run_integer(const RunContext& context) const {
+  for (std::int64_t batch = 0; batch < element_count(batch_); ++batch) {
+    const std::int32_t* const a = context.at<std::int32_t>(a_.slot) + batch_offset(a_, batch);
+    const std::int32_t* const b = context.at<std::int32_t>(b_.slot) + batch_offset(b_, batch);
+    std::int32_t* const c = context.at<std::int32_t>(c_.slot) + batch_offset(c_, batch);
+    for (std::int64_t i = 0; i < m_; ++i) {
+      for (std::int64_t j = 0; j < n_; ++j) {
+        std::uint32_t sum = 0;  // wraps around
+        for (std::int64_t l = 0; l < k_; ++l) {
+          sum += static_cast<std::uint32_t>(a[i * a_.row_stride + l * a_.column_stride]) *
+                 static_cast<std::uint32_t>(b[l * b_.row_stride + j * b_.column_stride]);
+        }
+        c[i * c_.row_stride + j * c_.column_stride] = static_cast<std::int32_t>(sum);
+      }
+    }
+  }
+}
+
+}  // namespace ane::device::host

@@ -1,0 +1,488 @@
+#include "vector_ops.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "vector_ops.cpp"
+#include <hwy/foreach_target.h>
+// After foreach_target.
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace ane::device::host::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using F = hn::ScalableTag<float>;
+using I = hn::ScalableTag<std::int32_t>;
+using VF = hn::Vec<F>;
+using VI = hn::Vec<I>;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+/// The nearest value that fp16 can hold, ties to even: adding and subtracting 1.5 * 2^23 quanta leaves whole quanta.
+/// (Highway's DemoteTo truncates where the CPU has no instruction for it.)
+HWY_INLINE VF round_to_half(VF x) {
+  const F f;
+#if HWY_TARGET == HWY_SSE2 || HWY_TARGET == HWY_SSSE3 || HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SCALAR || \
+    HWY_TARGET == HWY_EMU128
+  const I i;
+  const VF power = hn::BitCast(f, hn::And(hn::BitCast(i, x), hn::Set(i, 0x7F800000)));
+  const VF smallest_normal = hn::Set(f, 0x1p-14F);
+  const VF magic = hn::Mul(hn::Max(power, smallest_normal), hn::Set(f, 0x1.8p13F));
+  const VF rounded = hn::CopySign(hn::Sub(hn::Add(x, magic), magic), x);
+  const VF overflow = hn::CopySign(hn::Set(f, kInfinity), x);
+  return hn::IfThenElse(hn::Ge(hn::Abs(x), hn::Set(f, 65520.0F)), overflow, rounded);
+#else
+  const hn::Rebind<hwy::float16_t, F> h;
+  return hn::PromoteTo(f, hn::DemoteTo(h, x));
+#endif
+}
+
+// Where Highway's functions leave their range, C's results take over.
+
+HWY_INLINE VF exponential(VF x) {
+  const F f;
+  // Above 104 Exp is undefined, but 89 is infinity already. IfThenElse lets NaN through.
+  const VF most = hn::Set(f, 89.0F);
+  const VF e = hn::Exp(f, hn::IfThenElse(hn::Gt(x, most), most, x));
+  return hn::IfThenElse(hn::IsNaN(x), x, e);
+}
+
+HWY_INLINE VF logarithm(VF x) {
+  const F f;
+  const VF zero = hn::Zero(f);
+  VF result = hn::Log(f, x);
+  result = hn::IfThenElse(hn::Eq(x, zero), hn::Set(f, -kInfinity), result);
+  result = hn::IfThenElse(hn::Or(hn::Lt(x, zero), hn::IsNaN(x)), hn::Set(f, std::numeric_limits<float>::quiet_NaN()),
+                          result);
+  return hn::IfThenElse(hn::Eq(x, hn::Set(f, kInfinity)), x, result);
+}
+
+HWY_INLINE VF hyperbolic_tangent(VF x) {
+  const F f;
+  return hn::IfThenElse(hn::IsNaN(x), x, hn::Tanh(f, x));
+}
+
+HWY_INLINE VF logistic(VF x) {
+  const F f;
+  const VF one = hn::Set(f, 1.0F);
+  return hn::Div(one, hn::Add(one, exponential(hn::Neg(x))));
+}
+
+/// ln(1 + e^x) = max(x, 0) + log1p(e^-|x|)
+HWY_INLINE VF soft_plus(VF x) {
+  const F f;
+  const VF tail = hn::Log1p(f, exponential(hn::Neg(hn::Abs(x))));
+  return hn::Add(hn::IfThenElse(hn::Lt(x, hn::Zero(f)), hn::Zero(f), x), tail);
+}
+
+HWY_INLINE VF propagating_max(VF a, VF b) { return hn::IfThenElse(hn::IsNaN(a), a, hn::Max(a, b)); }
+HWY_INLINE VF propagating_min(VF a, VF b) { return hn::IfThenElse(hn::IsNaN(a), a, hn::Min(a, b)); }
+
+template <class D, class T>
+void load_tail(D d, const T* from, std::size_t count, T* padded) {
+  std::fill_n(padded, hn::Lanes(d), T{0});
+  std::copy_n(from, count, padded);
+}
+
+/// to[i] = function(sources[i]..): whole vectors, then a padded one.
+template <class D, class R, class Function, class... Sources>
+void map(D d, R r, std::size_t count, void* target, Function function, const Sources*... sources) {
+  using To = hn::TFromD<R>;
+  auto* const to = static_cast<To*>(target);
+  const std::size_t lanes = hn::Lanes(d);
+  std::size_t i = 0;
+  for (; i + lanes <= count; i += lanes) hn::StoreU(function(hn::LoadU(d, sources + i)...), r, to + i);
+  if (i == count) return;
+  const auto padded = [&](const auto* source) HWY_ATTR {
+    HWY_ALIGN hn::TFromD<D> tail[HWY_MAX_BYTES / sizeof(hn::TFromD<D>)];
+    load_tail(d, source + i, count - i, tail);
+    return hn::Load(d, tail);
+  };
+  HWY_ALIGN To result[HWY_MAX_BYTES / sizeof(To)];
+  hn::Store(function(padded(sources)...), r, result);
+  std::copy_n(result, count - i, to + i);
+}
+
+struct Operands {
+  const void* a;
+  const void* b;
+  const void* c;
+  void* to;
+  std::size_t count;
+};
+
+template <class Function>
+void unary(const MicroOp& op, const Operands& o, Function function) {
+  const auto* const a = static_cast<const float*>(o.a);
+  if (op.round) {
+    map(
+        F(), F(), o.count, o.to, [&](VF x) HWY_ATTR { return round_to_half(function(x)); }, a);
+  } else {
+    map(F(), F(), o.count, o.to, function, a);
+  }
+}
+
+template <class Function>
+void binary(const MicroOp& op, const Operands& o, Function function) {
+  const auto* const a = static_cast<const float*>(o.a);
+  const auto* const b = static_cast<const float*>(o.b);
+  if (op.round) {
+    map(
+        F(), F(), o.count, o.to, [&](VF x, VF y) HWY_ATTR { return round_to_half(function(x, y)); }, a, b);
+  } else {
+    map(F(), F(), o.count, o.to, function, a, b);
+  }
+}
+
+/// For what no vector function is at hand: C's.
+template <class Function>
+void scalar_unary(const MicroOp& op, const Operands& o, Function function) {
+  const auto* const a = static_cast<const float*>(o.a);
+  auto* const to = static_cast<float*>(o.to);
+  for (std::size_t i = 0; i < o.count; ++i) to[i] = function(a[i]);
+  if (op.round)
+    map(
+        F(), F(), o.count, to, [](VF x) HWY_ATTR { return round_to_half(x); }, static_cast<const float*>(to));
+}
+
+template <class Compare>
+void compare(const MicroOp& op, const Operands& o, Compare function) {
+  const I i;
+  const F f;
+  if (op.integer) {
+    map(
+        i, i, o.count, o.to, [&](VI x, VI y) HWY_ATTR { return hn::IfThenElseZero(function(x, y), hn::Set(i, 1)); },
+        static_cast<const std::int32_t*>(o.a), static_cast<const std::int32_t*>(o.b));
+  } else {
+    map(
+        f, i, o.count, o.to,
+        [&](VF x, VF y) HWY_ATTR { return hn::IfThenElseZero(hn::RebindMask(i, function(x, y)), hn::Set(i, 1)); },
+        static_cast<const float*>(o.a), static_cast<const float*>(o.b));
+  }
+}
+
+/// Exact, in int32 that wraps around.
+template <class Function>
+void integers(const Operands& o, Function function) {
+  const auto* const a = static_cast<const std::int32_t*>(o.a);
+  const auto* const b = static_cast<const std::int32_t*>(o.b);
+  auto* const to = static_cast<std::int32_t*>(o.to);
+  for (std::size_t i = 0; i < o.count; ++i) to[i] = static_cast<std::int32_t>(function(a[i], b[i]));
+}
+
+std::int64_t saturate(std::int64_t value, mil::DType to) {
+  switch (to) {
+    case mil::DType::int8:
+      return std::clamp<std::int64_t>(value, -128, 127);
+    case mil::DType::uint8:
+      return std::clamp<std::int64_t>(value, 0, 255);
+    case mil::DType::int16:
+      return std::clamp<std::int64_t>(value, -32768, 32767);
+    case mil::DType::uint16:
+      return std::clamp<std::int64_t>(value, 0, 65535);
+    case mil::DType::boolean:
+      return value != 0 ? 1 : 0;
+    default:
+      return std::clamp<std::int64_t>(value, std::numeric_limits<std::int32_t>::min(),
+                                      std::numeric_limits<std::int32_t>::max());
+  }
+}
+
+std::int32_t truncate(float value, mil::DType to) {
+  if (to == mil::DType::boolean) return value != 0 ? 1 : 0;
+  if (std::isnan(value)) return 0;
+  return static_cast<std::int32_t>(saturate(static_cast<std::int64_t>(std::clamp(value, -4e9F, 4e9F)), to));
+}
+
+void cast(const MicroOp& op, const Operands& o) {
+  const bool to_float = mil::is_float(op.to);
+  const auto* const reals = static_cast<const float*>(o.a);
+  const auto* const whole = static_cast<const std::int32_t*>(o.a);
+  if (!op.integer && to_float) {
+    unary(op, o, [](VF x) HWY_ATTR { return x; });
+  } else if (op.integer && to_float) {
+    map(
+        I(), F(), o.count, o.to,
+        [&](VI x) HWY_ATTR {
+          const VF y = hn::ConvertTo(F(), x);
+          return op.round ? round_to_half(y) : y;
+        },
+        whole);
+  } else {
+    auto* const to = static_cast<std::int32_t*>(o.to);
+    for (std::size_t i = 0; i < o.count; ++i) {
+      to[i] = op.integer ? static_cast<std::int32_t>(saturate(whole[i], op.to)) : truncate(reals[i], op.to);
+    }
+  }
+}
+
+void apply_integer(const MicroOp& op, const Operands& o) {
+  using mil::OpKind;
+  using Wide = std::int64_t;
+  switch (op.kind) {
+    case OpKind::add:
+      return integers(o, [](Wide a, Wide b) { return a + b; });
+    case OpKind::sub:
+      return integers(o, [](Wide a, Wide b) { return a - b; });
+    case OpKind::mul:
+      return integers(o, [](Wide a, Wide b) { return a * b; });
+    case OpKind::abs:
+      return integers(o, [](Wide a, Wide) { return std::abs(a); });
+    case OpKind::sign:
+      return integers(o, [](Wide a, Wide) { return static_cast<Wide>(a > 0) - static_cast<Wide>(a < 0); });
+    case OpKind::square:
+      return integers(o, [](Wide a, Wide) { return a * a; });
+    case OpKind::logical_not:
+      return integers(o, [](Wide a, Wide) { return a == 0 ? 1 : 0; });
+    default:
+      return integers(o, [](Wide a, Wide) { return a; });
+  }
+}
+
+void apply_gelu(const MicroOp& op, const Operands& o) {
+  const F f;
+  if (op.alpha == kGeluTanh) {
+    return unary(op, o, [f](VF x) HWY_ATTR {
+      const VF cube = hn::Mul(hn::Mul(x, x), x);
+      const VF inner = hn::Mul(hn::Set(f, 0.7978845608F), hn::MulAdd(hn::Set(f, 0.044715F), cube, x));
+      return hn::Mul(hn::Mul(hn::Set(f, 0.5F), x), hn::Add(hn::Set(f, 1.0F), hyperbolic_tangent(inner)));
+    });
+  }
+  if (op.alpha == kGeluSigmoid) {
+    return unary(op, o, [f](VF x) HWY_ATTR { return hn::Mul(x, logistic(hn::Mul(hn::Set(f, 1.702F), x))); });
+  }
+  scalar_unary(op, o, [](float x) { return 0.5F * x * std::erfc(-x * 0.70710678F); });
+}
+
+void apply_float(const MicroOp& op, const Operands& o) {
+  using mil::OpKind;
+  const F f;
+  const VF zero = hn::Zero(f);
+  const VF one = hn::Set(f, 1.0F);
+  const VF alpha = hn::Set(f, op.alpha);
+  const VF beta = hn::Set(f, op.beta);
+  switch (op.kind) {
+    case OpKind::add:
+      return binary(op, o, [](VF a, VF b) HWY_ATTR { return hn::Add(a, b); });
+    case OpKind::sub:
+      return binary(op, o, [](VF a, VF b) HWY_ATTR { return hn::Sub(a, b); });
+    case OpKind::mul:
+      return binary(op, o, [](VF a, VF b) HWY_ATTR { return hn::Mul(a, b); });
+    case OpKind::real_div:
+      return binary(op, o, [](VF a, VF b) HWY_ATTR { return hn::Div(a, b); });
+    case OpKind::maximum:
+      return binary(op, o, [](VF a, VF b) HWY_ATTR { return propagating_max(a, b); });
+    case OpKind::minimum:
+      return binary(op, o, [](VF a, VF b) HWY_ATTR { return propagating_min(a, b); });
+    case OpKind::pow: {
+      const auto* const exponents = static_cast<const float*>(o.b);
+      std::size_t i = 0;  // scalar_unary calls in order
+      return scalar_unary(op, o, [&](float x) { return std::pow(x, exponents[i++]); });
+    }
+    case OpKind::abs:
+      return unary(op, o, [](VF x) HWY_ATTR { return hn::Abs(x); });
+    case OpKind::sign:
+      return unary(op, o, [=](VF x) HWY_ATTR {
+        const VF magnitude = hn::IfThenElse(hn::Eq(x, zero), zero, one);
+        return hn::IfThenElse(hn::IsNaN(x), x, hn::CopySign(magnitude, x));
+      });
+    case OpKind::floor:
+      return unary(op, o, [](VF x) HWY_ATTR { return hn::Floor(x); });
+    case OpKind::ceil:
+      return unary(op, o, [](VF x) HWY_ATTR { return hn::Ceil(x); });
+    case OpKind::round:
+      return unary(op, o, [](VF x) HWY_ATTR { return hn::Round(x); });
+    case OpKind::exp:
+      return unary(op, o, [](VF x) HWY_ATTR { return exponential(x); });
+    case OpKind::log:
+      return unary(op, o, [=](VF x) HWY_ATTR { return logarithm(hn::Add(x, alpha)); });
+    case OpKind::sqrt:
+      return unary(op, o, [](VF x) HWY_ATTR { return hn::Sqrt(x); });
+    case OpKind::rsqrt:
+      return unary(op, o, [=](VF x) HWY_ATTR { return hn::Div(one, hn::Sqrt(hn::Add(x, alpha))); });
+    case OpKind::inverse:
+      return unary(op, o, [=](VF x) HWY_ATTR { return hn::Div(one, hn::Add(x, alpha)); });
+    case OpKind::square:
+      return unary(op, o, [](VF x) HWY_ATTR { return hn::Mul(x, x); });
+    case OpKind::sin:
+      return scalar_unary(op, o, [](float x) { return std::sin(x); });
+    case OpKind::cos:
+      return scalar_unary(op, o, [](float x) { return std::cos(x); });
+    case OpKind::tanh:
+      return unary(op, o, [](VF x) HWY_ATTR { return hyperbolic_tangent(x); });
+    case OpKind::erf:
+      return scalar_unary(op, o, [](float x) { return std::erf(x); });
+    case OpKind::sigmoid:
+      return unary(op, o, [](VF x) HWY_ATTR { return logistic(x); });
+    case OpKind::relu:
+      return unary(op, o, [=](VF x) HWY_ATTR { return hn::IfThenElse(hn::Lt(x, zero), zero, x); });
+    case OpKind::leaky_relu:
+      return unary(op, o, [=](VF x) HWY_ATTR { return hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, x), x); });
+    case OpKind::silu:
+      return unary(op, o, [](VF x) HWY_ATTR { return hn::Mul(x, logistic(x)); });
+    case OpKind::gelu:
+      return apply_gelu(op, o);
+    case OpKind::softplus:
+      return unary(op, o, [](VF x) HWY_ATTR { return soft_plus(x); });
+    case OpKind::clip:
+      return unary(op, o, [=](VF x) HWY_ATTR {
+        return hn::IfThenElse(hn::Lt(x, alpha), alpha, hn::IfThenElse(hn::Gt(x, beta), beta, x));
+      });
+    default:
+      return unary(op, o, [](VF x) HWY_ATTR { return x; });
+  }
+}
+
+void apply_any(const MicroOp& op, const void* a, const void* b, const void* c, void* to, std::size_t count) {
+  using mil::OpKind;
+  const Operands o{.a = a, .b = b, .c = c, .to = to, .count = count};
+  switch (op.kind) {
+    case OpKind::greater:
+      return compare(op, o, [](auto x, auto y) HWY_ATTR { return hn::Gt(x, y); });
+    case OpKind::greater_equal:
+      // not Lt: NaN is not at least anything
+      return compare(op, o, [](auto x, auto y) HWY_ATTR { return hn::Or(hn::Gt(x, y), hn::Eq(x, y)); });
+    case OpKind::less:
+      return compare(op, o, [](auto x, auto y) HWY_ATTR { return hn::Lt(x, y); });
+    case OpKind::less_equal:
+      return compare(op, o, [](auto x, auto y) HWY_ATTR { return hn::Or(hn::Lt(x, y), hn::Eq(x, y)); });
+    case OpKind::equal:
+      return compare(op, o, [](auto x, auto y) HWY_ATTR { return hn::Eq(x, y); });
+    case OpKind::not_equal:
+      return compare(op, o, [](auto x, auto y) HWY_ATTR { return hn::Ne(x, y); });
+    case OpKind::select: {
+      const I i;
+      return map(
+          i, i, count, to,
+          [&](VI cond, VI x, VI y) HWY_ATTR { return hn::IfThenElse(hn::Ne(cond, hn::Zero(i)), x, y); },
+          static_cast<const std::int32_t*>(a), static_cast<const std::int32_t*>(b),
+          static_cast<const std::int32_t*>(c));
+    }
+    case OpKind::cast:
+      return cast(op, o);
+    default:
+      return op.integer ? apply_integer(op, o) : apply_float(op, o);
+  }
+}
+
+/// Folds a row into one number: four vectors at a time, then one, then single elements, then the lanes.
+template <class Fold>
+HWY_INLINE float fold_row(const float* row, std::size_t count, Fold fold) {
+  const F f;
+  const std::size_t lanes = hn::Lanes(f);
+  VF s0 = hn::Set(f, fold.start);
+  VF s1 = s0;
+  VF s2 = s0;
+  VF s3 = s0;
+  std::size_t i = 0;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    s0 = fold.join(s0, fold.map(hn::LoadU(f, row + i)));
+    s1 = fold.join(s1, fold.map(hn::LoadU(f, row + i + lanes)));
+    s2 = fold.join(s2, fold.map(hn::LoadU(f, row + i + 2 * lanes)));
+    s3 = fold.join(s3, fold.map(hn::LoadU(f, row + i + 3 * lanes)));
+  }
+  for (; i + lanes <= count; i += lanes) s0 = fold.join(s0, fold.map(hn::LoadU(f, row + i)));
+  if (i < count) {
+    HWY_ALIGN float tail[HWY_MAX_BYTES / sizeof(float)];
+    std::fill_n(tail, lanes, fold.padding);
+    std::copy_n(row + i, count - i, tail);
+    s1 = fold.join(s1, fold.map(hn::Load(f, tail)));
+  }
+  return fold.finish(fold.join(fold.join(s0, s1), fold.join(s2, s3)));
+}
+
+struct SumFold {
+  float start = 0;
+  float padding = 0;
+  HWY_INLINE VF map(VF x) const { return x; }
+  HWY_INLINE VF join(VF a, VF b) const { return hn::Add(a, b); }
+  HWY_INLINE float finish(VF x) const { return hn::GetLane(hn::SumOfLanes(F(), x)); }
+};
+
+struct SumSquareFold : SumFold {
+  HWY_INLINE VF map(VF x) const { return hn::Mul(x, x); }
+};
+
+struct MaxFold {
+  float start = -kInfinity;
+  float padding = -kInfinity;
+  HWY_INLINE VF map(VF x) const { return x; }
+  HWY_INLINE VF join(VF a, VF b) const { return propagating_max(a, b); }
+  HWY_INLINE float finish(VF x) const {
+    const F f;
+    if (!hn::AllFalse(f, hn::IsNaN(x))) return std::numeric_limits<float>::quiet_NaN();
+    return hn::GetLane(hn::MaxOfLanes(f, x));
+  }
+};
+
+struct MinFold {
+  float start = kInfinity;
+  float padding = kInfinity;
+  HWY_INLINE VF map(VF x) const { return x; }
+  HWY_INLINE VF join(VF a, VF b) const { return propagating_min(a, b); }
+  HWY_INLINE float finish(VF x) const {
+    const F f;
+    if (!hn::AllFalse(f, hn::IsNaN(x))) return std::numeric_limits<float>::quiet_NaN();
+    return hn::GetLane(hn::MinOfLanes(f, x));
+  }
+};
+
+float sum(const float* row, std::size_t count) { return fold_row(row, count, SumFold()); }
+float sum_square(const float* row, std::size_t count) { return fold_row(row, count, SumSquareFold()); }
+float largest(const float* row, std::size_t count) { return fold_row(row, count, MaxFold()); }
+float smallest(const float* row, std::size_t count) { return fold_row(row, count, MinFold()); }
+
+void softmax(const float* row, float* to, std::size_t count, bool round) {
+  const F f;
+  const VF shift = hn::Set(f, largest(row, count));
+  map(
+      f, f, count, to, [&](VF x) HWY_ATTR { return exponential(hn::Sub(x, shift)); }, row);
+  const VF factor = hn::Set(f, 1.0F / sum(to, count));
+  const float* const weights = to;
+  if (round) {
+    map(
+        f, f, count, to, [&](VF x) HWY_ATTR { return round_to_half(hn::Mul(x, factor)); }, weights);
+  } else {
+    map(
+        f, f, count, to, [&](VF x) HWY_ATTR { return hn::Mul(x, factor); }, weights);
+  }
+}
+
+const char* target_name() { return hwy::TargetName(HWY_TARGET); }
+
+}  // namespace ane::device::host::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace ane::device::host {
+
+HWY_EXPORT(apply_any);
+HWY_EXPORT(sum);
+HWY_EXPORT(sum_square);
+HWY_EXPORT(largest);
+HWY_EXPORT(smallest);
+HWY_EXPORT(softmax);
+HWY_EXPORT(target_name);
+
+void apply(const MicroOp& op, const void* a, const void* b, const void* c, void* to, std::size_t count) {
+  HWY_DYNAMIC_DISPATCH(apply_any)(op, a, b, c, to, count);
+}
+
+float row_sum(const float* row, std::size_t count) { return HWY_DYNAMIC_DISPATCH(sum)(row, count); }
+float row_sum_square(const float* row, std::size_t count) { return HWY_DYNAMIC_DISPATCH(sum_square)(row, count); }
+float row_max(const float* row, std::size_t count) { return HWY_DYNAMIC_DISPATCH(largest)(row, count); }
+float row_min(const float* row, std::size_t count) { return HWY_DYNAMIC_DISPATCH(smallest)(row, count); }
+
+void row_softmax(const float* row, float* to, std::size_t count, bool round) {
+  HWY_DYNAMIC_DISPATCH(softmax)(row, to, count, round);
+}
+
+const char* vector_target() { return HWY_DYNAMIC_DISPATCH(target_name)(); }
+
+}  // namespace ane::device::host
+#endif
