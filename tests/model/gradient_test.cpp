@@ -1,0 +1,170 @@
+#include <map>
+#include <string>
+#include <vector>
+
+#include "ane/model/llama_kernels.h"
+#include "ane/model/mlp.h"
+#include "ane/model/models.h"
+
+#include "model/rig.h"
+#include "support/catch.h"
+
+// Every kernel's backward against central differences of its forward, in fp32 on the host device.
+namespace ane::model {
+namespace {
+
+using mil::DType;
+using test::dot;
+using test::Rig;
+using Tensors = std::map<std::string, std::vector<float>>;
+
+// With steps of 2^-7 at values near 1: truncation near 2^-14, fp32 rounding of a sum near 1e-7 * 2^7.
+constexpr float kStep = 0x1p-7F;
+constexpr double kBound = 2e-3;
+
+/// Compiles and runs one kernel on named segments.
+Tensors run(Rig& rig, const KernelDefinition& definition, const ParameterLayout& layout,
+            const std::vector<float>& parameters, const std::string& prefix, const Tensors& inputs) {
+  KernelKind kind(definition, DType::fp32);
+  const auto kernel = kind.compile(rig.device, prefix, layout, parameters, rig.threads);
+  surface::Surface input = rig.surfaces.acquire(definition.input.surface().size_bytes);
+  surface::Surface output = rig.surfaces.acquire(definition.output.surface().size_bytes);
+  {
+    const auto mapping = input.map_for_write();
+    for (const Segment& segment : definition.input.segments())
+      write_segment({definition.input, mapping.bytes()}, segment.name, inputs.at(segment.name), rig.threads);
+  }
+  const std::array in = {&input};
+  const std::array out = {&output};
+  kernel->run(in, out);
+
+  Tensors outputs;
+  const auto mapping = output.map_for_read();
+  for (const Segment& segment : definition.output.segments()) {
+    std::vector<float>& values = outputs[segment.name];
+    values.resize(segment.channels * definition.output.seq_len());
+    read_segment({definition.output, mapping.bytes()}, segment.name, values, rig.threads);
+  }
+  return outputs;
+}
+
+/// d loss / d values, element by element.
+template <class Loss>
+std::vector<float> numeric_gradient(std::span<float> values, Loss&& loss) {
+  std::vector<float> gradient;
+  for (float& value : values) {
+    const float kept = value;
+    value = kept + kStep;
+    const double above = loss();
+    value = kept - kStep;
+    const double below = loss();
+    value = kept;
+    gradient.push_back(static_cast<float>((above - below) / (2 * static_cast<double>(kStep))));
+  }
+  return gradient;
+}
+
+/// dy x^T for dy [out, S], x [in, S].
+std::vector<float> outer(const std::vector<float>& dy, const std::vector<float>& x, std::size_t seq_len) {
+  std::vector<float> product;
+  for (std::size_t o = 0; o < dy.size() / seq_len; ++o)
+    for (std::size_t i = 0; i < x.size() / seq_len; ++i)
+      product.push_back(static_cast<float>(
+          dot(std::span(dy).subspan(o * seq_len, seq_len), std::span(x).subspan(i * seq_len, seq_len))));
+  return product;
+}
+
+LlamaConfig tiny(std::size_t heads, std::size_t kv_heads) {
+  return {.dim = 4 * heads, .hidden = 6, .layers = 1, .heads = heads, .kv_heads = kv_heads, .vocab = 7, .seq_len = 5};
+}
+
+std::vector<float> random_parameters(const ParameterLayout& layout) {
+  std::vector<float> parameters = test::random_values(layout.size(), 0.4, 11);
+  return parameters;
+}
+
+TEST_CASE("the attention kernels' backward agrees with finite differences", "[model][gradient]") {
+  const auto [heads, kv_heads] = GENERATE(table<std::size_t, std::size_t>({{2, 2}, {4, 2}, {3, 1}}));
+  CAPTURE(heads, kv_heads);
+  const LlamaConfig config = tiny(heads, kv_heads);
+  const ParameterLayout layout = llama_parameters(config);
+  std::vector<float> parameters = random_parameters(layout);
+  const std::string prefix = "layers.0.";
+  Rig rig;
+
+  std::vector<float> xn = test::random_values(config.dim * config.seq_len, 1, 1);
+  const std::vector<float> dout = test::random_values(config.dim * config.seq_len, 1, 2);
+  const KernelDefinition forward = attn_fwd(config, DType::fp32);
+  const auto loss = [&] { return dot(run(rig, forward, layout, parameters, prefix, {{"xn", xn}}).at("o"), dout); };
+
+  const Tensors taps = run(rig, forward, layout, parameters, prefix, {{"xn", xn}});
+  Tensors values = taps;
+  values["do"] = dout;
+  for (const auto generate : {attn_bwd1, attn_bwd2, qkv_bwd})
+    values.merge(run(rig, generate(config, DType::fp32), layout, parameters, prefix, values));
+
+  CHECK(test::relative_error(values.at("dxn"), numeric_gradient(xn, loss)) <= kBound);
+  const auto check_weight = [&](const char* role, const std::vector<float>& dy, const std::vector<float>& x) {
+    INFO(role);
+    const std::span<float> weight = slice(std::span(parameters), *layout.find(prefix + role + ".weight"));
+    CHECK(test::relative_error(outer(dy, x, config.seq_len), numeric_gradient(weight, loss)) <= kBound);
+  };
+  check_weight("attention.wq", values.at("dq"), xn);
+  check_weight("attention.wk", values.at("dk"), xn);
+  check_weight("attention.wv", values.at("dv"), xn);
+  check_weight("attention.wo", dout, taps.at("attn"));
+}
+
+TEST_CASE("the feed-forward kernels' backward agrees with finite differences", "[model][gradient]") {
+  const LlamaConfig config = tiny(2, 2);
+  const ParameterLayout layout = llama_parameters(config);
+  std::vector<float> parameters = random_parameters(layout);
+  const std::string prefix = "layers.0.";
+  Rig rig;
+
+  std::vector<float> xn = test::random_values(config.dim * config.seq_len, 1, 1);
+  const std::vector<float> dy = test::random_values(config.dim * config.seq_len, 1, 2);
+  const KernelDefinition forward = ffn_fwd(config, DType::fp32);
+  const auto loss = [&] { return dot(run(rig, forward, layout, parameters, prefix, {{"xn", xn}}).at("y"), dy); };
+
+  const Tensors taps = run(rig, forward, layout, parameters, prefix, {{"xn", xn}});
+  Tensors values = taps;
+  values["dy"] = dy;
+  values.merge(run(rig, ffn_bwd(config, DType::fp32), layout, parameters, prefix, values));
+
+  CHECK(test::relative_error(values.at("dxn"), numeric_gradient(xn, loss)) <= kBound);
+  const auto check_weight = [&](const char* role, const std::vector<float>& d, const std::vector<float>& x) {
+    INFO(role);
+    const std::span<float> weight = slice(std::span(parameters), *layout.find(prefix + role + ".weight"));
+    CHECK(test::relative_error(outer(d, x, config.seq_len), numeric_gradient(weight, loss)) <= kBound);
+  };
+  check_weight("feed_forward.w1", values.at("dh1"), xn);
+  check_weight("feed_forward.w3", values.at("dh3"), xn);
+  check_weight("feed_forward.w2", dy, taps.at("gate"));
+}
+
+TEST_CASE("the smoke model's backward agrees with finite differences", "[model][gradient]") {
+  const MlpConfig config = {.dim = 5, .hidden = 7, .seq_len = 6};
+  const ParameterLayout layout = mlp_parameters(config);
+  std::vector<float> parameters = random_parameters(layout);
+  Rig rig;
+  const std::vector<float> x = test::random_values(config.dim * config.seq_len, 1, 1);
+  const std::vector<float> dy = test::random_values(config.dim * config.seq_len, 1, 2);
+  const KernelDefinition forward = mlp_fwd(config, DType::fp32);
+  const auto loss = [&] { return dot(run(rig, forward, layout, parameters, "", {{"x", x}}).at("y"), dy); };
+
+  const Tensors taps = run(rig, forward, layout, parameters, "", {{"x", x}});
+  const Tensors back =
+      run(rig, mlp_bwd(config, DType::fp32), layout, parameters, "", {{"dy", dy}, {"h", taps.at("h")}});
+
+  const auto check_weight = [&](const char* name, const std::vector<float>& d, const std::vector<float>& input) {
+    INFO(name);
+    const std::span<float> weight = slice(std::span(parameters), *layout.find(name));
+    CHECK(test::relative_error(outer(d, input, config.seq_len), numeric_gradient(weight, loss)) <= kBound);
+  };
+  check_weight("w1.weight", back.at("dh"), x);
+  check_weight("w2.weight", dy, taps.at("h"));
+}
+
+}  // namespace
+}  // namespace ane::model

@@ -1,0 +1,114 @@
+#include <cstdlib>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "ane/mil/ane_rules.h"
+#include "ane/mil/text.h"
+#include "ane/mil/verify.h"
+#include "ane/model/llama_kernels.h"
+#include "ane/model/mlp.h"
+
+#include "model/files.h"
+#include "support/catch.h"
+
+// The golden texts in tests/model/golden are rewritten by running this program with ANE_UPDATE_GOLDENS=1. A change that
+// only refactors must leave them as they are.
+namespace ane::model {
+namespace {
+
+constexpr LlamaConfig kGrouped = {
+    .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 2, .vocab = 10, .seq_len = 32};
+constexpr LlamaConfig kMultiHead = {
+    .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 4, .vocab = 10, .seq_len = 32};
+
+std::vector<KernelDefinition> all_kernels(const LlamaConfig& llama, mil::DType element) {
+  std::vector<KernelDefinition> kernels = llama_kernels(llama, element);
+  kernels.push_back(mlp_fwd({}, element));
+  kernels.push_back(mlp_bwd({}, element));
+  return kernels;
+}
+
+void check_golden(const std::string& name, const std::string& text) {
+  const std::filesystem::path path = std::filesystem::path(ANE_SOURCE_DIR "/tests/model/golden") / (name + ".mil");
+  if (std::getenv("ANE_UPDATE_GOLDENS") != nullptr) test::write_file(path, text);
+  INFO(path);
+  CHECK(test::read_file(path) == text);
+}
+
+TEST_CASE("each kernel prints as its golden", "[model][golden]") {
+  for (const KernelDefinition& kernel : all_kernels(kGrouped, mil::DType::fp16))
+    check_golden(kernel.name, mil::print(kernel.program));
+  for (const auto generate : {attn_fwd, attn_bwd1, attn_bwd2}) {
+    const KernelDefinition kernel = generate(kMultiHead, mil::DType::fp16);
+    check_golden(kernel.name + "_mha", mil::print(kernel.program));
+  }
+}
+
+TEST_CASE("each kernel is well typed and reads back as itself", "[model][kernels]") {
+  for (const LlamaConfig& config : {kGrouped, kMultiHead})
+    for (const mil::DType element : {mil::DType::fp16, mil::DType::fp32})
+      for (const KernelDefinition& kernel : all_kernels(config, element)) {
+        INFO(kernel.name);
+        CHECK_NOTHROW(mil::verify(kernel.program));
+        CHECK(mil::parse(mil::print(kernel.program)) == kernel.program);
+      }
+}
+
+TEST_CASE("a program's ports are the packed layouts", "[model][kernels]") {
+  for (const LlamaConfig& config : {kGrouped, kMultiHead})
+    for (const KernelDefinition& kernel : all_kernels(config, mil::DType::fp16)) {
+      INFO(kernel.name);
+      const mil::Function& main = kernel.program.main();
+      REQUIRE(main.inputs.size() == 1);
+      REQUIRE(main.outputs.size() == 1);
+      CHECK(main.value(main.inputs[0]).type == kernel.input.type());
+      CHECK(main.value(main.outputs[0]).type == kernel.output.type());
+    }
+}
+
+TEST_CASE("every blob that a program names has its contents", "[model][kernels]") {
+  for (const KernelDefinition& kernel : all_kernels(kGrouped, mil::DType::fp16)) {
+    INFO(kernel.name);
+    std::set<std::string> described;
+    for (const WeightBlob& weight : kernel.weights) described.insert(weight.path);
+    for (const ConstantBlob& constant : kernel.constants) described.insert(constant.path);
+    const std::vector<std::string> named = mil::blob_paths(kernel.program);
+    CHECK(described == std::set<std::string>(named.begin(), named.end()));
+    CHECK(described.size() == kernel.weights.size() + kernel.constants.size());
+  }
+}
+
+TEST_CASE("no kernel breaks a rule of the ANE at the sizes of the configurations", "[model][kernels][rules]") {
+  const LlamaConfig shakespeare = {
+      .dim = 128, .hidden = 352, .layers = 4, .heads = 4, .kv_heads = 4, .vocab = 256, .seq_len = 64};
+  const LlamaConfig stories15m = {
+      .dim = 288, .hidden = 768, .layers = 6, .heads = 6, .kv_heads = 6, .vocab = 32000, .seq_len = 256};
+  const LlamaConfig stories110m = {
+      .dim = 768, .hidden = 2048, .layers = 12, .heads = 12, .kv_heads = 12, .vocab = 32000, .seq_len = 256};
+  LlamaConfig grouped = stories110m;
+  grouped.kv_heads = 4;
+  for (const LlamaConfig& config : {shakespeare, stories15m, stories110m, grouped})
+    for (const KernelDefinition& kernel : all_kernels(config, mil::DType::fp16))
+      for (const mil::Diagnostic& diagnostic : mil::check_for_ane(kernel.program)) {
+        INFO(kernel.name << " at dim " << config.dim << ": " << mil::to_string(diagnostic));
+        CHECK(diagnostic.severity == mil::Severity::slow);
+      }
+}
+
+TEST_CASE("the causal mask is repeated for the heads of a group", "[model][kernels]") {
+  const KernelDefinition kernel = attn_fwd(kGrouped, mil::DType::fp16);
+  for (const ConstantBlob& constant : kernel.constants) {
+    if (constant.path.find("mask") == std::string::npos) continue;
+    REQUIRE(constant.values.size() == 2 * 32 * 32);
+    for (std::size_t head = 0; head < 2; ++head)
+      for (std::size_t query = 0; query < 32; ++query)
+        for (std::size_t key = 0; key < 32; ++key)
+          if ((constant.values[(head * 32 + query) * 32 + key] == 0) != (key <= query)) FAIL(query << ", " << key);
+    return;
+  }
+  FAIL("there is no mask");
+}
+
+}  // namespace
+}  // namespace ane::model

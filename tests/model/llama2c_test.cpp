@@ -1,0 +1,139 @@
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "ane/core/error.h"
+#include "ane/model/models.h"
+#include "ane/model/weight_files.h"
+
+#include "model/files.h"
+#include "support/catch.h"
+
+namespace ane::model {
+namespace {
+
+using test::bytes_of;
+using test::TemporaryFolder;
+using test::write_file;
+
+using Header = std::array<std::int32_t, 7>;  // dim, hidden, layers, heads, kv_heads, vocab, seq
+constexpr Header kHeader = {4, 6, 2, 2, 1, 3, 5};
+constexpr std::size_t kRopeElements = 5 * 2;  // two tables of seq x head_dim/2
+constexpr std::size_t kElements = 3 * 4 + 2 * (4 + 16 + 8 + 8 + 16 + 4 + 24 + 24 + 24) + 4 + kRopeElements;
+
+/// Element i of the file has the value i.
+std::string model_file(const Header& header, std::size_t elements) {
+  std::string bytes = bytes_of(header);
+  for (std::size_t i = 0; i < elements; ++i) bytes += bytes_of(static_cast<float>(i));
+  return bytes;
+}
+
+TEST_CASE("a tied model's tensors come from their places in the file", "[model][llama2c]") {
+  const TemporaryFolder folder;
+  write_file(folder / "m.bin", model_file(kHeader, kElements));
+  const LlamaConfig config = read_llama2c_config(folder / "m.bin");
+  CHECK(config.dim == 4);
+  CHECK(config.hidden == 6);
+  CHECK(config.layers == 2);
+  CHECK(config.heads == 2);
+  CHECK(config.kv_heads == 1);
+  CHECK(config.vocab == 3);
+  CHECK(config.seq_len == 5);
+  CHECK(config.tied_classifier);
+
+  const ParameterLayout layout = llama_parameters(config);
+  std::vector<float> values(layout.size());
+  read_llama2c(folder / "m.bin", layout, values);
+  const auto first = [&](const char* name) { return values[layout.find(name)->offset]; };
+  CHECK(first("tok_embeddings.weight") == 0);
+  CHECK(first("layers.0.attention_norm.weight") == 12);
+  CHECK(first("layers.1.attention_norm.weight") == 16);
+  CHECK(first("layers.0.attention.wq.weight") == 20);
+  CHECK(first("layers.1.attention.wk.weight") == 60);
+  CHECK(first("layers.0.feed_forward.w1.weight") == 124);
+  CHECK(first("layers.0.feed_forward.w2.weight") == 172);
+  CHECK(first("layers.1.feed_forward.w3.weight") == 244);
+  CHECK(first("norm.weight") == 268);
+  CHECK(values[layout.find("norm.weight")->offset + 3] == 271);
+}
+
+TEST_CASE("a negative vocabulary marks a classifier of its own, after the RoPE tables", "[model][llama2c]") {
+  const TemporaryFolder folder;
+  Header header = kHeader;
+  header[5] = -3;
+  write_file(folder / "m.bin", model_file(header, kElements + 12));
+  const LlamaConfig config = read_llama2c_config(folder / "m.bin");
+  CHECK_FALSE(config.tied_classifier);
+  CHECK(config.vocab == 3);
+  const ParameterLayout layout = llama_parameters(config);
+  std::vector<float> values(layout.size());
+  read_llama2c(folder / "m.bin", layout, values);
+  CHECK(values[layout.find("output.weight")->offset] == static_cast<float>(kElements));
+}
+
+TEST_CASE("a damaged model file names its fault", "[model][llama2c][malformed]") {
+  const auto with = [](std::size_t field, std::int32_t value) {
+    Header header = kHeader;
+    header.at(field) = value;
+    return model_file(header, kElements);
+  };
+  struct Case {
+    const char* fault;
+    std::string bytes;
+  };
+  const std::vector<Case> cases = {
+      {"too few for a llama2.c model", std::string(27, 'x')},
+      {"dim = 0", with(0, 0)},
+      {"hidden_dim = -1", with(1, -1)},
+      {"n_layers = -2147483648", with(2, INT32_MIN)},
+      {"heads must divide dim", with(3, 3)},
+      {"kv_heads must divide heads", with(4, 3)},
+      {"it must be even", with(3, 4)},
+      {"vocab_size", with(5, 0)},
+      {"vocab_size = -2147483648", with(5, INT32_MIN)},
+      {"vocab is 65537", with(5, 65537)},
+      {"max_seq_len = 0", with(6, 0)},
+      {"at most 2147483647", with(0, 1'000'000)},
+      {"layers is 2147483647", with(2, INT32_MAX)},
+      {"bytes, but dim=4", model_file(kHeader, kElements - 1)},
+      {"bytes, but dim=4", model_file(kHeader, kElements + 1)},
+      {"bytes, but dim=4", model_file(kHeader, kElements) + "x"},
+  };
+  for (const Case& wrong : cases) {
+    const TemporaryFolder folder;
+    write_file(folder / "m.bin", wrong.bytes);
+    INFO(wrong.fault);
+    CHECK_THROWS_AS(read_llama2c_config(folder / "m.bin"), FileError);
+    CHECK_THROWS_WITH(read_llama2c_config(folder / "m.bin"), ANE_CONTAINS(wrong.fault) && ANE_CONTAINS("m.bin"));
+  }
+}
+
+TEST_CASE("a model of another shape, and one that holds a NaN, are refused by tensor", "[model][llama2c][malformed]") {
+  const TemporaryFolder folder;
+  std::string bytes = model_file(kHeader, kElements);
+  write_file(folder / "m.bin", bytes);
+  LlamaConfig config = read_llama2c_config(folder / "m.bin");
+  const auto check_fault = [&](const char* fault) {
+    const ParameterLayout layout = llama_parameters(config);
+    std::vector<float> values(layout.size());
+    CHECK_THROWS_AS(read_llama2c(folder / "m.bin", layout, values), FileError);
+    CHECK_THROWS_WITH(read_llama2c(folder / "m.bin", layout, values), ANE_CONTAINS(fault));
+  };
+  config.hidden = 8;
+  check_fault("'layers.0.feed_forward.w1.weight' has shape [6, 4], expected [8, 4]");
+  config.hidden = 6;
+  config.layers = 3;
+  check_fault("no tensor 'layers.2.attention_norm.weight'");
+  config.layers = 1;
+  check_fault("the model has no tensor 'layers.1.attention_norm.weight'");
+
+  config.layers = 2;
+  bytes.replace(28 + 4 * 269, 4, bytes_of(std::numeric_limits<float>::infinity()));
+  write_file(folder / "m.bin", bytes);
+  check_fault("'norm.weight' holds a value that is not finite");
+}
+
+}  // namespace
+}  // namespace ane::model

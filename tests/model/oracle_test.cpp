@@ -1,0 +1,129 @@
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "ane/model/llama.h"
+#include "ane/model/models.h"
+#include "ane/model/weight_files.h"
+
+#include "model/rig.h"
+#include "support/catch.h"
+
+// Logits, residual stream, loss and every gradient against PyTorch in float64.
+namespace ane::model {
+namespace {
+
+using test::Rig;
+
+constexpr const char* kOracleFolder = ANE_SHARED_DIR "/oracle";
+
+std::vector<std::string> cases() {
+  if (std::filesystem::exists(kOracleFolder)) return {"micro", "gqa", "untied"};
+  WARN("skipped: " << kOracleFolder << " is absent");
+  return {};
+}
+
+/// One sequence of an oracle case through a model.
+struct Run {
+  Run(const std::string& name, mil::DType element, float scale) : Run(std::filesystem::path(kOracleFolder) / name) {
+    Llama model(config, element, rig.engine);
+    model.compile(KernelSet::training, parameters);
+    loss = model.evaluate(sample, parameters, times).loss;
+    logits.assign(model.logits().begin(), model.logits().end());
+
+    std::vector<float> flat(layout.size());
+    const StepResult result = model.step(sample, parameters, scale, flat, times);
+    overflow = result.overflow;
+    step_loss = result.loss;
+    for (std::size_t layer = 0; layer < config.layers; ++layer)
+      stream.push_back(transposed(model.stream(layer), config.dim, config.seq_len));
+    for (const Parameter& parameter : layout.parameters()) {
+      std::vector<float>& gradient = gradients[parameter.name];
+      for (const float value : slice(std::span<const float>(flat), parameter)) gradient.push_back(value / scale);
+    }
+  }
+
+  [[nodiscard]] std::vector<float> expected(const std::string& name) const {
+    const SafetensorsFile::Tensor& tensor = file.tensors().at(name);
+    std::vector<float> values(static_cast<std::size_t>(mil::element_count(tensor.shape)));
+    file.read(name, tensor.shape, values);
+    return values;
+  }
+
+  static std::vector<float> transposed(std::span<const float> from, std::size_t rows, std::size_t columns) {
+    std::vector<float> to(from.size());
+    for (std::size_t row = 0; row < rows; ++row)
+      for (std::size_t column = 0; column < columns; ++column) to[column * rows + row] = from[row * columns + column];
+    return to;
+  }
+
+  nlohmann::json description;
+  SafetensorsFile file;
+  LlamaConfig config;
+  ParameterLayout layout;
+  std::vector<float> parameters;
+  data::Sample sample;
+  Rig rig;
+  StepTimes times;
+
+  double loss = 0, step_loss = 0;
+  std::optional<std::string> overflow;
+  std::vector<float> logits;
+  std::vector<std::vector<float>> stream;
+  std::map<std::string, std::vector<float>> gradients;
+
+ private:
+  explicit Run(const std::filesystem::path& folder)
+      : description(nlohmann::json::parse(std::ifstream(folder / "case.json"))),
+        file(folder / "expected.safetensors"),
+        config(read_llama2c_config(folder / "weights.bin")),
+        layout(llama_parameters(config)),
+        parameters(layout.size()),
+        sample{description["sequences"][0].get<std::vector<data::Token>>(), {}, {}} {
+    read_llama2c(folder / "weights.bin", layout, parameters);
+  }
+};
+
+TEST_CASE("in fp32 a step agrees with PyTorch in float64", "[model][oracle]") {
+  for (const std::string& name : cases()) {
+    INFO("case " << name);
+    const Run run(name, mil::DType::fp32, 1);
+    // Sums of a few hundred fp32 products: some 1e-6 each, through three layers.
+    constexpr double kBound = 1e-4;
+    CHECK_FALSE(run.overflow);
+    CHECK(run.loss == catch_compat::Approx(run.description["losses"][0].get<double>()).epsilon(kBound));
+    CHECK(run.step_loss == run.loss);
+    CHECK(test::relative_error(run.logits, run.expected("logits")) <= kBound);
+    for (std::size_t layer = 0; layer < run.config.layers; ++layer)
+      CHECK(test::relative_error(run.stream[layer], run.expected("stream." + std::to_string(layer))) <= kBound);
+    for (const auto& [parameter, gradient] : run.gradients) {
+      INFO(parameter);
+      CHECK(test::relative_error(gradient, run.expected("grad." + parameter)) <= kBound);
+    }
+  }
+}
+
+TEST_CASE("in fp16 a step stays near PyTorch in float64", "[model][oracle]") {
+  for (const std::string& name : cases()) {
+    INFO("case " << name);
+    constexpr float kScale = 256;
+    const Run run(name, mil::DType::fp16, kScale);
+    CHECK_FALSE(run.overflow);
+    CHECK(run.loss == catch_compat::Approx(run.description["losses"][0].get<double>()).epsilon(2e-3));
+    // Weights and every stored tensor are rounded to 11 bits: about 3e-4 each, over some tens of tensors in a row.
+    for (const auto& [parameter, gradient] : run.gradients) {
+      INFO(parameter);
+      const std::vector<float> expected = run.expected("grad." + parameter);
+      CHECK(test::cosine(gradient, expected) >= 0.9995);
+      CHECK(test::relative_error(gradient, expected) <= 0.02);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ane::model

@@ -1,0 +1,77 @@
+#include "ane/model/packed_layout.h"
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "ane/core/error.h"
+
+#include "model/rig.h"
+#include "support/catch.h"
+
+namespace ane::model {
+namespace {
+
+using mil::DType;
+
+TEST_CASE("segments lie one after another along the channels", "[model][layout]") {
+  const PackedLayout layout(DType::fp16, 32, {{"a", 3}, {"b", 5}});
+  CHECK(layout.channels() == 8);
+  CHECK(layout.seq_len() == 32);
+  CHECK(layout.at("b").begin == 3);
+  CHECK(layout.at("b").channels == 5);
+  CHECK(layout.type().shape == mil::Shape{1, 8, 1, 32});
+  CHECK(layout.surface().size_bytes == 8 * 64);
+  CHECK_THROWS_WITH(layout.at("c"), ANE_CONTAINS("no segment 'c' among a, b"));
+  CHECK_THROWS_AS(PackedLayout(DType::fp16, 32, {{"a", 3}, {"a", 5}}), Error);
+  CHECK_THROWS_AS(PackedLayout(DType::fp16, 32, {{"a", 0}}), Error);
+}
+
+TEST_CASE("what is written to a segment is read from it, and nothing else is touched", "[model][layout]") {
+  math::ThreadPool threads(2);
+  const DType element = GENERATE(DType::fp16, DType::fp32);
+  const std::size_t seq_len = GENERATE(1, 17, 32, 33, 96);  // packed rows and padded ones
+  CAPTURE(mil::name(element), seq_len);
+  const PackedLayout layout(element, seq_len, {{"a", 3}, {"b", 40}, {"c", 2}});
+  const PackedLayout other(element, seq_len, {{"c", 7}, {"b", 40}});
+  std::vector<std::byte> bytes(layout.surface().size_bytes, std::byte{0x55});
+  std::vector<std::byte> other_bytes(other.surface().size_bytes, std::byte{0x55});
+
+  std::vector<float> values(40 * seq_len);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 2000) - 1000;  // exact in fp16
+  write_segment({layout, bytes}, "b", values, threads);
+  copy_segment({layout, bytes}, "b", {other, other_bytes}, threads);
+  std::vector<float> read(values.size());
+  read_segment({other, other_bytes}, "b", read, threads);
+  CHECK(read == values);
+
+  const std::size_t pitch = layout.surface().row_bytes;
+  for (std::size_t at = 0; at < 3 * pitch; ++at)
+    if (bytes[at] != std::byte{0x55}) FAIL("byte " << at << " of the segment before");
+  for (std::size_t at = 43 * pitch; at < bytes.size(); ++at)
+    if (bytes[at] != std::byte{0x55}) FAIL("byte " << at << " of the segment after");
+}
+
+TEST_CASE("the largest magnitude of a segment ignores its neighbours and the padding", "[model][layout]") {
+  math::ThreadPool threads(2);
+  const DType element = GENERATE(DType::fp16, DType::fp32);
+  const std::size_t seq_len = GENERATE(17, 32);
+  const PackedLayout layout(element, seq_len, {{"a", 3}, {"b", 40}, {"c", 2}});
+  std::vector<std::byte> bytes(layout.surface().size_bytes, std::byte{0xFF});  // NaN
+  std::vector<float> values(40 * seq_len, 1.5F);
+  const auto magnitude = [&] {
+    write_segment({layout, bytes}, "b", values, threads);
+    return max_magnitude({layout, bytes}, "b", threads);
+  };
+  CHECK(magnitude() == 1.5F);
+  values[35 * seq_len + 3] = -20000;
+  CHECK(magnitude() == 20000);
+  values[2 * seq_len] = std::numeric_limits<float>::infinity();
+  CHECK(magnitude() == std::numeric_limits<float>::infinity());
+  values[20 * seq_len + 1] = std::numeric_limits<float>::quiet_NaN();
+  CHECK(std::isnan(magnitude()));
+}
+
+}  // namespace
+}  // namespace ane::model

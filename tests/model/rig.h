@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ane/device/host/host_device.h"
+#include "ane/math/random.h"
+#include "ane/math/threads.h"
+#include "ane/model/model.h"
+#include "ane/surface/pool.h"
+
+namespace ane::model::test {
+
+/// A host device and what a model needs beside it.
+struct Rig {
+  math::ThreadPool threads{2};
+  device::host::HostDevice device{threads};
+  surface::SurfacePool surfaces{device.surface_allocator()};
+  Engine engine{device, surfaces, threads};
+};
+
+inline std::vector<float> random_values(std::size_t count, double deviation, std::uint64_t stream) {
+  std::vector<float> values(count);
+  math::fill_normal(math::CounterRandom(1, stream), deviation, values);
+  return values;
+}
+
+inline double dot(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum;
+}
+
+/// Frobenius norm of the difference, relative to that of the reference. NaN if anything is.
+inline double relative_error(std::span<const float> found, std::span<const float> expected) {
+  double difference = 0;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const double d = static_cast<double>(found[i]) - static_cast<double>(expected[i]);
+    difference += d * d;
+  }
+  return std::sqrt(difference / dot(expected, expected));
+}
+
+inline double cosine(std::span<const float> a, std::span<const float> b) {
+  return dot(a, b) / std::sqrt(dot(a, a) * dot(b, b));
+}
+
+}  // namespace ane::model::test

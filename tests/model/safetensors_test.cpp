@@ -1,0 +1,185 @@
+#include "ane/model/safetensors.h"
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <sys/stat.h>
+
+#include "ane/core/error.h"
+#include "ane/model/models.h"
+#include "ane/model/weight_files.h"
+
+#include "model/files.h"
+#include "support/catch.h"
+
+namespace ane::model {
+namespace {
+
+using test::bytes_of;
+using test::TemporaryFolder;
+using test::write_file;
+
+std::string file_of(const std::string& header, const std::string& data) {
+  return bytes_of(std::uint64_t{header.size()}) + header + data;
+}
+
+std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
+                  const std::string& offsets) {
+  return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
+}
+
+ParameterLayout two_tensors() {
+  ParameterLayout layout;
+  layout.add("a", {2, 3}, true);
+  layout.add("b", {5}, false);
+  return layout;
+}
+
+TEST_CASE("what is written is what is read, and padding is left alone", "[model][safetensors]") {
+  const TemporaryFolder folder;
+  const ParameterLayout layout = two_tensors();
+  std::vector<float> values(layout.size(), 0.0F);
+  for (std::size_t i = 0; i < 6; ++i) values[i] = 0.25F * static_cast<float>(i) - 0.1F;
+  for (std::size_t i = 0; i < 5; ++i) values[16 + i] = static_cast<float>(i) * 1e-30F;
+  write_safetensors(folder / "w.safetensors", layout, values, {{"step", "12"}, {"note", "a \"quoted\" word"}});
+
+  std::vector<float> read(layout.size(), 0.0F);
+  read_safetensors(folder / "w.safetensors", layout, read);
+  CHECK(read == values);
+  CHECK(read_safetensors_metadata(folder / "w.safetensors") == Metadata{{"step", "12"}, {"note", "a \"quoted\" word"}});
+  CHECK(folder.file_count() == 1);
+}
+
+TEST_CASE("a written file is laid out as the format says", "[model][safetensors]") {
+  const TemporaryFolder folder;
+  const std::array values = {1.0F, 2.0F};
+  write_safetensors(folder / "w", std::vector<NamedTensor>{{"t", {1, 2}, values}}, {});
+  const std::string header = R"({"t":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}})";
+  const std::string padded = header + std::string((8 - header.size() % 8) % 8, ' ');
+  CHECK(test::read_file(folder / "w") == file_of(padded, bytes_of(1.0F) + bytes_of(2.0F)));
+}
+
+TEST_CASE("half and bfloat tensors are read at any address", "[model][safetensors]") {
+  const TemporaryFolder folder;
+  std::string header = "{" + entry("h", "F16", "[2]", "[0,4]") + "," + entry("b", "BF16", "[2]", "[4,8]") + "}";
+  if (header.size() % 2 == 0) header += " ";  // odd addresses
+  const std::array<std::uint16_t, 2> halves = {0x3C00, 0xC100};
+  const std::array<std::uint16_t, 2> bfloats = {0x3F80, 0xC020};
+  write_file(folder / "w", file_of(header, bytes_of(halves) + bytes_of(bfloats)));
+
+  const SafetensorsFile file(folder / "w");
+  std::vector<float> values(2);
+  file.read("h", {2}, values);
+  CHECK(values == std::vector<float>{1.0F, -2.5F});
+  file.read("b", {2}, values);
+  CHECK(values == std::vector<float>{1.0F, -2.5F});
+}
+
+TEST_CASE("long half tensors are converted whole", "[model][safetensors]") {
+  const TemporaryFolder folder;
+  constexpr std::size_t kCount = 10'001;
+  std::string data;
+  for (std::size_t i = 0; i < kCount; ++i) data += bytes_of(static_cast<std::uint16_t>(i));  // subnormals and small
+  write_file(folder / "w", file_of("{" + entry("h", "F16", "[10001]", "[0,20002]") + "}", data));
+  std::vector<float> values(kCount);
+  SafetensorsFile(folder / "w").read("h", {kCount}, values);
+  CHECK(values[1] == 0x1p-24F);
+  CHECK(values[1024] == 0x1p-14F);
+  CHECK(values[10'000] == 0x1p-6F * (1 + 0x310p-10F));  // 0x2710: exponent 9 - 15, mantissa 0x310
+}
+
+TEST_CASE("an empty tensor and no tensors at all are fine", "[model][safetensors]") {
+  const TemporaryFolder folder;
+  write_safetensors(folder / "none", std::vector<NamedTensor>{}, {{"k", "v"}});
+  CHECK(SafetensorsFile(folder / "none").tensors().empty());
+  write_safetensors(folder / "empty", std::vector<NamedTensor>{{"t", {0}, {}}}, {});
+  CHECK(SafetensorsFile(folder / "empty").tensors().at("t").shape == mil::Shape{0});
+}
+
+TEST_CASE("every malformed file names its fault", "[model][safetensors][malformed]") {
+  const std::string eight(8, '\0');
+  struct Case {
+    const char* fault;
+    std::string bytes;
+  };
+  const std::string nested(10'000, '[');
+  const std::vector<Case> cases = {
+      {"too few", "1234567"},
+      {"claim a header of 100 bytes, but 2 follow", bytes_of(std::uint64_t{100}) + "{}"},
+      {"claim a header of 18446744073709551615", bytes_of(UINT64_MAX) + "{}"},
+      {"header is not JSON", file_of("{", "")},
+      {"header is not JSON", file_of("{\"\xff\":1}", "")},
+      {"not an object", file_of("[]", "")},
+      {"nested", file_of(R"({"a":)" + nested + "}", "")},
+      {"names 't' twice",
+       file_of("{" + entry("t", "F32", "[1]", "[0,4]") + "," + entry("t", "F32", "[1]", "[4,8]") + "}", eight)},
+      {"__metadata__ is not an object", file_of(R"({"__metadata__":3})", "")},
+      {"'k' is not a string", file_of(R"({"__metadata__":{"k":3}})", "")},
+      {"'t': its entry is not an object", file_of(R"({"t":3})", "")},
+      {"'t': dtype is missing", file_of(R"({"t":{"shape":[1],"data_offsets":[0,4]}})", "1234")},
+      {"'t' has dtype I64", file_of("{" + entry("t", "I64", "[1]", "[0,8]") + "}", eight)},
+      {"'t': shape is missing", file_of(R"({"t":{"dtype":"F32","data_offsets":[0,4]}})", "1234")},
+      {"'t': shape is missing or not a list", file_of("{" + entry("t", "F32", "[-1]", "[0,4]") + "}", "1234")},
+      {"'t': shape is missing or not a list", file_of("{" + entry("t", "F32", "[1.5]", "[0,4]") + "}", "1234")},
+      {"'t': data_offsets is missing", file_of(R"({"t":{"dtype":"F32","shape":[1]}})", "1234")},
+      {"data_offsets has 1 numbers", file_of("{" + entry("t", "F32", "[1]", "[0]") + "}", "1234")},
+      {"lies at bytes 4 to 0", file_of("{" + entry("t", "F32", "[1]", "[4,0]") + "}", "1234")},
+      {"lies at bytes 0 to 8 of the data, but there are 4",
+       file_of("{" + entry("t", "F32", "[2]", "[0,8]") + "}", "1234")},
+      {"spans 8 bytes, but shape [1] in F32 needs 4", file_of("{" + entry("t", "F32", "[1]", "[0,8]") + "}", eight)},
+      {"needs more than fit", file_of("{" + entry("t", "F32", "[4294967296,4294967296,4]", "[0,8]") + "}", eight)},
+      {"begins at byte 0, inside",
+       file_of("{" + entry("a", "F32", "[1]", "[0,4]") + "," + entry("b", "F32", "[2]", "[0,8]") + "}", eight)},
+      {"4 bytes before tensor 'b'", file_of("{" + entry("b", "F32", "[1]", "[4,8]") + "}", eight)},
+      {"4 bytes after the last", file_of("{" + entry("a", "F32", "[1]", "[0,4]") + "}", eight)},
+  };
+  for (const Case& wrong : cases) {
+    const TemporaryFolder folder;
+    write_file(folder / "w", wrong.bytes);
+    INFO(wrong.fault);
+    CHECK_THROWS_AS(SafetensorsFile(folder / "w"), FileError);
+    CHECK_THROWS_WITH(SafetensorsFile(folder / "w"), ANE_CONTAINS(wrong.fault) && ANE_CONTAINS("w"));
+  }
+}
+
+TEST_CASE("a file of another model is refused by tensor", "[model][safetensors][malformed]") {
+  const TemporaryFolder folder;
+  const ParameterLayout layout = two_tensors();
+  std::vector<float> values(layout.size());
+  const std::vector<float> six(6);
+  const std::vector<float> five(5);
+  const auto check_fault = [&](const std::vector<NamedTensor>& tensors, const char* fault) {
+    write_safetensors(folder / "w", tensors, {});
+    CHECK_THROWS_AS(read_safetensors(folder / "w", layout, values), FileError);
+    CHECK_THROWS_WITH(read_safetensors(folder / "w", layout, values), ANE_CONTAINS(fault));
+  };
+  check_fault({{"a", {2, 3}, six}}, "no tensor 'b'");
+  check_fault({{"a", {3, 2}, six}, {"b", {5}, five}}, "'a' has shape [3, 2], expected [2, 3]");
+  check_fault({{"a", {2, 3}, six}, {"b", {5}, five}, {"c", {5}, five}}, "'c' [5] is none of this model's");
+  std::vector<float> bad = five;
+  bad[3] = std::numeric_limits<float>::quiet_NaN();
+  check_fault({{"a", {2, 3}, six}, {"b", {5}, bad}}, "'b' holds a value that is not finite");
+}
+
+TEST_CASE("two tensors of one name are not written", "[model][safetensors]") {
+  const TemporaryFolder folder;
+  const std::vector<NamedTensor> tensors = {{"t", {0}, {}}, {"t", {0}, {}}};
+  CHECK_THROWS_WITH(write_safetensors(folder / "w", tensors, {}), ANE_CONTAINS("two tensors are called 't'"));
+  CHECK(folder.file_count() == 0);
+}
+
+TEST_CASE("a place that cannot be written is an error with the system's words", "[model][safetensors]") {
+  const TemporaryFolder folder;
+  CHECK_THROWS_AS(write_safetensors(folder / "absent/w", std::vector<NamedTensor>{}, {}), FileError);
+  CHECK_THROWS_WITH(write_safetensors(folder / "absent/w", std::vector<NamedTensor>{}, {}),
+                    ANE_CONTAINS("No such file"));
+  std::filesystem::create_directory(folder / "taken");
+  CHECK_THROWS_AS(write_safetensors(folder / "taken", std::vector<NamedTensor>{}, {}), FileError);
+  CHECK(folder.file_count() == 1);  // nothing is left aside
+}
+
+}  // namespace
+}  // namespace ane::model
