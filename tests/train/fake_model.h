@@ -1,0 +1,124 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "ane/data/source.h"
+#include "ane/math/random.h"
+#include "ane/model/model.h"
+
+/// Linear regression y = w . x + b, small enough to be computed here, with the life of a real model: kernels keep the
+/// parameters they were compiled with, and steps refuse any others.
+class FakeModel final : public ane::model::Model {
+ public:
+  static constexpr std::size_t kInputs = 20;
+
+  FakeModel() {
+    layout_.add("w", {1, kInputs}, true);
+    layout_.add("b", {1}, false);
+  }
+
+  const ane::model::ParameterLayout& parameters() const override { return layout_; }
+  ane::model::ModelSummary summary() const override { return {.dimensions = "inputs=20", .flops_per_step = {}}; }
+  std::vector<ane::model::KernelInfo> kernels() const override { return {}; }
+  void initialize(std::span<float> parameters, std::uint64_t seed) const override {
+    ane::math::fill_normal({seed, 1}, 0.1, slice(parameters, layout_.at(0)));
+  }
+
+  /// Two kernels with weights (one of them forward), one without.
+  int compiles_needed(ane::model::KernelSet set) const override {
+    if (set == ane::model::KernelSet::forward) return 1;
+    return static_compiled_ ? 2 : 3;
+  }
+
+  void compile(ane::model::KernelSet set, std::span<const float> parameters) override {
+    if (fail_compile && fail_compile()) {
+      compiled_.clear();
+      throw ane::device::CompileError("the compiler is out of sorts");
+    }
+    compiled_.assign(parameters.begin(), parameters.end());
+    set_ = set;
+    compiles += compiles_needed(set);
+    if (set == ane::model::KernelSet::training) static_compiled_ = true;
+  }
+
+  ane::model::StepResult step(const ane::data::Sample& sample, std::span<const float> parameters, float loss_scale,
+                              std::span<float> gradients, ane::model::StepTimes& times) override {
+    if (set_ != ane::model::KernelSet::training) throw std::logic_error("no training kernels");
+    times.ane += ane::model::Duration(1000);
+    const double error = error_of(sample, parameters);
+    // What fp16 kernels would return: anything past 65504 is infinite.
+    const auto scaled = static_cast<float>(2 * error) * loss_scale;
+    const float dy = std::abs(scaled) > 65504 ? std::numeric_limits<float>::infinity() : scaled;
+    for (std::size_t i = 0; i < kInputs; ++i) gradients[i] += dy * sample.x[i];
+    gradients[layout_.at(1).offset] += dy;
+    ++steps;
+    if (on_step) on_step(steps);
+    ane::model::StepResult result{.loss = error * error, .overflow = {}};
+    if (overflow_in_steps.contains(steps)) result.overflow = "layers.3.ffn_fwd";
+    return result;
+  }
+
+  ane::model::StepResult evaluate(const ane::data::Sample& sample, std::span<const float> parameters,
+                                  ane::model::StepTimes& /*times*/) override {
+    const double error = error_of(sample, parameters);
+    return {.loss = error * error, .overflow = {}};
+  }
+
+  int compiles = 0;
+  int steps = 0;  ///< forward and backward passes
+  std::set<int> overflow_in_steps;
+  std::function<void(int)> on_step;
+  std::function<bool()> fail_compile;
+
+ private:
+  double error_of(const ane::data::Sample& sample, std::span<const float> parameters) const {
+    if (!std::equal(parameters.begin(), parameters.end(), compiled_.begin(), compiled_.end()))
+      throw std::logic_error("kernels of other parameters");
+    double y = compiled_[layout_.at(1).offset];
+    for (std::size_t i = 0; i < kInputs; ++i) y += double{compiled_[i]} * double{sample.x[i]};
+    return y - double{sample.y[0]};
+  }
+
+  ane::model::ParameterLayout layout_;
+  std::vector<float> compiled_;
+  ane::model::KernelSet set_ = ane::model::KernelSet::forward;
+  bool static_compiled_ = false;
+};
+
+/// Samples of a noisy line; those that `poisoned` holds carry a NaN.
+class FakeSource final : public ane::data::Source {
+ public:
+  std::string description() const override { return "a noisy line"; }
+  std::string identity() const override { return name; }
+  void training_sample(std::uint64_t step, ane::data::Sample& sample) const override {
+    fill({42, 1}, step, sample);
+    if (poisoned.contains(step)) sample.y[0] = std::numeric_limits<float>::quiet_NaN();
+  }
+  std::size_t validation_count() const override { return held_out; }
+  void validation_sample(std::size_t index, ane::data::Sample& sample) const override { fill({42, 2}, index, sample); }
+
+  std::string name = "line";
+  std::size_t held_out = 0;
+  std::set<std::uint64_t> poisoned;
+
+ private:
+  static void fill(const ane::math::CounterRandom& random, std::uint64_t number, ane::data::Sample& sample) {
+    constexpr std::size_t kDraws = FakeModel::kInputs + 1;
+    sample.x.resize(FakeModel::kInputs);
+    double y = 0.5;
+    for (std::size_t i = 0; i < sample.x.size(); ++i) {
+      const double x = random.normal(number * kDraws + i);
+      sample.x[i] = static_cast<float>(x);
+      y += x * (static_cast<double>(i % 5) - 2);
+    }
+    sample.y = {static_cast<float>(y + 0.01 * random.normal(number * kDraws + FakeModel::kInputs))};
+  }
+};

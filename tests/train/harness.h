@@ -1,0 +1,112 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+#include "ane/device/budget.h"
+#include "ane/math/threads.h"
+#include "ane/surface/pool.h"
+#include "ane/surface/surface.h"
+#include "ane/train/state.h"
+#include "ane/train/trainer.h"
+
+/// Keeps everything that a run tells.
+class Recorder final : public ane::train::Observer {
+ public:
+  void on_compile(const ane::train::CompileEvent& event) override { compiles.push_back(event); }
+  void on_step(const ane::train::StepEvent& event) override { steps.push_back(event); }
+  void on_update(const ane::train::UpdateEvent& event) override { updates.push_back(event); }
+  void on_validation(const ane::train::ValidationEvent& event) override { validations.push_back(event); }
+  void on_checkpoint(const ane::train::CheckpointEvent& event) override { checkpoints.push_back(event); }
+  void on_restart(const ane::train::RestartEvent& event) override { restarts.push_back(event); }
+  void on_warning(const std::string& text) override { warnings.push_back(text); }
+
+  std::vector<ane::train::CompileEvent> compiles;
+  std::vector<ane::train::StepEvent> steps;
+  std::vector<ane::train::UpdateEvent> updates;
+  std::vector<ane::train::ValidationEvent> validations;
+  std::vector<ane::train::CheckpointEvent> checkpoints;
+  std::vector<ane::train::RestartEvent> restarts;
+  std::vector<std::string> warnings;
+};
+
+inline constexpr std::uint64_t kFingerprint = 0xF00D;
+
+/// A run whose processes are lives of a Trainer in this one: each has a model, a budget and a pool of its own, and
+/// adopts the state from a descriptor.
+class Run {
+ public:
+  using MakeModel = std::function<std::unique_ptr<ane::model::Model>(ane::surface::SurfacePool&)>;
+
+  Run(MakeModel make_model, const ane::data::Source& source, ane::train::TrainOptions options, int max_compiles)
+      : make_model_(std::move(make_model)), source_(source), options_(std::move(options)), max_compiles_(max_compiles) {
+    ane::surface::SurfacePool surfaces(allocator_);
+    const auto model = make_model_(surfaces);
+    const int moments = options_.optimizer.kind == ane::train::OptimizerKind::adamw ? 2 : 0;
+    state = std::make_unique<ane::train::StateArena>(model->parameters().size(), moments, kFingerprint);
+    model->initialize(state->parameters(), 1);
+  }
+
+  /// One process.
+  ane::train::Outcome run_once() {
+    ane::surface::SurfacePool surfaces(allocator_);
+    const auto model = make_model_(surfaces);
+    ane::device::CompileBudget budget(max_compiles_);
+    ane::train::Trainer trainer({.model = *model,
+                                 .source = source_,
+                                 .surfaces = surfaces,
+                                 .threads = threads_,
+                                 .budget = budget,
+                                 .state = *state,
+                                 .observers = {&recorder},
+                                 .stop = stop},
+                                options_);
+    return trainer.run();
+  }
+
+  /// Processes until one ends otherwise than by asking for the next.
+  ane::train::Outcome run() {
+    for (;;) {
+      ++processes;
+      const auto outcome = run_once();
+      if (outcome != ane::train::Outcome::restart_needed) return outcome;
+      adopt();
+    }
+  }
+
+  void adopt() {
+    const std::size_t size = state->parameters().size();
+    const int moments = state->moment_count();
+    const int descriptor = ::dup(state->descriptor());
+    state.reset();
+    state = std::make_unique<ane::train::StateArena>(descriptor, size, moments, kFingerprint);
+  }
+
+  [[nodiscard]] std::vector<float> parameters() const {
+    const auto values = state->parameters();
+    return {values.begin(), values.end()};
+  }
+  [[nodiscard]] std::vector<float> moment(int index) const {
+    const auto values = state->moment(index);
+    return {values.begin(), values.end()};
+  }
+  [[nodiscard]] const ane::train::Progress& progress() const { return state->progress(); }
+
+  std::unique_ptr<ane::train::StateArena> state;
+  Recorder recorder;
+  std::atomic<bool> stop = false;
+  int processes = 0;
+
+ private:
+  MakeModel make_model_;
+  const ane::data::Source& source_;
+  ane::train::TrainOptions options_;
+  int max_compiles_;
+  ane::surface::HeapAllocator allocator_;
+  ane::math::ThreadPool threads_{2};
+};

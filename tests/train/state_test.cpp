@@ -1,0 +1,135 @@
+#include "ane/train/state.h"
+
+#include <limits>
+#include <numeric>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "ane/core/error.h"
+
+#include "support/catch.h"
+#include "support/temporary_directory.h"
+
+using namespace ane::train;
+
+namespace {
+
+void fill(std::span<float> values, float first) { std::iota(values.begin(), values.end(), first); }
+
+bool counts_from(std::span<const float> values, float first) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (values[i] != first + static_cast<float>(i)) return false;
+  return true;
+}
+
+bool is_open(int descriptor) { return ::fcntl(descriptor, F_GETFD) >= 0; }
+
+/// Lowers a limit of this process for a scope.
+class Limit {
+ public:
+  Limit(decltype(RLIMIT_FSIZE) resource, rlim_t value) : resource_(resource) {
+    ::getrlimit(resource_, &before_);
+    const rlimit lowered{value, before_.rlim_max};
+    ::setrlimit(resource_, &lowered);
+  }
+  ~Limit() { ::setrlimit(resource_, &before_); }
+  Limit(const Limit&) = delete;
+  Limit& operator=(const Limit&) = delete;
+
+ private:
+  decltype(RLIMIT_FSIZE) resource_;
+  rlimit before_{};
+};
+
+}  // namespace
+
+TEST_CASE("a fresh state is zero, aligned, and its arrays do not overlap", "[train]") {
+  const std::size_t count = GENERATE(1, 15, 16, 1000, 5000);
+  StateArena state(count, 2, 1);
+  for (const std::span<float> values : {state.parameters(), state.moment(0), state.moment(1)}) {
+    CHECK(values.size() == count);
+    CHECK(reinterpret_cast<std::uintptr_t>(values.data()) % 64 == 0);
+    CHECK(std::all_of(values.begin(), values.end(), [](float value) { return value == 0; }));
+  }
+  fill(state.parameters(), 0);
+  fill(state.moment(0), 10000);
+  fill(state.moment(1), 20000);
+  CHECK(counts_from(state.parameters(), 0));
+  CHECK(counts_from(state.moment(0), 10000));
+  CHECK(counts_from(state.moment(1), 20000));
+  CHECK(state.progress().step == 0);
+  CHECK(state.progress().loss_scale == 1);
+  CHECK(state.totals().restarts == 0);
+}
+
+TEST_CASE("an adopted state is the one that was handed over, without a copy", "[train]") {
+  const int moments = GENERATE(0, 2);
+  StateArena before(1000, moments, 77);
+  fill(before.parameters(), 3);
+  for (int i = 0; i < moments; ++i) fill(before.moment(i), 5000.0F * static_cast<float>(i + 1));
+  before.progress() = {.step = 120, .update = 12, .optimizer_updates = 11, .loss_scale = 512, .last_loss = 2.5};
+  before.totals().compiles = 732;
+
+  const int descriptor = ::dup(before.descriptor());
+  StateArena after(descriptor, 1000, moments, 77);
+  CHECK(counts_from(after.parameters(), 3));
+  for (int i = 0; i < moments; ++i) CHECK(counts_from(after.moment(i), 5000.0F * static_cast<float>(i + 1)));
+  CHECK(after.progress().step == 120);
+  CHECK(after.progress().optimizer_updates == 11);
+  CHECK(after.progress().loss_scale == 512);
+  CHECK(after.totals().compiles == 732);
+  CHECK(after.moment_count() == moments);
+  CHECK((::fcntl(after.descriptor(), F_GETFD) & FD_CLOEXEC) != 0);
+  after.parameters()[0] = -1;
+  CHECK(before.parameters()[0] == -1);
+}
+
+TEST_CASE("a state's descriptor closes with it", "[train]") {
+  int descriptor = -1;
+  {
+    const StateArena state(10, 2, 1);
+    descriptor = state.descriptor();
+    CHECK(is_open(descriptor));
+    CHECK((::fcntl(descriptor, F_GETFD) & FD_CLOEXEC) != 0);
+  }
+  CHECK_FALSE(is_open(descriptor));
+}
+
+TEST_CASE("a state of something else is refused, and its descriptor left alone", "[train][malformed]") {
+  StateArena state(1000, 2, 77);
+  const int descriptor = state.descriptor();
+  const auto adopt = [descriptor](std::size_t parameters, int moments, std::uint64_t fingerprint) {
+    const StateArena adopted(descriptor, parameters, moments, fingerprint);
+  };
+  CHECK_THROWS_WITH(adopt(1000, 2, 78), ANE_CONTAINS("another model or other settings"));
+  CHECK_THROWS_WITH(adopt(999, 2, 77), ANE_CONTAINS("parameters should be 999, but is 1000"));
+  CHECK_THROWS_WITH(adopt(900, 2, 77), ANE_CONTAINS("size in bytes should be"));
+  CHECK_THROWS_WITH(adopt(5000, 2, 77), ANE_CONTAINS("it should hold 64192 bytes, but holds"));
+  CHECK_THROWS_WITH(adopt(1000, 0, 77), ANE_CONTAINS("size in bytes should be"));
+  CHECK(is_open(descriptor));
+  CHECK_THROWS_WITH(StateArena(9999, 1000, 2, 77), ANE_CONTAINS("descriptor 9999") && ANE_CONTAINS("ANE_TRAIN_STATE"));
+
+  const TemporaryDirectory directory;
+  const auto path = directory.write("zeros", std::string(100000, '\0'));
+  const ane::Descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  CHECK_THROWS_WITH(StateArena(file.get(), 1000, 2, 77), ANE_CONTAINS("it is not a training state"));
+  CHECK(is_open(file.get()));
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const ane::Descriptor out(ends[0]);
+  const ane::Descriptor in(ends[1]);
+  CHECK_THROWS_AS(StateArena(out.get(), 1000, 2, 77), ane::Error);
+}
+
+TEST_CASE("a state that cannot be had says how large it would be", "[train]") {
+  CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max() / 4, 2, 1), ANE_CONTAINS("larger than memory"));
+  CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max(), 2, 1), ANE_CONTAINS("larger than memory"));
+  CHECK_THROWS_WITH(StateArena(std::size_t{1} << 50, 2, 1),
+                    ANE_CONTAINS("no memory for the training state of 13510798882115584 bytes"));
+
+  const Limit limit(RLIMIT_FSIZE, 1 << 20);
+  CHECK_THROWS_AS(StateArena(1 << 20, 2, 1), ane::UsageError);
+  CHECK_THROWS_WITH(StateArena(1 << 20, 2, 1), ANE_CONTAINS("12587008 bytes") && ANE_CONTAINS("ulimit -f"));
+}

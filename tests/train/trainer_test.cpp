@@ -1,0 +1,476 @@
+#include "ane/train/trainer.h"
+
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "ane/core/error.h"
+#include "ane/train/checkpoint.h"
+
+#include "fake_model.h"
+#include "harness.h"
+#include "support/catch.h"
+#include "support/temporary_directory.h"
+
+using namespace ane::train;
+
+namespace {
+
+constexpr int kPlenty = 1000000;
+
+TrainOptions small_options() {
+  TrainOptions options;
+  options.steps = 75;
+  options.accum_steps = 4;
+  options.optimizer.lr = 0.05;
+  options.optimizer.min_lr = 0.01;
+  options.optimizer.warmup = 3;
+  options.optimizer.schedule = ScheduleKind::cosine;
+  options.loss_scale.growth_interval = 5;
+  return options;
+}
+
+std::unique_ptr<ane::model::Model> plain_model(ane::surface::SurfacePool&) { return std::make_unique<FakeModel>(); }
+
+/// Lets a test set up each process's model.
+Run::MakeModel model_with(std::function<void(FakeModel&)> set_up) {
+  return [set_up](ane::surface::SurfacePool&) {
+    auto model = std::make_unique<FakeModel>();
+    set_up(*model);
+    return model;
+  };
+}
+
+/// Same bits, so that -0 and 0 differ and NaN equals itself.
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+void check_same_result(const Run& a, const Run& b) {
+  CHECK(same_bits(a.parameters(), b.parameters()));
+  for (int i = 0; i < a.state->moment_count(); ++i) CHECK(same_bits(a.moment(i), b.moment(i)));
+  CHECK(a.progress().step == b.progress().step);
+  CHECK(a.progress().update == b.progress().update);
+  CHECK(a.progress().optimizer_updates == b.progress().optimizer_updates);
+  CHECK(a.progress().loss_scale == b.progress().loss_scale);
+  CHECK(a.progress().good_updates == b.progress().good_updates);
+  CHECK(a.progress().last_loss == b.progress().last_loss);
+}
+
+}  // namespace
+
+TEST_CASE("training learns a line with either optimiser", "[train]") {
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 4000;
+  options.optimizer.weight_decay = 0;
+  options.optimizer.kind = GENERATE(OptimizerKind::adamw, OptimizerKind::sgd);
+  options.optimizer.grad_clip = 0;
+  options.loss_scale.largest = 1024;
+  if (options.optimizer.kind == OptimizerKind::sgd) options.optimizer.lr = options.optimizer.min_lr = 0.01;
+  Run run(plain_model, source, options, kPlenty);
+  REQUIRE(run.run() == Outcome::finished);
+  for (std::size_t i = 0; i < FakeModel::kInputs; ++i)
+    CHECK(std::abs(run.state->parameters()[i] - (static_cast<float>(i % 5) - 2)) <= 0.05);  // noise of 0.01 a sample
+  CHECK(run.recorder.updates.front().mean_loss > 1);
+  CHECK(run.recorder.updates.back().mean_loss < 0.01);
+}
+
+TEST_CASE("an update averages its sequences' gradients, and the last has what is left", "[train]") {
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 7;
+  options.optimizer = {.kind = OptimizerKind::sgd, .lr = 0.01, .weight_decay = 0.5, .grad_clip = 0};
+  options.loss_scale.initial = 64;
+  Run run(plain_model, source, options, kPlenty);
+  std::vector<double> w(run.state->parameters().begin(), run.state->parameters().end());
+  REQUIRE(run.run() == Outcome::finished);
+
+  constexpr std::size_t kBias = 32;  // the first tensor's 20, rounded up to 16
+  std::uint64_t step = 0;
+  std::vector<double> norms;
+  for (const int sequences : {4, 3}) {
+    std::vector<double> gradient(w.size());
+    ane::data::Sample sample;
+    for (int i = 0; i < sequences; ++i) {
+      source.training_sample(step++, sample);
+      double error = w[kBias] - double{sample.y[0]};
+      for (std::size_t j = 0; j < FakeModel::kInputs; ++j) error += w[j] * double{sample.x[j]};
+      for (std::size_t j = 0; j < FakeModel::kInputs; ++j) gradient[j] += 2 * error * double{sample.x[j]} / sequences;
+      gradient[kBias] += 2 * error / sequences;
+    }
+    norms.push_back(std::sqrt(std::inner_product(gradient.begin(), gradient.end(), gradient.begin(), 0.0)));
+    for (std::size_t j = 0; j < w.size(); ++j) w[j] -= 0.01 * (gradient[j] + (j == kBias ? 0 : 0.5 * w[j]));
+  }
+  // fp32 sums of some ten products against float64.
+  for (std::size_t j = 0; j < w.size(); ++j)
+    CHECK(std::abs(double{run.state->parameters()[j]} - w[j]) <= 1e-6 * (1 + std::abs(w[j])));
+  REQUIRE(run.recorder.updates.size() == 2);
+  for (std::size_t u = 0; u < 2; ++u) {
+    CHECK(std::abs(run.recorder.updates[u].grad_norm - norms[u]) <= 1e-6 * norms[u]);
+    CHECK(run.recorder.updates[u].steps_in_batch == (u == 0 ? 4 : 3));
+    CHECK(run.recorder.updates[u].step == (u == 0 ? 4 : 7));
+  }
+}
+
+TEST_CASE("clipping scales the gradient down to the norm asked for, and never up", "[train]") {
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 4;
+  options.optimizer = {.kind = OptimizerKind::sgd, .lr = 1, .weight_decay = 0, .grad_clip = 0.25};
+  Run run(plain_model, source, options, kPlenty);
+  const auto before = run.parameters();
+  const auto moved = [&](Run& finished) {
+    REQUIRE(finished.run() == Outcome::finished);
+    double sum = 0;
+    for (std::size_t i = 0; i < before.size(); ++i) sum += std::pow(finished.state->parameters()[i] - before[i], 2);
+    return std::sqrt(sum);
+  };
+  CHECK(std::abs(moved(run) - 0.25) <= 1e-5);
+  const double norm = run.recorder.updates[0].grad_norm;
+  CHECK(norm > 0.25);
+  options.optimizer.grad_clip = norm * 10;
+  Run free(plain_model, source, options, kPlenty);
+  CHECK(std::abs(moved(free) - norm) <= 1e-5 * norm);
+}
+
+TEST_CASE("the loss scale changes no parameter: powers of two round nothing", "[train]") {
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.loss_scale = {.dynamic = false, .initial = 1};
+  Run one(plain_model, source, options, kPlenty);
+  REQUIRE(one.run() == Outcome::finished);
+  options.loss_scale.initial = 128;
+  Run scaled(plain_model, source, options, kPlenty);
+  REQUIRE(scaled.run() == Outcome::finished);
+  CHECK(same_bits(one.parameters(), scaled.parameters()));
+}
+
+TEST_CASE("parameters are the same bits however the run is cut into processes", "[train][resume]") {
+  FakeSource source;
+  source.poisoned = {13, 30};
+  const TrainOptions options = small_options();
+  Run whole(plain_model, source, options, kPlenty);
+  REQUIRE(whole.run() == Outcome::finished);
+  CHECK(whole.processes == 1);
+  CHECK(whole.state->totals().skipped_updates == 2);
+  CHECK(whole.progress().update == 19);
+  CHECK(whole.progress().optimizer_updates == 17);
+
+  const int max_compiles = GENERATE(3, 4, 5, 7, 20, 30);
+  CAPTURE(max_compiles);
+  Run cut(plain_model, source, options, max_compiles);
+  REQUIRE(cut.run() == Outcome::finished);
+  CHECK(cut.processes > 1);
+  CHECK(cut.recorder.restarts.size() == static_cast<std::size_t>(cut.processes - 1));
+  check_same_result(whole, cut);
+  CHECK(cut.state->totals().steps == 75);
+  CHECK(cut.state->totals().skipped_updates == 2);
+}
+
+TEST_CASE("an interrupted run resumes from its checkpoint with the same bits", "[train][resume]") {
+  const TemporaryDirectory directory;
+  FakeSource source;
+  source.poisoned = {13};
+  TrainOptions options = small_options();
+  options.optimizer.kind = GENERATE(OptimizerKind::adamw, OptimizerKind::sgd);
+  if (options.optimizer.kind == OptimizerKind::sgd) options.optimizer.lr = 0.01;
+  Run whole(plain_model, source, options, kPlenty);
+  REQUIRE(whole.run() == Outcome::finished);
+
+  options.checkpoint_dir = directory.path();
+  const int stop_at = GENERATE(1, 8, 10, 14, 74);
+  CAPTURE(stop_at);
+  Run* current = nullptr;
+  const auto stopping = model_with([&](FakeModel& model) {
+    model.on_step = [&](int steps) {
+      if (steps == stop_at) current->stop = true;
+    };
+  });
+  Run first(stopping, source, options, kPlenty);
+  current = &first;
+  REQUIRE(first.run() == Outcome::interrupted);
+  CHECK(first.progress().step == stop_at / 4 * 4);
+  REQUIRE(first.recorder.checkpoints.size() == 1);
+  CHECK(first.recorder.steps.size() == static_cast<std::size_t>(stop_at));
+
+  const auto latest = latest_checkpoint(directory.path());
+  CHECK(latest == first.recorder.checkpoints[0].path);
+  Run second(plain_model, source, options, 5);
+  FakeModel().initialize(second.state->parameters(), 99);
+  load_checkpoint(latest, FakeModel().parameters(), *second.state, {.model = "inputs=20", .data = "line"});
+  CHECK(second.progress().step == first.progress().step);
+  REQUIRE(second.run() == Outcome::finished);
+  check_same_result(whole, second);
+}
+
+TEST_CASE("a stop that was set before anything ran is honoured", "[train]") {
+  const FakeSource source;
+  Run run(plain_model, source, small_options(), kPlenty);
+  run.stop = true;
+  CHECK(run.run() == Outcome::interrupted);
+  CHECK(run.recorder.steps.empty());
+  CHECK(run.recorder.compiles.empty());
+  run.stop = false;
+  CHECK(run.run() == Outcome::finished);
+}
+
+TEST_CASE("compiles are counted against the budget, shared kernels once a process", "[train]") {
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 12;
+  options.accum_steps = 4;
+  Run one_round_each(plain_model, source, options, 4);
+  REQUIRE(one_round_each.run() == Outcome::finished);
+  CHECK(one_round_each.processes == 3);
+  CHECK(one_round_each.state->totals().compiles == 9);
+  CHECK(one_round_each.state->totals().compile_rounds == 3);
+  for (const auto& event : one_round_each.recorder.restarts) CHECK(event.compiles == 3);
+  CHECK(one_round_each.recorder.restarts[0].step == 4);
+  CHECK(one_round_each.recorder.restarts[0].loss == one_round_each.recorder.updates[0].mean_loss);
+
+  Run two_rounds(plain_model, source, options, 5);
+  REQUIRE(two_rounds.run() == Outcome::finished);
+  CHECK(two_rounds.processes == 2);
+  CHECK(two_rounds.state->totals().compiles == 8);
+}
+
+TEST_CASE("a budget below one update's need is refused with the smallest that works", "[train]") {
+  const FakeSource source;
+  Run run(plain_model, source, small_options(), 2);
+  CHECK_THROWS_AS(run.run(), ane::UsageError);
+  CHECK_THROWS_WITH(run.run(),
+                    ANE_CONTAINS("needs 3 compiles") && ANE_CONTAINS("only 2") && ANE_CONTAINS("--max-compiles 3"));
+  CHECK(run.recorder.compiles.empty());
+  Run enough(plain_model, source, small_options(), 3);
+  CHECK(enough.run() == Outcome::finished);
+}
+
+TEST_CASE("a skipped update leaves parameters and moments alone and says which tensor it was", "[train]") {
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 8;
+  Run run(model_with([](FakeModel& model) { model.overflow_in_steps = {6, 7}; }), source, options, kPlenty);
+  TrainOptions half = options;
+  half.steps = 4;
+  half.optimizer.schedule = options.optimizer.schedule = ScheduleKind::constant;
+  Run reference(plain_model, source, half, kPlenty);
+  REQUIRE(reference.run() == Outcome::finished);
+  REQUIRE(run.run() == Outcome::finished);
+
+  CHECK(same_bits(run.parameters(), reference.parameters()));
+  CHECK(same_bits(run.moment(0), reference.moment(0)));
+  CHECK(same_bits(run.moment(1), reference.moment(1)));
+  CHECK(run.progress().step == 8);
+  CHECK(run.progress().update == 2);
+  CHECK(run.progress().optimizer_updates == 1);
+  CHECK(run.progress().loss_scale == 512);
+  REQUIRE(run.recorder.updates[1].skipped.has_value());
+  CHECK(*run.recorder.updates[1].skipped == "layers.3.ffn_fwd");
+  CHECK(run.recorder.updates[1].loss_scale == 1024);
+  REQUIRE(run.recorder.warnings.size() == 1);
+  CHECK_THAT(run.recorder.warnings[0],
+             ANE_CONTAINS("update 2") && ANE_CONTAINS("layers.3.ffn_fwd") && ANE_CONTAINS("512"));
+}
+
+TEST_CASE("unchanged parameters are not compiled again", "[train]") {
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 12;
+  Run run(model_with([](FakeModel& model) { model.overflow_in_steps = {1}; }), source, options, kPlenty);
+  REQUIRE(run.run() == Outcome::finished);
+  CHECK(run.state->totals().compile_rounds == 2);
+  CHECK(run.recorder.updates[1].compile.count() == 0);
+}
+
+TEST_CASE("a gradient that is not finite is skipped, whatever the model noticed", "[train]") {
+  FakeSource source;
+  source.poisoned = {5};
+  TrainOptions options = small_options();
+  options.steps = 8;
+  Run run(plain_model, source, options, kPlenty);
+  REQUIRE(run.run() == Outcome::finished);
+  CHECK(run.recorder.updates[1].skipped.has_value());
+  CHECK(run.progress().last_loss == run.recorder.updates[0].mean_loss);
+  for (const float value : run.parameters()) CHECK(std::isfinite(value));
+}
+
+TEST_CASE("a loss scale that is too large comes down until gradients fit", "[train]") {
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.loss_scale.initial = std::ldexp(1.0, 24);
+  options.loss_scale.largest = std::ldexp(1.0, 24);
+  options.loss_scale.growth_interval = 1000;
+  Run run(plain_model, source, options, kPlenty);
+  REQUIRE(run.run() == Outcome::finished);
+  CHECK(run.state->totals().skipped_updates > 5);
+  CHECK(run.progress().skipped_in_row == 0);
+  CHECK(run.progress().optimizer_updates > 0);
+  CHECK(run.progress().loss_scale < 65536);
+}
+
+TEST_CASE("training that only overflows is given up, with advice", "[train]") {
+  FakeSource source;
+  for (std::uint64_t i = 8; i < 100; ++i) source.poisoned.insert(i);
+  TrainOptions options = small_options();
+  options.loss_scale.give_up_after = 5;
+  const int max_compiles = GENERATE(3, kPlenty);
+  Run run(plain_model, source, options, max_compiles);
+  CHECK_THROWS_AS(run.run(), ane::DivergedError);
+  CHECK(run.progress().update == 7);
+  CHECK(run.progress().skipped_in_row == 5);
+  for (const float value : run.parameters()) CHECK(std::isfinite(value));
+  Run again(plain_model, source, options, kPlenty);
+  CHECK_THROWS_WITH(again.run(), ANE_CONTAINS("5 updates in a row") && ANE_CONTAINS("--lr") && ANE_CONTAINS("step 28"));
+}
+
+TEST_CASE("held-out samples are evaluated with the parameters of the update they are told for", "[train]") {
+  FakeSource source;
+  source.held_out = 10;
+  TrainOptions options = small_options();
+  options.steps = 40;
+  options.validate_every = 3;
+  options.validation_samples = GENERATE(0, 4);
+  const int max_compiles = GENERATE(3, 4, 6, kPlenty);
+  CAPTURE(max_compiles, options.validation_samples);
+  Run run(plain_model, source, options, max_compiles);
+  REQUIRE(run.run() == Outcome::finished);
+
+  const auto& validations = run.recorder.validations;
+  REQUIRE(validations.size() == 4);
+  const std::int64_t expected[] = {3, 6, 9, 10};
+  for (std::size_t i = 0; i < 4; ++i) {
+    CHECK(validations[i].update == expected[i]);
+    CHECK(validations[i].samples == (options.validation_samples == 0 ? 10U : 4U));
+  }
+  CHECK(run.state->totals().compile_rounds == 10);
+  CHECK(run.state->totals().forward_compile_rounds == 1);
+
+  FakeModel model;
+  model.compile(ane::model::KernelSet::forward, run.state->parameters());
+  double loss = 0;
+  ane::data::Sample sample;
+  ane::model::StepTimes times;
+  for (std::size_t i = 0; i < validations.back().samples; ++i) {
+    source.validation_sample(i, sample);
+    loss += model.evaluate(sample, run.state->parameters(), times).loss;
+  }
+  CHECK(validations.back().loss == loss / static_cast<double>(validations.back().samples));
+}
+
+TEST_CASE("validation changes nothing about training", "[train][resume]") {
+  FakeSource source;
+  Run plain(plain_model, source, small_options(), kPlenty);
+  REQUIRE(plain.run() == Outcome::finished);
+  source.held_out = 3;
+  TrainOptions options = small_options();
+  options.validate_every = 2;
+  Run validated(plain_model, source, options, 7);
+  REQUIRE(validated.run() == Outcome::finished);
+  check_same_result(plain, validated);
+}
+
+TEST_CASE("a compile that fails once is tried again by a fresh process", "[train]") {
+  const FakeSource source;
+  int attempts = 0;
+  const auto failing = model_with([&](FakeModel& model) { model.fail_compile = [&] { return ++attempts == 3; }; });
+  Run run(failing, source, small_options(), kPlenty);
+  REQUIRE(run.run() == Outcome::finished);
+  CHECK(run.processes == 2);
+  CHECK(std::count_if(run.recorder.warnings.begin(), run.recorder.warnings.end(), [](const std::string& text) {
+          return text.find("out of sorts") != std::string::npos;
+        }) == 1);
+  Run reference(plain_model, source, small_options(), kPlenty);
+  REQUIRE(reference.run() == Outcome::finished);
+  check_same_result(reference, run);
+}
+
+TEST_CASE("a compile that fails on two processes in a row is an error", "[train]") {
+  const FakeSource source;
+  const auto failing = model_with([&](FakeModel& model) { model.fail_compile = [] { return true; }; });
+  Run run(failing, source, small_options(), kPlenty);
+  CHECK_THROWS_AS(run.run(), ane::device::CompileError);
+  CHECK(run.processes == 2);
+
+  // Failures with successes in between are not in a row.
+  int attempts = 0;
+  const auto flaky = model_with([&](FakeModel& model) { model.fail_compile = [&] { return ++attempts % 2 == 0; }; });
+  Run lucky(flaky, source, small_options(), kPlenty);
+  CHECK(lucky.run() == Outcome::finished);
+  CHECK(lucky.processes > 3);
+}
+
+TEST_CASE("checkpoints are written when they are due and at the end, once each", "[train]") {
+  const TemporaryDirectory directory;
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 30;
+  options.checkpoint_dir = directory.path();
+  const auto [every, steps] =
+      GENERATE(table<std::int64_t, std::vector<std::int64_t>>({{0, {30}}, {3, {12, 24, 30}}, {4, {16, 30}}}));
+  options.checkpoint_every = every;
+  Run run(plain_model, source, options, 5);
+  REQUIRE(run.run() == Outcome::finished);
+  std::vector<std::int64_t> written;
+  for (const auto& event : run.recorder.checkpoints) written.push_back(event.step);
+  CHECK(written == steps);
+}
+
+TEST_CASE("the parts of a run add up to its wall time", "[train]") {
+  FakeSource source;
+  source.held_out = 5;
+  TrainOptions options = small_options();
+  options.validate_every = 2;
+  Run run(plain_model, source, options, 5);
+  REQUIRE(run.run() == Outcome::finished);
+  const RunTotals& totals = run.state->totals();
+  const std::int64_t parts = totals.startup_ns + totals.compile_ns + totals.train_ns + totals.validation_ns +
+                             totals.checkpoint_ns + totals.restart_ns;
+  const std::int64_t wall = monotonic_ns() - totals.started_ns;
+  CHECK(totals.train_ns > 0);
+  CHECK(totals.compile_ns > 0);
+  CHECK(totals.validation_ns > 0);
+  CHECK(parts <= totals.booked_until_ns - totals.started_ns);
+  CHECK(totals.booked_until_ns <= totals.started_ns + wall);
+  CHECK(totals.ane_ns == 75 * 1000);
+  CHECK(totals.peak_memory_bytes > 1 << 20);
+}
+
+TEST_CASE("what a run tells is in order and complete", "[train]") {
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 10;
+  Run run(plain_model, source, options, kPlenty);
+  REQUIRE(run.run() == Outcome::finished);
+  const Recorder& told = run.recorder;
+  REQUIRE(told.steps.size() == 10);
+  for (std::size_t i = 0; i < 10; ++i) CHECK(told.steps[i].step == static_cast<std::int64_t>(i) + 1);
+  REQUIRE(told.updates.size() == 3);
+  for (std::size_t u = 0; u < 3; ++u) {
+    CHECK(told.updates[u].update == static_cast<std::int64_t>(u) + 1);
+    CHECK(told.updates[u].compiles == 3 + 2 * static_cast<int>(u));
+    double loss = 0;
+    const std::size_t count = u < 2 ? 4 : 2;
+    for (std::size_t i = 0; i < count; ++i) loss += told.steps[4 * u + i].loss;
+    CHECK(told.updates[u].mean_loss == loss / static_cast<double>(count));
+  }
+  CHECK(told.compiles.size() == 3);
+  CHECK(told.compiles[0].kernels == 3);
+  CHECK(told.compiles[1].kernels == 2);
+}
+
+TEST_CASE("a run of no steps, or one that is done, ends at once", "[train]") {
+  FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 0;
+  Run nothing(plain_model, source, options, kPlenty);
+  CHECK(nothing.run() == Outcome::finished);
+  CHECK(nothing.recorder.compiles.empty());
+
+  options.steps = 8;
+  Run run(plain_model, source, options, kPlenty);
+  REQUIRE(run.run() == Outcome::finished);
+  const auto parameters = run.parameters();
+  CHECK(run.run() == Outcome::finished);
+  CHECK(same_bits(run.parameters(), parameters));
+}
