@@ -30,6 +30,95 @@ void round_to_half_kernel(float* values, std::size_t count) {
   });
 }
 
+constexpr std::size_t kTile = 32;  // halves of a cache line, so that each line of the result is written at once
+
+// turned[c][r] = tile[r][c] for `height` rows and `width` columns, one by one.
+void transpose_elements(const Half* tile, std::size_t height, std::size_t width, Half* turned, std::size_t stride) {
+  for (std::size_t c = 0; c < width; ++c) {
+    for (std::size_t r = 0; r < height; ++r) turned[c * stride + r] = tile[r * kTile + c];
+  }
+}
+
+#if HWY_TARGET == HWY_SCALAR
+
+void transpose_8x8(const Half* tile, Half* turned, std::size_t stride) {
+  transpose_elements(tile, 8, 8, turned, stride);
+}
+
+#else
+
+// Of the six bits of an element's place, three of the row and three of the column, this turns the row's highest into
+// the column's lowest: three times, and rows are columns.
+template <class D, class V>
+HWY_INLINE void interleave_halves(D d, V& r0, V& r1, V& r2, V& r3, V& r4, V& r5, V& r6, V& r7) {
+  const V low0 = hn::InterleaveLower(d, r0, r4);
+  const V high0 = hn::InterleaveUpper(d, r0, r4);
+  const V low1 = hn::InterleaveLower(d, r1, r5);
+  const V high1 = hn::InterleaveUpper(d, r1, r5);
+  const V low2 = hn::InterleaveLower(d, r2, r6);
+  const V high2 = hn::InterleaveUpper(d, r2, r6);
+  const V low3 = hn::InterleaveLower(d, r3, r7);
+  const V high3 = hn::InterleaveUpper(d, r3, r7);
+  r0 = low0;
+  r1 = high0;
+  r2 = low1;
+  r3 = high1;
+  r4 = low2;
+  r5 = high2;
+  r6 = low3;
+  r7 = high3;
+}
+
+void transpose_8x8(const Half* tile, Half* turned, std::size_t stride) {
+  const hn::FixedTag<Half, 8> d;
+  auto r0 = hn::LoadU(d, tile);
+  auto r1 = hn::LoadU(d, tile + kTile);
+  auto r2 = hn::LoadU(d, tile + 2 * kTile);
+  auto r3 = hn::LoadU(d, tile + 3 * kTile);
+  auto r4 = hn::LoadU(d, tile + 4 * kTile);
+  auto r5 = hn::LoadU(d, tile + 5 * kTile);
+  auto r6 = hn::LoadU(d, tile + 6 * kTile);
+  auto r7 = hn::LoadU(d, tile + 7 * kTile);
+  for (int bit = 0; bit < 3; ++bit) interleave_halves(d, r0, r1, r2, r3, r4, r5, r6, r7);
+  hn::StoreU(r0, d, turned);
+  hn::StoreU(r1, d, turned + stride);
+  hn::StoreU(r2, d, turned + 2 * stride);
+  hn::StoreU(r3, d, turned + 3 * stride);
+  hn::StoreU(r4, d, turned + 4 * stride);
+  hn::StoreU(r5, d, turned + 5 * stride);
+  hn::StoreU(r6, d, turned + 6 * stride);
+  hn::StoreU(r7, d, turned + 7 * stride);
+}
+
+#endif
+
+void transpose_tile(const Half* tile, std::size_t height, std::size_t width, Half* turned, std::size_t stride) {
+  const std::size_t whole_height = height / 8 * 8;
+  const std::size_t whole_width = width / 8 * 8;
+  for (std::size_t c = 0; c < whole_width; c += 8) {
+    for (std::size_t r = 0; r < whole_height; r += 8) {
+      transpose_8x8(tile + r * kTile + c, turned + c * stride + r, stride);
+    }
+  }
+  transpose_elements(tile + whole_height * kTile, height - whole_height, whole_width, turned + whole_height, stride);
+  transpose_elements(tile + whole_width, height, width - whole_width, turned + whole_width * stride, stride);
+}
+
+void transpose_to_half_kernel(const float* HWY_RESTRICT from, std::size_t rows, std::size_t columns,
+                              Half* HWY_RESTRICT to) {
+  HWY_ALIGN Half tile[kTile * kTile];
+  for (std::size_t row = 0; row < rows; row += kTile) {
+    const std::size_t height = std::min(kTile, rows - row);
+    for (std::size_t column = 0; column < columns; column += kTile) {
+      const std::size_t width = std::min(kTile, columns - column);
+      for (std::size_t r = 0; r < height; ++r) {
+        to_half_kernel(from + (row + r) * columns + column, width, tile + r * kTile);
+      }
+      transpose_tile(tile, height, width, to + column * rows + row, rows);
+    }
+  }
+}
+
 // Magnitudes compare as the integers that their bits are, and NaN is above infinity there.
 template <class T>
 T max_magnitude_bits(const T* values, std::size_t count, T magnitude_mask) {
@@ -71,6 +160,7 @@ namespace ane::math {
 HWY_EXPORT(to_half_kernel);
 HWY_EXPORT(to_float_kernel);
 HWY_EXPORT(round_to_half_kernel);
+HWY_EXPORT(transpose_to_half_kernel);
 HWY_EXPORT(max_magnitude_kernel);
 HWY_EXPORT(max_magnitude_half_kernel);
 
@@ -91,21 +181,7 @@ void round_to_half(std::span<float> values) noexcept {
 void transpose_to_half(std::span<const float> from, std::size_t rows, std::size_t columns,
                        std::span<Half> to) noexcept {
   assert(from.size() == rows * columns && to.size() == from.size());
-  constexpr std::size_t kBlock = 32;
-  float turned[kBlock * kBlock];
-  for (std::size_t row = 0; row < rows; row += kBlock) {
-    const std::size_t height = std::min(kBlock, rows - row);
-    for (std::size_t column = 0; column < columns; column += kBlock) {
-      const std::size_t width = std::min(kBlock, columns - column);
-      for (std::size_t r = 0; r < height; ++r) {
-        const float* source = from.data() + (row + r) * columns + column;
-        for (std::size_t c = 0; c < width; ++c) turned[c * kBlock + r] = source[c];
-      }
-      for (std::size_t c = 0; c < width; ++c) {
-        HWY_DYNAMIC_DISPATCH(to_half_kernel)(turned + c * kBlock, height, to.data() + (column + c) * rows + row);
-      }
-    }
-  }
+  HWY_DYNAMIC_DISPATCH(transpose_to_half_kernel)(from.data(), rows, columns, to.data());
 }
 
 float max_magnitude(std::span<const float> values) noexcept {

@@ -1,24 +1,60 @@
 #include "ane/math/random.h"
 
+#include <algorithm>
+#include <array>
 #include <cassert>
-#include <cmath>
 #include <numbers>
 
 #include <hwy/base.h>
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "random.cpp"
+#include <hwy/foreach_target.h>
+// after foreach_target.h
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace ane::math::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Box-Muller: two normals of two uniforms. `first` becomes the cosine's, `second` the sine's.
+template <class D>
+HWY_INLINE void to_normals(D d, double* first, double* second) {
+  const auto above_0 = hn::Sub(hn::Set(d, 1.0), hn::LoadU(d, first));
+  const auto radius = hn::Sqrt(hn::Mul(hn::Set(d, -2.0), hn::Log(d, above_0)));
+  const auto angle = hn::Mul(hn::Set(d, 2.0 * std::numbers::pi), hn::LoadU(d, second));
+  hn::StoreU(hn::Mul(radius, hn::Cos(d, angle)), d, first);
+  hn::StoreU(hn::Mul(radius, hn::Sin(d, angle)), d, second);
+}
+
+void to_normals_kernel(double* first, double* second, std::size_t count) {
+  const hn::ScalableTag<double> whole;
+  const hn::CappedTag<double, 1> single;
+  const std::size_t lanes = hn::Lanes(whole);
+  std::size_t i = 0;
+  for (; i + lanes <= count; i += lanes) to_normals(whole, first + i, second + i);
+  for (; i < count; ++i) to_normals(single, first + i, second + i);
+}
+
+}  // namespace ane::math::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+
 namespace ane::math {
 namespace {
 
-// Box-Muller makes two normals of two uniforms; indices 2i and 2i + 1 are such a pair.
-struct NormalPair {
-  double even;
-  double odd;
-};
+HWY_EXPORT(to_normals_kernel);
 
-NormalPair normal_pair(const CounterRandom& random, std::uint64_t even_index) noexcept {
-  const double radius = std::sqrt(-2.0 * std::log(1.0 - random.uniform(even_index)));  // 1 - u is never 0
-  const double angle = 2.0 * std::numbers::pi * random.uniform(even_index + 1);
-  return {radius * std::cos(angle), radius * std::sin(angle)};
+// Normals of the indices 2i (in `even`) and 2i + 1 (in `odd`) for `count` pairs from `first_pair` on.
+void normal_pairs(const CounterRandom& random, std::uint64_t first_pair, std::size_t count, double* even, double* odd) {
+  for (std::size_t i = 0; i < count; ++i) {
+    even[i] = random.uniform(2 * (first_pair + i));
+    odd[i] = random.uniform(2 * (first_pair + i) + 1);
+  }
+  HWY_DYNAMIC_DISPATCH(to_normals_kernel)(even, odd, count);
 }
 
 }  // namespace
@@ -31,16 +67,25 @@ std::uint64_t CounterRandom::below(std::uint64_t bound, std::uint64_t index) con
 }
 
 double CounterRandom::normal(std::uint64_t index) const noexcept {
-  const NormalPair pair = normal_pair(*this, index & ~std::uint64_t{1});
-  return index % 2 == 0 ? pair.even : pair.odd;
+  double even = 0;
+  double odd = 0;
+  normal_pairs(*this, index / 2, 1, &even, &odd);
+  return index % 2 == 0 ? even : odd;
 }
 
 void fill_normal(const CounterRandom& random, double deviation, std::span<float> values) noexcept {
-  for (std::size_t i = 0; i < values.size(); i += 2) {
-    const NormalPair pair = normal_pair(random, i);
-    values[i] = static_cast<float>(deviation * pair.even);
-    if (i + 1 < values.size()) values[i + 1] = static_cast<float>(deviation * pair.odd);
+  constexpr std::size_t kPairs = 256;
+  std::array<double, kPairs> even{};
+  std::array<double, kPairs> odd{};
+  for (std::size_t begin = 0; begin < values.size(); begin += 2 * kPairs) {
+    const std::span<float> block = values.subspan(begin, std::min(2 * kPairs, values.size() - begin));
+    normal_pairs(random, begin / 2, (block.size() + 1) / 2, even.data(), odd.data());
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      block[i] = static_cast<float>(deviation * (i % 2 == 0 ? even[i / 2] : odd[i / 2]));
+    }
   }
 }
 
 }  // namespace ane::math
+
+#endif  // HWY_ONCE

@@ -1,10 +1,13 @@
 #include "ane/math/gemm.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <hwy/targets.h>
 
 #include "compare.h"
 #include "support/catch.h"
@@ -142,6 +145,16 @@ TEST_CASE("products may run on several threads at once", "[math][gemm]") {
   }
   for (std::thread& thread : threads) thread.join();
   for (const std::vector<float>& c : found) CHECK(c == expected);
+}
+
+// On a processor that is newer than the library, its own choice is SSE3 ("Prescott").
+TEST_CASE("the BLAS uses the vectors that the processor has", "[math][gemm]") {
+#if HWY_ARCH_X86
+  if ((hwy::SupportedTargets() & HWY_AVX2) != 0 && std::getenv("OPENBLAS_CORETYPE") == nullptr) {
+    CHECK_THAT(ane::math::blas_name(), !ANE_CONTAINS("Prescott") && !ANE_CONTAINS("Core2"));
+  }
+#endif
+  SUCCEED("a processor that OpenBLAS knows");
 }
 
 TEST_CASE("the BLAS in use has a name", "[math][gemm]") { CHECK_FALSE(std::string(ane::math::blas_name()).empty()); }
