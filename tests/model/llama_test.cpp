@@ -1,0 +1,301 @@
+#include "ane/model/llama.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ane/core/error.h"
+#include "ane/model/models.h"
+
+#include "model/rig.h"
+#include "support/catch.h"
+
+namespace ane::model {
+namespace {
+
+using mil::DType;
+using test::Rig;
+
+LlamaConfig tiny(std::size_t kv_heads, bool tied) {
+  return {.dim = 16,
+          .hidden = 24,
+          .layers = 2,
+          .heads = 4,
+          .kv_heads = kv_heads,
+          .vocab = 11,
+          .seq_len = 9,
+          .tied_classifier = tied};
+}
+
+data::Sample sample_for(const LlamaConfig& config) {
+  data::Sample sample;
+  for (std::size_t i = 0; i <= config.seq_len; ++i)
+    sample.tokens.push_back(static_cast<data::Token>((i * i + 3 * i) % config.vocab));
+  return sample;
+}
+
+/// A model, its parameters (large enough for gradients of every tensor to matter) and a gradient array.
+struct Session {
+  Session(const LlamaConfig& model_config, DType element)
+      : config(model_config),
+        sample(sample_for(model_config)),
+        model(model_config, element, rig.engine),
+        parameters(model.parameters().size()),
+        gradients(parameters.size()) {
+    for (const Parameter& parameter : model.parameters().parameters()) {
+      const std::vector<float> values = test::random_values(parameter.count, 0.3, parameter.offset);
+      const float mean = parameter.decays ? 0.0F : 1.0F;
+      std::transform(values.begin(), values.end(), slice(std::span(parameters), parameter).begin(),
+                     [&](float value) { return mean + value; });
+    }
+  }
+
+  StepResult step(float scale = 1) { return model.step(sample, parameters, scale, gradients, times); }
+  double loss_of_changed_parameters() {
+    model.compile(KernelSet::forward, parameters);
+    return model.evaluate(sample, parameters, times).loss;
+  }
+
+  LlamaConfig config;
+  data::Sample sample;
+  Rig rig;
+  Llama model;
+  std::vector<float> parameters, gradients;
+  StepTimes times;
+};
+
+TEST_CASE("every tensor's gradient agrees with finite differences through the whole model", "[model][gradient]") {
+  const auto [kv_heads, tied] = GENERATE(table<std::size_t, bool>({{4, true}, {2, true}, {1, false}}));
+  CAPTURE(kv_heads, tied);
+  Session session(tiny(kv_heads, tied), DType::fp32);
+  session.model.compile(KernelSet::training, session.parameters);
+  REQUIRE_FALSE(session.step().overflow);
+
+  const std::vector<float> base = session.parameters;
+  constexpr float kStep = 0x1p-7F;
+  for (const Parameter& parameter : session.model.parameters().parameters()) {
+    INFO(parameter.name);
+    // Along its own gradient the derivative is the gradient's norm, so noise is smallest beside it.
+    const auto gradient = slice(std::span<const float>(session.gradients), parameter);
+    const double norm = std::sqrt(test::dot(gradient, gradient));
+    const auto loss_at = [&](float step) {
+      session.parameters = base;
+      const auto values = slice(std::span(session.parameters), parameter);
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] += step * gradient[i] / static_cast<float>(norm);
+      return session.loss_of_changed_parameters();
+    };
+    const double numeric = (loss_at(kStep) - loss_at(-kStep)) / (2 * static_cast<double>(kStep));
+    // The loss is good to some 1e-7, over steps of 2^-7: 1e-5, beside norms of 1e-2 and more.
+    CHECK(numeric == catch_compat::Approx(norm).epsilon(5e-3));
+  }
+}
+
+TEST_CASE("gradients add up over samples and grow with the loss scale", "[model][step]") {
+  Session session(tiny(2, true), DType::fp32);
+  session.model.compile(KernelSet::training, session.parameters);
+  session.step();
+  const std::vector<float> once = session.gradients;
+  session.step(3);
+  std::vector<float> fourfold = once;
+  for (float& value : fourfold) value *= 4;
+  CHECK(test::relative_error(session.gradients, fourfold) <= 1e-5);
+}
+
+TEST_CASE("the loss falls under plain gradient steps", "[model][step]") {
+  const DType element = GENERATE(DType::fp32, DType::fp16);
+  CAPTURE(mil::name(element));
+  Session session(tiny(2, true), element);
+  constexpr float kScale = 128;
+  std::vector<double> losses;
+  for (int update = 0; update < 30; ++update) {
+    session.model.compile(KernelSet::training, session.parameters);
+    const StepResult result = session.step(kScale);
+    REQUIRE_FALSE(result.overflow);
+    losses.push_back(result.loss);
+    for (std::size_t i = 0; i < session.parameters.size(); ++i)
+      session.parameters[i] -= 0.1F / kScale * session.gradients[i];
+    std::fill(session.gradients.begin(), session.gradients.end(), 0.0F);
+  }
+  CHECK(losses.back() < losses.front() / 4);
+}
+
+TEST_CASE("evaluate() gives the loss of step() and leaves logits", "[model][step]") {
+  Session session(tiny(2, false), DType::fp16);
+  session.model.compile(KernelSet::training, session.parameters);
+  const double loss = session.model.evaluate(session.sample, session.parameters, session.times).loss;
+  const auto logits = session.model.logits();
+  CHECK(logits.size() == session.config.seq_len * session.config.vocab);
+  CHECK(std::any_of(logits.begin(), logits.end(), [](float value) { return value > 0.1F; }));
+  CHECK(session.step().loss == loss);
+  CHECK_THROWS(session.model.stream(session.config.layers));
+}
+
+TEST_CASE("steps are bit-identical however often they are repeated", "[model][step]") {
+  Session session(tiny(2, true), DType::fp16);
+  session.model.compile(KernelSet::training, session.parameters);
+  session.step(64);
+  const std::vector<float> first = session.gradients;
+  session.model.compile(KernelSet::training, session.parameters);
+  std::fill(session.gradients.begin(), session.gradients.end(), 0.0F);
+  session.step(64);
+  CHECK(session.gradients == first);
+}
+
+TEST_CASE("only shared kernels survive from one compile round to the next", "[model][compile]") {
+  Session session(tiny(2, true), DType::fp16);
+  CHECK(session.model.compiles_needed(KernelSet::training) == 5 * 2 + 1);
+  CHECK(session.model.compiles_needed(KernelSet::forward) == 2 * 2);
+  session.model.compile(KernelSet::training, session.parameters);
+  CHECK(session.model.compiles_needed(KernelSet::training) == 5 * 2);
+
+  session.model.compile(KernelSet::forward, session.parameters);
+  CHECK_NOTHROW(session.model.evaluate(session.sample, session.parameters, session.times));
+  CHECK_THROWS_WITH(session.step(), ANE_CONTAINS("has not been compiled"));
+}
+
+TEST_CASE("a steady step makes no surface and gives all of them back", "[model][surfaces]") {
+  Session session(tiny(2, true), DType::fp16);
+  session.model.compile(KernelSet::training, session.parameters);
+  session.step();
+  const auto created = session.rig.surfaces.counters().created;
+  CHECK(created > 0);
+  CHECK(session.rig.surfaces.counters().live == 0);
+  session.step();
+  CHECK(session.rig.surfaces.counters().created == created);
+  CHECK(session.rig.surfaces.counters().live == 0);
+}
+
+TEST_CASE("an exception in the middle of a step gives the surfaces back", "[model][surfaces]") {
+  Session session(tiny(2, true), DType::fp16);
+  session.model.compile(KernelSet::forward, session.parameters);
+  CHECK_THROWS_AS(session.step(), Error);  // at the first backward kernel, with all taps on loan
+  CHECK(session.rig.surfaces.counters().live == 0);
+}
+
+TEST_CASE("a gradient beyond the range of fp16 is an overflow that names it", "[model][overflow]") {
+  Session session(tiny(2, true), DType::fp16);
+  session.model.compile(KernelSet::training, session.parameters);
+  const StepResult result = session.step(1e9F);
+  REQUIRE(result.overflow);
+  CHECK_THAT(*result.overflow, ANE_CONTAINS("dy of ffn_bwd in layer 1 reaches") && ANE_CONTAINS("16384"));
+  CHECK(std::isfinite(result.loss));
+  CHECK(session.rig.surfaces.counters().live == 0);
+
+  std::fill(session.gradients.begin(), session.gradients.end(), 0.0F);
+  CHECK_FALSE(session.step(1).overflow);
+}
+
+TEST_CASE("an activation beyond the range of fp16 is an overflow that names it", "[model][overflow]") {
+  Session session(tiny(2, true), DType::fp16);
+  const Parameter& weight = *session.model.parameters().find("layers.1.feed_forward.w3.weight");
+  std::ranges::fill(slice(std::span(session.parameters), weight), 30000.0F);
+  session.model.compile(KernelSet::training, session.parameters);
+  const StepResult result = session.step();
+  REQUIRE(result.overflow);
+  CHECK_THAT(*result.overflow, ANE_CONTAINS("of ffn_fwd in layer 1"));
+  const StepResult forward = session.model.evaluate(session.sample, session.parameters, session.times);
+  CHECK(forward.overflow == result.overflow);
+}
+
+TEST_CASE("a parameter that is no number is an overflow, also in fp32", "[model][overflow]") {
+  Session session(tiny(2, true), DType::fp32);
+  session.parameters[session.model.parameters().find("norm.weight")->offset] = std::nanf("");
+  session.model.compile(KernelSet::training, session.parameters);
+  CHECK(session.step().overflow == "the loss is not finite");
+  session.parameters[session.model.parameters().find("layers.0.attention.wv.weight")->offset] = std::nanf("");
+  session.model.compile(KernelSet::training, session.parameters);
+  const StepResult result = session.step();
+  REQUIRE(result.overflow);
+  CHECK_THAT(*result.overflow, ANE_CONTAINS("of attn_fwd in layer 0 is not finite"));
+}
+
+TEST_CASE("a sample that does not fit the model is refused", "[model][step]") {
+  Session session(tiny(2, true), DType::fp32);
+  session.model.compile(KernelSet::training, session.parameters);
+  session.sample.tokens.back() = 11;
+  CHECK_THROWS_WITH(session.step(), ANE_CONTAINS("token 11, but the vocabulary has 11"));
+  session.sample.tokens.pop_back();
+  CHECK_THROWS_WITH(session.step(), ANE_CONTAINS("has 9 tokens, expected 10"));
+}
+
+TEST_CASE("fresh weights have the deviations of llama2.c and follow from the seed", "[model][initialize]") {
+  Rig rig;
+  const LlamaConfig config = {
+      .dim = 64, .hidden = 96, .layers = 2, .heads = 4, .kv_heads = 4, .vocab = 200, .seq_len = 8};
+  const Llama model(config, DType::fp16, rig.engine);
+  std::vector<float> values(model.parameters().size(), -1.0F);
+  model.initialize(values, 7);
+  const auto deviation = [&](const char* name) {
+    const auto tensor = slice(std::span<const float>(values), *model.parameters().find(name));
+    return std::sqrt(test::dot(tensor, tensor) / static_cast<double>(tensor.size()));
+  };
+  // Thousands of draws: the deviation is known to about one part in a hundred.
+  CHECK(deviation("tok_embeddings.weight") == catch_compat::Approx(0.02).epsilon(0.05));
+  CHECK(deviation("layers.1.attention.wq.weight") == catch_compat::Approx(0.02).epsilon(0.05));
+  CHECK(deviation("layers.1.feed_forward.w3.weight") == catch_compat::Approx(0.02).epsilon(0.05));
+  CHECK(deviation("layers.0.attention.wo.weight") == catch_compat::Approx(0.01).epsilon(0.05));
+  CHECK(deviation("layers.1.feed_forward.w2.weight") == catch_compat::Approx(0.01).epsilon(0.05));
+  const auto norm = slice(std::span<const float>(values), *model.parameters().find("layers.0.ffn_norm.weight"));
+  CHECK(std::all_of(norm.begin(), norm.end(), [](float value) { return value == 1.0F; }));
+
+  std::vector<float> again(values.size());
+  model.initialize(again, 7);
+  CHECK(again == values);
+  model.initialize(again, 8);
+  CHECK(again[0] != values[0]);
+  const auto& wq = *model.parameters().find("layers.0.attention.wq.weight");
+  const auto& wk = *model.parameters().find("layers.0.attention.wk.weight");
+  CHECK(values[wq.offset] != values[wk.offset]);
+}
+
+TEST_CASE("the summary of stories110m is what the field's drivers print", "[model][summary]") {
+  Rig rig;
+  const Llama model(
+      {.dim = 768, .hidden = 2048, .layers = 12, .heads = 12, .kv_heads = 12, .vocab = 32000, .seq_len = 256},
+      DType::fp16, rig.engine);
+  const ModelSummary summary = model.summary();
+  CHECK(summary.dimensions == "dim=768 hidden=2048 heads=12 seq=256 vocab=32000 layers=12");
+  CHECK(summary.transformer_parameters == 84'953'856);
+  CHECK(summary.embedding_parameters == 24'576'000);
+  const auto millions = [](double flops) { return std::llround(flops / 1e6); };
+  CHECK(millions(summary.flops_per_step.forward) == 43487);
+  CHECK(millions(summary.flops_per_step.backward_dx) == 43487);
+  CHECK(millions(summary.flops_per_step.backward_dw) == 43487);
+  CHECK(millions(summary.flops_per_step.sdpa_backward) == 6040);
+  CHECK(millions(summary.flops_per_step.total()) == 174248);
+  CHECK(millions(summary.flops_per_step.on_device()) == 93013);
+
+  CHECK(model.compiles_needed(KernelSet::training) == 61);
+  int weight_bearing = 0;
+  int shared = 0;
+  std::size_t weight_bytes = 0;
+  for (const KernelInfo& kernel : model.kernels()) {
+    (kernel.has_weights ? weight_bearing : shared) += kernel.copies;
+    if (kernel.name == "ffn_fwd") weight_bytes = kernel.weight_bytes;
+    CHECK(kernel.forward == (kernel.name == "attn_fwd" || kernel.name == "ffn_fwd"));
+  }
+  CHECK(weight_bearing == 60);
+  CHECK(shared == 1);
+  CHECK(weight_bytes == 3 * 768 * 2048 * 2);
+}
+
+TEST_CASE("the times of a step are in their parts", "[model][times]") {
+  Session session(tiny(2, true), DType::fp16);
+  session.model.compile(KernelSet::training, session.parameters);
+  const auto begin = std::chrono::steady_clock::now();
+  session.step();
+  const Duration wall = std::chrono::steady_clock::now() - begin;
+  const StepTimes& times = session.times;
+  for (const Duration part : {times.ane, times.io, times.classifier, times.elementwise, times.rms_norm})
+    CHECK(part > Duration::zero());
+  CHECK(times.ane + times.io + times.classifier + times.elementwise + times.rms_norm + times.blas_wait <= wall);
+  StepTimes sum = times;
+  sum += times;
+  CHECK(sum.ane == 2 * times.ane);
+  CHECK(sum.rms_norm == 2 * times.rms_norm);
+}
+
+}  // namespace
+}  // namespace ane::model

@@ -1,0 +1,102 @@
+#include "ane/model/mlp.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "ane/data/sources.h"
+#include "ane/model/models.h"
+
+#include "model/rig.h"
+#include "support/catch.h"
+
+namespace ane::model {
+namespace {
+
+using mil::DType;
+
+struct Session {
+  explicit Session(DType element)
+      : model(make_mlp(config, element, rig.engine)),
+        parameters(model->parameters().size()),
+        gradients(parameters.size()) {
+    model->initialize(parameters, 3);
+    source->training_sample(0, sample);
+    model->compile(KernelSet::training, parameters);
+  }
+
+  MlpConfig config;
+  test::Rig rig;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<data::Source> source = data::make_teacher_source(config.dim, config.hidden, config.seq_len, 5);
+  data::Sample sample;
+  std::vector<float> parameters, gradients;
+  StepTimes times;
+};
+
+TEST_CASE("the smoke model's gradient agrees with finite differences", "[model][mlp][gradient]") {
+  Session session(DType::fp32);
+  const StepResult result =
+      session.model->step(session.sample, session.parameters, 1, session.gradients, session.times);
+  REQUIRE_FALSE(result.overflow);
+  const std::vector<float> base = session.parameters;
+  constexpr float kStep = 0x1p-7F;
+  for (const Parameter& parameter : session.model->parameters().parameters()) {
+    INFO(parameter.name);
+    const auto gradient = slice(std::span<const float>(session.gradients), parameter);
+    const double norm = std::sqrt(test::dot(gradient, gradient));
+    const auto loss_at = [&](float step) {
+      session.parameters = base;
+      const auto values = slice(std::span(session.parameters), parameter);
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] += step * gradient[i] / static_cast<float>(norm);
+      session.model->compile(KernelSet::forward, session.parameters);
+      return session.model->evaluate(session.sample, session.parameters, session.times).loss;
+    };
+    const double numeric = (loss_at(kStep) - loss_at(-kStep)) / (2 * static_cast<double>(kStep));
+    CHECK(numeric == catch_compat::Approx(norm).epsilon(2e-3));
+  }
+}
+
+TEST_CASE("the smoke model learns from its teacher by plain gradient steps", "[model][mlp]") {
+  Session session(DType::fp16);
+  CHECK(session.model->compiles_needed(KernelSet::training) == 2);
+  CHECK(session.model->compiles_needed(KernelSet::forward) == 1);
+  std::vector<double> losses;
+  for (std::uint64_t step = 0; step < 100; ++step) {
+    session.source->training_sample(step, session.sample);
+    session.model->compile(KernelSet::training, session.parameters);
+    const StepResult result =
+        session.model->step(session.sample, session.parameters, 64, session.gradients, session.times);
+    REQUIRE_FALSE(result.overflow);
+    losses.push_back(result.loss);
+    for (std::size_t i = 0; i < session.parameters.size(); ++i)
+      session.parameters[i] -= 2.0F / 64 * session.gradients[i];
+    std::fill(session.gradients.begin(), session.gradients.end(), 0.0F);
+  }
+  CHECK(losses.back() < losses.front() / 3);
+}
+
+TEST_CASE("the smoke model says what it is", "[model][mlp]") {
+  const Session session(DType::fp16);
+  const ModelSummary summary = session.model->summary();
+  CHECK(summary.dimensions == "dim=64 hidden=128 seq=32");
+  CHECK(summary.transformer_parameters == 2 * 64 * 128);
+  CHECK(summary.embedding_parameters == 0);
+  CHECK(summary.flops_per_step.forward == 4.0 * 64 * 128 * 32);
+  CHECK(summary.flops_per_step.total() == 10.0 * 64 * 128 * 32);
+  CHECK(session.model->kernels().size() == 2);
+}
+
+TEST_CASE("an output of the smoke model that is no number is an overflow", "[model][mlp][overflow]") {
+  Session session(DType::fp16);
+  std::fill(session.sample.x.begin(), session.sample.x.end(), 60000.0F);
+  const StepResult result =
+      session.model->step(session.sample, session.parameters, 1, session.gradients, session.times);
+  REQUIRE(result.overflow);
+  CHECK_THAT(*result.overflow, ANE_CONTAINS("x of mlp_fwd in layer 0 reaches 6e+04"));
+  session.sample.y.pop_back();
+  CHECK_THROWS_WITH(session.model->evaluate(session.sample, session.parameters, session.times),
+                    ANE_CONTAINS("expected 2048 of each"));
+}
+
+}  // namespace
+}  // namespace ane::model
