@@ -377,9 +377,8 @@ TEST_CASE("a compile that fails once is tried again by a fresh process", "[train
   Run run(failing, source, small_options(), kPlenty);
   REQUIRE(run.run() == Outcome::finished);
   CHECK(run.processes == 2);
-  CHECK(std::count_if(run.recorder.warnings.begin(), run.recorder.warnings.end(), [](const std::string& text) {
-          return text.find("out of sorts") != std::string::npos;
-        }) == 1);
+  CHECK(std::count_if(run.recorder.warnings.begin(), run.recorder.warnings.end(),
+                      [](const std::string& text) { return text.find("out of sorts") != std::string::npos; }) == 1);
   Run reference(plain_model, source, small_options(), kPlenty);
   REQUIRE(reference.run() == Outcome::finished);
   check_same_result(reference, run);

@@ -1,0 +1,73 @@
+#include "ane/train/report.h"
+
+#include "support/catch.h"
+
+using namespace ane::train;
+
+namespace {
+
+RunReport some_report() {
+  RunReport report;
+  report.totals.startup_ns = 50'000'000;
+  report.totals.compile_ns = 1'250'000'000;
+  report.totals.train_ns = 8'000'000'000;
+  report.totals.validation_ns = 300'000'000;
+  report.totals.checkpoint_ns = 200'000'000;
+  report.totals.restart_ns = 100'000'000;
+  report.totals.steps = 100;
+  report.totals.compiles = 603;
+  report.totals.compile_rounds = 10;
+  report.totals.forward_compile_rounds = 1;
+  report.totals.restarts = 4;
+  report.totals.surfaces_created = 40;
+  report.totals.surfaces_reused = 5000;
+  report.totals.surfaces_released = 3;
+  report.totals.peak_memory_bytes = 512'500'000;
+  report.totals.ane_ns = 2'000'000'000;
+  report.wall_ns = 10'000'000'000;
+  report.flops_per_step = {.forward = 40e9, .backward_dx = 40e9, .backward_dw = 60e9, .sdpa_backward = 10e9};
+  report.device = "host: 2 threads";
+  report.surfaces.live = 7;
+  report.surfaces.live_bytes = 1'500'000;
+  return report;
+}
+
+}  // namespace
+
+TEST_CASE("the report of a run on the host, line by line", "[train][golden]") {
+  CHECK(efficiency_report(some_report()) ==
+        "=== Efficiency Report ===\n"
+        "Device:          host: 2 threads\n"
+        "Total steps:     100\n"
+        "Wall time:       10000 ms (10.0 s)\n"
+        "Compile time:    1250 ms (12.5%)\n"
+        "Train time:      8000 ms (80.0%)\n"
+        "Validation:      300 ms (3.0%)\n"
+        "Checkpoints:     200 ms (2.0%)\n"
+        "Restarts:        100 ms (1.0%), 4 of 25.0 ms\n"
+        "Startup:         50 ms (0.5%)\n"
+        "Other:           100 ms (1.0%)\n"
+        "Avg train:       80.0 ms/step\n"
+        "Host TFLOPS:     1.875 sustained\n"
+        "Step parts:      ane=20.0 io=0.0 cls=0.0 elem=0.0 rms=0.0 cblas_wait=0.0 ms/step\n"
+        "Compiles:        603 (10 training rounds, 1 validation round)\n"
+        "Surfaces:        40 created, 5000 reused, 3 released; 7 live (1.5 MB), 0 pooled (0.0 MB)\n"
+        "Peak memory:     512.5 MB\n");
+}
+
+TEST_CASE("the ANE's lines appear when it did the work, and only then", "[train]") {
+  RunReport report = some_report();
+  report.on_ane = true;
+  report.totals.skipped_updates = 2;
+  const std::string text = efficiency_report(report);
+  CHECK_THAT(text, ANE_CONTAINS("ANE TFLOPS:      1.12 sustained\n") &&
+                       ANE_CONTAINS("Total TFLOPS:    1.88 (ANE+CPU)\n") &&
+                       ANE_CONTAINS("ANE utilization: 7.1% of 15.8 TFLOPS\n") && ANE_CONTAINS("Skipped updates: 2\n") &&
+                       !ANE_CONTAINS("Host TFLOPS"));
+}
+
+TEST_CASE("the report of a run that did nothing divides by nothing", "[train]") {
+  const std::string text = efficiency_report({});
+  CHECK_THAT(text, ANE_CONTAINS("Total steps:     0\n") && ANE_CONTAINS("Avg train:       0.0 ms/step\n") &&
+                       !ANE_CONTAINS("nan") && !ANE_CONTAINS("inf"));
+}
