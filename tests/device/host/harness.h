@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ane/device/host/host_device.h"
+#include "ane/math/threads.h"
+#include "ane/mil/builder.h"
+
+#include "reference.h"
+
+/// Runs programs on the host device and beside it in the reference interpreter.
+namespace ane::device::host {
+
+using reference::Tensor;
+
+/// Values that `type` can hold: normal with deviation 1 for floats, small integers else.
+[[nodiscard]] Tensor random_tensor(const mil::TensorType& type, std::mt19937& random, double scale = 1);
+
+/// What the host device computes; the surfaces are as large as they must be and full of NaN beforehand.
+[[nodiscard]] std::vector<Tensor> run(HostDevice& device, const mil::Program& program, const mil::Blobs& blobs,
+                                      const std::vector<Tensor>& inputs);
+
+/// Runs `program` with random inputs on devices of one and two threads, and checks each output against the reference:
+/// no element differs by more than `tolerance` times the largest magnitude in the output.
+void check_against_reference(const mil::Program& program, std::uint32_t seed, double tolerance,
+                             const mil::Blobs& blobs = {}, double scale = 1);
+
+/// For one operation: fp32 results differ by the order of summation and a few units in the last place of elementary
+/// functions; fp16 results in addition by one unit where the unrounded ones lie on two sides of a tie.
+[[nodiscard]] double tolerance_of(mil::DType dtype);
+
+/// One blob file holding `tensor`.
+[[nodiscard]] std::vector<std::byte> blob_file(const Tensor& tensor);
+
+/// For Builder::operation.
+[[nodiscard]] mil::Argument arg(std::string_view name, mil::Var value);
+[[nodiscard]] mil::Argument arg(std::string_view name, const std::vector<mil::Var>& values);
+
+}  // namespace ane::device::host

@@ -1,0 +1,88 @@
+#include "harness.h"
+#include "support/catch.h"
+
+namespace ane::device::host {
+namespace {
+
+using mil::Builder;
+using mil::DType;
+using mil::OpKind;
+using mil::Shape;
+using mil::Var;
+
+const auto kFloats = {DType::fp16, DType::fp32};
+
+TEST_CASE("reductions over any axes", "[device][host]") {
+  const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
+  const OpKind kind = GENERATE(OpKind::reduce_sum, OpKind::reduce_mean, OpKind::reduce_max, OpKind::reduce_min,
+                               OpKind::reduce_sum_square, OpKind::reduce_l2_norm);
+  const auto axes =
+      GENERATE(std::vector<std::int64_t>{-1}, std::vector<std::int64_t>{1}, std::vector<std::int64_t>{0, 2},
+               std::vector<std::int64_t>{1, 3}, std::vector<std::int64_t>{0, 1, 2, 3}, std::vector<std::int64_t>{2});
+  const bool keep = GENERATE(true, false);
+  CAPTURE(mil::name(kind), axes, keep);
+  Builder b(dtype);
+  const Var x = b.input("x_in", {dtype, {2, 5, 3, 37}});
+  const Var out = b.reduce(kind, "out", x, axes, keep);
+  check_against_reference(std::move(b).finish(std::vector{out}), 1, tolerance_of(dtype));
+}
+
+TEST_CASE("reductions of transposed and sliced views", "[device][host]") {
+  const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
+  const auto axes = GENERATE(std::vector<std::int64_t>{-1}, std::vector<std::int64_t>{0}, std::vector<std::int64_t>{1});
+  Builder b(dtype);
+  const Var x = b.input("x_in", {dtype, {600, 6, 40}});
+  const Var y = b.add("y", x, x);
+  const Var view = b.slice("part", b.transpose("turned", y, {2, 0, 1}), {3, 1, 0}, {30, 513, 5});
+  check_against_reference(std::move(b).finish(std::vector{b.reduce(OpKind::reduce_sum, "total", view, axes, true),
+                                                          b.reduce(OpKind::reduce_max, "most", view, axes, true)}),
+                          2, tolerance_of(dtype));
+}
+
+TEST_CASE("softmax over any axis", "[device][host]") {
+  const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
+  const int axis = GENERATE(-1, 0, 1, 2);
+  const Shape shape = GENERATE(Shape{2, 5, 3, 37}, Shape{1, 33, 1, 600}, Shape{3, 1, 4, 1});
+  const double scale = GENERATE(1.0, 30.0);
+  CAPTURE(axis, shape, scale);
+  Builder b(dtype);
+  const Var x = b.input("x_in", {dtype, shape});
+  check_against_reference(std::move(b).finish(std::vector{b.softmax("out", x, axis)}), 3, tolerance_of(dtype), {},
+                          scale);
+}
+
+TEST_CASE("softmax of a view with no packed dimension", "[device][host]") {
+  Builder b(DType::fp32);
+  const Var x = b.input("x_in", {6, 8, 10});
+  const Var view =
+      b.operation(OpKind::slice_by_index, "view",
+                  {arg("x", x), arg("begin", b.integers("begin", {0, 7, 9})), arg("end", b.integers("end", {6, 0, 0})),
+                   arg("stride", b.integers("stride", {2, -1, -2}))})
+          .front();
+  check_against_reference(std::move(b).finish(std::vector{b.softmax("rows", view, -1), b.softmax("planes", view, 0)}),
+                          4, 1e-5);
+}
+
+TEST_CASE("layer_norm over any axes", "[device][host]") {
+  const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
+  const auto axes =
+      GENERATE(std::vector<std::int64_t>{-1}, std::vector<std::int64_t>{1}, std::vector<std::int64_t>{1, 2});
+  const int parts = GENERATE(0, 1, 2);
+  const Shape shape{2, 7, 33};
+  Shape inner;
+  for (const std::int64_t axis : axes) inner.push_back(shape[static_cast<std::size_t>(axis < 0 ? axis + 3 : axis)]);
+  CAPTURE(axes, parts);
+  std::mt19937 random(5);
+  const mil::Blobs blobs{{"g", blob_file(random_tensor({dtype, inner}, random))},
+                         {"b", blob_file(random_tensor({dtype, inner}, random))}};
+  Builder b(dtype);
+  const Var x = b.input("x_in", {dtype, shape});
+  std::vector<mil::Argument> arguments{arg("x", x), arg("axes", b.integers("axes", axes))};
+  if (parts > 0) arguments.push_back(arg("gamma", b.blob("gamma", inner, "g")));
+  if (parts > 1) arguments.push_back(arg("beta", b.blob("beta", inner, "b")));
+  const Var out = b.operation(OpKind::layer_norm, "out", arguments).front();
+  check_against_reference(std::move(b).finish(std::vector{out}), 5, tolerance_of(dtype), blobs);
+}
+
+}  // namespace
+}  // namespace ane::device::host

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <vector>
+
+#include "ane/mil/blob.h"
+#include "ane/mil/program.h"
+#include "ane/mil/types.h"
+
+/// A slow interpreter of MIL that can be checked by reading: one function an operation, index loops, double precision,
+/// each result rounded to its type. The executor is compared with it.
+namespace ane::device::host::reference {
+
+/// Row-major. Integers and bool (0 or 1) are exact in double.
+struct Tensor {
+  mil::TensorType type;
+  std::vector<double> data;
+};
+
+/// The nearest value that `dtype` can hold.
+[[nodiscard]] double round_to(mil::DType dtype, double value);
+
+/// The outputs of `function`.
+[[nodiscard]] std::vector<Tensor> interpret(const mil::Function& function, const mil::Blobs& blobs,
+                                            const std::vector<Tensor>& inputs);
+
+}  // namespace ane::device::host::reference
