@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 
@@ -39,14 +38,13 @@ Types infer_softmax(const OpView& op) {
 }
 
 Types infer_reduce(const OpView& op) {
-  TensorType type = op.type("x");
+  const TensorType& x = op.type("x");
   const std::vector<std::size_t> axes = axes_of(op);
   const bool keep = op.flag("keep_dims", false);
-  for (auto axis = axes.rbegin(); axis != axes.rend(); ++axis) {
-    if (keep)
-      type.shape[*axis] = 1;
-    else
-      type.shape.erase(type.shape.begin() + static_cast<std::ptrdiff_t>(*axis));
+  TensorType type{x.dtype, {}};
+  for (std::size_t i = 0; i < x.shape.size(); ++i) {
+    const bool reduced = std::binary_search(axes.begin(), axes.end(), i);
+    if (!reduced || keep) type.shape.push_back(reduced ? 1 : x.shape[i]);
   }
   return {type};
 }

@@ -147,11 +147,13 @@ Types infer_expand_dims(const OpView& op) {
 }
 
 Types infer_squeeze(const OpView& op) {
-  TensorType type = op.type("x");
+  const TensorType& x = op.type("x");
   const auto axes = axes_of(op);
-  for (auto axis = axes.rbegin(); axis != axes.rend(); ++axis) {
-    if (type.shape[*axis] != 1) fail(op, fmt::format("axis {} has not size 1: {}", *axis, describe(op, {"x"})));
-    type.shape.erase(type.shape.begin() + static_cast<std::ptrdiff_t>(*axis));
+  TensorType type{x.dtype, {}};
+  for (std::size_t i = 0; i < x.shape.size(); ++i) {
+    const bool squeezed = std::binary_search(axes.begin(), axes.end(), i);
+    if (squeezed && x.shape[i] != 1) fail(op, fmt::format("axis {} has not size 1: {}", i, describe(op, {"x"})));
+    if (!squeezed) type.shape.push_back(x.shape[i]);
   }
   return {type};
 }

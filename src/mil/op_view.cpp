@@ -1,7 +1,6 @@
 #include "ane/mil/op_view.h"
 
 #include <algorithm>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -72,7 +71,8 @@ std::int64_t OpView::integer(std::string_view argument, std::int64_t otherwise) 
 
 std::vector<std::int64_t> OpView::integers(std::string_view argument, std::vector<std::int64_t> otherwise) const {
   const auto* data = elements<std::int64_t>(*this, argument);
-  return data == nullptr ? std::move(otherwise) : *data;
+  if (data != nullptr) return *data;
+  return otherwise;
 }
 
 float OpView::real(std::string_view argument, float otherwise) const {
@@ -84,7 +84,8 @@ bool OpView::flag(std::string_view argument, bool otherwise) const { return inte
 
 std::string OpView::text(std::string_view argument, std::string otherwise) const {
   const auto* data = elements<std::string>(*this, argument);
-  return data == nullptr ? std::move(otherwise) : data->front();
+  if (data != nullptr) return data->front();
+  return otherwise;
 }
 
 }  // namespace ane::mil
