@@ -1,0 +1,21 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "ane/cli/settings.h"
+#include "ane/device/device.h"
+#include "ane/math/threads.h"
+
+namespace ane::cli {
+
+struct PickedDevice {
+  std::unique_ptr<device::Device> device;
+  std::string note;  ///< for the log, if the choice needs a word; may be empty
+};
+
+/// The device that `choice` means here. `auto` takes the ANE if there is one, else the host. Throws DeviceError if it
+/// is not to be had, saying what to do, and UsageError if `max_compiles` is more than the device allows.
+[[nodiscard]] PickedDevice pick_device(DeviceChoice choice, std::int64_t max_compiles, math::ThreadPool& threads);
+
+}  // namespace ane::cli

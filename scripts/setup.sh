@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Installs what is missing to build and test ane-train. Says nothing and takes no time if nothing is.
+#   scripts/setup.sh          what building and testing need
+#   scripts/setup.sh --dev    also what scripts/lint.sh, scripts/coverage.sh and a Clang build need
+set -euo pipefail
+
+debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev)
+debian_dev=(clang clang-format clang-tidy gcovr)
+homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway)
+homebrew_dev=(llvm gcovr)
+
+dev=false
+for argument in "$@"; do
+  case $argument in
+    --dev) dev=true ;;
+    *) echo "setup.sh: unknown argument '$argument'; there is --dev" >&2; exit 2 ;;
+  esac
+done
+
+install_debian() {
+  local wanted=("${debian[@]}") missing=() package
+  $dev && wanted+=("${debian_dev[@]}")
+  for package in "${wanted[@]}"; do
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  local root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || { echo "setup.sh: needs root or sudo to install: ${missing[*]}" >&2; exit 1; }
+    root=(sudo)
+  fi
+  echo "setup.sh: installing ${missing[*]}" >&2
+  "${root[@]}" apt-get update -qq >&2
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+install_homebrew() {
+  local wanted=("${homebrew[@]}") missing=() installed package
+  $dev && wanted+=("${homebrew_dev[@]}")
+  installed=$(brew list --formula -1)
+  for package in "${wanted[@]}"; do
+    grep -qx -- "$package" <<<"$installed" || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  echo "setup.sh: installing ${missing[*]}" >&2
+  HOMEBREW_NO_AUTO_UPDATE=1 brew install --quiet "${missing[@]}" >&2
+}
+
+if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
+  install_debian
+elif [[ $(uname) == Darwin ]]; then
+  command -v brew >/dev/null || { echo "setup.sh: Homebrew is needed: see https://brew.sh" >&2; exit 1; }
+  install_homebrew
+else
+  echo "setup.sh: neither apt nor Homebrew here; install a C++20 compiler, CMake 3.25, Ninja, CLI11, spdlog, fmt," \
+    "nlohmann-json, Catch2, OpenBLAS and Highway yourself" >&2
+fi

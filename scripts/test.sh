@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Sets up, builds and runs every test.
+#   scripts/test.sh            the release build
+#   scripts/test.sh --debug    assertions, reused memory poisoned with NaN
+#   scripts/test.sh --asan     AddressSanitizer and UndefinedBehaviorSanitizer, poisoned as well
+#   scripts/test.sh ... -R X   further arguments go to ctest
+set -euo pipefail
+scripts=$(cd "$(dirname "$0")" && pwd)
+preset=release
+case ${1-} in
+  --debug) preset=debug; shift ;;
+  --asan) preset=asan; shift ;;
+esac
+"$scripts/setup.sh"
+"$scripts/build.sh" "$preset"
+jobs=$(getconf _NPROCESSORS_ONLN)
+exec ctest --test-dir "$scripts/../build/$preset" --output-on-failure --progress --parallel "$jobs" "$@"

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Sets up, builds in release and runs ane-train with the arguments given: scripts/train.sh --steps 200
+set -euo pipefail
+scripts=$(cd "$(dirname "$0")" && pwd)
+"$scripts/setup.sh"
+"$scripts/build.sh" release ane-train
+exec "$scripts/../build/release/ane-train" "$@"

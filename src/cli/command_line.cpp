@@ -1,0 +1,90 @@
+#include "ane/cli/command_line.h"
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "ane/cli/text.h"
+#include "ane/cli/version.h"
+#include "ane/core/error.h"
+
+namespace ane::cli {
+namespace {
+
+constexpr const char* kDescription =
+    "Trains transformers on Apple's Neural Engine through MIL, or on the CPU with the same kernels.\n"
+    "A value comes from its flag, else its variable, else the config, else its default.";
+constexpr const char* kFooter =
+    "Other commands:\n"
+    "  ane-train mil FILE          check MIL text written by hand, and run it (ane-train mil --help)\n\n"
+    "Exit codes: 0 done, 2 settings, 3 files, 4 device, 5 training diverged, 128+n after signal n.";
+
+/// What CLI11 found for each row. A vector shows a flag that was given twice.
+using Found = std::map<std::string, std::vector<std::string>, std::less<>>;
+
+void add_row(const Setting& row, CLI::App& app, std::vector<std::string>& values) {
+  std::string help = row.help;
+  const std::string otherwise = row.show(Settings{});
+  if (row.kind != ValueKind::toggle && !otherwise.empty() && row.name != "steps") {
+    help += fmt::format(" [{}]", otherwise);
+  }
+  if (!row.environment.empty()) help += fmt::format(" ({})", row.environment);
+  CLI::Option* option = nullptr;
+  if (row.kind == ValueKind::toggle) {
+    const std::string names = row.negation.empty() ? row.flag() : fmt::format("{},!{}", row.flag(), row.negation);
+    option = app.add_flag(names, values, help);
+  } else {
+    option = app.add_option(row.flag(), values, help)->expected(1)->type_name(std::string(row.placeholder));
+  }
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->group(std::string(row.group));
+}
+
+[[noreturn]] void refuse_word(const std::string& word) {
+  if (!word.starts_with("-")) {
+    throw UsageError(fmt::format("'{}' is not expected: every setting is a flag (ane-train --help lists them)", word));
+  }
+  const std::string flag = word.substr(0, word.find('='));
+  std::vector<std::string> flags;
+  for (const Setting& row : settings_table()) {
+    flags.push_back(row.flag());
+    if (!row.negation.empty()) flags.emplace_back(row.negation);
+  }
+  throw UsageError(fmt::format("there is no flag {}{} (ane-train --help lists them)", flag, did_you_mean(flag, flags)));
+}
+
+}  // namespace
+
+CommandLine parse_command_line(std::span<const std::string> arguments) {
+  CLI::App app{kDescription, "ane-train"};
+  app.footer(kFooter);
+  app.allow_extras();
+  app.set_version_flag("--version", version_text());
+  app.get_formatter()->column_width(32);
+  Found found;
+  for (const Setting& row : settings_table()) add_row(row, app, found[std::string(row.name)]);
+
+  CommandLine result;
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them last to first
+  } catch (const CLI::CallForHelp&) {
+    result.answer = app.help();
+    return result;
+  } catch (const CLI::CallForVersion& version) {
+    result.answer = std::string(version.what()) + "\n";
+    return result;
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(fmt::format("{} (ane-train --help lists the flags)", error.what()));
+  }
+  for (const std::string& word : app.remaining()) refuse_word(word);
+  for (auto& [name, values] : found) {
+    if (values.empty()) continue;
+    if (values.size() > 1) throw UsageError(fmt::format("--{} is given {} times; keep one", name, values.size()));
+    result.flags[name] = std::move(values.front());
+  }
+  return result;
+}
+
+}  // namespace ane::cli

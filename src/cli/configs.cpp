@@ -1,0 +1,29 @@
+#include "ane/cli/configs.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "ane/cli/text.h"
+#include "ane/core/error.h"
+#include "ane/core/file.h"
+
+namespace ane::cli {
+
+ConfigText find_config(const std::string& name_or_file) {
+  const std::span<const NamedConfig> named = named_configs();
+  const auto found =
+      std::find_if(named.begin(), named.end(), [&](const NamedConfig& c) { return c.name == name_or_file; });
+  if (found != named.end()) return {fmt::format("config {}", found->name), std::string(found->json)};
+
+  if (name_or_file.find('/') != std::string::npos || name_or_file.ends_with(".json")) {
+    return {name_or_file, read_text_file(name_or_file, "config")};
+  }
+  std::vector<std::string> names;
+  for (const NamedConfig& config : named) names.emplace_back(config.name);
+  throw UsageError(fmt::format("there is no config '{}'{}; there are {}, and paths of .json files", name_or_file,
+                               did_you_mean(name_or_file, names), fmt::join(names, ", ")));
+}
+
+}  // namespace ane::cli

@@ -1,0 +1,100 @@
+#include "ane/cli/lines.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include <fmt/format.h>
+
+namespace ane::cli {
+namespace {
+
+double ms(train::Duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
+
+std::string millions(std::size_t count) { return fmt::format("{:.2f}M", static_cast<double>(count) / 1e6); }
+
+/// "43487M", or with decimals where a small model would read 0M.
+std::string mflops(double flops) { return fmt::format("{:.{}f}M", flops / 1e6, flops < 1e8 ? 2 : 0); }
+
+/// "2:05" or "1:02:05".
+std::string clock_text(double seconds) {
+  if (!std::isfinite(seconds) || seconds < 0 || seconds > 360000) return "?";
+  const auto whole = static_cast<int>(std::lround(seconds));
+  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+}  // namespace
+
+std::vector<std::string> header_lines(const model::ModelSummary& summary, std::span<const model::KernelInfo> kernels,
+                                      const Settings& settings) {
+  int weighted = 0;
+  int fixed = 0;
+  for (const model::KernelInfo& kernel : kernels) (kernel.has_weights ? weighted : fixed) += kernel.copies;
+  const model::Flops& flops = summary.flops_per_step;
+  return {
+      summary.dimensions,
+      fmt::format("Params: {} (transformer {} + embed {})",
+                  millions(summary.transformer_parameters + summary.embedding_parameters),
+                  millions(summary.transformer_parameters), millions(summary.embedding_parameters)),
+      fmt::format("Kernels: {} ({} weight-bearing + {} static)", weighted + fixed, weighted, fixed),
+      fmt::format("Accum {} steps per recompile | {} LR={:.1e}", settings.accum_steps,
+                  settings.optimizer == train::OptimizerKind::adamw ? "Adam" : "SGD", settings.lr),
+      fmt::format("FLOPs/step: fwd={} bwd_dx={} bwd_dW={} sdpa_bwd={} total={}", mflops(flops.forward),
+                  mflops(flops.backward_dx), mflops(flops.backward_dw), mflops(flops.sdpa_backward),
+                  mflops(flops.total())),
+      fmt::format("ANE FLOPs/step: {}", mflops(flops.on_device())),
+  };
+}
+
+std::string compiled_line(const train::CompileEvent& event) {
+  return fmt::format("Compiled {} kernels in {:.0f}ms", event.kernels, ms(event.time));
+}
+
+std::string step_line(const train::StepEvent& event) {
+  return fmt::format("step {:<4} loss={:.4f} lr={:.1e} {:.1f}ms/step", event.step, event.loss, event.lr,
+                     ms(event.time));
+}
+
+std::string batch_line(const train::UpdateEvent& event) {
+  return fmt::format("[batch {}: compile={:.0f}ms train={:.1f}ms ({:.1f}ms/step) compiles={}]", event.steps_in_batch,
+                     ms(event.compile), ms(event.train), ms(event.train) / event.steps_in_batch, event.compiles);
+}
+
+std::string breakdown_line(const train::UpdateEvent& event) {
+  const auto per_step = [&](train::Duration time) { return ms(time) / event.steps_in_batch; };
+  return fmt::format("ane={:.1f} io={:.1f} cls={:.1f} elem={:.1f} rms={:.1f} cblas_wait={:.1f} ms/step",
+                     per_step(event.parts.ane), per_step(event.parts.io), per_step(event.parts.classifier),
+                     per_step(event.parts.elementwise), per_step(event.parts.rms_norm),
+                     per_step(event.parts.blas_wait));
+}
+
+std::string validation_line(const train::ValidationEvent& event) {
+  return fmt::format("[val update {}: loss={:.4f} over {} sequences in {:.0f}ms]", event.update, event.loss,
+                     event.samples, ms(event.time));
+}
+
+std::string checkpoint_line(const train::CheckpointEvent& event) {
+  return fmt::format("[checkpoint step {}: {} in {:.0f}ms]", event.step, event.path.string(), ms(event.time));
+}
+
+std::string restart_line(const train::RestartEvent& event) {
+  return fmt::format("[exec() restart step {}, {} compiles, loss={:.4f}]", event.step, event.compiles, event.loss);
+}
+
+std::string resumed_line(const train::ResumeEvent& event) {
+  return fmt::format("[RESUMED step {}, loss={:.4f}]", event.step, event.loss);
+}
+
+std::string progress_bar(const BarState& state, int columns) {
+  const double part = state.steps > 0 ? static_cast<double>(state.step) / static_cast<double>(state.steps) : 0;
+  const double seconds_left = static_cast<double>(state.steps - state.step) * state.ms_per_step / 1000;
+  const std::string text = fmt::format(" {}/{} loss {:.4f} {:.1f} ms/step {} left", state.step, state.steps, state.loss,
+                                       state.ms_per_step, clock_text(seconds_left));
+  const int width = std::min(30, columns - 1 - static_cast<int>(text.size()) - 2);  // the last column would wrap
+  if (width < 5) return text.substr(1, static_cast<std::size_t>(std::max(0, columns - 1)));
+  const auto filled = static_cast<int>(std::lround(std::clamp(part, 0.0, 1.0) * width));
+  return fmt::format("[{:=<{}}{:<{}}]{}", "", filled, "", width - filled, text);
+}
+
+}  // namespace ane::cli

@@ -1,0 +1,185 @@
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "ane/cli/configs.h"
+#include "ane/cli/settings.h"
+#include "ane/cli/text.h"
+#include "ane/core/error.h"
+
+namespace ane::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kVariablePrefix = "ANE_";
+constexpr std::string_view kInternalPrefix = "ANE_TRAIN_";  // set by the program for itself
+
+void assign(const Setting& row, std::string_view value, const Provenance& provenance, LoadedSettings& loaded) {
+  if (!row.assign(value, loaded.values)) {
+    const std::string name = provenance.origin == Origin::flag          ? row.flag()
+                             : provenance.origin == Origin::environment ? std::string(row.environment)
+                                                                        : provenance.place + ": " + row.key();
+    throw UsageError(fmt::format("{}: '{}' is not {}", name, value, row.expects));
+  }
+  loaded.provenance[std::string(row.name)] = provenance;
+}
+
+/// A config's value as the text that a flag would have, or nothing if its JSON type is not the setting's.
+std::optional<std::string> as_text(const Setting& row, const Json& value) {
+  switch (row.kind) {
+    case ValueKind::number:
+      if (value.is_number()) return value.dump();
+      if (value.is_string() && !parse_real(value.get<std::string>())) return value.get<std::string>();  // "auto"
+      return std::nullopt;
+    case ValueKind::text:
+      return value.is_string() ? std::optional(value.get<std::string>()) : std::nullopt;
+    case ValueKind::toggle:
+      return value.is_boolean() ? std::optional(value.dump()) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+Json parse_config(const ConfigText& config) {
+  std::set<std::string> keys;
+  const auto refuse_twice = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::key && depth == 1 && !keys.insert(parsed.get<std::string>()).second) {
+      throw UsageError(fmt::format("{}: '{}' is there twice; keep one", config.place, parsed.get<std::string>()));
+    }
+    return true;
+  };
+  try {
+    Json json = Json::parse(config.json, refuse_twice);
+    if (!json.is_object()) throw FileError(fmt::format("{}: expected an object, {{...}}", config.place));
+    return json;
+  } catch (const Json::exception& error) {
+    throw FileError(fmt::format("{} is not JSON: {}", config.place, error.what()));
+  }
+}
+
+void load_config(const std::string& name_or_file, LoadedSettings& loaded) {
+  const ConfigText config = find_config(name_or_file);
+  const std::span<const Setting> rows = settings_table();
+  std::vector<std::string> keys;
+  for (const Setting& row : rows) {
+    if (!row.command_line_only) keys.push_back(row.key());
+  }
+  for (const auto& [key, value] : parse_config(config).items()) {
+    if (key == "description") continue;
+    const auto row = std::find_if(rows.begin(), rows.end(), [&, &name = key](const Setting& candidate) {
+      return candidate.key() == name && !candidate.command_line_only;
+    });
+    if (row == rows.end()) {
+      throw UsageError(fmt::format("{}: there is no setting '{}'{}", config.place, key, did_you_mean(key, keys)));
+    }
+    const std::optional<std::string> text = as_text(*row, value);
+    if (!text) throw UsageError(fmt::format("{}: {}: {} is not {}", config.place, key, value.dump(), row->expects));
+    assign(*row, *text, {Origin::config, config.place}, loaded);
+  }
+}
+
+void load_environment(std::span<const std::string> environment, LoadedSettings& loaded) {
+  std::vector<std::string> variables;
+  for (const Setting& row : settings_table()) {
+    if (!row.environment.empty()) variables.emplace_back(row.environment);
+  }
+  for (const std::string& entry : environment) {
+    if (!entry.starts_with(kVariablePrefix) || entry.starts_with(kInternalPrefix)) continue;
+    const std::size_t equals = std::min(entry.find('='), entry.size());
+    const std::string name = entry.substr(0, equals);
+    const auto rows = settings_table();
+    const auto row =
+        std::find_if(rows.begin(), rows.end(), [&](const Setting& each) { return each.environment == name; });
+    if (row == rows.end()) {
+      loaded.warnings.push_back(fmt::format("variable {} is not read{}", name, did_you_mean(name, variables)));
+      continue;
+    }
+    const std::string_view value = std::string_view(entry).substr(std::min(equals + 1, entry.size()));
+    assign(*row, value, {Origin::environment, name}, loaded);
+  }
+}
+
+/// What no single value shows.
+void check_together(const LoadedSettings& loaded) {
+  const Settings& values = loaded.values;
+  const auto named = [&](std::string_view name) {
+    return fmt::format("{} ({})", setting(name).key(), loaded.origin(name).place);
+  };
+  if (values.schedule == train::ScheduleKind::cosine && values.min_lr > values.lr) {
+    throw UsageError(fmt::format("{} is {}, above {}, which is {}; a cosine falls from lr to min_lr", named("min-lr"),
+                                 values.min_lr, named("lr"), values.lr));
+  }
+  if (values.checkpoint_dir.empty() && (values.resume || values.checkpoint_every > 0)) {
+    throw UsageError(fmt::format("{} needs --checkpoint-dir DIR: where the checkpoints are",
+                                 values.resume ? "--resume" : "--checkpoint-every"));
+  }
+  if (values.device == DeviceChoice::ane && values.precision == mil::DType::fp32) {
+    throw UsageError("--precision fp32 runs on the host alone; the ANE computes in fp16 (use --device host)");
+  }
+  if (values.arch != Architecture::mlp) return;
+  for (const Setting& row : settings_table()) {
+    if (row.llama_only && loaded.given(row.name)) {
+      throw UsageError(fmt::format("{}: an mlp has no such dimension (arch comes from {})", named(row.name),
+                                   loaded.origin("arch").place));
+    }
+  }
+  if (values.data != "synthetic") {
+    throw UsageError(fmt::format("data '{}': an mlp learns from the synthetic source alone", values.data));
+  }
+}
+
+}  // namespace
+
+Provenance LoadedSettings::origin(std::string_view name) const {
+  const auto found = provenance.find(name);
+  return found == provenance.end() ? Provenance{} : found->second;
+}
+
+LoadedSettings load_settings(const FlagValues& flags, std::span<const std::string> environment) {
+  LoadedSettings loaded;
+  const auto assign_flag = [&](const std::string& name, const std::string& value) {
+    const Setting& row = setting(name);
+    assign(row, value, {Origin::flag, row.flag()}, loaded);
+  };
+  if (const auto config = flags.find("config"); config != flags.end()) {
+    assign_flag(config->first, config->second);
+    load_config(config->second, loaded);
+  }
+  load_environment(environment, loaded);
+  for (const auto& [name, value] : flags) assign_flag(name, value);
+  check_together(loaded);
+  return loaded;
+}
+
+FlagValues freeze(const Settings& settings) {
+  FlagValues frozen;
+  for (const Setting& row : settings_table()) frozen[std::string(row.name)] = row.show(settings);
+  return frozen;
+}
+
+Settings thaw(const FlagValues& frozen) {
+  Settings settings;
+  for (const Setting& row : settings_table()) {
+    const auto found = frozen.find(row.name);
+    if (found == frozen.end() || found->second == row.show(settings)) continue;  // the default may be no valid value
+    if (!row.assign(found->second, settings)) {
+      throw UsageError(fmt::format("{}: '{}' of the process before is not {}", row.key(), found->second, row.expects));
+    }
+  }
+  return settings;
+}
+
+std::string describe(const LoadedSettings& settings) {
+  std::string text;
+  for (const Setting& row : settings_table()) {
+    const std::string value = row.name == "steps" && settings.values.steps == 0 ? "" : row.show(settings.values);
+    text += fmt::format("{:<18} {:<24} {}\n", row.key(), value.empty() ? "-" : value, settings.origin(row.name).place);
+  }
+  return text;
+}
+
+}  // namespace ane::cli

@@ -1,0 +1,59 @@
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "ane/cli/mil_command.h"
+#include "ane/cli/train_command.h"
+#include "ane/core/error.h"
+#include "ane/mil/text.h"
+
+extern char** environ;  // NOLINT: POSIX declares it so
+
+namespace {
+
+enum ExitCode : int { kUsage = 2, kFile = 3, kDevice = 4, kDiverged = 5, kInternal = 70 };
+
+std::vector<std::string> strings_of(char** words) {
+  std::vector<std::string> strings;
+  for (; *words != nullptr; ++words) strings.emplace_back(*words);
+  return strings;
+}
+
+int run(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
+  if (arguments.size() > 1 && arguments[1] == "mil") {
+    return ane::cli::mil_command(std::span(arguments).subspan(2));
+  }
+  return ane::cli::train_command(arguments, environment);
+}
+
+int fail(ExitCode code, const char* message) {
+  std::fflush(stdout);
+  fmt::print(stderr, "ane-train: {}\n", message);
+  return code;
+}
+
+}  // namespace
+
+/// The only place where an error becomes an exit code.
+int main(int /*argc*/, char** argv) try {
+  return run(strings_of(argv), strings_of(environ));
+} catch (const ane::UsageError& error) {
+  return fail(kUsage, error.what());
+} catch (const ane::FileError& error) {
+  return fail(kFile, error.what());
+} catch (const ane::mil::ParseError& error) {
+  return fail(kFile, error.what());
+} catch (const ane::DeviceError& error) {
+  return fail(kDevice, error.what());
+} catch (const ane::DivergedError& error) {
+  return fail(kDiverged, error.what());
+} catch (const std::bad_alloc&) {
+  return fail(kDevice, "out of memory: try a smaller model, fewer --accum-steps or --dry-run to see what is needed");
+} catch (const std::exception& error) {
+  return fail(kInternal, error.what());
+}

@@ -1,0 +1,204 @@
+#include "ane/cli/mil_command.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "ane/cli/devices.h"
+#include "ane/cli/kernel_run.h"
+#include "ane/cli/terminal.h"
+#include "ane/cli/text.h"
+#include "ane/core/error.h"
+#include "ane/core/file.h"
+#include "ane/device/budget.h"
+#include "ane/device/host/host_device.h"
+#include "ane/mil/text.h"
+
+namespace ane::cli {
+namespace {
+
+struct MilOptions {
+  std::string file;
+  std::string weights;  ///< empty: the file's folder
+  std::string device = "auto";
+  std::string compare;
+  bool run = false;
+  std::int64_t seed = 42;
+  std::int64_t runs = 3;
+};
+
+/// A number's text and what it may be; CLI11's own reading takes "1e3" and "0x5" as well.
+void read_whole(const std::string& flag, const std::string& text, std::int64_t least, std::int64_t most,
+                std::int64_t& value) {
+  if (text.empty()) return;
+  const std::optional<std::int64_t> number = parse_integer(text);
+  if (!number || *number < least || *number > most) {
+    throw UsageError(fmt::format("{}: '{}' is not a whole number from {} to {}", flag, text, least, most));
+  }
+  value = *number;
+}
+
+/// Nothing if --help was all that was asked for, and printed.
+std::optional<MilOptions> parse_options(std::span<const std::string> arguments, Terminal& terminal) {
+  CLI::App app{
+      "Checks MIL text written by hand: its inputs, outputs and the rules of the ANE that it breaks; and runs it.",
+      "ane-train mil"};
+  MilOptions options;
+  std::string seed;
+  std::string runs;
+  app.add_option("FILE", options.file, "MIL text, program(1.0) or program(1.3)")->required();
+  app.add_option("--weights", options.weights, "folder that @model_path stands for [the file's]")->type_name("DIR");
+  app.add_flag("--run", options.run, "run it on random inputs");
+  app.add_option("--device", options.device, "auto, ane or host [auto]")->type_name("NAME");
+  app.add_option("--compare", options.compare, "run it on this device as well, and show the largest difference")
+      ->type_name("host");
+  app.add_option("--seed", seed, "of the random inputs [42]")->type_name("N");
+  app.add_option("--runs", runs, "how often to run it, for the time [3]")->type_name("N");
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::CallForHelp&) {
+    terminal.print(app.help());
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(fmt::format("mil: {} (ane-train mil --help)", error.what()));
+  }
+  read_whole("--seed", seed, 0, std::numeric_limits<std::int64_t>::max(), options.seed);
+  read_whole("--runs", runs, 1, 1000000, options.runs);
+  if (!options.compare.empty() && options.compare != "host") {
+    throw UsageError(fmt::format("--compare: '{}' is not host, the device whose results are known", options.compare));
+  }
+  options.run = options.run || !options.compare.empty();
+  return options;
+}
+
+DeviceChoice device_choice(const std::string& name) {
+  Settings settings;
+  const Setting& row = setting("device");
+  if (!row.assign(name, settings)) throw UsageError(fmt::format("--device: '{}' is not {}", name, row.expects));
+  return settings.device;
+}
+
+void print_ports(const char* title, const mil::Function& main, const std::vector<mil::ValueId>& ports,
+                 Terminal& terminal) {
+  terminal.print(title);
+  for (const mil::ValueId id : ports) {
+    const mil::Value& value = main.value(id);
+    terminal.print(fmt::format("  {}: {}, {} bytes", value.name, mil::to_string(value.type),
+                               mil::surface_layout(value.type).size_bytes));
+  }
+}
+
+void print_program(const mil::Program& program, const std::vector<std::string>& blobs, Terminal& terminal) {
+  const mil::Function& main = program.main();
+  terminal.print(fmt::format("function {} of {} operations, {}", main.name, main.operations.size(),
+                             program.dialect == mil::Dialect::ios18 ? "program(1.3)/ios18" : "program(1.0)/ios16"));
+  print_ports("Inputs:", main, main.inputs, terminal);
+  print_ports("Outputs:", main, main.outputs, terminal);
+  if (blobs.empty()) return;
+  terminal.print("Weights:");
+  for (const std::string& path : blobs) terminal.print("  " + path);
+}
+
+void print_rules(const std::vector<mil::Diagnostic>& broken, Terminal& terminal) {
+  terminal.print(broken.empty() ? "Rules of the ANE: none broken" : "Rules of the ANE that it breaks:");
+  for (const mil::Diagnostic& diagnostic : broken) terminal.print("  " + mil::to_string(diagnostic));
+}
+
+/// The blob files that are there, or an error that names those that are not.
+mil::Blobs load_weights(const mil::Program& program, const std::vector<std::string>& paths,
+                        const std::filesystem::path& directory) {
+  constexpr std::string_view kModelPath = "@model_path/";
+  std::vector<std::string> missing;
+  for (const std::string& path : paths) {
+    const std::string relative = path.starts_with(kModelPath) ? path.substr(kModelPath.size()) : path;
+    if (!std::filesystem::exists(directory / relative)) missing.push_back((directory / relative).string());
+  }
+  if (!missing.empty()) {
+    throw FileError(
+        fmt::format("weights are missing: {}; name the folder that @model_path stands for with --weights DIR",
+                    fmt::join(missing, ", ")));
+  }
+  return mil::load_blobs(program, directory);
+}
+
+void print_output(const TensorValues& output, Terminal& terminal) {
+  double least = std::numeric_limits<double>::infinity();
+  double most = -least;
+  double sum = 0;
+  std::size_t finite = 0;
+  for (const double value : output.values) {
+    if (!std::isfinite(value)) continue;
+    least = std::min(least, value);
+    most = std::max(most, value);
+    sum += value;
+    ++finite;
+  }
+  std::string range = "no finite value";
+  if (finite > 0)
+    range = fmt::format("from {:.6g} to {:.6g}, mean {:.6g}", least, most, sum / static_cast<double>(finite));
+  if (finite < output.values.size()) range += fmt::format(", {} not finite", output.values.size() - finite);
+  terminal.print(fmt::format("  {}: {}, checksum {:016x}", output.name, range, output.checksum));
+}
+
+void print_run(const device::Device& device, KernelRun run, Terminal& terminal) {
+  std::sort(run.times.begin(), run.times.end());
+  const auto ms = [](std::chrono::nanoseconds time) { return std::chrono::duration<double, std::milli>(time).count(); };
+  terminal.print(fmt::format("Run on {}: {} times, fastest {:.3f} ms, median {:.3f} ms", device.name(),
+                             run.times.size(), ms(run.times.front()), ms(run.times[run.times.size() / 2])));
+  for (const TensorValues& output : run.outputs) print_output(output, terminal);
+}
+
+void print_comparison(const KernelRun& run, const KernelRun& reference, const device::Device& device,
+                      Terminal& terminal) {
+  terminal.print(fmt::format("Largest difference between {} and host:", device.name()));
+  for (std::size_t i = 0; i < run.outputs.size(); ++i) {
+    const Difference difference = compare(reference.outputs[i], run.outputs[i]);
+    terminal.print(
+        fmt::format("  {}: {:.6g}, of values up to {:.6g}", run.outputs[i].name, difference.largest, difference.scale));
+  }
+}
+
+void run_program(const MilOptions& options, const std::string& text, const mil::Blobs& weights, Terminal& terminal) {
+  math::ThreadPool threads(static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 256U)));
+  const PickedDevice picked = pick_device(device_choice(options.device), device::CompileBudget::kDefault, threads);
+  if (!picked.note.empty()) terminal.info(picked.note);
+  const auto seed = static_cast<std::uint64_t>(options.seed);
+  const KernelRun run = run_kernel(*picked.device, text, weights, seed, static_cast<int>(options.runs));
+  print_run(*picked.device, run, terminal);
+  if (options.compare.empty()) return;
+  device::host::HostDevice host(threads);
+  print_comparison(run, run_kernel(host, text, weights, seed, 1), *picked.device, terminal);
+}
+
+}  // namespace
+
+int mil_command(std::span<const std::string> arguments) {
+  Terminal terminal;
+  const std::optional<MilOptions> options = parse_options(arguments, terminal);
+  if (!options) return 0;
+  const std::filesystem::path file = options->file;
+  const std::string text = read_text_file(file, "MIL text");
+  mil::Program program;
+  try {
+    program = mil::parse(text);
+  } catch (const mil::ParseError& error) {
+    throw FileError(fmt::format("{}: {}", file.string(), error.what()));
+  }
+  const std::vector<std::string> blobs = mil::blob_paths(program);
+  print_program(program, blobs, terminal);
+  const std::filesystem::path directory =
+      options->weights.empty() ? file.parent_path() : std::filesystem::path(options->weights);
+  mil::Blobs weights;
+  if (options->run || !options->weights.empty()) weights = load_weights(program, blobs, directory);
+  print_rules(mil::check_for_ane(program, weights.empty() ? nullptr : &weights), terminal);
+  if (options->run) run_program(*options, text, weights, terminal);
+  return 0;
+}
+
+}  // namespace ane::cli

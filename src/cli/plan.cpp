@@ -1,0 +1,120 @@
+#include "ane/cli/plan.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "ane/cli/lines.h"
+#include "ane/cli/text.h"
+#include "ane/mil/ane_rules.h"
+#include "ane/mil/text.h"
+#include "ane/train/optimizer.h"
+
+namespace ane::cli {
+namespace {
+
+std::int64_t ceil_div(std::int64_t count, std::int64_t size) { return count / size + (count % size == 0 ? 0 : 1); }
+
+/// Bytes of the surfaces that one copy of `kernel` reads and writes.
+std::size_t surface_bytes(const mil::Program& program) {
+  const mil::Function& main = program.main();
+  std::size_t bytes = 0;
+  for (const auto* ports : {&main.inputs, &main.outputs}) {
+    for (const mil::ValueId id : *ports) bytes += mil::surface_layout(main.value(id).type).size_bytes;
+  }
+  return bytes;
+}
+
+std::string ports_text(const mil::Function& main, const std::vector<mil::ValueId>& ports) {
+  std::vector<std::string> texts;
+  for (const mil::ValueId id : ports) {
+    texts.push_back(fmt::format("{} {}", main.value(id).name, mil::to_string(main.value(id).type)));
+  }
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+void add_kernel(const model::KernelInfo& kernel, const device::Device& device, std::vector<std::string>& lines) {
+  const mil::Function& main = kernel.program.main();
+  lines.push_back(fmt::format("{} x{}: {} operations, {} weight files ({})", kernel.name, kernel.copies,
+                              main.operations.size(), mil::blob_paths(kernel.program).size(),
+                              human_bytes(static_cast<double>(kernel.weight_bytes))));
+  lines.push_back(fmt::format("  in  {}", ports_text(main, main.inputs)));
+  lines.push_back(fmt::format("  out {}", ports_text(main, main.outputs)));
+  for (const mil::Diagnostic& broken : device.check(kernel.program)) {
+    lines.push_back(fmt::format("  {}", mil::to_string(broken)));
+  }
+}
+
+void add_compiles(const CompilePlan& plan, const Settings& settings, std::vector<std::string>& lines) {
+  std::string compiles = fmt::format("Compiles: {} for the first update", plan.first_round);
+  if (plan.later_round != plan.first_round)
+    compiles += fmt::format(", {} for another in the same process", plan.later_round);
+  lines.push_back(compiles);
+  if (plan.first_round > settings.max_compiles) {
+    lines.push_back(
+        fmt::format("Restarts: none helps: one update needs {} compiles, but a process may make {} "
+                    "(--max-compiles)",
+                    plan.first_round, settings.max_compiles));
+  } else if (plan.updates > 0) {
+    lines.push_back(fmt::format("Restarts: {} for {} updates ({} steps), with {} compiles a process", plan.restarts,
+                                plan.updates, settings.steps, settings.max_compiles));
+  }
+}
+
+void add_memory(std::span<const model::KernelInfo> kernels, const Settings& settings, std::size_t parameters,
+                std::vector<std::string>& lines) {
+  std::size_t weights = 0;
+  std::size_t surfaces = 0;
+  for (const model::KernelInfo& kernel : kernels) {
+    weights += kernel.weight_bytes * static_cast<std::size_t>(kernel.copies);
+    surfaces += surface_bytes(kernel.program) * static_cast<std::size_t>(kernel.copies);
+  }
+  const double floats = static_cast<double>(parameters) * sizeof(float);
+  const double state = floats * (1 + train::optimizer_moments(settings.optimizer));
+  const auto total = state + floats + static_cast<double>(weights) + static_cast<double>(surfaces);
+  lines.push_back(fmt::format("Memory: about {} (state {}, gradients {}, baked weights {}, surfaces at most {})",
+                              human_bytes(total), human_bytes(state), human_bytes(floats),
+                              human_bytes(static_cast<double>(weights)), human_bytes(static_cast<double>(surfaces))));
+}
+
+}  // namespace
+
+CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates, std::int64_t steps,
+                          std::int64_t accum_steps, std::int64_t max_compiles) {
+  CompilePlan plan{.updates = ceil_div(steps, accum_steps)};
+  for (const model::KernelInfo& kernel : kernels) {
+    plan.first_round += kernel.copies;
+    if (kernel.has_weights) plan.later_round += kernel.copies;
+    if (validates && kernel.forward && kernel.has_weights) plan.forward += kernel.copies;
+  }
+  if (plan.updates == 0 || plan.first_round > max_compiles) return plan;
+
+  const std::int64_t left = max_compiles - plan.first_round;
+  const std::int64_t a_process = plan.later_round == 0 ? plan.updates : 1 + left / plan.later_round;
+  plan.restarts = ceil_div(plan.updates, a_process) - 1;
+  const std::int64_t of_the_last = plan.updates - plan.restarts * a_process;
+  if (left - (of_the_last - 1) * plan.later_round < plan.forward) ++plan.restarts;
+  return plan;
+}
+
+std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& bench, const data::Source& source) {
+  const std::vector<model::KernelInfo> kernels = bench.model().kernels();
+  std::vector<std::string> lines = header_lines(bench.model().summary(), kernels, settings);
+  lines.push_back(fmt::format("Device: {}", bench.device().description()));
+  lines.push_back(fmt::format("Data: {}", source.description()));
+  for (const model::KernelInfo& kernel : kernels) add_kernel(kernel, bench.device(), lines);
+  add_compiles(plan_compiles(kernels, source.validation_count() > 0, settings.steps, settings.accum_steps,
+                             settings.max_compiles),
+               settings, lines);
+  add_memory(kernels, settings, bench.model().parameters().size(), lines);
+  return lines;
+}
+
+void dump_programs(std::span<const model::KernelInfo> kernels, const std::string& directory) {
+  for (const model::KernelInfo& kernel : kernels) {
+    write_kernel_files(std::filesystem::path(directory) / kernel.name, mil::print(kernel.program), {});
+  }
+}
+
+}  // namespace ane::cli

@@ -1,0 +1,59 @@
+#include "ane/cli/recording_device.h"
+
+#include <span>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "ane/core/file.h"
+
+namespace ane::cli {
+namespace {
+
+constexpr std::string_view kModelPath = "@model_path/";
+
+void make_directories(const std::filesystem::path& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) throw FileError(fmt::format("cannot make folder {}: {}", directory.string(), error.message()));
+}
+
+}  // namespace
+
+void write_kernel_files(const std::filesystem::path& directory, std::string_view mil_text, const mil::Blobs& weights) {
+  make_directories(directory);
+  write_file_atomically(directory / "model.mil", std::as_bytes(std::span(mil_text)));
+  for (const auto& [path, bytes] : weights) {
+    const std::string_view relative =
+        path.starts_with(kModelPath) ? std::string_view(path).substr(kModelPath.size()) : std::string_view(path);
+    const std::filesystem::path file = directory / std::filesystem::path(relative).relative_path();
+    make_directories(file.parent_path());
+    write_file_atomically(file, bytes);
+  }
+}
+
+RecordingDevice::RecordingDevice(std::unique_ptr<device::Device> device, Settings settings)
+    : device_(std::move(device)), settings_(std::move(settings)) {}
+
+std::unique_ptr<device::Kernel> RecordingDevice::compile(std::string_view mil_text, const mil::Blobs& weights) {
+  if (settings_.dump_to) {
+    const std::string name = name_of(mil_text);
+    const int copy = dumped_[name]++;
+    write_kernel_files(*settings_.dump_to / (copy == 0 ? name : fmt::format("{}.{}", name, copy)), mil_text, weights);
+  }
+  try {
+    return device_->compile(mil_text, weights);
+  } catch (const Error& error) {
+    const std::filesystem::path saved = settings_.failures_to / name_of(mil_text);
+    write_kernel_files(saved, mil_text, weights);
+    throw device::CompileError(
+        fmt::format("{} did not compile: {}; its MIL is in {}", name_of(mil_text), error.what(), saved.string()));
+  }
+}
+
+std::string RecordingDevice::name_of(std::string_view mil_text) const {
+  return settings_.name_of ? settings_.name_of(mil_text) : "kernel";
+}
+
+}  // namespace ane::cli

@@ -1,0 +1,345 @@
+#include "ane/cli/settings.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "ane/cli/text.h"
+#include "ane/device/budget.h"
+#include "ane/surface/pool.h"
+
+namespace ane::cli {
+namespace {
+
+template <class T>
+using Field = T Settings::*;
+
+/// A word that stands for 0, for settings whose 0 means something other than the number.
+struct Word {
+  std::string_view word;
+};
+
+Setting whole(Setting row, Field<std::int64_t> field, std::int64_t least, std::int64_t most, Word zero = {}) {
+  row.kind = ValueKind::number;
+  row.expects = fmt::format("a whole number from {} to {}", least, most);
+  if (!zero.word.empty()) row.expects += fmt::format(" or '{}'", zero.word);
+  row.assign = [=](std::string_view text, Settings& settings) {
+    const std::optional<std::int64_t> value =
+        !zero.word.empty() && text == zero.word ? std::optional<std::int64_t>(0) : parse_integer(text);
+    if (!value || (text != zero.word && (*value < least || *value > most))) return false;
+    settings.*field = *value;
+    return true;
+  };
+  row.show = [=](const Settings& settings) {
+    const std::int64_t value = settings.*field;
+    return value == 0 && !zero.word.empty() ? std::string(zero.word) : fmt::format("{}", value);
+  };
+  return row;
+}
+
+struct Interval {
+  double least;
+  double most;
+  bool open = false;  ///< `most` itself is out of range
+};
+
+Setting real(Setting row, Field<double> field, Interval range, Word zero = {}) {
+  row.kind = ValueKind::number;
+  row.expects = fmt::format("a number from {} to {}{}", range.least, range.open ? "below " : "", range.most);
+  if (!zero.word.empty()) row.expects += fmt::format(" or '{}'", zero.word);
+  row.assign = [=](std::string_view text, Settings& settings) {
+    const bool is_word = !zero.word.empty() && text == zero.word;
+    const std::optional<double> value = is_word ? std::optional<double>(0) : parse_real(text);
+    if (!value) return false;
+    if (!is_word && (*value < range.least || *value > range.most || (range.open && *value == range.most))) return false;
+    settings.*field = *value;
+    return true;
+  };
+  row.show = [=](const Settings& settings) {
+    const double value = settings.*field;
+    return value == 0 && !zero.word.empty() ? std::string(zero.word) : fmt::format("{}", value);
+  };
+  return row;
+}
+
+Setting text(Setting row, Field<std::string> field) {
+  row.kind = ValueKind::text;
+  row.expects = "a text that is not empty";
+  row.assign = [=](std::string_view value, Settings& settings) {
+    if (value.empty()) return false;
+    settings.*field = value;
+    return true;
+  };
+  row.show = [=](const Settings& settings) { return settings.*field; };
+  return row;
+}
+
+template <class Enum>
+Setting choice(Setting row, Field<Enum> field, std::vector<std::pair<std::string_view, Enum>> names) {
+  row.kind = ValueKind::text;
+  row.expects = "one of";
+  for (const auto& [name, value] : names) row.expects += fmt::format("{} {}", row.expects == "one of" ? "" : ",", name);
+  row.assign = [=](std::string_view word, Settings& settings) {
+    const auto found = std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.first == word; });
+    if (found == names.end()) return false;
+    settings.*field = found->second;
+    return true;
+  };
+  row.show = [=](const Settings& settings) {
+    const auto found =
+        std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.second == settings.*field; });
+    return std::string(found->first);
+  };
+  return row;
+}
+
+Setting toggle(Setting row, Field<bool> field) {
+  row.kind = ValueKind::toggle;
+  row.expects = "true or false";
+  row.assign = [=](std::string_view word, Settings& settings) {
+    if (word != "true" && word != "false") return false;
+    settings.*field = word == "true";
+    return true;
+  };
+  row.show = [=](const Settings& settings) { return std::string(settings.*field ? "true" : "false"); };
+  return row;
+}
+
+constexpr std::int64_t kMillion = 1000000;
+constexpr std::int64_t kBillion = 1000 * kMillion;
+constexpr std::int64_t kMostSteps = 1000 * kBillion;
+constexpr std::int64_t kMostDimension = kMillion;
+constexpr std::int64_t kMostVocab = 65536;  // tokens are uint16
+
+std::vector<Setting> run_rows() {
+  return {
+      whole({.name = "steps",
+             .group = "Run",
+             .placeholder = "N",
+             .help = "sequences to train on; parameters are updated every --accum-steps of them"},
+            &Settings::steps, 1, kMostSteps),
+      text({.name = "config",
+            .group = "Run",
+            .placeholder = "NAME|FILE",
+            .help = "settings by name (tiny, shakespeare, stories15m, stories110m) or from a .json file",
+            .command_line_only = true},
+           &Settings::config),
+      text({.name = "data",
+            .group = "Run",
+            .placeholder = "FILE|synthetic",
+            .help = "uint16 tokens (.bin), text read as bytes (.txt), or a synthetic source"},
+           &Settings::data),
+      choice<data::Order>({.name = "data-order",
+                           .group = "Run",
+                           .placeholder = "ORDER",
+                           .help = "where sequences are taken from: random places, or the file in order"},
+                          &Settings::data_order,
+                          {{"random", data::Order::random}, {"sequential", data::Order::sequential}}),
+      whole({.name = "seed", .group = "Run", .placeholder = "N", .help = "of fresh weights and of the data's order"},
+            &Settings::seed, 0, std::numeric_limits<std::int64_t>::max()),
+      whole({.name = "accum-steps",
+             .group = "Run",
+             .placeholder = "N",
+             .help = "sequences whose gradients are averaged for one update, and thus for one round of compiles",
+             .environment = "ANE_ACCUM_STEPS"},
+            &Settings::accum_steps, 1, kMillion),
+      toggle({.name = "dry-run",
+              .group = "Run",
+              .placeholder = "",
+              .help = "print kernels, compiles, restarts and memory, and run nothing",
+              .command_line_only = true},
+             &Settings::dry_run),
+      toggle({.name = "print-config",
+              .group = "Run",
+              .placeholder = "",
+              .help = "print every setting and where its value came from, and run nothing",
+              .command_line_only = true},
+             &Settings::print_config),
+  };
+}
+
+std::vector<Setting> model_rows() {
+  return {
+      choice<Architecture>({.name = "arch", .group = "Model", .placeholder = "NAME", .help = "kind of model"},
+                           &Settings::arch, {{"llama", Architecture::llama}, {"mlp", Architecture::mlp}}),
+      text({.name = "model",
+            .group = "Model",
+            .placeholder = "FILE",
+            .help = "weights to start from: llama2.c's .bin, or .safetensors as a checkpoint holds it"},
+           &Settings::model),
+      whole({.name = "dim", .group = "Model", .placeholder = "N", .help = "width of the model"}, &Settings::dim, 1,
+            kMostDimension),
+      whole({.name = "hidden", .group = "Model", .placeholder = "N", .help = "width of the feed-forward layer"},
+            &Settings::hidden, 1, kMostDimension),
+      whole({.name = "layers", .group = "Model", .placeholder = "N", .help = "transformer layers", .llama_only = true},
+            &Settings::layers, 1, 1000),
+      whole({.name = "heads", .group = "Model", .placeholder = "N", .help = "attention heads", .llama_only = true},
+            &Settings::heads, 1, kMostDimension),
+      whole({.name = "kv-heads",
+             .group = "Model",
+             .placeholder = "N",
+             .help = "heads of keys and values, fewer for grouped-query attention",
+             .llama_only = true},
+            &Settings::kv_heads, 1, kMostDimension, {"heads"}),
+      whole({.name = "vocab", .group = "Model", .placeholder = "N", .help = "tokens there are", .llama_only = true},
+            &Settings::vocab, 2, kMostVocab),
+      whole({.name = "seq", .group = "Model", .placeholder = "N", .help = "tokens of a sequence"}, &Settings::seq, 1,
+            kMostDimension),
+      toggle({.name = "tied",
+              .group = "Model",
+              .placeholder = "",
+              .help = "the classifier is the embedding (--untied: it has weights of its own)",
+              .negation = "--untied",
+              .llama_only = true},
+             &Settings::tied),
+  };
+}
+
+std::vector<Setting> optimizer_rows() {
+  using train::OptimizerKind;
+  using train::ScheduleKind;
+  return {
+      choice<OptimizerKind>(
+          {.name = "optimizer", .group = "Optimiser", .placeholder = "NAME", .help = "how gradients change parameters"},
+          &Settings::optimizer, {{"adamw", OptimizerKind::adamw}, {"sgd", OptimizerKind::sgd}}),
+      real({.name = "lr", .group = "Optimiser", .placeholder = "X", .help = "learning rate, the highest of a schedule"},
+           &Settings::lr, {0, 1000}),
+      real({.name = "min-lr", .group = "Optimiser", .placeholder = "X", .help = "learning rate at the end of a cosine"},
+           &Settings::min_lr, {0, 1000}),
+      whole({.name = "warmup",
+             .group = "Optimiser",
+             .placeholder = "N",
+             .help = "updates over which the learning rate rises from 0"},
+            &Settings::warmup, 0, kBillion),
+      choice<ScheduleKind>({.name = "schedule",
+                            .group = "Optimiser",
+                            .placeholder = "NAME",
+                            .help = "course of the learning rate after the warm-up"},
+                           &Settings::schedule,
+                           {{"constant", ScheduleKind::constant}, {"cosine", ScheduleKind::cosine}}),
+      real({.name = "beta1", .group = "Optimiser", .placeholder = "X", .help = "decay of AdamW's first moment"},
+           &Settings::beta1, {0, 1, true}),
+      real({.name = "beta2", .group = "Optimiser", .placeholder = "X", .help = "decay of AdamW's second moment"},
+           &Settings::beta2, {0, 1, true}),
+      real({.name = "eps", .group = "Optimiser", .placeholder = "X", .help = "AdamW's guard against division by 0"},
+           &Settings::eps, {1e-30, 1}),
+      real({.name = "weight-decay",
+            .group = "Optimiser",
+            .placeholder = "X",
+            .help = "decoupled, on matrices and embeddings"},
+           &Settings::weight_decay, {0, 1000}),
+      real({.name = "grad-clip",
+            .group = "Optimiser",
+            .placeholder = "X",
+            .help = "largest norm of the whole gradient; 0: no clipping"},
+           &Settings::grad_clip, {0, 1e9}),
+      real({.name = "loss-scale",
+            .group = "Optimiser",
+            .placeholder = "X|dynamic",
+            .help = "factor that keeps small fp16 gradients from vanishing"},
+           &Settings::loss_scale, {1, 65536}, {"dynamic"}),
+  };
+}
+
+std::vector<Setting> device_rows() {
+  return {
+      choice<DeviceChoice>(
+          {.name = "device",
+           .group = "Device",
+           .placeholder = "NAME",
+           .help = "what runs the kernels: the ANE, the CPU (host), or the ANE where there is one",
+           .environment = "ANE_DEVICE"},
+          &Settings::device,
+          {{"auto", DeviceChoice::automatic}, {"ane", DeviceChoice::ane}, {"host", DeviceChoice::host}}),
+      choice<mil::DType>({.name = "precision",
+                          .group = "Device",
+                          .placeholder = "TYPE",
+                          .help = "element type of the kernels; fp32 on the host only"},
+                         &Settings::precision, {{"fp16", mil::DType::fp16}, {"fp32", mil::DType::fp32}}),
+      whole({.name = "max-compiles",
+             .group = "Device",
+             .placeholder = "N",
+             .help = fmt::format("compiles a process makes before it re-executes itself; on the ANE at most {}",
+                                 device::CompileBudget::kAneHardLimit),
+             .environment = "ANE_MAX_COMPILES"},
+            &Settings::max_compiles, 1, kMillion),
+      whole({.name = "threads", .group = "Device", .placeholder = "N", .help = "threads that compute"},
+            &Settings::threads, 1, 256, {"auto"}),
+      whole({.name = "surface-pool", .group = "Device", .placeholder = "N", .help = "free surfaces kept for reuse"},
+            &Settings::surface_pool, 0, kMillion),
+  };
+}
+
+std::vector<Setting> output_rows() {
+  return {
+      whole({.name = "val-every",
+             .group = "Output",
+             .placeholder = "N",
+             .help = "updates between validations; 0: at the end alone"},
+            &Settings::val_every, 0, kBillion),
+      whole({.name = "val-samples",
+             .group = "Output",
+             .placeholder = "N",
+             .help = "sequences of a validation; 0: all that are held out"},
+            &Settings::val_samples, 0, kBillion),
+      text({.name = "checkpoint-dir",
+            .group = "Output",
+            .placeholder = "DIR",
+            .help = "where checkpoints go, one at the end of the run among them"},
+           &Settings::checkpoint_dir),
+      whole({.name = "checkpoint-every",
+             .group = "Output",
+             .placeholder = "N",
+             .help = "updates between checkpoints; 0: at the end alone"},
+            &Settings::checkpoint_every, 0, kBillion),
+      toggle({.name = "resume",
+              .group = "Output",
+              .placeholder = "",
+              .help = "go on from the newest checkpoint in --checkpoint-dir",
+              .command_line_only = true},
+             &Settings::resume),
+      text({.name = "telemetry", .group = "Output", .placeholder = "FILE", .help = "append JSON lines about the run"},
+           &Settings::telemetry),
+      whole({.name = "log-every", .group = "Output", .placeholder = "N", .help = "steps between step lines"},
+            &Settings::log_every, 1, kBillion),
+      text({.name = "dump-mil",
+            .group = "Output",
+            .placeholder = "DIR",
+            .help = "write the MIL text and weight blobs of every kernel, once"},
+           &Settings::dump_mil),
+  };
+}
+
+std::vector<Setting> all_rows() {
+  std::vector<Setting> rows;
+  for (std::vector<Setting> group : {run_rows(), model_rows(), optimizer_rows(), device_rows(), output_rows()}) {
+    std::move(group.begin(), group.end(), std::back_inserter(rows));
+  }
+  return rows;
+}
+
+}  // namespace
+
+std::string Setting::flag() const { return fmt::format("--{}", name); }
+
+std::string Setting::key() const {
+  std::string key(name);
+  std::replace(key.begin(), key.end(), '-', '_');
+  return key;
+}
+
+std::span<const Setting> settings_table() {
+  static const std::vector<Setting> rows = all_rows();
+  return rows;
+}
+
+const Setting& setting(std::string_view name) {
+  const std::span<const Setting> rows = settings_table();
+  const auto found = std::find_if(rows.begin(), rows.end(), [&](const Setting& row) { return row.name == name; });
+  return *found;
+}
+
+}  // namespace ane::cli

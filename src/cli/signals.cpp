@@ -1,0 +1,49 @@
+#include "ane/cli/signals.h"
+
+#include <array>
+#include <csignal>
+
+namespace ane::cli {
+namespace {
+
+constexpr std::array kStopSignals = {SIGINT, SIGTERM};
+
+// A handler has nowhere else to write to.
+std::atomic<bool> stop_requested{false};      // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+volatile std::sig_atomic_t first_signal = 0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch lock-free atomics alone");
+
+extern "C" void request_stop(int number) {
+  first_signal = number;
+  stop_requested.store(true, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+StopSignals::StopSignals() {
+  stop_requested = false;
+  first_signal = 0;
+  for (const int number : kStopSignals) {
+    struct sigaction present = {};
+    sigaction(number, nullptr, &present);
+    if (present.sa_handler == SIG_IGN) continue;
+    struct sigaction action = {};
+    action.sa_handler = request_stop;
+    action.sa_flags = SA_RESETHAND | SA_RESTART;  // the second one finds the default, which kills
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, nullptr);
+  }
+}
+
+StopSignals::~StopSignals() {
+  for (const int number : kStopSignals) {
+    struct sigaction present = {};
+    sigaction(number, nullptr, &present);
+    if (present.sa_handler == request_stop) std::signal(number, SIG_DFL);
+  }
+}
+
+const std::atomic<bool>& StopSignals::stop() const noexcept { return stop_requested; }
+int StopSignals::number() const noexcept { return first_signal; }
+
+}  // namespace ane::cli

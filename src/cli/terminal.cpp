@@ -1,0 +1,61 @@
+#include "ane/cli/terminal.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace ane::cli {
+
+Terminal::Terminal() : has_bar_(::isatty(STDERR_FILENO) == 1) {
+  log_ = std::make_shared<spdlog::logger>("ane-train", std::make_shared<spdlog::sinks::stderr_color_sink_st>());
+  log_->set_pattern("%H:%M:%S %^%l%$ %v");
+}
+
+Terminal::~Terminal() { clear_bar(); }
+
+void Terminal::print(std::string_view line) {
+  clear_bar();
+  const bool written = std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
+                       std::fputc('\n', stdout) != EOF && std::fflush(stdout) == 0;
+  if (written || std::exchange(stdout_failed_, true)) return;
+  // A run of days is worth more than its lines.
+  warn(fmt::format("standard output cannot be written ({}); going on", std::generic_category().message(errno)));
+}
+
+void Terminal::info(const std::string& message) {
+  clear_bar();
+  log_->info(message);
+}
+
+void Terminal::warn(const std::string& message) {
+  clear_bar();
+  log_->warn(message);
+}
+
+int Terminal::columns() noexcept {
+  winsize size = {};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
+}
+
+void Terminal::show_bar(std::string bar) {
+  if (!has_bar_) return;
+  bar_ = std::move(bar);
+  fmt::print(stderr, "\r\033[K{}", bar_);
+  std::fflush(stderr);
+  bar_shown_ = true;
+}
+
+void Terminal::clear_bar() {
+  if (!std::exchange(bar_shown_, false)) return;
+  fmt::print(stderr, "\r\033[K");
+  std::fflush(stderr);
+}
+
+}  // namespace ane::cli

@@ -1,0 +1,359 @@
+#include "ane/cli/train_command.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "ane/cli/command_line.h"
+#include "ane/cli/handover.h"
+#include "ane/cli/lines.h"
+#include "ane/cli/model_choice.h"
+#include "ane/cli/plan.h"
+#include "ane/cli/settings.h"
+#include "ane/cli/signals.h"
+#include "ane/cli/terminal.h"
+#include "ane/cli/terminal_observer.h"
+#include "ane/cli/text.h"
+#include "ane/cli/version.h"
+#include "ane/cli/workbench.h"
+#include "ane/core/error.h"
+#include "ane/device/budget.h"
+#include "ane/train/checkpoint.h"
+#include "ane/train/clock.h"
+#include "ane/train/optimizer.h"
+#include "ane/train/report.h"
+#include "ane/train/restart.h"
+#include "ane/train/telemetry.h"
+#include "ane/train/trainer.h"
+
+namespace ane::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kSignalExit = 128;
+const char* const kUnaskedCheckpoints = "ane-train-checkpoint";
+
+/// What the process was started with.
+struct Invocation {
+  std::span<const std::string> arguments;
+  std::span<const std::string> environment;
+  std::int64_t started_ns = 0;
+};
+
+/// Finds out at the start, not after hours, that nothing can be written there.
+void prepare_folder(const fs::path& folder, std::string_view setting) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0) error.assign(errno, std::generic_category());
+  if (error) throw FileError(fmt::format("{} {}: cannot write there: {}", setting, folder.string(), error.message()));
+}
+
+bool holds_checkpoint(const fs::path& folder) try {
+  return !train::latest_checkpoint(folder).empty();
+} catch (const FileError&) {
+  return false;
+}
+
+/// A folder in the current one that is not there yet.
+fs::path unasked_folder() {
+  fs::path folder = kUnaskedCheckpoints;
+  for (int i = 2; fs::exists(folder); ++i) folder = fmt::format("{}-{}", kUnaskedCheckpoints, i);
+  return folder;
+}
+
+/// One process's part of a run, from state to outcome.
+class Session {
+ public:
+  Session(Settings settings, std::optional<Handover> before, const Invocation& invocation)
+      : settings_(std::move(settings)),
+        options_(train_options(settings_)),
+        invocation_(invocation),
+        before_(std::move(before)),
+        bench_(settings_),
+        flops_(bench_.model().summary().flops_per_step),
+        state_(make_state()),
+        source_(open_source()),
+        budget_(static_cast<int>(settings_.max_compiles)),
+        lines_(
+            terminal_,
+            {.steps = settings_.steps, .log_every = settings_.log_every, .first_step = state_->progress().step + 1}) {
+    if (!settings_.telemetry.empty()) {
+      telemetry_ = std::make_unique<train::Telemetry>(settings_.telemetry, flops_, bench_.on_ane(),
+                                                      [this](const std::string& text) { terminal_.warn(text); });
+      observers_.push_back(telemetry_.get());
+    }
+  }
+
+  int run() {
+    if (settings_.resume && !before_) load_newest_checkpoint();
+    const StopSignals signals;
+    train::unblock_stop_signals();
+    train::Trainer trainer({.model = bench_.model(),
+                            .source = *source_,
+                            .surfaces = bench_.surfaces(),
+                            .threads = bench_.threads(),
+                            .budget = budget_,
+                            .state = *state_,
+                            .observers = observers_,
+                            .stop = signals.stop()},
+                           options_);
+    tell_start();
+    train::Outcome outcome = train_until_outcome(trainer);
+    if (outcome == train::Outcome::restart_needed) {
+      const train::BlockedSignals blocked;  // from here on a signal waits for the next process
+      if (!signals.stop()) replace_process();
+      outcome = train::Outcome::interrupted;
+      if (options_.checkpoint_dir) save_checkpoint(*options_.checkpoint_dir);
+    }
+    if (outcome == train::Outcome::interrupted) return stopped(signals.number());
+    tell_end("finished");
+    return 0;
+  }
+
+ private:
+  std::unique_ptr<train::StateArena> make_state() {
+    const model::ParameterLayout& layout = bench_.model().parameters();
+    const int moments = train::optimizer_moments(settings_.optimizer);
+    const std::uint64_t fingerprint = fingerprint_of(settings_, bench_.model().summary().dimensions);
+    if (before_) {
+      auto state =
+          std::make_unique<train::StateArena>(before_->handoff.descriptor, layout.size(), moments, fingerprint);
+      bench_.device().stop_dumping();
+      resumed_ = {.step = state->progress().step,
+                  .loss = state->progress().last_loss,
+                  .time = train::count_restart(*state, before_->handoff)};
+      return state;
+    }
+    auto state = std::make_unique<train::StateArena>(layout.size(), moments, fingerprint);
+    state->totals().started_ns = invocation_.started_ns;
+    if (!settings_.resume) fill_parameters(settings_, bench_.model(), state->parameters());
+    return state;
+  }
+
+  /// Opens the data. In a process that replaces another they must be what they were; if not, what was learnt is saved.
+  std::unique_ptr<data::Source> open_source() try {
+    std::unique_ptr<data::Source> source = make_source(settings_, !before_);
+    if (before_ && source->identity() != before_->data_identity) {
+      throw FileError(fmt::format("the data have changed during the run: they were {}, and are {}",
+                                  before_->data_identity, source->identity()));
+    }
+    return source;
+  } catch (const Error& error) {
+    if (!before_) throw;
+    throw FileError(fmt::format("{}\n{}", error.what(), rescue()));
+  }
+
+  void load_newest_checkpoint() {
+    const fs::path checkpoint = train::latest_checkpoint(settings_.checkpoint_dir);
+    train::load_checkpoint(checkpoint, bench_.model().parameters(), *state_, identity());
+    resumed_ = {.step = state_->progress().step, .loss = state_->progress().last_loss, .from_checkpoint = true};
+  }
+
+  [[nodiscard]] train::CheckpointIdentity identity() {
+    return {.model = bench_.model().summary().dimensions,
+            .data = source_ != nullptr ? source_->identity() : before_->data_identity};
+  }
+
+  /// Saves what was learnt when the run cannot go on, and says where; never throws.
+  std::string rescue() noexcept try {
+    if (state_->progress().update == 0) return "Nothing had been learnt yet.";
+    const fs::path folder = checkpoint_folder();
+    save_checkpoint(folder);
+    return fmt::format("What was learnt until step {} is saved; go on with:\n  {}", state_->progress().step,
+                       resume_text(folder));
+  } catch (const std::exception& error) {
+    return fmt::format("What was learnt could not be saved: {}", error.what());
+  }
+
+  [[nodiscard]] fs::path checkpoint_folder() const { return options_.checkpoint_dir.value_or(unasked_folder()); }
+
+  void tell_start() {
+    if (!before_) {
+      if (!bench_.device_note().empty()) terminal_.info(bench_.device_note());
+      const std::vector<model::KernelInfo> kernels = bench_.model().kernels();
+      for (const std::string& line : header_lines(bench_.model().summary(), kernels, settings_)) terminal_.print(line);
+      terminal_.print(fmt::format("Device: {}", bench_.device().description()));
+      std::string data = fmt::format("Data: {}", source_->description());
+      if (const auto floor = source_->loss_floor()) data += fmt::format("; loss floor {:.4f}", *floor);
+      terminal_.print(data);
+      if (telemetry_ != nullptr) telemetry_->run(description());
+    }
+    if (resumed_) {
+      for (train::Observer* observer : observers_) observer->on_resume(*resumed_);
+    }
+  }
+
+  [[nodiscard]] train::RunDescription description() {
+    return {.version = version_text(),
+            .model = bench_.model().summary().dimensions,
+            .device = bench_.device().description(),
+            .data = source_->description(),
+            .seed = static_cast<std::uint64_t>(settings_.seed),
+            .threads = bench_.threads().size(),
+            .max_compiles = budget_.limit(),
+            .options = options_};
+  }
+
+  train::Outcome train_until_outcome(train::Trainer& trainer) try {
+    const train::Outcome outcome = trainer.run();
+    terminal_.clear_bar();
+    return outcome;
+  } catch (const std::exception& error) {
+    if (telemetry_ != nullptr) telemetry_->end(error.what(), state_->progress(), report());
+    terminal_.warn(rescue());
+    throw;
+  }
+
+  /// Returns only by throwing, after saving what was learnt.
+  void replace_process() {
+    const train::Handoff handoff{state_->descriptor(), train::monotonic_ns()};
+    try {
+      train::exec_self(invocation_.arguments,
+                       handover_environment(invocation_.environment, handoff, settings_, source_->identity()),
+                       handoff.descriptor);
+    } catch (const Error& error) {
+      throw DeviceError(fmt::format("{}\n{}", error.what(), rescue()));
+    }
+  }
+
+  void save_checkpoint(const fs::path& folder) {
+    const std::int64_t begin = train::monotonic_ns();
+    train::CheckpointEvent event{.step = state_->progress().step};
+    event.path = train::write_checkpoint(folder, bench_.model().parameters(), *state_, identity());
+    event.time = train::Duration(train::monotonic_ns() - begin);
+    for (train::Observer* observer : observers_) observer->on_checkpoint(event);
+  }
+
+  [[nodiscard]] std::string resume_text(const fs::path& folder) const {
+    return resume_command(invocation_.arguments, invocation_.environment, folder);
+  }
+
+  int stopped(int signal) {
+    const fs::path folder = checkpoint_folder();
+    if (!options_.checkpoint_dir) save_checkpoint(folder);
+    tell_end("interrupted");
+    terminal_.info(fmt::format("stopped by signal {} at step {}; go on with:\n  {}", signal, state_->progress().step,
+                               resume_text(folder)));
+    return kSignalExit + signal;
+  }
+
+  void tell_end(const std::string& outcome) {
+    const train::RunReport end = report();
+    if (telemetry_ != nullptr) telemetry_->end(outcome, state_->progress(), end);
+    std::string text = train::efficiency_report(end);
+    if (text.ends_with('\n')) text.pop_back();
+    terminal_.print(text);
+  }
+
+  [[nodiscard]] train::RunReport report() {
+    const train::RunTotals& totals = state_->totals();
+    return {.totals = totals,
+            .wall_ns = train::monotonic_ns() - totals.started_ns,
+            .flops_per_step = flops_,
+            .device = std::string(bench_.device().name()),
+            .on_ane = bench_.on_ane(),
+            .surfaces = bench_.surfaces().counters()};
+  }
+
+  Settings settings_;
+  train::TrainOptions options_;
+  Invocation invocation_;
+  std::optional<Handover> before_;
+  std::optional<train::ResumeEvent> resumed_;
+  Terminal terminal_;
+  Workbench bench_;
+  model::Flops flops_;
+  std::unique_ptr<train::StateArena> state_;
+  std::unique_ptr<data::Source> source_;
+  device::CompileBudget budget_;
+  TerminalObserver lines_;
+  std::unique_ptr<train::Telemetry> telemetry_;
+  std::vector<train::Observer*> observers_{&lines_};
+};
+
+int dry_run(const Settings& settings) {
+  Terminal terminal;
+  Workbench bench(settings);
+  const std::unique_ptr<data::Source> source = make_source(settings, true);
+  for (const std::string& line : dry_run_lines(settings, bench, *source)) terminal.print(line);
+  if (!settings.dump_mil.empty()) dump_programs(bench.model().kernels(), settings.dump_mil);
+  return 0;
+}
+
+void check_before_training(const LoadedSettings& loaded) {
+  const Settings& settings = loaded.values;
+  if (settings.steps == 0) {
+    throw UsageError("--steps N is missing: how many sequences to train on (ane-train --help lists all settings)");
+  }
+  if (!settings.dump_mil.empty()) prepare_folder(settings.dump_mil, "--dump-mil");
+  if (settings.checkpoint_dir.empty() || settings.resume) return;
+  prepare_folder(settings.checkpoint_dir, "--checkpoint-dir");
+  if (holds_checkpoint(settings.checkpoint_dir)) {
+    throw UsageError(
+        fmt::format("--checkpoint-dir {} holds checkpoints already; add --resume to go on from them, or name "
+                    "another folder",
+                    settings.checkpoint_dir));
+  }
+}
+
+}  // namespace
+
+int train_command(std::span<const std::string> arguments, std::span<const std::string> environment) {
+  const Invocation invocation{arguments, environment, train::monotonic_ns()};
+  const train::BlockedSignals blocked;  // until there is a handler that loses nothing
+  if (std::optional<Handover> before = find_handover(environment)) {
+    Settings settings = before->settings;
+    return Session(std::move(settings), std::move(before), invocation).run();
+  }
+
+  const CommandLine line = parse_command_line(arguments.subspan(std::min<std::size_t>(1, arguments.size())));
+  Terminal terminal;
+  if (line.answer) {
+    terminal.print(line.answer->substr(0, line.answer->find_last_not_of('\n') + 1));
+    return 0;
+  }
+  LoadedSettings loaded = load_settings(line.flags, environment);
+  adopt_model_file(loaded);
+  for (const std::string& warning : loaded.warnings) terminal.warn(warning);
+  if (loaded.values.print_config) {
+    const std::string text = describe(loaded);
+    terminal.print(text.substr(0, text.size() - 1));
+    return 0;
+  }
+  if (loaded.values.dry_run) return dry_run(loaded.values);
+  check_before_training(loaded);
+  return Session(loaded.values, std::nullopt, invocation).run();
+}
+
+std::string resume_command(std::span<const std::string> arguments, std::span<const std::string> environment,
+                           const std::filesystem::path& directory) {
+  std::vector<std::string> words;
+  for (const Setting& row : settings_table()) {
+    if (row.environment.empty()) continue;
+    const std::string prefix = fmt::format("{}=", row.environment);
+    for (const std::string& entry : environment) {
+      if (entry.starts_with(prefix)) words.push_back(prefix + shell_quoted(entry.substr(prefix.size())));
+    }
+  }
+  for (const std::string& argument : arguments) words.push_back(shell_quoted(argument));
+  const auto has = [&](std::string_view flag) {
+    return std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
+      return argument == flag || argument.starts_with(fmt::format("{}=", flag));
+    });
+  };
+  if (!has("--checkpoint-dir")) words.push_back(fmt::format("--checkpoint-dir {}", shell_quoted(directory.string())));
+  if (!has("--resume")) words.emplace_back("--resume");
+  return fmt::format("{}", fmt::join(words, " "));
+}
+
+}  // namespace ane::cli

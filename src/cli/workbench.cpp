@@ -1,0 +1,45 @@
+#include "ane/cli/workbench.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "ane/cli/devices.h"
+#include "ane/cli/model_choice.h"
+#include "ane/mil/text.h"
+
+namespace ane::cli {
+namespace {
+
+constexpr unsigned kMostThreads = 256;
+const char* const kFailuresFolder = "ane-train-failed";
+
+int thread_count(const Settings& settings) {
+  if (settings.threads > 0) return static_cast<int>(settings.threads);
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, kMostThreads));
+}
+
+std::unique_ptr<RecordingDevice> make_device(const Settings& settings, math::ThreadPool& threads, std::string& note) {
+  PickedDevice picked = pick_device(settings.device, settings.max_compiles, threads);
+  note = std::move(picked.note);
+  RecordingDevice::Settings recording{.failures_to = std::filesystem::temp_directory_path() / kFailuresFolder};
+  if (!settings.dump_mil.empty()) recording.dump_to = settings.dump_mil;
+  return std::make_unique<RecordingDevice>(std::move(picked.device), std::move(recording));
+}
+
+}  // namespace
+
+Workbench::Workbench(const Settings& settings)
+    : threads_(thread_count(settings)),
+      device_(make_device(settings, threads_, device_note_)),
+      surfaces_(device_->surface_allocator(), static_cast<std::size_t>(settings.surface_pool)),
+      model_(make_model(settings, {*device_, surfaces_, threads_})) {
+  device_->set_names([this](std::string_view text) -> std::string {
+    for (const model::KernelInfo& kernel : model_->kernels()) {
+      if (mil::print(kernel.program) == text) return kernel.name;
+    }
+    return "kernel";
+  });
+}
+
+}  // namespace ane::cli

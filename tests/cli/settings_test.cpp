@@ -1,0 +1,225 @@
+#include "ane/cli/settings.h"
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+#include "ane/cli/command_line.h"
+#include "ane/cli/configs.h"
+#include "ane/core/error.h"
+
+#include "support/catch.h"
+
+namespace {
+
+using namespace ane::cli;
+using Words = std::vector<std::string>;
+
+LoadedSettings load(const Words& arguments, const Words& environment = {}) {
+  return load_settings(parse_command_line(arguments).flags, environment);
+}
+
+/// A config file that is gone after the test.
+class ConfigFile {
+ public:
+  explicit ConfigFile(const std::string& json)
+      : path_(std::filesystem::temp_directory_path() /
+              ("ane-train-settings-test-" + std::to_string(::getpid()) + ".json")) {
+    std::ofstream(path_) << json;
+  }
+  ~ConfigFile() { std::filesystem::remove(path_); }
+  ConfigFile(const ConfigFile&) = delete;
+  ConfigFile& operator=(const ConfigFile&) = delete;
+  [[nodiscard]] std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace
+
+TEST_CASE("without settings there are the defaults, and they say so", "[cli][settings]") {
+  const LoadedSettings loaded = load({});
+  CHECK(loaded.values.steps == 0);
+  CHECK(loaded.values.data == "synthetic");
+  CHECK(loaded.values.accum_steps == 10);
+  CHECK(loaded.values.max_compiles == 100);
+  CHECK(loaded.values.surface_pool == 128);
+  CHECK_FALSE(loaded.given("lr"));
+  CHECK(loaded.origin("lr").place == "default");
+}
+
+TEST_CASE("a flag beats a variable, a variable a config, a config the default", "[cli][settings]") {
+  const ConfigFile file(R"({"accum_steps": 3, "max_compiles": 7, "device": "host", "lr": 1e-3, "tied": false})");
+  const Words environment = {"HOME=/", "ANE_ACCUM_STEPS=4", "ANE_MAX_COMPILES=8"};
+  const LoadedSettings loaded = load({"--config", file.path(), "--accum-steps", "5"}, environment);
+  CHECK(loaded.values.accum_steps == 5);
+  CHECK(loaded.origin("accum-steps").place == "flag --accum-steps");
+  CHECK(loaded.values.max_compiles == 8);
+  CHECK(loaded.origin("max-compiles").place == "ANE_MAX_COMPILES");
+  CHECK(loaded.values.device == DeviceChoice::host);
+  CHECK(loaded.origin("device").place == file.path());
+  CHECK(loaded.values.lr == 1e-3);
+  CHECK_FALSE(loaded.values.tied);
+  CHECK(loaded.values.beta1 == 0.9);
+  CHECK(loaded.origin("beta1").place == "default");
+  CHECK_THAT(describe(loaded), ANE_CONTAINS("ANE_MAX_COMPILES"));
+}
+
+TEST_CASE("every row shows its default as a value that it would take", "[cli][settings]") {
+  for (const Setting& row : settings_table()) {
+    CAPTURE(std::string(row.name));
+    Settings values;
+    const std::string shown = row.show(values);
+    CHECK((shown.empty() || row.name == "steps" || row.assign(shown, values)));
+    CHECK(row.show(values) == shown);
+    CHECK_FALSE(row.help.empty());
+    CHECK_FALSE(row.assign("surely-not", values) && row.kind != ValueKind::text);
+  }
+}
+
+TEST_CASE("each named config loads and makes the model it names", "[cli][settings]") {
+  REQUIRE(named_configs().size() == 4);
+  for (const NamedConfig& config : named_configs()) {
+    CAPTURE(std::string(config.name));
+    CHECK(load({"--config", std::string(config.name)}).given("dim"));
+  }
+  const Settings shakespeare = load({"--config", "shakespeare"}).values;
+  CHECK(shakespeare.dim == 128);
+  CHECK(shakespeare.hidden == 352);
+  CHECK(shakespeare.accum_steps == 12);
+  CHECK(shakespeare.warmup == 100);
+  CHECK(shakespeare.beta2 == 0.99);
+  CHECK(shakespeare.schedule == ane::train::ScheduleKind::cosine);
+  const Settings stories = load({"--config", "stories110m"}).values;
+  CHECK(stories.dim == 768);
+  CHECK(stories.vocab == 32000);
+  CHECK(stories.layers == 12);
+  CHECK(load({"--config", "tiny"}).values.arch == Architecture::mlp);
+}
+
+TEST_CASE("words stand for what a number cannot say", "[cli][settings]") {
+  CHECK(load({"--threads", "auto"}).values.threads == 0);
+  CHECK(load({"--kv-heads", "heads"}).values.kv_heads == 0);
+  CHECK(load({"--loss-scale", "dynamic"}).values.loss_scale == 0);
+  CHECK(load({"--loss-scale", "8"}).values.loss_scale == 8);
+  CHECK_FALSE(load({"--untied"}).values.tied);
+  CHECK(load({"--tied"}).values.tied);
+}
+
+TEST_CASE("a value that does not parse or is out of range names setting, value and range", "[cli][settings]") {
+  using Row = std::tuple<Words, Words, std::string>;
+  const auto [arguments, environment, message] = GENERATE(values<Row>({
+      {{}, {"ANE_ACCUM_STEPS=abc"}, "ANE_ACCUM_STEPS: 'abc' is not a whole number from 1 to 1000000"},
+      {{}, {"ANE_ACCUM_STEPS=0"}, "ANE_ACCUM_STEPS: '0' is not a whole number from 1 to 1000000"},
+      {{}, {"ANE_ACCUM_STEPS=-1"}, "ANE_ACCUM_STEPS: '-1' is not a whole number from 1 to 1000000"},
+      {{}, {"ANE_ACCUM_STEPS=1e3"}, "ANE_ACCUM_STEPS: '1e3' is not a whole number from 1 to 1000000"},
+      {{}, {"ANE_ACCUM_STEPS= 5"}, "ANE_ACCUM_STEPS: ' 5' is not a whole number from 1 to 1000000"},
+      {{}, {"ANE_ACCUM_STEPS="}, "ANE_ACCUM_STEPS: '' is not a whole number from 1 to 1000000"},
+      {{}, {"ANE_ACCUM_STEPS"}, "ANE_ACCUM_STEPS: '' is not a whole number from 1 to 1000000"},
+      {{}, {"ANE_MAX_COMPILES=99999999999999999999"}, "'99999999999999999999' is not a whole number from 1 to 1000000"},
+      {{}, {"ANE_DEVICE=gpu"}, "ANE_DEVICE: 'gpu' is not one of auto, ane, host"},
+      {{"--lr", "nan"}, {}, "--lr: 'nan' is not a number from 0 to 1000"},
+      {{"--lr", "inf"}, {}, "--lr: 'inf' is not a number from 0 to 1000"},
+      {{"--lr", "-1"}, {}, "--lr: '-1' is not a number from 0 to 1000"},
+      {{"--lr=0x1"}, {}, "--lr: '0x1' is not a number from 0 to 1000"},
+      {{"--lr", "1e-3x"}, {}, "--lr: '1e-3x' is not a number from 0 to 1000"},
+      {{"--lr", "1e999"}, {}, "--lr: '1e999' is not a number from 0 to 1000"},
+      {{"--beta2", "1"}, {}, "--beta2: '1' is not a number from 0 to below 1"},
+      {{"--steps", "0"}, {}, "--steps: '0' is not a whole number from 1 to"},
+      {{"--steps", "10.0"}, {}, "--steps: '10.0' is not a whole number from 1 to"},
+      {{"--threads", "0"}, {}, "--threads: '0' is not a whole number from 1 to 256 or 'auto'"},
+      {{"--optimizer", "adam"}, {}, "--optimizer: 'adam' is not one of adamw, sgd"},
+      {{"--vocab", "65537"}, {}, "--vocab: '65537' is not a whole number from 2 to 65536"},
+      {{"--loss-scale", "0"}, {}, "--loss-scale: '0' is not a number from 1 to 65536 or 'dynamic'"},
+      {{"--data="}, {}, "--data"},
+  }));
+  CAPTURE(arguments, environment);
+  CHECK_THROWS_AS(load(arguments, environment), ane::UsageError);
+  CHECK_THROWS_WITH(load(arguments, environment), ANE_CONTAINS(message));
+}
+
+TEST_CASE("flags that are not there, twice there or without a value are refused", "[cli][settings]") {
+  using Row = std::tuple<Words, std::string>;
+  const auto [arguments, message] = GENERATE(values<Row>({
+      {{"--acum-steps", "3"}, "there is no flag --acum-steps; did you mean --accum-steps?"},
+      {{"--acum-steps=3"}, "there is no flag --acum-steps; did you mean --accum-steps?"},
+      {{"--frobnicate"}, "there is no flag --frobnicate ("},
+      {{"-n"}, "there is no flag -n"},
+      {{"train"}, "'train' is not expected"},
+      {{"--lr", "1", "--lr", "2"}, "--lr is given 2 times"},
+      {{"--tied", "--untied"}, "--tied is given 2 times"},
+      {{"--steps"}, "--steps"},
+      {{"--dry-run=maybe"}, "maybe"},
+  }));
+  CAPTURE(arguments);
+  CHECK_THROWS_AS(load(arguments), ane::UsageError);
+  CHECK_THROWS_WITH(load(arguments), ANE_CONTAINS(message));
+}
+
+TEST_CASE("settings that contradict each other are refused", "[cli][settings]") {
+  using Row = std::tuple<Words, std::string>;
+  const auto [arguments, message] = GENERATE(values<Row>({
+      {{"--schedule", "cosine", "--lr", "1e-4", "--min-lr", "1e-3"}, "min_lr (flag --min-lr) is 0.001, above lr"},
+      {{"--resume"}, "--resume needs --checkpoint-dir"},
+      {{"--checkpoint-every", "3"}, "--checkpoint-every needs --checkpoint-dir"},
+      {{"--device", "ane", "--precision", "fp32"}, "runs on the host alone"},
+      {{"--config", "tiny", "--layers", "3"}, "layers (flag --layers): an mlp has no such dimension"},
+      {{"--config", "tiny", "--data", "x.txt"}, "synthetic source alone"},
+  }));
+  CAPTURE(arguments);
+  CHECK_THROWS_AS(load(arguments), ane::UsageError);
+  CHECK_THROWS_WITH(load(arguments), ANE_CONTAINS(message));
+}
+
+TEST_CASE("a config's faults name the file, the key and what is expected", "[cli][settings]") {
+  using Row = std::tuple<std::string, std::string>;
+  const auto [json, message] = GENERATE(values<Row>({
+      {R"({"acum_steps": 3})", "there is no setting 'acum_steps'; did you mean accum_steps?"},
+      {R"({"resume": true})", "there is no setting 'resume'"},
+      {R"({"accum_steps": "12"})", R"(accum_steps: "12" is not a whole number from 1 to 1000000)"},
+      {R"({"accum_steps": 12.0})", "accum_steps: '12.0' is not a whole number from 1 to 1000000"},
+      {R"({"accum_steps": null})", "accum_steps: null is not a whole number"},
+      {R"({"lr": [1]})", "lr: [1] is not a number from 0 to 1000"},
+      {R"({"tied": "yes"})", R"(tied: "yes" is not true or false)"},
+      {R"({"data": 3})", "data: 3 is not"},
+      {R"({"lr": 1, "lr": 2})", "'lr' is there twice"},
+  }));
+  CAPTURE(json);
+  const ConfigFile file(json);
+  CHECK_THROWS_AS(load({"--config", file.path()}), ane::UsageError);
+  CHECK_THROWS_WITH(load({"--config", file.path()}), ANE_CONTAINS(message) && ANE_CONTAINS(file.path()));
+}
+
+TEST_CASE("a config that is not a JSON object or not there is a file error", "[cli][settings]") {
+  const std::string json = GENERATE(as<std::string>(), "", "[]", "{\"lr\": }", "3", "{\"lr\": 1", "\xff\xfe");
+  CAPTURE(json);
+  const ConfigFile file(json);
+  CHECK_THROWS_AS(load({"--config", file.path()}), ane::FileError);
+  CHECK_THROWS_AS(load({"--config", "/nowhere/at-all.json"}), ane::FileError);
+  CHECK_THROWS_WITH(load({"--config", "/nowhere/at-all.json"}), ANE_CONTAINS("/nowhere/at-all.json"));
+}
+
+TEST_CASE("an unknown config names the nearest", "[cli][settings]") {
+  CHECK_THROWS_AS(load({"--config", "shakespear"}), ane::UsageError);
+  CHECK_THROWS_WITH(load({"--config", "shakespear"}), ANE_CONTAINS("did you mean shakespeare?"));
+  CHECK_THROWS_WITH(load({"--config", "xyzzy"}), ANE_CONTAINS("there are shakespeare, stories110m, stories15m, tiny"));
+}
+
+TEST_CASE("a variable that looks like ours but is not is worth a warning", "[cli][settings]") {
+  const LoadedSettings loaded = load({}, {"ANE_ACUM_STEPS=3", "ANE_TRAIN_STATE=5:1", "PATH=/bin"});
+  REQUIRE(loaded.warnings.size() == 1);
+  CHECK(loaded.warnings.front() == "variable ANE_ACUM_STEPS is not read; did you mean ANE_ACCUM_STEPS?");
+}
+
+TEST_CASE("help and version are answers", "[cli][settings]") {
+  const CommandLine help = parse_command_line(Words{"--help"});
+  REQUIRE(help.answer);
+  for (const Setting& row : settings_table()) CHECK_THAT(*help.answer, ANE_CONTAINS(row.flag()));
+  const CommandLine version = parse_command_line(Words{"--version"});
+  REQUIRE(version.answer);
+  CHECK_THAT(*version.answer, ANE_CONTAINS("ane-train "));
+}
