@@ -37,10 +37,10 @@ Gnustep::Gnustep()
     // The library is linked, so it is there already, with the runtime among its dependencies.
     : library(ANE_GNUSTEP_LIBRARY),
       lookup(device::apple::LibraryPaths{}),
-      runtime(library),
+      runtime(lookup.runtime(library)),
       foundation(lookup, runtime, library) {
   for (const device::apple::Finding& finding : lookup.findings()) {
-    if (!finding.found) throw std::runtime_error("GNUstep lacks " + to_string(finding));
+    if (finding.required && !finding.found) throw std::runtime_error("GNUstep lacks " + to_string(finding));
   }
 }
 

@@ -64,9 +64,19 @@ void Lookup::constant(objc::Id& into, const objc::Library& library, const char* 
 }
 
 objc::Runtime Lookup::runtime(const objc::Library& library) {
-  const objc::Runtime runtime(library);
-  if (library) note(Kind::function, "objc_msgSend", Need::required, static_cast<bool>(runtime));
-  return runtime;
+  objc::RuntimeFunctions functions;
+  function(functions.look_up_class, library, "objc_lookUpClass");
+  function(functions.register_selector, library, "sel_registerName");
+  function(functions.class_method, library, "class_getClassMethod");
+  function(functions.instance_method, library, "class_getInstanceMethod");
+  function(functions.method_types, library, "method_getTypeEncoding");
+  function(functions.look_up_method, library, "objc_msg_lookup", Need::optional);
+  function(functions.send, library, "objc_msgSend",
+           functions.look_up_method == nullptr ? Need::required : Need::optional);
+  function(functions.push_pool, library, "objc_autoreleasePoolPush", Need::optional);
+  function(functions.pop_pool, library, "objc_autoreleasePoolPop",
+           functions.push_pool == nullptr ? Need::optional : Need::required);
+  return objc::Runtime(functions);
 }
 
 objc::Id Lookup::type(const objc::Runtime& runtime, const objc::Library& library, const char* name, Need need) {

@@ -16,29 +16,22 @@ Library::Library(const std::string& path) : handle_(dlopen(path.c_str(), RTLD_NO
 
 void* Library::find(const char* name) const noexcept { return handle_ == nullptr ? nullptr : dlsym(handle_, name); }
 
-Runtime::Runtime(const Library& library)
-    : look_up_class_(library.function<Id(const char*)>("objc_lookUpClass")),
-      register_selector_(library.function<Selector(const char*)>("sel_registerName")),
-      class_method_(library.function<void*(Id, Selector)>("class_getClassMethod")),
-      instance_method_(library.function<void*(Id, Selector)>("class_getInstanceMethod")),
-      method_types_(library.function<const char*(void*)>("method_getTypeEncoding")),
-      send_(library.function<void()>("objc_msgSend")),
-      look_up_method_(library.function<AnyFunction(Id, Selector)>("objc_msg_lookup")),
-      push_pool_(library.function<void*()>("objc_autoreleasePoolPush")),
-      pop_pool_(library.function<void(void*)>("objc_autoreleasePoolPop")) {
-  if (register_selector_ == nullptr) return;
-  retain_ = register_selector_("retain");
-  release_ = register_selector_("release");
+Runtime::Runtime(const RuntimeFunctions& functions) noexcept : functions_(functions) {
+  if (!*this) return;
+  retain_ = selector("retain");
+  release_ = selector("release");
 }
 
 Runtime::operator bool() const noexcept {
-  return look_up_class_ != nullptr && register_selector_ != nullptr && class_method_ != nullptr &&
-         instance_method_ != nullptr && method_types_ != nullptr && (send_ != nullptr || look_up_method_ != nullptr);
+  const RuntimeFunctions& f = functions_;
+  return f.look_up_class != nullptr && f.register_selector != nullptr && f.class_method != nullptr &&
+         f.instance_method != nullptr && f.method_types != nullptr &&
+         (f.send != nullptr || f.look_up_method != nullptr);
 }
 
 const char* Runtime::method_types(Id type, Selector selector, bool of_class) const noexcept {
-  void* const method = of_class ? class_method_(type, selector) : instance_method_(type, selector);
-  return method == nullptr ? nullptr : method_types_(method);
+  void* const method = of_class ? functions_.class_method(type, selector) : functions_.instance_method(type, selector);
+  return method == nullptr ? nullptr : functions_.method_types(method);
 }
 
 void Runtime::retain(Id object) const noexcept { Message<Id>(*this, retain_)(object); }
@@ -51,20 +44,22 @@ Owned retained(const Runtime& runtime, Id object) noexcept {
 }
 
 AutoreleasePool::AutoreleasePool(const Runtime& runtime) noexcept : runtime_(&runtime) {
-  pool_ = runtime.push_pool_ != nullptr
-              ? runtime.push_pool_()
+  pool_ = runtime.functions_.push_pool != nullptr
+              ? runtime.functions_.push_pool()
               : Message<Id>(runtime, runtime.selector("new"))(runtime.find_class("NSAutoreleasePool"));
 }
 
 AutoreleasePool::~AutoreleasePool() {
-  if (runtime_->push_pool_ != nullptr) {
-    runtime_->pop_pool_(pool_);
+  if (runtime_->functions_.push_pool != nullptr) {
+    runtime_->functions_.pop_pool(pool_);
   } else {
     Message<void>(*runtime_, runtime_->selector("drain"))(static_cast<Id>(pool_));
   }
 }
 
 namespace {
+
+constexpr std::string_view kQualifiers = "rnNoORVA";
 
 /// Length of the type that `encoding` begins with; brackets nest.
 std::size_t type_length(std::string_view encoding) {
@@ -78,7 +73,8 @@ std::size_t type_length(std::string_view encoding) {
     } else if (letter == '}' || letter == ')' || letter == ']') {
       --depth;
     }
-    if (depth == 0 && letter != '^') return i + 1;
+    const bool goes_on = letter == '^' || kQualifiers.find(letter) != std::string_view::npos;
+    if (depth == 0 && !goes_on) return i + 1;
   }
   return encoding.size();
 }
@@ -116,7 +112,6 @@ char passing_of(char letter) {
 }  // namespace
 
 std::string passed_as(std::string_view encoding) {
-  constexpr std::string_view kQualifiers = "rnNoORVA";
   std::string letters;
   while (!encoding.empty()) {
     const char first = encoding.front();

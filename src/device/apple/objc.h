@@ -28,30 +28,41 @@ class Library {
   [[nodiscard]] const std::string& error() const noexcept { return error_; }
   /// Address of a function or variable, null if there is none.
   [[nodiscard]] void* find(const char* name) const noexcept;
-  template <class Function>
-  [[nodiscard]] Function* function(const char* name) const noexcept {
-    return reinterpret_cast<Function*>(find(name));
-  }
 
  private:
   void* handle_ = nullptr;
   std::string error_;
 };
 
+/// The runtime's C functions.
+struct RuntimeFunctions {
+  Id (*look_up_class)(const char*) = nullptr;
+  Selector (*register_selector)(const char*) = nullptr;
+  void* (*class_method)(Id, Selector) = nullptr;
+  void* (*instance_method)(Id, Selector) = nullptr;
+  const char* (*method_types)(void*) = nullptr;
+  // Apple's runtime has the first, GNU's the second.
+  AnyFunction send = nullptr;
+  AnyFunction (*look_up_method)(Id, Selector) = nullptr;
+  // Apple's alone; elsewhere NSAutoreleasePool does it.
+  void* (*push_pool)() = nullptr;
+  void (*pop_pool)(void*) = nullptr;
+};
+
 class Runtime {
  public:
-  /// Check `operator bool` before use: false if `library` is not an Objective-C runtime.
-  explicit Runtime(const Library& library);
+  /// Check `operator bool` before use: false if a function is missing.
+  explicit Runtime(const RuntimeFunctions& functions) noexcept;
   [[nodiscard]] explicit operator bool() const noexcept;
 
-  [[nodiscard]] Id find_class(const char* name) const noexcept { return look_up_class_(name); }
-  [[nodiscard]] Selector selector(const char* name) const noexcept { return register_selector_(name); }
+  [[nodiscard]] Id find_class(const char* name) const noexcept { return functions_.look_up_class(name); }
+  [[nodiscard]] Selector selector(const char* name) const noexcept { return functions_.register_selector(name); }
   /// Type encoding of a method, null if the class does not implement it.
   [[nodiscard]] const char* method_types(Id type, Selector selector, bool of_class) const noexcept;
 
   /// What to call to send `selector` to `receiver`: objc_msgSend, or with GNU's runtime the method itself.
   [[nodiscard]] AnyFunction implementation(Id receiver, Selector selector) const noexcept {
-    return send_ != nullptr ? send_ : look_up_method_(receiver, selector);
+    return functions_.send != nullptr ? functions_.send : functions_.look_up_method(receiver, selector);
   }
 
   void retain(Id object) const noexcept;
@@ -59,15 +70,7 @@ class Runtime {
 
  private:
   friend class AutoreleasePool;
-  Id (*look_up_class_)(const char*) = nullptr;
-  Selector (*register_selector_)(const char*) = nullptr;
-  void* (*class_method_)(Id, Selector) = nullptr;
-  void* (*instance_method_)(Id, Selector) = nullptr;
-  const char* (*method_types_)(void*) = nullptr;
-  AnyFunction send_ = nullptr;
-  AnyFunction (*look_up_method_)(Id, Selector) = nullptr;
-  void* (*push_pool_)() = nullptr;
-  void (*pop_pool_)(void*) = nullptr;
+  RuntimeFunctions functions_;
   Selector retain_ = nullptr;
   Selector release_ = nullptr;
 };

@@ -9,6 +9,7 @@ TEST_CASE("type encodings tell how values are passed", "[apple]") {
   CHECK(objc::passed_as("C@:I@^@") == "1pp4pp");                 // bare
   CHECK(objc::passed_as("@24@0:8^{__IOSurface=}16") == "pppp");  // a struct behind a pointer
   CHECK(objc::passed_as("@32@0:8r^@16Q24") == "pppp8");
+  CHECK(objc::passed_as("@32@0:8^rv16Q24") == "pppp8");  // GNU's, with the qualifier behind the pointer
   CHECK(objc::passed_as("v16@0:8") == "vpp");
   CHECK(objc::passed_as("Vv24@0:8@\"NSString\"16") == "vppp");  // qualifier, and a named class
   CHECK(objc::passed_as("v24@0:8@?16") == "vppp");              // a block
@@ -29,5 +30,5 @@ TEST_CASE("a library that is not there says so", "[apple]") {
   CHECK_FALSE(library);
   CHECK_THAT(library.error(), ANE_CONTAINS("/nowhere/libnothing.so"));
   CHECK(library.find("anything") == nullptr);
-  CHECK_FALSE(objc::Runtime(library));
+  CHECK_FALSE(objc::Runtime({}));
 }
