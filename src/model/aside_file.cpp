@@ -17,6 +17,8 @@ namespace ane::model {
 
 namespace {
 
+constexpr std::size_t kMaxWrite = std::size_t{1} << 30U;  // macOS refuses more than 2 GiB in one call
+
 [[noreturn]] void fail(const char* action, const std::filesystem::path& path) {
   const std::string reason = std::generic_category().message(errno);
   throw FileError(fmt::format("cannot {} '{}': {}", action, path.string(), reason));
@@ -45,7 +47,6 @@ AsideFile::~AsideFile() {
 }
 
 void AsideFile::write(std::span<const std::byte> bytes) {
-  constexpr std::size_t kMaxWrite = std::size_t{1} << 30U;  // macOS refuses more than 2 GiB in one call
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor_, bytes.data(), std::min(bytes.size(), kMaxWrite));
     if (written < 0 && errno == EINTR) continue;

@@ -17,6 +17,8 @@ namespace ane::model {
 
 namespace {
 
+constexpr double kDeviation = 0.02;  // of fresh weights
+
 std::vector<std::string> layer_prefixes(std::size_t layers) {
   std::vector<std::string> prefixes;
   prefixes.reserve(layers);
@@ -78,7 +80,6 @@ void Llama::compile(KernelSet set, std::span<const float> parameters) {
 
 // As llama2.c trains: normal 0.02, less by sqrt(2 L) for the two projections that feed the residual stream.
 void Llama::initialize(std::span<float> parameters, std::uint64_t seed) const {
-  constexpr double kDeviation = 0.02;
   const double residual_deviation = kDeviation / std::sqrt(2.0 * static_cast<double>(config_.layers));
   std::fill(parameters.begin(), parameters.end(), 0.0F);
   for (const Parameter& parameter : layout_.parameters()) {

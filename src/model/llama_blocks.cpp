@@ -1,6 +1,8 @@
 #include "llama_blocks.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <vector>
 
 #include <fmt/format.h>
@@ -25,8 +27,14 @@ std::string suffixed(std::string_view name, std::string_view suffix) { return fm
 std::vector<float> causal_mask(const LlamaConfig& config) {
   const std::size_t seq_len = config.seq_len;
   std::vector<float> mask(config.group() * seq_len * seq_len, 0.0F);
-  for (std::size_t row = 0; row < config.group() * seq_len; ++row)
-    for (std::size_t key = row % seq_len + 1; key < seq_len; ++key) mask[row * seq_len + key] = kMasked;
+  auto row = mask.begin();
+  for (std::size_t head = 0; head < config.group(); ++head) {
+    for (std::size_t query = 0; query < seq_len; ++query) {
+      const auto next = row + static_cast<std::ptrdiff_t>(seq_len);
+      std::fill(row + static_cast<std::ptrdiff_t>(query + 1), next, kMasked);
+      row = next;
+    }
+  }
   return mask;
 }
 

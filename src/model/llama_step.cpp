@@ -21,7 +21,7 @@ namespace ane::model {
 
 namespace {
 
-constexpr std::size_t kChannelGrain = 16;
+constexpr std::size_t kChannelGrain = 64;
 
 std::string in_layer(std::size_t layer, std::string_view role) {
   return fmt::format("layers.{}.{}.weight", layer, role);

@@ -17,7 +17,12 @@ namespace ane::model {
 
 namespace {
 
-constexpr std::size_t kChannelGrain = 16;  // rows of a few hundred elements: some microseconds a thread
+// A thread is worth waking for some microseconds of work.
+constexpr std::size_t kElementGrain = 16384;
+
+std::size_t channel_grain(const PackedLayout& layout) {
+  return std::max<std::size_t>(1, kElementGrain / std::max<std::size_t>(1, layout.seq_len()));
+}
 
 template <class T, class Byte>
 auto elements(std::span<Byte> bytes) {
@@ -44,7 +49,7 @@ void for_each_run(PackedView<Byte> view, const Segment& segment, math::Range ran
 template <class Byte, class Body>
 void for_each_run(PackedView<Byte> view, const Segment& segment, math::ThreadPool& threads, Body&& body) {
   assert(view.bytes.size() >= view.layout.surface().size_bytes);
-  threads.parallel_for(segment.channels, kChannelGrain,
+  threads.parallel_for(segment.channels, channel_grain(view.layout),
                        [&](math::Range range) { for_each_run(view, segment, range, body); });
 }
 
@@ -117,7 +122,7 @@ void copy_segment(PackedView<const std::byte> from, std::string_view name, Packe
          from.layout.seq_len() == to.layout.seq_len());
   // Equal types have equal row pitches, so padding may come along.
   const std::size_t pitch = from.layout.surface().row_bytes;
-  threads.parallel_for(source.channels, kChannelGrain, [&](math::Range range) {
+  threads.parallel_for(source.channels, channel_grain(from.layout), [&](math::Range range) {
     std::memcpy(&to.bytes[(target.begin + range.begin) * pitch], &from.bytes[(source.begin + range.begin) * pitch],
                 range.size() * pitch);
   });
