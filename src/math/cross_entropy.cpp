@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <type_traits>
 #include <vector>
 
 #include "ane/math/nn.h"
@@ -53,9 +55,9 @@ double sum_of_exponentials(float* HWY_RESTRICT row, std::size_t count, float max
       rest += static_cast<double>(hn::GetLane(exponential));
     }
   });
-  HWY_ALIGN float of_lanes[hn::MaxLanes(d)];
-  hn::Store(sum, d, of_lanes);
-  return std::accumulate(of_lanes, of_lanes + lanes, rest);
+  HWY_ALIGN std::array<float, hn::MaxLanes(d)> of_lanes;
+  hn::Store(sum, d, of_lanes.data());
+  return std::accumulate(of_lanes.data(), of_lanes.data() + lanes, rest);
 }
 
 // Losses of some rows. With a factor other than 0, each row becomes factor * (softmax - onehot).

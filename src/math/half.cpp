@@ -1,6 +1,7 @@
 #include "ane/math/half.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 
 #undef HWY_TARGET_INCLUDE
@@ -106,15 +107,15 @@ void transpose_tile(const Half* tile, std::size_t height, std::size_t width, Hal
 
 void transpose_to_half_kernel(const float* HWY_RESTRICT from, std::size_t rows, std::size_t columns,
                               Half* HWY_RESTRICT to) {
-  HWY_ALIGN Half tile[kTile * kTile];
+  HWY_ALIGN std::array<Half, kTile * kTile> tile;
   for (std::size_t row = 0; row < rows; row += kTile) {
     const std::size_t height = std::min(kTile, rows - row);
     for (std::size_t column = 0; column < columns; column += kTile) {
       const std::size_t width = std::min(kTile, columns - column);
       for (std::size_t r = 0; r < height; ++r) {
-        to_half_kernel(from + (row + r) * columns + column, width, tile + r * kTile);
+        to_half_kernel(from + (row + r) * columns + column, width, tile.data() + r * kTile);
       }
-      transpose_tile(tile, height, width, to + column * rows + row, rows);
+      transpose_tile(tile.data(), height, width, to + column * rows + row, rows);
     }
   }
 }
@@ -134,9 +135,9 @@ T max_magnitude_bits(const T* values, std::size_t count, T magnitude_mask) {
     max0 = hn::Max(max0, hn::And(mask, hn::LoadU(d, signed_values + i)));
     max1 = hn::Max(max1, hn::And(mask, hn::LoadU(d, signed_values + i + lanes)));
   }
-  HWY_ALIGN Signed of_lanes[hn::MaxLanes(d)];
-  hn::Store(hn::Max(max0, max1), d, of_lanes);
-  T max = static_cast<T>(*std::max_element(of_lanes, of_lanes + lanes));
+  HWY_ALIGN std::array<Signed, hn::MaxLanes(d)> of_lanes;
+  hn::Store(hn::Max(max0, max1), d, of_lanes.data());
+  T max = static_cast<T>(*std::max_element(of_lanes.data(), of_lanes.data() + lanes));
   for (; i < count; ++i) max = std::max(max, static_cast<T>(values[i] & magnitude_mask));
   return max;
 }

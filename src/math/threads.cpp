@@ -10,6 +10,7 @@
 #include <limits>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -96,13 +97,15 @@ bool spin_until(std::chrono::microseconds limit, const Condition& condition) {
 // its part. Which thread runs a part changes no result.
 struct ThreadPool::Workers {
   explicit Workers(int threads)
-      : spin_time(std::cmp_greater(threads, std::thread::hardware_concurrency()) ? std::chrono::microseconds{0}
-                                                                                 : kSpinTime) {
+      : spin_time_(std::cmp_greater(threads, std::thread::hardware_concurrency()) ? std::chrono::microseconds{0}
+                                                                                  : kSpinTime) {
     try {
-      for (int i = 1; i < threads; ++i) pool.emplace_back([this] { work(); });
-    } catch (...) {
+      for (int i = 1; i < threads; ++i) pool_.emplace_back([this] { work(); });
+    } catch (const std::system_error& error) {
+      const std::size_t started = pool_.size() + 1;
       stop();
-      throw;
+      throw Error(fmt::format("only {} of {} threads could be started ({}); ask for fewer", started, threads,
+                              error.code().message()));
     }
   }
   ~Workers() { stop(); }
@@ -110,31 +113,31 @@ struct ThreadPool::Workers {
   Workers& operator=(const Workers&) = delete;
 
   void run(const Job& new_job) {
-    const std::lock_guard one_at_a_time(callers);
-    job = new_job;
-    error = nullptr;
-    unfinished.store(job.parts, std::memory_order_relaxed);
-    ticket.store(Ticket(Ticket(ticket.load(std::memory_order_relaxed)).job() + 1, job.parts).bits());
-    if (sleeping.load() > 0) {
-      const std::lock_guard lock(mutex);
-      wake.notify_all();
+    const std::lock_guard one_at_a_time(callers_);
+    job_ = new_job;
+    error_ = nullptr;
+    unfinished_.store(job_.parts, std::memory_order_relaxed);
+    ticket_.store(Ticket(Ticket(ticket_.load(std::memory_order_relaxed)).job() + 1, job_.parts).bits());
+    if (sleeping_.load() > 0) {
+      const std::lock_guard lock(mutex_);
+      wake_.notify_all();
     }
     run_parts();
-    const auto done = [this] { return unfinished.load(std::memory_order_acquire) == 0; };
-    if (!spin_until(spin_time, done)) {
-      std::unique_lock lock(mutex);
-      finished.wait(lock, done);
+    const auto done = [this] { return unfinished_.load(std::memory_order_acquire) == 0; };
+    if (!spin_until(spin_time_, done)) {
+      std::unique_lock lock(mutex_);
+      finished_.wait(lock, done);
     }
-    if (error) std::rethrow_exception(error);
+    if (error_) std::rethrow_exception(error_);
   }
 
  private:
   void work() {
     std::uint64_t last_job = 0;
     while (true) {
-      const auto has_job = [&] { return Ticket(ticket.load()).job() != last_job || stopping.load(); };
-      if (!spin_until(spin_time, has_job)) sleep_until(has_job);
-      if (stopping.load()) return;
+      const auto has_job = [&] { return Ticket(ticket_.load()).job() != last_job || stopping_.load(); };
+      if (!spin_until(spin_time_, has_job)) sleep_until(has_job);
+      if (stopping_.load()) return;
       last_job = run_parts();
     }
   }
@@ -143,60 +146,60 @@ struct ThreadPool::Workers {
   // no new ticket, cannot both happen: all four are sequentially consistent.
   template <class Condition>
   void sleep_until(const Condition& condition) {
-    std::unique_lock lock(mutex);
-    ++sleeping;
-    wake.wait(lock, condition);
-    --sleeping;
+    std::unique_lock lock(mutex_);
+    ++sleeping_;
+    wake_.wait(lock, condition);
+    --sleeping_;
   }
 
-  // Runs parts until none is left; returns the job's number. `job` is read only after a part was claimed: until that
+  // Runs parts until none is left; returns the job's number. `job_` is read only after a part was claimed: until that
   // part is done, the caller cannot leave and change it.
   std::uint64_t run_parts() {
     while (true) {
-      const Ticket claimed(ticket.fetch_add(1));
+      const Ticket claimed(ticket_.fetch_add(1));
       if (claimed.next() >= claimed.parts()) return claimed.job();
       try {
-        job.run(claimed.next());
+        job_.run(claimed.next());
       } catch (...) {
         keep_first(claimed.next(), std::current_exception());
       }
-      if (unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        const std::lock_guard lock(mutex);
-        finished.notify_one();
+      if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        const std::lock_guard lock(mutex_);
+        finished_.notify_one();
       }
     }
   }
 
   // First in the order of the ranges, so that the same error surfaces each time.
   void keep_first(std::size_t part, std::exception_ptr caught) {
-    const std::lock_guard lock(mutex);
-    if (error && error_part < part) return;
-    error = std::move(caught);
-    error_part = part;
+    const std::lock_guard lock(mutex_);
+    if (error_ && error_part_ < part) return;
+    error_ = std::move(caught);
+    error_part_ = part;
   }
 
   void stop() noexcept {
     {
-      const std::lock_guard lock(mutex);
-      stopping.store(true);
-      wake.notify_all();
+      const std::lock_guard lock(mutex_);
+      stopping_.store(true);
+      wake_.notify_all();
     }
-    for (std::thread& thread : pool) thread.join();
+    for (std::thread& thread : pool_) thread.join();
   }
 
-  const std::chrono::microseconds spin_time;
-  std::mutex callers;
-  std::mutex mutex;
-  std::condition_variable wake;
-  std::condition_variable finished;
-  Job job;
-  std::exception_ptr error;
-  std::size_t error_part = 0;
-  std::atomic<std::uint64_t> ticket{0};
-  std::atomic<std::size_t> unfinished{0};
-  std::atomic<int> sleeping{0};
-  std::atomic<bool> stopping{false};
-  std::vector<std::thread> pool;
+  const std::chrono::microseconds spin_time_;
+  std::mutex callers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable finished_;
+  Job job_;
+  std::exception_ptr error_;
+  std::size_t error_part_ = 0;
+  std::atomic<std::uint64_t> ticket_{0};
+  std::atomic<std::size_t> unfinished_{0};
+  std::atomic<int> sleeping_{0};
+  std::atomic<bool> stopping_{false};
+  std::vector<std::thread> pool_;
 };
 
 ThreadPool::ThreadPool(int threads) : size_(threads) {

@@ -1,7 +1,7 @@
 // fp16 in Highway loops: a vector of floats from and to halves in memory, with the bits of ane/math/half.h on every
 // target. Highway's own PromoteTo and DemoteTo mishandle NaN, infinity and rounding where x86 has no F16C.
 //
-// Include between HWY_BEFORE_NAMESPACE's file-level includes, after hwy/foreach_target.h.
+// Include after hwy/foreach_target.h, as Highway's own -inl.h files are.
 
 // The guard is per target: foreach_target.h includes this once for each.
 #if defined(ANE_MATH_HALF_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -11,6 +11,7 @@
 #define ANE_MATH_HALF_INL_H_
 #endif
 
+#include <array>
 #include <cstdint>
 
 #include <hwy/highway.h>
@@ -93,9 +94,9 @@ HWY_INLINE hn::Vec<D> round_to_half(D d, hn::Vec<D> value) {
 #if ANE_MATH_NATIVE_HALF
   return hn::PromoteTo(d, hn::DemoteTo(hn::Rebind<hwy::float16_t, D>(), value));
 #else
-  HWY_ALIGN Half halves[hn::MaxLanes(d)];
-  store_half(value, d, halves);
-  return load_half(d, halves);
+  HWY_ALIGN std::array<Half, hn::MaxLanes(d)> halves;
+  store_half(value, d, halves.data());
+  return load_half(d, halves.data());
 #endif
 }
 
