@@ -96,12 +96,11 @@ constexpr auto kRules = std::to_array<AneRule>({
      "leave one element of each row unmasked, and mask with -10000", rules::masked_rows},
 });
 
+constexpr std::array<std::string_view, 3> kSeverityNames{"refusal", "wrong result", "slow"};
+
 }  // namespace
 
-std::string_view name(Severity severity) noexcept {
-  constexpr std::array<std::string_view, 3> kNames{"refusal", "wrong result", "slow"};
-  return kNames[static_cast<std::size_t>(severity)];
-}
+std::string_view name(Severity severity) noexcept { return kSeverityNames[static_cast<std::size_t>(severity)]; }
 
 std::string to_string(const Diagnostic& diagnostic) {
   return fmt::format("{} ({}): {}: {}; {}", diagnostic.rule, name(diagnostic.severity), diagnostic.where,

@@ -16,6 +16,7 @@ constexpr std::int64_t kLeastWidth = 32;
 
 std::vector<std::string> names_of(const Function& function, const std::vector<ValueId>& ids) {
   std::vector<std::string> names;
+  names.reserve(ids.size());
   for (const ValueId id : ids) names.push_back(function.value(id).name);
   return names;
 }

@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kMostBlobs = 16;
 constexpr std::uint64_t kMostWeightBytes = std::uint64_t{15} << 28;  // 3.75 GiB, the least that failed to load
 constexpr std::uint64_t kMostOffset = std::uint64_t{1} << 32;
+constexpr std::array kIos17Casts{DType::int8, DType::uint8, DType::int16, DType::uint16};
 
 bool exists(const Function& function, ValueId id) { return id < function.values.size(); }
 
@@ -57,9 +58,9 @@ std::string later_than_ios16(const OpView& op) {
   for (const std::string_view argument : {"batch_dims", "validate_indices"})
     if (op.kind() == OpKind::gather && op.has(argument)) return fmt::format("argument '{}' came with ios17", argument);
   if (op.kind() == OpKind::cast) {
-    constexpr std::array kSmall{DType::int8, DType::uint8, DType::int16, DType::uint16};
     const DType to = op.result_type().dtype;
-    if (std::ranges::find(kSmall, to) != kSmall.end()) return fmt::format("cast to {} came with ios17", name(to));
+    if (std::ranges::find(kIos17Casts, to) != kIos17Casts.end())
+      return fmt::format("cast to {} came with ios17", name(to));
   }
   return {};
 }

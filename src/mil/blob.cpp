@@ -140,7 +140,7 @@ std::uint64_t bytes_of(const TensorType& type) {
 }
 
 std::filesystem::path relative_path(std::string_view path) {
-  const std::filesystem::path inside = path.starts_with(kModelPath) ? path.substr(kModelPath.size()) : "";
+  std::filesystem::path inside = path.starts_with(kModelPath) ? path.substr(kModelPath.size()) : "";
   if (inside.empty())
     throw BlobError(
         fmt::format("blob path '{}': expected '{}' and a file name, found another beginning", path, kModelPath));
@@ -153,7 +153,7 @@ std::filesystem::path relative_path(std::string_view path) {
 
 std::uint64_t BlobWriter::add(DType dtype, std::span<const std::byte> data) {
   assert(element_bytes(dtype) == 0 || data.size() % element_bytes(dtype) == 0);
-  const std::uint64_t record = round_up<std::uint64_t>(file_.size(), kAlignment);
+  const auto record = round_up<std::uint64_t>(file_.size(), kAlignment);
   const std::uint64_t data_offset = record + kRecordBytes;
   std::array<std::byte, kRecordBytes> bytes{};
   write_record(bytes, dtype, data.size(), data_offset);
