@@ -132,6 +132,7 @@ class Elementwise::Compiler {
       : target_(target), buffers_(buffers) {
     choose_order(members);
     for (const GroupMember& member : members) add(member);
+    hoist_loads();
     merge_dimensions();
   }
 
@@ -151,6 +152,7 @@ class Elementwise::Compiler {
   Register load(const View& view);
   void store(const View& view, Register value);
   std::size_t access(const View& view);
+  void hoist_loads();
   void merge_dimensions();
   [[nodiscard]] std::vector<std::size_t> last_uses() const;
 
@@ -225,6 +227,17 @@ void Elementwise::Compiler::add(const GroupMember& member) {
   for (const View& copy : node.copies) store(copy, instruction.target);
 }
 
+/// Moves the loads of what is the same everywhere to the front.
+void Elementwise::Compiler::hoist_loads() {
+  const auto is_uniform = [&](const Instruction& instruction) {
+    if (instruction.action != Action::load) return false;
+    const Dims& strides = target_.accesses_[instruction.access].strides;
+    return !strides.empty() && std::count(strides.begin(), strides.end(), 0) == std::ssize(strides);
+  };
+  const auto rest = std::stable_partition(target_.code_.begin(), target_.code_.end(), is_uniform);
+  target_.once_ = static_cast<std::size_t>(rest - target_.code_.begin());
+}
+
 void Elementwise::Compiler::merge_dimensions() {
   Dims& shape = target_.shape_;
   for (std::size_t i = shape.size(); i-- > 1;) {
@@ -253,6 +266,7 @@ std::vector<std::size_t> Elementwise::Compiler::last_uses() const {
     if (instruction.action != Action::compute) continue;
     for (const Register source : instruction.sources) last[source] = i;
   }
+  for (std::size_t i = 0; i < target_.once_; ++i) last[target_.code_[i].target] = target_.code_.size() - 1;
   return last;
 }
 
@@ -358,6 +372,7 @@ void Elementwise::run(const RunContext& context) const {
 
 void Elementwise::run_blocks(const RunContext& context, math::Range range) const {
   alignas(64) std::array<std::byte, 2 * kScratchElements * kHeldBytes> scratch;
+  execute(context, {.row = 0, .rows = 1, .column = 0, .columns = block_elements_}, 0, once_, scratch.data());
   for (std::size_t i = range.begin; i < range.end; ++i) {
     const auto index = static_cast<std::int64_t>(i);
     Block block;
@@ -366,11 +381,12 @@ void Elementwise::run_blocks(const RunContext& context, math::Range range) const
     block.column = index % pieces_per_row_ * static_cast<std::int64_t>(block_elements_);
     block.columns = std::min(static_cast<std::size_t>(row_elements_ - block.column),
                              pieces_per_row_ > 1 ? block_elements_ : static_cast<std::size_t>(row_elements_));
-    execute(context, block, scratch.data());
+    execute(context, block, once_, code_.size(), scratch.data());
   }
 }
 
-void Elementwise::execute(const RunContext& context, const Block& block, std::byte* scratch) const {
+void Elementwise::execute(const RunContext& context, const Block& block, std::size_t first, std::size_t last,
+                          std::byte* scratch) const {
   const auto address = [&](const Access& access, std::int64_t row) {
     const std::int64_t element =
         access.slot.offset + row_offset(shape_, access.strides, row) + block.column * access.strides.back();
@@ -383,7 +399,8 @@ void Elementwise::execute(const RunContext& context, const Block& block, std::by
     values[i] = home.in_memory ? address(accesses_[home.index], block.row)
                                : scratch + home.index * block_elements_ * kHeldBytes;
   }
-  for (const Instruction& instruction : code_) {
+  for (std::size_t i = first; i < last; ++i) {
+    const Instruction& instruction = code_[i];
     std::byte* const target = values[instruction.target];
     if (instruction.action == Action::compute) {
       apply(instruction.op, values[instruction.sources[0]], values[instruction.sources[1]],

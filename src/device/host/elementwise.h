@@ -74,11 +74,13 @@ class Elementwise {
 
   void choose_blocks(std::size_t scratch_registers);
   void run_blocks(const RunContext& context, math::Range range) const;
-  void execute(const RunContext& context, const Block& block, std::byte* scratch) const;
+  void execute(const RunContext& context, const Block& block, std::size_t first, std::size_t last,
+               std::byte* scratch) const;
 
   Dims shape_;  ///< merged dimensions, outermost first
   std::vector<Access> accesses_;
   std::vector<Instruction> code_;
+  std::size_t once_ = 0;  ///< instructions at the front that load one element for all: not repeated for each block
   /// Where each register is: a piece of scratch, or memory that an access computes on in place.
   struct Home {
     bool in_memory = false;

@@ -42,6 +42,7 @@ Lowering::Lowering(const mil::Function& function)
 Graph Lowering::run() && {
   for (const mil::Operation& op : function_.operations) {
     if (op.kind == OpKind::constant) continue;  // made when it is asked for
+    if (placement_.dissolved.contains(op.results.front())) continue;
     try {
       for (const mil::ValueId result : op.results) check_type(type(result), "the result");
       operation(Op(function_, op));
@@ -175,6 +176,14 @@ View Lowering::compute(OpKind kind, std::vector<View> operands, const Dims& shap
   return builder_.elementwise({.kind = kind, .alpha = alpha}, std::move(operands), shape, DType::fp32);
 }
 
-Graph lower(const mil::Function& function) { return Lowering(function).run(); }
+Graph lower(const mil::Function& function) {
+  try {
+    return Lowering(function).run();
+  } catch (const CompileError&) {
+    throw;
+  } catch (const Error& error) {  // about an input, which has no place of its own
+    throw CompileError(error.what());
+  }
+}
 
 }  // namespace ane::device::host

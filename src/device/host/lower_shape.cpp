@@ -54,7 +54,6 @@ void Lowering::split(const Op& op) {
 /// concat and stack: the parts that nobody writes into place are copied there.
 void Lowering::join(const Op& op) {
   const mil::ValueId result = op.operation().results.front();
-  if (placement_.dissolved.contains(result)) return;
   const View whole = placement_.homes.at(result);
   const std::vector<bool>& in_place = placement_.in_place.at(result);
   std::vector<View> parts;

@@ -45,7 +45,7 @@ class Placer {
   Placement run() {
     for (std::size_t i = 0; i < function_.outputs.size(); ++i) {
       const ValueId output = function_.outputs[i];
-      place_in_surface(output, builder_.port(Space::output, i, function_.value(output).type));
+      place_in_surface(output, builder_.port(Space::output, i, function_.value(output).type), uses_[output] == 1);
     }
     for (auto operation = function_.operations.rbegin(); operation != function_.operations.rend(); ++operation) {
       const OpView op(function_, *operation);
@@ -56,7 +56,7 @@ class Placer {
   }
 
  private:
-  void place_in_surface(ValueId value, const View& place);
+  void place_in_surface(ValueId value, const View& place, bool only_use);
   bool place_in_arena(const mil::Operand& operand, const View& place);
   std::optional<std::pair<ValueId, View>> through_view(ValueId value, const View& place) const;
   void place_parts(const OpView& op);
@@ -95,23 +95,30 @@ std::optional<std::pair<ValueId, View>> Placer::through_view(ValueId value, cons
   return std::pair(*source, *view);
 }
 
-void Placer::place_in_surface(ValueId value, const View& place) {
-  if (const auto source = through_view(value, place)) return place_in_surface(source->first, source->second);
-  if (producers_[value] != nullptr && uses_[value] == 1) {
-    const OpView op(function_, *producers_[value]);
-    const bool all_computed =
-        joins(op.kind()) &&
-        std::all_of(op.operands("values").begin(), op.operands("values").end(),
-                    [](const mil::Operand& operand) { return std::holds_alternative<ValueId>(operand); });
-    if (all_computed) {
-      result_.dissolved.insert(value);
-      for (std::size_t i = 0; i < op.operands("values").size(); ++i) {
-        place_in_surface(std::get<ValueId>(op.operands("values")[i]), part_of(op, place, i));
-      }
-      return;
-    }
+/// `only_use`: nobody else reads `value`, so that a concatenation need not exist as a whole.
+void Placer::place_in_surface(ValueId value, const View& place, bool only_use) {
+  if (const auto source = through_view(value, place)) {
+    place_in_surface(source->first, source->second, only_use && uses_[source->first] == 1);
+    if (result_.dissolved.contains(source->first)) result_.dissolved.insert(value);
+    return;
   }
-  result_.copies[value].push_back(place);
+  if (!only_use || producers_[value] == nullptr || !joins(producers_[value]->kind)) {
+    result_.copies[value].push_back(place);
+    return;
+  }
+  const OpView op(function_, *producers_[value]);
+  const std::vector<mil::Operand>& parts = op.operands("values");
+  const bool all_named = std::all_of(
+      parts.begin(), parts.end(), [](const mil::Operand& operand) { return std::holds_alternative<ValueId>(operand); });
+  if (!all_named) {
+    result_.copies[value].push_back(place);
+    return;
+  }
+  result_.dissolved.insert(value);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const ValueId part = std::get<ValueId>(parts[i]);
+    place_in_surface(part, part_of(op, place, i), uses_[part] == 1);
+  }
 }
 
 bool Placer::place_in_arena(const mil::Operand& operand, const View& place) {

@@ -21,7 +21,8 @@ struct Placement {
   std::map<mil::ValueId, std::vector<View>> copies;
   /// How it would best lie in memory: dimensions, outermost first.
   std::map<mil::ValueId, std::vector<std::size_t>> orders;
-  /// Concatenations that nobody reads whole: they exist only as parts of the outputs.
+  /// Concatenations that nobody reads whole, and what is seen of them reshaped or transposed: they exist only as parts
+  /// of the outputs.
   std::set<mil::ValueId> dissolved;
   /// For the result of a concat or stack: which parts are written into place by whoever computes them.
   std::map<mil::ValueId, std::vector<bool>> in_place;
