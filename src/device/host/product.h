@@ -14,7 +14,7 @@ namespace ane::device::host {
 /// int32.
 class Product {
  public:
-  /// Whether the last two dimensions of `view` are a matrix that BLAS can read (or, `distinct`, write) in place.
+  /// Whether the last two dimensions of `view` are a matrix that BLAS can read and write where it lies.
   [[nodiscard]] static bool fits(const View& view);
 
   /// Unless `integer`, all three must fit. Operands may repeat along leading dimensions, `c` must not.

@@ -1,6 +1,10 @@
 #include <algorithm>
-#include <cassert>
+#include <map>
+#include <set>
 #include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 
 #include "ane/core/checked.h"
 
@@ -12,6 +16,8 @@ namespace {
 
 /// Bounds a group's code and registers.
 constexpr std::size_t kLargestGroup = 48;
+/// Elementwise nodes that may wait for company; bounds the depth of the search through them.
+constexpr std::size_t kMostWaiting = 512;
 
 class Scheduler {
  public:
@@ -30,12 +36,16 @@ class Scheduler {
   }
   [[nodiscard]] Space space(BufferId buffer) const { return graph_.buffers[buffer].space; }
   void mark_alive(NodeId node);
-  [[nodiscard]] bool may_join(NodeId node, NodeId seed) const;
+  void assign_domains();
+  /// Elementwise nodes fuse if they have one shape, laid out in one order, and run at the same time.
+  [[nodiscard]] bool may_join(NodeId node, NodeId seed) const {
+    return elementwise(node) != nullptr && domains_[node] == domains_[seed];
+  }
   /// The node whose result `operand` is, if it is one node's whole result and that node could be in the same group.
   [[nodiscard]] const NodeId* source_in_group(const View& operand, NodeId seed) const;
 
   void require(NodeId node);
-  void require_around(NodeId node, NodeId seed);
+  void require_around(NodeId node, NodeId seed, std::set<NodeId>& visited);
   void collect(NodeId node, NodeId seed, std::vector<NodeId>& group);
   void collect_others(NodeId seed, std::vector<NodeId>& group);
   [[nodiscard]] bool is_ready(NodeId node, NodeId seed, const std::vector<NodeId>& group) const;
@@ -46,7 +56,7 @@ class Scheduler {
   std::vector<std::vector<NodeId>> users_;
   std::vector<bool> alive_;
   std::vector<bool> done_;
-  std::vector<bool> visited_;
+  std::vector<std::size_t> domains_;  ///< of elementwise nodes: equal if they may fuse
   std::vector<bool> touched_;
   std::vector<Lifetime> lifetimes_;
   std::vector<Step> steps_;
@@ -57,7 +67,7 @@ Scheduler::Scheduler(const Graph& graph)
       users_(graph.nodes.size()),
       alive_(graph.nodes.size(), false),
       done_(graph.nodes.size(), false),
-      visited_(graph.nodes.size(), false),
+      domains_(graph.nodes.size(), 0),
       touched_(graph.buffers.size(), false),
       lifetimes_(graph.buffers.size()) {
   for (NodeId id = 0; id < graph.nodes.size(); ++id) {
@@ -69,6 +79,18 @@ Scheduler::Scheduler(const Graph& graph)
     for (const TensorId tensor : graph.nodes[id].reads) {
       for (const NodeId producer : graph.tensors[tensor].producers) users_[producer].push_back(id);
     }
+  }
+  assign_domains();
+}
+
+void Scheduler::assign_domains() {
+  std::map<std::tuple<Dims, std::vector<std::size_t>, bool>, std::size_t> known;
+  for (NodeId id = 0; id < graph_.nodes.size(); ++id) {
+    const ElementwiseNode* const node = elementwise(id);
+    if (node == nullptr) continue;
+    const View packed = squeezed(node->result);
+    domains_[id] =
+        known.try_emplace({packed.shape, memory_order(packed), graph_.nodes[id].constant}, known.size()).first->second;
   }
 }
 
@@ -86,16 +108,6 @@ void Scheduler::mark_alive(NodeId node) {
   }
 }
 
-/// Elementwise nodes fuse if they have one shape, laid out in one order, and run at the same time.
-bool Scheduler::may_join(NodeId node, NodeId seed) const {
-  const ElementwiseNode* const a = elementwise(node);
-  const ElementwiseNode* const b = elementwise(seed);
-  if (a == nullptr || graph_.nodes[node].constant != graph_.nodes[seed].constant) return false;
-  const View left = squeezed(a->result);
-  const View right = squeezed(b->result);
-  return left.shape == right.shape && memory_order(left) == memory_order(right);
-}
-
 const NodeId* Scheduler::source_in_group(const View& operand, NodeId seed) const {
   const std::vector<NodeId>& producers = graph_.tensors[operand.tensor].producers;
   if (producers.size() != 1 || !may_join(producers.front(), seed)) return nullptr;
@@ -105,21 +117,29 @@ const NodeId* Scheduler::source_in_group(const View& operand, NodeId seed) const
 std::vector<Step> Scheduler::steps(bool constant) {
   // Products and the like come in the program's order and ask for what they read; elementwise nodes wait until they
   // are asked for, so that as many as possible are taken together.
-  for (const bool wait : {true, false}) {
-    for (NodeId id = 0; id < graph_.nodes.size(); ++id) {
-      if (!alive_[id] || done_[id] || graph_.nodes[id].constant != constant) continue;
-      if (wait && elementwise(id) != nullptr) continue;
+  std::vector<NodeId> waiting;
+  const auto require_waiting = [&] {
+    for (const NodeId id : waiting) require(id);
+    waiting.clear();
+  };
+  for (NodeId id = 0; id < graph_.nodes.size(); ++id) {
+    if (!alive_[id] || done_[id] || graph_.nodes[id].constant != constant) continue;
+    if (elementwise(id) == nullptr) {
       require(id);
+      continue;
     }
+    waiting.push_back(id);
+    if (waiting.size() == kMostWaiting) require_waiting();
   }
+  require_waiting();
   return std::move(steps_);
 }
 
 void Scheduler::require(NodeId id) {
   if (done_[id]) return;
   if (elementwise(id) != nullptr) {
-    std::fill(visited_.begin(), visited_.end(), false);
-    require_around(id, id);
+    std::set<NodeId> visited;
+    require_around(id, id, visited);
     if (done_[id]) return;
     std::vector<NodeId> group;
     collect(id, id, group);
@@ -142,10 +162,11 @@ void Scheduler::require(NodeId id) {
 }
 
 /// Requires everything that the group around `seed` reads from memory. May complete members of the group on the way.
-void Scheduler::require_around(NodeId id, NodeId seed) {
+void Scheduler::require_around(NodeId id, NodeId seed, std::set<NodeId>& visited) {
+  if (!visited.insert(id).second) return;
   for (const View& operand : elementwise(id)->operands) {
     if (const NodeId* const source = source_in_group(operand, seed)) {
-      if (!done_[*source]) require_around(*source, seed);
+      if (!done_[*source]) require_around(*source, seed, visited);
       continue;
     }
     for (const NodeId producer : graph_.tensors[operand.tensor].producers) require(producer);

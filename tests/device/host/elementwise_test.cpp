@@ -177,5 +177,15 @@ TEST_CASE("long chains are cut into groups and stay right", "[device][host]") {
   check_against_reference(std::move(b).finish(std::vector{sums.back(), sums[60]}), 8, 1e-5);
 }
 
+TEST_CASE("thousands of operations that share operands are planned in time", "[device][host]") {
+  Builder b(DType::fp32);
+  const Var x = b.input("x_in", {1, 4, 1, 32});
+  Var v = x;
+  // Each value is used twice, so a search that goes down both ways would never end.
+  for (int i = 0; i < 3000; ++i) v = b.mul("h", b.add("s", v, v), b.scalar(0.5F));
+  const Var out = b.reduce(OpKind::reduce_sum, "out", v, {1});
+  check_against_reference(std::move(b).finish(std::vector{out}), 9, 1e-5);
+}
+
 }  // namespace
 }  // namespace ane::device::host
