@@ -1,0 +1,214 @@
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "ane/core/file.h"
+#include "ane/data/sources.h"
+#include "ane/device/host/host_device.h"
+#include "ane/model/models.h"
+#include "ane/model/safetensors.h"
+#include "ane/model/weight_files.h"
+#include "ane/train/checkpoint.h"
+#include "ane/train/trainer.h"
+
+#include "harness.h"
+#include "support/catch.h"
+#include "support/temporary_directory.h"
+
+// The loop with the models that users train, on the host device.
+
+using namespace ane;
+using namespace ane::train;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int kPlenty = 1000000;
+
+/// A small model, what it is trained on, and the smallest budget it runs with.
+class Workload {
+ public:
+  virtual ~Workload() = default;
+  [[nodiscard]] virtual std::unique_ptr<model::Model> make(const model::Engine& engine) const = 0;
+  [[nodiscard]] virtual const data::Source& source() const = 0;
+
+  /// A run with a device of its own; `threads` and device live as long as the workload.
+  [[nodiscard]] Run::MakeModel make_model() {
+    return [this](surface::SurfacePool& surfaces) { return make({device_, surfaces, threads_}); };
+  }
+
+ private:
+  math::ThreadPool threads_{2};
+  device::host::HostDevice device_{threads_};
+};
+
+class MlpWorkload final : public Workload {
+ public:
+  std::unique_ptr<model::Model> make(const model::Engine& engine) const override {
+    return model::make_mlp({.dim = 16, .hidden = 32, .seq_len = 32}, mil::DType::fp16, engine);
+  }
+  const data::Source& source() const override { return *source_; }
+
+ private:
+  std::unique_ptr<data::Source> source_ = data::make_teacher_source(16, 32, 32, 3);
+};
+
+class LlamaWorkload final : public Workload {
+ public:
+  std::unique_ptr<model::Model> make(const model::Engine& engine) const override {
+    const model::LlamaConfig config{
+        .dim = 32, .hidden = 48, .layers = 2, .heads = 4, .kv_heads = 2, .vocab = 50, .seq_len = 32};
+    return model::make_llama(config, mil::DType::fp16, engine);
+  }
+  const data::Source& source() const override { return *source_; }
+
+ private:
+  std::unique_ptr<data::Source> source_ = data::make_markov_source({.seq_len = 32, .vocab_size = 50, .seed = 3});
+};
+
+std::unique_ptr<Workload> workload(const std::string& name) {
+  if (name == "mlp") return std::make_unique<MlpWorkload>();
+  return std::make_unique<LlamaWorkload>();
+}
+
+TrainOptions some_options() {
+  TrainOptions options;
+  options.steps = 26;
+  options.accum_steps = 3;
+  options.optimizer.lr = 3e-3;
+  options.optimizer.warmup = 2;
+  options.optimizer.schedule = ScheduleKind::cosine;
+  options.loss_scale.growth_interval = 3;
+  return options;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+void check_same_result(const Run& a, const Run& b) {
+  CHECK(same_bits(a.parameters(), b.parameters()));
+  CHECK(same_bits(a.moment(0), b.moment(0)));
+  CHECK(same_bits(a.moment(1), b.moment(1)));
+  CHECK(a.progress().last_loss == b.progress().last_loss);
+}
+
+}  // namespace
+
+TEST_CASE("a real model's parameters are the same bits however the run is cut", "[train][resume][host]") {
+  const std::string name = GENERATE("mlp", "llama");
+  const auto work = workload(name);
+  CAPTURE(name);
+  TrainOptions options = some_options();
+  Run whole(work->make_model(), work->source(), options, kPlenty);
+  REQUIRE(whole.run() == Outcome::finished);
+  CHECK(whole.progress().optimizer_updates > 5);
+  CHECK(whole.recorder.updates.back().mean_loss < whole.recorder.updates.front().mean_loss);
+
+  const int one_round = whole.recorder.compiles.front().kernels;
+  for (const int budget : {one_round, 2 * one_round + 1}) {
+    CAPTURE(budget);
+    Run cut(work->make_model(), work->source(), options, budget);
+    REQUIRE(cut.run() == Outcome::finished);
+    CHECK(cut.processes >= 4);
+    check_same_result(whole, cut);
+    CHECK(cut.recorder.validations.back().loss == whole.recorder.validations.back().loss);
+  }
+
+  const TemporaryDirectory directory;
+  options.checkpoint_dir = directory.path();
+  options.checkpoint_every = 4;
+  Run saving(work->make_model(), work->source(), options, kPlenty);
+  REQUIRE(saving.run() == Outcome::finished);
+  check_same_result(whole, saving);
+  REQUIRE(saving.recorder.checkpoints.size() == 3);
+  Run resumed(work->make_model(), work->source(), options, one_round);
+  surface::HeapAllocator allocator;
+  surface::SurfacePool surfaces(allocator);
+  const auto model = work->make_model()(surfaces);
+  load_checkpoint(saving.recorder.checkpoints[0].path, model->parameters(), *resumed.state,
+                  identity_of(*model, work->source()));
+  CHECK(resumed.progress().step == 12);
+  REQUIRE(resumed.run() == Outcome::finished);
+  check_same_result(whole, resumed);
+}
+
+TEST_CASE("in steady state an update creates no surface", "[train][host]") {
+  const std::string name = GENERATE("mlp", "llama");
+  const auto work = workload(name);
+  TrainOptions options = some_options();
+  options.steps = 3;
+  Run short_run(work->make_model(), work->source(), options, kPlenty);
+  REQUIRE(short_run.run() == Outcome::finished);
+  options.steps = 30;
+  Run long_run(work->make_model(), work->source(), options, kPlenty);
+  REQUIRE(long_run.run() == Outcome::finished);
+  CHECK(short_run.state->totals().surfaces_created > 0);
+  CHECK(long_run.state->totals().surfaces_created == short_run.state->totals().surfaces_created);
+}
+
+TEST_CASE("fp32 training ends where PyTorch in float64 ends", "[train][host][oracle]") {
+  const std::string name = GENERATE("micro", "gqa", "untied");
+  const fs::path folder = fs::path(ANE_SHARED_DIR) / "oracle" / name;
+  if (!fs::exists(folder)) {
+    WARN("skipped: " << folder << " is not there");
+    return;
+  }
+  CAPTURE(name);
+  const auto facts = nlohmann::json::parse(read_text_file(folder / "case.json", "oracle"));
+  model::LlamaConfig config = model::read_llama2c_config(folder / "weights.bin");
+  config.seq_len = facts["config"]["seq_len"];
+  const auto source = data::open_token_file(
+      folder / "tokens.bin", {.seq_len = config.seq_len, .vocab_size = config.vocab, .order = data::Order::sequential});
+
+  TrainOptions options;
+  options.accum_steps = facts["accum_steps"];
+  options.steps = options.accum_steps * facts["steps"].get<std::int64_t>();
+  const auto& optimizer = facts["optimizer"];
+  options.optimizer = {.lr = optimizer["lr"],
+                       .beta1 = optimizer["beta1"],
+                       .beta2 = optimizer["beta2"],
+                       .eps = optimizer["eps"],
+                       .weight_decay = optimizer["weight_decay"],
+                       .grad_clip = 0};
+  options.loss_scale = {.initial = 1};
+  math::ThreadPool threads(2);
+  device::host::HostDevice device(threads);
+  Run run(
+      [&](surface::SurfacePool& surfaces) {
+        return model::make_llama(config, mil::DType::fp32, {device, surfaces, threads});
+      },
+      *source, options, 6 * static_cast<int>(config.layers) + 1);
+  const model::ParameterLayout layout = model::llama_parameters(config);
+  model::read_llama2c(folder / "weights.bin", layout, run.state->parameters());
+  REQUIRE(run.run() == Outcome::finished);
+  CHECK(run.processes > 1);
+
+  const auto losses = facts["losses"].get<std::vector<double>>();
+  REQUIRE(run.recorder.steps.size() == losses.size());
+  for (std::size_t i = 0; i < losses.size(); ++i)
+    CHECK(std::abs(run.recorder.steps[i].loss - losses[i]) <= 1e-5 * losses[i]);
+  const auto norms = facts["grad_norms"].get<std::vector<double>>();
+  REQUIRE(run.recorder.updates.size() == norms.size());
+  for (std::size_t u = 0; u < norms.size(); ++u)
+    CHECK(std::abs(run.recorder.updates[u].grad_norm - norms[u]) <= 1e-4 * norms[u]);
+
+  const model::SafetensorsFile expected(folder / "expected.safetensors");
+  for (const model::Parameter& parameter : layout.parameters()) {
+    std::vector<float> reference(parameter.count);
+    expected.read("after" + std::to_string(norms.size()) + "." + parameter.name, parameter.shape, reference);
+    const auto found = slice(run.state->parameters(), parameter);
+    double difference = 0;
+    double size = 0;
+    for (std::size_t i = 0; i < reference.size(); ++i) {
+      difference += std::pow(double{found[i]} - double{reference[i]}, 2);
+      size += std::pow(double{reference[i]}, 2);
+    }
+    CAPTURE(parameter.name);
+    CHECK(std::sqrt(difference) <= 1e-4 * std::sqrt(size));  // fp32 steps against float64, relative Frobenius norm
+  }
+}
