@@ -31,7 +31,7 @@ TEST_CASE("segments lie one after another along the channels", "[model][layout]"
 TEST_CASE("what is written to a segment is read from it, and nothing else is touched", "[model][layout]") {
   math::ThreadPool threads(2);
   const DType element = GENERATE(DType::fp16, DType::fp32);
-  const std::size_t seq_len = GENERATE(1, 17, 32, 33, 96);  // packed rows and padded ones
+  const std::size_t seq_len = GENERATE(as<std::size_t>{}, 1, 17, 32, 33, 96);  // packed rows and padded ones
   CAPTURE(mil::name(element), seq_len);
   const PackedLayout layout(element, seq_len, {{"a", 3}, {"b", 40}, {"c", 2}});
   const PackedLayout other(element, seq_len, {{"c", 7}, {"b", 40}});
@@ -56,7 +56,7 @@ TEST_CASE("what is written to a segment is read from it, and nothing else is tou
 TEST_CASE("the largest magnitude of a segment ignores its neighbours and the padding", "[model][layout]") {
   math::ThreadPool threads(2);
   const DType element = GENERATE(DType::fp16, DType::fp32);
-  const std::size_t seq_len = GENERATE(17, 32);
+  const std::size_t seq_len = GENERATE(as<std::size_t>{}, 17, 32);
   const PackedLayout layout(element, seq_len, {{"a", 3}, {"b", 40}, {"c", 2}});
   std::vector<std::byte> bytes(layout.surface().size_bytes, std::byte{0xFF});  // NaN
   std::vector<float> values(40 * seq_len, 1.5F);
