@@ -10,12 +10,13 @@ namespace {
 bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 bool is_sign(char c) noexcept { return c == '-' || c == '+'; }
+/// How much of a token messages show.
+constexpr std::size_t kShown = 40;
 constexpr std::string_view kSymbols = "()[]{}<>=,;";
 
 }  // namespace
 
 std::string to_string(const Token& token) {
-  constexpr std::size_t kShown = 40;
   if (token.kind == TokenKind::end) return "the end of the text";
   const std::string_view quote = token.kind == TokenKind::string ? "\"" : "'";
   const bool cut = token.text.size() > kShown;

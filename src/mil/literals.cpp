@@ -1,19 +1,19 @@
 #include "literals.h"
 
-#include <locale.h>  // newlocale; <clocale> has only the standard part
-#include <stdlib.h>  // strtof_l
-#ifdef __APPLE__
-#include <xlocale.h>
-#endif
-
 #include <array>
 #include <bit>
 #include <charconv>
+#include <clocale>
 #include <cmath>
+#include <cstdlib>
 #include <memory>
 #include <type_traits>
 
 #include <fmt/format.h>
+
+#ifdef __APPLE__
+#include <xlocale.h>
+#endif
 
 namespace ane::mil {
 namespace {
@@ -21,19 +21,21 @@ namespace {
 /// Decimals up to this length are easier to read than hexadecimal.
 constexpr std::size_t kShortDecimal = 6;
 
+/// IEEE 754 binary32.
+constexpr int kFractionBits = 23;
+constexpr int kBias = 127;
+
 struct FreeLocale {
   void operator()(locale_t locale) const noexcept { freelocale(locale); }
 };
 using OwnedLocale = std::unique_ptr<std::remove_pointer_t<locale_t>, FreeLocale>;
 
 locale_t c_locale() {
-  static const OwnedLocale kLocale(newlocale(LC_ALL_MASK, "C", nullptr));
-  return kLocale.get();
+  static const OwnedLocale locale(newlocale(LC_ALL_MASK, "C", nullptr));
+  return locale.get();
 }
 
 std::string format_hexadecimal(float value) {
-  constexpr int kFractionBits = 23;
-  constexpr int kBias = 127;
   const auto bits = std::bit_cast<std::uint32_t>(value);
   auto fraction = bits & ((1U << kFractionBits) - 1);
   int exponent = static_cast<int>((bits >> kFractionBits) & 0xFFU) - kBias;

@@ -143,7 +143,7 @@ class Parser {
 
   static std::string string_of(const Token& token) {
     auto text = unescape(token.text);
-    if (!text) fail(token.where, "this string has an unknown escape; \\n, \\t, \\r, \\\" and \\\\ are known");
+    if (!text) fail(token.where, R"(this string has an unknown escape; \n, \t, \r, \", \' and \\ are known)");
     return *std::move(text);
   }
 
