@@ -144,6 +144,13 @@ TEST_CASE("A28: no pairs along the last axis", "[mil][rules]") {
                       return b.concat("y", std::array{right, left}, -1);
                     }),
          "A28", kRefusal, "op 'y' (concat)", "joins 2 tensors along the last axis to [1, 2, 64, 64]");
+  breaks(with_input({1, 2, 64, 64},
+                    [](Builder& b, Var x) {
+                      const Var pairs = b.matmul("pairs", x, blob(b, "p", {1, 1, 64, 2}));
+                      return b.mul("y", x, b.slice("odd", pairs, {0, 0, 0, 1}, {1, 2, 64, 1}));
+                    }),
+         "A28", kRefusal, "op 'odd' (slice_by_size)",
+         "takes every second element along the last axis of [1, 2, 64, 2]");
   passes(with_input({1, 2, 64, 64}, [](Builder& b, Var x) {
     const Var turned = b.matmul("turned", x, blob(b, "swap", {1, 1, 64, 64}));
     const Var left = b.slice("left", x, {0, 0, 0, 0}, {1, 2, 64, 32});

@@ -207,6 +207,13 @@ TEST_CASE("damage is reported with place, expected and found", "[mil][blob]") {
   CHECK_THROWS_WITH(read_blob(c.file, c.offset, kThreeHalves), ANE_CONTAINS(c.message));
 }
 
+TEST_CASE("a record that does not lie at a multiple of 64 is refused", "[mil][blob]") {
+  Bytes file = three_halves();
+  file.insert(file.begin() + 64, 8, std::byte{0});
+  file = changed(file, {{88, 136}});
+  CHECK_THROWS_WITH(read_blob(file, 72, kThreeHalves), ANE_CONTAINS("expected a multiple of 64"));
+}
+
 TEST_CASE("a second record that repeats the first one's data offset is refused", "[mil][blob]") {
   BlobWriter writer;
   writer.add(DType::fp16, Bytes(64));
