@@ -40,8 +40,9 @@ class SuccessorProbabilities {
   [[nodiscard]] double entropy() const noexcept { return entropy_; }
   /// Which successor the uniform `u` picks.
   [[nodiscard]] std::size_t pick(double u) const noexcept {
-    const auto last = cumulative_.begin() + static_cast<std::ptrdiff_t>(count_) - 1;
-    return static_cast<std::size_t>(std::upper_bound(cumulative_.begin(), last, u) - cumulative_.begin());
+    std::size_t k = 0;
+    while (k + 1 < count_ && u >= cumulative_.at(k)) ++k;
+    return k;
   }
 
  private:

@@ -1,6 +1,7 @@
 #include "ane/train/checkpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -29,7 +30,7 @@ constexpr const char* kMomentsFile = "moments.safetensors";
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kFormat = "ane-train checkpoint";
 constexpr int kVersion = 1;
-constexpr std::string_view kMomentNames[] = {"m.", "v."};
+constexpr std::array<std::string_view, 2> kMomentPrefixes = {"m.", "v."};
 
 std::string directory_name(std::int64_t step) { return fmt::format("{}{:08}", kPrefix, step); }
 
@@ -128,8 +129,8 @@ void write_moments(const fs::path& path, const model::ParameterLayout& layout, S
   std::vector<model::NamedTensor> tensors;
   for (int i = 0; i < state.moment_count(); ++i)
     for (const model::Parameter& parameter : layout.parameters())
-      tensors.push_back(
-          {fmt::format("{}{}", kMomentNames[i], parameter.name), parameter.shape, slice(state.moment(i), parameter)});
+      tensors.push_back({fmt::format("{}{}", kMomentPrefixes.at(static_cast<std::size_t>(i)), parameter.name),
+                         parameter.shape, slice(state.moment(i), parameter)});
   model::write_safetensors(path, tensors, {});
 }
 
@@ -137,7 +138,7 @@ void read_moments(const fs::path& path, const model::ParameterLayout& layout, St
   const model::SafetensorsFile file(path);
   for (int i = 0; i < state.moment_count(); ++i)
     for (const model::Parameter& parameter : layout.parameters())
-      file.read(fmt::format("{}{}", kMomentNames[i], parameter.name), parameter.shape,
+      file.read(fmt::format("{}{}", kMomentPrefixes.at(static_cast<std::size_t>(i)), parameter.name), parameter.shape,
                 slice(state.moment(i), parameter));
 }
 

@@ -6,6 +6,16 @@
 
 namespace ane::train {
 
+namespace {
+
+#ifdef __APPLE__
+constexpr std::int64_t kMaxrssUnitBytes = 1;
+#else
+constexpr std::int64_t kMaxrssUnitBytes = 1024;
+#endif
+
+}  // namespace
+
 std::int64_t monotonic_ns() noexcept {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
@@ -14,12 +24,7 @@ std::int64_t monotonic_ns() noexcept {
 std::int64_t peak_memory_bytes() noexcept {
   rusage usage{};
   if (::getrusage(RUSAGE_SELF, &usage) != 0) return 0;
-#ifdef __APPLE__
-  constexpr std::int64_t kUnitBytes = 1;
-#else
-  constexpr std::int64_t kUnitBytes = 1024;
-#endif
-  return std::int64_t{usage.ru_maxrss} * kUnitBytes;
+  return std::int64_t{usage.ru_maxrss} * kMaxrssUnitBytes;
 }
 
 RunClock::RunClock(RunTotals& totals) noexcept : totals_(&totals) {

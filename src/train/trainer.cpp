@@ -47,8 +47,8 @@ struct Trainer::Batch {
 
 int smallest_budget(const model::Model& model) { return model.compiles_needed(KernelSet::training); }
 
-Trainer::Trainer(Parts parts, const TrainOptions& options)
-    : parts_(std::move(parts)), options_(options), clock_(parts_.state.totals()) {
+Trainer::Trainer(Parts parts, TrainOptions options)
+    : parts_(std::move(parts)), options_(std::move(options)), clock_(parts_.state.totals()) {
   assert(options_.steps >= 0 && options_.accum_steps > 0);
   assert(parts_.state.moment_count() == optimizer_moments(options_.optimizer.kind));
   // What has been compiled before this is compiled again by every process.

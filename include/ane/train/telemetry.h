@@ -50,7 +50,7 @@ class Telemetry final : public Observer {
   void on_resume(const ResumeEvent& event) override;
 
  private:
-  void write(const std::string& line);
+  void write(const std::string& text);
 
   std::filesystem::path path_;
   Descriptor file_;

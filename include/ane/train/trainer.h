@@ -46,7 +46,7 @@ class Trainer {
   };
 
   /// Throws UsageError if the budget cannot hold even one update, with the smallest value that would do.
-  Trainer(Parts parts, const TrainOptions& options);
+  Trainer(Parts parts, TrainOptions options);
 
   /// Trains until done, out of budget or stopped. Held-out samples are evaluated every validate_every updates, with the
   /// next update's kernels, and at the end; checkpoints are written after every checkpoint_every updates, after the
