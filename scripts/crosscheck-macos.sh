@@ -40,6 +40,8 @@ enum CBLAS_ORDER : std::int32_t { CblasRowMajor = 101, CblasColMajor = 102 };
 enum CBLAS_TRANSPOSE : std::int32_t { CblasNoTrans = 111, CblasTrans = 112, CblasConjTrans = 113 };
 extern "C" void cblas_sgemm(enum CBLAS_ORDER, enum CBLAS_TRANSPOSE, enum CBLAS_TRANSPOSE, int, int, int, float,
                             const float*, int, const float*, int, float, float*, int);
+enum BLAS_THREADING { BLAS_THREADING_MULTI_THREADED, BLAS_THREADING_SINGLE_THREADED };
+extern "C" int BLASSetThreading(enum BLAS_THREADING) __attribute__((availability(macos, introduced = 15.0)));
 HEADER
 
 package() {  # NAME TARGET [KEYWORD ITEM...]...
@@ -63,7 +65,7 @@ stub() {  # FILE INSTALL_NAME SYMBOL...
     "$name" "$(IFS=,; echo "$*")" >"$file"
 }
 stub "$ANE_CROSS/Frameworks/Accelerate.framework/Accelerate.tbd" \
-  /System/Library/Frameworks/Accelerate.framework/Versions/A/Accelerate _cblas_sgemm
+  /System/Library/Frameworks/Accelerate.framework/Versions/A/Accelerate _cblas_sgemm _BLASSetThreading
 stub "$ANE_CROSS/lib/libhwy.tbd" /opt/homebrew/opt/highway/lib/libhwy.1.dylib \
   __ZN3hwy15GetChosenTargetEv __ZN3hwy12ChosenTarget6UpdateEx __ZN3hwy16SupportedTargetsEv
 

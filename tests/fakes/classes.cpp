@@ -97,8 +97,8 @@ std::string data_text(Id data) {
 
 Flag refuse(Id* error, int code, const std::string& text) {
   if (error == nullptr) return 0;
-  const std::array<std::pair<Id, Id>, 1> info{
-      {{foundation().string("NSLocalizedDescription"), foundation().string(text)}}};
+  const Id key = *static_cast<Id*>(state().gnustep().library.find("NSLocalizedDescriptionKey"));
+  const std::array<std::pair<Id, Id>, 1> info{{{key, foundation().string(text)}}};
   const Id type = runtime().find_class("NSError");
   *error = objc::Message<Id, Id, long, Id>(runtime(), runtime().selector("errorWithDomain:code:userInfo:"))(
       type, foundation().string("com.apple.appleneuralengine"), code, foundation().dictionary(info));

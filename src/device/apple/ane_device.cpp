@@ -11,6 +11,7 @@
 #include "ane/mil/text.h"
 
 #include "ane_kernel.h"
+#include "broken_rules.h"
 #include "io_surface.h"
 #include "loaded_model.h"
 
@@ -28,10 +29,10 @@ std::vector<Port> make_ports(const mil::Function& function, std::span<const mil:
 }
 
 /// Throws if `program` breaks a rule that makes it fail or lie.
-void refuse_broken_rules(const mil::Program& program, const mil::Blobs& weights) {
+void refuse_broken_rules(const mil::Program& program, const mil::Blobs& weights, std::string_view chip) {
   std::string text;
   int count = 0;
-  for (const mil::Diagnostic& diagnostic : mil::check_for_ane(program, &weights)) {
+  for (const mil::Diagnostic& diagnostic : broken_rules(program, &weights, chip)) {
     if (diagnostic.severity == mil::Severity::slow) continue;
     text += "\n  " + to_string(diagnostic);
     ++count;
@@ -99,11 +100,13 @@ std::string AneDevice::description() const {
   return text;
 }
 
-std::vector<mil::Diagnostic> AneDevice::check(const mil::Program& program) const { return mil::check_for_ane(program); }
+std::vector<mil::Diagnostic> AneDevice::check(const mil::Program& program) const {
+  return broken_rules(program, nullptr, state_->session.frameworks.probe().chip);
+}
 
 std::unique_ptr<Kernel> AneDevice::compile(std::string_view mil_text, const mil::Blobs& weights) {
   const mil::Program program = mil::parse(mil_text);
-  refuse_broken_rules(program, weights);
+  refuse_broken_rules(program, weights, state_->session.frameworks.probe().chip);
   for (const auto& [key, bytes] : weights) static_cast<void>(blob_file(key));
   const mil::Function& main = program.main();
   std::vector<Port> inputs = make_ports(main, main.inputs);

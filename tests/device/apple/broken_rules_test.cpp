@@ -1,0 +1,47 @@
+#include "broken_rules.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "ane/mil/builder.h"
+
+#include "support/catch.h"
+
+namespace ane::device::apple {
+namespace {
+
+std::vector<std::string> rules(const mil::Program& program, std::string_view chip) {
+  std::vector<std::string> rules;
+  for (const mil::Diagnostic& diagnostic : broken_rules(program, nullptr, chip)) rules.push_back(diagnostic.rule);
+  return rules;
+}
+
+bool has(const std::vector<std::string>& rules, const char* rule) {
+  return std::find(rules.begin(), rules.end(), rule) != rules.end();
+}
+
+TEST_CASE("a limit of some chips holds for them and for unknown ones", "[apple]") {
+  mil::Builder b(mil::DType::fp16);
+  const mil::Var x = b.input("data", {1, 64, 1, 64});
+  const std::vector<mil::Var> halves{b.slice("right", x, {0, 0, 0, 32}, {1, 64, 1, 32}),
+                                     b.slice("left", x, {0, 0, 0, 0}, {1, 64, 1, 32})};
+  const mil::Var out = b.concat("out", halves, 3);
+  const mil::Program program = std::move(b).finish(std::vector{out});
+  CHECK(has(rules(program, "Apple M3 Ultra"), "A28"));
+  CHECK(has(rules(program, ""), "A28"));
+  CHECK_FALSE(has(rules(program, "Apple M4 Pro"), "A28"));
+}
+
+TEST_CASE("the order of inputs is no fault, because the bridge binds by name", "[apple]") {
+  mil::Builder b(mil::DType::fp16);
+  const mil::Var second = b.input("second", {1, 64, 1, 32});
+  const mil::Var first = b.input("first", {1, 64, 1, 32});
+  const mil::Var sum = b.add("sum", second, first);
+  const mil::Program program = std::move(b).finish(std::vector{sum});
+  REQUIRE_FALSE(mil::check_for_ane(program).empty());
+  CHECK(rules(program, "").empty());
+}
+
+}  // namespace
+}  // namespace ane::device::apple

@@ -1,0 +1,296 @@
+#include "ane/device/apple/ane_device.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <thread>
+
+#include "ane/device/apple/probe.h"
+
+#include "fixture.h"
+
+namespace ane::device::apple {
+namespace {
+
+std::string message(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST_CASE("the ANE's results are the host's, bit for bit", "[apple][standin]") {
+  fresh_standin().set_threads(2);
+  const Sample sample = GENERATE(projection(), projection(2), unsorted());
+  const auto seed = GENERATE(1U, 2U);
+  math::ThreadPool threads(2);
+  host::HostDevice host(threads);
+  AneDevice ane;
+  const std::vector<Buffer> expected = run(host, sample, seed);
+  const std::vector<Buffer> found = run(ane, sample, seed);
+  CHECK(found == expected);
+  CHECK(found != run(ane, sample, seed + 100));
+}
+
+TEST_CASE("the device says what it is", "[apple][standin]") {
+  fresh_standin();
+  AneDevice ane;
+  CHECK(ane.name() == "ane");
+  CHECK(ane.description() == "Apple Neural Engine of Apple stand-in, 16 cores, standin, macOS 0.0 (stand-in)");
+  CHECK_FALSE(ane.shares_cpu());
+}
+
+TEST_CASE("ports are in the order of the text", "[apple][standin]") {
+  fresh_standin();
+  AneDevice ane;
+  const auto kernel = ane.compile(unsorted().text, {});
+  REQUIRE(kernel->inputs().size() == 2);
+  CHECK(kernel->inputs()[0].name == "tall");
+  CHECK(kernel->inputs()[0].size_bytes == 64 * 64);
+  CHECK(kernel->inputs()[1].name == "bias");
+  REQUIRE(kernel->outputs().size() == 2);
+  CHECK(kernel->outputs()[0].name == "whole");
+  CHECK(kernel->outputs()[1].size_bytes == 32 * 64);
+}
+
+TEST_CASE("nothing is left when device, kernels and surfaces are gone", "[apple][standin]") {
+  const fakes::Control& standin = fresh_standin();
+  REQUIRE(standin.counts().none_left());
+  const std::ptrdiff_t files = open_files();
+  {
+    AneDevice ane;
+    surface::SurfacePool pool(ane.surface_allocator());
+    const auto kernel = ane.compile(projection().text, projection().weights);
+    Bound bound(pool, *kernel, 1);
+    bound.run(*kernel);
+    const fakes::Counts during = standin.counts();
+    CHECK(during.objects == 4);  // model, request, two wrapped surfaces
+    CHECK(during.surfaces == 2);
+    CHECK(during.loaded == 1);
+    CHECK(during.directories == 1);
+  }
+  CHECK(standin.counts().none_left());
+  CHECK(open_files() == files);
+}
+
+TEST_CASE("kernels of equal text and weights share a loaded program", "[apple][standin]") {
+  const fakes::Control& standin = fresh_standin();
+  AneDevice ane;
+  auto first = ane.compile(projection().text, projection().weights);
+  auto second = ane.compile(projection().text, projection().weights);
+  const auto other = ane.compile(projection(2).text, projection(2).weights);
+  CHECK(standin.counts().loaded == 2);
+  CHECK(standin.counts().compiles == 2);
+  CHECK(ane.counters().compiles == 2);
+  CHECK(ane.counters().shared == 1);
+
+  first.reset();
+  CHECK(standin.counts().directories == 2);
+  surface::SurfacePool pool(ane.surface_allocator());
+  Bound bound(pool, *second, 1);
+  CHECK_NOTHROW(bound.run(*second));
+  second.reset();
+  CHECK(standin.counts().directories == 1);
+  CHECK(standin.counts().loaded == 1);
+}
+
+TEST_CASE("a loaded program whose files were changed is not shared", "[apple][standin]") {
+  const fakes::Control& standin = fresh_standin();
+  AneDevice ane;
+  const auto kernel = ane.compile(projection().text, projection().weights);
+  for (const auto& entry : std::filesystem::directory_iterator(standin.temporary_directory())) {
+    std::filesystem::remove(entry.path() / "weights" / "w.bin");
+  }
+  CHECK_THROWS_WITH(ane.compile(projection().text, projection().weights), ANE_CONTAINS("its files were changed"));
+}
+
+TEST_CASE("weights are baked in", "[apple][standin]") {
+  fresh_standin();
+  AneDevice ane;
+  surface::SurfacePool pool(ane.surface_allocator());
+  Sample sample = projection();
+  const auto kernel = ane.compile(sample.text, sample.weights);
+  Bound bound(pool, *kernel, 1);
+  bound.run(*kernel);
+  const std::vector<Buffer> before = bound.results();
+  for (auto& [path, bytes] : sample.weights) std::fill(bytes.begin() + 128, bytes.end(), std::byte{0});
+  bound.run(*kernel);
+  CHECK(bound.results() == before);
+}
+
+TEST_CASE("a request is built once for a set of surfaces", "[apple][standin]") {
+  const fakes::Control& standin = fresh_standin();
+  AneDevice ane;
+  surface::SurfacePool pool(ane.surface_allocator());
+  const auto kernel = ane.compile(projection().text, projection().weights);
+  const int before = standin.counts().requests;
+  std::vector<Bound> sets;
+  for (std::uint32_t i = 0; i < 16; ++i) sets.emplace_back(pool, *kernel, i);
+  for (int round = 0; round < 3; ++round) {
+    for (Bound& set : sets) set.run(*kernel);
+  }
+  CHECK(standin.counts().requests == before + 16);
+  CHECK(ane.counters().requests == 16);
+
+  // One more pushes out the one that was not used for longest.
+  sets.emplace_back(pool, *kernel, 16);
+  sets.back().run(*kernel);
+  sets[1].run(*kernel);
+  CHECK(ane.counters().requests == 17);
+  sets[0].run(*kernel);
+  CHECK(ane.counters().requests == 18);
+  CHECK(standin.counts().objects == 1 + 16 * 3);
+}
+
+TEST_CASE("requests are built by whichever factory there is", "[apple][standin]") {
+  const fakes::Control& standin = fresh_standin();
+  const std::string start = "+[_ANERequest requestWithInputs:inputIndices:outputs:outputIndices:";
+  const std::vector<std::string> factories{start + "weightsBuffer:perfStats:procedureIndex:]",
+                                           start + "weightsBuffer:procedureIndex:]",
+                                           start + "perfStats:procedureIndex:]", start + "procedureIndex:]"};
+  AneDevice usual;
+  const std::vector<Buffer> expected = run(usual, unsorted(), 1);
+  for (std::size_t hidden = 1; hidden < factories.size(); ++hidden) {
+    LibraryPaths paths = standard_libraries();
+    paths.hidden.assign(factories.begin(), factories.begin() + static_cast<std::ptrdiff_t>(hidden));
+    AneDevice ane({}, paths);
+    CHECK(run(ane, unsorted(), 1) == expected);
+  }
+  LibraryPaths paths = standard_libraries();
+  paths.hidden = factories;
+  CHECK_THROWS_WITH(AneDevice({}, paths), ANE_CONTAINS(factories[0] + ": missing"));
+  CHECK(standin.counts().none_left());
+}
+
+TEST_CASE("a program that breaks rules is refused with all of them", "[apple][standin]") {
+  const fakes::Control& standin = fresh_standin();
+  mil::Builder b(mil::DType::fp16);
+  const mil::Var x = b.input("data", {1, 64, 1, 33});
+  const mil::Var root = b.unary(mil::OpKind::rsqrt, "root", x);
+  const std::string text = mil::print(std::move(b).finish(std::vector{root}));
+  AneDevice ane;
+  CHECK(ane.check(mil::parse(text)).size() >= 2);
+  CHECK_THROWS_AS(ane.compile(text, {}), CompileError);
+  CHECK_THROWS_WITH(ane.compile(text, {}), ANE_CONTAINS("A1") && ANE_CONTAINS("A22"));
+  CHECK(standin.counts().compiles == 0);
+}
+
+TEST_CASE("weights must lie in the program's directory", "[apple][standin]") {
+  const fakes::Control& standin = fresh_standin();
+  AneDevice ane;
+  mil::Blobs weights = projection().weights;
+  weights["@model_path/../out.bin"] = {};
+  CHECK_THROWS_WITH(ane.compile(projection().text, weights), ANE_CONTAINS("not by '@model_path/../out.bin'"));
+  CHECK(standin.counts().none_left());
+}
+
+TEST_CASE("surfaces that cannot be bound are refused", "[apple][standin]") {
+  fresh_standin();
+  AneDevice ane;
+  surface::SurfacePool pool(ane.surface_allocator());
+  const auto kernel = ane.compile(projection().text, projection().weights);
+  Bound bound(pool, *kernel, 1);
+  surface::Surface small = pool.acquire(64);
+  surface::HeapAllocator heap;
+  surface::SurfacePool heap_pool(heap);
+  surface::Surface foreign = heap_pool.acquire(kernel->inputs()[0].size_bytes);
+  surface::Surface empty;
+  const std::vector<surface::Surface*> outputs = pointers(bound.outputs);
+  const auto run_with = [&](std::vector<surface::Surface*> inputs) {
+    return message([&] { kernel->run(inputs, outputs); });
+  };
+  CHECK(run_with({&small}) == "input 'pack' (fp16 [1, 64, 1, 32]) needs a surface of 4096 bytes, but got one of 64");
+  CHECK(run_with({&foreign}) == "input 'pack': the ANE reads IOSurfaces only; use the device's surface_allocator()");
+  CHECK(run_with({&empty}) == "input 'pack' has no surface");
+  CHECK(run_with({nullptr}) == "input 'pack' has no surface");
+  CHECK(run_with({}) == "the kernel has 1 inputs, but 0 surfaces were given");
+}
+
+TEST_CASE("a program that wants other surfaces is an error before its first run", "[apple][standin]") {
+  fakes::Control& standin = fresh_standin();
+  standin.widen_reported_rows(64);
+  const int evaluations = standin.counts().evaluations;
+  {
+    AneDevice ane;
+    CHECK_THROWS_WITH(ane.compile(projection().text, projection().weights),
+                      ANE_CONTAINS("input 'pack' (fp16 [1, 64, 1, 32]): expected rows 64 bytes apart, the program has "
+                                   "128") &&
+                          ANE_CONTAINS("output 'out'") && ANE_CONTAINS("expected 4096 bytes, the program uses 8192"));
+    CHECK(standin.counts().none_left());
+    AneOptions trusting;
+    trusting.compare_attributes = false;
+    AneDevice other(trusting);
+    CHECK_NOTHROW(other.compile(projection().text, projection().weights));
+  }
+  CHECK(standin.counts().evaluations == evaluations);
+}
+
+TEST_CASE("cancelled requests are retried", "[apple][standin]") {
+  fakes::Control& standin = fresh_standin();
+  AneDevice ane;
+  surface::SurfacePool pool(ane.surface_allocator());
+  const auto kernel = ane.compile(projection().text, projection().weights);
+  Bound bound(pool, *kernel, 1);
+  standin.cancel_evaluations(8);
+  CHECK_NOTHROW(bound.run(*kernel));
+  CHECK(ane.counters().cancel_retries == 8);
+  standin.cancel_evaluations(9);
+  CHECK(message([&] { bound.run(*kernel); }) ==
+        "the ANE did not run the kernel, after 8 retries: status=0x12: Request cancelled (domain "
+        "com.apple.appleneuralengine, code 8)");
+}
+
+TEST_CASE("a failed load is tried once more", "[apple][standin]") {
+  fakes::Control& standin = fresh_standin();
+  AneOptions quick;
+  quick.load_wait = std::chrono::milliseconds(1);
+  AneDevice ane(quick);
+  standin.fail("load", 1);
+  CHECK_NOTHROW(ane.compile(projection().text, projection().weights));
+  CHECK(ane.counters().load_retries == 1);
+}
+
+TEST_CASE("the 120th compilation fails, and the error says what to do", "[apple][standin]") {
+  const fakes::Control& standin = fresh_standin();
+  AneDevice ane;
+  for (std::uint32_t i = 0; i < 119; ++i) REQUIRE_NOTHROW(ane.compile(projection(i).text, projection(i).weights));
+  CHECK_THROWS_WITH(ane.compile(projection(119).text, projection(119).weights),
+                    ANE_CONTAINS("ANECCompile() FAILED") && ANE_CONTAINS("compilation 120 of this process") &&
+                        ANE_CONTAINS("set ANE_MAX_COMPILES (--max-compiles) to 100 or less"));
+  CHECK(standin.counts().none_left());
+}
+
+TEST_CASE("programs compile while others run", "[apple][standin]") {
+  fakes::Control& standin = fresh_standin();
+  standin.slow_compiles(std::chrono::milliseconds(5));
+  AneDevice ane;
+  surface::SurfacePool pool(ane.surface_allocator());
+  const auto kernel = ane.compile(projection().text, projection().weights);
+  Bound bound(pool, *kernel, 1);
+  std::atomic<int> compiled{0};
+  std::thread compiler([&] {
+    for (std::uint32_t i = 2; i < 12; ++i) {
+      if (ane.compile(projection(i).text, projection(i).weights) != nullptr) ++compiled;
+    }
+  });
+  while (compiled < 10) bound.run(*kernel);
+  compiler.join();
+  CHECK(compiled == 10);
+  CHECK(standin.counts().loaded == 1);
+}
+
+TEST_CASE("a machine without an ANE says so", "[apple][standin]") {
+  fresh_standin();
+  ::setenv("ANE_STANDIN_NO_ANE", "1", 1);
+  const Probe found = probe();
+  CHECK_FALSE(found.usable());
+  CHECK_THAT(found.reason(), ANE_CONTAINS("the framework reports no ANE in this machine"));
+  CHECK_THROWS_AS(AneDevice(), DeviceError);
+  ::unsetenv("ANE_STANDIN_NO_ANE");
+}
+
+}  // namespace
+}  // namespace ane::device::apple

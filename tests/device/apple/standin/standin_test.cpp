@@ -1,0 +1,236 @@
+#include <array>
+#include <memory>
+#include <utility>
+
+#include "attributes.h"
+#include "fixture.h"
+#include "frameworks.h"
+#include "model_directory.h"
+
+// The stand-in is asked as the bridge never would, to show that it catches what the bridge must not do (ane.md 1.10).
+
+namespace ane::device::apple {
+namespace {
+
+using objc::Id;
+
+class Direct {
+ public:
+  Direct() : standin(fresh_standin()), frameworks(standard_libraries()), pool_(frameworks.runtime) {}
+
+  [[nodiscard]] Id weights(const mil::Blobs& blobs) const {
+    std::vector<std::pair<Id, Id>> entries;
+    for (const auto& [key, bytes] : blobs) {
+      const std::array<std::pair<Id, Id>, 2> entry{
+          {{foundation.string("offset"), foundation.number(0)}, {foundation.string("data"), foundation.data(bytes)}}};
+      entries.emplace_back(foundation.string(key), foundation.dictionary(entry));
+    }
+    return foundation.dictionary(entries);
+  }
+  [[nodiscard]] Id model(const Sample& sample) const {
+    const Id text = foundation.data(std::as_bytes(std::span(sample.text)));
+    return engine.make_model(engine.model_type,
+                             engine.make_descriptor(engine.descriptor_type, text, weights(sample.weights), nullptr));
+  }
+  [[nodiscard]] std::unique_ptr<ModelDirectory> directory(Id model, const Sample& sample) const {
+    const std::string identifier = foundation.text(engine.identifier(model)).value();
+    return std::make_unique<ModelDirectory>(standin.temporary_directory() + identifier, sample.text, sample.weights);
+  }
+  [[nodiscard]] Id loaded(const Sample& sample) {
+    const Id made = model(sample);
+    directories.push_back(directory(made, sample));
+    REQUIRE(compile(made).empty());
+    REQUIRE(load(made).empty());
+    return made;
+  }
+
+  /// Empty if it went well, else the NSError's text.
+  std::string compile(Id model) const { return answer(engine.compile, model, none()); }
+  std::string load(Id model) const { return answer(engine.load, model, none()); }
+  std::string evaluate(Id model, Id request) const { return answer(engine.evaluate, model, none(), request); }
+  std::string unload(Id model) const { return answer(engine.unload, model); }
+
+  /// As small as it is asked for; the bridge's own are never below 49,152 bytes.
+  [[nodiscard]] IoSurfaceRef raw_surface(std::uint64_t bytes) const {
+    const IoSurfaceFunctions& io = frameworks.io_surface;
+    const Id size = foundation.number(bytes);
+    const Id one = foundation.number(1);
+    const std::array<std::pair<Id, Id>, 6> properties{{{io.width, size},
+                                                       {io.height, one},
+                                                       {io.bytes_per_element, one},
+                                                       {io.bytes_per_row, size},
+                                                       {io.size_bytes, size},
+                                                       {io.pixel_format, foundation.number(0)}}};
+    return io.create(foundation.dictionary(properties));
+  }
+  [[nodiscard]] Id request(const std::vector<IoSurfaceRef>& in, const std::vector<IoSurfaceRef>& out) const {
+    const auto [inputs, input_indices] = wrap(in);
+    const auto [outputs, output_indices] = wrap(out);
+    return engine.make_request(engine.request_type, inputs, input_indices, outputs, output_indices, nullptr, nullptr,
+                               foundation.number(0));
+  }
+  void release(const std::vector<IoSurfaceRef>& surfaces) const {
+    for (const IoSurfaceRef each : surfaces) frameworks.io_surface.release(each);
+  }
+
+  fakes::Control& standin;
+  Frameworks frameworks;
+  const Foundation& foundation = frameworks.foundation;
+  const EngineMessages& engine = frameworks.engine;
+  std::vector<std::unique_ptr<ModelDirectory>> directories;
+
+ private:
+  [[nodiscard]] Id none() const { return foundation.dictionary({}); }
+  [[nodiscard]] std::pair<Id, Id> wrap(const std::vector<IoSurfaceRef>& surfaces) const {
+    std::vector<Id> objects;
+    std::vector<Id> indices;
+    for (const IoSurfaceRef each : surfaces) {
+      indices.push_back(foundation.number(objects.size()));
+      objects.push_back(engine.wrap_surface(engine.surface_type, each));
+    }
+    return {foundation.array(objects), foundation.array(indices)};
+  }
+  template <class Message, class... Arguments>
+  std::string answer(const Message& message, Id model, Arguments... arguments) const {
+    Id error = nullptr;
+    const bool done = message(model, 21U, arguments..., &error) != 0;
+    return done ? "" : foundation.describe(error);
+  }
+
+  objc::AutoreleasePool pool_;
+};
+
+TEST_CASE("MIL text must be NSData, weights a dictionary", "[apple][standin]") {
+  const Direct direct;
+  const auto make = [&](Id text, Id weights) {
+    return objc::guarded("making a descriptor", [&] {
+      return direct.engine.make_descriptor(direct.engine.descriptor_type, text, weights, nullptr);
+    });
+  };
+  const Sample sample = projection();
+  const Id data = direct.foundation.data(std::as_bytes(std::span(sample.text)));
+  CHECK(make(data, nullptr) == nullptr);
+  CHECK(make(data, direct.weights({})) != nullptr);
+  CHECK_THROWS_WITH(make(direct.foundation.string("program"), direct.weights({})),
+                    "making a descriptor: the framework raised an Objective-C exception; nothing more is known");
+}
+
+TEST_CASE("the compiler needs its directory as the dictionary says it", "[apple][standin]") {
+  const Direct direct;
+  const Sample sample = projection();
+  const Id model = direct.model(sample);
+  CHECK_THAT(direct.compile(model), ANE_CONTAINS("there is no model.mil"));
+  const auto directory = direct.directory(model, sample);
+  const std::filesystem::path blob = directory->path() / "weights" / "w.bin";
+
+  std::filesystem::resize_file(blob, 100);
+  CHECK_THAT(direct.compile(model), ANE_CONTAINS("differs from the weights dictionary"));
+  std::filesystem::remove(blob);
+  CHECK_THAT(direct.compile(model), ANE_CONTAINS("cannot open " + blob.string()));
+  std::filesystem::resize_file(directory->path() / "model.mil", 10);
+  CHECK_THAT(direct.compile(model), ANE_CONTAINS("model.mil is not the descriptor's text"));
+}
+
+TEST_CASE("a broken blob record is refused", "[apple][standin]") {
+  const Direct direct;
+  Sample sample = projection();
+  sample.weights.begin()->second[64] = std::byte{0};
+  const Id model = direct.model(sample);
+  const auto directory = direct.directory(model, sample);
+  CHECK_THAT(direct.compile(model), ANE_CONTAINS("InvalidMILProgram"));
+}
+
+TEST_CASE("models of equal content share a directory, which a load needs", "[apple][standin]") {
+  Direct direct;
+  const Sample sample = projection();
+  const Id first = direct.model(sample);
+  const Id second = direct.model(sample);
+  auto directory = direct.directory(first, sample);
+  CHECK(direct.foundation.text(direct.engine.identifier(first)) ==
+        direct.foundation.text(direct.engine.identifier(second)));
+  CHECK(direct.compile(second).empty());
+  directory.reset();
+  CHECK_THAT(direct.load(second), ANE_CONTAINS("is gone"));
+}
+
+TEST_CASE("program 128 does not load until one is unloaded and released", "[apple][standin]") {
+  Direct direct;
+  const Sample sample = projection();
+  const auto directory = direct.directory(direct.model(sample), sample);
+  std::vector<objc::Owned> models;
+  const auto load_one = [&] {
+    const objc::AutoreleasePool pool(direct.frameworks.runtime);
+    direct.standin.reset();  // the number of compilations is another limit
+    models.push_back(objc::retained(direct.frameworks.runtime, direct.model(sample)));
+    REQUIRE(direct.compile(models.back().get()).empty());
+    return direct.load(models.back().get());
+  };
+  for (int i = 0; i < 127; ++i) REQUIRE(load_one().empty());
+  CHECK_THAT(load_one(), ANE_CONTAINS("0x50004"));
+  models.pop_back();
+  CHECK(direct.unload(models.back().get()).empty());
+  CHECK_THAT(load_one(), ANE_CONTAINS("0x50004"));
+  models.pop_back();
+  models.pop_back();
+  CHECK(load_one().empty());
+}
+
+TEST_CASE("surfaces bind by sorted names, and a small one is an error that leaves the outputs", "[apple][standin]") {
+  Direct direct;
+  const Id model = direct.loaded(unsorted());  // inputs bias, tall; outputs scaled, whole
+  const std::vector<IoSurfaceRef> in{direct.raw_surface(64), direct.raw_surface(4096)};
+  const std::vector<IoSurfaceRef> out{direct.raw_surface(2048), direct.raw_surface(4096)};
+  const auto& io = direct.frameworks.io_surface;
+  static_cast<std::byte*>(io.base_address(out[0]))[0] = std::byte{77};
+
+  CHECK_THAT(direct.evaluate(model, direct.request({in[1], in[0]}, out)), ANE_CONTAINS("status=0x1d"));
+  CHECK_THAT(direct.evaluate(model, direct.request(in, {out[1], out[0]})), ANE_CONTAINS("status=0x1d"));
+  CHECK_THAT(direct.evaluate(model, direct.request({in[0]}, out)), ANE_CONTAINS("status=0x2"));
+  CHECK(static_cast<std::byte*>(io.base_address(out[0]))[0] == std::byte{77});
+
+  REQUIRE(io.lock(in[0], 0, nullptr) == 0);
+  CHECK_THAT(direct.evaluate(model, direct.request(in, out)), ANE_CONTAINS("a surface is locked"));
+  CHECK(io.unlock(in[0], 1, nullptr) != 0);  // locked for writing, unlocked for reading
+  REQUIRE(io.unlock(in[0], 0, nullptr) == 0);
+
+  CHECK(direct.evaluate(model, direct.request(in, out)).empty());
+  CHECK(static_cast<std::byte*>(io.base_address(out[0]))[0] == std::byte{0});
+  CHECK(direct.unload(model).empty());
+  CHECK_THAT(direct.evaluate(model, direct.request(in, out)), ANE_CONTAINS("not loaded"));
+  direct.release(in);
+  direct.release(out);
+}
+
+TEST_CASE("the mask of scaled_dot_product_attention is ignored", "[apple][standin]") {
+  fresh_standin();
+  Direct direct;
+  mil::Builder b(mil::DType::fp16);
+  const mil::Var q = b.input("q", {1, 2, 32, 32});
+  const mil::Var mask = b.input("mask", {1, 1, 32, 32});
+  const auto argument = [](std::string_view name, mil::Var value) {
+    return mil::Argument{std::string(name), {value.id}, false};
+  };
+  const mil::Var out =
+      b.operation(mil::OpKind::scaled_dot_product_attention, "attended",
+                  {argument("query", q), argument("key", q), argument("value", q), argument("attn_mask", mask)})[0];
+  const Sample sample{mil::print(std::move(b).finish(std::vector{out})), {}};
+  const Id model = direct.loaded(sample);
+  const std::vector<IoSurfaceRef> in{direct.raw_surface(32 * 64), direct.raw_surface(2 * 32 * 64)};
+  const std::vector<IoSurfaceRef> outputs{direct.raw_surface(2 * 32 * 64)};
+  const auto& io = direct.frameworks.io_surface;
+  const Buffer queries = random_halves(2 * 32 * 32, 1);
+  const auto attended = [&](std::uint32_t mask_seed) {
+    const Buffer mask_values = random_halves(32 * 32, mask_seed);
+    std::memcpy(io.base_address(in[0]), mask_values.data(), mask_values.size());
+    std::memcpy(io.base_address(in[1]), queries.data(), queries.size());
+    REQUIRE(direct.evaluate(model, direct.request(in, outputs)).empty());
+    const auto* const bytes = static_cast<const std::byte*>(io.base_address(outputs[0]));
+    return Buffer(bytes, bytes + 2 * 32 * 64);
+  };
+  CHECK(attended(2) == attended(3));
+  direct.release(in);
+  direct.release(outputs);
+}
+
+}  // namespace
+}  // namespace ane::device::apple
