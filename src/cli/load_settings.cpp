@@ -68,7 +68,8 @@ void load_config(const std::string& name_or_file, LoadedSettings& loaded) {
   for (const Setting& row : rows) {
     if (!row.command_line_only) keys.push_back(row.key());
   }
-  for (const auto& [key, value] : parse_config(config).items()) {
+  const Json json = parse_config(config);
+  for (const auto& [key, value] : json.items()) {
     if (key == "description") continue;
     const auto row = std::find_if(rows.begin(), rows.end(), [&, &name = key](const Setting& candidate) {
       return candidate.key() == name && !candidate.command_line_only;

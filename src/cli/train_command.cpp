@@ -82,11 +82,10 @@ class Session {
         bench_(settings_),
         flops_(bench_.model().summary().flops_per_step),
         state_(make_state()),
-        source_(open_source()),
         budget_(static_cast<int>(settings_.max_compiles)),
-        lines_(
-            terminal_,
-            {.steps = settings_.steps, .log_every = settings_.log_every, .first_step = state_->progress().step + 1}) {
+        lines_(terminal_, {.steps = settings_.steps,
+                           .log_every = settings_.log_every,
+                           .first_step = before_ ? 0 : state_->progress().step + 1}) {
     if (!settings_.telemetry.empty()) {
       telemetry_ = std::make_unique<train::Telemetry>(settings_.telemetry, flops_, bench_.on_ane(),
                                                       [this](const std::string& text) { terminal_.warn(text); });
@@ -95,6 +94,7 @@ class Session {
   }
 
   int run() {
+    source_ = open_source();
     if (settings_.resume && !before_) load_newest_checkpoint();
     const StopSignals signals;
     train::unblock_stop_signals();

@@ -57,7 +57,7 @@ TEST_CASE("a flag beats a variable, a variable a config, a config the default", 
   const Words environment = {"HOME=/", "ANE_ACCUM_STEPS=4", "ANE_MAX_COMPILES=8"};
   const LoadedSettings loaded = load({"--config", file.path(), "--accum-steps", "5"}, environment);
   CHECK(loaded.values.accum_steps == 5);
-  CHECK(loaded.origin("accum-steps").place == "flag --accum-steps");
+  CHECK(loaded.origin("accum-steps").place == "--accum-steps");
   CHECK(loaded.values.max_compiles == 8);
   CHECK(loaded.origin("max-compiles").place == "ANE_MAX_COMPILES");
   CHECK(loaded.values.device == DeviceChoice::host);
@@ -77,7 +77,8 @@ TEST_CASE("every row shows its default as a value that it would take", "[cli][se
     CHECK((shown.empty() || row.name == "steps" || row.assign(shown, values)));
     CHECK(row.show(values) == shown);
     CHECK_FALSE(row.help.empty());
-    CHECK_FALSE(row.assign("surely-not", values) && row.kind != ValueKind::text);
+    const bool takes_any = row.kind == ValueKind::text;
+    CHECK((takes_any || !row.assign("surely-not", values)));
   }
 }
 
@@ -163,11 +164,11 @@ TEST_CASE("flags that are not there, twice there or without a value are refused"
 TEST_CASE("settings that contradict each other are refused", "[cli][settings]") {
   using Row = std::tuple<Words, std::string>;
   const auto [arguments, message] = GENERATE(values<Row>({
-      {{"--schedule", "cosine", "--lr", "1e-4", "--min-lr", "1e-3"}, "min_lr (flag --min-lr) is 0.001, above lr"},
+      {{"--schedule", "cosine", "--lr", "1e-4", "--min-lr", "1e-3"}, "min_lr (--min-lr) is 0.001, above lr"},
       {{"--resume"}, "--resume needs --checkpoint-dir"},
       {{"--checkpoint-every", "3"}, "--checkpoint-every needs --checkpoint-dir"},
       {{"--device", "ane", "--precision", "fp32"}, "runs on the host alone"},
-      {{"--config", "tiny", "--layers", "3"}, "layers (flag --layers): an mlp has no such dimension"},
+      {{"--config", "tiny", "--layers", "3"}, "layers (--layers): an mlp has no such dimension"},
       {{"--config", "tiny", "--data", "x.txt"}, "synthetic source alone"},
   }));
   CAPTURE(arguments);

@@ -97,7 +97,7 @@ struct Setting {
 /// The row of that name ("accum-steps"), which must be there.
 [[nodiscard]] const Setting& setting(std::string_view name);
 
-/// Where a value came from; `place` says it for people: "flag --lr", "ANE_DEVICE", "config shakespeare".
+/// Where a value came from; `place` says it for people: "--lr", "ANE_DEVICE", "config shakespeare".
 enum class Origin { built_in, model_file, config, environment, flag };
 struct Provenance {
   Origin origin = Origin::built_in;

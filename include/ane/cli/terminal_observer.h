@@ -15,7 +15,7 @@ class TerminalObserver final : public train::Observer {
   struct Plan {
     std::int64_t steps = 0;
     std::int64_t log_every = 1;
-    std::int64_t first_step = 1;  ///< of this run
+    std::int64_t first_step = 1;  ///< of this run; 0 in a process that goes on with it
   };
   TerminalObserver(Terminal& terminal, const Plan& plan);
 

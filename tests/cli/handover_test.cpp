@@ -1,0 +1,48 @@
+#include "ane/cli/handover.h"
+
+#include <string>
+#include <vector>
+
+#include "ane/cli/command_line.h"
+#include "ane/cli/text.h"
+#include "ane/core/error.h"
+
+#include "support/catch.h"
+
+using namespace ane;
+using Words = std::vector<std::string>;
+
+TEST_CASE("a process hands every setting to the next, byte for byte", "[cli][handover]") {
+  const Words arguments = {
+      "--data", "a\nb\\n \xff=c.txt", "--lr",   "0.1",      "--untied", "--threads", "3", "--steps",
+      "12",     "--schedule",         "cosine", "--device", "host"};
+  const cli::LoadedSettings loaded = cli::load_settings(cli::parse_command_line(arguments).flags, {});
+  const Words environment = {"HOME=/", "ANE_TRAIN_SETTINGS=old", "ANE_TRAIN_STATE=1:2"};
+  const Words passed = cli::handover_environment(environment, {7, 99}, loaded.values, "text\nof\\n data");
+  CHECK(passed.size() == 3);
+  const auto found = cli::find_handover(passed);
+  REQUIRE(found);
+  CHECK(found->handoff.descriptor == 7);
+  CHECK(found->handoff.exec_ns == 99);
+  CHECK(found->data_identity == "text\nof\\n data");
+  CHECK(cli::freeze(found->settings) == cli::freeze(loaded.values));
+  CHECK(found->settings.data == "a\nb\\n \xff=c.txt");
+  CHECK(found->settings.lr == 0.1);
+  CHECK_FALSE(found->settings.tied);
+  CHECK(cli::fingerprint_of(found->settings, "dim=1") == cli::fingerprint_of(loaded.values, "dim=1"));
+  CHECK(cli::fingerprint_of(found->settings, "dim=2") != cli::fingerprint_of(loaded.values, "dim=1"));
+}
+
+TEST_CASE("a first process finds nothing; a broken hand-over is refused", "[cli][handover]") {
+  CHECK_FALSE(cli::find_handover(Words{"HOME=/", "ANE_TRAIN_SETTINGS=x"}));
+  CHECK_THROWS_AS(cli::find_handover(Words{"ANE_TRAIN_STATE=3:4"}), UsageError);
+  CHECK_THROWS_WITH(cli::find_handover(Words{"ANE_TRAIN_STATE=3:4"}), ANE_CONTAINS("ANE_TRAIN_SETTINGS"));
+  CHECK_THROWS_AS(cli::find_handover(Words{"ANE_TRAIN_STATE=3:4", "ANE_TRAIN_SETTINGS=lr=abc"}), UsageError);
+}
+
+TEST_CASE("fields are packed and unpacked", "[cli][handover]") {
+  const cli::Fields fields = {{"a", ""}, {"b", "\\"}, {"c", "\n"}, {"d", "x=y"}, {"e", "\\n"}};
+  CHECK(cli::unpack_fields(cli::pack_fields(fields)) == fields);
+  CHECK(cli::unpack_fields("").empty());
+  CHECK(cli::unpack_fields("odd") == cli::Fields{{"odd", ""}});
+}

@@ -1,0 +1,52 @@
+#include "ane/cli/lines.h"
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "support/catch.h"
+
+using namespace ane;
+using namespace std::chrono_literals;
+
+TEST_CASE("lines read as the field's dashboards expect them", "[cli][lines]") {
+  train::StepEvent step;
+  step.step = 10;
+  step.loss = 2.3456;
+  step.lr = 3e-4;
+  step.time = 98500us;
+  CHECK(cli::step_line(step) == "step 10   loss=2.3456 lr=3.0e-04 98.5ms/step");
+
+  train::UpdateEvent update;
+  update.steps_in_batch = 10;
+  update.compile = 412ms;
+  update.train = 985ms;
+  update.compiles = 61;
+  update.parts.ane = 159ms;
+  update.parts.io = 38ms;
+  update.parts.classifier = 45ms;
+  update.parts.elementwise = 140ms;
+  update.parts.rms_norm = 1ms;
+  CHECK(cli::batch_line(update) == "[batch 10: compile=412ms train=985.0ms (98.5ms/step) compiles=61]");
+  CHECK(cli::breakdown_line(update) == "ane=15.9 io=3.8 cls=4.5 elem=14.0 rms=0.1 cblas_wait=0.0 ms/step");
+  CHECK(cli::compiled_line({.kernels = 61, .time = 412ms}) == "Compiled 61 kernels in 412ms");
+  CHECK(cli::restart_line({.step = 10, .compiles = 61, .loss = 2.3456}) ==
+        "[exec() restart step 10, 61 compiles, loss=2.3456]");
+  train::ResumeEvent resume;
+  resume.step = 10;
+  resume.loss = 2.3456;
+  CHECK(cli::resumed_line(resume) == "[RESUMED step 10, loss=2.3456]");
+}
+
+TEST_CASE("the progress bar fits its terminal and shows what is left", "[cli][lines]") {
+  const cli::BarState state{.step = 25, .steps = 100, .loss = 2.5, .ms_per_step = 1000};
+  const std::string wide = cli::progress_bar(state, 80);
+  CHECK(wide.starts_with("[========                      ]"));
+  CHECK(wide.ends_with("25/100 loss 2.5000 1000.0 ms/step 1:15 left"));
+  for (const int columns : {0, 1, 10, 40, 50, 60, 200}) {
+    CAPTURE(columns);
+    CHECK(static_cast<int>(cli::progress_bar(state, columns).size()) <= columns);
+  }
+  CHECK(cli::progress_bar({.step = 1, .steps = 40000, .loss = 0, .ms_per_step = 100}, 80).ends_with("1:06:40 left"));
+  CHECK(cli::progress_bar({}, 80).ends_with("0:00 left"));
+}

@@ -1,0 +1,152 @@
+#include "ane/cli/mil_command.h"
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "ane/cli/kernel_run.h"
+#include "ane/device/host/host_device.h"
+#include "ane/mil/blob.h"
+
+#include "cli/program.h"
+#include "support/catch.h"
+
+namespace {
+
+using namespace cli_test;
+
+const char* const kDoubled = R"(program(1.3)
+[buildInfo = dict<string, string>({{"coremlc-version", "3505.4.1"}})]
+{
+  func main<ios18>(tensor<fp16, [1, 4, 1, 32]> x) {
+    fp16 two = const()[name = string("two"), val = fp16(0x1p+1)];
+    tensor<fp16, [1, 4, 1, 32]> y = mul(x = x, y = two)[name = string("y")];
+  } -> (y);
+}
+)";
+
+const char* const kWeighted = R"(program(1.3)
+[buildInfo = dict<string, string>({{"coremlc-version", "3505.4.1"}})]
+{
+  func main<ios18>(tensor<fp16, [1, 2, 1, 32]> x) {
+    tensor<fp16, [1, 2, 1, 1]> w = const()[name = string("w"), val = tensor<fp16, [1, 2, 1, 1]>(BLOBFILE(path = string("@model_path/weights/w.bin"), offset = uint64(64)))];
+    tensor<fp16, [1, 2, 1, 32]> y = mul(x = x, y = w)[name = string("y")];
+  } -> (y);
+}
+)";
+
+}  // namespace
+
+TEST_CASE("MIL by hand: ports, rules, time, range and checksum", "[cli][mil]") {
+  const Folder folder;
+  write_file(folder / "doubled.mil", kDoubled);
+  const Result read = run({"mil", "doubled.mil"}, {}, folder.path());
+  CAPTURE(read.out, read.err);
+  REQUIRE(read.code == 0);
+  CHECK_THAT(read.out, ANE_CONTAINS("x: fp16 [1, 4, 1, 32], 256 bytes"));
+  CHECK_THAT(read.out, ANE_CONTAINS("y: fp16 [1, 4, 1, 32], 256 bytes"));
+  CHECK_THAT(read.out, ANE_CONTAINS("Rules of the ANE"));
+  CHECK(read.out.find("Run on") == std::string::npos);
+
+  const auto checksum = [&](const Words& more) {
+    Words arguments = {"mil", "doubled.mil", "--run", "--device", "host"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Result result = run(arguments, {}, folder.path());
+    CAPTURE(result.out, result.err);
+    REQUIRE(result.code == 0);
+    const std::size_t at = result.out.find("checksum ");
+    REQUIRE(at != std::string::npos);
+    return result.out.substr(at, 25);
+  };
+  CHECK(checksum({}) == checksum({"--runs", "1"}));
+  CHECK(checksum({}) == checksum({"--seed", "42"}));
+  CHECK(checksum({}) != checksum({"--seed", "43"}));
+  const Result compared = run({"mil", "doubled.mil", "--compare", "host", "--device", "host"}, {}, folder.path());
+  CHECK_THAT(compared.out, ANE_CONTAINS("Largest difference between host and host:"));
+  CHECK_THAT(compared.out, ANE_CONTAINS("y: 0, of values up to"));
+}
+
+TEST_CASE("weights come from the folder that is named, and missing ones are listed", "[cli][mil]") {
+  const Folder folder;
+  write_file(folder / "weighted.mil", kWeighted);
+  const Result missing = run({"mil", "weighted.mil", "--run"}, {}, folder.path());
+  CHECK(missing.code == 3);
+  CHECK_THAT(missing.err, ANE_CONTAINS("weights/w.bin"));
+  CHECK_THAT(missing.err, ANE_CONTAINS("--weights DIR"));
+  CHECK(run({"mil", "weighted.mil"}, {}, folder.path()).code == 0);
+
+  ane::mil::BlobWriter writer;
+  const std::vector<std::uint16_t> ones_and_two = {0x3c00, 0x4000};
+  writer.add(ane::mil::DType::fp16, std::as_bytes(std::span(ones_and_two)));
+  const std::vector<std::byte> blob = std::move(writer).finish();
+  std::filesystem::create_directories(folder / "given/weights");
+  write_file(folder / "given/weights/w.bin", {reinterpret_cast<const char*>(blob.data()), blob.size()});
+  const Result result = run({"mil", "weighted.mil", "--run", "--weights", "given"}, {}, folder.path());
+  CAPTURE(result.out, result.err);
+  CHECK(result.code == 0);
+  CHECK_THAT(result.out, ANE_CONTAINS("checksum"));
+
+  write_file(folder / "given/weights/w.bin", std::string(100, 'x'));
+  const Result damaged = run({"mil", "weighted.mil", "--run", "--weights", "given"}, {}, folder.path());
+  CHECK(damaged.code == 3);
+  CHECK_THAT(damaged.err, ANE_CONTAINS("w.bin"));
+}
+
+TEST_CASE("faults in MIL text and in arguments name the place", "[cli][mil]") {
+  const Folder folder;
+  std::string text = kDoubled;
+  text.replace(text.find("mul("), 3, "mulx");
+  write_file(folder / "unknown.mil", text);
+  const Result unknown = run({"mil", "unknown.mil"}, {}, folder.path());
+  CHECK(unknown.code == 3);
+  CHECK_THAT(unknown.err, ANE_CONTAINS("unknown.mil: line 6, column "));
+  CHECK_THAT(unknown.err, ANE_CONTAINS("mulx"));
+
+  write_file(folder / "doubled.mil", kDoubled);
+  struct Row {
+    Words arguments;
+    std::string message;
+  };
+  for (const Row& row : std::vector<Row>{{{"--runs", "0"}, "--runs: '0' is not a whole number from 1"},
+                                         {{"--seed", "1e3"}, "--seed: '1e3' is not a whole number from 0"},
+                                         {{"--compare", "ane"}, "--compare: 'ane' is not host"},
+                                         {{"--run", "--device", "gpu"}, "--device: 'gpu' is not one of"},
+                                         {{"--fast"}, "--fast"}}) {
+    Words arguments = {"mil", "doubled.mil"};
+    arguments.insert(arguments.end(), row.arguments.begin(), row.arguments.end());
+    const Result result = run(arguments, {}, folder.path());
+    CAPTURE(row.arguments, result.err);
+    CHECK(result.code == 2);
+    CHECK_THAT(result.err, ANE_CONTAINS(row.message));
+  }
+  CHECK(run({"mil", "doubled.mil", "--run", "--device", "ane"}, {}, folder.path()).code == 4);
+  CHECK_THAT(run({"mil", "--help"}).out, ANE_CONTAINS("--compare"));
+}
+
+TEST_CASE("outputs are the kernel's values without the padding of surfaces", "[cli][mil]") {
+  std::string text = kDoubled;
+  for (std::size_t at = text.find("32]"); at != std::string::npos; at = text.find("32]")) text.replace(at, 2, "5");
+  ane::math::ThreadPool threads(1);
+  ane::device::host::HostDevice device(threads);
+  const ane::cli::KernelRun run = ane::cli::run_kernel(device, text, {}, 7, 2);
+  REQUIRE(run.outputs.size() == 1);
+  CHECK(run.times.size() == 2);
+  CHECK(run.outputs[0].values.size() == 20);
+  double sum_of_squares = 0;
+  for (const double value : run.outputs[0].values) sum_of_squares += value * value;
+  CHECK(sum_of_squares / 20 > 1);  // twice a standard normal: 4 in expectation
+  CHECK(sum_of_squares / 20 < 16);
+}
+
+TEST_CASE("the difference of two tensors is the largest, and NaN differs from a number", "[cli][mil]") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const double inf = std::numeric_limits<double>::infinity();
+  const auto tensor = [](std::vector<double> values) { return ane::cli::TensorValues{"t", {}, std::move(values), 0}; };
+  using ane::cli::compare;
+  CHECK(compare(tensor({1, -4, 2}), tensor({1, -3, 2.5})).largest == 1);
+  CHECK(compare(tensor({1, -4, 2}), tensor({1, -3, 2.5})).scale == 4);
+  CHECK(compare(tensor({nan, inf}), tensor({nan, inf})).largest == 0);
+  CHECK(std::isnan(compare(tensor({nan}), tensor({1})).largest));
+  CHECK(compare(tensor({inf}), tensor({1})).largest == inf);
+}

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+/// Runs the built ane-train as a user would.
+namespace cli_test {
+
+using Words = std::vector<std::string>;
+
+/// A new folder that is gone after the test.
+class Folder {
+ public:
+  Folder();
+  ~Folder();
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  [[nodiscard]] std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+struct Result {
+  int code = -1;    ///< exit code, or 128 + n if signal n ended it
+  std::string out;  ///< standard output
+  std::string err;  ///< standard error
+};
+
+/// A process that runs in `folder`, with the environment of this one (without its ANE_ variables) and `environment`.
+class Program {
+ public:
+  Program(const Words& arguments, const Words& environment, const std::filesystem::path& folder,
+          const std::string& executable = ANE_TRAIN_PROGRAM);
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+  void send(int signal) const;
+  /// Waits until standard output holds `text`; false if the program ended without.
+  [[nodiscard]] bool wait_for(const std::string& text);
+  [[nodiscard]] Result wait();
+
+ private:
+  [[nodiscard]] bool has_ended();
+  [[nodiscard]] std::string read(const char* stream) const;
+
+  Folder streams_;
+  pid_t pid_ = -1;
+  int status_ = 0;
+  bool ended_ = false;
+};
+
+/// Runs to the end.
+Result run(const Words& arguments, const Words& environment = {}, const std::filesystem::path& folder = ".");
+
+[[nodiscard]] std::string read_file(const std::filesystem::path& path);
+void write_file(const std::filesystem::path& path, const std::string& bytes);
+
+}  // namespace cli_test

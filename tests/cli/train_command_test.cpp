@@ -1,0 +1,396 @@
+#include "ane/cli/train_command.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <regex>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <signal.h>
+
+#include "cli/program.h"
+#include "support/catch.h"
+
+namespace {
+
+using namespace cli_test;
+namespace fs = std::filesystem;
+
+/// A model so small that a run takes a fraction of a second. Its update needs 6 compiles, 5 in a process that has made
+/// one; the validation at the end needs 2.
+const Words kSmall = {"--device", "host",  "--dim",         "32", "--hidden",      "64", "--layers",  "1",
+                      "--heads",  "2",     "--vocab",       "64", "--seq",         "32", "--threads", "1",
+                      "--lr",     "0.001", "--accum-steps", "2",  "--val-samples", "2"};
+
+Words operator+(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t found = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+/// The number after "LABEL:" in the report.
+double reported(const std::string& out, const std::string& label) {
+  std::smatch match;
+  const std::regex pattern(label + R"(:\s+([-0-9.]+))");
+  REQUIRE(std::regex_search(out, match, pattern));
+  return std::stod(match[1]);
+}
+
+std::string parameters_in(const fs::path& checkpoint) { return read_file(checkpoint / "model.safetensors"); }
+
+}  // namespace
+
+TEST_CASE("a run prints the lines that the field's dashboards read", "[cli][run]") {
+  const Folder folder;
+  const Result result = run(kSmall + Words{"--steps", "20"}, {}, folder.path());
+  CAPTURE(result.out, result.err);
+  REQUIRE(result.code == 0);
+  const std::vector<std::string> patterns = {
+      R"(dim=32 hidden=64 heads=2 seq=32 vocab=64 layers=1)",
+      R"(Params: \d+\.\d\dM \(transformer \d+\.\d\dM \+ embed \d+\.\d\dM\))",
+      R"(Kernels: 6 \(5 weight-bearing \+ 1 static\))",
+      R"(Accum 2 steps per recompile \| Adam LR=1\.0e-03)",
+      R"(FLOPs/step: fwd=[\d.]+M bwd_dx=[\d.]+M bwd_dW=[\d.]+M sdpa_bwd=[\d.]+M total=[\d.]+M)",
+      R"(ANE FLOPs/step: [\d.]+M)",
+      R"(Compiled 6 kernels in \d+ms)",
+      R"(step 1    loss=\d\.\d{4} lr=1\.0e-03 \d+\.\dms/step)",
+      R"(step 10   loss=\d\.\d{4} lr=1\.0e-03 \d+\.\dms/step)",
+      R"(\[batch 2: compile=\d+ms train=\d+\.\dms \(\d+\.\dms/step\) compiles=\d+\])",
+      R"(ane=\d+\.\d io=\d+\.\d cls=\d+\.\d elem=\d+\.\d rms=\d+\.\d cblas_wait=\d+\.\d ms/step)",
+      R"(=== Efficiency Report ===)",
+      R"(Total steps:\s+20)",
+      R"(Wall time:\s+\d+ ms.*)",
+      R"(Compile time:\s+\d+ ms \(\d+\.\d%\))",
+      R"(Train time:\s+\d+ ms \(\d+\.\d%\))",
+      R"(Avg train:\s+\d+\.\d ms/step)",
+      R"(Host TFLOPS:.*)",
+  };
+  const std::vector<std::string> lines = lines_of(result.out);
+  for (const std::string& pattern : patterns) {
+    CAPTURE(pattern);
+    CHECK(std::any_of(lines.begin(), lines.end(),
+                      [&](const std::string& line) { return std::regex_match(line, std::regex(pattern)); }));
+  }
+  CHECK(count(result.out, "\nstep ") == 3);  // 1, 10, 20
+  CHECK(result.out.find("ANE TFLOPS") == std::string::npos);
+  CHECK(result.out.find('\033') == std::string::npos);
+  CHECK(result.err.empty());  // no bar without a terminal, nothing to warn of
+}
+
+TEST_CASE("steps alone are enough", "[cli][run]") {
+  const Folder folder;
+  const Result result = run({"--steps", "1"}, {}, folder.path());
+  CAPTURE(result.out, result.err);
+  CHECK(result.code == 0);
+  CHECK_THAT(result.out, ANE_CONTAINS("dim=64 hidden=176 heads=4 seq=64 vocab=256 layers=2"));
+  CHECK_THAT(result.err, ANE_CONTAINS("the host device runs the kernels on the CPU"));
+  CHECK(fs::is_empty(folder.path()));
+}
+
+TEST_CASE("the parameters do not depend on how the run was cut up", "[cli][restart]") {
+  const Folder folder;
+  const Words settings = kSmall + Words{"--steps", "20", "--log-every", "2"};
+  const Result whole = run(settings + Words{"--checkpoint-dir", "whole"}, {"ANE_MAX_COMPILES=1000000"}, folder.path());
+  CAPTURE(whole.err);
+  REQUIRE(whole.code == 0);
+  CHECK(count(whole.out, "[exec() restart") == 0);
+  const std::string expected = parameters_in(folder / "whole/step-00000020");
+  REQUIRE_FALSE(expected.empty());
+
+  SECTION("by re-executions, an update at a time, with blanks and quotes in the arguments") {
+    const std::string name = "it's \"cut\" up";
+    const Result cut = run(settings + Words{"--checkpoint-dir", name}, {"ANE_MAX_COMPILES=8"}, folder.path());
+    CAPTURE(cut.out, cut.err);
+    REQUIRE(cut.code == 0);
+    CHECK(count(cut.out, "[exec() restart step") == 9);
+    CHECK(count(cut.out, "[RESUMED step") == 9);
+    CHECK(count(cut.out, "Params:") == 1);  // the header is not repeated
+    CHECK(count(cut.out, "Data:") == 1);
+    CHECK(count(cut.out, "=== Efficiency Report ===") == 1);
+    CHECK_THAT(cut.out, ANE_CONTAINS("[exec() restart step 2, 6 compiles, loss="));
+    CHECK(parameters_in(folder / (name + "/step-00000020")) == expected);
+    const auto steps = [](const std::string& out) {
+      std::vector<std::string> found;  // without the time, which differs
+      for (const std::string& line : lines_of(out)) {
+        if (line.starts_with("step ")) found.push_back(line.substr(0, line.find(" lr=")));
+      }
+      return found;
+    };
+    CHECK(steps(cut.out) == steps(whole.out));
+  }
+  SECTION("by an end and a resumption") {
+    REQUIRE(run(kSmall + Words{"--steps", "10", "--checkpoint-dir", "parts"}, {}, folder.path()).code == 0);
+    const Result rest = run(settings + Words{"--checkpoint-dir", "parts", "--resume"}, {}, folder.path());
+    CAPTURE(rest.out, rest.err);
+    REQUIRE(rest.code == 0);
+    CHECK_THAT(rest.out, ANE_CONTAINS("[RESUMED step 10, loss="));
+    CHECK(parameters_in(folder / "parts/step-00000020") == expected);
+  }
+}
+
+TEST_CASE("a restart needs neither the executable's path nor the config nor the model file any more",
+          "[cli][restart]") {
+  const Folder folder;
+  REQUIRE(run(kSmall + Words{"--steps", "2", "--checkpoint-dir", "start"}, {}, folder.path()).code == 0);
+  fs::copy_file(folder / "start/step-00000002/model.safetensors", folder / "start.safetensors");
+  fs::copy_file(ANE_TRAIN_PROGRAM, folder / "copied ane-train");
+  write_file(folder / "settings.json",
+             R"({"lr": 0.001, "accum_steps": 2, "device": "host", "threads": 1, "val_samples": 2, "log_every": 1})");
+  const Words settings = {"--config", "./settings.json", "--model", "start.safetensors", "--steps"};
+
+  const Result whole =
+      run(settings + Words{"200", "--checkpoint-dir", "whole"}, {"ANE_MAX_COMPILES=1000000"}, folder.path());
+  CAPTURE(whole.err);
+  REQUIRE(whole.code == 0);
+
+  Program program(settings + Words{"200", "--checkpoint-dir", "cut"}, {"ANE_MAX_COMPILES=8"}, folder.path(),
+                  folder / "copied ane-train");
+  REQUIRE(program.wait_for("step 1 "));
+  fs::remove(folder / "copied ane-train");
+  fs::remove(folder / "start.safetensors");
+  write_file(folder / "settings.json", R"({"lr": 7)");
+  const Result cut = program.wait();
+  CAPTURE(cut.out, cut.err);
+  REQUIRE(cut.code == 0);
+  CHECK(count(cut.out, "[exec() restart") == 99);
+  CHECK(parameters_in(folder / "cut/step-00000200") == parameters_in(folder / "whole/step-00000200"));
+}
+
+TEST_CASE("data that change during a run end it, and nothing is lost", "[cli][restart]") {
+  const Folder folder;
+  write_file(folder / "text.txt", std::string(20000, 'a'));
+  Words settings = kSmall;
+  *(std::find(settings.begin(), settings.end(), "--vocab") + 1) = "256";
+  Program running(settings + Words{"--data", "text.txt", "--steps", "100000", "--log-every", "1"},
+                  {"ANE_MAX_COMPILES=6"}, folder.path());
+  REQUIRE(running.wait_for("step 4 "));
+  fs::remove(folder / "text.txt");
+  const Result result = running.wait();
+  CAPTURE(result.out.substr(0, 2000), result.err);
+  CHECK(result.code == 3);
+  CHECK_THAT(result.err, ANE_CONTAINS("text.txt"));
+  CHECK_THAT(result.err, ANE_CONTAINS("--checkpoint-dir ane-train-checkpoint --resume"));
+  CHECK(fs::exists(folder / "ane-train-checkpoint"));
+}
+
+TEST_CASE("a budget below one update's need is refused at once, with the least that works", "[cli][restart]") {
+  const Folder folder;
+  const Result refused = run(kSmall + Words{"--steps", "4"}, {"ANE_MAX_COMPILES=5"}, folder.path());
+  CAPTURE(refused.out, refused.err);
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, ANE_CONTAINS("--max-compiles 6"));
+  CHECK(refused.out.find("step ") == std::string::npos);
+  CHECK(run(kSmall + Words{"--steps", "4"}, {"ANE_MAX_COMPILES=6"}, folder.path()).code == 0);
+}
+
+TEST_CASE("a signal finishes the step, saves and says how to go on", "[cli][signal]") {
+  const int signal = GENERATE(SIGINT, SIGTERM);
+  CAPTURE(signal);
+  const Folder folder;
+  const Words settings = kSmall + Words{"--steps", "1000000", "--log-every", "1"};
+
+  SECTION("into the folder that was asked for") {
+    Program program(settings + Words{"--checkpoint-dir", "asked"}, {}, folder.path());
+    REQUIRE(program.wait_for("step 4 "));
+    program.send(signal);
+    const Result result = program.wait();
+    CAPTURE(result.err);
+    CHECK(result.code == 128 + signal);
+    CHECK_THAT(result.err, ANE_CONTAINS("--resume"));
+    CHECK_THAT(result.out, ANE_CONTAINS("[checkpoint step "));
+    CHECK_THAT(result.out, ANE_CONTAINS("=== Efficiency Report ==="));
+    CHECK(fs::exists(folder / "asked"));
+  }
+  SECTION("into a folder of its own, over re-executions") {
+    Program program(settings, {"ANE_MAX_COMPILES=6"}, folder.path());
+    REQUIRE(program.wait_for("[RESUMED step 20,"));
+    program.send(signal);
+    const Result result = program.wait();
+    CAPTURE(result.err);
+    CHECK(result.code == 128 + signal);
+    CHECK_THAT(result.err, ANE_CONTAINS("ANE_MAX_COMPILES=6 "));
+    CHECK_THAT(result.err, ANE_CONTAINS("--checkpoint-dir ane-train-checkpoint --resume"));
+    CHECK(fs::exists(folder / "ane-train-checkpoint"));
+  }
+}
+
+TEST_CASE("the parts of the report add up to its wall time", "[cli][report]") {
+  const Folder folder;
+  const Result result =
+      run(kSmall + Words{"--steps", "400", "--val-every", "20", "--checkpoint-dir", "c", "--checkpoint-every", "50"},
+          {"ANE_MAX_COMPILES=60"}, folder.path());
+  CAPTURE(result.out, result.err);
+  REQUIRE(result.code == 0);
+  double sum = 0;
+  for (const char* part : {"Compile time", "Train time", "Validation", "Checkpoints", "Restarts", "Startup"}) {
+    sum += reported(result.out, part);
+  }
+  const double wall = reported(result.out, "Wall time");
+  CHECK(sum >= 0.98 * wall);
+  CHECK(sum <= 1.02 * wall);
+  CHECK(reported(result.out, "Total steps") == 400);
+  CHECK_THAT(result.out, ANE_CONTAINS("200 training rounds"));
+}
+
+TEST_CASE("telemetry is one run of whole JSON lines, over re-executions", "[cli][telemetry]") {
+  const Folder folder;
+  const Result result =
+      run(kSmall + Words{"--steps", "20", "--telemetry", "t.jsonl"}, {"ANE_MAX_COMPILES=13"}, folder.path());
+  CAPTURE(result.err);
+  REQUIRE(result.code == 0);
+  std::map<std::string, int> records;
+  for (const std::string& line : lines_of(read_file(folder / "t.jsonl"))) {
+    ++records[nlohmann::json::parse(line).at("type").get<std::string>()];
+  }
+  CHECK(records["run"] == 1);
+  CHECK(records["step"] == 20);
+  CHECK(records["batch"] == 10);
+  CHECK(records["update"] == 10);
+  CHECK(records["restart"] == 4);
+  CHECK(records["val"] == 1);
+  CHECK(records["end"] == 1);
+}
+
+TEST_CASE("wrong settings, files and devices give one message and their exit code", "[cli][errors]") {
+  struct Row {
+    Words arguments;
+    Words environment;
+    int code;
+    std::string message;
+  };
+  const Folder folder;
+  write_file(folder / "empty.bin", "");
+  write_file(folder / "short.bin", "ab");
+  write_file(folder / "odd.bin", std::string(1001, '\1'));
+  write_file(folder / "outside.bin", std::string(1000, '\xff'));
+  write_file(folder / "cut.bin", std::string(20, '\1'));
+  write_file(folder / "broken.json", "{");
+  write_file(folder / "short.txt", "too short");
+  write_file(folder / "bad.safetensors", "12345678nothing");
+  write_file(folder / "file", "x");
+  fs::create_directory(folder / "folder.bin");
+  const std::vector<Row> rows = {
+      {{}, {}, 2, "--steps N is missing"},
+      {{"--steps", "ten"}, {}, 2, "--steps: 'ten' is not a whole number"},
+      {{"--steps", "1"}, {"ANE_ACCUM_STEPS=abc"}, 2, "ANE_ACCUM_STEPS: 'abc' is not a whole number from 1 to 1000000"},
+      {{"--step", "1"}, {}, 2, "did you mean --steps?"},
+      {{"--steps", "1", "--device", "ane"}, {}, 4, "Neural Engine"},
+      {{"--steps", "1"}, {"ANE_DEVICE=ane"}, 4, "--device host"},
+      {{"--steps", "1", "--config", "./broken.json"}, {}, 3, "broken.json"},
+      {{"--steps", "1", "--config", "nothing.json"}, {}, 3, "nothing.json"},
+      {{"--steps", "1", "--config", "nothing"}, {}, 2, "there is no config 'nothing'"},
+      {{"--steps", "1", "--data", "nothing.bin"}, {}, 3, "nothing.bin"},
+      {{"--steps", "1", "--data", "empty.bin"}, {}, 3, "empty.bin"},
+      {{"--steps", "1", "--data", "short.bin"}, {}, 3, "short.bin"},
+      {{"--steps", "1", "--data", "odd.bin"}, {}, 3, "odd.bin"},
+      {{"--steps", "1", "--data", "outside.bin"}, {}, 3, "outside.bin"},
+      {{"--steps", "1", "--data", "folder.bin"}, {}, 3, "folder.bin"},
+      {{"--steps", "1", "--data", "short.txt"}, {}, 3, "short.txt"},
+      {{"--steps", "1", "--data", "text.pdf"}, {}, 2, "text.pdf"},
+      {{"--steps", "1", "--model", "nothing.bin"}, {}, 3, "nothing.bin"},
+      {{"--steps", "1", "--model", "cut.bin"}, {}, 3, "cut.bin"},
+      {{"--steps", "1", "--model", "bad.safetensors"}, {}, 3, "bad.safetensors"},
+      {{"--steps", "1", "--model", "folder.bin"}, {}, 3, "folder.bin"},
+      {{"--steps", "1", "--model", "weights.gguf"}, {}, 2, "weights.gguf"},
+      {{"--steps", "1", "--dim", "65"}, {}, 2, "dim"},
+      {{"--steps", "1", "--heads", "3"}, {}, 2, "heads"},
+      {{"--steps", "1", "--kv-heads", "3"}, {}, 2, "kv_heads"},
+      {{"--steps", "1", "--resume", "--checkpoint-dir", "none"}, {}, 3, "none"},
+      {{"--steps", "1", "--checkpoint-dir", "file"}, {}, 3, "file"},
+      {{"--steps", "1", "--checkpoint-dir", "/proc/nowhere"}, {}, 3, "/proc/nowhere"},
+      {{"--steps", "1", "--telemetry", "/proc/nowhere/t"}, {}, 3, "/proc/nowhere/t"},
+      {{"--steps", "1", "--telemetry", "."}, {}, 3, "."},
+      {{"--steps", "1", "--dump-mil", "file"}, {}, 3, "file"},
+      {{"--steps", "1"}, {"ANE_TRAIN_STATE=x"}, 2, "ANE_TRAIN_STATE"},
+      {{"--steps", "1"}, {"ANE_TRAIN_STATE=99:1"}, 2, "ANE_TRAIN_STATE"},
+      {{"mil"}, {}, 2, "FILE"},
+      {{"mil", "nothing.mil"}, {}, 3, "nothing.mil"},
+      {{"mil", "file"}, {}, 3, "file: line 1, column 1"},
+  };
+  for (const Row& row : rows) {
+    const Result result = run(row.arguments, row.environment, folder.path());
+    CAPTURE(row.arguments, row.environment, result.out, result.err);
+    CHECK(result.code == row.code);
+    CHECK_THAT(result.err, ANE_CONTAINS(row.message));
+    CHECK(count(result.err, "ane-train: ") == 1);
+  }
+}
+
+TEST_CASE("a fresh run does not write over checkpoints that are there", "[cli][errors]") {
+  const Folder folder;
+  const Words settings = kSmall + Words{"--steps", "2", "--checkpoint-dir", "c"};
+  REQUIRE(run(settings, {}, folder.path()).code == 0);
+  const Result again = run(settings, {}, folder.path());
+  CHECK(again.code == 2);
+  CHECK_THAT(again.err, ANE_CONTAINS("holds checkpoints already; add --resume"));
+}
+
+TEST_CASE("a model file's dimensions are taken, and others refused", "[cli][model]") {
+  const Folder folder;
+  REQUIRE(run(kSmall + Words{"--steps", "2", "--checkpoint-dir", "c"}, {}, folder.path()).code == 0);
+  const std::string model = folder / "c/step-00000002/model.safetensors";
+  const Result adopted = run({"--steps", "1", "--model", model}, {}, folder.path());
+  CAPTURE(adopted.out, adopted.err);
+  CHECK(adopted.code == 0);
+  CHECK_THAT(adopted.out, ANE_CONTAINS("dim=32 hidden=64 heads=2 seq=32 vocab=64 layers=1"));
+  const Result refused = run({"--steps", "1", "--model", model, "--dim", "48"}, {}, folder.path());
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, ANE_CONTAINS("dim is 48 (--dim), but " + model + " has 32"));
+  CHECK(run({"--steps", "1", "--model", model, "--seq", "16"}, {}, folder.path()).code == 0);
+  CHECK(run({"--steps", "1", "--model", model, "--seq", "64"}, {}, folder.path()).code == 2);
+}
+
+TEST_CASE("a dry run plans and runs nothing", "[cli][plan]") {
+  const Folder folder;
+  const Result result = run({"--config", "stories110m", "--steps", "30", "--dry-run"}, {}, folder.path());
+  CAPTURE(result.out, result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.out, ANE_CONTAINS("Params: 109.53M (transformer 84.95M + embed 24.58M)"));
+  CHECK_THAT(result.out, ANE_CONTAINS("Kernels: 61 (60 weight-bearing + 1 static)"));
+  CHECK_THAT(result.out,
+             ANE_CONTAINS("FLOPs/step: fwd=43487M bwd_dx=43487M bwd_dW=43487M sdpa_bwd=6040M total=174248M"));
+  CHECK_THAT(result.out, ANE_CONTAINS("ANE FLOPs/step: 93013M"));
+  CHECK_THAT(result.out, ANE_CONTAINS("Restarts: 2 for 3 updates"));
+  CHECK_THAT(run({"--config", "stories110m", "--steps", "30", "--dry-run"}, {"ANE_ACCUM_STEPS=20"}, folder.path()).out,
+             ANE_CONTAINS("Restarts: 1 for 2 updates"));
+  CHECK(result.out.find("step 1") == std::string::npos);
+}
+
+TEST_CASE("dumped kernels are ones that the mil command runs", "[cli][mil]") {
+  const Folder folder;
+  REQUIRE(run(kSmall + Words{"--steps", "4", "--dump-mil", "dump"}, {"ANE_MAX_COMPILES=6"}, folder.path()).code == 0);
+  std::vector<std::string> kernels;
+  for (const auto& entry : fs::directory_iterator(folder / "dump")) kernels.push_back(entry.path().filename());
+  std::sort(kernels.begin(), kernels.end());
+  CHECK(kernels == Words{"attn_bwd1", "attn_bwd2", "attn_fwd", "ffn_bwd", "ffn_fwd", "qkv_bwd"});
+  for (const std::string& kernel : kernels) {
+    const Result result = run(
+        {"mil", "dump/" + kernel + "/model.mil", "--run", "--device", "host", "--compare", "host"}, {}, folder.path());
+    CAPTURE(kernel, result.out, result.err);
+    CHECK(result.code == 0);
+    CHECK_THAT(result.out, ANE_CONTAINS("checksum"));
+    CHECK_THAT(result.out, ANE_CONTAINS(": 0, of values up to"));
+  }
+}
+
+TEST_CASE("what to type to resume is what a shell reads back", "[cli][signal]") {
+  using ane::cli::resume_command;
+  CHECK(resume_command(Words{"ane-train", "--data", "a b.txt"}, Words{"HOME=/", "ANE_ACCUM_STEPS=20"}, "my dir") ==
+        "ANE_ACCUM_STEPS=20 ane-train --data 'a b.txt' --checkpoint-dir 'my dir' --resume");
+  CHECK(resume_command(Words{"t", "--checkpoint-dir=c", "--resume"}, Words{}, "c") == "t --checkpoint-dir=c --resume");
+}
