@@ -268,7 +268,7 @@ TEST_CASE("no changed byte makes the reader look outside the file", "[mil][blob]
   std::size_t refused = 0;
   for (std::size_t at = 0; at < good.size(); ++at)
     for (const int value : {0, 1, 0x3F, 0x40, 0x80, 0xFE, 0xFF})
-      for (const std::uint64_t offset : {64, 192}) {
+      for (const std::uint64_t offset : {std::uint64_t{64}, std::uint64_t{192}}) {
         const Bytes file = changed(good, {{at, value}});
         try {
           const std::span<const std::byte> data = read_blob(file, offset, kThreeHalves);
