@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <thread>
+#include <variant>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -110,6 +111,21 @@ void print_rules(const std::vector<mil::Diagnostic>& broken, Terminal& terminal)
   for (const mil::Diagnostic& diagnostic : broken) terminal.print("  " + mil::to_string(diagnostic));
 }
 
+/// Throws BlobError for a record that is not what the text says it is: the file's fault, not the device's.
+void check_records(const mil::Function& main, const mil::Blobs& weights) {
+  for (const mil::Operation& operation : main.operations) {
+    for (const auto* arguments : {&operation.arguments, &operation.attributes}) {
+      for (const mil::Argument& argument : *arguments) {
+        for (const mil::Operand& operand : argument.operands) {
+          const auto* const constant = std::get_if<mil::Constant>(&operand);
+          const auto* const blob = constant == nullptr ? nullptr : std::get_if<mil::BlobRef>(&constant->data);
+          if (blob != nullptr) static_cast<void>(mil::read_blob(weights, *blob, constant->type));
+        }
+      }
+    }
+  }
+}
+
 /// The blob files that are there, or an error that names those that are not.
 mil::Blobs load_weights(const mil::Program& program, const std::vector<std::string>& paths,
                         const std::filesystem::path& directory) {
@@ -124,7 +140,9 @@ mil::Blobs load_weights(const mil::Program& program, const std::vector<std::stri
         fmt::format("weights are missing: {}; name the folder that @model_path stands for with --weights DIR",
                     fmt::join(missing, ", ")));
   }
-  return mil::load_blobs(program, directory);
+  mil::Blobs weights = mil::load_blobs(program, directory);
+  check_records(program.main(), weights);
+  return weights;
 }
 
 void print_output(const TensorValues& output, Terminal& terminal) {
