@@ -1,24 +1,29 @@
 #!/usr/bin/env bash
-# Installs what is missing to build and test ane-train. Says nothing and takes no time if nothing is.
-#   scripts/setup.sh          what building and testing need
+# Installs what is missing. Says nothing and takes no time if nothing is.
+#   scripts/setup.sh          what building ane-train needs
+#   scripts/setup.sh --test   also what the tests of the Apple bridge need on Linux
 #   scripts/setup.sh --dev    also what scripts/lint.sh, scripts/coverage.sh and a Clang build need
 set -euo pipefail
 
 debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev)
+debian_test=(gobjc libgnustep-base-dev)
 debian_dev=(clang clang-format clang-tidy gcovr)
 homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway)
 homebrew_dev=(llvm gcovr)
 
+test=false
 dev=false
 for argument in "$@"; do
   case $argument in
-    --dev) dev=true ;;
-    *) echo "setup.sh: unknown argument '$argument'; there is --dev" >&2; exit 2 ;;
+    --test) test=true ;;
+    --dev) test=true dev=true ;;
+    *) echo "setup.sh: unknown argument '$argument'; there are --test and --dev" >&2; exit 2 ;;
   esac
 done
 
 install_debian() {
   local wanted=("${debian[@]}") missing=() package
+  $test && wanted+=("${debian_test[@]}")
   $dev && wanted+=("${debian_dev[@]}")
   for package in "${wanted[@]}"; do
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")

@@ -11,7 +11,7 @@ case ${1-} in
   --debug) preset=debug; shift ;;
   --asan) preset=asan; shift ;;
 esac
-"$scripts/setup.sh"
+"$scripts/setup.sh" --test
 "$scripts/build.sh" "$preset"
 jobs=$(getconf _NPROCESSORS_ONLN)
 exec ctest --test-dir "$scripts/../build/$preset" --output-on-failure --progress --parallel "$jobs" "$@"
