@@ -22,11 +22,12 @@ for argument in "$@"; do
 done
 
 install_debian() {
-  local wanted=("${debian[@]}") missing=() package
+  local wanted=("${debian[@]}") missing=() installed package
   $test && wanted+=("${debian_test[@]}")
   $dev && wanted+=("${debian_dev[@]}")
+  installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null || true)
   for package in "${wanted[@]}"; do
-    [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+    grep -qx -- "$package installed" <<<"$installed" || missing+=("$package")
   done
   ((${#missing[@]})) || return 0
   local root=()
