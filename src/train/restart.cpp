@@ -92,7 +92,6 @@ void exec_self(std::span<const std::string> arguments, std::span<const std::stri
   const std::string path = executable_path();
   const std::vector<char*> argv = pointers(arguments);
   const std::vector<char*> envp = pointers(environment);
-  const BlockedSignals blocked;
 
   const int flags = ::fcntl(descriptor, F_GETFD);
   int error = 0;

@@ -38,8 +38,8 @@ double conditional_entropy(const std::map<Token, std::map<Token, double>>& count
 }  // namespace
 
 TEST_CASE("the chain's entropy is its loss floor", "[data]") {
-  const std::size_t vocab = GENERATE(1, 2, 5, 8, 9, 64);
-  const std::uint64_t seed = GENERATE(1, 2);
+  const std::size_t vocab = GENERATE(as<std::size_t>{}, 1, 2, 5, 8, 9, 64);
+  const std::uint64_t seed = GENERATE(as<std::uint64_t>{}, 1, 2);
   CAPTURE(vocab, seed);
   const auto source = make_markov_source({.seq_len = 1000, .vocab_size = vocab, .seed = seed});
   const auto counts = count_pairs(*source, 500);

@@ -46,7 +46,7 @@ class Limit {
 }  // namespace
 
 TEST_CASE("a fresh state is zero, aligned, and its arrays do not overlap", "[train]") {
-  const std::size_t count = GENERATE(1, 15, 16, 1000, 5000);
+  const std::size_t count = GENERATE(as<std::size_t>{}, 1, 15, 16, 1000, 5000);
   StateArena state(count, 2, 1);
   for (const std::span<float> values : {state.parameters(), state.moment(0), state.moment(1)}) {
     CHECK(values.size() == count);

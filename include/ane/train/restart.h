@@ -39,8 +39,8 @@ struct Handoff {
 
 /// Replaces this process by the executable it runs from (never argv[0]), with the same arguments. On Linux that is the
 /// running file itself, even if another took its place or it was removed. Of the descriptors that close on exec, this
-/// one alone stays open. Returns only by throwing Error with the system's words; the descriptor and the signal mask are
-/// then as before.
+/// one alone stays open. Returns only by throwing Error with the system's words; the descriptor is then as before. The
+/// caller holds a BlockedSignals.
 [[noreturn]] void exec_self(std::span<const std::string> arguments, std::span<const std::string> environment,
                             int descriptor);
 
