@@ -59,7 +59,7 @@ HWY_INLINE hn::Vec<D> load_half(D d, const Half* HWY_RESTRICT from) {
 
 /// Rounds to nearest even and writes Lanes(d) halves at `to`, which may be unaligned.
 template <class D>
-HWY_INLINE void store_half(hn::Vec<D> value, D d, Half* HWY_RESTRICT to) {
+HWY_INLINE void store_half(hn::Vec<D> value, [[maybe_unused]] D d, Half* HWY_RESTRICT to) {
   const hn::Rebind<std::uint16_t, D> d16;
 #if ANE_MATH_NATIVE_HALF
   hn::StoreU(hn::BitCast(d16, hn::DemoteTo(hn::Rebind<hwy::float16_t, D>(), value)), d16, to);
