@@ -29,7 +29,7 @@ StopSignals::StopSignals() {
     if (present.sa_handler == SIG_IGN) continue;
     struct sigaction action = {};
     action.sa_handler = request_stop;
-    action.sa_flags = SA_RESETHAND | SA_RESTART;  // the second one finds the default, which kills
+    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);  // the second one finds the default
     sigemptyset(&action.sa_mask);
     sigaction(number, &action, nullptr);
   }
