@@ -17,6 +17,9 @@
 #include "state.h"
 #include "surfaces.h"
 
+extern "C" __attribute__((weak)) void __lsan_disable();
+extern "C" __attribute__((weak)) void __lsan_enable();
+
 // The private framework's classes, registered with the Objective-C runtime when the library is loaded.
 
 namespace ane::fakes {
@@ -359,7 +362,7 @@ void purge(Id, SEL) {}
 
 // ---- _ANEDeviceInfo
 
-Flag has_ane(Id, SEL) { return std::getenv("ANE_STANDIN_NO_ANE") == nullptr ? 1 : 0; }
+Flag has_ane(Id, SEL) { return std::getenv("STANDIN_NO_ANE") == nullptr ? 1 : 0; }
 unsigned core_count(Id, SEL) { return 16; }
 Id architecture(Id, SEL) { return foundation().string("standin"); }
 
@@ -394,9 +397,17 @@ class NewClass {
   Class class_;
 };
 
+/// Lets GNUstep make, once and for good, what it makes at first use, unseen by LeakSanitizer where there is one.
+void warm_up() {
+  if (__lsan_disable != nullptr) __lsan_disable();
+  static_cast<void>(foundation().dictionary({}));
+  if (__lsan_enable != nullptr) __lsan_enable();
+}
+
 struct Registration {
   Registration() {
     const objc::AutoreleasePool pool(runtime());
+    warm_up();
     NewClass("_ANEInMemoryModelDescriptor")
         .class_method("modelWithMILText:weights:optionsPlist:", "@@:@@@", make_descriptor)
         .done();

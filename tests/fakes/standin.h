@@ -8,11 +8,12 @@
 /// (ane.md 1.10), fails on demand and counts what is alive.
 ///
 /// Environment, for tests of whole programs; read when the library is loaded:
-///   ANE_STANDIN_FAIL=CALL:N       the Nth call of CALL ("compile", "IOSurfaceCreate", ...) fails
-///   ANE_STANDIN_COMPILE_MS=N      each compilation takes that much longer
-///   ANE_STANDIN_THREADS=N         threads of the host device within (default: as many as cores)
-///   ANE_STANDIN_NO_ANE=1          +[_ANEDeviceInfo hasANE] answers NO
-///   ANE_STANDIN_REPORT=FILE       appends the counts below at exit, one line a process
+///   STANDIN_FAIL=CALL:N       the Nth call of CALL ("compile", "IOSurfaceCreate", ...) fails
+///   STANDIN_COMPILE_MS=N      each compilation takes that much longer
+///   STANDIN_THREADS=N         threads of the host device within (default: as many as cores)
+///   STANDIN_HIDE=NAME,...     these classes, methods and functions are treated as missing
+///   STANDIN_NO_ANE=1          +[_ANEDeviceInfo hasANE] answers NO
+///   STANDIN_REPORT=FILE       appends the counts below at exit, one line a process
 namespace ane::fakes {
 
 struct Counts {

@@ -45,16 +45,16 @@ Gnustep::Gnustep()
 }
 
 State::State() : temporary_directory_(own_temporary_directory()) {
-  const std::string fault = variable("ANE_STANDIN_FAIL");
+  const std::string fault = variable("STANDIN_FAIL");
   const std::size_t colon = fault.find(':');
   if (colon != std::string::npos) fail(fault.substr(0, colon), std::stoi(fault.substr(colon + 1)));
-  compile_delay_ = std::chrono::milliseconds(number("ANE_STANDIN_COMPILE_MS", 0));
-  set_threads(number("ANE_STANDIN_THREADS", static_cast<int>(std::thread::hardware_concurrency())));
+  compile_delay_ = std::chrono::milliseconds(number("STANDIN_COMPILE_MS", 0));
+  set_threads(number("STANDIN_THREADS", static_cast<int>(std::thread::hardware_concurrency())));
 }
 
 State::~State() {
   const Counts left = counts();
-  const std::string report = variable("ANE_STANDIN_REPORT");
+  const std::string report = variable("STANDIN_REPORT");
   if (!report.empty()) {
     std::ofstream(report, std::ios::app) << fmt::format(
         "objects={} surfaces={} loaded={} directories={} compiles={} evaluations={} requests={}\n", left.objects,

@@ -1,12 +1,26 @@
 #include "ane/device/apple/probe.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 
 #include "frameworks.h"
 
 namespace ane::device::apple {
+
+namespace {
+
+/// A library by its file's name alone: dlopen's words list every place that it looked in.
+Finding brief(Finding finding) {
+  if (finding.kind == Finding::Kind::library) {
+    finding.name = std::filesystem::path(finding.name).filename().string();
+    finding.note.clear();
+  }
+  return finding;
+}
+
+}  // namespace
 
 bool Probe::usable() const {
   return has_ane.value_or(true) && std::all_of(findings.begin(), findings.end(), [](const Finding& finding) {
@@ -19,9 +33,7 @@ std::string Probe::reason() const {
   std::string missing;
   for (const Finding& finding : findings) {
     if (finding.found || !finding.required) continue;
-    Finding brief = finding;
-    if (brief.kind == Finding::Kind::library) brief.note.clear();  // dlopen lists every place that it looked in
-    missing += (missing.empty() ? "" : "; ") + to_string(brief);
+    missing += (missing.empty() ? "" : "; ") + to_string(brief(finding));
   }
   if (missing.empty()) missing = "the framework reports no ANE in this machine (a virtual machine has none)";
   return fmt::format("the Apple Neural Engine cannot be used on {}{}{}: {}", os.empty() ? "this system" : os,

@@ -284,12 +284,12 @@ TEST_CASE("programs compile while others run", "[apple][standin]") {
 
 TEST_CASE("a machine without an ANE says so", "[apple][standin]") {
   fresh_standin();
-  ::setenv("ANE_STANDIN_NO_ANE", "1", 1);
+  ::setenv("STANDIN_NO_ANE", "1", 1);
   const Probe found = probe();
   CHECK_FALSE(found.usable());
   CHECK_THAT(found.reason(), ANE_CONTAINS("the framework reports no ANE in this machine"));
   CHECK_THROWS_AS(AneDevice(), DeviceError);
-  ::unsetenv("ANE_STANDIN_NO_ANE");
+  ::unsetenv("STANDIN_NO_ANE");
 }
 
 }  // namespace
