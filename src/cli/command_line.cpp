@@ -19,7 +19,8 @@ constexpr const char* kDescription =
     "A value comes from its flag, else its variable, else the config, else its default.";
 constexpr const char* kFooter =
     "Other commands:\n"
-    "  ane-train mil FILE          check MIL text written by hand, and run it (ane-train mil --help)\n\n"
+    "  ane-train mil FILE          check MIL text written by hand, and run it (ane-train mil --help)\n"
+    "  ane-train doctor            what this machine offers, and whether its device computes right\n\n"
     "Exit codes: 0 done, 2 settings, 3 files, 4 device, 5 training diverged, 128+n after signal n.";
 
 /// What CLI11 found for each row. A vector shows a flag that was given twice.

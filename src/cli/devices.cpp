@@ -1,19 +1,30 @@
 #include "ane/cli/devices.h"
 
+#include <fmt/format.h>
+
+#include "ane/device/apple/ane_device.h"
+#include "ane/device/apple/probe.h"
 #include "ane/device/host/host_device.h"
 
 namespace ane::cli {
 
+DeviceChoice parse_device_choice(const std::string& name) {
+  Settings settings;
+  const Setting& row = setting("device");
+  if (!row.assign(name, settings)) throw UsageError(fmt::format("--device: '{}' is not {}", name, row.expects));
+  return settings.device;
+}
+
 PickedDevice pick_device(DeviceChoice choice, std::int64_t /*max_compiles*/, math::ThreadPool& threads) {
+  if (choice == DeviceChoice::host) return {std::make_unique<device::host::HostDevice>(threads), ""};
+  const device::apple::Probe probe = device::apple::probe();
+  if (probe.usable()) return {std::make_unique<device::apple::AneDevice>(), ""};
   if (choice == DeviceChoice::ane) {
     throw DeviceError(
-        "--device ane: this build has no bridge to the Apple Neural Engine; use --device host, which runs the same "
-        "kernels on the CPU");
+        fmt::format("--device ane: {}; use --device host, which runs the same kernels on the CPU", probe.reason()));
   }
-  PickedDevice picked{std::make_unique<device::host::HostDevice>(threads), ""};
-  if (choice == DeviceChoice::automatic)
-    picked.note = "no Neural Engine here: the host device runs the kernels on the CPU";
-  return picked;
+  return {std::make_unique<device::host::HostDevice>(threads),
+          fmt::format("the host device runs the kernels on the CPU: {}", probe.reason())};
 }
 
 }  // namespace ane::cli

@@ -132,6 +132,9 @@ KernelRun run_kernel(device::Device& device, std::string_view mil_text, const mi
     kernel->run(pointers(inputs), pointers(outputs));
     result.times.push_back(std::chrono::steady_clock::now() - begin);
   }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    result.inputs.push_back(read_tensor(kernel->inputs()[i], inputs[i]));
+  }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     result.outputs.push_back(read_tensor(kernel->outputs()[i], outputs[i]));
   }

@@ -7,6 +7,7 @@
 
 #include <fmt/core.h>
 
+#include "ane/cli/doctor_command.h"
 #include "ane/cli/mil_command.h"
 #include "ane/cli/train_command.h"
 #include "ane/core/error.h"
@@ -27,6 +28,9 @@ std::vector<std::string> strings_of(char** words) {
 int run(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
   if (arguments.size() > 1 && arguments[1] == "mil") {
     return ane::cli::mil_command(std::span(arguments).subspan(2));
+  }
+  if (arguments.size() > 1 && arguments[1] == "doctor") {
+    return ane::cli::doctor_command(std::span(arguments).subspan(2));
   }
   return ane::cli::train_command(arguments, environment);
 }

@@ -78,13 +78,6 @@ std::optional<MilOptions> parse_options(std::span<const std::string> arguments, 
   return options;
 }
 
-DeviceChoice device_choice(const std::string& name) {
-  Settings settings;
-  const Setting& row = setting("device");
-  if (!row.assign(name, settings)) throw UsageError(fmt::format("--device: '{}' is not {}", name, row.expects));
-  return settings.device;
-}
-
 void print_ports(const char* title, const mil::Function& main, const std::vector<mil::ValueId>& ports,
                  Terminal& terminal) {
   terminal.print(title);
@@ -184,7 +177,8 @@ void print_comparison(const KernelRun& run, const KernelRun& reference, const de
 
 void run_program(const MilOptions& options, const std::string& text, const mil::Blobs& weights, Terminal& terminal) {
   math::ThreadPool threads(static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 256U)));
-  const PickedDevice picked = pick_device(device_choice(options.device), device::CompileBudget::kDefault, threads);
+  const PickedDevice picked =
+      pick_device(parse_device_choice(options.device), device::CompileBudget::kDefault, threads);
   if (!picked.note.empty()) terminal.info(picked.note);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const KernelRun run = run_kernel(*picked.device, text, weights, seed, static_cast<int>(options.runs));

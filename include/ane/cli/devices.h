@@ -14,6 +14,9 @@ struct PickedDevice {
   std::string note;  ///< for the log, if the choice needs a word; may be empty
 };
 
+/// Throws UsageError for a name that is not auto, ane or host.
+[[nodiscard]] DeviceChoice parse_device_choice(const std::string& name);
+
 /// The device that `choice` means here. `auto` takes the ANE if there is one, else the host. Throws DeviceError if it
 /// is not to be had, saying what to do, and UsageError if `max_compiles` is more than the device allows.
 [[nodiscard]] PickedDevice pick_device(DeviceChoice choice, std::int64_t max_compiles, math::ThreadPool& threads);

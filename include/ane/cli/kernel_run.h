@@ -21,6 +21,7 @@ struct TensorValues {
 };
 
 struct KernelRun {
+  std::vector<TensorValues> inputs;
   std::vector<TensorValues> outputs;
   std::vector<std::chrono::nanoseconds> times;  ///< one a run
 };
