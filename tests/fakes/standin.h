@@ -21,13 +21,15 @@ struct Counts {
   int surfaces = 0;  ///< alive
   int loaded = 0;    ///< programs that take a slot: loaded, or unloaded but not released
   int directories = 0;
+  int files = 0;  ///< beside the directories
   // Since the process began.
   int compiles = 0;  ///< successful ones, up to reset()
   int evaluations = 0;
   int requests = 0;
 
-  /// Objects, surfaces, slots and directories.
-  [[nodiscard]] bool none_left() const { return objects == 0 && surfaces == 0 && loaded == 0 && directories == 0; }
+  [[nodiscard]] bool none_left() const {
+    return objects == 0 && surfaces == 0 && loaded == 0 && directories == 0 && files == 0;
+  }
 };
 
 /// What a test holds in its hands; ane_standin_control() gives it.

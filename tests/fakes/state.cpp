@@ -57,22 +57,21 @@ State::~State() {
   const std::string report = variable("STANDIN_REPORT");
   if (!report.empty()) {
     std::ofstream(report, std::ios::app) << fmt::format(
-        "objects={} surfaces={} loaded={} directories={} compiles={} evaluations={} requests={}\n", left.objects,
-        left.surfaces, left.loaded, left.directories, left.compiles, left.evaluations, left.requests);
+        "objects={} surfaces={} loaded={} directories={} files={} compiles={} evaluations={} requests={}\n",
+        left.objects, left.surfaces, left.loaded, left.directories, left.files, left.compiles, left.evaluations,
+        left.requests);
   }
   std::error_code ignored;
   fs::remove(temporary_directory_, ignored);  // unless something was left in it
 }
 
 Counts State::counts() const {
-  std::error_code missing;
-  int directories = 0;
-  for (fs::directory_iterator entry(temporary_directory_, missing), end; !missing && entry != end; ++entry) {
-    ++directories;
-  }
   const std::scoped_lock lock(mutex_);
   Counts counts = counts_;
-  counts.directories = directories;
+  std::error_code missing;
+  for (fs::directory_iterator entry(temporary_directory_, missing), end; !missing && entry != end; ++entry) {
+    ++(entry->is_directory() ? counts.directories : counts.files);
+  }
   return counts;
 }
 

@@ -87,6 +87,8 @@ AneDevice::AneDevice(AneOptions options, const LibraryPaths& paths)
     : state_(std::make_unique<State>(std::move(options), paths)) {
   const Probe& probe = state_->session.frameworks.probe();
   if (!probe.usable()) throw DeviceError(probe.reason());
+  const objc::AutoreleasePool pool(state_->session.frameworks.runtime);
+  remove_abandoned_directories(state_->session.frameworks.foundation.temporary_directory());
 }
 
 AneDevice::~AneDevice() = default;

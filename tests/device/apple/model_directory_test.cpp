@@ -1,9 +1,11 @@
 #include "model_directory.h"
 
+#include <csignal>
 #include <cstddef>
 #include <string>
 #include <vector>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ane/core/file.h"
@@ -16,7 +18,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path scratch() { return fs::temp_directory_path() / ("ane-model-directory-" + std::to_string(getpid())); }
+/// A path in a folder of our own, so that sweeping meets nobody else.
+struct Scratch {
+  Scratch() { fs::create_directories(folder); }
+  ~Scratch() { fs::remove_all(folder); }
+  fs::path folder = fs::temp_directory_path() / ("ane-model-directory-" + std::to_string(getpid()));
+  fs::path path = folder / "0123ABCD";
+};
 
 mil::Blobs two_blobs() {
   return {{"@model_path/weights/w.bin", std::vector<std::byte>(200, std::byte{7})},
@@ -24,7 +32,8 @@ mil::Blobs two_blobs() {
 }
 
 TEST_CASE("a model's directory holds text and weights while it lives", "[apple]") {
-  const fs::path path = scratch();
+  const Scratch scratch;
+  const fs::path& path = scratch.path;
   {
     const ModelDirectory directory(path, "program", two_blobs());
     CHECK(read_text_file(path / "model.mil", "text") == "program");
@@ -43,7 +52,8 @@ TEST_CASE("a model's directory holds text and weights while it lives", "[apple]"
 }
 
 TEST_CASE("what a killed process left is replaced", "[apple]") {
-  const fs::path path = scratch();
+  const Scratch scratch;
+  const fs::path& path = scratch.path;
   fs::create_directories(path / "weights");
   write_file_atomically(path / "weights" / "stale.bin", std::vector<std::byte>(8));
   const ModelDirectory directory(path, "program", {});
@@ -51,8 +61,47 @@ TEST_CASE("what a killed process left is replaced", "[apple]") {
   CHECK(fs::is_directory(path / "weights"));
 }
 
+TEST_CASE("a directory in use by another is left alone", "[apple]") {
+  const Scratch scratch;
+  const fs::path& path = scratch.path;
+  {
+    const ModelDirectory owner(path, "program", two_blobs());
+    {
+      const ModelDirectory guest(path, "program", two_blobs());
+      CHECK(guest.holds("program", two_blobs()));
+      CHECK_THROWS_WITH(ModelDirectory(path, "other", {}), ANE_CONTAINS("in use by another process"));
+    }
+    CHECK(owner.holds("program", two_blobs()));
+    remove_abandoned_directories(path.parent_path());
+    CHECK(owner.holds("program", two_blobs()));
+  }
+  CHECK_FALSE(fs::exists(path));
+  CHECK_FALSE(fs::exists(path.string() + std::string(DirectoryClaim::kSuffix)));
+}
+
+TEST_CASE("what a killed process left is removed by the next", "[apple]") {
+  const Scratch scratch;
+  const fs::path& path = scratch.path;
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const ModelDirectory directory(path, "program", two_blobs());
+    ::raise(SIGKILL);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  REQUIRE(fs::exists(path / "model.mil"));
+
+  remove_abandoned_directories(path.parent_path());
+  CHECK_FALSE(fs::exists(path));
+  CHECK_FALSE(fs::exists(path.string() + std::string(DirectoryClaim::kSuffix)));
+  CHECK_NOTHROW(remove_abandoned_directories("/nowhere"));
+}
+
 TEST_CASE("a directory that cannot be filled is removed", "[apple]") {
-  const fs::path path = scratch();
+  const Scratch scratch;
+  const fs::path& path = scratch.path;
   // One blob's file is where another's folder must be.
   const mil::Blobs clash{{"@model_path/a", std::vector<std::byte>(1)}, {"@model_path/a/b", std::vector<std::byte>(1)}};
   CHECK_THROWS_AS(ModelDirectory(path, "program", clash), DeviceError);

@@ -53,7 +53,7 @@ TEST_CASE("whichever call fails, the error names it and nothing is left", "[appl
                                              {"IOSurfaceGetBaseAddress", 5},
                                              {"IOSurfaceLock", 5},
                                              {"IOSurfaceUnlock", 5},
-                                             {"NSTemporaryDirectory", 2},
+                                             {"NSTemporaryDirectory", 3},
                                              {"compile", 2},
                                              {"evaluate", 4},
                                              {"hexStringIdentifier", 2},
