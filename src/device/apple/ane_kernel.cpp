@@ -98,7 +98,7 @@ objc::Owned AneKernel::make_request(std::span<const IoSurfaceRef> surfaces) cons
   const auto bind = [&](std::span<const IoSurfaceRef> side) {
     std::vector<Id> objects;
     std::vector<Id> indices;
-    for (const IoSurfaceRef surface : side) {
+    for (IoSurfaceRecord* const surface : side) {
       const Id object = engine.wrap_surface(engine.surface_type, surface);
       if (object == nullptr) throw DeviceError("the framework does not accept a surface as _ANEIOSurfaceObject");
       indices.push_back(foundation.number(objects.size()));

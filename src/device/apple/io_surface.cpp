@@ -63,7 +63,7 @@ std::unique_ptr<surface::Memory> IoSurfaceAllocator::allocate(std::size_t size_b
                                                                    {io.bytes_per_row, bytes},
                                                                    {io.size_bytes, bytes},
                                                                    {io.pixel_format, foundation.number(0)}}};
-    const IoSurfaceRef surface = io.create(foundation.dictionary(properties));
+    IoSurfaceRecord* const surface = io.create(foundation.dictionary(properties));
     if (surface == nullptr) {
       throw DeviceError(fmt::format("IOSurfaceCreate refused a surface of {} bytes; is memory short?", wanted));
     }

@@ -57,7 +57,7 @@ bool file_holds(const fs::path& path, std::span<const std::byte> bytes) {
 }  // namespace
 
 fs::path blob_file(std::string_view key) {
-  const fs::path file = key.substr(0, kModelPath.size()) == kModelPath ? key.substr(kModelPath.size()) : "";
+  fs::path file = key.substr(0, kModelPath.size()) == kModelPath ? key.substr(kModelPath.size()) : "";
   const bool leads_out =
       file.is_absolute() || std::any_of(file.begin(), file.end(), [](const fs::path& part) { return part == ".."; });
   if (!file.has_filename() || leads_out || file == kTextFile) {

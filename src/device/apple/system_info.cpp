@@ -1,5 +1,6 @@
 #include "system_info.h"
 
+#include <algorithm>
 #include <cstddef>
 
 #include <fmt/format.h>
@@ -15,7 +16,8 @@ std::string text(SysctlByName* sysctl, const char* name) {
   if (sysctl(name, nullptr, &size, nullptr, 0) != 0 || size == 0) return {};
   std::string value(size, '\0');
   if (sysctl(name, value.data(), &size, nullptr, 0) != 0) return {};
-  return value.c_str();  // up to the terminator, which the size counts
+  value.resize(std::min(value.find('\0'), value.size()));  // the size counts the terminator
+  return value;
 }
 
 }  // namespace
