@@ -262,8 +262,9 @@ std::vector<Setting> device_rows() {
       whole({.name = "max-compiles",
              .group = "Device",
              .placeholder = "N",
-             .help = fmt::format("compiles a process makes before it re-executes itself; on the ANE at most {}",
-                                 device::CompileBudget::kAneHardLimit),
+             .help = fmt::format(
+                 "compiles a process makes before it re-executes itself; the ANE's compiler allows about {}",
+                 device::CompileBudget::kAneHardLimit),
              .environment = "ANE_MAX_COMPILES"},
             &Settings::max_compiles, 1, kMillion),
       whole({.name = "threads", .group = "Device", .placeholder = "N", .help = "threads that compute"},
