@@ -1,0 +1,66 @@
+#include "ane/cli/recording_device.h"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "ane/core/error.h"
+#include "ane/device/host/host_device.h"
+
+#include "cli/program.h"
+#include "support/catch.h"
+
+namespace {
+
+using namespace ane;
+using cli_test::Folder;
+using cli_test::read_file;
+namespace fs = std::filesystem;
+
+const std::string kDoubled = R"(program(1.3)
+[buildInfo = dict<string, string>({{"coremlc-version", "3505.4.1"}})]
+{
+  func main<ios18>(tensor<fp16, [1, 4, 1, 32]> x) {
+    tensor<fp16, [1, 4, 1, 32]> y = add(x = x, y = x)[name = string("y")];
+  } -> (y);
+}
+)";
+
+cli::RecordingDevice recording(math::ThreadPool& threads, cli::RecordingDevice::Settings settings) {
+  settings.name_of = [](std::string_view) { return std::string("doubled"); };
+  return {std::make_unique<device::host::HostDevice>(threads), std::move(settings)};
+}
+
+}  // namespace
+
+TEST_CASE("each compiled kernel is written once more, with its blobs where the text names them", "[cli][recording]") {
+  const Folder folder;
+  math::ThreadPool threads(1);
+  cli::RecordingDevice device = recording(threads, {.dump_to = folder.path(), .failures_to = folder.path() / "failed"});
+  CHECK(device.name() == "host");
+  const mil::Blobs blobs = {{"@model_path/weights/w.bin", {std::byte{1}, std::byte{2}}},
+                            {"/abs/olute.bin", {std::byte{3}}}};
+  CHECK(device.compile(kDoubled, blobs) != nullptr);
+  CHECK(device.compile(kDoubled, {}) != nullptr);
+  device.stop_dumping();
+  CHECK(device.compile(kDoubled, {}) != nullptr);
+  CHECK(read_file(folder / "doubled/model.mil") == kDoubled);
+  CHECK(read_file(folder / "doubled/weights/w.bin") == "\x01\x02");
+  CHECK(read_file(folder / "doubled/abs/olute.bin") == "\x03");  // stays inside the folder
+  CHECK(fs::exists(folder / "doubled.1"));
+  CHECK_FALSE(fs::exists(folder / "doubled.2"));
+  CHECK_FALSE(fs::exists(folder / "failed"));
+}
+
+TEST_CASE("a kernel that does not compile is kept, and the error says where", "[cli][recording]") {
+  const Folder folder;
+  math::ThreadPool threads(1);
+  cli::RecordingDevice device = recording(threads, {.failures_to = folder.path() / "failed"});
+  std::string broken = kDoubled;
+  broken.replace(broken.find("add("), 3, "addx");
+  CHECK_THROWS_AS(device.compile(broken, {}), device::CompileError);
+  CHECK_THROWS_WITH(device.compile(broken, {}), ANE_CONTAINS("doubled did not compile: "));
+  CHECK_THROWS_WITH(device.compile(broken, {}), ANE_CONTAINS("addx"));
+  CHECK_THROWS_WITH(device.compile(broken, {}), ANE_CONTAINS((folder.path() / "failed/doubled").string()));
+  CHECK(read_file(folder / "failed/doubled/model.mil") == broken);
+}
