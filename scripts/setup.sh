@@ -7,7 +7,7 @@ set -euo pipefail
 
 debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev)
 debian_test=(gobjc libgnustep-base-dev)
-debian_dev=(clang clang-format clang-tidy gcovr)
+debian_dev=(clang libclang-rt-dev npm clang-format clang-tidy gcovr)
 homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway)
 homebrew_dev=(llvm gcovr)
 

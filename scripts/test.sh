@@ -2,7 +2,7 @@
 # Sets up, builds and runs every test.
 #   scripts/test.sh            the release build
 #   scripts/test.sh --debug    assertions, reused memory poisoned with NaN
-#   scripts/test.sh --asan     AddressSanitizer and UndefinedBehaviorSanitizer, poisoned as well
+#   scripts/test.sh --asan     Clang with AddressSanitizer and UndefinedBehaviorSanitizer, poisoned as well
 #   scripts/test.sh ... -R X   further arguments go to ctest
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
@@ -11,7 +11,7 @@ case ${1-} in
   --debug) preset=debug; shift ;;
   --asan) preset=asan; shift ;;
 esac
-"$scripts/setup.sh" --test
+if [[ $preset == asan ]]; then "$scripts/setup.sh" --dev; else "$scripts/setup.sh" --test; fi
 "$scripts/build.sh" "$preset"
 jobs=$(getconf _NPROCESSORS_ONLN)
 exec ctest --test-dir "$scripts/../build/$preset" --output-on-failure --progress --parallel "$jobs" "$@"

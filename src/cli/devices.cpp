@@ -15,7 +15,7 @@ DeviceChoice parse_device_choice(const std::string& name) {
   return settings.device;
 }
 
-PickedDevice pick_device(DeviceChoice choice, std::int64_t /*max_compiles*/, math::ThreadPool& threads) {
+PickedDevice pick_device(DeviceChoice choice, math::ThreadPool& threads) {
   if (choice == DeviceChoice::host) return {std::make_unique<device::host::HostDevice>(threads), ""};
   const device::apple::Probe probe = device::apple::probe();
   if (probe.usable()) return {std::make_unique<device::apple::AneDevice>(), ""};

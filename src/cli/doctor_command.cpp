@@ -16,7 +16,6 @@
 #include "ane/cli/version.h"
 #include "ane/core/error.h"
 #include "ane/device/apple/probe.h"
-#include "ane/device/budget.h"
 #include "ane/device/host/host_device.h"
 
 namespace ane::cli {
@@ -101,7 +100,7 @@ int doctor_command(std::span<const std::string> arguments) {
   print_machine(probe, threads, terminal);
   terminal.print(fmt::format("auto picks: {}", probe.usable() ? "ane" : fmt::format("host, as {}", probe.reason())));
 
-  const PickedDevice picked = pick_device(choice, device::CompileBudget::kDefault, threads);
+  const PickedDevice picked = pick_device(choice, threads);
   device::host::HostDevice host(threads);
   terminal.print(fmt::format("Probe kernels on {}:", picked.device->name()));
   const bool right = run_probes(*picked.device, host, terminal);

@@ -17,7 +17,6 @@
 #include "ane/cli/text.h"
 #include "ane/core/error.h"
 #include "ane/core/file.h"
-#include "ane/device/budget.h"
 #include "ane/device/host/host_device.h"
 #include "ane/mil/text.h"
 
@@ -177,8 +176,7 @@ void print_comparison(const KernelRun& run, const KernelRun& reference, const de
 
 void run_program(const MilOptions& options, const std::string& text, const mil::Blobs& weights, Terminal& terminal) {
   math::ThreadPool threads(static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 256U)));
-  const PickedDevice picked =
-      pick_device(parse_device_choice(options.device), device::CompileBudget::kDefault, threads);
+  const PickedDevice picked = pick_device(parse_device_choice(options.device), threads);
   if (!picked.note.empty()) terminal.info(picked.note);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const KernelRun run = run_kernel(*picked.device, text, weights, seed, static_cast<int>(options.runs));

@@ -33,7 +33,7 @@ TEST_CASE("a process hands every setting to the next, byte for byte", "[cli][han
   CHECK(cli::fingerprint_of(found->settings, "dim=2") != cli::fingerprint_of(loaded.values, "dim=1"));
 }
 
-TEST_CASE("a first process finds nothing; a broken hand-over is refused", "[cli][handover]") {
+TEST_CASE("a first process finds nothing, and a broken hand-over is refused", "[cli][handover]") {
   CHECK_FALSE(cli::find_handover(Words{"HOME=/", "ANE_TRAIN_SETTINGS=x"}));
   CHECK_THROWS_AS(cli::find_handover(Words{"ANE_TRAIN_STATE=3:4"}), UsageError);
   CHECK_THROWS_WITH(cli::find_handover(Words{"ANE_TRAIN_STATE=3:4"}), ANE_CONTAINS("ANE_TRAIN_SETTINGS"));

@@ -91,7 +91,7 @@ TEST_CASE("every half has the value that IEEE 754 gives it", "[math][half]") {
   CHECK(std::signbit(to_float(0x8000)));
 }
 
-TEST_CASE("every half survives the way to float and back; NaN becomes quiet", "[math][half]") {
+TEST_CASE("every half survives the way to float and back, and NaN becomes quiet", "[math][half]") {
   std::uint32_t wrong = 0;
   for (const Half half : all_halves()) {
     const auto expected = static_cast<Half>(is_nan(half) ? half | 0x200U : half);

@@ -51,7 +51,7 @@ TEST_CASE("the generator gives known uniform, bounded and normal values", "[math
   }
 }
 
-TEST_CASE("uniform values fill [0, 1) evenly", "[math]") {
+TEST_CASE("uniform values fill the unit interval evenly", "[math]") {
   const CounterRandom random(1, 2);
   constexpr std::size_t kCount = 200'000;
   double sum = 0;

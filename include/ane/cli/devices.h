@@ -18,7 +18,7 @@ struct PickedDevice {
 [[nodiscard]] DeviceChoice parse_device_choice(const std::string& name);
 
 /// The device that `choice` means here. `auto` takes the ANE if there is one, else the host. Throws DeviceError if it
-/// is not to be had, saying what to do, and UsageError if `max_compiles` is more than the device allows.
-[[nodiscard]] PickedDevice pick_device(DeviceChoice choice, std::int64_t max_compiles, math::ThreadPool& threads);
+/// is not to be had, saying what to do.
+[[nodiscard]] PickedDevice pick_device(DeviceChoice choice, math::ThreadPool& threads);
 
 }  // namespace ane::cli

@@ -44,11 +44,11 @@ class Scheduler {
   /// The node whose result `operand` is, if it is one node's whole result and that node could be in the same group.
   [[nodiscard]] const NodeId* source_in_group(const View& operand, NodeId seed) const;
 
-  void require(NodeId node);
-  void require_around(NodeId node, NodeId seed, std::set<NodeId>& visited);
-  void collect(NodeId node, NodeId seed, std::vector<NodeId>& group);
+  void require(NodeId id);
+  void require_around(NodeId id, NodeId seed, std::set<NodeId>& visited);
+  void collect(NodeId id, NodeId seed, std::vector<NodeId>& group);
   void collect_others(NodeId seed, std::vector<NodeId>& group);
-  [[nodiscard]] bool is_ready(NodeId node, NodeId seed, const std::vector<NodeId>& group) const;
+  [[nodiscard]] bool is_ready(NodeId id, NodeId seed, const std::vector<NodeId>& group) const;
   void emit_group(const std::vector<NodeId>& group);
   void touch(BufferId buffer);
 
