@@ -2,12 +2,12 @@
 # Installs what is missing. Says nothing and takes no time if nothing is.
 #   scripts/setup.sh          what building ane-train needs
 #   scripts/setup.sh --test   also what the tests of the Apple bridge need on Linux
-#   scripts/setup.sh --dev    also what scripts/lint.sh, scripts/coverage.sh and a Clang build need
+#   scripts/setup.sh --dev    also what lint.sh, coverage.sh, crosscheck-macos.sh and a Clang build need
 set -euo pipefail
 
 debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev)
 debian_test=(gobjc libgnustep-base-dev)
-debian_dev=(clang libclang-rt-dev npm clang-format clang-tidy gcovr)
+debian_dev=(clang libclang-rt-dev clang-format clang-tidy gcovr)
 homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway)
 homebrew_dev=(llvm gcovr)
 
@@ -25,6 +25,7 @@ install_debian() {
   local wanted=("${debian[@]}") missing=() installed package
   $test && wanted+=("${debian_test[@]}")
   $dev && wanted+=("${debian_dev[@]}")
+  $dev && ! command -v npm >/dev/null && wanted+=(npm)  # Node.js may come from elsewhere, with an npm of its own
   installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null || true)
   for package in "${wanted[@]}"; do
     grep -qx -- "$package installed" <<<"$installed" || missing+=("$package")
