@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "ane/device/apple/ane_device.h"
 #include "ane/device/apple/probe.h"
 #include "ane/device/host/host_device.h"
 
@@ -15,10 +14,20 @@ DeviceChoice parse_device_choice(const std::string& name) {
   return settings.device;
 }
 
-PickedDevice pick_device(DeviceChoice choice, math::ThreadPool& threads) {
+device::apple::AneOptions ane_options(const Settings& settings) {
+  return {.qos = static_cast<unsigned>(settings.ane_qos),
+          .load_options = {},
+          .dictionary_offset = static_cast<std::uint64_t>(settings.ane_dictionary_offset),
+          .purge_cached = settings.ane_purge_cache,
+          .compare_attributes = settings.ane_compare_attributes,
+          .load_retries = static_cast<int>(settings.ane_load_retries),
+          .cancel_retries = static_cast<int>(settings.ane_cancel_retries)};
+}
+
+PickedDevice pick_device(DeviceChoice choice, const device::apple::AneOptions& ane, math::ThreadPool& threads) {
   if (choice == DeviceChoice::host) return {std::make_unique<device::host::HostDevice>(threads), ""};
   const device::apple::Probe probe = device::apple::probe();
-  if (probe.usable()) return {std::make_unique<device::apple::AneDevice>(), ""};
+  if (probe.usable()) return {std::make_unique<device::apple::AneDevice>(ane), ""};
   if (choice == DeviceChoice::ane) {
     throw DeviceError(
         fmt::format("--device ane: {}; use --device host, which runs the same kernels on the CPU", probe.reason()));

@@ -100,7 +100,7 @@ int doctor_command(std::span<const std::string> arguments) {
   print_machine(probe, threads, terminal);
   terminal.print(fmt::format("auto picks: {}", probe.usable() ? "ane" : fmt::format("host, as {}", probe.reason())));
 
-  const PickedDevice picked = pick_device(choice, threads);
+  const PickedDevice picked = pick_device(choice, {}, threads);
   device::host::HostDevice host(threads);
   terminal.print(fmt::format("Probe kernels on {}:", picked.device->name()));
   const bool right = run_probes(*picked.device, host, terminal);

@@ -176,7 +176,7 @@ void print_comparison(const KernelRun& run, const KernelRun& reference, const de
 
 void run_program(const MilOptions& options, const std::string& text, const mil::Blobs& weights, Terminal& terminal) {
   math::ThreadPool threads(static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 256U)));
-  const PickedDevice picked = pick_device(parse_device_choice(options.device), threads);
+  const PickedDevice picked = pick_device(parse_device_choice(options.device), {}, threads);
   if (!picked.note.empty()) terminal.info(picked.note);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const KernelRun run = run_kernel(*picked.device, text, weights, seed, static_cast<int>(options.runs));

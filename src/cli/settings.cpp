@@ -274,6 +274,40 @@ std::vector<Setting> device_rows() {
   };
 }
 
+/// Where reports about Apple's framework disagree, the default is the choice named safest; these reach the others.
+std::vector<Setting> ane_rows() {
+  return {
+      whole({.name = "ane-qos", .group = "ANE", .placeholder = "N", .help = "quality of service of every call"},
+            &Settings::ane_qos, 0, 63),
+      whole({.name = "ane-load-retries",
+             .group = "ANE",
+             .placeholder = "N",
+             .help = "further tries to load a program, 100 ms apart"},
+            &Settings::ane_load_retries, 0, 100),
+      whole({.name = "ane-cancel-retries",
+             .group = "ANE",
+             .placeholder = "N",
+             .help = "further tries of a run that a power transition cancelled, 3 ms apart"},
+            &Settings::ane_cancel_retries, 0, 10000),
+      whole({.name = "ane-dictionary-offset",
+             .group = "ANE",
+             .placeholder = "N",
+             .help = "\"offset\" of each entry of the weights dictionary"},
+            &Settings::ane_dictionary_offset, 0, kMillion),
+      toggle({.name = "ane-purge-cache",
+              .group = "ANE",
+              .placeholder = "",
+              .help = "drop the system's copy of a program before compiling it"},
+             &Settings::ane_purge_cache),
+      toggle({.name = "ane-compare-attributes",
+              .group = "ANE",
+              .placeholder = "",
+              .help = "compare what the compiled program says of its inputs and outputs with what is bound",
+              .negation = "--no-ane-compare-attributes"},
+             &Settings::ane_compare_attributes),
+  };
+}
+
 std::vector<Setting> output_rows() {
   return {
       whole({.name = "val-every",
@@ -316,7 +350,8 @@ std::vector<Setting> output_rows() {
 
 std::vector<Setting> all_rows() {
   std::vector<Setting> rows;
-  for (std::vector<Setting> group : {run_rows(), model_rows(), optimizer_rows(), device_rows(), output_rows()}) {
+  for (std::vector<Setting> group :
+       {run_rows(), model_rows(), optimizer_rows(), device_rows(), ane_rows(), output_rows()}) {
     std::move(group.begin(), group.end(), std::back_inserter(rows));
   }
   return rows;

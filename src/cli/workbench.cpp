@@ -20,7 +20,7 @@ int thread_count(const Settings& settings) {
 }
 
 std::unique_ptr<RecordingDevice> make_device(const Settings& settings, math::ThreadPool& threads, std::string& note) {
-  PickedDevice picked = pick_device(settings.device, threads);
+  PickedDevice picked = pick_device(settings.device, ane_options(settings), threads);
   note = std::move(picked.note);
   RecordingDevice::Settings recording{.failures_to = std::filesystem::temp_directory_path() / kFailuresFolder};
   if (!settings.dump_mil.empty()) recording.dump_to = settings.dump_mil;

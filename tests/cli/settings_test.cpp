@@ -9,12 +9,14 @@
 
 #include "ane/cli/command_line.h"
 #include "ane/cli/configs.h"
+#include "ane/cli/devices.h"
 #include "ane/core/error.h"
 
 #include "support/catch.h"
 
 namespace {
 
+using namespace ane;
 using namespace ane::cli;
 using Words = std::vector<std::string>;
 
@@ -40,6 +42,29 @@ class ConfigFile {
 };
 
 }  // namespace
+
+TEST_CASE("settings of the bridge default to the bridge's own, and reach it", "[cli][settings]") {
+  using device::apple::AneOptions;
+  const AneOptions own;
+  const AneOptions defaults = ane_options(load({}).values);
+  CHECK(defaults.qos == own.qos);
+  CHECK(defaults.load_retries == own.load_retries);
+  CHECK(defaults.cancel_retries == own.cancel_retries);
+  CHECK(defaults.dictionary_offset == own.dictionary_offset);
+  CHECK(defaults.purge_cached == own.purge_cached);
+  CHECK(defaults.compare_attributes == own.compare_attributes);
+
+  const AneOptions set =
+      ane_options(load({"--ane-qos", "33", "--ane-load-retries", "4", "--ane-cancel-retries", "0",
+                        "--ane-dictionary-offset", "64", "--ane-purge-cache", "--no-ane-compare-attributes"})
+                      .values);
+  CHECK(set.qos == 33);
+  CHECK(set.load_retries == 4);
+  CHECK(set.cancel_retries == 0);
+  CHECK(set.dictionary_offset == 64);
+  CHECK(set.purge_cached);
+  CHECK_FALSE(set.compare_attributes);
+}
 
 TEST_CASE("without settings there are the defaults, and they say so", "[cli][settings]") {
   const LoadedSettings loaded = load({});

@@ -58,6 +58,12 @@ struct Settings {
   std::int64_t max_compiles = device::CompileBudget::kDefault;
   std::int64_t threads = 0;  ///< 0: one for every processor
   std::int64_t surface_pool = surface::SurfacePool::kDefaultCapacity;
+  std::int64_t ane_qos = 21;
+  std::int64_t ane_load_retries = 1;
+  std::int64_t ane_cancel_retries = 8;
+  std::int64_t ane_dictionary_offset = 0;
+  bool ane_purge_cache = false;
+  bool ane_compare_attributes = true;
 
   std::int64_t val_every = 0;
   std::int64_t val_samples = 0;
