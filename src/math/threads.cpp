@@ -20,6 +20,8 @@
 
 #include "ane/core/error.h"
 
+#include "blas.h"
+
 namespace ane::math {
 namespace {
 
@@ -206,6 +208,7 @@ ThreadPool::ThreadPool(int threads) : size_(threads) {
   if (threads < 1 || threads > kMaxThreads) {
     throw UsageError(fmt::format("{} threads were asked for; choose 1 to {}", threads, kMaxThreads));
   }
+  static_cast<void>(blas());  // loading it may set variables, which is safe before there are threads
   if (threads > 1) workers_ = std::make_unique<Workers>(threads);
 }
 
