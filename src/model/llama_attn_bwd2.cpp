@@ -25,7 +25,9 @@ KernelDefinition attn_bwd2(const LlamaConfig& config, mil::DType element) {
   const mil::Var weighted = mil.mul("weighted", probs, dp);
   const mil::Var mean = mil.reduce(mil::OpKind::reduce_sum, "mean", weighted, {-1});
   const mil::Var centred = mil.sub("centred", dp, mean);
-  const mil::Var ds = mil.mul("ds", mil.mul("dscores", probs, centred), score_scale(mil, config));
+  const mil::Var scale = score_scale(mil, config);
+  const mil::Var dscores = mil.mul("dscores", probs, centred);
+  const mil::Var ds = mil.mul("ds", dscores, scale);
 
   const mil::Var q_heads = split_heads(mil, "q_heads", kernel.input("q"), config);
   const mil::Var k_heads = split_heads(mil, "k_heads", kernel.input("k"), config);
