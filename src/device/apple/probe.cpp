@@ -35,6 +35,9 @@ std::string Probe::reason() const {
     if (finding.found || !finding.required) continue;
     missing += (missing.empty() ? "" : "; ") + to_string(brief(finding));
   }
+  const bool is_apple =
+      std::any_of(findings.begin(), findings.end(), [](const Finding& finding) { return finding.found; });
+  if (!is_apple) missing = "none of Apple's frameworks is here";
   if (missing.empty()) missing = "the framework reports no ANE in this machine (a virtual machine has none)";
   return fmt::format("the Apple Neural Engine cannot be used on {}{}{}: {}", os.empty() ? "this system" : os,
                      chip.empty() ? "" : ", ", chip, missing);

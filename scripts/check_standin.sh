@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Trains on the stand-in for Apple's framework and on the host, and compares the parameters byte for byte. The stand-in's own
+# limit of 119 compiles forces the restarts: the budget is set above it.
+#   scripts/check_standin.sh [TEXT]      TEXT: a text file to train the shakespeare config on, 200 updates
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/setup.sh --test
+scripts/build.sh release
+programs=$PWD/build/release
+text=${1:+$(realpath "$1")}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+
+check() {  # NAME ARGUMENT...
+  local name=$1
+  shift
+  ANE_MAX_COMPILES=1000 STANDIN_THREADS=2 "$programs/ane-train-standin" --device ane --threads 2 --checkpoint-dir "$name-ane" "$@" >"$name.txt"
+  "$programs/ane-train" --device host --threads 2 --checkpoint-dir "$name-host" "$@" >/dev/null
+  diff <(cd "$name-ane" && sha256sum step-*/*.safetensors) <(cd "$name-host" && sha256sum step-*/*.safetensors)
+  echo "$name: equal; $(grep -h '^Restarts:' "$name.txt")"
+}
+
+check tiny --config tiny --steps 1000
+check stories15m --config stories15m --steps 40 --val-samples 1
+if [[ -n $text ]]; then check shakespeare --config shakespeare --data "$text" --steps 2400 --val-samples 20; fi
