@@ -24,6 +24,7 @@ clang-format --dry-run -Werror "${files[@]}"
 echo "clang-format: ${#files[@]} files in order"
 [[ $tidy != none ]] || exit 0
 if [[ $tidy == last ]]; then
+  git rev-parse -q --verify HEAD~1 >/dev/null || { echo "clang-tidy: no commit before this one to compare with"; exit 0; }
   files=()
   while IFS= read -r file; do files+=("$file"); done < <(git diff --name-only --diff-filter=d HEAD~1 -- '*.cpp')
 fi
