@@ -15,6 +15,7 @@ for argument in "$@"; do
   esac
 done
 ((${#targets[@]})) || targets=(all)
+configure=${#options[@]}
 command -v ccache >/dev/null && options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
 folder=build/$preset
@@ -23,6 +24,9 @@ log=$folder/build.log
 if ! {
   if [[ ! -f $folder/build.ninja ]]; then
     [[ -t 2 ]] && echo "building ane-train ($preset); the first time takes a few minutes" >&2
+    configure=1
+  fi
+  if ((configure)); then
     cmake --preset "$preset" "${options[@]+"${options[@]}"}"
   fi
   cmake --build "$folder" --target "${targets[@]}"

@@ -2,28 +2,34 @@
 # Installs what is missing. Says nothing and takes no time if nothing is.
 #   scripts/setup.sh          what building ane-train needs
 #   scripts/setup.sh --test   also what the tests of the Apple bridge need on Linux
+#   scripts/setup.sh --bench  also what bench.sh needs
 #   scripts/setup.sh --dev    also what lint.sh, coverage.sh, crosscheck-macos.sh and a Clang build need
 set -euo pipefail
 
 debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev)
 debian_test=(gobjc libgnustep-base-dev)
+debian_bench=(libbenchmark-dev)
 debian_dev=(clang libclang-rt-dev clang-format clang-tidy gcovr)
 homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway)
+homebrew_bench=(google-benchmark)
 homebrew_dev=(llvm gcovr)
 
 test=false
+bench=false
 dev=false
 for argument in "$@"; do
   case $argument in
     --test) test=true ;;
+    --bench) bench=true ;;
     --dev) test=true dev=true ;;
-    *) echo "setup.sh: unknown argument '$argument'; there are --test and --dev" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown argument '$argument'; there are --test, --bench and --dev" >&2; exit 2 ;;
   esac
 done
 
 install_debian() {
   local wanted=("${debian[@]}") missing=() installed package
   $test && wanted+=("${debian_test[@]}")
+  $bench && wanted+=("${debian_bench[@]}")
   $dev && wanted+=("${debian_dev[@]}")
   $dev && ! command -v npm >/dev/null && wanted+=(npm)  # Node.js may come from elsewhere, with an npm of its own
   installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null || true)
@@ -43,6 +49,7 @@ install_debian() {
 
 install_homebrew() {
   local wanted=("${homebrew[@]}") missing=() installed package
+  $bench && wanted+=("${homebrew_bench[@]}")
   $dev && wanted+=("${homebrew_dev[@]}")
   installed=$(brew list --formula -1)
   for package in "${wanted[@]}"; do

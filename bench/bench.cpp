@@ -1,0 +1,116 @@
+#include "bench.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <map>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "ane/cli/command_line.h"
+#include "ane/cli/devices.h"
+#include "ane/cli/model_choice.h"
+#include "ane/cli/text.h"
+#include "ane/core/error.h"
+#include "ane/mil/text.h"
+#include "ane/train/optimizer.h"
+
+namespace ane::bench {
+namespace {
+
+int thread_count(const cli::Settings& settings) {
+  return settings.threads > 0 ? static_cast<int>(settings.threads)
+                              : static_cast<int>(std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
+Arguments::Arguments(int argc, char** argv) : words_(argv + std::min(argc, 1), argv + argc) {}
+
+std::optional<std::string> Arguments::take(std::string_view flag) {
+  const auto found = std::find_if(words_.begin(), words_.end(), [&](const std::string& word) {
+    return word == flag || word.starts_with(fmt::format("{}=", flag));
+  });
+  if (found == words_.end()) return std::nullopt;
+  if (found->size() > flag.size()) {
+    std::string value = found->substr(flag.size() + 1);
+    words_.erase(found);
+    return value;
+  }
+  if (found + 1 == words_.end()) throw UsageError(fmt::format("{} needs a value", flag));
+  std::string value = *(found + 1);
+  words_.erase(found, found + 2);
+  return value;
+}
+
+std::int64_t Arguments::take_number(std::string_view flag, std::int64_t otherwise) {
+  const std::optional<std::string> text = take(flag);
+  if (!text) return otherwise;
+  const std::optional<std::int64_t> number = cli::parse_integer(*text);
+  if (!number || *number < 1) throw UsageError(fmt::format("{}: '{}' is not a whole number from 1", flag, *text));
+  return *number;
+}
+
+bool Arguments::take_toggle(std::string_view flag) { return std::erase(words_, flag) > 0; }
+
+cli::Settings Arguments::settings() const {
+  const cli::CommandLine line = cli::parse_command_line(words_);
+  if (line.answer)
+    throw UsageError("the flags are ane-train's settings (ane-train --help), and this program's own: see bench/");
+  cli::LoadedSettings loaded = cli::load_settings(line.flags, {});
+  cli::adopt_model_file(loaded);
+  if (loaded.values.device == cli::DeviceChoice::automatic) loaded.values.device = cli::DeviceChoice::host;
+  return loaded.values;
+}
+
+Training::Training(const cli::Settings& settings)
+    : settings_(settings),
+      options_(cli::train_options(settings)),
+      threads_(thread_count(settings)),
+      device_(cli::pick_device(settings.device, cli::ane_options(settings), threads_).device),
+      surfaces_(device_.surface_allocator(), static_cast<std::size_t>(settings.surface_pool)),
+      model_(cli::make_model(settings, {device_, surfaces_, threads_})),
+      source_(cli::make_source(settings, true)),
+      state_(model_->parameters().size(), train::optimizer_moments(settings.optimizer), 0),
+      gradients_(model_->parameters().size()) {
+  std::map<std::string, std::string, std::less<>> names;
+  for (const model::KernelInfo& kernel : model_->kernels()) names.emplace(mil::print(kernel.program), kernel.name);
+  device_.set_names([names = std::move(names)](std::string_view text) {
+    const auto known = names.find(text);
+    return known == names.end() ? std::string("kernel") : known->second;
+  });
+  cli::fill_parameters(settings, *model_, state_.parameters());
+}
+
+void Training::compile() { model_->compile(model::KernelSet::training, state_.parameters()); }
+
+model::StepTimes Training::step() {
+  source_->training_sample(steps_++, sample_);
+  model::StepTimes times;
+  const model::StepResult result =
+      model_->step(sample_, state_.parameters(), static_cast<float>(options_.loss_scale.initial), gradients_, times);
+  if (result.overflow) throw Error(fmt::format("a step overflowed, so its time says nothing: {}", *result.overflow));
+  return times;
+}
+
+void Training::update() {
+  const model::ParameterLayout& layout = model_->parameters();
+  const double average = 1 / (static_cast<double>(options_.accum_steps) * options_.loss_scale.initial);
+  const train::GradientNorm norm =
+      train::gradient_norm(layout, gradients_, average, options_.optimizer.grad_clip, threads_);
+  if (norm.unusable) throw Error(*norm.unusable);
+  const train::UpdateStep step{.lr = options_.optimizer.lr, .grad_factor = average};
+  train::apply_update(options_.optimizer, step, layout, gradients_, state_, threads_);
+}
+
+int run_main(int argc, char** argv, int (*run)(Arguments)) try {
+  return run(Arguments(argc, argv));
+} catch (const std::exception& error) {
+  std::fflush(stdout);
+  fmt::print(stderr, "{}: {}\n", argv[0], error.what());
+  return 1;
+}
+
+}  // namespace ane::bench

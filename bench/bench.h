@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ane/cli/settings.h"
+#include "ane/data/source.h"
+#include "ane/math/threads.h"
+#include "ane/model/model.h"
+#include "ane/surface/pool.h"
+#include "ane/train/options.h"
+#include "ane/train/state.h"
+
+#include "timing_device.h"
+
+namespace ane::bench {
+
+/// A program's arguments: a few of its own, and all of ane-train's settings.
+class Arguments {
+ public:
+  Arguments(int argc, char** argv);
+  /// The value of a flag of this program's own, which is then no longer there: `--reps 5` or `--reps=5`.
+  [[nodiscard]] std::optional<std::string> take(std::string_view flag);
+  [[nodiscard]] std::int64_t take_number(std::string_view flag, std::int64_t otherwise);
+  [[nodiscard]] bool take_toggle(std::string_view flag);
+  /// The rest. The device is the host unless another is asked for. Throws UsageError.
+  [[nodiscard]] cli::Settings settings() const;
+
+ private:
+  std::vector<std::string> words_;
+};
+
+/// What a run of ane-train holds while it trains.
+class Training {
+ public:
+  explicit Training(const cli::Settings& settings);
+
+  void compile();
+  /// Forward and backward of the next sample; throws Error if something overflows.
+  model::StepTimes step();
+  /// What the trainer does with the gradients of an accumulation.
+  void update();
+
+  [[nodiscard]] const cli::Settings& settings() const noexcept { return settings_; }
+  [[nodiscard]] TimingDevice& device() noexcept { return device_; }
+  [[nodiscard]] math::ThreadPool& threads() noexcept { return threads_; }
+  [[nodiscard]] surface::SurfacePool& surfaces() noexcept { return surfaces_; }
+  [[nodiscard]] model::Model& model() noexcept { return *model_; }
+
+ private:
+  cli::Settings settings_;
+  train::TrainOptions options_;
+  math::ThreadPool threads_;
+  TimingDevice device_;
+  surface::SurfacePool surfaces_;
+  std::unique_ptr<model::Model> model_;
+  std::unique_ptr<data::Source> source_;
+  train::StateArena state_;
+  std::vector<float> gradients_;
+  data::Sample sample_;
+  std::uint64_t steps_ = 0;
+};
+
+/// main of every program here: prints what went wrong, and turns it into an exit code.
+int run_main(int argc, char** argv, int (*run)(Arguments));
+
+}  // namespace ane::bench

@@ -1,0 +1,144 @@
+#include "products.h"
+
+#include <functional>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "ane/core/error.h"
+#include "ane/mil/geometry.h"
+#include "ane/mil/op_view.h"
+
+namespace ane::bench {
+namespace {
+
+using math::Transpose;
+using mil::OpKind;
+using mil::OpView;
+
+constexpr const char* kEmbedding = "tok_embeddings.weight";
+constexpr const char* kOwnClassifier = "output.weight";
+
+std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
+
+Transpose transposed(bool yes) { return yes ? Transpose::yes : Transpose::no; }
+
+std::string weight_name(const OpView& op, const std::string& prefix) {
+  const mil::Constant* const weight = mil::constant_of(op.function(), op.operand("weight"));
+  const auto* const blob = weight == nullptr ? nullptr : std::get_if<mil::BlobRef>(&weight->data);
+  return blob == nullptr ? std::string() : prefix + blob->path;
+}
+
+Product convolution(const OpView& op, const std::string& prefix) {
+  const mil::ConvGeometry geometry = mil::conv_geometry(op);
+  Product product{.name = op.operation().name};
+  product.m = size(geometry.out_channels / geometry.groups);
+  product.n = 1;
+  product.k = size(geometry.in_channels / geometry.groups);
+  product.batches = size(geometry.batch * geometry.groups);
+  for (const mil::ConvDimension& dimension : geometry.dimensions) {
+    product.n *= size(dimension.out);
+    product.k *= size(dimension.kernel);
+  }
+  product.a_memory = weight_name(op, prefix);
+  return product;
+}
+
+Product linear(const OpView& op, const std::string& prefix) {
+  const mil::Shape& weight = op.type("weight").shape;
+  Product product{.name = op.operation().name};
+  product.n = size(weight.at(0));
+  product.k = size(weight.at(1));
+  product.m = size(mil::element_count(op.type("x").shape)) / product.k;
+  product.b = Transpose::yes;
+  product.b_memory = weight_name(op, prefix);
+  return product;
+}
+
+Product matmul(const OpView& op) {
+  const mil::Shape& x = op.type("x").shape;
+  const mil::Shape& y = op.type("y").shape;
+  const mil::Shape& result = op.result_type().shape;
+  if (x.size() < 2 || y.size() < 2)
+    throw Error(fmt::format("the matmul '{}' of a vector is not known here", op.operation().name));
+  const bool turn_x = op.flag("transpose_x", false);
+  Product product{.name = op.operation().name};
+  product.m = size(result[result.size() - 2]);
+  product.n = size(result[result.size() - 1]);
+  product.k = size(turn_x ? x[x.size() - 2] : x[x.size() - 1]);
+  product.a = transposed(turn_x);
+  product.b = transposed(op.flag("transpose_y", false));
+  product.batches = size(mil::element_count(result)) / (product.m * product.n);
+  product.shared_b = size(mil::element_count(y)) == product.k * product.n;
+  return product;
+}
+
+bool has_constant(const OpView& op) {
+  return mil::constant_of(op.function(), op.operand("x")) != nullptr ||
+         mil::constant_of(op.function(), op.operand("y")) != nullptr;
+}
+
+}  // namespace
+
+double Product::flops() const noexcept {
+  return 2.0 * static_cast<double>(batches) * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+}
+
+std::vector<Product> products_of(const mil::Program& program, const std::string& prefix) {
+  std::vector<Product> products;
+  const mil::Function& function = program.main();
+  for (const mil::Operation& operation : function.operations) {
+    const OpView op(function, operation);
+    if (op.kind() == OpKind::conv) products.push_back(convolution(op, prefix));
+    if (op.kind() == OpKind::linear) products.push_back(linear(op, prefix));
+    if (op.kind() == OpKind::matmul && !has_constant(op)) products.push_back(matmul(op));
+  }
+  return products;
+}
+
+CpuProducts cpu_products(const model::ParameterLayout& layout, std::size_t seq_len) {
+  CpuProducts result;
+  const bool own_classifier = layout.find(kOwnClassifier) != nullptr;
+  for (const model::Parameter& parameter : layout.parameters()) {
+    if (parameter.shape.size() != 2) continue;
+    const std::string& name = parameter.name;
+    const std::string gradient = "gradient of " + name;
+    const std::size_t out = size(parameter.shape[0]);
+    const std::size_t in = size(parameter.shape[1]);
+    if (name == (own_classifier ? kOwnClassifier : kEmbedding)) {
+      result.classifier = {{.name = name + " forward",
+                            .m = seq_len,
+                            .n = out,
+                            .k = in,
+                            .a = Transpose::yes,
+                            .b = Transpose::yes,
+                            .b_memory = name},
+                           {.name = name + " dW",
+                            .m = out,
+                            .n = in,
+                            .k = seq_len,
+                            .a = Transpose::yes,
+                            .b = Transpose::yes,
+                            .accumulate = true,
+                            .c_memory = gradient},
+                           {.name = name + " dx",
+                            .m = in,
+                            .n = seq_len,
+                            .k = out,
+                            .a = Transpose::yes,
+                            .b = Transpose::yes,
+                            .a_memory = name}};
+    } else if (name != kEmbedding) {
+      result.weight_gradients.push_back({.name = name + " dW",
+                                         .m = out,
+                                         .n = in,
+                                         .k = seq_len,
+                                         .b = Transpose::yes,
+                                         .accumulate = true,
+                                         .c_memory = gradient});
+    }
+  }
+  return result;
+}
+
+}  // namespace ane::bench
