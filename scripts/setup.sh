@@ -3,13 +3,13 @@
 #   scripts/setup.sh          what building ane-train needs
 #   scripts/setup.sh --test   also what the tests of the Apple bridge need on Linux
 #   scripts/setup.sh --bench  also what bench.sh needs
-#   scripts/setup.sh --dev    also what lint.sh, coverage.sh, crosscheck-macos.sh and a Clang build need
+#   scripts/setup.sh --dev    also what lint.sh, coverage.sh, fuzz.sh, crosscheck-macos.sh and a Clang build need
 set -euo pipefail
 
 debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev)
 debian_test=(gobjc libgnustep-base-dev)
 debian_bench=(libbenchmark-dev)
-debian_dev=(clang libclang-rt-dev clang-format clang-tidy gcovr)
+debian_dev=(clang libclang-rt-dev llvm clang-format clang-tidy gcovr)
 homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway)
 homebrew_bench=(google-benchmark)
 homebrew_dev=(llvm gcovr)

@@ -10,7 +10,9 @@
 namespace ane::cli {
 namespace {
 
-constexpr const char* kDataIdentity = "data identity";  // no setting has a blank in its name
+// No setting has a blank in its name.
+constexpr const char* kDataIdentity = "data identity";
+constexpr const char* kProcess = "process number";
 
 const std::string* find_variable(std::span<const std::string> environment, const char* name) {
   const std::string prefix = fmt::format("{}=", name);
@@ -23,13 +25,13 @@ std::string value_of(const std::string& entry) { return entry.substr(entry.find(
 
 }  // namespace
 
-std::vector<std::string> handover_environment(std::span<const std::string> environment, const train::Handoff& handoff,
-                                              const Settings& settings, const std::string& data_identity) {
-  std::vector<std::string> result = train::restart_environment(environment, handoff);
+std::vector<std::string> handover_environment(std::span<const std::string> environment, const Handover& handover) {
+  std::vector<std::string> result = train::restart_environment(environment, handover.handoff);
   const std::string prefix = fmt::format("{}=", kSettingsVariable);
   std::erase_if(result, [&](const std::string& entry) { return entry.starts_with(prefix); });
-  Fields fields = freeze(settings);
-  fields[kDataIdentity] = data_identity;
+  Fields fields = freeze(handover.settings);
+  fields[kDataIdentity] = handover.data_identity;
+  fields[kProcess] = fmt::format("{}", handover.process);
   result.push_back(prefix + pack_fields(fields));
   return result;
 }
@@ -46,7 +48,11 @@ std::optional<Handover> find_handover(std::span<const std::string> environment) 
   }
   const Fields fields = unpack_fields(value_of(*settings));
   const auto data = fields.find(kDataIdentity);
-  return Handover{*handoff, thaw(fields), data == fields.end() ? "" : data->second};
+  const auto process = fields.find(kProcess);
+  return Handover{.handoff = *handoff,
+                  .settings = thaw(fields),
+                  .data_identity = data == fields.end() ? "" : data->second,
+                  .process = process == fields.end() ? 1 : parse_integer(process->second).value_or(1)};
 }
 
 std::uint64_t fingerprint_of(const Settings& settings, std::string_view dimensions) {

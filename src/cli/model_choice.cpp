@@ -173,6 +173,7 @@ train::TrainOptions train_options(const Settings& settings) {
   // fp32 kernels lose nothing that a scale could save.
   const bool dynamic = settings.loss_scale == 0 && settings.precision == mil::DType::fp16;
   options.loss_scale.dynamic = dynamic;
+  options.loss_scale.give_up_after = settings.give_up_after;
   options.loss_scale.initial = dynamic                    ? train::LossScaleOptions{}.initial
                                : settings.loss_scale == 0 ? 1
                                                           : settings.loss_scale;

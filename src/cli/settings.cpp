@@ -241,6 +241,11 @@ std::vector<Setting> optimizer_rows() {
             .placeholder = "X|dynamic",
             .help = "factor that keeps small fp16 gradients from vanishing"},
            &Settings::loss_scale, {1, 65536}, {"dynamic"}),
+      whole({.name = "give-up-after",
+             .group = "Optimiser",
+             .placeholder = "N",
+             .help = "updates skipped in a row, because something was not finite, that end the run as diverged"},
+            &Settings::give_up_after, 1, kMillion),
   };
 }
 

@@ -79,7 +79,7 @@ class Session {
         options_(train_options(settings_)),
         invocation_(invocation),
         before_(std::move(before)),
-        bench_(settings_),
+        bench_(settings_, planned_faults(invocation.environment, process())),
         flops_(bench_.model().summary().flops_per_step),
         state_(make_state()),
         budget_(static_cast<int>(settings_.max_compiles)),
@@ -121,6 +121,9 @@ class Session {
   }
 
  private:
+  /// The number of this process in the run, from 1.
+  [[nodiscard]] std::int64_t process() const noexcept { return before_ ? before_->process : 1; }
+
   std::unique_ptr<train::StateArena> make_state() {
     const model::ParameterLayout& layout = bench_.model().parameters();
     const int moments = train::optimizer_moments(settings_.optimizer);
@@ -180,6 +183,8 @@ class Session {
   void tell_start() {
     if (!before_) {
       if (!bench_.device_note().empty()) terminal_.info(bench_.device_note());
+      if (bench_.faults_planned())
+        terminal_.warn(fmt::format("{} is set: the device will fail on purpose", kFaultVariable));
       const std::vector<model::KernelInfo> kernels = bench_.model().kernels();
       for (const std::string& line : header_lines(bench_.model().summary(), kernels, settings_)) terminal_.print(line);
       terminal_.print(fmt::format("Device: {}", bench_.device().description()));
@@ -219,7 +224,10 @@ class Session {
     const train::Handoff handoff{state_->descriptor(), train::monotonic_ns()};
     try {
       train::exec_self(invocation_.arguments,
-                       handover_environment(invocation_.environment, handoff, settings_, source_->identity()),
+                       handover_environment(invocation_.environment, {.handoff = handoff,
+                                                                      .settings = settings_,
+                                                                      .data_identity = source_->identity(),
+                                                                      .process = process() + 1}),
                        handoff.descriptor);
     } catch (const Error& error) {
       throw DeviceError(fmt::format("{}\n{}", error.what(), rescue()));

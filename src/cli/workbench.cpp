@@ -4,8 +4,11 @@
 #include <thread>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "ane/cli/devices.h"
 #include "ane/cli/model_choice.h"
+#include "ane/core/error.h"
 #include "ane/mil/text.h"
 
 namespace ane::cli {
@@ -19,9 +22,14 @@ int thread_count(const Settings& settings) {
   return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, kMostThreads));
 }
 
-std::unique_ptr<RecordingDevice> make_device(const Settings& settings, math::ThreadPool& threads, std::string& note) {
+std::unique_ptr<RecordingDevice> make_device(const Settings& settings, std::optional<PlannedFaults> faults,
+                                             math::ThreadPool& threads, std::string& note) {
   PickedDevice picked = pick_device(settings.device, ane_options(settings), threads);
   note = std::move(picked.note);
+  if (faults) {
+    picked.device =
+        std::make_unique<device::FaultDevice>(std::move(picked.device), std::move(faults->plan), faults->process);
+  }
   RecordingDevice::Settings recording{.failures_to = std::filesystem::temp_directory_path() / kFailuresFolder};
   if (!settings.dump_mil.empty()) recording.dump_to = settings.dump_mil;
   return std::make_unique<RecordingDevice>(std::move(picked.device), std::move(recording));
@@ -29,9 +37,20 @@ std::unique_ptr<RecordingDevice> make_device(const Settings& settings, math::Thr
 
 }  // namespace
 
-Workbench::Workbench(const Settings& settings)
+std::optional<PlannedFaults> planned_faults(std::span<const std::string> environment, std::int64_t process) try {
+  const std::string prefix = fmt::format("{}=", kFaultVariable);
+  const auto found = std::find_if(environment.begin(), environment.end(),
+                                  [&](const std::string& entry) { return entry.starts_with(prefix); });
+  if (found == environment.end()) return std::nullopt;
+  return PlannedFaults{device::parse_faults(std::string_view(*found).substr(prefix.size())), process};
+} catch (const UsageError& error) {
+  throw UsageError(fmt::format("{}: {}", kFaultVariable, error.what()));
+}
+
+Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faults)
     : threads_(thread_count(settings)),
-      device_(make_device(settings, threads_, device_note_)),
+      faults_planned_(faults.has_value()),
+      device_(make_device(settings, std::move(faults), threads_, device_note_)),
       surfaces_(device_->surface_allocator(), static_cast<std::size_t>(settings.surface_pool)),
       model_(make_model(settings, {*device_, surfaces_, threads_})) {
   device_->set_names([this](std::string_view text) -> std::string {

@@ -61,6 +61,7 @@ Trainer::Trainer(Parts parts, TrainOptions options)
   Progress& progress = parts_.state.progress();
   if (progress.update == 0 || !options_.loss_scale.dynamic) progress.loss_scale = options_.loss_scale.initial;
   // The same in every process of a run, for each stands at a whole update.
+  last_good_ = progress;
   total_updates_ =
       progress.update + ceil_div(std::max<std::int64_t>(options_.steps - progress.step, 0), options_.accum_steps);
   gradients_.resize(parts_.model.parameters().size());
@@ -137,7 +138,9 @@ bool Trainer::run_batch() {
     return false;
   }
   finish_update(batch);
-  write_checkpoint_if(done() || (options_.checkpoint_every > 0 && progress.update % options_.checkpoint_every == 0));
+  // One of a shrunken loss scale would hide those before it.
+  const bool due = options_.checkpoint_every > 0 && progress.update % options_.checkpoint_every == 0;
+  write_checkpoint_if(done() || (due && progress.skipped_in_row == 0));
   return true;
 }
 
@@ -201,6 +204,7 @@ void Trainer::finish_update(Batch& batch) {
   next.update = event.update;
   if (std::isfinite(event.mean_loss)) next.last_loss = event.mean_loss;
   progress = next;
+  if (!gradient.unusable) last_good_ = next;
 
   event.train = batch.train + clock_.book(&RunTotals::train_ns);
   tell(&Observer::on_update, event);
@@ -209,13 +213,15 @@ void Trainer::finish_update(Batch& batch) {
 
 /// Warns, or throws DivergedError if this has gone on for too long.
 void Trainer::report_skip(const std::string& reason) {
-  const Progress& progress = parts_.state.progress();
-  if (progress.skipped_in_row >= options_.loss_scale.give_up_after)
+  Progress& progress = parts_.state.progress();
+  if (progress.skipped_in_row >= options_.loss_scale.give_up_after) {
+    const Progress last = std::exchange(progress, last_good_);
     throw DivergedError(fmt::format(
         "training diverged: {} updates in a row were skipped, the last (update {}, step {}) because {}; the loss "
-        "scale is down to {}. Resume from a checkpoint before it with a lower --lr, a longer "
-        "--warmup or --grad-clip",
-        progress.skipped_in_row, progress.update, progress.step, reason, progress.loss_scale));
+        "scale is down to {}. The last good state is that of step {}: go on from it with a lower --lr, a longer "
+        "--warmup or a smaller --grad-clip",
+        last.skipped_in_row, last.update, last.step, reason, last.loss_scale, last_good_.step));
+  }
   tell(&Observer::on_warning,
        fmt::format("update {} skipped: {}; the loss scale is now {}", progress.update, reason, progress.loss_scale));
 }

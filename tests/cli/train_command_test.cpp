@@ -12,29 +12,13 @@
 #include <signal.h>
 
 #include "cli/program.h"
+#include "cli/small_run.h"
 #include "support/catch.h"
 
 namespace {
 
 using namespace cli_test;
 namespace fs = std::filesystem;
-
-/// A model so small that a run takes a fraction of a second. Its update needs 6 compiles, 5 in a process that has made
-/// one; the validation at the end needs 2.
-const Words kSmall = {"--device", "host",  "--dim",         "32", "--hidden",      "64", "--layers",  "1",
-                      "--heads",  "2",     "--vocab",       "64", "--seq",         "32", "--threads", "1",
-                      "--lr",     "0.001", "--accum-steps", "2",  "--val-samples", "2"};
-
-Words operator+(Words words, const Words& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
-
-std::size_t count(const std::string& text, const std::string& part) {
-  std::size_t found = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
-  return found;
-}
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;

@@ -20,12 +20,12 @@ struct Handover {
   train::Handoff handoff;
   Settings settings;
   std::string data_identity;
+  std::int64_t process = 1;  ///< of the run, from 1: the one that finds this
 };
 
 /// `environment` with what find_handover() reads.
 [[nodiscard]] std::vector<std::string> handover_environment(std::span<const std::string> environment,
-                                                            const train::Handoff& handoff, const Settings& settings,
-                                                            const std::string& data_identity);
+                                                            const Handover& handover);
 
 /// What the process before left; nothing if there was none. Throws UsageError if it cannot be read.
 [[nodiscard]] std::optional<Handover> find_handover(std::span<const std::string> environment);

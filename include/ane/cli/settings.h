@@ -50,6 +50,7 @@ struct Settings {
   double weight_decay = train::OptimizerOptions{}.weight_decay;
   double grad_clip = train::OptimizerOptions{}.grad_clip;
   double loss_scale = 0;  ///< 0: dynamic
+  std::int64_t give_up_after = train::LossScaleOptions{}.give_up_after;
   mil::DType precision = mil::DType::fp16;
   data::Order data_order = data::Order::random;
   std::int64_t seed = 42;

@@ -1,21 +1,37 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 
 #include "ane/cli/recording_device.h"
 #include "ane/cli/settings.h"
+#include "ane/device/fault_device.h"
 #include "ane/math/threads.h"
 #include "ane/model/model.h"
 #include "ane/surface/pool.h"
 
 namespace ane::cli {
 
+/// The variable with which tests make a device misbehave (device/fault_device.h). No setting: --help does not list it.
+inline constexpr const char* kFaultVariable = "ANE_TRAIN_FAULT";
+
+struct PlannedFaults {
+  device::FaultPlan plan;
+  std::int64_t process = 1;  ///< of the run, from 1
+};
+
+/// What `environment` plans, if it does. Throws UsageError for what is no plan.
+[[nodiscard]] std::optional<PlannedFaults> planned_faults(std::span<const std::string> environment,
+                                                          std::int64_t process);
+
 /// What a run computes with, made from its settings.
 class Workbench {
  public:
   /// Throws UsageError, DeviceError.
-  explicit Workbench(const Settings& settings);
+  explicit Workbench(const Settings& settings, std::optional<PlannedFaults> faults = {});
 
   [[nodiscard]] math::ThreadPool& threads() noexcept { return threads_; }
   [[nodiscard]] RecordingDevice& device() noexcept { return *device_; }
@@ -24,10 +40,12 @@ class Workbench {
   [[nodiscard]] bool on_ane() const { return device_->name() == "ane"; }
   /// A word about the device that was picked; may be empty.
   [[nodiscard]] const std::string& device_note() const noexcept { return device_note_; }
+  [[nodiscard]] bool faults_planned() const noexcept { return faults_planned_; }
 
  private:
   math::ThreadPool threads_;
   std::string device_note_;
+  bool faults_planned_;
   std::unique_ptr<RecordingDevice> device_;
   surface::SurfacePool surfaces_;
   std::unique_ptr<model::Model> model_;

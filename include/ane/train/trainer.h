@@ -50,7 +50,8 @@ class Trainer {
 
   /// Trains until done, out of budget or stopped. Held-out samples are evaluated every validate_every updates, with the
   /// next update's kernels, and at the end; checkpoints are written after every checkpoint_every updates, after the
-  /// last and when stopped. Throws DivergedError, DeviceError (a compile that failed on two processes in a row),
+  /// last and when stopped, but for those due while updates are being skipped. Throws DivergedError, with the progress
+  /// back at the last update that was applied, DeviceError (a compile that failed on two processes in a row),
   /// FileError.
   [[nodiscard]] Outcome run();
 
@@ -78,6 +79,7 @@ class Trainer {
   TrainOptions options_;
   RunClock clock_;
   std::int64_t total_updates_;
+  Progress last_good_;  ///< at the last update that was applied
   std::vector<float> gradients_;
   std::optional<model::KernelSet> kernels_;  ///< that hold the current parameters
   Duration compile_time_{};                  ///< of the batch's kernels

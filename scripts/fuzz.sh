@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Feeds hostile input to everything that reads files or text, under AddressSanitizer and UndefinedBehaviorSanitizer.
+#   scripts/fuzz.sh [--minutes N] [TARGET...]   N minutes (10) for each target of tests/fuzz, then what they reached
+#   scripts/fuzz.sh --short                     12 seconds each, in the build that scripts/test.sh --asan makes
+# What is learnt stays in build/fuzz/corpus, where the next run begins. A finding ends its target with an error and is
+# written to build/fuzz/findings; make it a file of tests/fuzz/corpus/TARGET once it is understood.
+set -euo pipefail
+scripts=$(cd "$(dirname "$0")" && pwd)
+cd "$scripts/.."
+
+preset=fuzz
+seconds=600
+targets=()
+while (($#)); do
+  case $1 in
+    --minutes) seconds=$((60 * $2)); shift ;;
+    --short) preset=asan seconds=12 ;;
+    -*) echo "fuzz.sh: unknown argument '$1'; there are --minutes N and --short" >&2; exit 2 ;;
+    *) targets+=("$1") ;;
+  esac
+  shift
+done
+if ! ((${#targets[@]})); then
+  for folder in tests/fuzz/corpus/*/; do targets+=("$(basename "$folder")"); done
+fi
+"$scripts/setup.sh" --dev
+"$scripts/build.sh" "$preset" "${targets[@]/#/fuzz_}"
+
+export work=$PWD/build/fuzz programs=$PWD/build/$preset/tests seconds
+mkdir -p "$work/findings" "$work/profiles"
+[[ -w /dev/shm ]] && export TMPDIR=/dev/shm  # inputs become files many times a second
+
+fuzz() {
+  local target=$1 corpus=$work/corpus/$1 log=$work/$1.log extra=()
+  mkdir -p "$corpus"
+  [[ $target == mil ]] && extra=(tests/model/golden)
+  if ! LLVM_PROFILE_FILE=$work/profiles/$target.profraw "$programs/fuzz_$target" -max_total_time="$seconds" -max_len=4096 \
+    -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 -artifact_prefix="$work/findings/$target-" \
+    "$corpus" "tests/fuzz/corpus/$target" "${extra[@]+"${extra[@]}"}" >"$log" 2>&1; then
+    grep -a -m1 -A40 -E '^==[0-9]+==|runtime error' "$log" >&2 || tail -n 40 "$log" >&2
+    echo "fuzz.sh: $target has a finding in build/fuzz/findings (log: $log)" >&2
+    return 1
+  fi
+  echo "$target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs, no finding"
+}
+export -f fuzz
+printf '%s\n' "${targets[@]}" | xargs -P "$(getconf _NPROCESSORS_ONLN)" -I{} bash -c 'fuzz {}'
+
+[[ $preset == fuzz ]] || exit 0
+# What a target is meant to reach.
+sources_of() {
+  case $1 in
+    mil) echo src/mil src/device/host ;;
+    blob) echo src/mil/blob.cpp ;;
+    safetensors) echo src/model/safetensors.cpp src/cli/model_choice.cpp ;;
+    llama2c) echo src/model/llama2c.cpp src/model/llama_config.cpp ;;
+    tokens) echo src/data/token_file.cpp ;;
+    config) echo src/cli/load_settings.cpp src/cli/settings.cpp ;;
+    checkpoint) echo src/train/checkpoint.cpp ;;
+    settings) echo src/cli/command_line.cpp src/cli/load_settings.cpp src/cli/handover.cpp src/device/fault_device.cpp ;;
+  esac
+}
+echo "lines and branches that were reached:"
+for target in "${targets[@]}"; do
+  read -ra sources < <(sources_of "$target")
+  llvm-profdata merge -sparse "$work/profiles/$target.profraw" -o "$work/profiles/$target.profdata"
+  llvm-cov report "$programs/fuzz_$target" -instr-profile="$work/profiles/$target.profdata" "${sources[@]}" \
+    >"$work/profiles/$target.txt"
+  awk -v name="$target" -v sources="${sources[*]}" '/^TOTAL/ {print name ": " $10 " of the lines, " $13 " of the branches of " sources}' \
+    "$work/profiles/$target.txt"
+done

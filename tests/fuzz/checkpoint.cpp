@@ -1,0 +1,46 @@
+#include "ane/train/checkpoint.h"
+
+#include <cmath>
+
+#include "ane/core/error.h"
+
+#include "fuzz/support.h"
+
+namespace fuzz {
+namespace {
+
+using namespace ane;
+
+const train::CheckpointIdentity kIdentity{.model = "dim=8", .data = "tokens"};
+
+model::ParameterLayout small_layout() {
+  model::ParameterLayout layout;
+  layout.add("norm.weight", {3}, false);
+  return layout;
+}
+
+std::filesystem::path write_whole(const std::filesystem::path& directory, const model::ParameterLayout& layout) {
+  train::StateArena state(layout.size(), 2, 1);
+  state.progress() = {.step = 8, .update = 2, .optimizer_updates = 2, .loss_scale = 1024, .last_loss = 3};
+  return train::write_checkpoint(directory, layout, state, kIdentity);
+}
+
+}  // namespace
+
+void checkpoint(Bytes json) {
+  static const TemporaryDirectory directory;
+  static const model::ParameterLayout layout = small_layout();
+  static const std::filesystem::path place = write_whole(directory.path(), layout);
+  static train::StateArena state(layout.size(), 2, 1);
+  std::ofstream(place / "state.json", std::ios::binary) << text_of(json);
+  try {
+    train::load_checkpoint(place, layout, state, kIdentity);
+    const train::Progress& progress = state.progress();
+    require(progress.step >= 0 && progress.update >= 0 && progress.optimizer_updates >= 0, "counts are not negative");
+    require(progress.loss_scale > 0 && std::isfinite(progress.loss_scale), "the loss scale is positive");
+  } catch (const FileError&) {
+  } catch (const UsageError&) {  // of another model or other data
+  }
+}
+
+}  // namespace fuzz

@@ -1,0 +1,28 @@
+#include <cmath>
+#include <vector>
+
+#include "ane/core/error.h"
+#include "ane/model/models.h"
+#include "ane/model/weight_files.h"
+
+#include "fuzz/support.h"
+
+namespace fuzz {
+
+using namespace ane;
+
+void llama2c(Bytes bytes) {
+  static InputFile input("model.bin");
+  const auto& path = input.hold(bytes);
+  try {
+    const model::LlamaConfig config = model::read_llama2c_config(path);
+    const model::ParameterLayout layout = model::llama_parameters(config);
+    require(layout.parameter_count() * sizeof(float) <= bytes.size(), "a model is not larger than its file");
+    std::vector<float> values(layout.size());
+    model::read_llama2c(path, layout, values);
+    for (const float value : values) require(std::isfinite(value), "weights are finite");
+  } catch (const FileError&) {
+  }
+}
+
+}  // namespace fuzz

@@ -1,0 +1,80 @@
+#include <numeric>
+#include <variant>
+
+#include "ane/cli/kernel_run.h"
+#include "ane/device/host/host_device.h"
+#include "ane/math/threads.h"
+#include "ane/mil/ane_rules.h"
+#include "ane/mil/blob.h"
+#include "ane/mil/text.h"
+#include "ane/mil/verify.h"
+
+#include "fuzz/support.h"
+
+namespace fuzz {
+namespace {
+
+using namespace ane;
+
+/// Bounds the work of the slowest operation, which is quadratic in this.
+constexpr std::int64_t kMostElements = 2048;
+
+bool is_small(const mil::Function& function) {
+  std::int64_t elements = 0;
+  for (const mil::Value& value : function.values) {
+    elements += std::min(mil::element_count(value.type.shape), kMostElements + 1);
+  }
+  return elements <= kMostElements;
+}
+
+void add_blobs(const std::vector<mil::Argument>& arguments, mil::Blobs& blobs) {
+  for (const mil::Argument& argument : arguments) {
+    for (const mil::Operand& operand : argument.operands) {
+      const auto* constant = std::get_if<mil::Constant>(&operand);
+      const auto* ref = constant == nullptr ? nullptr : std::get_if<mil::BlobRef>(&constant->data);
+      if (ref == nullptr || blobs.contains(ref->path)) continue;
+      const auto bytes =
+          static_cast<std::size_t>(mil::element_count(constant->type.shape)) * mil::element_bytes(constant->type.dtype);
+      const auto data = mil::single_blob(constant->type.dtype, bytes, blobs[ref->path]);
+      std::iota(reinterpret_cast<unsigned char*>(data.data()),
+                reinterpret_cast<unsigned char*>(data.data()) + data.size(), static_cast<unsigned char>(1));
+    }
+  }
+}
+
+/// A blob file of numbers for each constant that wants one.
+mil::Blobs blobs_for(const mil::Function& function) {
+  mil::Blobs blobs;
+  for (const mil::Operation& operation : function.operations) {
+    add_blobs(operation.arguments, blobs);
+    add_blobs(operation.attributes, blobs);
+  }
+  return blobs;
+}
+
+}  // namespace
+
+void mil(Bytes bytes) {
+  ane::mil::Program program;
+  try {
+    program = ane::mil::parse(text_of(bytes));
+  } catch (const ane::mil::ParseError&) {
+    return;
+  }
+  ane::mil::verify(program);
+  static_cast<void>(ane::mil::check_for_ane(program));
+  const std::string printed = ane::mil::print(program);
+  require(ane::mil::parse(printed) == program, "parse(print(p)) == p");
+
+  for (const ane::mil::Function& function : program.functions) {
+    if (!is_small(function)) return;
+  }
+  static math::ThreadPool threads(1);
+  device::host::HostDevice host(threads);
+  try {
+    static_cast<void>(cli::run_kernel(host, printed, blobs_for(program.main()), 1, 1));
+  } catch (const Error&) {  // an operation or type that the host does not run
+  }
+}
+
+}  // namespace fuzz

@@ -1,0 +1,63 @@
+#include "ane/cli/settings.h"
+
+#include <string>
+#include <vector>
+
+#include "ane/cli/command_line.h"
+#include "ane/cli/handover.h"
+#include "ane/core/error.h"
+#include "ane/device/fault_device.h"
+
+#include "fuzz/support.h"
+
+namespace fuzz {
+namespace {
+
+using namespace ane;
+
+/// Lines; those that begin with "ANE_" are variables, the others words of the command line. A NUL ends neither, as it
+/// could not be in one.
+struct Words {
+  std::vector<std::string> arguments;
+  std::vector<std::string> environment;
+};
+
+Words words_of(std::string_view text) {
+  Words words;
+  while (!text.empty()) {
+    std::string line(text.substr(0, text.find('\n')));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    line.resize(std::min(line.find('\0'), line.size()));
+    (line.starts_with("ANE_") ? words.environment : words.arguments).push_back(std::move(line));
+  }
+  return words;
+}
+
+template <class Try>
+void may_refuse(Try&& attempt) try {
+  attempt();
+} catch (const UsageError&) {
+}
+
+}  // namespace
+
+void settings(Bytes bytes) {
+  const std::string_view text = text_of(bytes);
+  const Words words = words_of(text);
+  may_refuse([&] {
+    const cli::CommandLine line = cli::parse_command_line(words.arguments);
+    if (line.answer || line.flags.contains("config")) return;
+    const cli::LoadedSettings loaded = cli::load_settings(line.flags, words.environment);
+    const cli::FlagValues frozen = cli::freeze(loaded.values);
+    require(cli::freeze(cli::thaw(frozen)) == frozen, "settings survive a restart");
+  });
+  may_refuse([&] { static_cast<void>(cli::find_handover(words.environment)); });
+  may_refuse([&] {
+    const std::string variable = std::string(cli::kSettingsVariable) + "=" + std::string(text);
+    static_cast<void>(
+        cli::find_handover(std::vector<std::string>{std::string(train::kStateVariable) + "=3:1", variable}));
+  });
+  may_refuse([&] { static_cast<void>(device::parse_faults(text)); });
+}
+
+}  // namespace fuzz
