@@ -124,7 +124,7 @@ void check_together(const LoadedSettings& loaded) {
   if (values.arch != Architecture::mlp) return;
   for (const Setting& row : settings_table()) {
     if (row.llama_only && loaded.given(row.name)) {
-      throw UsageError(fmt::format("{}: an mlp has no such dimension (arch comes from {})", named(row.name),
+      throw UsageError(fmt::format("{}: an mlp has no such thing (arch comes from {})", named(row.name),
                                    loaded.origin("arch").place));
     }
   }

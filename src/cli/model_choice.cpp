@@ -127,7 +127,7 @@ std::unique_ptr<model::Model> make_model(const Settings& settings, const model::
   }
   const model::LlamaConfig config = llama_config(settings);
   model::check(config);
-  return model::make_llama(config, settings.precision, engine);
+  return model::make_llama(config, settings.precision, engine, settings.plan);
 }
 
 void fill_parameters(const Settings& settings, const model::Model& model, std::span<float> parameters) {

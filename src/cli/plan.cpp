@@ -1,7 +1,10 @@
 #include "ane/cli/plan.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <string_view>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -32,6 +35,33 @@ std::string ports_text(const mil::Function& main, const std::vector<mil::ValueId
     texts.push_back(fmt::format("{} {}", main.value(id).name, mil::to_string(main.value(id).type)));
   }
   return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+/// "attention.wq.weight" as the table has room for it: "wq".
+std::string short_name(std::string_view parameter) {
+  parameter = parameter.substr(0, parameter.rfind('.'));
+  return std::string(parameter.substr(parameter.rfind('.') + 1));
+}
+
+/// The kernels of a layer's step, one a row: what each takes, gives and leaves for the backward pass.
+void add_plan_table(std::span<const model::KernelInfo> kernels, std::vector<std::string>& lines) {
+  using Row = std::array<std::string, 7>;
+  std::vector<Row> rows = {{"phase", "kernel", "inputs", "outputs", "taps", "weights", "compiles"}};
+  for (const model::KernelInfo& kernel : kernels) {
+    std::vector<std::string> weights;
+    for (const std::string& weight : kernel.weights) weights.push_back(short_name(weight));
+    rows.push_back({kernel.phase, kernel.name, fmt::format("{}", fmt::join(kernel.inputs, " ")),
+                    fmt::format("{}", fmt::join(kernel.outputs, " ")), fmt::format("{}", fmt::join(kernel.taps, " ")),
+                    fmt::format("{}", fmt::join(weights, " ")), fmt::format("{}", kernel.copies)});
+  }
+  std::array<std::size_t, std::tuple_size_v<Row>> widths{};
+  for (const Row& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  for (const Row& row : rows) {
+    std::string line = " ";
+    for (std::size_t i = 0; i < row.size(); ++i) line += fmt::format(" {:<{}}", row[i], widths[i]);
+    lines.push_back(line.substr(0, line.find_last_not_of(' ') + 1));
+  }
 }
 
 void add_kernel(const model::KernelInfo& kernel, const device::Device& device, std::vector<std::string>& lines) {
@@ -103,6 +133,8 @@ std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& benc
   std::vector<std::string> lines = header_lines(bench.model().summary(), kernels, settings);
   lines.push_back(fmt::format("Device: {}", bench.device().description()));
   lines.push_back(fmt::format("Data: {}", source.description()));
+  lines.emplace_back("Kernels of a layer's step:");
+  add_plan_table(kernels, lines);
   for (const model::KernelInfo& kernel : kernels) add_kernel(kernel, bench.device(), lines);
   add_compiles(plan_compiles(kernels, source.validation_count() > 0, settings.steps, settings.accum_steps,
                              settings.max_compiles),

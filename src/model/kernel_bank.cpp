@@ -9,18 +9,23 @@
 
 namespace ane::model {
 
-KernelBank::KernelBank(std::vector<KernelDefinition> definitions, mil::DType element,
-                       std::vector<std::string> layer_prefixes)
-    : layer_prefixes_(std::move(layer_prefixes)) {
-  for (KernelDefinition& definition : definitions) {
-    Entry entry{KernelKind(std::move(definition), element), {}};
-    entry.copies.resize(entry.kind.has_weights() ? layer_prefixes_.size() : 1);
-    entries_.push_back(std::move(entry));
-  }
+namespace {
+
+std::vector<std::string> segment_names(const PackedLayout& layout) {
+  std::vector<std::string> names;
+  for (const Segment& segment : layout.segments()) names.push_back(segment.name);
+  return names;
 }
 
-bool KernelBank::Entry::belongs_to(KernelSet set) const noexcept {
-  return set == KernelSet::training || kind.definition().forward;
+}  // namespace
+
+KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes)
+    : plan_(std::move(plan)), layer_prefixes_(std::move(layer_prefixes)) {
+  for (const PlannedKernel& planned : plan_.kernels()) {
+    Entry entry{KernelKind(planned.definition, element), is_forward(planned.phase), {}};
+    entry.copies.resize(entry.kind.has_weights() ? layers() : 1);
+    entries_.push_back(std::move(entry));
+  }
 }
 
 int KernelBank::compiles_needed(KernelSet set) const {
@@ -46,26 +51,33 @@ void KernelBank::compile(KernelSet set, const Engine& engine, const ParameterLay
   }
 }
 
-const KernelBank::Entry& KernelBank::find(std::string_view name) const {
-  const auto found = std::find_if(entries_.begin(), entries_.end(),
-                                  [&](const Entry& entry) { return entry.kind.definition().name == name; });
-  if (found == entries_.end()) throw Error(fmt::format("there is no kernel '{}'", name));
-  return *found;
-}
-
-const KernelDefinition& KernelBank::definition(std::string_view name) const { return find(name).kind.definition(); }
-
-device::Kernel& KernelBank::kernel(std::string_view name, std::size_t layer) const {
-  const Entry& entry = find(name);
+device::Kernel& KernelBank::kernel(std::size_t row, std::size_t layer) const {
+  const Entry& entry = entries_.at(row);
   const auto& kernel = entry.copies.at(entry.kind.has_weights() ? layer : 0);
-  if (kernel == nullptr) throw Error(fmt::format("kernel '{}' has not been compiled", name));
+  if (kernel == nullptr) throw Error(fmt::format("kernel '{}' has not been compiled", entry.kind.definition().name));
   return *kernel;
 }
 
 std::vector<KernelInfo> KernelBank::infos() const {
   std::vector<KernelInfo> infos;
   infos.reserve(entries_.size());
-  for (const Entry& entry : entries_) infos.push_back(entry.kind.info(static_cast<int>(entry.copies.size())));
+  for (std::size_t row = 0; row < entries_.size(); ++row) {
+    const Entry& entry = entries_[row];
+    const KernelDefinition& definition = entry.kind.definition();
+    KernelInfo info;
+    info.name = definition.name;
+    info.phase = name(plan_.kernels()[row].phase);
+    info.program = definition.program;
+    info.inputs = segment_names(definition.input);
+    info.outputs = segment_names(definition.output);
+    info.taps = plan_.taps(row);
+    for (const WeightBlob& weight : definition.weights) info.weights.push_back(weight.parameter);
+    info.copies = static_cast<int>(entry.copies.size());
+    info.has_weights = entry.kind.has_weights();
+    info.forward = entry.forward;
+    info.weight_bytes = entry.kind.blob_bytes();
+    infos.push_back(std::move(info));
+  }
   return infos;
 }
 

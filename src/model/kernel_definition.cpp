@@ -2,7 +2,6 @@
 
 #include <cassert>
 #include <cstring>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -61,10 +60,10 @@ std::size_t blob_elements(const mil::Function& function) {
 
 }  // namespace
 
-KernelKind::KernelKind(KernelDefinition definition, mil::DType element)
-    : definition_(std::move(definition)), element_(element), text_(mil::print(definition_.program)) {
-  for (const WeightBlob& weight : definition_.weights) blobs_.try_emplace(weight.path);
-  for (const ConstantBlob& constant : definition_.constants) {
+KernelKind::KernelKind(const KernelDefinition& definition, mil::DType element)
+    : definition_(&definition), element_(element), text_(mil::print(definition.program)) {
+  for (const WeightBlob& weight : definition.weights) blobs_.try_emplace(weight.path);
+  for (const ConstantBlob& constant : definition.constants) {
     std::vector<std::byte>& file = blobs_[constant.path];
     fill(element_, constant.values, make_blob(element_, constant.values.size(), file));
   }
@@ -73,14 +72,14 @@ KernelKind::KernelKind(KernelDefinition definition, mil::DType element)
 std::unique_ptr<device::Kernel> KernelKind::compile(device::Device& device, std::string_view prefix,
                                                     const ParameterLayout& layout, std::span<const float> parameters,
                                                     math::ThreadPool& threads) {
-  threads.parallel_for(definition_.weights.size(), 1, [&](math::Range range) {
-    for (std::size_t index = range.begin; index < range.end; ++index)
-      pack(definition_.weights[index], prefix, layout, parameters);
+  const std::vector<WeightBlob>& weights = definition_->weights;
+  threads.parallel_for(weights.size(), 1, [&](math::Range range) {
+    for (std::size_t index = range.begin; index < range.end; ++index) pack(weights[index], prefix, layout, parameters);
   });
   try {
     return device.compile(text_, blobs_);
   } catch (const device::CompileError& error) {
-    throw device::CompileError(fmt::format("kernel '{}{}': {}", prefix, definition_.name, error.what()));
+    throw device::CompileError(fmt::format("kernel '{}{}': {}", prefix, definition_->name, error.what()));
   }
 }
 
@@ -98,15 +97,8 @@ void KernelKind::pack(const WeightBlob& weight, std::string_view prefix, const P
   }
 }
 
-KernelInfo KernelKind::info(int copies) const {
-  KernelInfo info;
-  info.name = definition_.name;
-  info.program = definition_.program;
-  info.copies = copies;
-  info.has_weights = has_weights();
-  info.forward = definition_.forward;
-  info.weight_bytes = blob_elements(definition_.program.main()) * mil::element_bytes(element_);
-  return info;
+std::size_t KernelKind::blob_bytes() const {
+  return blob_elements(definition_->program.main()) * mil::element_bytes(element_);
 }
 
 }  // namespace ane::model

@@ -21,20 +21,21 @@ std::string blob_path(std::string_view name) { return fmt::format("@model_path/w
 
 }  // namespace
 
-KernelWriter::KernelWriter(std::string name, Direction direction, PackedLayout input, PackedLayout output)
-    : mil_(input.element()) {
+KernelWriter::KernelWriter(std::string name, PackedLayout input, PackedLayout output) : mil_(input.element()) {
   pack_ = mil_.input(kInput, input.type().shape);
   definition_.name = std::move(name);
-  definition_.forward = direction == Direction::forward;
   definition_.input = std::move(input);
   definition_.output = std::move(output);
 }
 
-mil::Var KernelWriter::input(std::string_view segment) {
+mil::Var KernelWriter::tensor(std::string_view name) {
+  const auto made =
+      std::find_if(outputs_.begin(), outputs_.end(), [&](const auto& entry) { return entry.first == name; });
+  if (made != outputs_.end()) return made->second;
   const PackedLayout& layout = definition_.input;
-  const Segment& part = layout.at(segment);
+  const Segment& part = layout.at(name);
   if (part.channels == layout.channels()) return pack_;
-  return mil_.slice(segment, pack_, shape_of({0, part.begin, 0, 0}), shape_of({1, part.channels, 1, layout.seq_len()}));
+  return mil_.slice(name, pack_, shape_of({0, part.begin, 0, 0}), shape_of({1, part.channels, 1, layout.seq_len()}));
 }
 
 mil::Var KernelWriter::project(std::string_view name, mil::Var x, std::string_view role, std::size_t out_channels,

@@ -12,17 +12,15 @@ namespace ane::model {
 /// Whether a projection multiplies by a parameter W [out, in] as it stands, or by its transpose, as gradients do.
 enum class Weight { as_stored, transposed };
 
-enum class Direction { forward, backward };
-
 /// Writes one kernel: the program, and beside it which blobs it names and what they hold.
 class KernelWriter {
  public:
-  KernelWriter(std::string name, Direction direction, PackedLayout input, PackedLayout output);
+  KernelWriter(std::string name, PackedLayout input, PackedLayout output);
 
   [[nodiscard]] mil::Builder& mil() noexcept { return mil_; }
 
-  /// A segment of the input.
-  [[nodiscard]] mil::Var input(std::string_view segment);
+  /// A tensor of the layer by its name: what the output holds under it, if that is known, else a segment of the input.
+  [[nodiscard]] mil::Var tensor(std::string_view name);
   /// The product of the layer's parameter `role` ("attention.wq") with x [1, Ci, 1, S]: [1, out_channels, 1, S].
   [[nodiscard]] mil::Var project(std::string_view name, mil::Var x, std::string_view role, std::size_t out_channels,
                                  Weight weight = Weight::as_stored);

@@ -65,11 +65,11 @@ Llama::Workspace::Workspace(const LlamaConfig& config) {
   logits.resize(config.seq_len * config.vocab);
 }
 
-Llama::Llama(const LlamaConfig& config, mil::DType element, const Engine& engine)
+Llama::Llama(const LlamaConfig& config, mil::DType element, const Engine& engine, PlanChoice plan)
     : config_(config),
       engine_(engine),
       layout_(llama_parameters(config)),
-      kernels_(llama_kernels(config, element), element, layer_prefixes(config.layers)),
+      kernels_(llama_plan(plan, config, element), element, layer_prefixes(config.layers)),
       workspace_(std::make_unique<Workspace>(config)) {}
 
 Llama::~Llama() = default;
@@ -110,8 +110,9 @@ std::span<const float> Llama::logits() const noexcept { return workspace_->logit
 
 std::span<const float> Llama::stream(std::size_t layer) const { return workspace_->stream.at(layer + 1); }
 
-std::unique_ptr<Model> make_llama(const LlamaConfig& config, mil::DType element, const Engine& engine) {
-  return std::make_unique<Llama>(config, element, engine);
+std::unique_ptr<Model> make_llama(const LlamaConfig& config, mil::DType element, const Engine& engine,
+                                  PlanChoice plan) {
+  return std::make_unique<Llama>(config, element, engine, plan);
 }
 
 }  // namespace ane::model

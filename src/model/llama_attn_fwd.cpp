@@ -8,12 +8,12 @@ KernelDefinition attn_fwd(const LlamaConfig& config, mil::DType element) {
   const std::size_t dim = config.dim;
   const std::size_t kv_dim = config.kv_dim();
   const std::size_t seq_len = config.seq_len;
-  KernelWriter kernel("attn_fwd", Direction::forward, {element, seq_len, {{"xn", dim}}},
+  KernelWriter kernel("attn_fwd", {element, seq_len, {{"xn", dim}}},
                       {element, seq_len, {{"o", dim}, {"q", dim}, {"k", kv_dim}, {"v", kv_dim}, {"attn", dim}}});
   mil::Builder& mil = kernel.mil();
   Rope rope(kernel, config);
 
-  const mil::Var xn = kernel.input("xn");
+  const mil::Var xn = kernel.tensor("xn");
   const mil::Var q_proj = kernel.project("q_proj", xn, "attention.wq", dim);
   const mil::Var k_proj = kernel.project("k_proj", xn, "attention.wk", kv_dim);
   const mil::Var v = kernel.project("v", xn, "attention.wv", kv_dim);

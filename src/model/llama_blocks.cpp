@@ -120,4 +120,46 @@ mil::Var Rope::combine(mil::OpKind kind, std::string_view name, mil::Var x) {
   return mil_->binary(kind, name, along, across);
 }
 
+// a = probs v and o = Wo a:  da = Wo^T do,  dv = probs^T da,  dp = da v^T
+ValueGradients backward_values(KernelWriter& kernel, mil::Var q, mil::Var k, mil::Var v, mil::Var dout,
+                               const LlamaConfig& config) {
+  mil::Builder& mil = kernel.mil();
+  const mil::Var da = kernel.project("da", dout, "attention.wo", config.dim, Weight::transposed);
+  const mil::Var da_heads = group_heads(mil, "da_groups", split_heads(mil, "da_heads", da, config), config);
+  const mil::Var probs = attention_probabilities(kernel, group_heads(mil, "q_groups", q, config), k, config);
+  const mil::Var dv = mil.matmul("dv_heads", probs, da_heads, true, false);
+  const mil::Var dp = mil.matmul("dp", da_heads, v, false, true);
+  return {dv, probs, dp};
+}
+
+// probs = softmax(q k^T / sqrt(HD) + mask):  ds = probs * (dp - sum over keys of probs * dp) / sqrt(HD)
+mil::Var backward_scores(mil::Builder& mil, mil::Var probs, mil::Var dp, const LlamaConfig& config) {
+  const mil::Var weighted = mil.mul("weighted", probs, dp);
+  const mil::Var mean = mil.reduce(mil::OpKind::reduce_sum, "mean", weighted, {kKeyAxis});
+  const mil::Var centred = mil.sub("centred", dp, mean);
+  const mil::Var scale = score_scale(mil, config);
+  const mil::Var dscores = mil.mul("dscores", probs, centred);
+  return mil.mul("ds", dscores, scale);
+}
+
+// dq = ds k,  dk = ds^T q. The product for dk runs over the queries of a whole group and so sums it.
+ProjectionGradients backward_rotation(mil::Builder& mil, Rope& rope, mil::Var ds, mil::Var q, mil::Var k,
+                                      const LlamaConfig& config) {
+  const mil::Var dq_groups = mil.matmul("dq_groups", ds, k);
+  const mil::Var dk_rot = mil.matmul("dk_rot", ds, group_heads(mil, "q_groups", q, config), true, false);
+  const mil::Var dq_rot = ungroup_heads(mil, "dq_rot", dq_groups, config);
+  const mil::Var dq = merge_heads(mil, "dq", rope.rotate_back("dq_heads", dq_rot));
+  const mil::Var dk = merge_heads(mil, "dk", rope.rotate_back("dk_heads", dk_rot));
+  return {dq, dk};
+}
+
+mil::Var backward_projections(KernelWriter& kernel, const LlamaConfig& config) {
+  mil::Builder& mil = kernel.mil();
+  const std::size_t dim = config.dim;
+  const mil::Var from_q = kernel.project("from_q", kernel.tensor("dq"), "attention.wq", dim, Weight::transposed);
+  const mil::Var from_k = kernel.project("from_k", kernel.tensor("dk"), "attention.wk", dim, Weight::transposed);
+  const mil::Var from_v = kernel.project("from_v", kernel.tensor("dv"), "attention.wv", dim, Weight::transposed);
+  return mil.add("dxn", mil.add("from_qk", from_q, from_k), from_v);
+}
+
 }  // namespace ane::model

@@ -45,4 +45,30 @@ class Rope {
   mil::Var cos_, sin_, turn_;
 };
 
+// ---- Attention backward, in the order it runs. q and k are the taps: after RoPE.
+
+/// What the gradient of the attention's output leaves behind.
+struct ValueGradients {
+  mil::Var dv;     ///< [1, KV, S, HD]
+  mil::Var probs;  ///< [1, KV, R*S, S], recomputed
+  mil::Var dp;     ///< likewise
+};
+/// Through Wo and the product with v: o = Wo a, a = probs v. q, k, v [1, heads, S, HD], dout [1, D, 1, S].
+[[nodiscard]] ValueGradients backward_values(KernelWriter& kernel, mil::Var q, mil::Var k, mil::Var v, mil::Var dout,
+                                             const LlamaConfig& config);
+
+/// Through softmax and scale: the gradient of q k^T, [1, KV, R*S, S].
+[[nodiscard]] mil::Var backward_scores(mil::Builder& mil, mil::Var probs, mil::Var dp, const LlamaConfig& config);
+
+/// Through q k^T and RoPE: gradients of the projections.
+struct ProjectionGradients {
+  mil::Var dq;  ///< [1, D, 1, S]
+  mil::Var dk;  ///< [1, KV * HD, 1, S]
+};
+[[nodiscard]] ProjectionGradients backward_rotation(mil::Builder& mil, Rope& rope, mil::Var ds, mil::Var q, mil::Var k,
+                                                    const LlamaConfig& config);
+
+/// Through the projections, from the kernel's tensors "dq", "dk" and "dv": the gradient of the normalised input.
+[[nodiscard]] mil::Var backward_projections(KernelWriter& kernel, const LlamaConfig& config);
+
 }  // namespace ane::model

@@ -10,14 +10,13 @@ namespace ane::model {
 KernelDefinition ffn_bwd(const LlamaConfig& config, mil::DType element) {
   const std::size_t dim = config.dim;
   const std::size_t hidden = config.hidden;
-  KernelWriter kernel("ffn_bwd", Direction::backward,
-                      {element, config.seq_len, {{"dy", dim}, {"h1", hidden}, {"h3", hidden}}},
+  KernelWriter kernel("ffn_bwd", {element, config.seq_len, {{"dy", dim}, {"h1", hidden}, {"h3", hidden}}},
                       {element, config.seq_len, {{"dxn", dim}, {"dh1", hidden}, {"dh3", hidden}}});
   mil::Builder& mil = kernel.mil();
 
-  const mil::Var dy = kernel.input("dy");
-  const mil::Var h1 = kernel.input("h1");
-  const mil::Var h3 = kernel.input("h3");
+  const mil::Var dy = kernel.tensor("dy");
+  const mil::Var h1 = kernel.tensor("h1");
+  const mil::Var h3 = kernel.tensor("h3");
   const mil::Var dgate = kernel.project("dgate", dy, "feed_forward.w2", hidden, Weight::transposed);
   const mil::Var sig = mil.sigmoid("sig", h1);
 

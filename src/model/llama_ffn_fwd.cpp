@@ -7,11 +7,11 @@ namespace ane::model {
 KernelDefinition ffn_fwd(const LlamaConfig& config, mil::DType element) {
   const std::size_t dim = config.dim;
   const std::size_t hidden = config.hidden;
-  KernelWriter kernel("ffn_fwd", Direction::forward, {element, config.seq_len, {{"xn", dim}}},
+  KernelWriter kernel("ffn_fwd", {element, config.seq_len, {{"xn", dim}}},
                       {element, config.seq_len, {{"y", dim}, {"h1", hidden}, {"h3", hidden}, {"gate", hidden}}});
   mil::Builder& mil = kernel.mil();
 
-  const mil::Var xn = kernel.input("xn");
+  const mil::Var xn = kernel.tensor("xn");
   const mil::Var h1 = kernel.project("h1", xn, "feed_forward.w1", hidden);
   const mil::Var h3 = kernel.project("h3", xn, "feed_forward.w3", hidden);
   const mil::Var sig = mil.sigmoid("sig", h1);

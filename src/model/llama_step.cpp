@@ -12,9 +12,9 @@
 #include "ane/math/nn.h"
 #include "ane/model/llama.h"
 
+#include "layer_runner.h"
 #include "llama_workspace.h"
 #include "phase_timer.h"
-#include "step_io.h"
 #include "weight_gradient.h"
 
 namespace ane::model {
@@ -37,34 +37,30 @@ void check_sample(const data::Sample& sample, const LlamaConfig& config) {
 
 }  // namespace
 
-/// One forward pass, or one forward and backward pass. Holds the surfaces that live longer than a kernel.
+/// One forward pass, or one forward and backward pass.
 class Llama::Pass {
  public:
-  Pass(Llama& model, const data::Sample& sample, std::span<const float> parameters, StepTimes& times);
+  /// KernelSet::forward: backward() will not follow.
+  Pass(Llama& model, KernelSet set, const data::Sample& sample, std::span<const float> parameters, StepTimes& times);
 
-  /// Up to the logits. `keep_taps`: for backward().
-  void forward(bool keep_taps);
+  /// Up to the logits.
+  void forward();
   /// Mean cross-entropy; unless `grad_scale` is 0 the logits become their gradient times it.
   [[nodiscard]] double loss(float grad_scale);
   /// Adds to `gradients`. Ends early after an overflow.
   void backward(std::span<float> gradients);
 
   /// The first overflow, in words.
-  [[nodiscard]] const std::optional<std::string>& overflow() const noexcept { return io_.overflow(); }
+  [[nodiscard]] const std::optional<std::string>& overflow() const noexcept { return runner_.overflow(); }
 
  private:
-  /// Outputs of the forward kernels of one layer.
-  struct Taps {
-    PackedSurface attn, ffn;
-  };
-
   void embed();
-  [[nodiscard]] Taps forward_layer(std::size_t layer);
+  void forward_layer(std::size_t layer);
   void classify();
 
   void backward_classifier();
-  void backward_ffn(std::size_t layer, const PackedSurface& forward);
-  void backward_attention(std::size_t layer, const PackedSurface& forward);
+  void backward_ffn(std::size_t layer);
+  void backward_attention(std::size_t layer);
   void backward_embedding();
 
   void normalize(std::span<const float> x, std::string_view weight, std::span<float> y, std::span<float> r);
@@ -85,11 +81,11 @@ class Llama::Pass {
   std::span<const float> parameters_;
   std::span<float> gradients_;
   StepTimes& times_;
-  StepIo io_;
-  std::vector<Taps> taps_;
+  LayerRunner runner_;
 };
 
-Llama::Pass::Pass(Llama& model, const data::Sample& sample, std::span<const float> parameters, StepTimes& times)
+Llama::Pass::Pass(Llama& model, KernelSet set, const data::Sample& sample, std::span<const float> parameters,
+                  StepTimes& times)
     : config_(model.config_),
       layout_(model.layout_),
       threads_(model.engine_.threads),
@@ -98,18 +94,13 @@ Llama::Pass::Pass(Llama& model, const data::Sample& sample, std::span<const floa
       targets_(std::span(sample.tokens).subspan(1)),
       parameters_(parameters),
       times_(times),
-      io_(model.kernels_, model.engine_, times) {
-  taps_.reserve(config_.layers);
-}
+      runner_(model.kernels_, model.engine_, set, times) {}
 
 // ---- Forward
 
-void Llama::Pass::forward(bool keep_taps) {
+void Llama::Pass::forward() {
   embed();
-  for (std::size_t layer = 0; layer < config_.layers; ++layer) {
-    Taps taps = forward_layer(layer);
-    if (keep_taps) taps_.push_back(std::move(taps));
-  }
+  for (std::size_t layer = 0; layer < config_.layers; ++layer) forward_layer(layer);
   classify();
 }
 
@@ -125,25 +116,18 @@ void Llama::Pass::embed() {
   });
 }
 
-Llama::Pass::Taps Llama::Pass::forward_layer(std::size_t layer) {
+void Llama::Pass::forward_layer(std::size_t layer) {
   Workspace::Layer& work = work_.layers[layer];
   const std::vector<float>& x = work_.stream[layer];
   std::vector<float>& y = work_.stream[layer + 1];
 
   normalize(x, in_layer(layer, "attention_norm"), work.attn_in, work.attn_r);
-  PackedSurface attn_input = io_.input_of("attn_fwd", layer);
-  io_.write(attn_input, "xn", work.attn_in);
-  PackedSurface attn = io_.run(attn_input);
-  io_.read(attn, "o", work.middle);
+  runner_.run(Phase::attention_forward, layer, {{"xn", work.attn_in}}, {{"o", work.middle}});
   add_residual(x, work.middle);
 
   normalize(work.middle, in_layer(layer, "ffn_norm"), work.ffn_in, work.ffn_r);
-  PackedSurface ffn_input = io_.input_of("ffn_fwd", layer);
-  io_.write(ffn_input, "xn", work.ffn_in);
-  PackedSurface ffn = io_.run(ffn_input);
-  io_.read(ffn, "y", y);
+  runner_.run(Phase::ffn_forward, layer, {{"xn", work.ffn_in}}, {{"y", y}});
   add_residual(work.middle, y);
-  return {std::move(attn), std::move(ffn)};
 }
 
 void Llama::Pass::classify() {
@@ -158,7 +142,7 @@ void Llama::Pass::classify() {
 double Llama::Pass::loss(float grad_scale) {
   const PhaseTimer timer(times_.elementwise);
   const double loss = math::cross_entropy(work_.logits, targets_, grad_scale, threads_);
-  io_.check_loss(loss);
+  runner_.check_loss(loss);
   return loss;
 }
 
@@ -169,9 +153,8 @@ void Llama::Pass::backward(std::span<float> gradients) {
   if (overflow()) return;
   backward_classifier();
   for (std::size_t layer = config_.layers; layer-- > 0 && !overflow();) {
-    backward_ffn(layer, taps_[layer].ffn);
-    backward_attention(layer, taps_[layer].attn);
-    taps_.pop_back();
+    backward_ffn(layer);
+    backward_attention(layer);
   }
   if (!overflow()) backward_embedding();
 }
@@ -192,45 +175,20 @@ void Llama::Pass::backward_classifier() {
   backward_norm(work_.stream.back(), "norm.weight", work_.final_r);
 }
 
-void Llama::Pass::backward_ffn(std::size_t layer, const PackedSurface& forward) {
+void Llama::Pass::backward_ffn(std::size_t layer) {
   const Workspace::Layer& work = work_.layers[layer];
-  PackedSurface input = io_.input_of("ffn_bwd", layer);
-  io_.write(input, "dy", work_.dx);
-  io_.copy(forward, {"h1", "h3"}, input);
-  const PackedSurface output = io_.run(input);
-
-  io_.read(forward, "gate", work_.gate);
-  io_.read(output, "dh1", work_.dh1);
-  io_.read(output, "dh3", work_.dh3);
-  io_.read(output, "dxn", work_.dnorm);
+  runner_.run(Phase::ffn_backward, layer, {{"dy", work_.dx}},
+              {{"gate", work_.gate}, {"dh1", work_.dh1}, {"dh3", work_.dh3}, {"dxn", work_.dnorm}});
   accumulate(in_layer(layer, "feed_forward.w2"), work_.dx, work_.gate);
   accumulate(in_layer(layer, "feed_forward.w1"), work_.dh1, work.ffn_in);
   accumulate(in_layer(layer, "feed_forward.w3"), work_.dh3, work.ffn_in);
   backward_norm(work.middle, in_layer(layer, "ffn_norm"), work.ffn_r);
 }
 
-void Llama::Pass::backward_attention(std::size_t layer, const PackedSurface& forward) {
+void Llama::Pass::backward_attention(std::size_t layer) {
   const Workspace::Layer& work = work_.layers[layer];
-  PackedSurface input1 = io_.input_of("attn_bwd1", layer);
-  io_.copy(forward, {"q", "k", "v"}, input1);
-  io_.write(input1, "do", work_.dx);
-  const PackedSurface output1 = io_.run(input1);
-
-  PackedSurface input2 = io_.input_of("attn_bwd2", layer);
-  io_.copy(output1, {"probs", "dp"}, input2);
-  io_.copy(forward, {"q", "k"}, input2);
-  const PackedSurface output2 = io_.run(input2);
-
-  PackedSurface input3 = io_.input_of("qkv_bwd", layer);
-  io_.copy(output2, {"dq", "dk"}, input3);
-  io_.copy(output1, {"dv"}, input3);
-  const PackedSurface output3 = io_.run(input3);
-
-  io_.read(forward, "attn", work_.attn);
-  io_.read(output2, "dq", work_.dq);
-  io_.read(output2, "dk", work_.dk);
-  io_.read(output1, "dv", work_.dv);
-  io_.read(output3, "dxn", work_.dnorm);
+  runner_.run(Phase::attention_backward, layer, {{"do", work_.dx}},
+              {{"attn", work_.attn}, {"dq", work_.dq}, {"dk", work_.dk}, {"dv", work_.dv}, {"dxn", work_.dnorm}});
   accumulate(in_layer(layer, "attention.wo"), work_.dx, work_.attn);
   accumulate(in_layer(layer, "attention.wq"), work_.dq, work.attn_in);
   accumulate(in_layer(layer, "attention.wk"), work_.dk, work.attn_in);
@@ -288,8 +246,8 @@ std::string_view Llama::Pass::classifier() const {
 StepResult Llama::step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,
                        std::span<float> gradients, StepTimes& times) {
   check_sample(sample, config_);
-  Pass pass(*this, sample, parameters, times);
-  pass.forward(true);
+  Pass pass(*this, KernelSet::training, sample, parameters, times);
+  pass.forward();
   const double loss = pass.loss(loss_scale);
   pass.backward(gradients);
   return {loss, pass.overflow()};
@@ -297,8 +255,8 @@ StepResult Llama::step(const data::Sample& sample, std::span<const float> parame
 
 StepResult Llama::evaluate(const data::Sample& sample, std::span<const float> parameters, StepTimes& times) {
   check_sample(sample, config_);
-  Pass pass(*this, sample, parameters, times);
-  pass.forward(false);
+  Pass pass(*this, KernelSet::forward, sample, parameters, times);
+  pass.forward();
   const double loss = pass.loss(0);
   return {loss, pass.overflow()};
 }

@@ -9,9 +9,9 @@
 #include "ane/model/models.h"
 
 #include "initialize.h"
+#include "layer_runner.h"
 #include "phase_timer.h"
 #include "shape.h"
-#include "step_io.h"
 #include "weight_gradient.h"
 
 namespace ane::model {
@@ -48,7 +48,7 @@ Mlp::Mlp(const MlpConfig& config, mil::DType element, const Engine& engine)
     : config_(config),
       engine_(engine),
       layout_(mlp_parameters(config)),
-      kernels_({mlp_fwd(config, element), mlp_bwd(config, element)}, element, {""}),
+      kernels_(mlp_plan(config, element), element, {""}),
       y_(config.dim * config.seq_len),
       dy_(y_.size()),
       h_(config.hidden * config.seq_len),
@@ -78,12 +78,8 @@ ModelSummary Mlp::summary() const {
 StepResult Mlp::step(const data::Sample& sample, std::span<const float> /*parameters*/, float loss_scale,
                      std::span<float> gradients, StepTimes& times) {
   check_sample(sample);
-  StepIo io(kernels_, engine_, times);
-  PackedSurface input = io.input_of("mlp_fwd", 0);
-  io.write(input, "x", sample.x);
-  const PackedSurface forward = io.run(input);
-  io.read(forward, "y", y_);
-  io.read(forward, "h", h_);
+  LayerRunner runner(kernels_, engine_, KernelSet::training, times);
+  runner.run(Phase::ffn_forward, 0, {{"x", sample.x}}, {{"y", y_}, {"h", h_}});
 
   double loss = 0;
   {
@@ -91,31 +87,23 @@ StepResult Mlp::step(const data::Sample& sample, std::span<const float> /*parame
     loss = mean_squared_error(y_, sample.y);
     mean_squared_error_gradient(y_, sample.y, loss_scale, dy_);
   }
-  io.check_loss(loss);
-  if (io.overflow()) return {loss, io.overflow()};
-
-  PackedSurface back_input = io.input_of("mlp_bwd", 0);
-  io.write(back_input, "dy", dy_);
-  io.copy(forward, {"h"}, back_input);
-  const PackedSurface backward = io.run(back_input);
-  io.read(backward, "dh", dh_);
+  runner.check_loss(loss);
+  if (runner.overflow()) return {loss, runner.overflow()};
+  runner.run(Phase::ffn_backward, 0, {{"dy", dy_}}, {{"dh", dh_}});
 
   const PhaseTimer timer(times.elementwise);
   accumulate_weight_gradient(*layout_.find("w2.weight"), dy_, h_, gradients, engine_.threads);
   accumulate_weight_gradient(*layout_.find("w1.weight"), dh_, sample.x, gradients, engine_.threads);
-  return {loss, io.overflow()};
+  return {loss, runner.overflow()};
 }
 
 StepResult Mlp::evaluate(const data::Sample& sample, std::span<const float> /*parameters*/, StepTimes& times) {
   check_sample(sample);
-  StepIo io(kernels_, engine_, times);
-  PackedSurface input = io.input_of("mlp_fwd", 0);
-  io.write(input, "x", sample.x);
-  const PackedSurface forward = io.run(input);
-  io.read(forward, "y", y_);
+  LayerRunner runner(kernels_, engine_, KernelSet::forward, times);
+  runner.run(Phase::ffn_forward, 0, {{"x", sample.x}}, {{"y", y_}});
   const double loss = mean_squared_error(y_, sample.y);
-  io.check_loss(loss);
-  return {loss, io.overflow()};
+  runner.check_loss(loss);
+  return {loss, runner.overflow()};
 }
 
 void Mlp::check_sample(const data::Sample& sample) const {

@@ -19,9 +19,9 @@ namespace {
 constexpr float kActivationLimit = 0x1p15F;
 constexpr float kGradientLimit = 0x1p14F;
 
-float magnitude_limit(const PackedSurface& packed) {
-  if (packed.layout->element() != mil::DType::fp16) return std::numeric_limits<float>::max();
-  return packed.kernel->forward ? kActivationLimit : kGradientLimit;
+float magnitude_limit(mil::DType element, Phase phase) {
+  if (element != mil::DType::fp16) return std::numeric_limits<float>::max();
+  return is_forward(phase) ? kActivationLimit : kGradientLimit;
 }
 
 PackedView<const std::byte> view(const PackedSurface& packed, const surface::Mapping<const std::byte>& mapping) {
@@ -34,21 +34,19 @@ PackedView<std::byte> view(const PackedSurface& packed, const surface::Mapping<s
 
 }  // namespace
 
-PackedSurface StepIo::input_of(std::string_view kernel, std::size_t layer) {
-  const KernelDefinition& definition = bank_->definition(kernel);
-  const std::size_t size_bytes = definition.input.surface().size_bytes;
-  return {&definition, layer, &definition.input, engine_->surfaces.acquire(size_bytes)};
+PackedSurface StepIo::input_of(std::size_t row, std::size_t layer) {
+  const PackedLayout& layout = bank_->plan().kernels()[row].definition.input;
+  return {row, layer, &layout, engine_->surfaces.acquire(layout.surface().size_bytes)};
 }
 
 PackedSurface StepIo::run(PackedSurface& input) {
-  const KernelDefinition& definition = *input.kernel;
-  const std::size_t size_bytes = definition.output.surface().size_bytes;
-  PackedSurface output{&definition, input.layer, &definition.output, engine_->surfaces.acquire(size_bytes)};
+  const PackedLayout& layout = planned(input).definition.output;
+  PackedSurface output{input.row, input.layer, &layout, engine_->surfaces.acquire(layout.surface().size_bytes)};
   {
     const PhaseTimer timer(times_->ane);
     const std::array inputs = {&input.surface};
     const std::array outputs = {&output.surface};
-    bank_->kernel(definition.name, input.layer).run(inputs, outputs);
+    bank_->kernel(input.row, input.layer).run(inputs, outputs);
   }
   check_all(output);
   return output;
@@ -67,12 +65,11 @@ void StepIo::read(const PackedSurface& from, std::string_view segment, std::span
   read_segment(view(from, mapping), segment, values, engine_->threads);
 }
 
-void StepIo::copy(const PackedSurface& from, std::initializer_list<std::string_view> segments, PackedSurface& to) {
+void StepIo::copy(const PackedSurface& from, std::string_view segment, PackedSurface& to) {
   const PhaseTimer timer(times_->io);
   const auto source = from.surface.map_for_read();
   const auto target = to.surface.map_for_write();
-  for (const std::string_view segment : segments)
-    copy_segment(view(from, source), segment, view(to, target), engine_->threads);
+  copy_segment(view(from, source), segment, view(to, target), engine_->threads);
 }
 
 void StepIo::check_all(const PackedSurface& output) {
@@ -83,11 +80,12 @@ void StepIo::check_all(const PackedSurface& output) {
 }
 
 void StepIo::check(const PackedSurface& owner, std::string_view segment, float magnitude) {
-  const float limit = magnitude_limit(owner);
+  const auto& [phase, kernel] = planned(owner);
+  const float limit = magnitude_limit(owner.layout->element(), phase);
   if (overflow_ || magnitude < limit) return;
   const std::string excess = std::isfinite(magnitude) ? fmt::format("reaches {:.4g}, the limit is {}", magnitude, limit)
                                                       : std::string("is not finite");
-  overflow_ = fmt::format("{} of {} in layer {} {}", segment, owner.kernel->name, owner.layer, excess);
+  overflow_ = fmt::format("{} of {} in layer {} {}", segment, kernel.name, owner.layer, excess);
 }
 
 void StepIo::check_loss(double loss) {

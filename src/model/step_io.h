@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,9 +15,9 @@ namespace ane::model {
 
 /// The input or output of one layer's kernel, on loan from the pool.
 struct PackedSurface {
-  const KernelDefinition* kernel = nullptr;
+  std::size_t row = 0;  ///< of the plan
   std::size_t layer = 0;
-  const PackedLayout* layout = nullptr;  ///< of `kernel`: its input or its output
+  const PackedLayout* layout = nullptr;  ///< of the kernel's input or output
   surface::Surface surface;
 };
 
@@ -28,16 +27,16 @@ class StepIo {
   StepIo(const KernelBank& bank, const Engine& engine, StepTimes& times)
       : bank_(&bank), engine_(&engine), times_(&times) {}
 
-  /// An input for a layer's kernel. All of its segments must be written before it runs.
-  [[nodiscard]] PackedSurface input_of(std::string_view kernel, std::size_t layer);
+  /// An input for the layer's kernel of a row. All of its segments must be written before it runs.
+  [[nodiscard]] PackedSurface input_of(std::size_t row, std::size_t layer);
   /// Runs the kernel that `input` is for, and checks all of its output.
   [[nodiscard]] PackedSurface run(PackedSurface& input);
 
   /// Checks and converts fp32 [channels, S].
   void write(PackedSurface& to, std::string_view segment, std::span<const float> values);
   void read(const PackedSurface& from, std::string_view segment, std::span<float> values);
-  /// Takes segments over as they are, from an output to an input that has segments of the same names.
-  void copy(const PackedSurface& from, std::initializer_list<std::string_view> segments, PackedSurface& to);
+  /// Takes a segment over as it is, from an output to an input that has a segment of that name.
+  void copy(const PackedSurface& from, std::string_view segment, PackedSurface& to);
 
   /// Notes an overflow if `loss` is not finite.
   void check_loss(double loss);
@@ -45,6 +44,9 @@ class StepIo {
   [[nodiscard]] const std::optional<std::string>& overflow() const noexcept { return overflow_; }
 
  private:
+  [[nodiscard]] const PlannedKernel& planned(const PackedSurface& packed) const {
+    return bank_->plan().kernels()[packed.row];
+  }
   void check(const PackedSurface& owner, std::string_view segment, float magnitude);
   void check_all(const PackedSurface& output);
 

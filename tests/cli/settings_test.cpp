@@ -193,7 +193,7 @@ TEST_CASE("settings that contradict each other are refused", "[cli][settings]") 
       {{"--resume"}, "--resume needs --checkpoint-dir"},
       {{"--checkpoint-every", "3"}, "--checkpoint-every needs --checkpoint-dir"},
       {{"--device", "ane", "--precision", "fp32"}, "runs on the host alone"},
-      {{"--config", "tiny", "--layers", "3"}, "layers (--layers): an mlp has no such dimension"},
+      {{"--config", "tiny", "--layers", "3"}, "layers (--layers): an mlp has no such thing"},
       {{"--config", "tiny", "--data", "x.txt"}, "synthetic source alone"},
   }));
   CAPTURE(arguments);

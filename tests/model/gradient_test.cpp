@@ -100,8 +100,11 @@ TEST_CASE("the attention kernels' backward agrees with finite differences", "[mo
   const Tensors taps = run(rig, forward, layout, parameters, prefix, {{"xn", xn}});
   Tensors values = taps;
   values["do"] = dout;
-  for (const auto generate : {attn_bwd1, attn_bwd2, qkv_bwd})
-    values.merge(run(rig, generate(config, DType::fp32), layout, parameters, prefix, values));
+  const PlanChoice choice = GENERATE(PlanChoice::split, PlanChoice::merged);
+  const KernelPlan plan = llama_plan(choice, config, DType::fp32);
+  for (const PlannedKernel& planned : plan.kernels())
+    if (planned.phase == Phase::attention_backward)
+      values.merge(run(rig, planned.definition, layout, parameters, prefix, values));
 
   CHECK(test::relative_error(values.at("dxn"), numeric_gradient(xn, loss)) <= kBound);
   const auto check_weight = [&](const char* role, const std::vector<float>& dy, const std::vector<float>& x) {

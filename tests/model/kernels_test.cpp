@@ -1,4 +1,5 @@
 #include <cstdlib>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -22,11 +23,15 @@ constexpr LlamaConfig kGrouped = {
 constexpr LlamaConfig kMultiHead = {
     .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 4, .vocab = 10, .seq_len = 32};
 
+/// Every kernel of every plan, once.
 std::vector<KernelDefinition> all_kernels(const LlamaConfig& llama, mil::DType element) {
-  std::vector<KernelDefinition> kernels = llama_kernels(llama, element);
-  kernels.push_back(mlp_fwd({}, element));
-  kernels.push_back(mlp_bwd({}, element));
-  return kernels;
+  std::map<std::string, KernelDefinition> kernels;
+  for (const KernelPlan& plan : {llama_plan(PlanChoice::split, llama, element),
+                                 llama_plan(PlanChoice::merged, llama, element), mlp_plan({}, element)})
+    for (const PlannedKernel& planned : plan.kernels()) kernels.emplace(planned.definition.name, planned.definition);
+  std::vector<KernelDefinition> result;
+  for (auto& [name, kernel] : kernels) result.push_back(std::move(kernel));
+  return result;
 }
 
 void check_golden(const std::string& name, const std::string& text) {
@@ -39,7 +44,7 @@ void check_golden(const std::string& name, const std::string& text) {
 TEST_CASE("each kernel prints as its golden", "[model][golden]") {
   for (const KernelDefinition& kernel : all_kernels(kGrouped, mil::DType::fp16))
     check_golden(kernel.name, mil::print(kernel.program));
-  for (const auto generate : {attn_fwd, attn_bwd1, attn_bwd2}) {
+  for (const auto generate : {attn_fwd, attn_bwd1, attn_bwd2, attn_bwd}) {
     const KernelDefinition kernel = generate(kMultiHead, mil::DType::fp16);
     check_golden(kernel.name + "_mha", mil::print(kernel.program));
   }

@@ -38,10 +38,10 @@ data::Sample sample_for(const LlamaConfig& config) {
 
 /// A model, its parameters (large enough for gradients of every tensor to matter) and a gradient array.
 struct Session {
-  Session(const LlamaConfig& model_config, DType element)
+  Session(const LlamaConfig& model_config, DType element, PlanChoice plan = PlanChoice::split)
       : config(model_config),
         sample(sample_for(model_config)),
-        model(model_config, element, rig.engine),
+        model(model_config, element, rig.engine, plan),
         parameters(model.parameters().size()),
         gradients(parameters.size()) {
     for (const Parameter& parameter : model.parameters().parameters()) {
@@ -69,7 +69,8 @@ struct Session {
 TEST_CASE("every tensor's gradient agrees with finite differences through the whole model", "[model][gradient]") {
   const auto [kv_heads, tied] = GENERATE(table<std::size_t, bool>({{4, true}, {2, true}, {1, false}}));
   CAPTURE(kv_heads, tied);
-  Session session(tiny(kv_heads, tied), DType::fp32);
+  const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
+  Session session(tiny(kv_heads, tied), DType::fp32, plan);
   session.model.compile(KernelSet::training, session.parameters);
   REQUIRE_FALSE(session.step().overflow);
 
@@ -279,6 +280,28 @@ TEST_CASE("the summary of stories110m is what the field's drivers print", "[mode
   CHECK(weight_bearing == 60);
   CHECK(shared == 1);
   CHECK(weight_bytes == 3 * 768 * 2048 * 2);
+}
+
+TEST_CASE("the merged plan needs 48 compiles for twelve layers, so that 100 hold two updates", "[model][plan]") {
+  Rig rig;
+  const LlamaConfig config = {
+      .dim = 24, .hidden = 32, .layers = 12, .heads = 2, .kv_heads = 2, .vocab = 11, .seq_len = 8};
+  Llama model(config, DType::fp16, rig.engine, PlanChoice::merged);
+  CHECK(model.compiles_needed(KernelSet::training) == 48);
+  std::vector<float> parameters(model.parameters().size());
+  model.compile(KernelSet::training, parameters);
+  CHECK(model.compiles_needed(KernelSet::training) == 48);
+}
+
+TEST_CASE("a step leaves no surface on loan", "[model][surfaces]") {
+  const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
+  Session session(tiny(2, true), DType::fp16, plan);
+  session.model.compile(KernelSet::training, session.parameters);
+  REQUIRE_FALSE(session.step().overflow);
+  CHECK(session.rig.surfaces.counters().live == 0);
+  const std::uint64_t created = session.rig.surfaces.counters().created;
+  session.step();
+  CHECK(session.rig.surfaces.counters().created == created);
 }
 
 TEST_CASE("the times of a step are in their parts", "[model][times]") {

@@ -30,8 +30,9 @@ std::vector<std::string> cases() {
 
 /// One sequence of an oracle case through a model.
 struct Run {
-  Run(const std::string& name, mil::DType element, float scale) : Run(std::filesystem::path(kOracleFolder) / name) {
-    Llama model(config, element, rig.engine);
+  Run(const std::string& name, mil::DType element, float scale, PlanChoice plan)
+      : Run(std::filesystem::path(kOracleFolder) / name) {
+    Llama model(config, element, rig.engine, plan);
     model.compile(KernelSet::training, parameters);
     loss = model.evaluate(sample, parameters, times).loss;
     logits.assign(model.logits().begin(), model.logits().end());
@@ -90,9 +91,10 @@ struct Run {
 };
 
 TEST_CASE("in fp32 a step agrees with PyTorch in float64", "[model][oracle]") {
+  const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   for (const std::string& name : cases()) {
-    INFO("case " << name);
-    const Run run(name, mil::DType::fp32, 1);
+    INFO("case " << name << ", plan " << static_cast<int>(plan));
+    const Run run(name, mil::DType::fp32, 1, plan);
     // Sums of a few hundred fp32 products: some 1e-6 each, through three layers.
     constexpr double kBound = 1e-4;
     CHECK_FALSE(run.overflow);
@@ -109,10 +111,11 @@ TEST_CASE("in fp32 a step agrees with PyTorch in float64", "[model][oracle]") {
 }
 
 TEST_CASE("in fp16 a step stays near PyTorch in float64", "[model][oracle]") {
+  const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   for (const std::string& name : cases()) {
-    INFO("case " << name);
+    INFO("case " << name << ", plan " << static_cast<int>(plan));
     constexpr float kScale = 256;
-    const Run run(name, mil::DType::fp16, kScale);
+    const Run run(name, mil::DType::fp16, kScale, plan);
     CHECK_FALSE(run.overflow);
     CHECK(run.loss == catch_compat::Approx(run.description["losses"][0].get<double>()).epsilon(2e-3));
     // Weights and every stored tensor are rounded to 11 bits: about 3e-4 each, over some tens of tensors in a row.

@@ -11,6 +11,7 @@
 #include "ane/data/sources.h"
 #include "ane/device/budget.h"
 #include "ane/mil/types.h"
+#include "ane/model/llama_config.h"
 #include "ane/surface/pool.h"
 #include "ane/train/options.h"
 
@@ -51,6 +52,7 @@ struct Settings {
   double grad_clip = train::OptimizerOptions{}.grad_clip;
   double loss_scale = 0;  ///< 0: dynamic
   std::int64_t give_up_after = train::LossScaleOptions{}.give_up_after;
+  model::PlanChoice plan = model::PlanChoice::split;
   mil::DType precision = mil::DType::fp16;
   data::Order data_order = data::Order::random;
   std::int64_t seed = 42;
@@ -89,7 +91,7 @@ struct Setting {
   std::string_view environment = {};  ///< variable, if it has one
   std::string_view negation = {};     ///< flag that says no, for a toggle that is on by default
   bool command_line_only = false;     ///< makes no sense in a config file
-  bool llama_only = false;            ///< a dimension that the mlp has not
+  bool llama_only = false;            ///< about what the mlp has not
 
   ValueKind kind = ValueKind::number;
   std::string expects = {};                                      ///< "a whole number from 1 to 1000000"

@@ -33,7 +33,6 @@ struct ConstantBlob {
 /// All there is to know about one kind of kernel. Made by a pure function of the model's configuration.
 struct KernelDefinition {
   std::string name;
-  bool forward = false;  ///< part of KernelSet::forward
   mil::Program program;
   PackedLayout input;
   PackedLayout output;
@@ -45,10 +44,11 @@ struct KernelDefinition {
 /// what lets a device keep its plan), its blobs are laid out once and overwritten.
 class KernelKind {
  public:
-  KernelKind(KernelDefinition definition, mil::DType element);
+  /// `definition` outlives it.
+  KernelKind(const KernelDefinition& definition, mil::DType element);
 
-  [[nodiscard]] const KernelDefinition& definition() const noexcept { return definition_; }
-  [[nodiscard]] bool has_weights() const noexcept { return !definition_.weights.empty(); }
+  [[nodiscard]] const KernelDefinition& definition() const noexcept { return *definition_; }
+  [[nodiscard]] bool has_weights() const noexcept { return !definition_->weights.empty(); }
 
   /// Converts the weights called `prefix` + WeightBlob::parameter in `layout` and compiles. Throws what
   /// Device::compile throws, with the kernel's name in front.
@@ -56,13 +56,14 @@ class KernelKind {
                                                         const ParameterLayout& layout,
                                                         std::span<const float> parameters, math::ThreadPool& threads);
 
-  [[nodiscard]] KernelInfo info(int copies) const;
+  /// Bytes of the blobs of one copy.
+  [[nodiscard]] std::size_t blob_bytes() const;
 
  private:
   void pack(const WeightBlob& weight, std::string_view prefix, const ParameterLayout& layout,
             std::span<const float> parameters);
 
-  KernelDefinition definition_;
+  const KernelDefinition* definition_;
   mil::DType element_;
   std::string text_;
   mil::Blobs blobs_;

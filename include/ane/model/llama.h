@@ -11,13 +11,13 @@
 
 namespace ane::model {
 
-/// A Llama model with weights baked into kernels. Per layer and step: RMSNorm on the CPU, attn_fwd, residual sum,
-/// RMSNorm, ffn_fwd, residual sum; then the final norm, classifier and loss on the CPU; then the same backwards, with
-/// weight gradients as CPU products. The memory of a step is allocated here or drawn from the surface pool.
+/// A Llama model with weights baked into kernels. Per layer and step: RMSNorm on the CPU, attention, residual sum,
+/// RMSNorm, feed-forward, residual sum; then the final norm, classifier and loss on the CPU; then the same backwards,
+/// with weight gradients as CPU products. The memory of a step is allocated here or drawn from the surface pool.
 class Llama final : public Model {
  public:
   /// Throws UsageError for a configuration that check() refuses.
-  Llama(const LlamaConfig& config, mil::DType element, const Engine& engine);
+  Llama(const LlamaConfig& config, mil::DType element, const Engine& engine, PlanChoice plan = PlanChoice::split);
   ~Llama() override;
 
   [[nodiscard]] const ParameterLayout& parameters() const override { return layout_; }

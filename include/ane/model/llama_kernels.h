@@ -2,12 +2,12 @@
 
 #include <vector>
 
-#include "ane/model/kernel_definition.h"
+#include "ane/model/kernel_plan.h"
 #include "ane/model/llama_config.h"
 
-/// The kernels of a Llama step with weights baked in. Each takes one packed input and gives one packed output; D is the
-/// width, H the feed-forward width, Q = NH * HD (which is D), KV the width of keys and values, S the sequence. All are
-/// pure functions of a checked configuration and the element type.
+/// The kernels of a Llama step, and the plans made of them. Each takes one packed input and gives one packed output; D
+/// is the width, H the feed-forward width, Q = NH * HD (which is D), KV the width of keys and values, S the sequence.
+/// All are pure functions of a checked configuration and the element type.
 namespace ane::model {
 
 /// Attention of a normalised input. Taps for the backward pass come out beside the result.
@@ -40,7 +40,14 @@ namespace ane::model {
 ///   out dxn [D]
 [[nodiscard]] KernelDefinition qkv_bwd(const LlamaConfig& config, mil::DType element);
 
-/// All six, in the order of a step.
-[[nodiscard]] std::vector<KernelDefinition> llama_kernels(const LlamaConfig& config, mil::DType element);
+/// The three parts in one: the scores never leave the kernel.
+///   in  q [Q], k [KV], v [KV], do [D]
+///   out dxn [D], dq [Q], dk [KV], dv [KV]
+[[nodiscard]] KernelDefinition attn_bwd(const LlamaConfig& config, mil::DType element);
+
+/// The plan of that choice.
+///   split   attn_fwd, ffn_fwd, ffn_bwd, attn_bwd1, attn_bwd2, qkv_bwd: what is known to train on M1 to M5 (ane.md 7.1)
+///   merged  attn_fwd, ffn_fwd, ffn_bwd, attn_bwd: fewer compiles; nobody has reported a fused backward (ane.md K19)
+[[nodiscard]] KernelPlan llama_plan(PlanChoice choice, const LlamaConfig& config, mil::DType element);
 
 }  // namespace ane::model

@@ -20,6 +20,9 @@ namespace ane::model {
 ///   out dh [H], before relu
 [[nodiscard]] KernelDefinition mlp_bwd(const MlpConfig& config, mil::DType element);
 
+/// The two as a plan: a feed-forward layer alone.
+[[nodiscard]] KernelPlan mlp_plan(const MlpConfig& config, mil::DType element);
+
 /// The smoke model: two linear layers "w1.weight" [H, D] and "w2.weight" [D, H]; the loss is the mean of (y - target)^2
 /// over all elements.
 class Mlp final : public Model {

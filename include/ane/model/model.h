@@ -42,12 +42,17 @@ enum class KernelSet { training, forward };
 
 /// One kind of kernel, for --dry-run and --dump-mil.
 struct KernelInfo {
-  std::string name;  ///< "ffn_bwd"
+  std::string name;   ///< "ffn_bwd"
+  std::string phase;  ///< of a layer's step: "feed-forward backward"
   mil::Program program;
-  int copies = 1;                ///< compiled this many times a round: once a layer
-  bool has_weights = true;       ///< without trained weights it is compiled once a process
-  bool forward = false;          ///< part of KernelSet::forward
-  std::size_t weight_bytes = 0;  ///< blobs of one copy
+  std::vector<std::string> inputs;   ///< tensors, by name
+  std::vector<std::string> outputs;  ///< "h1"
+  std::vector<std::string> taps;     ///< outputs that are kept for a later phase
+  std::vector<std::string> weights;  ///< parameters of a layer: "feed_forward.w2.weight"
+  int copies = 1;                    ///< compiled this many times a round: once a layer
+  bool has_weights = true;           ///< without trained weights it is compiled once a process
+  bool forward = false;              ///< part of KernelSet::forward
+  std::size_t weight_bytes = 0;      ///< blobs of one copy
 };
 
 struct Flops {

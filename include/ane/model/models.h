@@ -8,7 +8,8 @@
 namespace ane::model {
 
 /// `element` is fp16, or fp32 to run the same programs unrounded on the host.
-[[nodiscard]] std::unique_ptr<Model> make_llama(const LlamaConfig& config, mil::DType element, const Engine& engine);
+[[nodiscard]] std::unique_ptr<Model> make_llama(const LlamaConfig& config, mil::DType element, const Engine& engine,
+                                                PlanChoice plan = PlanChoice::split);
 [[nodiscard]] std::unique_ptr<Model> make_mlp(const MlpConfig& config, mil::DType element, const Engine& engine);
 
 /// The layouts alone, for readers of weight files and for planning.

@@ -1,0 +1,45 @@
+#include "layer_runner.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace ane::model {
+
+LayerRunner::LayerRunner(const KernelBank& bank, const Engine& engine, KernelSet set, StepTimes& times)
+    : plan_(bank.plan()), set_(set), io_(bank, engine, times), outputs_(bank.layers()) {
+  for (Outputs& outputs : outputs_) outputs.resize(plan_.kernels().size());
+}
+
+void LayerRunner::run(Phase phase, std::size_t layer, std::initializer_list<Given> given,
+                      std::initializer_list<Wanted> wanted) {
+  const auto kernels = plan_.kernels();
+  Outputs& outputs = outputs_.at(layer);
+  for (std::size_t row = 0; row < kernels.size(); ++row)
+    if (kernels[row].phase == phase) run_kernel(row, layer, given);
+
+  for (const Wanted& tensor : wanted) {
+    const std::optional<std::size_t> row = plan_.maker(phase, tensor.tensor);
+    assert(row && outputs[*row]);
+    io_.read(*outputs[*row], tensor.tensor, tensor.values);
+  }
+  for (std::size_t row = 0; row < kernels.size(); ++row)
+    if (set_ == KernelSet::forward || plan_.last_use(row) <= phase) outputs[row].reset();
+}
+
+void LayerRunner::run_kernel(std::size_t row, std::size_t layer, std::initializer_list<Given> given) {
+  const auto& [phase, definition] = plan_.kernels()[row];
+  Outputs& outputs = outputs_[layer];
+  PackedSurface input = io_.input_of(row, layer);
+  for (const Segment& segment : definition.input.segments()) {
+    const auto* const from_cpu =
+        std::find_if(given.begin(), given.end(), [&](const Given& tensor) { return tensor.tensor == segment.name; });
+    if (from_cpu != given.end()) {
+      io_.write(input, segment.name, from_cpu->values);
+    } else {
+      io_.copy(*outputs[*plan_.maker(phase, segment.name)], segment.name, input);
+    }
+  }
+  outputs[row] = io_.run(input);
+}
+
+}  // namespace ane::model

@@ -1,0 +1,48 @@
+#include <string>
+#include <vector>
+
+#include "ane/model/llama_kernels.h"
+
+namespace ane::model {
+
+namespace {
+
+using Generator = KernelDefinition (*)(const LlamaConfig&, mil::DType);
+
+struct Row {
+  Phase phase;
+  Generator generate;
+};
+
+/// What Llama::Pass hands over and reads.
+std::vector<PhaseContract> contract() {
+  return {{Phase::attention_forward, {"xn"}, {"o"}},
+          {Phase::ffn_forward, {"xn"}, {"y"}},
+          {Phase::ffn_backward, {"dy"}, {"gate", "dh1", "dh3", "dxn"}},
+          {Phase::attention_backward, {"do"}, {"attn", "dq", "dk", "dv", "dxn"}}};
+}
+
+std::vector<Row> rows(PlanChoice choice) {
+  switch (choice) {
+    case PlanChoice::split:
+      return {{Phase::attention_forward, attn_fwd},   {Phase::ffn_forward, ffn_fwd},
+              {Phase::ffn_backward, ffn_bwd},         {Phase::attention_backward, attn_bwd1},
+              {Phase::attention_backward, attn_bwd2}, {Phase::attention_backward, qkv_bwd}};
+    case PlanChoice::merged:
+      return {{Phase::attention_forward, attn_fwd},
+              {Phase::ffn_forward, ffn_fwd},
+              {Phase::ffn_backward, ffn_bwd},
+              {Phase::attention_backward, attn_bwd}};
+  }
+  return {};
+}
+
+}  // namespace
+
+KernelPlan llama_plan(PlanChoice choice, const LlamaConfig& config, mil::DType element) {
+  std::vector<PlannedKernel> kernels;
+  for (const Row& row : rows(choice)) kernels.push_back({row.phase, row.generate(config, element)});
+  return {choice == PlanChoice::split ? "split" : "merged", std::move(kernels), contract()};
+}
+
+}  // namespace ane::model
