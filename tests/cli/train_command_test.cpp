@@ -353,7 +353,7 @@ TEST_CASE("a dry run plans and runs nothing", "[cli][plan]") {
   CHECK_THAT(run({"--config", "stories110m", "--steps", "30", "--dry-run"}, {"ANE_ACCUM_STEPS=20"}, folder.path()).out,
              ANE_CONTAINS("Restarts: 1 for 2 updates"));
   CHECK_THAT(result.out,
-             ANE_CONTAINS("attention backward    attn_bwd1 q k v do     dv probs dp            wo       12"));
+             ANE_CONTAINS("attention backward    attn_bwd1 q k v do     dv probs dp             wo          12"));
   const Result merged =
       run({"--config", "stories110m", "--steps", "20", "--plan", "merged", "--dry-run"}, {}, folder.path());
   CHECK_THAT(merged.out,
