@@ -139,6 +139,7 @@ class Session {
     }
     auto state = std::make_unique<train::StateArena>(layout.size(), moments, fingerprint);
     state->totals().started_ns = invocation_.started_ns;
+    state->back_with_huge_pages(bench_.threads());
     if (!settings_.resume) fill_parameters(settings_, bench_.model(), state->parameters());
     return state;
   }

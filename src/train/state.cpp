@@ -38,9 +38,10 @@ struct StateArena::Header {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 4096;
-constexpr std::size_t kArrayAlignment = 16;  // elements: 64 bytes of fp32
+constexpr std::size_t kArrayAlignment = 16;      // elements: 64 bytes of fp32
+constexpr std::size_t kArraysBesideMoments = 2;  // parameters before, gradients after
 constexpr std::array<char, 8> kMagic{'A', 'N', 'E', 's', 't', 'a', 't', 'e'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
 std::string system_text(int error) { return std::generic_category().message(error); }
 
@@ -48,7 +49,7 @@ std::size_t arena_bytes(std::size_t parameters, int moments) {
   assert(moments >= 0);
   const auto padded = checked_add(parameters, kArrayAlignment - 1);
   const auto elements = padded ? checked_mul(*padded / kArrayAlignment * kArrayAlignment,
-                                             std::size_t{1} + static_cast<std::size_t>(moments))
+                                             kArraysBesideMoments + static_cast<std::size_t>(moments))
                                : std::nullopt;
   const auto bytes = elements ? checked_mul(*elements, sizeof(float)) : std::nullopt;
   const auto total = bytes ? checked_add(*bytes, kHeaderBytes) : std::nullopt;
@@ -126,7 +127,7 @@ StateArena::StateArena(std::size_t parameters, int moments, std::uint64_t finger
 }
 
 StateArena::StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint)
-    : parameter_count_(parameters), moments_(moments), size_bytes_(arena_bytes(parameters, moments)) {
+    : parameter_count_(parameters), moments_(moments), size_bytes_(arena_bytes(parameters, moments)), adopted_(true) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) refuse(descriptor, system_text(errno));
   // macOS rounds the size of shared memory up to whole pages.
@@ -147,26 +148,31 @@ StateArena::StateArena(int descriptor, std::size_t parameters, int moments, std:
   ::close(descriptor);
 }
 
-void StateArena::Unmap::operator()(std::byte* mapping) const noexcept { ::munmap(mapping, size_bytes); }
-
 void StateArena::map() {
   static_assert(sizeof(Header) <= kHeaderBytes && std::is_trivially_copyable_v<Header>);
-  void* address = ::mmap(nullptr, size_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_.get(), 0);
-  if (address == MAP_FAILED)
+  try {
+    mapping_ = MappedMemory::shared(descriptor_.get(), size_bytes_);
+  } catch (const std::system_error& error) {
     throw Error(
         fmt::format("no memory for the training state of {}: {}; a smaller model would need less, and a limit "
                     "on address space (ulimit -v) may be in the way",
-                    size_text(size_bytes_), system_text(errno)));
-  mapping_ = {static_cast<std::byte*>(address), Unmap{size_bytes_}};
+                    size_text(size_bytes_), error.code().message()));
+  }
 }
 
-StateArena::Header& StateArena::header() noexcept { return *reinterpret_cast<Header*>(mapping_.get()); }
+void StateArena::back_with_huge_pages(math::ThreadPool& threads) {
+  threads.parallel_for(size_bytes_, kHugePageBytes, [&](math::Range range) {
+    gather_in_huge_pages(mapping_.bytes().subspan(range.begin, range.size()));
+  });
+}
+
+StateArena::Header& StateArena::header() noexcept { return *reinterpret_cast<Header*>(mapping_.data()); }
 Progress& StateArena::progress() noexcept { return header().progress; }
 RunTotals& StateArena::totals() noexcept { return header().totals; }
 
 std::span<float> StateArena::array(std::size_t index) noexcept {
   const std::size_t stride = round_up(parameter_count_, kArrayAlignment);
-  return {reinterpret_cast<float*>(mapping_.get() + kHeaderBytes) + index * stride, parameter_count_};
+  return {reinterpret_cast<float*>(mapping_.data() + kHeaderBytes) + index * stride, parameter_count_};
 }
 
 std::span<float> StateArena::parameters() noexcept { return array(0); }
@@ -175,5 +181,7 @@ std::span<float> StateArena::moment(int index) noexcept {
   assert(index >= 0 && index < moments_);
   return array(1 + static_cast<std::size_t>(index));
 }
+
+std::span<float> StateArena::gradients() noexcept { return array(1 + static_cast<std::size_t>(moments_)); }
 
 }  // namespace ane::train

@@ -64,7 +64,6 @@ Trainer::Trainer(Parts parts, TrainOptions options)
   last_good_ = progress;
   total_updates_ =
       progress.update + ceil_div(std::max<std::int64_t>(options_.steps - progress.step, 0), options_.accum_steps);
-  gradients_.resize(parts_.model.parameters().size());
 }
 
 template <class Event>
@@ -74,7 +73,7 @@ void Trainer::tell(void (Observer::*hook)(const Event&), const Event& event) {
 
 Outcome Trainer::run() {
   const surface::PoolCounters surfaces_before = parts_.surfaces.counters();
-  clock_.book(&RunTotals::startup_ns);
+  clock_.book(parts_.state.adopted() ? &RunTotals::restart_ns : &RunTotals::startup_ns);
   const Outcome outcome = run_until_done();
   count_surfaces(surfaces_before);
   return outcome;
@@ -133,16 +132,25 @@ bool Trainer::run_batch() {
   batch.sequences = std::min(options_.accum_steps, options_.steps - progress.step);
   batch.lr = lr_at(progress.update, total_updates_, options_.optimizer);
   clock_.leave_out();
-  if (!run_steps(batch)) {
-    std::fill(gradients_.begin(), gradients_.end(), 0.0F);
-    return false;
-  }
+  if (!accumulate(batch)) return false;
   finish_update(batch);
   // One of a shrunken loss scale would hide those before it.
   const bool due = options_.checkpoint_every > 0 && progress.update % options_.checkpoint_every == 0;
   write_checkpoint_if(done() || (due && progress.skipped_in_row == 0));
   return true;
 }
+
+/// Leaves no gradients behind unless the batch is whole.
+bool Trainer::accumulate(Batch& batch) try {
+  const bool whole = run_steps(batch);
+  if (!whole) drop_gradients();
+  return whole;
+} catch (...) {
+  drop_gradients();
+  throw;
+}
+
+void Trainer::drop_gradients() noexcept { std::ranges::fill(parts_.state.gradients(), 0.0F); }
 
 bool Trainer::run_steps(Batch& batch) {
   const Progress& progress = parts_.state.progress();
@@ -152,8 +160,9 @@ bool Trainer::run_steps(Batch& batch) {
     if (parts_.stop) return false;
     StepEvent event{.step = progress.step + i + 1, .lr = batch.lr, .compiles = parts_.budget.used()};
     parts_.source.training_sample(static_cast<std::uint64_t>(progress.step + i), sample);
-    const model::StepResult result = parts_.model.step(
-        sample, parts_.state.parameters(), static_cast<float>(progress.loss_scale), gradients_, event.parts);
+    const model::StepResult result =
+        parts_.model.step(sample, parts_.state.parameters(), static_cast<float>(progress.loss_scale),
+                          parts_.state.gradients(), event.parts);
     if (!batch.overflow && result.overflow) batch.overflow = result.overflow;
     if (!batch.overflow && !std::isfinite(result.loss)) batch.overflow = "the loss is not finite";
     batch.loss_sum += result.loss;
@@ -174,7 +183,7 @@ void Trainer::finish_update(Batch& batch) {
   const double average = 1 / (static_cast<double>(batch.sequences) * progress.loss_scale);
   const double clip = options_.optimizer.grad_clip;
   const model::ParameterLayout& layout = parts_.model.parameters();
-  GradientNorm gradient = gradient_norm(layout, gradients_, average, clip, parts_.threads);
+  GradientNorm gradient = gradient_norm(layout, parts_.state.gradients(), average, clip, parts_.threads);
   if (batch.overflow) gradient.unusable = batch.overflow;
 
   UpdateEvent event{.update = progress.update + 1,
@@ -190,13 +199,13 @@ void Trainer::finish_update(Batch& batch) {
                     .compiles = parts_.budget.used()};
   Progress next = progress;
   if (gradient.unusable) {
-    std::fill(gradients_.begin(), gradients_.end(), 0.0F);
+    drop_gradients();
     ++parts_.state.totals().skipped_updates;
     next = after_skipped_update(next, options_.loss_scale);
   } else {
     const double clipping = clip > 0 && gradient.norm > clip ? clip / gradient.norm : 1;
     const UpdateStep step{.lr = batch.lr, .grad_factor = average * clipping, .update_count = ++next.optimizer_updates};
-    apply_update(options_.optimizer, step, layout, gradients_, parts_.state, parts_.threads);
+    apply_update(options_.optimizer, step, layout, parts_.state.gradients(), parts_.state, parts_.threads);
     kernels_.reset();
     next = after_good_update(next, options_.loss_scale);
   }

@@ -1,5 +1,6 @@
 #include "ane/train/state.h"
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
@@ -48,7 +49,7 @@ class Limit {
 TEST_CASE("a fresh state is zero, aligned, and its arrays do not overlap", "[train]") {
   const std::size_t count = GENERATE(as<std::size_t>{}, 1, 15, 16, 1000, 5000);
   StateArena state(count, 2, 1);
-  for (const std::span<float> values : {state.parameters(), state.moment(0), state.moment(1)}) {
+  for (const std::span<float> values : {state.parameters(), state.moment(0), state.moment(1), state.gradients()}) {
     CHECK(values.size() == count);
     CHECK(reinterpret_cast<std::uintptr_t>(values.data()) % 64 == 0);
     CHECK(std::all_of(values.begin(), values.end(), [](float value) { return value == 0; }));
@@ -56,9 +57,11 @@ TEST_CASE("a fresh state is zero, aligned, and its arrays do not overlap", "[tra
   fill(state.parameters(), 0);
   fill(state.moment(0), 10000);
   fill(state.moment(1), 20000);
+  fill(state.gradients(), 30000);
   CHECK(counts_from(state.parameters(), 0));
   CHECK(counts_from(state.moment(0), 10000));
   CHECK(counts_from(state.moment(1), 20000));
+  CHECK(counts_from(state.gradients(), 30000));
   CHECK(state.progress().step == 0);
   CHECK(state.progress().loss_scale == 1);
   CHECK(state.totals().restarts == 0);
@@ -76,6 +79,8 @@ TEST_CASE("an adopted state is the one that was handed over, without a copy", "[
   StateArena after(descriptor, 1000, moments, 77);
   CHECK(counts_from(after.parameters(), 3));
   for (int i = 0; i < moments; ++i) CHECK(counts_from(after.moment(i), 5000.0F * static_cast<float>(i + 1)));
+  CHECK(after.adopted());
+  CHECK_FALSE(before.adopted());
   CHECK(after.progress().step == 120);
   CHECK(after.progress().optimizer_updates == 11);
   CHECK(after.progress().loss_scale == 512);
@@ -84,6 +89,20 @@ TEST_CASE("an adopted state is the one that was handed over, without a copy", "[
   CHECK((::fcntl(after.descriptor(), F_GETFD) & FD_CLOEXEC) != 0);
   after.parameters()[0] = -1;
   CHECK(before.parameters()[0] == -1);
+}
+
+TEST_CASE("huge pages change nothing in a state, and whoever adopts it sees them too", "[train]") {
+  const std::size_t count = 3'000'000;  // several huge pages
+  ane::math::ThreadPool threads(2);
+  StateArena state(count, 2, 1);
+  fill(state.parameters(), 1);
+  state.back_with_huge_pages(threads);
+  CHECK(counts_from(state.parameters(), 1));
+  CHECK(std::ranges::all_of(state.gradients(), [](float value) { return value == 0; }));
+  fill(state.gradients(), 2);
+  StateArena adopted(::dup(state.descriptor()), count, 2, 1);
+  CHECK(counts_from(adopted.parameters(), 1));
+  CHECK(counts_from(adopted.gradients(), 2));
 }
 
 TEST_CASE("a state's descriptor closes with it", "[train]") {
@@ -106,7 +125,7 @@ TEST_CASE("a state of something else is refused, and its descriptor left alone",
   CHECK_THROWS_WITH(adopt(1000, 2, 78), ANE_CONTAINS("another model or other settings"));
   CHECK_THROWS_WITH(adopt(999, 2, 77), ANE_CONTAINS("parameters should be 999, but is 1000"));
   CHECK_THROWS_WITH(adopt(900, 2, 77), ANE_CONTAINS("size in bytes should be"));
-  CHECK_THROWS_WITH(adopt(5000, 2, 77), ANE_CONTAINS("it should hold 64192 bytes, but holds"));
+  CHECK_THROWS_WITH(adopt(5000, 2, 77), ANE_CONTAINS("it should hold 84224 bytes, but holds"));
   CHECK_THROWS_WITH(adopt(1000, 0, 77), ANE_CONTAINS("size in bytes should be"));
   CHECK(is_open(descriptor));
   CHECK_THROWS_WITH(StateArena(9999, 1000, 2, 77), ANE_CONTAINS("descriptor 9999") && ANE_CONTAINS("ANE_TRAIN_STATE"));
@@ -127,9 +146,9 @@ TEST_CASE("a state that cannot be had says how large it would be", "[train]") {
   CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max() / 4, 2, 1), ANE_CONTAINS("larger than memory"));
   CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max(), 2, 1), ANE_CONTAINS("larger than memory"));
   CHECK_THROWS_WITH(StateArena(std::size_t{1} << 50, 2, 1),
-                    ANE_CONTAINS("no memory for the training state of 13510798882115584 bytes"));
+                    ANE_CONTAINS("no memory for the training state of 18014398509486080 bytes"));
 
   const Limit limit(RLIMIT_FSIZE, 1 << 20);
   CHECK_THROWS_AS(StateArena(1 << 20, 2, 1), ane::UsageError);
-  CHECK_THROWS_WITH(StateArena(1 << 20, 2, 1), ANE_CONTAINS("12587008 bytes") && ANE_CONTAINS("ulimit -f"));
+  CHECK_THROWS_WITH(StateArena(1 << 20, 2, 1), ANE_CONTAINS("16781312 bytes") && ANE_CONTAINS("ulimit -f"));
 }

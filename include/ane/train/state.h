@@ -2,10 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 
 #include "ane/core/descriptor.h"
+#include "ane/core/mapped_memory.h"
+#include "ane/math/threads.h"
 
 namespace ane::train {
 
@@ -13,12 +14,12 @@ namespace ane::train {
 struct RunTotals {
   std::int64_t started_ns = 0;       ///< monotonic clock, at the first process's start; main sets it, else the Trainer
   std::int64_t booked_until_ns = 0;  ///< RunClock's last booking
-  std::int64_t startup_ns = 0;       ///< before training, over all processes
+  std::int64_t startup_ns = 0;       ///< of the first process, before training
   std::int64_t compile_ns = 0;
   std::int64_t train_ns = 0;  ///< steps and updates
   std::int64_t validation_ns = 0;
   std::int64_t checkpoint_ns = 0;
-  std::int64_t restart_ns = 0;  ///< from the last update to the adopted state, over all restarts
+  std::int64_t restart_ns = 0;  ///< from the last update of a process to where the next begins to compile
   std::int64_t steps = 0;       ///< run here; a resumed run counts its own, those that an interrupt dropped included
   std::int64_t compiles = 0;
   std::int64_t compile_rounds = 0;          ///< of training kernels
@@ -45,7 +46,8 @@ struct Progress {
 /// The training state: one mapping that outlives exec. memfd on Linux, an unlinked shared mapping on macOS.
 class StateArena {
  public:
-  /// A fresh, zeroed state for `parameters` elements and `moments` arrays of the same length (2 for AdamW, 0 for SGD).
+  /// A fresh, zeroed state for `parameters` elements, their gradients and `moments` arrays of the same length (2 for
+  /// AdamW, 0 for SGD).
   /// `fingerprint` identifies model and settings that must agree across a restart. Throws Error if memory is short,
   /// with the size,
   /// and UsageError if a limit of this process (ulimit) forbids it.
@@ -61,15 +63,18 @@ class StateArena {
   [[nodiscard]] std::span<float> parameters() noexcept;
   [[nodiscard]] std::span<float> moment(int index) noexcept;  ///< 0: m, 1: v
   [[nodiscard]] int moment_count() const noexcept { return moments_; }
+  /// Zero whenever no batch is under way, so that a process finds them as it needs them.
+  [[nodiscard]] std::span<float> gradients() noexcept;
+  /// Has the memory of a fresh state made up of huge pages, where that is possible: processes that adopt it then map it
+  /// in no time, and every pass over it is faster.
+  void back_with_huge_pages(math::ThreadPool& threads);
+  /// Whether another process has made it.
+  [[nodiscard]] bool adopted() const noexcept { return adopted_; }
   /// For the hand-off; stays owned by the arena.
   [[nodiscard]] int descriptor() const noexcept { return descriptor_.get(); }
 
  private:
   struct Header;
-  struct Unmap {
-    std::size_t size_bytes;
-    void operator()(std::byte* mapping) const noexcept;
-  };
   void map();
   [[nodiscard]] Header& header() noexcept;
   [[nodiscard]] std::span<float> array(std::size_t index) noexcept;
@@ -78,7 +83,8 @@ class StateArena {
   std::size_t parameter_count_ = 0;
   int moments_ = 0;
   std::size_t size_bytes_ = 0;
-  std::unique_ptr<std::byte, Unmap> mapping_;
+  bool adopted_ = false;
+  MappedMemory mapping_;
 };
 
 }  // namespace ane::train

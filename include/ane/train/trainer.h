@@ -63,7 +63,9 @@ class Trainer {
   [[nodiscard]] bool validation_due() const;
   [[nodiscard]] bool make_kernels(model::KernelSet set);
   [[nodiscard]] bool run_batch();
+  [[nodiscard]] bool accumulate(Batch& batch);
   [[nodiscard]] bool run_steps(Batch& batch);
+  void drop_gradients() noexcept;
   void finish_update(Batch& batch);
   void report_skip(const std::string& reason);
   [[nodiscard]] bool validate();
@@ -79,8 +81,7 @@ class Trainer {
   TrainOptions options_;
   RunClock clock_;
   std::int64_t total_updates_;
-  Progress last_good_;  ///< at the last update that was applied
-  std::vector<float> gradients_;
+  Progress last_good_;                       ///< at the last update that was applied
   std::optional<model::KernelSet> kernels_;  ///< that hold the current parameters
   Duration compile_time_{};                  ///< of the batch's kernels
   std::optional<std::int64_t> validated_update_;
