@@ -48,6 +48,8 @@ namespace {
 
 HWY_EXPORT(to_normals_kernel);
 
+constexpr std::size_t kPairs = 256;  // drawn together
+
 // Normals of the indices 2i (in `even`) and 2i + 1 (in `odd`) for `count` pairs from `first_pair` on.
 void normal_pairs(const CounterRandom& random, std::uint64_t first_pair, std::size_t count, double* even, double* odd) {
   for (std::size_t i = 0; i < count; ++i) {
@@ -55,6 +57,19 @@ void normal_pairs(const CounterRandom& random, std::uint64_t first_pair, std::si
     odd[i] = random.uniform(2 * (first_pair + i) + 1);
   }
   HWY_DYNAMIC_DISPATCH(to_normals_kernel)(even, odd, count);
+}
+
+// values[i] = normal `first` + i, where `first` is even.
+void fill_from(const CounterRandom& random, std::size_t first, double deviation, std::span<float> values) noexcept {
+  std::array<double, kPairs> even{};
+  std::array<double, kPairs> odd{};
+  for (std::size_t begin = 0; begin < values.size(); begin += 2 * kPairs) {
+    const std::span<float> block = values.subspan(begin, std::min(2 * kPairs, values.size() - begin));
+    normal_pairs(random, (first + begin) / 2, (block.size() + 1) / 2, even.data(), odd.data());
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      block[i] = static_cast<float>(deviation * (i % 2 == 0 ? even[i / 2] : odd[i / 2]));
+    }
+  }
 }
 
 }  // namespace
@@ -74,16 +89,13 @@ double CounterRandom::normal(std::uint64_t index) const noexcept {
 }
 
 void fill_normal(const CounterRandom& random, double deviation, std::span<float> values) noexcept {
-  constexpr std::size_t kPairs = 256;
-  std::array<double, kPairs> even{};
-  std::array<double, kPairs> odd{};
-  for (std::size_t begin = 0; begin < values.size(); begin += 2 * kPairs) {
-    const std::span<float> block = values.subspan(begin, std::min(2 * kPairs, values.size() - begin));
-    normal_pairs(random, begin / 2, (block.size() + 1) / 2, even.data(), odd.data());
-    for (std::size_t i = 0; i < block.size(); ++i) {
-      block[i] = static_cast<float>(deviation * (i % 2 == 0 ? even[i / 2] : odd[i / 2]));
-    }
-  }
+  fill_from(random, 0, deviation, values);
+}
+
+void fill_normal(const CounterRandom& random, double deviation, std::span<float> values, ThreadPool& pool) {
+  pool.parallel_for(values.size(), 2 * kPairs, [&](Range range) {
+    fill_from(random, range.begin, deviation, values.subspan(range.begin, range.size()));
+  });
 }
 
 }  // namespace ane::math

@@ -20,8 +20,9 @@ std::uint64_t hash(std::string_view text) {
 
 }  // namespace
 
-void fill_normal(const Parameter& parameter, std::uint64_t seed, double deviation, std::span<float> parameters) {
-  math::fill_normal(math::CounterRandom(seed, hash(parameter.name)), deviation, slice(parameters, parameter));
+void fill_normal(const Parameter& parameter, std::uint64_t seed, double deviation, std::span<float> parameters,
+                 math::ThreadPool& threads) {
+  math::fill_normal(math::CounterRandom(seed, hash(parameter.name)), deviation, slice(parameters, parameter), threads);
 }
 
 }  // namespace ane::model

@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <span>
 
+#include "ane/math/threads.h"
 #include "ane/model/parameters.h"
 
 namespace ane::model {
 
 /// Fills one tensor of `parameters` with normal values that follow from (seed, its name) alone.
-void fill_normal(const Parameter& parameter, std::uint64_t seed, double deviation, std::span<float> parameters);
+void fill_normal(const Parameter& parameter, std::uint64_t seed, double deviation, std::span<float> parameters,
+                 math::ThreadPool& threads);
 
 }  // namespace ane::model

@@ -81,7 +81,6 @@ void Llama::compile(KernelSet set, std::span<const float> parameters) {
 // As llama2.c trains: normal 0.02, less by sqrt(2 L) for the two projections that feed the residual stream.
 void Llama::initialize(std::span<float> parameters, std::uint64_t seed) const {
   const double residual_deviation = kDeviation / std::sqrt(2.0 * static_cast<double>(config_.layers));
-  std::fill(parameters.begin(), parameters.end(), 0.0F);
   for (const Parameter& parameter : layout_.parameters()) {
     const std::string_view name = parameter.name;
     const bool is_norm = parameter.shape.size() == 1;
@@ -89,7 +88,7 @@ void Llama::initialize(std::span<float> parameters, std::uint64_t seed) const {
     if (is_norm) {
       std::ranges::fill(slice(parameters, parameter), 1.0F);
     } else {
-      fill_normal(parameter, seed, feeds_residual ? residual_deviation : kDeviation, parameters);
+      fill_normal(parameter, seed, feeds_residual ? residual_deviation : kDeviation, parameters, engine_.threads);
     }
   }
 }

@@ -59,9 +59,9 @@ void Mlp::compile(KernelSet set, std::span<const float> parameters) {
 }
 
 void Mlp::initialize(std::span<float> parameters, std::uint64_t seed) const {
-  std::fill(parameters.begin(), parameters.end(), 0.0F);
   for (const Parameter& parameter : layout_.parameters())
-    fill_normal(parameter, seed, 1 / std::sqrt(static_cast<double>(parameter.shape.at(1))), parameters);
+    fill_normal(parameter, seed, 1 / std::sqrt(static_cast<double>(parameter.shape.at(1))), parameters,
+                engine_.threads);
 }
 
 ModelSummary Mlp::summary() const {

@@ -113,6 +113,7 @@ TEST_CASE("normal values have the moments of the normal distribution", "[math]")
 TEST_CASE("an array is filled with the generator's normals, any length of it alike", "[math]") {
   const CounterRandom random(6, 0);
   const std::size_t size = GENERATE(0U, 1U, 2U, 7U, 511U, 512U, 513U, 3000U);
+  ane::math::ThreadPool pool(3);
   CAPTURE(size);
   ane::math::on_every_target([&] {
     std::vector<float> values(size);
@@ -120,6 +121,9 @@ TEST_CASE("an array is filled with the generator's normals, any length of it ali
     bool same = true;
     for (std::size_t i = 0; i < size; ++i) same = same && values[i] == static_cast<float>(0.02 * random.normal(i));
     CHECK(same);
+    std::vector<float> shared(size);
+    ane::math::fill_normal(random, 0.02, shared, pool);
+    CHECK(shared == values);
   });
 }
 

@@ -1,5 +1,6 @@
 #include "ane/train/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -202,6 +203,30 @@ TEST_CASE("an interrupted run resumes from its checkpoint with the same bits", "
   CHECK(second.progress().step == first.progress().step);
   REQUIRE(second.run() == Outcome::finished);
   check_same_result(whole, second);
+}
+
+TEST_CASE("a batch that does not come to its update leaves no gradients behind", "[train][resume]") {
+  const FakeSource source;
+  const bool fails = GENERATE(false, true);
+  CAPTURE(fails);
+  Run* current = nullptr;
+  const auto ends_in_the_second_batch = model_with([&](FakeModel& model) {
+    model.on_step = [&](int steps) {
+      if (steps < small_options().accum_steps + 2) return;
+      CHECK(std::ranges::any_of(current->state->gradients(), [](float value) { return value != 0; }));
+      if (fails) throw ane::DeviceError("the device is gone");
+      current->stop = true;
+    };
+  });
+  Run run(ends_in_the_second_batch, source, small_options(), 100);
+  current = &run;
+  if (fails) {
+    CHECK_THROWS_AS(run.run(), ane::DeviceError);
+  } else {
+    CHECK(run.run() == Outcome::interrupted);
+  }
+  CHECK(run.progress().update == 1);
+  CHECK(std::ranges::all_of(run.state->gradients(), [](float value) { return value == 0; }));
 }
 
 TEST_CASE("a stop that was set before anything ran is honoured", "[train]") {
@@ -430,6 +455,8 @@ TEST_CASE("the parts of a run add up to its wall time", "[train]") {
                              totals.checkpoint_ns + totals.restart_ns;
   const std::int64_t wall = monotonic_ns() - totals.started_ns;
   CHECK(totals.train_ns > 0);
+  CHECK(totals.startup_ns > 0);
+  CHECK(totals.restart_ns > 0);
   CHECK(totals.compile_ns > 0);
   CHECK(totals.validation_ns > 0);
   CHECK(parts <= totals.booked_until_ns - totals.started_ns);

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <span>
 
+#include "ane/math/threads.h"
+
 namespace ane::math {
 
 /// A counter-based generator (SplitMix64 of (seed, stream, index)): the i-th value is a pure function of the three, so
@@ -36,5 +38,7 @@ class CounterRandom {
 
 /// values[i] = mean 0, deviation `deviation`, element i being the generator's i-th normal.
 void fill_normal(const CounterRandom& random, double deviation, std::span<float> values) noexcept;
+/// The same values, drawn by all threads.
+void fill_normal(const CounterRandom& random, double deviation, std::span<float> values, ThreadPool& pool);
 
 }  // namespace ane::math

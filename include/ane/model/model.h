@@ -86,7 +86,7 @@ class Model {
   [[nodiscard]] virtual const ParameterLayout& parameters() const = 0;
   [[nodiscard]] virtual ModelSummary summary() const = 0;
   [[nodiscard]] virtual std::vector<KernelInfo> kernels() const = 0;
-  /// Fresh weights from (seed, name of the tensor).
+  /// Fresh weights from (seed, name of the tensor), drawn by all threads.
   virtual void initialize(std::span<float> parameters, std::uint64_t seed) const = 0;
 
   /// Compiles that compile() would make now: kernels without weights count only until they are compiled.
