@@ -1,7 +1,8 @@
 #include <algorithm>
+#include <array>
 #include <cassert>
+#include <cstddef>
 #include <numeric>
-#include <vector>
 
 #include "ane/math/nn.h"
 
@@ -77,15 +78,21 @@ void scale(std::span<float> values, float factor, ThreadPool& pool) {
 }
 
 double sum_of_squares(std::span<const float> values, ThreadPool& pool) {
-  std::vector<double> sums((values.size() + kGrain - 1) / kGrain);
-  pool.parallel_for(sums.size(), 1, [&](Range blocks) {
-    for (std::size_t block = blocks.begin; block < blocks.end; ++block) {
-      const std::size_t begin = block * kGrain;
-      const std::size_t count = std::min(kGrain, values.size() - begin);
-      sums[block] = HWY_DYNAMIC_DISPATCH(sum_of_squares_kernel)(values.data() + begin, count);
-    }
-  });
-  return std::accumulate(sums.begin(), sums.end(), 0.0);
+  constexpr std::size_t kBlocks = 512;
+  std::array<double, kBlocks> sums{};
+  double total = 0;
+  for (std::size_t begin = 0; begin < values.size(); begin += kBlocks * kGrain) {
+    const auto part = values.subspan(begin, std::min(kBlocks * kGrain, values.size() - begin));
+    const std::size_t blocks = (part.size() + kGrain - 1) / kGrain;
+    pool.parallel_for(blocks, 1, [&](Range range) {
+      for (std::size_t block = range.begin; block < range.end; ++block) {
+        const auto of_block = part.subspan(block * kGrain, std::min(kGrain, part.size() - block * kGrain));
+        sums[block] = HWY_DYNAMIC_DISPATCH(sum_of_squares_kernel)(of_block.data(), of_block.size());
+      }
+    });
+    total = std::accumulate(sums.begin(), sums.begin() + static_cast<std::ptrdiff_t>(blocks), total);
+  }
+  return total;
 }
 
 }  // namespace ane::math

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cassert>
+#include <cstdint>
+#include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "half.cpp"
@@ -142,6 +145,95 @@ T max_magnitude_bits(const T* values, std::size_t count, T magnitude_mask) {
   return max;
 }
 
+template <class D>
+HWY_INLINE auto magnitude_bits([[maybe_unused]] D d, hn::Vec<D> value) {
+  const hn::RebindToSigned<D> di;
+  return hn::And(hn::BitCast(di, value), hn::Set(di, 0x7FFFFFFF));
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> load_float([[maybe_unused]] D d, const float* from) {
+  return hn::LoadU(d, from);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load_float(D d, const Half* from) {
+  return load_half(d, from);
+}
+template <class D>
+HWY_INLINE void store_float(hn::Vec<D> value, [[maybe_unused]] D d, float* to) {
+  hn::StoreU(value, d, to);
+}
+template <class D>
+HWY_INLINE void store_float(hn::Vec<D> value, [[maybe_unused]] D d, Half* to) {
+  store_half(value, d, to);
+}
+
+// to = finish(d, i, from), and the largest magnitude of `from`.
+template <class From, class To, class Finish>
+HWY_INLINE float transfer_with(const From* from, std::size_t count, To* to, const Finish& finish) {
+  const hn::ScalableTag<float> whole;
+  const hn::ScalableTag<std::int32_t> whole_bits;
+  auto largest = hn::Zero(whole_bits);
+  std::int32_t largest_of_rest = 0;
+  for_each_vector(0, count, [&](auto d, std::size_t i) HWY_ATTR {
+    const auto value = load_float(d, from + i);
+    if constexpr (std::is_same_v<decltype(d), hn::ScalableTag<float>>) {
+      largest = hn::Max(largest, magnitude_bits(d, value));
+    } else {
+      largest_of_rest = std::max(largest_of_rest, hn::GetLane(magnitude_bits(d, value)));
+    }
+    store_float(finish(d, i, value), d, to + i);
+  });
+  HWY_ALIGN std::array<std::int32_t, hn::MaxLanes(whole)> of_lanes;
+  hn::Store(largest, whole_bits, of_lanes.data());
+  const std::int32_t* const most = std::max_element(of_lanes.data(), of_lanes.data() + hn::Lanes(whole));
+  return std::bit_cast<float>(std::max(*most, largest_of_rest));
+}
+
+template <class From, class To>
+float transfer_loop(const From* from, std::size_t count, To* to) {
+  return transfer_with(from, count, to, [](auto, std::size_t, auto value) HWY_ATTR { return value; });
+}
+
+template <class From>
+float transfer_add_loop(const From* from, const float* base, std::size_t count, float* to) {
+  return transfer_with(from, count, to, [base](auto d, std::size_t i, auto value) HWY_ATTR {
+    return hn::Add(hn::LoadU(d, base + i), value);
+  });
+}
+
+float transfer_to_half(const float* from, std::size_t count, Half* to) { return transfer_loop(from, count, to); }
+float transfer_to_float(const Half* from, std::size_t count, float* to) { return transfer_loop(from, count, to); }
+float transfer_floats(const float* from, std::size_t count, float* to) { return transfer_loop(from, count, to); }
+float transfer_add_halves(const Half* from, const float* base, std::size_t count, float* to) {
+  return transfer_add_loop(from, base, count, to);
+}
+float transfer_add_floats(const float* from, const float* base, std::size_t count, float* to) {
+  return transfer_add_loop(from, base, count, to);
+}
+
+// As bits: a conversion there and back would be exact, but for NaN's payload.
+float transfer_halves(const Half* from, std::size_t count, Half* to) {
+  const hn::ScalableTag<std::int16_t> d;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto mask = hn::Set(d, std::int16_t{0x7FFF});
+  auto largest = hn::Zero(d);
+  std::size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto bits = hn::LoadU(d, reinterpret_cast<const std::int16_t*>(from + i));
+    largest = hn::Max(largest, hn::And(bits, mask));
+    hn::StoreU(bits, d, reinterpret_cast<std::int16_t*>(to + i));
+  }
+  HWY_ALIGN std::array<std::int16_t, hn::MaxLanes(d)> of_lanes;
+  hn::Store(largest, d, of_lanes.data());
+  auto most = static_cast<Half>(*std::max_element(of_lanes.data(), of_lanes.data() + lanes));
+  for (; i < count; ++i) {
+    most = std::max(most, static_cast<Half>(from[i] & 0x7FFFU));
+    to[i] = from[i];
+  }
+  return to_float(most);
+}
+
 float max_magnitude_kernel(const float* values, std::size_t count) {
   const auto* bits = reinterpret_cast<const std::uint32_t*>(values);
   return std::bit_cast<float>(max_magnitude_bits<std::uint32_t>(bits, count, 0x7FFFFFFFU));
@@ -164,6 +256,12 @@ HWY_EXPORT(round_to_half_kernel);
 HWY_EXPORT(transpose_to_half_kernel);
 HWY_EXPORT(max_magnitude_kernel);
 HWY_EXPORT(max_magnitude_half_kernel);
+HWY_EXPORT(transfer_to_half);
+HWY_EXPORT(transfer_to_float);
+HWY_EXPORT(transfer_floats);
+HWY_EXPORT(transfer_halves);
+HWY_EXPORT(transfer_add_halves);
+HWY_EXPORT(transfer_add_floats);
 
 void to_half(std::span<const float> from, std::span<Half> to) noexcept {
   assert(from.size() == to.size());
@@ -191,6 +289,36 @@ float max_magnitude(std::span<const float> values) noexcept {
 
 float max_magnitude(std::span<const Half> values) noexcept {
   return HWY_DYNAMIC_DISPATCH(max_magnitude_half_kernel)(values.data(), values.size());
+}
+
+float transfer(std::span<const float> from, std::span<Half> to) noexcept {
+  assert(from.size() == to.size());
+  return HWY_DYNAMIC_DISPATCH(transfer_to_half)(from.data(), from.size(), to.data());
+}
+
+float transfer(std::span<const Half> from, std::span<float> to) noexcept {
+  assert(from.size() == to.size());
+  return HWY_DYNAMIC_DISPATCH(transfer_to_float)(from.data(), from.size(), to.data());
+}
+
+float transfer(std::span<const float> from, std::span<float> to) noexcept {
+  assert(from.size() == to.size());
+  return HWY_DYNAMIC_DISPATCH(transfer_floats)(from.data(), from.size(), to.data());
+}
+
+float transfer(std::span<const Half> from, std::span<Half> to) noexcept {
+  assert(from.size() == to.size());
+  return HWY_DYNAMIC_DISPATCH(transfer_halves)(from.data(), from.size(), to.data());
+}
+
+float transfer_add(std::span<const Half> from, std::span<const float> base, std::span<float> to) noexcept {
+  assert(from.size() == to.size() && base.size() == to.size());
+  return HWY_DYNAMIC_DISPATCH(transfer_add_halves)(from.data(), base.data(), from.size(), to.data());
+}
+
+float transfer_add(std::span<const float> from, std::span<const float> base, std::span<float> to) noexcept {
+  assert(from.size() == to.size() && base.size() == to.size());
+  return HWY_DYNAMIC_DISPATCH(transfer_add_floats)(from.data(), base.data(), from.size(), to.data());
 }
 
 }  // namespace ane::math

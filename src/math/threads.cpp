@@ -46,7 +46,7 @@ class InsideBody {
 
 // One call of parallel_for, cut into parts.
 struct Job {
-  const std::function<void(Range)>* body = nullptr;
+  const RangeBody* body = nullptr;
   std::size_t count = 0;
   std::size_t grain = 1;
   std::size_t parts = 0;
@@ -98,9 +98,10 @@ bool spin_until(std::chrono::microseconds limit, const Condition& condition) {
 // Parts are claimed, not assigned: a worker that the system has not woken yet costs nothing, as whoever is awake does
 // its part. Which thread runs a part changes no result.
 struct ThreadPool::Workers {
-  explicit Workers(int threads)
-      : spin_time_(std::cmp_greater(threads, std::thread::hardware_concurrency()) ? std::chrono::microseconds{0}
-                                                                                  : kSpinTime) {
+  Workers(int threads, Idle idle)
+      : spin_time_(idle == Idle::asleep || std::cmp_greater(threads, std::thread::hardware_concurrency())
+                       ? std::chrono::microseconds{0}
+                       : kSpinTime) {
     try {
       for (int i = 1; i < threads; ++i) pool_.emplace_back([this] { work(); });
     } catch (const std::system_error& error) {
@@ -204,17 +205,17 @@ struct ThreadPool::Workers {
   std::vector<std::thread> pool_;
 };
 
-ThreadPool::ThreadPool(int threads) : size_(threads) {
+ThreadPool::ThreadPool(int threads, Idle idle) : size_(threads) {
   if (threads < 1 || threads > kMaxThreads) {
     throw UsageError(fmt::format("{} threads were asked for; choose 1 to {}", threads, kMaxThreads));
   }
   static_cast<void>(blas());  // loading it may set variables, which is safe before there are threads
-  if (threads > 1) workers_ = std::make_unique<Workers>(threads);
+  if (threads > 1) workers_ = std::make_unique<Workers>(threads, idle);
 }
 
 ThreadPool::~ThreadPool() = default;
 
-void ThreadPool::parallel_for(std::size_t count, std::size_t grain, const std::function<void(Range)>& body) {
+void ThreadPool::parallel_for(std::size_t count, std::size_t grain, RangeBody body) {
   assert(grain > 0);
   if (count == 0) return;
   const Job job{&body, count, grain, std::min(static_cast<std::size_t>(size_), (count - 1) / grain + 1)};

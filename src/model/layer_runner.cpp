@@ -5,9 +5,20 @@
 
 namespace ane::model {
 
-LayerRunner::LayerRunner(const KernelBank& bank, const Engine& engine, KernelSet set, StepTimes& times)
-    : plan_(bank.plan()), set_(set), io_(bank, engine, times), outputs_(bank.layers()) {
+LayerRunner::LayerRunner(const KernelBank& bank, const Engine& engine)
+    : bank_(bank), plan_(bank.plan()), engine_(engine), outputs_(bank.layers()) {
   for (Outputs& outputs : outputs_) outputs.resize(plan_.kernels().size());
+}
+
+void LayerRunner::begin(KernelSet set, StepTimes& times) {
+  release();
+  set_ = set;
+  io_.emplace(bank_, engine_, times);
+}
+
+void LayerRunner::release() noexcept {
+  for (Outputs& outputs : outputs_)
+    for (std::optional<PackedSurface>& output : outputs) output.reset();
 }
 
 void LayerRunner::run(Phase phase, std::size_t layer, std::initializer_list<Given> given,
@@ -20,26 +31,32 @@ void LayerRunner::run(Phase phase, std::size_t layer, std::initializer_list<Give
   for (const Wanted& tensor : wanted) {
     const std::optional<std::size_t> row = plan_.maker(phase, tensor.tensor);
     assert(row && outputs[*row]);
-    io_.read(*outputs[*row], tensor.tensor, tensor.values);
+    io_->read(*outputs[*row], tensor.tensor, tensor.base, tensor.values);
   }
   for (std::size_t row = 0; row < kernels.size(); ++row)
-    if (set_ == KernelSet::forward || plan_.last_use(row) <= phase) outputs[row].reset();
+    if (outputs[row] && (set_ == KernelSet::forward || plan_.last_use(row) <= phase)) drop(outputs[row]);
+}
+
+/// Nothing that a kernel has put out goes unchecked, for others may have been made from it.
+void LayerRunner::drop(std::optional<PackedSurface>& output) {
+  io_->check_rest(*output);
+  output.reset();
 }
 
 void LayerRunner::run_kernel(std::size_t row, std::size_t layer, std::initializer_list<Given> given) {
   const auto& [phase, definition] = plan_.kernels()[row];
   Outputs& outputs = outputs_[layer];
-  PackedSurface input = io_.input_of(row, layer);
+  PackedSurface input = io_->input_of(row, layer);
   for (const Segment& segment : definition.input.segments()) {
     const auto* const from_cpu =
         std::find_if(given.begin(), given.end(), [&](const Given& tensor) { return tensor.tensor == segment.name; });
     if (from_cpu != given.end()) {
-      io_.write(input, segment.name, from_cpu->values);
+      io_->write(input, segment.name, from_cpu->values);
     } else {
-      io_.copy(*outputs[*plan_.maker(phase, segment.name)], segment.name, input);
+      io_->copy(*outputs[*plan_.maker(phase, segment.name)], segment.name, input);
     }
   }
-  outputs[row] = io_.run(input);
+  outputs[row] = io_->run(input);
 }
 
 }  // namespace ane::model

@@ -47,30 +47,12 @@ Flops flops_per_step(const LlamaConfig& config) {
 
 }  // namespace
 
-Llama::Workspace::Workspace(const LlamaConfig& config) {
-  const std::size_t wide = config.dim * config.seq_len;
-  const std::size_t kv = config.kv_dim() * config.seq_len;
-  const std::size_t hidden = config.hidden * config.seq_len;
-
-  layers.resize(config.layers);
-  for (Layer& layer : layers) {
-    for (std::vector<float>* values : {&layer.attn_in, &layer.middle, &layer.ffn_in}) values->resize(wide);
-    for (std::vector<float>* values : {&layer.attn_r, &layer.ffn_r}) values->resize(config.seq_len);
-  }
-  stream.assign(config.layers + 1, std::vector<float>(wide));
-  for (std::vector<float>* values : {&final_in, &dx, &dnorm, &attn, &dq}) values->resize(wide);
-  for (std::vector<float>* values : {&dk, &dv}) values->resize(kv);
-  for (std::vector<float>* values : {&gate, &dh1, &dh3}) values->resize(hidden);
-  final_r.resize(config.seq_len);
-  logits.resize(config.seq_len * config.vocab);
-}
-
 Llama::Llama(const LlamaConfig& config, mil::DType element, const Engine& engine, PlanChoice plan)
     : config_(config),
       engine_(engine),
       layout_(llama_parameters(config)),
       kernels_(llama_plan(plan, config, element), element, layer_prefixes(config.layers)),
-      workspace_(std::make_unique<Workspace>(config)) {}
+      workspace_(std::make_unique<Workspace>(config_, layout_, kernels_, engine_)) {}
 
 Llama::~Llama() = default;
 

@@ -1,9 +1,6 @@
 #include <algorithm>
-#include <limits>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
+#include <optional>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -12,19 +9,18 @@
 #include "ane/math/nn.h"
 #include "ane/model/llama.h"
 
-#include "layer_runner.h"
 #include "llama_workspace.h"
 #include "phase_timer.h"
-#include "weight_gradient.h"
 
 namespace ane::model {
 
 namespace {
 
-constexpr std::size_t kChannelGrain = 64;
-
-std::string in_layer(std::size_t layer, std::string_view role) {
-  return fmt::format("layers.{}.{}.weight", layer, role);
+// Channels of an embedding that are worth waking a thread for.
+std::size_t channel_grain(std::size_t seq_len) {
+  constexpr std::size_t kElements = 16384;
+  constexpr std::size_t kLine = 16;
+  return std::max(kElements / seq_len, kLine);
 }
 
 void check_sample(const data::Sample& sample, const LlamaConfig& config) {
@@ -42,6 +38,9 @@ class Llama::Pass {
  public:
   /// KernelSet::forward: backward() will not follow.
   Pass(Llama& model, KernelSet set, const data::Sample& sample, std::span<const float> parameters, StepTimes& times);
+  ~Pass();
+  Pass(const Pass&) = delete;
+  Pass& operator=(const Pass&) = delete;
 
   /// Up to the logits.
   void forward();
@@ -51,7 +50,7 @@ class Llama::Pass {
   void backward(std::span<float> gradients);
 
   /// The first overflow, in words.
-  [[nodiscard]] const std::optional<std::string>& overflow() const noexcept { return runner_.overflow(); }
+  [[nodiscard]] const std::optional<std::string>& overflow() const noexcept { return work_.runner.overflow(); }
 
  private:
   void embed();
@@ -63,17 +62,16 @@ class Llama::Pass {
   void backward_attention(std::size_t layer);
   void backward_embedding();
 
-  void normalize(std::span<const float> x, std::string_view weight, std::span<float> y, std::span<float> r);
-  void backward_norm(std::span<const float> x, std::string_view weight, std::span<const float> r);
-  void add_residual(std::span<const float> x, std::span<float> y);
-  void accumulate(std::string_view weight, std::span<const float> dy, std::span<const float> x);
+  void normalize(std::span<const float> x, const Parameter& weight, std::span<float> y, std::span<float> r);
+  void backward_norm(std::span<const float> x, const Parameter& weight, std::span<const float> r,
+                     std::span<const float> base, std::span<float> dx);
+  void accumulate(const Parameter& weight, std::span<const float> dy, std::span<const float> x,
+                  Workspace::Operands& operands);
 
-  [[nodiscard]] std::span<const float> weights(std::string_view name) const;
-  [[nodiscard]] std::span<float> gradient(std::string_view name) const;
-  [[nodiscard]] std::string_view classifier() const;
+  [[nodiscard]] std::span<const float> weights(const Parameter& tensor) const { return slice(parameters_, tensor); }
+  [[nodiscard]] std::span<float> gradient(const Parameter& tensor) const { return slice(gradients_, tensor); }
 
   const LlamaConfig& config_;
-  const ParameterLayout& layout_;
   math::ThreadPool& threads_;
   Workspace& work_;
   std::span<const data::Token> inputs_;
@@ -81,20 +79,24 @@ class Llama::Pass {
   std::span<const float> parameters_;
   std::span<float> gradients_;
   StepTimes& times_;
-  LayerRunner runner_;
 };
 
 Llama::Pass::Pass(Llama& model, KernelSet set, const data::Sample& sample, std::span<const float> parameters,
                   StepTimes& times)
     : config_(model.config_),
-      layout_(model.layout_),
       threads_(model.engine_.threads),
       work_(*model.workspace_),
       inputs_(std::span(sample.tokens).first(config_.seq_len)),
       targets_(std::span(sample.tokens).subspan(1)),
       parameters_(parameters),
-      times_(times),
-      runner_(model.kernels_, model.engine_, set, times) {}
+      times_(times) {
+  work_.runner.begin(set, times);
+}
+
+Llama::Pass::~Pass() {
+  work_.products.abandon();
+  work_.runner.release();
+}
 
 // ---- Forward
 
@@ -106,10 +108,10 @@ void Llama::Pass::forward() {
 
 void Llama::Pass::embed() {
   const PhaseTimer timer(times_.elementwise);
-  const std::span<const float> table = weights("tok_embeddings.weight");
-  std::vector<float>& x = work_.stream.front();
+  const std::span<const float> table = weights(work_.tensors.embedding);
+  const std::span<float> x = work_.stream.front();
   const std::size_t seq_len = config_.seq_len;
-  threads_.parallel_for(config_.dim, kChannelGrain, [&](math::Range channels) {
+  threads_.parallel_for(config_.dim, channel_grain(seq_len), [&](math::Range channels) {
     for (std::size_t channel = channels.begin; channel < channels.end; ++channel)
       for (std::size_t position = 0; position < seq_len; ++position)
         x[channel * seq_len + position] = table[inputs_[position] * config_.dim + channel];
@@ -117,32 +119,30 @@ void Llama::Pass::embed() {
 }
 
 void Llama::Pass::forward_layer(std::size_t layer) {
-  Workspace::Layer& work = work_.layers[layer];
-  const std::vector<float>& x = work_.stream[layer];
-  std::vector<float>& y = work_.stream[layer + 1];
+  const Workspace::Layer& work = work_.layers[layer];
+  const LlamaTensors::Layer& tensors = work_.tensors.layers[layer];
+  const std::span<const float> x = work_.stream[layer];
 
-  normalize(x, in_layer(layer, "attention_norm"), work.attn_in, work.attn_r);
-  runner_.run(Phase::attention_forward, layer, {{"xn", work.attn_in}}, {{"o", work.middle}});
-  add_residual(x, work.middle);
+  normalize(x, tensors.attention_norm, work.attn_in, work.attn_r);
+  work_.runner.run(Phase::attention_forward, layer, {{"xn", work.attn_in}}, {{"o", work.middle, x}});
 
-  normalize(work.middle, in_layer(layer, "ffn_norm"), work.ffn_in, work.ffn_r);
-  runner_.run(Phase::ffn_forward, layer, {{"xn", work.ffn_in}}, {{"y", y}});
-  add_residual(work.middle, y);
+  normalize(work.middle, tensors.ffn_norm, work.ffn_in, work.ffn_r);
+  work_.runner.run(Phase::ffn_forward, layer, {{"xn", work.ffn_in}}, {{"y", work_.stream[layer + 1], work.middle}});
 }
 
 void Llama::Pass::classify() {
-  normalize(work_.stream.back(), "norm.weight", work_.final_in, work_.final_r);
+  normalize(work_.stream.back(), work_.tensors.norm, work_.final_in, work_.final_r);
   const PhaseTimer timer(times_.classifier);
   math::gemm(config_.seq_len, config_.vocab, config_.dim, 1,
              {work_.final_in.data(), config_.seq_len, math::Transpose::yes},
-             {weights(classifier()).data(), config_.dim, math::Transpose::yes}, 0, work_.logits.data(), config_.vocab,
-             threads_);
+             {weights(work_.tensors.classifier).data(), config_.dim, math::Transpose::yes}, 0, work_.logits.data(),
+             config_.vocab, threads_);
 }
 
 double Llama::Pass::loss(float grad_scale) {
   const PhaseTimer timer(times_.elementwise);
-  const double loss = math::cross_entropy(work_.logits, targets_, grad_scale, threads_);
-  runner_.check_loss(loss);
+  const double loss = math::cross_entropy(work_.logits, targets_, grad_scale, work_.losses, threads_);
+  work_.runner.check_loss(loss);
   return loss;
 }
 
@@ -156,6 +156,7 @@ void Llama::Pass::backward(std::span<float> gradients) {
     backward_ffn(layer);
     backward_attention(layer);
   }
+  work_.products.wait_all(times_.blas_wait);
   if (!overflow()) backward_embedding();
 }
 
@@ -163,84 +164,85 @@ void Llama::Pass::backward_classifier() {
   const std::size_t seq_len = config_.seq_len;
   const std::size_t dim = config_.dim;
   const std::size_t vocab = config_.vocab;
+  const math::MatrixOperand dlogits{work_.logits.data(), vocab, math::Transpose::yes};  // [V, S]
   {
     const PhaseTimer timer(times_.classifier);
-    const math::MatrixOperand dlogits{work_.logits.data(), vocab, math::Transpose::yes};  // [V, S]
-    math::gemm(vocab, dim, seq_len, 1, dlogits, {work_.final_in.data(), seq_len, math::Transpose::yes}, 1,
-               gradient(classifier()).data(), dim, threads_);
-    math::gemm(dim, seq_len, vocab, 1, {weights(classifier()).data(), dim, math::Transpose::yes}, dlogits, 0,
-               work_.dnorm.data(), seq_len, threads_);
+    math::gemm(dim, seq_len, vocab, 1, {weights(work_.tensors.classifier).data(), dim, math::Transpose::yes}, dlogits,
+               0, work_.dnorm.data(), seq_len, threads_);
   }
-  std::fill(work_.dx.begin(), work_.dx.end(), 0.0F);
-  backward_norm(work_.stream.back(), "norm.weight", work_.final_r);
+  work_.products.add({.m = vocab,
+                      .n = dim,
+                      .k = seq_len,
+                      .a = dlogits,
+                      .b = {work_.final_in.data(), seq_len, math::Transpose::yes},
+                      .c = gradient(work_.tensors.classifier)},
+                     times_.classifier);
+  const std::span<float> dx = work_.operands_of(config_.layers - 1).dy;
+  std::ranges::fill(dx, 0.0F);
+  backward_norm(work_.stream.back(), work_.tensors.norm, work_.final_r, dx, dx);
 }
 
 void Llama::Pass::backward_ffn(std::size_t layer) {
   const Workspace::Layer& work = work_.layers[layer];
-  runner_.run(Phase::ffn_backward, layer, {{"dy", work_.dx}},
-              {{"gate", work_.gate}, {"dh1", work_.dh1}, {"dh3", work_.dh3}, {"dxn", work_.dnorm}});
-  accumulate(in_layer(layer, "feed_forward.w2"), work_.dx, work_.gate);
-  accumulate(in_layer(layer, "feed_forward.w1"), work_.dh1, work.ffn_in);
-  accumulate(in_layer(layer, "feed_forward.w3"), work_.dh3, work.ffn_in);
-  backward_norm(work.middle, in_layer(layer, "ffn_norm"), work.ffn_r);
+  const LlamaTensors::Layer& tensors = work_.tensors.layers[layer];
+  Workspace::Operands& operands = work_.operands_of(layer);
+  work_.runner.run(Phase::ffn_backward, layer, {{"dy", operands.dy}},
+                   {{"gate", operands.gate}, {"dh1", operands.dh1}, {"dh3", operands.dh3}, {"dxn", work_.dnorm}});
+  accumulate(tensors.w2, operands.dy, operands.gate, operands);
+  accumulate(tensors.w1, operands.dh1, work.ffn_in, operands);
+  accumulate(tensors.w3, operands.dh3, work.ffn_in, operands);
+  backward_norm(work.middle, tensors.ffn_norm, work.ffn_r, operands.dy, operands.dmiddle);
 }
 
 void Llama::Pass::backward_attention(std::size_t layer) {
   const Workspace::Layer& work = work_.layers[layer];
-  runner_.run(Phase::attention_backward, layer, {{"do", work_.dx}},
-              {{"attn", work_.attn}, {"dq", work_.dq}, {"dk", work_.dk}, {"dv", work_.dv}, {"dxn", work_.dnorm}});
-  accumulate(in_layer(layer, "attention.wo"), work_.dx, work_.attn);
-  accumulate(in_layer(layer, "attention.wq"), work_.dq, work.attn_in);
-  accumulate(in_layer(layer, "attention.wk"), work_.dk, work.attn_in);
-  accumulate(in_layer(layer, "attention.wv"), work_.dv, work.attn_in);
-  backward_norm(work_.stream[layer], in_layer(layer, "attention_norm"), work.attn_r);
+  const LlamaTensors::Layer& tensors = work_.tensors.layers[layer];
+  Workspace::Operands& operands = work_.operands_of(layer);
+  work_.runner.run(
+      Phase::attention_backward, layer, {{"do", operands.dmiddle}},
+      {{"attn", operands.attn}, {"dq", operands.dq}, {"dk", operands.dk}, {"dv", operands.dv}, {"dxn", work_.dnorm}});
+  accumulate(tensors.wo, operands.dmiddle, operands.attn, operands);
+  accumulate(tensors.wq, operands.dq, work.attn_in, operands);
+  accumulate(tensors.wk, operands.dk, work.attn_in, operands);
+  accumulate(tensors.wv, operands.dv, work.attn_in, operands);
+
+  Workspace::Operands& below = work_.operands_below(layer);
+  work_.products.wait(below.last, times_.blas_wait);
+  backward_norm(work_.stream[layer], tensors.attention_norm, work.attn_r, operands.dmiddle, below.dy);
 }
 
 // A token that occurs several times sums its positions in order, whatever the thread.
 void Llama::Pass::backward_embedding() {
   const PhaseTimer timer(times_.elementwise);
-  const std::span<float> table = gradient("tok_embeddings.weight");
+  const std::span<float> table = gradient(work_.tensors.embedding);
+  const std::span<const float> dx = work_.operands_below(0).dy;
   const std::size_t seq_len = config_.seq_len;
-  threads_.parallel_for(config_.dim, kChannelGrain, [&](math::Range channels) {
+  threads_.parallel_for(config_.dim, channel_grain(seq_len), [&](math::Range channels) {
     for (std::size_t position = 0; position < seq_len; ++position) {
       const std::span<float> row = table.subspan(inputs_[position] * config_.dim, config_.dim);
       for (std::size_t channel = channels.begin; channel < channels.end; ++channel)
-        row[channel] += work_.dx[channel * seq_len + position];
+        row[channel] += dx[channel * seq_len + position];
     }
   });
 }
 
 // ---- Parts
 
-void Llama::Pass::normalize(std::span<const float> x, std::string_view weight, std::span<float> y, std::span<float> r) {
+void Llama::Pass::normalize(std::span<const float> x, const Parameter& weight, std::span<float> y, std::span<float> r) {
   const PhaseTimer timer(times_.rms_norm);
   math::rms_norm_forward(x, weights(weight), config_.norm_eps, y, r, threads_);
 }
 
-/// From the gradient of the normalised input to that of the residual stream, which it adds to.
-void Llama::Pass::backward_norm(std::span<const float> x, std::string_view weight, std::span<const float> r) {
+/// From the gradient of the normalised input to that of the residual stream: `base` is what comes past the norm.
+void Llama::Pass::backward_norm(std::span<const float> x, const Parameter& weight, std::span<const float> r,
+                                std::span<const float> base, std::span<float> dx) {
   const PhaseTimer timer(times_.rms_norm);
-  math::rms_norm_backward(x, work_.dnorm, weights(weight), r, work_.dx, gradient(weight), threads_);
+  math::rms_norm_backward(x, work_.dnorm, weights(weight), r, base, dx, gradient(weight), threads_);
 }
 
-void Llama::Pass::add_residual(std::span<const float> x, std::span<float> y) {
-  const PhaseTimer timer(times_.elementwise);
-  math::add(x, y, threads_);
-}
-
-void Llama::Pass::accumulate(std::string_view weight, std::span<const float> dy, std::span<const float> x) {
-  const PhaseTimer timer(times_.elementwise);
-  accumulate_weight_gradient(*layout_.find(weight), dy, x, gradients_, threads_);
-}
-
-std::span<const float> Llama::Pass::weights(std::string_view name) const {
-  return slice(parameters_, *layout_.find(name));
-}
-
-std::span<float> Llama::Pass::gradient(std::string_view name) const { return slice(gradients_, *layout_.find(name)); }
-
-std::string_view Llama::Pass::classifier() const {
-  return config_.tied_classifier ? "tok_embeddings.weight" : "output.weight";
+void Llama::Pass::accumulate(const Parameter& weight, std::span<const float> dy, std::span<const float> x,
+                             Workspace::Operands& operands) {
+  operands.last = work_.products.add(weight_gradient(weight, dy, x, gradients_), times_.elementwise);
 }
 
 StepResult Llama::step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,

@@ -1,36 +1,64 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
+#include "ane/core/mapped_memory.h"
 #include "ane/model/llama.h"
+
+#include "layer_runner.h"
+#include "llama_tensors.h"
+#include "weight_gradient.h"
 
 namespace ane::model {
 
-/// All fp32 memory of a step. Activations are [channels, S].
+/// What one step leaves for the next to use again: all of its fp32 memory, and all that would else be made anew. After
+/// a first step none allocates any. Activations are [channels, S].
 struct Llama::Workspace {
-  explicit Workspace(const LlamaConfig& config);
+  Workspace(const LlamaConfig& config, const ParameterLayout& layout, const KernelBank& kernels, const Engine& engine);
 
   /// What the forward pass keeps of a layer for the backward pass.
   struct Layer {
-    std::vector<float> attn_in;  ///< [D, S] normalised
-    std::vector<float> attn_r;   ///< [S] as rms_norm_forward leaves it
-    std::vector<float> middle;   ///< [D, S] residual stream between attention and feed-forward
-    std::vector<float> ffn_in;   ///< [D, S] normalised
-    std::vector<float> ffn_r;    ///< [S]
+    std::span<float> attn_in;  ///< [D, S] normalised
+    std::span<float> attn_r;   ///< [S] as rms_norm_forward leaves it
+    std::span<float> middle;   ///< [D, S] residual stream between attention and feed-forward
+    std::span<float> ffn_in;   ///< [D, S] normalised
+    std::span<float> ffn_r;    ///< [S]
   };
-  std::vector<Layer> layers;
-  std::vector<std::vector<float>> stream;  ///< [D, S] before each layer, and after the last
-  std::vector<float> final_in;             ///< [D, S] normalised input of the classifier
-  std::vector<float> final_r;              ///< [S]
-  std::vector<float> logits;               ///< [S, V], then their gradient
 
-  // The backward pass of one layer at a time.
-  std::vector<float> dx;              ///< [D, S] gradient of the residual stream
-  std::vector<float> dnorm;           ///< [D, S] gradient of a normalised input
-  std::vector<float> attn, dq;        ///< [D, S]
-  std::vector<float> dk, dv;          ///< [KV, S]
-  std::vector<float> gate, dh1, dh3;  ///< [H, S]
+  /// What weight gradients of one layer are made of, beside Layer. Products that run beside the device may lag by a
+  /// layer, so there are then two of these, for even and odd layers; otherwise one.
+  struct Operands {
+    std::span<float> dy;                ///< [D, S] gradient of the residual stream behind the layer
+    std::span<float> dmiddle;           ///< [D, S] gradient of Layer::middle
+    std::span<float> attn, dq;          ///< [D, S]
+    std::span<float> dk, dv;            ///< [KV, S]
+    std::span<float> gate, dh1, dh3;    ///< [H, S]
+    GradientProducts::Ticket last = 0;  ///< of the products that read these
+  };
+  [[nodiscard]] Operands& operands_of(std::size_t layer) { return operands[layer % operands.size()]; }
+  /// Those of the layer before; of the first layer's, only `dy` has a use: the gradient of the embeddings.
+  [[nodiscard]] Operands& operands_below(std::size_t layer) { return operands_of(layer + operands.size() - 1); }
+
+  LlamaTensors tensors;
+  LayerRunner runner;
+
+  std::vector<Layer> layers;
+  std::vector<std::span<float>> stream;  ///< [D, S] before each layer, and after the last
+  std::span<float> final_in;             ///< [D, S] normalised input of the classifier
+  std::span<float> final_r;              ///< [S]
+  std::span<float> logits;               ///< [S, V], then their gradient
+  std::vector<double> losses;            ///< [S] of each position
+  std::vector<Operands> operands;
+  std::span<float> dnorm;  ///< [D, S] gradient of a normalised input
+
+  MappedMemory memory;        ///< that all of these lie in
+  GradientProducts products;  ///< last, so that it ends before what it reads
+
+ private:
+  template <class Take>
+  void lay_out(const LlamaConfig& config, const Take& take);
 };
 
 }  // namespace ane::model

@@ -78,7 +78,8 @@ ModelSummary Mlp::summary() const {
 StepResult Mlp::step(const data::Sample& sample, std::span<const float> /*parameters*/, float loss_scale,
                      std::span<float> gradients, StepTimes& times) {
   check_sample(sample);
-  LayerRunner runner(kernels_, engine_, KernelSet::training, times);
+  LayerRunner runner(kernels_, engine_);
+  runner.begin(KernelSet::training, times);
   runner.run(Phase::ffn_forward, 0, {{"x", sample.x}}, {{"y", y_}, {"h", h_}});
 
   double loss = 0;
@@ -92,14 +93,15 @@ StepResult Mlp::step(const data::Sample& sample, std::span<const float> /*parame
   runner.run(Phase::ffn_backward, 0, {{"dy", dy_}}, {{"dh", dh_}});
 
   const PhaseTimer timer(times.elementwise);
-  accumulate_weight_gradient(*layout_.find("w2.weight"), dy_, h_, gradients, engine_.threads);
-  accumulate_weight_gradient(*layout_.find("w1.weight"), dh_, sample.x, gradients, engine_.threads);
+  accumulate(weight_gradient(*layout_.find("w2.weight"), dy_, h_, gradients), engine_.threads);
+  accumulate(weight_gradient(*layout_.find("w1.weight"), dh_, sample.x, gradients), engine_.threads);
   return {loss, runner.overflow()};
 }
 
 StepResult Mlp::evaluate(const data::Sample& sample, std::span<const float> /*parameters*/, StepTimes& times) {
   check_sample(sample);
-  LayerRunner runner(kernels_, engine_, KernelSet::forward, times);
+  LayerRunner runner(kernels_, engine_);
+  runner.begin(KernelSet::forward, times);
   runner.run(Phase::ffn_forward, 0, {{"x", sample.x}}, {{"y", y_}});
   const double loss = mean_squared_error(y_, sample.y);
   runner.check_loss(loss);

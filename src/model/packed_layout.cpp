@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <cstring>
 #include <mutex>
 
 #include <fmt/format.h>
@@ -30,32 +29,45 @@ auto elements(std::span<Byte> bytes) {
   return std::span<Element>(reinterpret_cast<Element*>(bytes.data()), bytes.size() / sizeof(T));
 }
 
+/// The larger of two magnitudes, NaN being the largest.
+float larger(float a, float b) noexcept { return std::isnan(a) || a >= b ? a : b; }
+
 /// The rows of `range`, counted from the segment's first channel: one run if rows are packed, otherwise row by row
-/// without the padding. Calls body(bytes of the run, index of its first element in the segment).
+/// without the padding. Calls body(bytes of the run, index of its first element in the segment); returns the largest
+/// of what it gives.
 template <class Byte, class Body>
-void for_each_run(PackedView<Byte> view, const Segment& segment, math::Range range, Body&& body) {
+float largest_of_runs(PackedView<Byte> view, const Segment& segment, math::Range range, const Body& body) {
   const mil::SurfaceLayout& surface = view.layout.surface();
   const std::size_t seq_len = surface.row_elements;
   const std::size_t row_bytes = seq_len * mil::element_bytes(view.layout.element());
-  if (surface.is_packed(view.layout.element())) {
-    body(view.bytes.subspan((segment.begin + range.begin) * row_bytes, range.size() * row_bytes),
-         range.begin * seq_len);
-    return;
-  }
+  if (surface.is_packed(view.layout.element()))
+    return body(view.bytes.subspan((segment.begin + range.begin) * row_bytes, range.size() * row_bytes),
+                range.begin * seq_len);
+  float largest = 0;
   for (std::size_t row = range.begin; row < range.end; ++row)
-    body(view.bytes.subspan((segment.begin + row) * surface.row_bytes, row_bytes), row * seq_len);
+    largest =
+        larger(largest, body(view.bytes.subspan((segment.begin + row) * surface.row_bytes, row_bytes), row * seq_len));
+  return largest;
 }
 
+/// All rows of the segment.
 template <class Byte, class Body>
-void for_each_run(PackedView<Byte> view, const Segment& segment, math::ThreadPool& threads, Body&& body) {
+float largest_of_runs(PackedView<Byte> view, const Segment& segment, math::ThreadPool& threads, const Body& body) {
   assert(view.bytes.size() >= view.layout.surface().size_bytes);
-  threads.parallel_for(segment.channels, channel_grain(view.layout),
-                       [&](math::Range range) { for_each_run(view, segment, range, body); });
+  float largest = 0;
+  std::mutex mutex;
+  threads.parallel_for(segment.channels, channel_grain(view.layout), [&](math::Range range) {
+    const float magnitude = largest_of_runs(view, segment, range, body);
+    const std::lock_guard lock(mutex);
+    largest = larger(largest, magnitude);
+  });
+  return largest;
 }
 
-float max_of(std::span<const std::byte> run, mil::DType element) {
-  return element == mil::DType::fp16 ? math::max_magnitude(elements<math::Half>(run))
-                                     : math::max_magnitude(elements<float>(run));
+/// Calls body(the bytes as elements, ...) for the type that the layout says.
+template <class Byte, class Body>
+float as_elements(mil::DType element, std::span<Byte> run, const Body& body) {
+  return element == mil::DType::fp16 ? body(elements<math::Half>(run)) : body(elements<float>(run));
 }
 
 }  // namespace
@@ -84,59 +96,60 @@ const Segment& PackedLayout::at(std::string_view name) const {
   throw Error(fmt::format("there is no segment '{}' among {}", name, names));
 }
 
-void write_segment(PackedView<std::byte> to, std::string_view name, std::span<const float> values,
-                   math::ThreadPool& threads) {
+float write_segment(PackedView<std::byte> to, std::string_view name, std::span<const float> values,
+                    math::ThreadPool& threads) {
   const Segment& segment = to.layout.at(name);
   assert(values.size() == segment.channels * to.layout.seq_len());
-  const bool is_half = to.layout.element() == mil::DType::fp16;
-  for_each_run(to, segment, threads, [&](std::span<std::byte> run, std::size_t first) {
-    if (is_half) {
-      const auto halves = elements<math::Half>(run);
-      math::to_half(values.subspan(first, halves.size()), halves);
-    } else {
-      std::memcpy(run.data(), &values[first], run.size());
-    }
+  return largest_of_runs(to, segment, threads, [&](std::span<std::byte> run, std::size_t first) {
+    return as_elements(to.layout.element(), run,
+                       [&](auto target) { return math::transfer(values.subspan(first, target.size()), target); });
   });
 }
 
-void read_segment(PackedView<const std::byte> from, std::string_view name, std::span<float> values,
-                  math::ThreadPool& threads) {
+float read_segment(PackedView<const std::byte> from, std::string_view name, std::span<float> values,
+                   math::ThreadPool& threads) {
   const Segment& segment = from.layout.at(name);
   assert(values.size() == segment.channels * from.layout.seq_len());
-  const bool is_half = from.layout.element() == mil::DType::fp16;
-  for_each_run(from, segment, threads, [&](std::span<const std::byte> run, std::size_t first) {
-    if (is_half) {
-      const auto halves = elements<math::Half>(run);
-      math::to_float(halves, values.subspan(first, halves.size()));
-    } else {
-      std::memcpy(&values[first], run.data(), run.size());
-    }
+  return largest_of_runs(from, segment, threads, [&](std::span<const std::byte> run, std::size_t first) {
+    return as_elements(from.layout.element(), run,
+                       [&](auto source) { return math::transfer(source, values.subspan(first, source.size())); });
   });
 }
 
-void copy_segment(PackedView<const std::byte> from, std::string_view name, PackedView<std::byte> to,
-                  math::ThreadPool& threads) {
+float read_segment_added(PackedView<const std::byte> from, std::string_view name, std::span<const float> base,
+                         std::span<float> sum, math::ThreadPool& threads) {
+  const Segment& segment = from.layout.at(name);
+  assert(sum.size() == segment.channels * from.layout.seq_len() && base.size() == sum.size());
+  return largest_of_runs(from, segment, threads, [&](std::span<const std::byte> run, std::size_t first) {
+    return as_elements(from.layout.element(), run, [&](auto source) {
+      return math::transfer_add(source, base.subspan(first, source.size()), sum.subspan(first, source.size()));
+    });
+  });
+}
+
+float copy_segment(PackedView<const std::byte> from, std::string_view name, PackedView<std::byte> to,
+                   math::ThreadPool& threads) {
   const Segment& source = from.layout.at(name);
   const Segment& target = to.layout.at(name);
   assert(source.channels == target.channels && from.layout.element() == to.layout.element() &&
          from.layout.seq_len() == to.layout.seq_len());
-  // Equal types have equal row pitches, so padding may come along.
-  const std::size_t pitch = from.layout.surface().row_bytes;
-  threads.parallel_for(source.channels, channel_grain(from.layout), [&](math::Range range) {
-    std::memcpy(&to.bytes[(target.begin + range.begin) * pitch], &from.bytes[(source.begin + range.begin) * pitch],
-                range.size() * pitch);
+  // Equal types have equal row pitches.
+  const std::ptrdiff_t shift = (static_cast<std::ptrdiff_t>(target.begin) - static_cast<std::ptrdiff_t>(source.begin)) *
+                               static_cast<std::ptrdiff_t>(from.layout.surface().row_bytes);
+  return largest_of_runs(from, source, threads, [&](std::span<const std::byte> run, std::size_t /*first*/) {
+    const std::ptrdiff_t offset = run.data() - from.bytes.data() + shift;
+    const std::span<std::byte> to_run = to.bytes.subspan(static_cast<std::size_t>(offset), run.size());
+    return from.layout.element() == mil::DType::fp16
+               ? math::transfer(elements<math::Half>(run), elements<math::Half>(to_run))
+               : math::transfer(elements<float>(run), elements<float>(to_run));
   });
 }
 
 float max_magnitude(PackedView<const std::byte> from, std::string_view name, math::ThreadPool& threads) {
-  float largest = 0;
-  std::mutex mutex;
-  for_each_run(from, from.layout.at(name), threads, [&](std::span<const std::byte> run, std::size_t /*first*/) {
-    const float magnitude = max_of(run, from.layout.element());
-    const std::lock_guard lock(mutex);
-    if (!(magnitude <= largest) && !std::isnan(largest)) largest = magnitude;  // NaN is the largest
-  });
-  return largest;
+  return largest_of_runs(
+      from, from.layout.at(name), threads, [&](std::span<const std::byte> run, std::size_t /*first*/) {
+        return as_elements(from.layout.element(), run, [](auto values) { return math::max_magnitude(values); });
+      });
 }
 
 }  // namespace ane::model

@@ -48,44 +48,48 @@ PackedSurface StepIo::run(PackedSurface& input) {
     const std::array outputs = {&output.surface};
     bank_->kernel(input.row, input.layer).run(inputs, outputs);
   }
-  check_all(output);
   return output;
 }
 
 void StepIo::write(PackedSurface& to, std::string_view segment, std::span<const float> values) {
   const PhaseTimer timer(times_->io);
-  check(to, segment, math::max_magnitude(values));
   const auto mapping = to.surface.map_for_write();
-  write_segment(view(to, mapping), segment, values, engine_->threads);
+  check(to, to.layout->at(segment), write_segment(view(to, mapping), segment, values, engine_->threads));
 }
 
-void StepIo::read(const PackedSurface& from, std::string_view segment, std::span<float> values) {
+void StepIo::read(PackedSurface& from, std::string_view segment, std::span<const float> base, std::span<float> values) {
   const PhaseTimer timer(times_->io);
   const auto mapping = from.surface.map_for_read();
-  read_segment(view(from, mapping), segment, values, engine_->threads);
+  const PackedView<const std::byte> source = view(from, mapping);
+  check(from, from.layout->at(segment),
+        base.empty() ? read_segment(source, segment, values, engine_->threads)
+                     : read_segment_added(source, segment, base, values, engine_->threads));
 }
 
-void StepIo::copy(const PackedSurface& from, std::string_view segment, PackedSurface& to) {
+void StepIo::copy(PackedSurface& from, std::string_view segment, PackedSurface& to) {
   const PhaseTimer timer(times_->io);
   const auto source = from.surface.map_for_read();
   const auto target = to.surface.map_for_write();
-  copy_segment(view(from, source), segment, view(to, target), engine_->threads);
+  check(from, from.layout->at(segment), copy_segment(view(from, source), segment, view(to, target), engine_->threads));
 }
 
-void StepIo::check_all(const PackedSurface& output) {
+void StepIo::check_rest(PackedSurface& output) {
   const PhaseTimer timer(times_->io);
   const auto mapping = output.surface.map_for_read();
-  for (const Segment& segment : output.layout->segments())
-    check(output, segment.name, max_magnitude(view(output, mapping), segment.name, engine_->threads));
+  const auto segments = output.layout->segments();
+  for (std::size_t i = 0; i < segments.size(); ++i)
+    if ((output.checked >> i & 1U) == 0)
+      check(output, segments[i], max_magnitude(view(output, mapping), segments[i].name, engine_->threads));
 }
 
-void StepIo::check(const PackedSurface& owner, std::string_view segment, float magnitude) {
+void StepIo::check(PackedSurface& owner, const Segment& segment, float magnitude) {
+  owner.checked |= std::uint64_t{1} << static_cast<std::size_t>(&segment - owner.layout->segments().data());
   const auto& [phase, kernel] = planned(owner);
   const float limit = magnitude_limit(owner.layout->element(), phase);
   if (overflow_ || magnitude < limit) return;
   const std::string excess = std::isfinite(magnitude) ? fmt::format("reaches {:.4g}, the limit is {}", magnitude, limit)
                                                       : std::string("is not finite");
-  overflow_ = fmt::format("{} of {} in layer {} {}", segment, kernel.name, owner.layer, excess);
+  overflow_ = fmt::format("{} of {} in layer {} {}", segment.name, kernel.name, owner.layer, excess);
 }
 
 void StepIo::check_loss(double loss) {

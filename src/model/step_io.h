@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,9 +20,11 @@ struct PackedSurface {
   std::size_t layer = 0;
   const PackedLayout* layout = nullptr;  ///< of the kernel's input or output
   surface::Surface surface;
+  std::uint64_t checked = 0;  ///< an output's segments, a bit each, whose magnitudes have been looked at
 };
 
-/// Runs kernels for one step: acquires surfaces, moves data in and out, keeps the time and watches magnitudes.
+/// Runs kernels for one step: acquires surfaces, moves data in and out, keeps the time and watches magnitudes. What is
+/// read or copied is checked on the way, so that each byte is touched once.
 class StepIo {
  public:
   StepIo(const KernelBank& bank, const Engine& engine, StepTimes& times)
@@ -29,14 +32,16 @@ class StepIo {
 
   /// An input for the layer's kernel of a row. All of its segments must be written before it runs.
   [[nodiscard]] PackedSurface input_of(std::size_t row, std::size_t layer);
-  /// Runs the kernel that `input` is for, and checks all of its output.
+  /// Runs the kernel that `input` is for.
   [[nodiscard]] PackedSurface run(PackedSurface& input);
 
-  /// Checks and converts fp32 [channels, S].
+  /// Converts fp32 [channels, S]. What is read is added to `base`, if there is one.
   void write(PackedSurface& to, std::string_view segment, std::span<const float> values);
-  void read(const PackedSurface& from, std::string_view segment, std::span<float> values);
+  void read(PackedSurface& from, std::string_view segment, std::span<const float> base, std::span<float> values);
   /// Takes a segment over as it is, from an output to an input that has a segment of that name.
-  void copy(const PackedSurface& from, std::string_view segment, PackedSurface& to);
+  void copy(PackedSurface& from, std::string_view segment, PackedSurface& to);
+  /// Checks those segments of an output that nobody has read or copied.
+  void check_rest(PackedSurface& output);
 
   /// Notes an overflow if `loss` is not finite.
   void check_loss(double loss);
@@ -47,8 +52,7 @@ class StepIo {
   [[nodiscard]] const PlannedKernel& planned(const PackedSurface& packed) const {
     return bank_->plan().kernels()[packed.row];
   }
-  void check(const PackedSurface& owner, std::string_view segment, float magnitude);
-  void check_all(const PackedSurface& output);
+  void check(PackedSurface& owner, const Segment& segment, float magnitude);
 
   const KernelBank* bank_;
   const Engine* engine_;

@@ -1,19 +1,63 @@
 #include "weight_gradient.h"
 
 #include <cassert>
+#include <exception>
 
-#include "ane/math/gemm.h"
+#include "phase_timer.h"
 
 namespace ane::model {
 
-void accumulate_weight_gradient(const Parameter& weight, std::span<const float> dy, std::span<const float> x,
-                                std::span<float> gradients, math::ThreadPool& threads) {
+GradientProduct weight_gradient(const Parameter& weight, std::span<const float> dy, std::span<const float> x,
+                                std::span<float> gradients) {
   const auto out = static_cast<std::size_t>(weight.shape.at(0));
   const auto in = static_cast<std::size_t>(weight.shape.at(1));
   const std::size_t seq_len = x.size() / in;
   assert(dy.size() == out * seq_len && x.size() == in * seq_len);
-  math::gemm(out, in, seq_len, 1, {dy.data(), seq_len}, {x.data(), seq_len, math::Transpose::yes}, 1,
-             slice(gradients, weight).data(), in, threads);
+  return {.m = out,
+          .n = in,
+          .k = seq_len,
+          .a = {dy.data(), seq_len},
+          .b = {x.data(), seq_len, math::Transpose::yes},
+          .c = slice(gradients, weight)};
+}
+
+void accumulate(const GradientProduct& product, math::ThreadPool& threads) {
+  assert(product.c.size() == product.m * product.n);
+  math::gemm(product.m, product.n, product.k, 1, product.a, product.b, 1, product.c.data(), product.n, threads);
+}
+
+GradientProducts::GradientProducts(const device::Device& device, math::ThreadPool& threads)
+    : threads_(&threads), beside_(device.shares_cpu() ? nullptr : std::make_unique<Beside>(threads.size())) {}
+
+GradientProducts::Ticket GradientProducts::add(const GradientProduct& product, Duration& at_once) {
+  if (run_beside()) return beside_->queue.push([product, pool = &beside_->pool] { accumulate(product, *pool); });
+  const PhaseTimer timer(at_once);
+  accumulate(product, *threads_);
+  return 0;
+}
+
+void GradientProducts::wait(Ticket ticket, Duration& waited) {
+  if (!run_beside()) return;
+  const PhaseTimer timer(waited);
+  beside_->queue.wait(ticket);
+}
+
+void GradientProducts::wait_all(Duration& waited) {
+  if (!run_beside()) return;
+  const PhaseTimer timer(waited);
+  beside_->queue.wait_all();
+}
+
+void GradientProducts::abandon() noexcept {
+  try {
+    Duration waited{};
+    wait_all(waited);
+  } catch (const std::exception&) {  // the step's own error is the one to tell
+  }
+}
+
+GradientProducts::Ticket GradientProducts::finished() const noexcept {
+  return run_beside() ? beside_->queue.finished() : 0;
 }
 
 }  // namespace ane::model

@@ -34,7 +34,7 @@ std::unique_ptr<Memory> SurfacePool::take_free(std::size_t size_bytes) noexcept 
   if (bucket == by_size_.end() || bucket->second.empty()) return nullptr;
   const FreeList::iterator newest = bucket->second.back();
   std::unique_ptr<Memory> memory = std::move(*newest);
-  free_.erase(newest);
+  spare_.splice(spare_.end(), free_, newest);
   bucket->second.pop_back();
   --counters_.pooled;
   counters_.pooled_bytes -= size_bytes;
@@ -59,7 +59,12 @@ void SurfacePool::give_back(std::unique_ptr<Memory> memory) noexcept {
 void SurfacePool::keep(std::unique_ptr<Memory> memory) {
   const std::size_t size_bytes = memory->size_bytes();
   FreeList node;
-  node.push_back(std::move(memory));
+  if (spare_.empty()) {
+    node.push_back(std::move(memory));
+  } else {
+    node.splice(node.end(), spare_, spare_.begin());
+    node.front() = std::move(memory);
+  }
   by_size_[size_bytes].push_back(node.begin());
   free_.splice(free_.end(), node);
   ++counters_.pooled;
@@ -68,7 +73,8 @@ void SurfacePool::keep(std::unique_ptr<Memory> memory) {
 
 void SurfacePool::release_oldest() noexcept {
   const std::size_t size_bytes = free_.front()->size_bytes();
-  by_size_.find(size_bytes)->second.pop_front();  // the oldest of all is the oldest of its size
+  auto& same_size = by_size_.find(size_bytes)->second;
+  same_size.erase(same_size.begin());  // the oldest of all is the oldest of its size
   free_.pop_front();
   --counters_.pooled;
   counters_.pooled_bytes -= size_bytes;

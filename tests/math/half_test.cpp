@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "compare.h"
@@ -218,6 +219,44 @@ TEST_CASE("the largest magnitude is found wherever it is", "[math][half]") {
     }
     CHECK(ane::math::max_magnitude(std::span<const float>{}) == 0.0F);
     CHECK(ane::math::max_magnitude(std::span<const Half>{}) == 0.0F);
+  });
+}
+
+TEST_CASE("a transfer converts, adds and finds the largest magnitude in one pass", "[math][half]") {
+  const std::size_t size = GENERATE(0U, 1U, 15U, 16U, 17U, 32U, 67U);
+  const std::size_t place = size == 0 ? 0 : GENERATE_COPY(range<std::size_t>(0, std::max<std::size_t>(size, 1)));
+  CAPTURE(size, place);
+  std::vector<float> floats = ane::math::normal_values(size, 3);
+  const std::vector<float> base = ane::math::normal_values(size, 4);
+  if (size > 0) floats[place] = GENERATE(-7.0F, 7.0F, -kInfinity, std::numeric_limits<float>::quiet_NaN());
+  std::vector<Half> halves(size);
+  to_half(floats, halves);
+  const auto same = [](float found, float expected) {
+    return std::bit_cast<std::uint32_t>(found) == std::bit_cast<std::uint32_t>(expected) ||
+           (std::isnan(found) && std::isnan(expected));
+  };
+  const auto expect = [&](std::span<const float> found, auto&& expected) {
+    for (std::size_t i = 0; i < size; ++i) REQUIRE(same(found[i], expected(i)));
+  };
+  on_every_target([&] {
+    std::vector<Half> to_halves(size);
+    std::vector<float> to(size);
+    REQUIRE(same(ane::math::transfer(floats, to_halves), ane::math::max_magnitude(floats)));
+    REQUIRE(to_halves == halves);
+    REQUIRE(same(ane::math::transfer(floats, to), ane::math::max_magnitude(floats)));
+    expect(to, [&](std::size_t i) { return floats[i]; });
+
+    const float largest_half = ane::math::max_magnitude(halves);
+    REQUIRE(same(ane::math::transfer(halves, to_halves), largest_half));
+    REQUIRE(to_halves == halves);
+    REQUIRE(same(ane::math::transfer(halves, to), largest_half));
+    expect(to, [&](std::size_t i) { return to_float(halves[i]); });
+
+    REQUIRE(same(ane::math::transfer_add(halves, base, to), largest_half));
+    expect(to, [&](std::size_t i) { return base[i] + to_float(halves[i]); });
+    to = base;
+    REQUIRE(same(ane::math::transfer_add(floats, to, to), ane::math::max_magnitude(floats)));
+    expect(to, [&](std::size_t i) { return base[i] + floats[i]; });
   });
 }
 

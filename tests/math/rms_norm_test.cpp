@@ -85,7 +85,7 @@ Results run(const Layer& layer, int threads) {
   ThreadPool pool(threads);
   Results out{std::vector<float>(layer.x.size()), std::vector<float>(layer.seq_len), layer.old_dx, layer.old_dw};
   ane::math::rms_norm_forward(layer.x, layer.w, kEps, out.y, out.r, pool);
-  ane::math::rms_norm_backward(layer.x, layer.dy, layer.w, out.r, out.dx, out.dw, pool);
+  ane::math::rms_norm_backward(layer.x, layer.dy, layer.w, out.r, out.dx, out.dx, out.dw, pool);
   return out;
 }
 
@@ -126,8 +126,19 @@ TEST_CASE("rms_norm_backward agrees with finite differences and adds to what is 
   });
 }
 
+TEST_CASE("rms_norm_backward may leave its base alone", "[math][rms_norm]") {
+  const Layer layer{40, 300};  // more than one block of positions
+  Results expected = run(layer, 1);
+  ThreadPool pool(2);
+  std::vector<float> dx(layer.x.size());
+  std::vector<float> dw = layer.old_dw;
+  ane::math::rms_norm_backward(layer.x, layer.dy, layer.w, expected.r, layer.old_dx, dx, dw, pool);
+  CHECK(dx == expected.dx);
+  CHECK(dw == expected.dw);
+}
+
 TEST_CASE("rms_norm gives the same bits for any number of threads", "[math][rms_norm]") {
-  const std::size_t seq_len = GENERATE(1U, 33U, 100U, 256U);
+  const std::size_t seq_len = GENERATE(1U, 33U, 100U, 256U, 1000U);
   CAPTURE(seq_len);
   const Layer layer{48, seq_len};
   const Results expected = run(layer, 1);

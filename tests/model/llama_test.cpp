@@ -10,6 +10,7 @@
 #include "ane/model/models.h"
 
 #include "model/rig.h"
+#include "support/allocation_counter.h"
 #include "support/catch.h"
 
 namespace ane::model {
@@ -166,6 +167,20 @@ TEST_CASE("a steady step makes no surface and gives all of them back", "[model][
   session.step();
   CHECK(session.rig.surfaces.counters().created == created);
   CHECK(session.rig.surfaces.counters().live == 0);
+}
+
+TEST_CASE("a steady step allocates no memory", "[model][memory]") {
+  const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
+  const DType element = GENERATE(DType::fp16, DType::fp32);
+  Session session(tiny(2, true), element, plan);
+  session.model.compile(KernelSet::training, session.parameters);
+  session.step();
+  session.model.evaluate(session.sample, session.parameters, session.times);
+  const long before = ane::test::allocation_count();
+  session.step();
+  CHECK(ane::test::allocation_count() == before);
+  session.model.evaluate(session.sample, session.parameters, session.times);
+  CHECK(ane::test::allocation_count() == before);
 }
 
 TEST_CASE("an exception in the middle of a step gives the surfaces back", "[model][surfaces]") {

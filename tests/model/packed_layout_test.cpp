@@ -1,5 +1,6 @@
 #include "ane/model/packed_layout.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -46,6 +47,10 @@ TEST_CASE("what is written to a segment is read from it, and nothing else is tou
   read_segment({other, other_bytes}, "b", read, threads);
   CHECK(read == values);
 
+  std::vector<float> twice(values.size());
+  read_segment_added({other, other_bytes}, "b", values, twice, threads);
+  CHECK(std::ranges::equal(twice, values, [](float found, float value) { return found == 2 * value; }));
+
   const std::size_t pitch = layout.surface().row_bytes;
   for (std::size_t at = 0; at < 3 * pitch; ++at)
     if (bytes[at] != std::byte{0x55}) FAIL("byte " << at << " of the segment before");
@@ -59,10 +64,20 @@ TEST_CASE("the largest magnitude of a segment ignores its neighbours and the pad
   const std::size_t seq_len = GENERATE(as<std::size_t>{}, 17, 32);
   const PackedLayout layout(element, seq_len, {{"a", 3}, {"b", 40}, {"c", 2}});
   std::vector<std::byte> bytes(layout.surface().size_bytes, std::byte{0xFF});  // NaN
+  const PackedLayout other(element, seq_len, {{"c", 7}, {"b", 40}});
+  std::vector<std::byte> other_bytes(other.surface().size_bytes);
   std::vector<float> values(40 * seq_len, 1.5F);
+  std::vector<float> read(values.size());
+  const std::vector<float> zeros(values.size());
+  const auto same = [](float a, float b) { return a == b || (std::isnan(a) && std::isnan(b)); };
+  // However it is touched.
   const auto magnitude = [&] {
-    write_segment({layout, bytes}, "b", values, threads);
-    return max_magnitude({layout, bytes}, "b", threads);
+    const float written = write_segment({layout, bytes}, "b", values, threads);
+    CHECK(same(max_magnitude({layout, bytes}, "b", threads), written));
+    CHECK(same(read_segment({layout, bytes}, "b", read, threads), written));
+    CHECK(same(read_segment_added({layout, bytes}, "b", zeros, read, threads), written));
+    CHECK(same(copy_segment({layout, bytes}, "b", {other, other_bytes}, threads), written));
+    return written;
   };
   CHECK(magnitude() == 1.5F);
   values[35 * seq_len + 3] = -20000;

@@ -58,6 +58,18 @@ inline constexpr float kHalfMax = 65504.0F;
 void to_half(std::span<const float> from, std::span<Half> to) noexcept;
 void to_float(std::span<const Half> from, std::span<float> to) noexcept;
 
+/// One pass that converts or copies and gives the largest magnitude of `from`, as max_magnitude does. Sizes must be
+/// equal.
+[[nodiscard]] float transfer(std::span<const float> from, std::span<Half> to) noexcept;
+[[nodiscard]] float transfer(std::span<const Half> from, std::span<float> to) noexcept;
+[[nodiscard]] float transfer(std::span<const float> from, std::span<float> to) noexcept;
+[[nodiscard]] float transfer(std::span<const Half> from, std::span<Half> to) noexcept;
+
+/// The same, with to = base + from; `to` may be `base`.
+[[nodiscard]] float transfer_add(std::span<const Half> from, std::span<const float> base, std::span<float> to) noexcept;
+[[nodiscard]] float transfer_add(std::span<const float> from, std::span<const float> base,
+                                 std::span<float> to) noexcept;
+
 /// Replaces each value by the nearest one that fp16 can hold; the storage stays fp32.
 void round_to_half(std::span<float> values) noexcept;
 

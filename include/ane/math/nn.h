@@ -15,18 +15,20 @@ namespace ane::math {
 void rms_norm_forward(std::span<const float> x, std::span<const float> w, float eps, std::span<float> y,
                       std::span<float> r, ThreadPool& pool);
 
-/// dx += r * (w * dy - x * r^2 / C * sum_c(w * dy * x)),  dw += sum_s(dy * x * r)
-///   x, dy, dx [C, S]; w, dw [C]; r [S] as rms_norm_forward left it. Both results are added to: dx sums into the
-///   residual gradient, dw over micro-batches.
+/// dx = base + r * (w * dy - x * r^2 / C * sum_c(w * dy * x)),  dw += sum_s(dy * x * r)
+///   x, dy, base, dx [C, S]; w, dw [C]; r [S] as rms_norm_forward left it. `base` is the gradient that comes past the
+///   norm, by the residual stream; dx may be the same memory. dw sums over micro-batches.
 void rms_norm_backward(std::span<const float> x, std::span<const float> dy, std::span<const float> w,
-                       std::span<const float> r, std::span<float> dx, std::span<float> dw, ThreadPool& pool);
+                       std::span<const float> r, std::span<const float> base, std::span<float> dx, std::span<float> dw,
+                       ThreadPool& pool);
 
 /// Mean cross-entropy of `targets` under softmax(logits), by log-sum-exp, summed in double in position order.
 ///   logits [S, V], one row a position: overwritten by the gradient grad_scale / S * (softmax - onehot) unless
 ///   grad_scale is 0, when only the loss is computed and logits are left alone
 ///   targets [S], each below V (the caller has checked)
+///   losses [S] of each position, written
 double cross_entropy(std::span<float> logits, std::span<const std::uint16_t> targets, float grad_scale,
-                     ThreadPool& pool);
+                     std::span<double> losses, ThreadPool& pool);
 
 /// y += x.
 void add(std::span<const float> x, std::span<float> y, ThreadPool& pool);

@@ -21,9 +21,9 @@ using Duration = std::chrono::nanoseconds;
 /// Where the time of a step went, in the parts that the field's drivers print.
 struct StepTimes {
   Duration ane{};          ///< kernels on the device
-  Duration io{};           ///< surfaces written and read, fp16 conversion included
+  Duration io{};           ///< surfaces written and read, fp16 conversion and residual sums included
   Duration classifier{};   ///< final projection and its gradients
-  Duration elementwise{};  ///< embedding, residual sums, loss, weight-gradient products run in line
+  Duration elementwise{};  ///< embedding, loss, weight-gradient products run in line
   Duration rms_norm{};
   Duration blas_wait{};  ///< waiting for weight-gradient products that run beside the device
 

@@ -53,20 +53,27 @@ struct PackedView {
   std::span<Byte> bytes;
 };
 
+// Each of these touches a segment once, on the way finding the largest magnitude that it read there: NaN if any element
+// is NaN.
+
 /// Converts fp32 `values` [channels, S] into the named segment.
-void write_segment(PackedView<std::byte> to, std::string_view name, std::span<const float> values,
-                   math::ThreadPool& threads);
+float write_segment(PackedView<std::byte> to, std::string_view name, std::span<const float> values,
+                    math::ThreadPool& threads);
 
 /// Converts the named segment to fp32 [channels, S].
-void read_segment(PackedView<const std::byte> from, std::string_view name, std::span<float> values,
-                  math::ThreadPool& threads);
+float read_segment(PackedView<const std::byte> from, std::string_view name, std::span<float> values,
+                   math::ThreadPool& threads);
+
+/// sum = base + the named segment: fp32 [channels, S].
+float read_segment_added(PackedView<const std::byte> from, std::string_view name, std::span<const float> base,
+                         std::span<float> sum, math::ThreadPool& threads);
 
 /// Copies a segment as it is into the segment of that name in another surface of equal element type, sequence length
 /// and segment size.
-void copy_segment(PackedView<const std::byte> from, std::string_view name, PackedView<std::byte> to,
-                  math::ThreadPool& threads);
+float copy_segment(PackedView<const std::byte> from, std::string_view name, PackedView<std::byte> to,
+                   math::ThreadPool& threads);
 
-/// The largest magnitude in a segment, NaN if any element is.
+/// Only looks.
 [[nodiscard]] float max_magnitude(PackedView<const std::byte> from, std::string_view name, math::ThreadPool& threads);
 
 }  // namespace ane::model

@@ -2,10 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <list>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "ane/surface/surface.h"
 
@@ -22,10 +22,10 @@ struct PoolCounters {
   std::size_t pooled_bytes = 0;
 };
 
-/// Keeps released surfaces by exact size, so that a training step creates none. A reused surface holds old data:
-/// whoever acquires it writes all that will be read; builds with ANE_POISON fill it with NaN (0xFF bytes) to prove it.
-/// When the pool is full, the surface that has been free for longest makes room, so that sizes no longer asked for do
-/// not crowd out those in use. One thread at a time. The pool must outlive its surfaces.
+/// Keeps released surfaces by exact size, so that a training step creates none, nor allocates any other memory here. A
+/// reused surface holds old data: whoever acquires it writes all that will be read; builds with ANE_POISON fill it with
+/// NaN (0xFF bytes) to prove it. When the pool is full, the surface that has been free for longest makes room, so that
+/// sizes no longer asked for do not crowd out those in use. One thread at a time. The pool must outlive its surfaces.
 class SurfacePool {
  public:
   static constexpr std::size_t kDefaultCapacity = 128;
@@ -54,8 +54,9 @@ class SurfacePool {
 
   Allocator* allocator_;
   std::size_t capacity_;
-  FreeList free_;                                                            // in the order they were given back
-  std::unordered_map<std::size_t, std::deque<FreeList::iterator>> by_size_;  // each in the same order
+  FreeList free_;                                                             // in the order they were given back
+  FreeList spare_;                                                            // nodes to use again
+  std::unordered_map<std::size_t, std::vector<FreeList::iterator>> by_size_;  // each in the same order
   PoolCounters counters_;
 };
 

@@ -3,8 +3,8 @@
 #include "ane/mil/text.h"
 #include "ane/surface/pool.h"
 
-#include "allocation_counter.h"
 #include "harness.h"
+#include "support/allocation_counter.h"
 #include "support/catch.h"
 
 namespace ane::device::host {
@@ -118,9 +118,9 @@ TEST_CASE("a run allocates nothing", "[device][host]") {
   const std::array<Surface*, 1> inputs{&in};
   const std::array<Surface*, 1> outputs{&result};
   kernel->run(inputs, outputs);
-  const long before = allocation_count();
+  const long before = test::allocation_count();
   kernel->run(inputs, outputs);
-  CHECK(allocation_count() == before);
+  CHECK(test::allocation_count() == before);
 }
 
 TEST_CASE("results do not depend on the thread count", "[device][host]") {

@@ -1,4 +1,4 @@
-#include "allocation_counter.h"
+#include "support/allocation_counter.h"
 
 #include <atomic>
 #include <cstdlib>
@@ -29,8 +29,8 @@ void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 
-namespace ane::device::host {
+namespace ane::test {
 
 long allocation_count() noexcept { return allocations; }
 
-}  // namespace ane::device::host
+}  // namespace ane::test

@@ -1,0 +1,70 @@
+#include "llama_workspace.h"
+
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "ane/core/checked.h"
+#include "ane/core/error.h"
+
+namespace ane::model {
+
+namespace {
+
+constexpr std::size_t kAlignment = 16;  // elements: 64 bytes
+
+MappedMemory memory_for(std::size_t elements) {
+  try {
+    return MappedMemory::anonymous(elements * sizeof(float));
+  } catch (const std::system_error& error) {
+    throw Error(fmt::format(
+        "no memory for the activations of a step: {} bytes ({:.1f} GB): {}; a shorter sequence or "
+        "a smaller model would need less",
+        elements * sizeof(float), static_cast<double>(elements * sizeof(float)) / 1e9, error.code().message()));
+  }
+}
+
+}  // namespace
+
+Llama::Workspace::Workspace(const LlamaConfig& config, const ParameterLayout& layout, const KernelBank& kernels,
+                            const Engine& engine)
+    : tensors(config, layout),
+      runner(kernels, engine),
+      layers(config.layers),
+      stream(config.layers + 1),
+      losses(config.seq_len),
+      products(engine.device, engine.threads) {
+  operands.resize(products.run_beside() ? 2 : 1);
+  std::size_t size = 0;
+  lay_out(config, [&](std::span<float>& /*part*/, std::size_t count) { size += round_up(count, kAlignment); });
+  memory = memory_for(size);
+  const std::span<float> all(reinterpret_cast<float*>(memory.data()), size);
+  std::size_t begin = 0;
+  lay_out(config, [&](std::span<float>& part, std::size_t count) {
+    part = all.subspan(begin, count);
+    begin += round_up(count, kAlignment);
+  });
+}
+
+/// Calls take(part, its elements) for each part, always in the same order.
+template <class Take>
+void Llama::Workspace::lay_out(const LlamaConfig& config, const Take& take) {
+  const std::size_t wide = config.dim * config.seq_len;
+  const std::size_t kv = config.kv_dim() * config.seq_len;
+  const std::size_t hidden = config.hidden * config.seq_len;
+  for (Layer& layer : layers) {
+    for (std::span<float>* part : {&layer.attn_in, &layer.middle, &layer.ffn_in}) take(*part, wide);
+    for (std::span<float>* part : {&layer.attn_r, &layer.ffn_r}) take(*part, config.seq_len);
+  }
+  for (std::span<float>& part : stream) take(part, wide);
+  for (std::span<float>* part : {&final_in, &dnorm}) take(*part, wide);
+  for (Operands& set : operands) {
+    for (std::span<float>* part : {&set.dy, &set.dmiddle, &set.attn, &set.dq}) take(*part, wide);
+    for (std::span<float>* part : {&set.dk, &set.dv}) take(*part, kv);
+    for (std::span<float>* part : {&set.gate, &set.dh1, &set.dh3}) take(*part, hidden);
+  }
+  take(final_r, config.seq_len);
+  take(logits, config.seq_len * config.vocab);
+}
+
+}  // namespace ane::model

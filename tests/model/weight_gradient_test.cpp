@@ -1,0 +1,169 @@
+#include "weight_gradient.h"
+
+#include <algorithm>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "ane/model/llama.h"
+
+#include "model/rig.h"
+#include "support/catch.h"
+
+namespace ane::model {
+namespace {
+
+using test::Rig;
+
+/// Runs kernels on the host, but says that the CPU is free meanwhile, as it is beside a Neural Engine.
+class SeparateDevice final : public device::Device {
+ public:
+  explicit SeparateDevice(device::Device& host) : host_(&host) {}
+
+  [[nodiscard]] std::string_view name() const override { return "separate"; }
+  [[nodiscard]] std::string description() const override { return "a host device that says it is none"; }
+  [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override {
+    return host_->check(program);
+  }
+  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view text, const mil::Blobs& weights) override {
+    return std::make_unique<Kernel>(host_->compile(text, weights), *this);
+  }
+  [[nodiscard]] surface::Allocator& surface_allocator() override { return host_->surface_allocator(); }
+  [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
+
+  int runs_until_failure = -1;
+
+ private:
+  class Kernel final : public device::Kernel {
+   public:
+    Kernel(std::unique_ptr<device::Kernel> kernel, SeparateDevice& owner)
+        : kernel_(std::move(kernel)), owner_(&owner) {}
+    [[nodiscard]] std::span<const device::Port> inputs() const override { return kernel_->inputs(); }
+    [[nodiscard]] std::span<const device::Port> outputs() const override { return kernel_->outputs(); }
+    void run(std::span<surface::Surface* const> in, std::span<surface::Surface* const> out) override {
+      if (owner_->runs_until_failure-- == 0) throw DeviceError("the device is gone");
+      kernel_->run(in, out);
+    }
+
+   private:
+    std::unique_ptr<device::Kernel> kernel_;
+    SeparateDevice* owner_;
+  };
+
+  device::Device* host_;
+};
+
+struct SeparateRig : Rig {
+  SeparateDevice separate{device};
+  Engine beside{separate, surfaces, threads};
+};
+
+struct Run {
+  std::vector<float> gradients;
+  std::vector<double> losses;
+  StepTimes times;
+};
+
+constexpr LlamaConfig kConfig{
+    .dim = 32, .hidden = 48, .layers = 5, .heads = 4, .kv_heads = 2, .vocab = 50, .seq_len = 32};
+
+std::vector<float> parameters_of(const Llama& model) {
+  std::vector<float> parameters(model.parameters().size());
+  model.initialize(parameters, 1);
+  for (float& value : parameters) value *= 4;  // from 0.02, so that every gradient counts
+  return parameters;
+}
+
+data::Sample sample_of(std::size_t number) {
+  data::Sample sample;
+  for (std::size_t i = 0; i <= kConfig.seq_len; ++i)
+    sample.tokens.push_back(static_cast<data::Token>((i * i + number * i + 3) % kConfig.vocab));
+  return sample;
+}
+
+Run run_of_three_steps(const Engine& engine) {
+  Llama model(kConfig, mil::DType::fp16, engine);
+  const std::vector<float> parameters = parameters_of(model);
+  model.compile(KernelSet::training, parameters);
+  Run run{.gradients = std::vector<float>(parameters.size()), .losses = {}, .times = {}};
+  for (std::size_t number = 0; number < 3; ++number) {
+    const StepResult result = model.step(sample_of(number), parameters, 64, run.gradients, run.times);
+    REQUIRE_FALSE(result.overflow);
+    run.losses.push_back(result.loss);
+  }
+  return run;
+}
+
+TEST_CASE("gradients are the same bits whether products run beside the device or not", "[model][overlap]") {
+  SeparateRig rig;
+  const Run in_line = run_of_three_steps(rig.engine);
+  CHECK(test::dot(in_line.gradients, in_line.gradients) > 0);
+  CHECK(in_line.times.blas_wait.count() == 0);
+  for (int repeat = 0; repeat < 5; ++repeat) {  // threads meet differently each time
+    const Run beside = run_of_three_steps(rig.beside);
+    CHECK(beside.gradients == in_line.gradients);
+    CHECK(beside.losses == in_line.losses);
+    CHECK(beside.times.blas_wait.count() > 0);
+  }
+}
+
+TEST_CASE("products make progress while the device runs a kernel", "[model][overlap]") {
+  SeparateRig rig;
+  constexpr std::size_t kSize = 64;
+  std::vector<float> dy(kSize * kSize, 1);
+  std::vector<float> x(kSize * kSize, 2);
+  std::vector<float> dw(kSize * kSize, 3);
+  const Parameter weight{.name = "w", .shape = {kSize, kSize}, .offset = 0, .count = kSize * kSize, .decays = true};
+  GradientProducts products(rig.separate, rig.threads);
+  REQUIRE(products.run_beside());
+  Duration at_once{};
+  GradientProducts::Ticket last = 0;
+  for (int i = 0; i < 10; ++i) last = products.add(weight_gradient(weight, dy, x, dw), at_once);
+  // Where a kernel would run: it does not end before all products have. Had they to wait for it, this would hang.
+  while (products.finished() < last) std::this_thread::yield();
+  Duration waited{};
+  products.wait_all(waited);
+  CHECK(at_once.count() == 0);
+  CHECK(std::ranges::all_of(dw, [](float value) { return value == 3 + 10 * 2 * static_cast<float>(kSize); }));
+}
+
+TEST_CASE("a device that shares the CPU has products done at once", "[model][overlap]") {
+  Rig rig;
+  GradientProducts products(rig.device, rig.threads);
+  CHECK_FALSE(products.run_beside());
+  const std::vector<float> ones(4, 1);
+  std::vector<float> dw(4);
+  const Parameter weight{.name = "w", .shape = {2, 2}, .offset = 0, .count = 4, .decays = true};
+  Duration at_once{};
+  CHECK(products.add(weight_gradient(weight, ones, ones, dw), at_once) == 0);
+  CHECK(dw == std::vector<float>(4, 2));
+  CHECK(at_once.count() > 0);
+}
+
+TEST_CASE("a device that fails leaves no product at work on the gradients", "[model][overlap]") {
+  SeparateRig rig;
+  const Run expected = run_of_three_steps(rig.engine);
+  Llama model(kConfig, mil::DType::fp16, rig.beside);
+  const std::vector<float> parameters = parameters_of(model);
+  model.compile(KernelSet::training, parameters);
+  StepTimes times;
+  for (const int runs : {10, 12, 20}) {  // in the backward pass, with products queued
+    auto gradients = std::make_unique<std::vector<float>>(parameters.size());
+    rig.separate.runs_until_failure = runs;
+    CHECK_THROWS_AS(model.step(sample_of(0), parameters, 64, *gradients, times), DeviceError);
+    gradients.reset();  // a product that still ran would write to freed memory
+    CHECK(rig.surfaces.counters().live == 0);
+  }
+  rig.separate.runs_until_failure = -1;
+  std::vector<float> gradients(parameters.size());
+  for (std::size_t number = 0; number < 3; ++number)
+    CHECK_FALSE(model.step(sample_of(number), parameters, 64, gradients, times).overflow);
+  CHECK(gradients == expected.gradients);
+}
+
+}  // namespace
+}  // namespace ane::model
