@@ -282,7 +282,10 @@ std::vector<Setting> device_rows() {
             &Settings::max_compiles, 1, kMillion),
       whole({.name = "threads", .group = "Device", .placeholder = "N", .help = "threads that compute"},
             &Settings::threads, 1, 256, {"auto"}),
-      whole({.name = "surface-pool", .group = "Device", .placeholder = "N", .help = "free surfaces kept for reuse"},
+      whole({.name = "surface-pool",
+             .group = "Device",
+             .placeholder = "N",
+             .help = "free surfaces kept for reuse; a step needs two a layer, and some ten"},
             &Settings::surface_pool, 0, kMillion),
   };
 }
