@@ -9,7 +9,8 @@ namespace ane {
 inline constexpr std::size_t kHugePageBytes = std::size_t{2} << 20U;
 
 /// Memory from the system, unmapped on destruction. Move-only. One of at least kHugePageBytes begins at a multiple of
-/// that: a huge page is cleared, faulted in and given back some hundred times faster than the small ones it replaces.
+/// that: in huge pages a gigabyte is faulted in three times faster than in small ones, and given back twenty times
+/// faster (Linux 6.18, x86-64).
 class MappedMemory {
  public:
   MappedMemory() noexcept = default;
