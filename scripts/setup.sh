@@ -6,7 +6,7 @@
 #   scripts/setup.sh --dev    also what lint.sh, coverage.sh, fuzz.sh, crosscheck-macos.sh and a Clang build need
 set -euo pipefail
 
-debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev)
+debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libdnnl2 libhwy-dev)
 debian_test=(gobjc libgnustep-base-dev)
 debian_bench=(libbenchmark-dev)
 debian_dev=(clang libclang-rt-dev llvm clang-format clang-tidy gcovr)

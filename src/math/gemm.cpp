@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <limits>
+#include <span>
 
 #include "blas.h"
 
@@ -25,6 +26,12 @@ MatrixOperand from(const MatrixOperand& operand, std::size_t row, std::size_t co
   return {operand.data + offset, operand.stride, operand.transpose};
 }
 
+// A sum over nothing, whose operands may be missing, which not every BLAS takes.
+void scale_rows(std::size_t m, std::size_t n, float beta, float* c, std::size_t c_stride) {
+  for (std::size_t row = 0; row < m; ++row)
+    for (float& value : std::span(c + row * c_stride, n)) value = beta == 0 ? 0 : beta * value;
+}
+
 // Both are multiples of what the kernels of every BLAS compute at once, so that a cut costs no partial tile.
 constexpr std::size_t kRowGrain = 16;
 constexpr std::size_t kColumnGrain = 64;
@@ -37,6 +44,7 @@ constexpr double kSmallestSplit = 1 << 17;
 void gemm_serial(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperand a, MatrixOperand b, float beta,
                  float* c, std::size_t c_stride) {
   if (m == 0 || n == 0) return;
+  if (k == 0) return scale_rows(m, n, beta, c, c_stride);
   // An empty operand may have stride 0, which BLAS takes for a mistake.
   const auto leading = [](std::size_t stride) { return to_blas(std::max<std::size_t>(stride, 1)); };
   blas().sgemm(CblasRowMajor, to_blas(a.transpose), to_blas(b.transpose), to_blas(m), to_blas(n), to_blas(k), alpha,
