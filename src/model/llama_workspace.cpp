@@ -57,7 +57,7 @@ void Llama::Workspace::lay_out(const LlamaConfig& config, const Take& take) {
     for (std::span<float>* part : {&layer.attn_r, &layer.ffn_r}) take(*part, config.seq_len);
   }
   for (std::span<float>& part : stream) take(part, wide);
-  for (std::span<float>* part : {&final_in, &dnorm}) take(*part, wide);
+  for (std::span<float>* part : {&final_in, &dfinal_rows, &dnorm}) take(*part, wide);
   for (Operands& set : operands) {
     for (std::span<float>* part : {&set.dy, &set.dmiddle, &set.attn, &set.dq}) take(*part, wide);
     for (std::span<float>* part : {&set.dk, &set.dv}) take(*part, kv);

@@ -50,6 +50,7 @@ struct Llama::Workspace {
   std::span<float> final_r;              ///< [S]
   std::span<float> logits;               ///< [S, V], then their gradient
   std::vector<double> losses;            ///< [S] of each position
+  std::span<float> dfinal_rows;          ///< [S, D] gradient of final_in, a row a position
   std::vector<Operands> operands;
   std::span<float> dnorm;  ///< [D, S] gradient of a normalised input
 
