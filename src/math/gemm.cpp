@@ -53,18 +53,25 @@ void gemm_serial(std::size_t m, std::size_t n, std::size_t k, float alpha, Matri
 
 void gemm(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperand a, MatrixOperand b, float beta,
           float* c, std::size_t c_stride, ThreadPool& pool) {
-  const double multiplications = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
-  if (pool.size() == 1 || multiplications < kSmallestSplit) {
-    gemm_serial(m, n, k, alpha, a, b, beta, c, c_stride);
-  } else if (m >= n) {  // each part packs the whole of the operand that is not cut: let that be the smaller one
-    pool.parallel_for(m, kRowGrain, [&](Range rows) {
-      gemm_serial(rows.size(), n, k, alpha, from(a, rows.begin, 0), b, beta, c + rows.begin * c_stride, c_stride);
-    });
-  } else {
-    pool.parallel_for(n, kColumnGrain, [&](Range columns) {
-      gemm_serial(m, columns.size(), k, alpha, a, from(b, 0, columns.begin), beta, c + columns.begin, c_stride);
-    });
+  switch (gemm_cut(m, n, k, pool.size())) {
+    case GemmCut::nothing:
+      return gemm_serial(m, n, k, alpha, a, b, beta, c, c_stride);
+    case GemmCut::rows:
+      return pool.parallel_for(m, kRowGrain, [&](Range rows) {
+        gemm_serial(rows.size(), n, k, alpha, from(a, rows.begin, 0), b, beta, c + rows.begin * c_stride, c_stride);
+      });
+    case GemmCut::columns:
+      return pool.parallel_for(n, kColumnGrain, [&](Range columns) {
+        gemm_serial(m, columns.size(), k, alpha, a, from(b, 0, columns.begin), beta, c + columns.begin, c_stride);
+      });
   }
+}
+
+GemmCut gemm_cut(std::size_t m, std::size_t n, std::size_t k, int threads) noexcept {
+  const double multiplications = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  if (threads == 1 || multiplications < kSmallestSplit) return GemmCut::nothing;
+  // Each part packs the whole of the operand that is not cut: let that be the smaller one.
+  return m >= n ? GemmCut::rows : GemmCut::columns;
 }
 
 const std::string& blas_name() { return blas().description; }

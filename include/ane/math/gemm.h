@@ -26,6 +26,10 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperan
 void gemm_serial(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperand a, MatrixOperand b, float beta,
                  float* c, std::size_t c_stride);
 
+/// What `gemm` cuts for so many threads; nothing if the product is small.
+enum class GemmCut { nothing, rows, columns };
+[[nodiscard]] GemmCut gemm_cut(std::size_t m, std::size_t n, std::size_t k, int threads) noexcept;
+
 /// Name and version of the BLAS in use and the kernels it picked, for `--version`, reports and benchmarks.
 [[nodiscard]] const std::string& blas_name();
 

@@ -53,7 +53,14 @@ class Elementwise {
 
   void run(const RunContext& context) const;
 
+  /// See region.h: slices of the dimension that is outermost in memory.
+  [[nodiscard]] bool slice(std::int64_t slices);
+  [[nodiscard]] std::vector<Touch> touches();
+
  private:
+  static constexpr std::size_t kMaxRegisters = 256;
+  static constexpr std::size_t kStackElements = 16384;  ///< scratch of a thread
+
   using Register = std::uint16_t;
   struct Access {
     Slot slot;
@@ -72,7 +79,12 @@ class Elementwise {
   struct Block;
   class Compiler;
 
+  void lay_out();
+  void merge_dimensions();
   void choose_blocks(std::size_t scratch_registers);
+  [[nodiscard]] std::vector<std::size_t> last_uses() const;
+  [[nodiscard]] std::size_t most_alive() const;
+  [[nodiscard]] std::size_t place_registers();
   void run_blocks(const RunContext& context, math::Range range) const;
   void execute(const RunContext& context, const Block& block, std::size_t first, std::size_t last,
                std::byte* scratch) const;

@@ -1,7 +1,6 @@
 #include "gather.h"
 
 #include <algorithm>
-#include <functional>
 
 #include <fmt/core.h>
 
@@ -40,14 +39,9 @@ TableCopy::TableCopy(const View& x, const View& out, std::vector<Dims> tables, s
 }
 
 void TableCopy::run(const RunContext& context) const {
-  struct Job {
-    const TableCopy* self;
-    const RunContext* context;
-  } const job{.self = this, .context = &context};
-  const auto body = [&job](math::Range range) { job.self->run_rows(*job.context, range); };
   const std::int64_t rows = element_count(shape_) / shape_.back();
   const auto grain = static_cast<std::size_t>(std::max<std::int64_t>(1, 8192 / shape_.back()));
-  context.threads->parallel_for(static_cast<std::size_t>(rows), grain, std::cref(body));
+  context.parallel_for(static_cast<std::size_t>(rows), grain, [&](math::Range range) { run_rows(context, range); });
 }
 
 void TableCopy::run_rows(const RunContext& context, math::Range range) const {

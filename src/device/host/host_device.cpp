@@ -26,7 +26,7 @@ std::shared_ptr<SharedPlan> HostDevice::State::plan(std::string_view mil_text) {
   const std::scoped_lock lock(plans_mutex);
   const auto known = plans.find(mil_text);
   if (known != plans.end()) return known->second;
-  auto made = std::make_shared<SharedPlan>(make_plan(mil_text));
+  auto made = std::make_shared<SharedPlan>(make_plan(mil_text, workspace.threads->size()));
   plans.emplace(mil_text, made);
   return made;
 }

@@ -36,22 +36,46 @@ struct Buffer {
   return mil::is_float(dtype) ? mil::DType::fp32 : mil::DType::int32;
 }
 
-/// The first element of a view.
+/// The first element of a view. In a step that belongs to a region (region.h) that of its first slice and worker.
 struct Slot {
   BufferId buffer = 0;
-  std::int64_t offset = 0;  ///< in elements
+  std::int64_t offset = 0;  ///< in elements, like the strides
+  std::int64_t slice_stride = 0;
+  std::int64_t worker_stride = 0;
 };
 
 [[nodiscard]] inline Slot slot(const View& view) noexcept { return {view.buffer, view.offset}; }
 
-/// What a step sees when it runs: the address of every buffer, and the threads.
+/// Elements that a step reads or writes: slot.offset + i * strides[0] + j * strides[1] + ..
+struct Touch {
+  Slot* slot = nullptr;
+  Dims shape;
+  Dims strides;
+  bool writes = false;
+};
+
+/// What a step sees when it runs: the address of every buffer, the threads, and which slice of a region this is.
 struct RunContext {
   std::span<std::byte* const> buffers;
-  math::ThreadPool* threads = nullptr;
+  math::ThreadPool* threads = nullptr;  ///< none: everything in the calling thread
+  std::int64_t slice = 0;
+  std::int64_t worker = 0;
 
+  [[nodiscard]] std::int64_t offset(const Slot& place) const noexcept {
+    return place.offset + slice * place.slice_stride + worker * place.worker_stride;
+  }
   template <class T>
-  [[nodiscard]] T* at(Slot place) const noexcept {
-    return reinterpret_cast<T*>(buffers[place.buffer]) + place.offset;
+  [[nodiscard]] T* at(const Slot& place) const noexcept {
+    return reinterpret_cast<T*>(buffers[place.buffer]) + offset(place);
+  }
+  /// Calls body(range) for ranges that cover [0, count), on the threads.
+  template <class Body>
+  void parallel_for(std::size_t count, std::size_t grain, const Body& body) const {
+    if (threads == nullptr) {
+      body(math::Range{0, count});
+    } else {
+      threads->parallel_for(count, grain, body);
+    }
   }
 };
 

@@ -3,18 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "ane/device/device.h"
 #include "ane/mil/program.h"
 
-#include "elementwise.h"
-#include "gather.h"
+#include "form_regions.h"
 #include "graph.h"
 #include "memory.h"
-#include "product.h"
-#include "reduction.h"
 
 /// From MIL text to something that runs.
 ///
@@ -25,7 +21,8 @@
 ///   (placement.h) has decided beforehand, from the outputs backwards, what is written straight into a concatenation
 ///   or an output surface. GraphBuilder (graph.h) picks the memory order of results and inserts the few copies needed.
 /// - `schedule` orders the nodes, fuses elementwise ones of one shape into groups (elementwise.h), drops what nobody
-///   needs, and places buffers in the arena by lifetime (arena.h).
+///   needs, joins steps that can be taken slice by slice (form_regions.h), and places buffers in the arena by lifetime
+///   (arena.h).
 /// - A kernel (kernel.h) is a plan plus its constants. Nodes that depend on constants alone are the prologue: it runs
 ///   once, when the kernel is made, and is where weights are converted to fp32. Plans are shared by every kernel of
 ///   the same text.
@@ -33,8 +30,6 @@
 /// Values of type fp16 are held as fp32 numbers that fp16 can hold. Surfaces and blobs have their own types and are
 /// read and written by elementwise groups only, converted on the way.
 namespace ane::device::host {
-
-using Step = std::variant<Elementwise, Product, Reduction, Softmax, Gather, TableCopy>;
 
 struct Plan {
   std::vector<Buffer> buffers;
@@ -49,9 +44,9 @@ struct Plan {
 };
 
 /// Orders, fuses and places. `function` gives the ports.
-[[nodiscard]] Plan schedule(const Graph& graph, const mil::Function& function);
+[[nodiscard]] Plan schedule(const Graph& graph, const mil::Function& function, int threads);
 
-/// All of it. Throws ParseError or CompileError.
-[[nodiscard]] Plan make_plan(std::string_view mil_text);
+/// All of it, for a pool of `threads`. Throws ParseError or CompileError.
+[[nodiscard]] Plan make_plan(std::string_view mil_text, int threads);
 
 }  // namespace ane::device::host

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <functional>
 #include <utility>
 
 #include "ane/math/gemm.h"
@@ -96,17 +95,46 @@ std::int64_t Product::batch_offset(const Operand& operand, std::int64_t batch) c
   return offset;
 }
 
+bool Product::slice(std::int64_t slices) {
+  if (integer_) return false;
+  if (batch_.empty()) {
+    if (m_ % slices != 0) return false;
+    m_ /= slices;
+    a_.slot.slice_stride = m_ * a_.row_stride;
+    c_.slot.slice_stride = m_ * c_.row_stride;
+    return true;
+  }
+  if (batch_.front() % slices != 0) return false;
+  batch_.front() /= slices;
+  for (Operand* matrix : {&a_, &b_, &c_}) matrix->slot.slice_stride = batch_.front() * matrix->batch_strides.front();
+  return true;
+}
+
+std::vector<Touch> Product::touches() {
+  const auto touch = [&](Operand& matrix, std::int64_t rows, std::int64_t columns, bool writes) {
+    Touch result{.slot = &matrix.slot, .shape = batch_, .strides = matrix.batch_strides, .writes = writes};
+    result.shape.insert(result.shape.end(), {rows, columns});
+    result.strides.insert(result.strides.end(), {matrix.row_stride, matrix.column_stride});
+    return result;
+  };
+  std::vector<Touch> result;
+  result.push_back(touch(a_, m_, k_, false));
+  result.push_back(touch(b_, k_, n_, false));
+  result.push_back(touch(c_, m_, n_, true));
+  return result;
+}
+
+bool Product::splits_rows(int threads) const noexcept {
+  const math::GemmCut cut =
+      math::gemm_cut(static_cast<std::size_t>(m_), static_cast<std::size_t>(n_), static_cast<std::size_t>(k_), threads);
+  return !integer_ && batch_.empty() && cut == math::GemmCut::rows;
+}
+
 void Product::run(const RunContext& context) const {
   if (integer_) return run_integer(context);
   const auto batches = static_cast<std::size_t>(element_count(batch_));
-  if (batches >= static_cast<std::size_t>(context.threads->size()) && batches > 1) {
-    struct Job {
-      const Product* self;
-      const RunContext* context;
-    } const job{.self = this, .context = &context};
-    const auto body = [&job](math::Range range) { job.self->run_batches(*job.context, range); };
-    context.threads->parallel_for(batches, 1, std::cref(body));
-    return;
+  if (context.threads == nullptr || (batches >= static_cast<std::size_t>(context.threads->size()) && batches > 1)) {
+    return context.parallel_for(batches, 1, [&](math::Range range) { run_batches(context, range); });
   }
   for (std::size_t i = 0; i < batches; ++i) {
     const auto batch = static_cast<std::int64_t>(i);

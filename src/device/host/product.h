@@ -22,6 +22,15 @@ class Product {
 
   void run(const RunContext& context) const;
 
+  /// See region.h: slices of the batch if there is one, else of the rows of A and C.
+  [[nodiscard]] bool slice(std::int64_t slices);
+  [[nodiscard]] std::vector<Touch> touches();
+  /// The outermost dimension of the batch; 1 if there is none.
+  [[nodiscard]] std::int64_t outermost_batch() const { return batch_.empty() ? 1 : batch_.front(); }
+  [[nodiscard]] std::int64_t rows() const noexcept { return m_; }
+  /// Whether several threads would each compute some of the rows.
+  [[nodiscard]] bool splits_rows(int threads) const noexcept;
+
  private:
   struct Operand {
     Slot slot;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
-#include <functional>
 
 #include "vector_ops.h"
 
@@ -76,16 +75,34 @@ RowsOf::Part RowsOf::part(std::int64_t index) const {
   return result;
 }
 
+bool RowsOf::slice(std::int64_t slices) {
+  if (outer_.empty() || outer_.front() % slices != 0) return false;
+  outer_.front() /= slices;
+  outer_count_ /= slices;
+  in.slice_stride = outer_.front() * in_strides_.front();
+  out.slice_stride = outer_.front() * out_strides_.front();
+  return true;
+}
+
+std::vector<Touch> RowsOf::touches() {
+  const auto touch = [&](Slot& slot, const Dims& outer_strides, std::int64_t step, bool writes) {
+    Touch result{.slot = &slot, .shape = outer_, .strides = outer_strides, .writes = writes};
+    result.shape.insert(result.shape.end(), {columns_, n});
+    result.strides.insert(result.strides.end(), {1, step});
+    return result;
+  };
+  std::vector<Touch> result;
+  result.push_back(touch(in, in_strides_, in_step, false));
+  result.push_back(touch(out, out_strides_, out_step, true));
+  return result;
+}
+
 Reduction::Reduction(OpKind kind, const View& in, const View& out, float scale, bool round)
     : kind_(kind), rows_(in, out), scale_(scale), round_(round) {}
 
 void Reduction::run(const RunContext& context) const {
-  struct Job {
-    const Reduction* self;
-    const RunContext* context;
-  } const job{.self = this, .context = &context};
-  const auto body = [&job](math::Range range) { job.self->run_parts(*job.context, range); };
-  context.threads->parallel_for(static_cast<std::size_t>(rows_.parts()), grain_of(rows_), std::cref(body));
+  context.parallel_for(static_cast<std::size_t>(rows_.parts()), grain_of(rows_),
+                       [&](math::Range range) { run_parts(context, range); });
 }
 
 void Reduction::run_parts(const RunContext& context, math::Range range) const {
@@ -143,12 +160,8 @@ void Reduction::run_columns(const RunContext& context, const RowsOf::Part& part)
 }
 
 void Softmax::run(const RunContext& context) const {
-  struct Job {
-    const Softmax* self;
-    const RunContext* context;
-  } const job{.self = this, .context = &context};
-  const auto body = [&job](math::Range range) { job.self->run_parts(*job.context, range); };
-  context.threads->parallel_for(static_cast<std::size_t>(rows_.parts()), grain_of(rows_), std::cref(body));
+  context.parallel_for(static_cast<std::size_t>(rows_.parts()), grain_of(rows_),
+                       [&](math::Range range) { run_parts(context, range); });
 }
 
 void Softmax::run_parts(const RunContext& context, math::Range range) const {

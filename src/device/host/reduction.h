@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "ane/mil/ops.h"
 
@@ -33,6 +34,10 @@ class RowsOf {
   };
   [[nodiscard]] Part part(std::int64_t index) const;
 
+  /// See region.h.
+  [[nodiscard]] bool slice(std::int64_t slices);
+  [[nodiscard]] std::vector<Touch> touches();
+
   Slot in;
   Slot out;
   std::int64_t n = 1;
@@ -54,6 +59,8 @@ class Reduction {
  public:
   Reduction(mil::OpKind kind, const View& in, const View& out, float scale, bool round);
   void run(const RunContext& context) const;
+  [[nodiscard]] bool slice(std::int64_t slices) { return rows_.slice(slices); }
+  [[nodiscard]] std::vector<Touch> touches() { return rows_.touches(); }
 
  private:
   void run_parts(const RunContext& context, math::Range range) const;
@@ -71,6 +78,8 @@ class Softmax {
  public:
   Softmax(const View& in, const View& out, bool round) : rows_(in, out), round_(round) {}
   void run(const RunContext& context) const;
+  [[nodiscard]] bool slice(std::int64_t slices) { return rows_.slice(slices); }
+  [[nodiscard]] std::vector<Touch> touches() { return rows_.touches(); }
 
  private:
   void run_parts(const RunContext& context, math::Range range) const;

@@ -26,9 +26,8 @@ class Scheduler {
   /// The steps of the constant nodes, or of the others, in order.
   std::vector<Step> steps(bool constant);
 
-  /// What the steps made so far touch, for the arena.
-  [[nodiscard]] const std::vector<Lifetime>& lifetimes() const noexcept { return lifetimes_; }
-  [[nodiscard]] bool touched(BufferId buffer) const { return touched_[buffer]; }
+  /// Of what the steps made so far touch.
+  [[nodiscard]] const Lifetimes& lifetimes() const noexcept { return lifetimes_; }
 
  private:
   [[nodiscard]] const ElementwiseNode* elementwise(NodeId node) const {
@@ -57,8 +56,7 @@ class Scheduler {
   std::vector<bool> alive_;
   std::vector<bool> done_;
   std::vector<std::size_t> domains_;  ///< of elementwise nodes: equal if they may fuse
-  std::vector<bool> touched_;
-  std::vector<Lifetime> lifetimes_;
+  Lifetimes lifetimes_;
   std::vector<Step> steps_;
 };
 
@@ -68,7 +66,6 @@ Scheduler::Scheduler(const Graph& graph)
       alive_(graph.nodes.size(), false),
       done_(graph.nodes.size(), false),
       domains_(graph.nodes.size(), 0),
-      touched_(graph.buffers.size(), false),
       lifetimes_(graph.buffers.size()) {
   for (NodeId id = 0; id < graph.nodes.size(); ++id) {
     const ElementwiseNode* const node = elementwise(id);
@@ -222,33 +219,32 @@ void Scheduler::emit_group(const std::vector<NodeId>& all) {
 }
 
 void Scheduler::touch(BufferId buffer) {
-  Lifetime& life = lifetimes_[buffer];
-  if (!touched_[buffer]) life.first = steps_.size();
-  life.last = steps_.size();
-  touched_[buffer] = true;
+  std::optional<Lifetime>& life = lifetimes_[buffer];
+  if (!life) life = Lifetime{.bytes = 0, .first = steps_.size(), .last = 0};
+  life->last = steps_.size();
 }
 
 std::size_t held_bytes(const Buffer& buffer) { return static_cast<std::size_t>(buffer.elements) * sizeof(float); }
 
-void place_constants(Plan& plan, const Scheduler& scheduler) {
+void place_constants(Plan& plan, const Lifetimes& lifetimes) {
   for (BufferId id = 0; id < plan.buffers.size(); ++id) {
     Buffer& buffer = plan.buffers[id];
-    if (buffer.space != Space::constants || !scheduler.touched(id)) continue;
+    if (buffer.space != Space::constants || !lifetimes[id]) continue;
     buffer.offset = plan.constants_bytes;
     plan.constants_bytes += round_up(held_bytes(buffer), kAlignment);
   }
 }
 
-void place_arena(Plan& plan, const Scheduler& scheduler) {
-  std::vector<Lifetime> lifetimes;
+void place_arena(Plan& plan, const Lifetimes& lifetimes) {
+  std::vector<Lifetime> in_use;
   std::vector<BufferId> owners;
   for (BufferId id = 0; id < plan.buffers.size(); ++id) {
-    if (plan.buffers[id].space != Space::arena || !scheduler.touched(id)) continue;
-    lifetimes.push_back(scheduler.lifetimes()[id]);
-    lifetimes.back().bytes = held_bytes(plan.buffers[id]);
+    if (plan.buffers[id].space != Space::arena || !lifetimes[id]) continue;
+    in_use.push_back(*lifetimes[id]);
+    in_use.back().bytes = held_bytes(plan.buffers[id]);
     owners.push_back(id);
   }
-  const ArenaPlan arena = plan_arena(lifetimes);
+  const ArenaPlan arena = plan_arena(in_use);
   for (std::size_t i = 0; i < owners.size(); ++i) plan.buffers[owners[i]].offset = arena.offsets[i];
   plan.arena_bytes = arena.bytes;
 }
@@ -264,16 +260,18 @@ std::vector<Port> ports(const mil::Function& function, const std::vector<mil::Va
 
 }  // namespace
 
-Plan schedule(const Graph& graph, const mil::Function& function) {
+Plan schedule(const Graph& graph, const mil::Function& function, int threads) {
   Plan plan;
   plan.buffers = graph.buffers;
   plan.literals = graph.literals;
   plan.blobs = graph.blobs;
   Scheduler scheduler(graph);
   plan.prologue = scheduler.steps(/*constant=*/true);
-  plan.steps = scheduler.steps(/*constant=*/false);
-  place_constants(plan, scheduler);
-  place_arena(plan, scheduler);
+  std::vector<Step> steps = scheduler.steps(/*constant=*/false);
+  Lifetimes lifetimes = scheduler.lifetimes();
+  plan.steps = form_regions(std::move(steps), plan.buffers, lifetimes, threads);
+  place_constants(plan, lifetimes);
+  place_arena(plan, lifetimes);
   plan.inputs = ports(function, function.inputs);
   plan.outputs = ports(function, function.outputs);
   return plan;

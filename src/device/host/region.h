@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "elementwise.h"
+#include "memory.h"
+#include "product.h"
+#include "reduction.h"
+
+namespace ane::device::host {
+
+/// Steps taken slice by slice instead of step by step (form_regions.h says which and why). Workers share the slices
+/// out.
+class Region {
+ public:
+  using Part = std::variant<Elementwise, Product, Reduction, Softmax>;
+
+  /// `parts` are the first slices of the steps, in order.
+  Region(std::vector<Part> parts, std::int64_t slices, std::int64_t workers)
+      : parts_(std::move(parts)), slices_(slices), workers_(workers) {}
+
+  void run(const RunContext& context) const;
+
+ private:
+  void run_worker(const RunContext& context, std::int64_t worker) const;
+
+  std::vector<Part> parts_;
+  std::int64_t slices_;
+  std::int64_t workers_;
+};
+
+}  // namespace ane::device::host
