@@ -53,9 +53,10 @@ std::string read_text(const fs::path& directory, const std::string& expected) {
   return std::move(*text);
 }
 
-mil::Blobs read_weights(const fs::path& directory, const mil::Blobs& expected) {
+/// The files that the keys of `named` name.
+mil::Blobs read_weights(const fs::path& directory, const mil::Blobs& named) {
   mil::Blobs weights;
-  for (const auto& [key, data] : expected) {
+  for (const auto& [key, data] : named) {
     if (key.substr(0, kModelPath.size()) != kModelPath) {
       throw Refusal(kCompileFailed, "InvalidMILProgram: weight path " + key);
     }
@@ -63,12 +64,17 @@ mil::Blobs read_weights(const fs::path& directory, const mil::Blobs& expected) {
     const std::optional<std::string> file = file_text(path);
     if (!file) throw Refusal(kCompileFailed, "InvalidMILProgram: cannot open " + path.string());
     const std::span<const std::byte> bytes = bytes_of(*file);
-    if (!std::equal(bytes.begin(), bytes.end(), data.begin(), data.end())) {
-      throw Refusal(kCompileFailed, "InvalidMILProgram: " + path.string() + " differs from the weights dictionary");
-    }
     weights.emplace(key, std::vector<std::byte>(bytes.begin(), bytes.end()));
   }
   return weights;
+}
+
+void expect_equal(const mil::Blobs& files, const mil::Blobs& dictionary) {
+  for (const auto& [key, data] : dictionary) {
+    if (files.at(key) != data) {
+      throw Refusal(kCompileFailed, "InvalidMILProgram: the file of " + key + " differs from the weights dictionary");
+    }
+  }
 }
 
 /// The ANE ignores the mask of scaled_dot_product_attention (ane.md A20); whoever relies on it shall notice.
@@ -158,6 +164,7 @@ std::string Source::identifier() const {
 Program::Program(const Source& source, const std::string& directory) {
   const std::string text = read_text(directory, source.mil_text);
   const mil::Blobs weights = read_weights(directory, source.weights);
+  expect_equal(weights, source.weights);
   const std::scoped_lock lock(state().host_mutex());
   try {
     kernel_ = state().host().compile(without_attention_masks(text), weights);
@@ -171,6 +178,16 @@ Program::Program(const Source& source, const std::string& directory) {
 Program::~Program() {
   const std::scoped_lock lock(state().host_mutex());
   kernel_.reset();
+}
+
+void Program::reload(const Source& source, const std::string& directory) {
+  const mil::Blobs weights = read_weights(directory, source.weights);
+  const std::scoped_lock lock(state().host_mutex());
+  try {
+    static_cast<void>(kernel_->reload(weights));
+  } catch (const Error& error) {
+    throw Refusal(kCompileFailed, std::string("Program load failure: ") + error.what());
+  }
 }
 
 void Program::run(std::span<const std::span<std::byte>> inputs, std::span<const std::span<std::byte>> outputs) {

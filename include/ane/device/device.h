@@ -21,7 +21,8 @@ struct Port {
   std::size_t size_bytes = 0;  ///< the least that its surface must hold
 };
 
-/// A program that a device has compiled, with its weights baked in.
+/// A program that a device has compiled, with its weights baked in. Used by one thread at a time; two kernels of a
+/// device may be used by two threads.
 class Kernel {
  public:
   virtual ~Kernel() = default;
@@ -32,6 +33,10 @@ class Kernel {
   /// written. Throws DeviceError if a surface is missing or too small, or if the device fails; outputs are then
   /// undefined.
   virtual void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) = 0;
+  /// Gives the kernel other weights without compiling: blobs of the paths and sizes that it was compiled with. False,
+  /// with nothing changed, if it cannot be done here. Throws DeviceError if it failed; the kernel must then not run
+  /// again. Whether the ANE computes with them afterwards is disputed (ane.md K7): look before you rely on it.
+  [[nodiscard]] virtual bool reload(const mil::Blobs& /*weights*/) { return false; }
 };
 
 /// Compilation that a device refused; keeps what a bug report needs.
@@ -40,7 +45,8 @@ class CompileError : public DeviceError {
   using DeviceError::DeviceError;
 };
 
-/// What compiles MIL and runs it. Small enough to know by heart; every device passes the same tests.
+/// What compiles MIL and runs it. Small enough to know by heart; every device passes the same tests. One thread may
+/// compile while others run, compile or destroy kernels; who must wait for whom is the device's business.
 class Device {
  public:
   virtual ~Device() = default;

@@ -1,8 +1,5 @@
 #include "ane/device/apple/ane_device.h"
 
-#include <algorithm>
-#include <mutex>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -13,7 +10,7 @@
 #include "ane_kernel.h"
 #include "broken_rules.h"
 #include "io_surface.h"
-#include "loaded_model.h"
+#include "loaded_models.h"
 
 namespace ane::device::apple {
 
@@ -44,44 +41,12 @@ void refuse_broken_rules(const mil::Program& program, const mil::Blobs& weights,
 
 struct AneDevice::State {
   State(AneOptions options, const LibraryPaths& paths)
-      : session(std::move(options), paths), allocator(session.frameworks) {}
-
-  std::shared_ptr<LoadedModel> acquire(const ModelSource& source);
+      : session(std::move(options), paths), allocator(session.frameworks), models(session) {}
 
   Session session;
   IoSurfaceAllocator allocator;
-
- private:
-  // Held while a program is compiled or unloaded: compilations are serial, and a directory is never removed while
-  // another program of the same content moves in. Recursive, because a failure may unload.
-  std::recursive_mutex mutex_;
-  std::unordered_map<std::string, std::weak_ptr<LoadedModel>> loaded_;
+  LoadedModels models;
 };
-
-std::shared_ptr<LoadedModel> AneDevice::State::acquire(const ModelSource& source) {
-  const std::scoped_lock lock(mutex_);
-  UncompiledModel uncompiled = make_model(session, source);
-  std::weak_ptr<LoadedModel>& slot = loaded_[uncompiled.identifier];
-  if (std::shared_ptr<LoadedModel> live = slot.lock()) {
-    if (!live->is_made_of(source)) {
-      throw CompileError(
-          fmt::format("a loaded program has the same identifier ({}) but other text or weights, or its "
-                      "files were changed",
-                      uncompiled.identifier));
-    }
-    session.count([](AneCounters& counters) { ++counters.shared; });
-    return live;
-  }
-  std::erase_if(loaded_, [&](const auto& entry) { return &entry.second != &slot && entry.second.expired(); });
-  auto made = std::make_unique<LoadedModel>(session, std::move(uncompiled), source);
-  const auto remove = [this](LoadedModel* model) {
-    const std::scoped_lock unload_lock(mutex_);
-    std::default_delete<LoadedModel>()(model);
-  };
-  std::shared_ptr<LoadedModel> shared(made.release(), remove);
-  slot = shared;
-  return shared;
-}
 
 AneDevice::AneDevice(AneOptions options, const LibraryPaths& paths)
     : state_(std::make_unique<State>(std::move(options), paths)) {
@@ -115,8 +80,8 @@ std::unique_ptr<Kernel> AneDevice::compile(std::string_view mil_text, const mil:
   std::vector<Port> outputs = make_ports(main, main.outputs);
   return objc::guarded("compiling a program for the ANE", [&] {
     const objc::AutoreleasePool pool(state_->session.frameworks.runtime);
-    std::shared_ptr<LoadedModel> model = state_->acquire({mil_text, &weights, inputs, outputs});
-    return std::make_unique<AneKernel>(std::move(model), std::move(inputs), std::move(outputs));
+    std::shared_ptr<LoadedModel> model = state_->models.acquire({mil_text, &weights, inputs, outputs});
+    return std::make_unique<AneKernel>(state_->models, std::move(model), std::move(inputs), std::move(outputs));
   });
 }
 

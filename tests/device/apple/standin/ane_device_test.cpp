@@ -121,6 +121,61 @@ TEST_CASE("weights are baked in", "[apple][standin]") {
   CHECK(bound.results() == before);
 }
 
+TEST_CASE("a reload costs no compile, and the system decides whether it changes what is computed", "[apple][standin]") {
+  fakes::Control& standin = fresh_standin();
+  const bool works = GENERATE(true, false);
+  standin.reload_works(works);
+  {
+    AneDevice ane;
+    surface::SurfacePool pool(ane.surface_allocator());
+    const auto kernel = ane.compile(projection(1).text, projection(1).weights);
+    const auto other = ane.compile(projection(2).text, projection(2).weights);
+    Bound bound(pool, *kernel, 1);
+    bound.run(*kernel);
+    const std::vector<Buffer> before = bound.results();
+    bound.run(*other);
+    const std::vector<Buffer> wanted = bound.results();
+    REQUIRE(before != wanted);
+
+    REQUIRE(kernel->reload(projection(2).weights));
+    bound.run(*kernel);
+    CHECK(bound.results() == (works ? wanted : before));
+    CHECK(standin.counts().compiles == 2);
+    CHECK(standin.counts().loaded == 2);
+    CHECK(ane.counters().reloads == 1);
+    CHECK(kernel->reload(projection(3).weights));
+    CHECK_NOTHROW(bound.run(*kernel));
+  }
+  CHECK(standin.counts().none_left());
+}
+
+TEST_CASE("a program that two kernels share is not reloaded", "[apple][standin]") {
+  fresh_standin();
+  AneDevice ane;
+  const auto first = ane.compile(projection().text, projection().weights);
+  auto second = ane.compile(projection().text, projection().weights);
+  CHECK_FALSE(first->reload(projection(2).weights));
+  CHECK(ane.counters().reloads == 0);
+  second.reset();
+  CHECK(first->reload(projection(2).weights));
+}
+
+TEST_CASE("a reload that fails says so and leaves nothing behind", "[apple][standin]") {
+  fakes::Control& standin = fresh_standin();
+  {
+    AneOptions impatient;
+    impatient.load_retries = 0;
+    AneDevice ane(impatient);
+    surface::SurfacePool pool(ane.surface_allocator());
+    const auto kernel = ane.compile(projection().text, projection().weights);
+    Bound bound(pool, *kernel, 1);
+    standin.fail("load", 1);
+    CHECK_THROWS_WITH(kernel->reload(projection(2).weights), ANE_CONTAINS("told to fail load"));
+    CHECK_THROWS_WITH(bound.run(*kernel), ANE_CONTAINS("the program is not loaded"));
+  }
+  CHECK(standin.counts().none_left());
+}
+
 TEST_CASE("a request is built once for a set of surfaces", "[apple][standin]") {
   const fakes::Control& standin = fresh_standin();
   AneDevice ane;
