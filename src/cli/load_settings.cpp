@@ -121,6 +121,10 @@ void check_together(const LoadedSettings& loaded) {
   if (values.device == DeviceChoice::ane && values.precision == mil::DType::fp32) {
     throw UsageError("--precision fp32 runs on the host alone; the ANE computes in fp16 (use --device host)");
   }
+  if (values.pipeline && values.weights != WeightsChoice::baked) {
+    throw UsageError(fmt::format("{} hides the compiles of baked weights, but {} is {}; leave one of them out",
+                                 named("pipeline"), named("weights"), setting("weights").show(values)));
+  }
   if (values.arch != Architecture::mlp) return;
   for (const Setting& row : settings_table()) {
     if (row.llama_only && loaded.given(row.name)) {

@@ -10,6 +10,8 @@
 
 #include "ane/cli/lines.h"
 #include "ane/cli/text.h"
+#include "ane/core/error.h"
+#include "ane/device/budget.h"
 #include "ane/mil/ane_rules.h"
 #include "ane/mil/text.h"
 #include "ane/train/optimizer.h"
@@ -81,11 +83,10 @@ void add_compiles(const CompilePlan& plan, const Settings& settings, std::vector
   if (plan.later_round != plan.first_round)
     compiles += fmt::format(", {} for another in the same process", plan.later_round);
   lines.push_back(compiles);
-  if (plan.first_round > settings.max_compiles) {
+  if (plan.smallest_budget > settings.max_compiles) {
     lines.push_back(
-        fmt::format("Restarts: none helps: one update needs {} compiles, but a process may make {} "
-                    "(--max-compiles)",
-                    plan.first_round, settings.max_compiles));
+        fmt::format("Restarts: none helps: {} needs {} compiles, but a process may make {} (--max-compiles)",
+                    settings.pipeline ? "a pipeline" : "one update", plan.smallest_budget, settings.max_compiles));
   } else if (plan.updates > 0) {
     lines.push_back(fmt::format("Restarts: {} for {} updates ({} steps), with {} compiles a process", plan.restarts,
                                 plan.updates, settings.steps, settings.max_compiles));
@@ -101,7 +102,8 @@ void add_memory(std::span<const model::KernelInfo> kernels, const Settings& sett
     surfaces += surface_bytes(kernel.program) * static_cast<std::size_t>(kernel.copies);
   }
   const double floats = static_cast<double>(parameters) * sizeof(float);
-  const double state = floats * (1 + train::optimizer_moments(settings.optimizer));
+  const double state = floats * ((settings.pipeline ? 2 : 1) + train::optimizer_moments(settings.optimizer));
+  if (settings.pipeline) weights *= 2;
   const auto total = state + floats + static_cast<double>(weights) + static_cast<double>(surfaces);
   lines.push_back(fmt::format("Memory: about {} (state {}, gradients {}, baked weights {}, surfaces at most {})",
                               human_bytes(total), human_bytes(state), human_bytes(floats),
@@ -110,22 +112,50 @@ void add_memory(std::span<const model::KernelInfo> kernels, const Settings& sett
 
 }  // namespace
 
-CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates, std::int64_t steps,
-                          std::int64_t accum_steps, std::int64_t max_compiles) {
-  CompilePlan plan{.updates = ceil_div(steps, accum_steps)};
+CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates, const Settings& settings) {
+  CompilePlan plan{.updates = ceil_div(settings.steps, settings.accum_steps)};
   for (const model::KernelInfo& kernel : kernels) {
     plan.first_round += kernel.copies;
     if (kernel.has_weights) plan.later_round += kernel.copies;
     if (validates && kernel.forward && kernel.has_weights) plan.forward += kernel.copies;
   }
-  if (plan.updates == 0 || plan.first_round > max_compiles) return plan;
+  plan.smallest_budget = plan.first_round + (settings.pipeline ? plan.later_round : 0);
+  const bool compiles_once = plan.later_round == 0 || settings.weights == WeightsChoice::reload;
+  if (plan.updates == 0 || plan.smallest_budget > settings.max_compiles || compiles_once) return plan;
 
-  const std::int64_t left = max_compiles - plan.first_round;
-  const std::int64_t a_process = plan.later_round == 0 ? plan.updates : 1 + left / plan.later_round;
-  plan.restarts = ceil_div(plan.updates, a_process) - 1;
-  const std::int64_t of_the_last = plan.updates - plan.restarts * a_process;
+  const std::int64_t left = settings.max_compiles - plan.first_round;
+  const std::int64_t a_process = 1 + left / plan.later_round;
+  const std::int64_t at_start = settings.pipeline ? 1 : 0;  // two batches run with the initial parameters
+  plan.restarts = ceil_div(std::max<std::int64_t>(plan.updates - at_start, 1), a_process) - 1;
+  const std::int64_t of_the_last = plan.updates - plan.restarts * a_process - at_start;
   if (left - (of_the_last - 1) * plan.later_round < plan.forward) ++plan.restarts;
   return plan;
+}
+
+void check_pipeline(std::span<const model::KernelInfo> kernels, const Settings& settings) {
+  using device::CompileBudget;
+  if (!settings.pipeline) return;
+  const CompilePlan plan = plan_compiles(kernels, false, settings);
+  const int two_sets = plan.first_round + plan.later_round;
+  const auto refuse = [&](const std::string& reason) {
+    throw UsageError(fmt::format(
+        "--pipeline keeps two sets of kernels, here {} and {}: {}. Use --plan merged, which has fewer, or leave "
+        "--pipeline out",
+        plan.first_round, plan.later_round, reason));
+  };
+  if (two_sets > CompileBudget::kAneProgramLimit) {
+    refuse(fmt::format("{} programs, but the ANE loads at most {} at once", two_sets, CompileBudget::kAneProgramLimit));
+  }
+  if (two_sets > CompileBudget::kAneHardLimit) {
+    refuse(fmt::format("{} compiles in one process, but the ANE's compiler allows about {}", two_sets,
+                       CompileBudget::kAneHardLimit));
+  }
+}
+
+std::string weights_text(const Settings& settings, bool reload_refused) {
+  if (settings.pipeline) return "baked, compiled beside the steps: each batch ran one update behind the newest";
+  if (settings.weights != WeightsChoice::reload) return "baked";
+  return reload_refused ? "baked, for a reload does not work here" : "reloaded";
 }
 
 std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& bench, const data::Source& source) {
@@ -136,9 +166,7 @@ std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& benc
   lines.emplace_back("Kernels of a layer's step:");
   add_plan_table(kernels, lines);
   for (const model::KernelInfo& kernel : kernels) add_kernel(kernel, bench.device(), lines);
-  add_compiles(plan_compiles(kernels, source.validation_count() > 0, settings.steps, settings.accum_steps,
-                             settings.max_compiles),
-               settings, lines);
+  add_compiles(plan_compiles(kernels, source.validation_count() > 0, settings), settings, lines);
   add_memory(kernels, settings, bench.model().parameters().size(), lines);
   return lines;
 }

@@ -94,6 +94,7 @@ class Session {
   }
 
   int run() {
+    if (bench_.on_ane()) check_pipeline(bench_.model().kernels(), settings_);
     source_ = open_source();
     if (settings_.resume && !before_) load_newest_checkpoint();
     const StopSignals signals;
@@ -127,17 +128,18 @@ class Session {
   std::unique_ptr<train::StateArena> make_state() {
     const model::ParameterLayout& layout = bench_.model().parameters();
     const int moments = train::optimizer_moments(settings_.optimizer);
+    const train::Delay delay = settings_.pipeline ? train::Delay::one_update : train::Delay::none;
     const std::uint64_t fingerprint = fingerprint_of(settings_, bench_.model().summary().dimensions);
     if (before_) {
       auto state =
-          std::make_unique<train::StateArena>(before_->handoff.descriptor, layout.size(), moments, fingerprint);
+          std::make_unique<train::StateArena>(before_->handoff.descriptor, layout.size(), moments, fingerprint, delay);
       bench_.device().stop_dumping();
       resumed_ = {.step = state->progress().step,
                   .loss = state->progress().last_loss,
                   .time = train::count_restart(*state, before_->handoff)};
       return state;
     }
-    auto state = std::make_unique<train::StateArena>(layout.size(), moments, fingerprint);
+    auto state = std::make_unique<train::StateArena>(layout.size(), moments, fingerprint, delay);
     state->totals().started_ns = invocation_.started_ns;
     state->back_with_huge_pages(bench_.threads());
     if (!settings_.resume) fill_parameters(settings_, bench_.model(), state->parameters());
@@ -271,6 +273,7 @@ class Session {
             .flops_per_step = flops_,
             .device = std::string(bench_.device().name()),
             .on_ane = bench_.on_ane(),
+            .weights = weights_text(settings_, totals.reload_refused),
             .surfaces = bench_.surfaces().counters()};
   }
 
@@ -293,6 +296,7 @@ class Session {
 int dry_run(const Settings& settings) {
   Terminal terminal;
   Workbench bench(settings);
+  if (bench.on_ane()) check_pipeline(bench.model().kernels(), settings);
   const std::unique_ptr<data::Source> source = make_source(settings, true);
   for (const std::string& line : dry_run_lines(settings, bench, *source)) terminal.print(line);
   if (!settings.dump_mil.empty()) dump_programs(bench.model().kernels(), settings.dump_mil);

@@ -9,6 +9,7 @@
 #include "ane/cli/devices.h"
 #include "ane/cli/model_choice.h"
 #include "ane/core/error.h"
+#include "ane/device/host/host_device.h"
 #include "ane/mil/text.h"
 
 namespace ane::cli {
@@ -35,6 +36,11 @@ std::unique_ptr<RecordingDevice> make_device(const Settings& settings, std::opti
   return std::make_unique<RecordingDevice>(std::move(picked.device), std::move(recording));
 }
 
+std::unique_ptr<device::Device> make_reference(const Settings& settings, math::ThreadPool& threads) {
+  if (settings.weights != WeightsChoice::reload) return nullptr;
+  return std::make_unique<device::host::HostDevice>(threads);
+}
+
 }  // namespace
 
 std::optional<PlannedFaults> planned_faults(std::span<const std::string> environment, std::int64_t process) try {
@@ -51,8 +57,9 @@ Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faul
     : threads_(thread_count(settings)),
       faults_planned_(faults.has_value()),
       device_(make_device(settings, std::move(faults), threads_, device_note_)),
+      reference_(make_reference(settings, threads_)),
       surfaces_(device_->surface_allocator(), static_cast<std::size_t>(settings.surface_pool)),
-      model_(make_model(settings, {*device_, surfaces_, threads_})) {
+      model_(make_model(settings, {*device_, surfaces_, threads_, reference_.get()})) {
   device_->set_names([this](std::string_view text) -> std::string {
     for (const model::KernelInfo& kernel : model_->kernels()) {
       if (mil::print(kernel.program) == text) return kernel.name;

@@ -118,6 +118,8 @@ class FaultKernel final : public Kernel {
   [[nodiscard]] std::span<const Port> inputs() const override { return kernel_->inputs(); }
   [[nodiscard]] std::span<const Port> outputs() const override { return kernel_->outputs(); }
 
+  [[nodiscard]] bool reload(const mil::Blobs& weights) override { return kernel_->reload(weights); }
+
   void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override {
     const std::int64_t count = ++device_->runs_;
     const Fault* const fault = device_->planned(Fault::Event::run, count);

@@ -1,6 +1,7 @@
 #include "ane/model/kernel_bank.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include <fmt/format.h>
@@ -22,7 +23,7 @@ std::vector<std::string> segment_names(const PackedLayout& layout) {
 KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes)
     : plan_(std::move(plan)), layer_prefixes_(std::move(layer_prefixes)) {
   for (const PlannedKernel& planned : plan_.kernels()) {
-    Entry entry{KernelKind(planned.definition, element), is_forward(planned.phase), {}};
+    Entry entry{KernelKind(planned.definition, element), is_forward(planned.phase), {}, {}};
     entry.copies.resize(entry.kind.has_weights() ? layers() : 1);
     entries_.push_back(std::move(entry));
   }
@@ -39,8 +40,10 @@ int KernelBank::compiles_needed(KernelSet set) const {
 void KernelBank::compile(KernelSet set, const Engine& engine, const ParameterLayout& layout,
                          std::span<const float> parameters) {
   // Old kernels go first: a process may hold only so many loaded programs (ane.md A41).
-  for (Entry& entry : entries_)
+  for (Entry& entry : entries_) {
+    entry.ahead.clear();
     if (entry.kind.has_weights()) std::fill(entry.copies.begin(), entry.copies.end(), nullptr);
+  }
 
   for (Entry& entry : entries_) {
     if (!entry.belongs_to(set)) continue;
@@ -49,6 +52,52 @@ void KernelBank::compile(KernelSet set, const Engine& engine, const ParameterLay
         entry.copies[copy] =
             entry.kind.compile(engine.device, layer_prefixes_[copy], layout, parameters, engine.threads);
   }
+}
+
+int KernelBank::compiles_ahead() const {
+  std::size_t needed = 0;
+  for (const Entry& entry : entries_)
+    if (entry.kind.has_weights()) needed += entry.copies.size();
+  return static_cast<int>(needed);
+}
+
+void KernelBank::compile_ahead(const Engine& engine, const ParameterLayout& layout,
+                               std::span<const float> parameters) try {
+  for (Entry& entry : entries_) {
+    entry.ahead.clear();
+    if (!entry.kind.has_weights()) continue;
+    for (const std::string& prefix : layer_prefixes_)
+      entry.ahead.push_back(entry.kind.compile(engine.device, prefix, layout, parameters, engine.threads));
+  }
+} catch (...) {
+  for (Entry& entry : entries_) entry.ahead.clear();
+  throw;
+}
+
+void KernelBank::adopt_ahead() {
+  for (Entry& entry : entries_) {
+    if (!entry.kind.has_weights()) continue;
+    assert(entry.ahead.size() == entry.copies.size());
+    entry.copies = std::exchange(entry.ahead, {});
+  }
+}
+
+std::optional<std::string> KernelBank::reload(KernelSet set, const Engine& engine, const ParameterLayout& layout,
+                                              std::span<const float> parameters) {
+  if (engine.reference == nullptr) return "there is no second device to compare with";
+  const std::size_t watched = reloads_++ % layers();
+  for (Entry& entry : entries_) {
+    if (!entry.kind.has_weights() || !entry.belongs_to(set)) continue;
+    for (std::size_t i = 0; i < layers(); ++i) {  // the watched one first: if it lies, the others need not be tried
+      const std::size_t layer = (watched + i) % layers();
+      const std::string& prefix = layer_prefixes_[layer];
+      entry.kind.pack(prefix, layout, parameters, engine.threads);
+      const std::optional<std::string> fault =
+          i == 0 ? entry.kind.reload_watched(*entry.copies[layer], engine) : entry.kind.reload(*entry.copies[layer]);
+      if (fault) return fmt::format("kernel '{}{}' {}", prefix, entry.kind.definition().name, *fault);
+    }
+  }
+  return std::nullopt;
 }
 
 device::Kernel& KernelBank::kernel(std::size_t row, std::size_t layer) const {

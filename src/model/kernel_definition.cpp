@@ -1,12 +1,16 @@
 #include "ane/model/kernel_definition.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "ane/math/half.h"
 #include "ane/mil/text.h"
+
+#include "reload_canary.h"
 
 namespace ane::model {
 
@@ -46,6 +50,14 @@ void fill_transposed(mil::DType element, std::span<const float> values, std::siz
   }
 }
 
+void reverse_elements(mil::DType element, std::span<std::byte> data) {
+  if (element == mil::DType::fp16) {
+    std::ranges::reverse(as_halves(data));
+  } else {
+    std::ranges::reverse(as_floats(data));
+  }
+}
+
 /// Elements of all constants that lie in blob files.
 std::size_t blob_elements(const mil::Function& function) {
   std::size_t elements = 0;
@@ -72,15 +84,20 @@ KernelKind::KernelKind(const KernelDefinition& definition, mil::DType element)
 std::unique_ptr<device::Kernel> KernelKind::compile(device::Device& device, std::string_view prefix,
                                                     const ParameterLayout& layout, std::span<const float> parameters,
                                                     math::ThreadPool& threads) {
-  const std::vector<WeightBlob>& weights = definition_->weights;
-  threads.parallel_for(weights.size(), 1, [&](math::Range range) {
-    for (std::size_t index = range.begin; index < range.end; ++index) pack(weights[index], prefix, layout, parameters);
-  });
+  pack(prefix, layout, parameters, threads);
   try {
     return device.compile(text_, blobs_);
   } catch (const device::CompileError& error) {
     throw device::CompileError(fmt::format("kernel '{}{}': {}", prefix, definition_->name, error.what()));
   }
+}
+
+void KernelKind::pack(std::string_view prefix, const ParameterLayout& layout, std::span<const float> parameters,
+                      math::ThreadPool& threads) {
+  threads.parallel_for(definition_->weights.size(), 1, [&](math::Range range) {
+    for (std::size_t index = range.begin; index < range.end; ++index)
+      pack(definition_->weights[index], prefix, layout, parameters);
+  });
 }
 
 void KernelKind::pack(const WeightBlob& weight, std::string_view prefix, const ParameterLayout& layout,
@@ -95,6 +112,24 @@ void KernelKind::pack(const WeightBlob& weight, std::string_view prefix, const P
   } else {
     fill(element_, values, data);
   }
+}
+
+std::optional<std::string> KernelKind::reload(device::Kernel& kernel) const {
+  if (kernel.reload(blobs_)) return std::nullopt;
+  return "cannot take other weights on this device";
+}
+
+std::optional<std::string> KernelKind::reload_watched(device::Kernel& kernel, const Engine& engine) const {
+  mil::Blobs decoys = blobs_;
+  for (const WeightBlob& weight : definition_->weights)
+    reverse_elements(element_, mil::single_blob_data(decoys.find(weight.path)->second));
+  const ReloadCanary canary(*definition_, text_, engine);
+  const ReloadCanary::Results before = canary.results(kernel);
+  for (const mil::Blobs* weights : {&std::as_const(decoys), &blobs_}) {
+    if (!kernel.reload(*weights)) return "cannot take other weights on this device";
+    if (auto fault = canary.fault(kernel, *weights, before)) return fault;
+  }
+  return std::nullopt;
 }
 
 std::size_t KernelKind::blob_bytes() const {

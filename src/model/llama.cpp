@@ -60,6 +60,12 @@ void Llama::compile(KernelSet set, std::span<const float> parameters) {
   kernels_.compile(set, engine_, layout_, parameters);
 }
 
+void Llama::compile_ahead(std::span<const float> parameters) { kernels_.compile_ahead(engine_, layout_, parameters); }
+
+std::optional<std::string> Llama::reload(KernelSet set, std::span<const float> parameters) {
+  return kernels_.reload(set, engine_, layout_, parameters);
+}
+
 // As llama2.c trains: normal 0.02, less by sqrt(2 L) for the two projections that feed the residual stream.
 void Llama::initialize(std::span<float> parameters, std::uint64_t seed) const {
   const double residual_deviation = kDeviation / std::sqrt(2.0 * static_cast<double>(config_.layers));

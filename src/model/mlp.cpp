@@ -58,6 +58,12 @@ void Mlp::compile(KernelSet set, std::span<const float> parameters) {
   kernels_.compile(set, engine_, layout_, parameters);
 }
 
+void Mlp::compile_ahead(std::span<const float> parameters) { kernels_.compile_ahead(engine_, layout_, parameters); }
+
+std::optional<std::string> Mlp::reload(KernelSet set, std::span<const float> parameters) {
+  return kernels_.reload(set, engine_, layout_, parameters);
+}
+
 void Mlp::initialize(std::span<float> parameters, std::uint64_t seed) const {
   for (const Parameter& parameter : layout_.parameters())
     fill_normal(parameter, seed, 1 / std::sqrt(static_cast<double>(parameter.shape.at(1))), parameters,

@@ -62,6 +62,7 @@ void add_counts(Lines& lines, const RunReport& report) {
   const RunTotals& totals = report.totals;
   std::string made_in = rounds(totals.compile_rounds, "training");
   if (totals.forward_compile_rounds > 0) made_in += ", " + rounds(totals.forward_compile_rounds, "validation");
+  if (totals.reloads > 0) made_in += ", " + rounds(totals.reloads, "reload");
   lines.add("Compiles", "{} ({})", totals.compiles, made_in);
   if (totals.skipped_updates > 0) lines.add("Skipped updates", "{}", totals.skipped_updates);
   lines.add("Surfaces", "{} created, {} reused, {} released; {} live ({:.1f} MB), {} pooled ({:.1f} MB)",
@@ -89,9 +90,12 @@ std::string efficiency_report(const RunReport& report) {
     lines.add(label, "{:.0f} ms ({:.1f}%){}", ms(ns), percent(ns, wall), note);
   };
   lines.add("Device", "{}", report.device);
+  if (!report.weights.empty()) lines.add("Weights", "{}", report.weights);
   lines.add("Total steps", "{}", totals.steps);
   lines.add("Wall time", "{:.0f} ms ({:.1f} s)", ms(wall), seconds(wall));
-  add_part("Compile time", totals.compile_ns);
+  add_part("Compile time", totals.compile_ns,
+           totals.hidden_compile_ns > 0 ? fmt::format(", and {:.0f} ms beside the steps", ms(totals.hidden_compile_ns))
+                                        : std::string());
   add_part("Train time", totals.train_ns);
   add_part("Validation", totals.validation_ns);
   add_part("Checkpoints", totals.checkpoint_ns);

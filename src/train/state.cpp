@@ -39,18 +39,18 @@ namespace {
 
 constexpr std::size_t kHeaderBytes = 4096;
 constexpr std::size_t kArrayAlignment = 16;      // elements: 64 bytes of fp32
-constexpr std::size_t kArraysBesideMoments = 2;  // parameters before, gradients after
+constexpr std::size_t kArraysBesideMoments = 2;  // parameters before; gradients after, then running parameters
 constexpr std::array<char, 8> kMagic{'A', 'N', 'E', 's', 't', 'a', 't', 'e'};
 constexpr std::uint32_t kVersion = 2;
 
 std::string system_text(int error) { return std::generic_category().message(error); }
 
-std::size_t arena_bytes(std::size_t parameters, int moments) {
+std::size_t arena_bytes(std::size_t parameters, int moments, Delay delay) {
   assert(moments >= 0);
   const auto padded = checked_add(parameters, kArrayAlignment - 1);
-  const auto elements = padded ? checked_mul(*padded / kArrayAlignment * kArrayAlignment,
-                                             kArraysBesideMoments + static_cast<std::size_t>(moments))
-                               : std::nullopt;
+  const std::size_t arrays =
+      kArraysBesideMoments + static_cast<std::size_t>(moments) + (delay == Delay::one_update ? 1 : 0);
+  const auto elements = padded ? checked_mul(*padded / kArrayAlignment * kArrayAlignment, arrays) : std::nullopt;
   const auto bytes = elements ? checked_mul(*elements, sizeof(float)) : std::nullopt;
   const auto total = bytes ? checked_add(*bytes, kHeaderBytes) : std::nullopt;
   if (!total || *total > static_cast<std::size_t>(std::numeric_limits<off_t>::max()))
@@ -112,8 +112,11 @@ void expect(int descriptor, std::string_view what, Value expected, Value found) 
 
 }  // namespace
 
-StateArena::StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint)
-    : parameter_count_(parameters), moments_(moments), size_bytes_(arena_bytes(parameters, moments)) {
+StateArena::StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint, Delay delay)
+    : parameter_count_(parameters),
+      moments_(moments),
+      delay_(delay),
+      size_bytes_(arena_bytes(parameters, moments, delay)) {
   descriptor_ = allocate(size_bytes_);
   map();
   header() = {.magic = kMagic,
@@ -126,8 +129,12 @@ StateArena::StateArena(std::size_t parameters, int moments, std::uint64_t finger
               .totals = {}};
 }
 
-StateArena::StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint)
-    : parameter_count_(parameters), moments_(moments), size_bytes_(arena_bytes(parameters, moments)), adopted_(true) {
+StateArena::StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint, Delay delay)
+    : parameter_count_(parameters),
+      moments_(moments),
+      delay_(delay),
+      size_bytes_(arena_bytes(parameters, moments, delay)),
+      adopted_(true) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) refuse(descriptor, system_text(errno));
   // macOS rounds the size of shared memory up to whole pages.
@@ -176,6 +183,10 @@ std::span<float> StateArena::array(std::size_t index) noexcept {
 }
 
 std::span<float> StateArena::parameters() noexcept { return array(0); }
+
+std::span<float> StateArena::running_parameters() noexcept {
+  return array(delay_ == Delay::one_update ? kArraysBesideMoments + static_cast<std::size_t>(moments_) : 0);
+}
 
 std::span<float> StateArena::moment(int index) noexcept {
   assert(index >= 0 && index < moments_);

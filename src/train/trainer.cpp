@@ -45,18 +45,27 @@ struct Trainer::Batch {
   [[nodiscard]] double mean_loss() const { return loss_sum / static_cast<double>(sequences); }
 };
 
-int smallest_budget(const model::Model& model) { return model.compiles_needed(KernelSet::training); }
-
 Trainer::Trainer(Parts parts, TrainOptions options)
-    : parts_(std::move(parts)), options_(std::move(options)), clock_(parts_.state.totals()) {
+    : parts_(std::move(parts)),
+      options_(std::move(options)),
+      clock_(parts_.state.totals()),
+      supply_({.model = parts_.model,
+               .budget = parts_.budget,
+               .state = parts_.state,
+               .threads = parts_.threads,
+               .clock = clock_,
+               .observers = parts_.observers},
+              options_.renewal) {
   assert(options_.steps >= 0 && options_.accum_steps > 0);
   assert(parts_.state.moment_count() == optimizer_moments(options_.optimizer.kind));
   // What has been compiled before this is compiled again by every process.
-  if (const int needed = parts_.budget.used() + smallest_budget(parts_.model); needed > parts_.budget.limit())
+  if (const int needed = parts_.budget.used() + smallest_budget(parts_.model, options_.renewal);
+      needed > parts_.budget.limit())
     throw UsageError(
-        fmt::format("one update needs {} compiles, but a process may make only {}: no restart would get any "
+        fmt::format("{} needs {} compiles, but a process may make only {}: no restart would get any "
                     "further. Use --max-compiles {} (ANE_MAX_COMPILES) or more",
-                    needed, parts_.budget.limit(), needed));
+                    options_.renewal == Renewal::pipeline ? "a pipeline (two sets of kernels)" : "one update", needed,
+                    parts_.budget.limit(), needed));
 
   Progress& progress = parts_.state.progress();
   if (progress.update == 0 || !options_.loss_scale.dynamic) progress.loss_scale = options_.loss_scale.initial;
@@ -75,6 +84,7 @@ Outcome Trainer::run() {
   const surface::PoolCounters surfaces_before = parts_.surfaces.counters();
   clock_.book(parts_.state.adopted() ? &RunTotals::restart_ns : &RunTotals::startup_ns);
   const Outcome outcome = run_until_done();
+  supply_.wait();
   count_surfaces(surfaces_before);
   return outcome;
 }
@@ -82,7 +92,7 @@ Outcome Trainer::run() {
 Outcome Trainer::run_until_done() {
   while (!done() || validation_due()) {
     if (parts_.stop) return interrupt();
-    if (!make_kernels(done() ? KernelSet::forward : KernelSet::training)) return restart();
+    if (!supply_.provide(done() ? KernelSet::forward : KernelSet::training)) return restart();
     if (validation_due() && !validate()) return interrupt();
     if (done()) break;
     if (!run_batch()) return interrupt();
@@ -98,39 +108,13 @@ bool Trainer::validation_due() const {
   return done() || (options_.validate_every > 0 && update % options_.validate_every == 0);
 }
 
-/// False if the budget is used up, or if a compile failed that a fresh process may manage.
-bool Trainer::make_kernels(KernelSet set) {
-  compile_time_ = {};
-  if (kernels_ == set || kernels_ == KernelSet::training) return true;
-
-  const int needed = parts_.model.compiles_needed(set);
-  if (!parts_.budget.try_take(needed)) return false;
-  RunTotals& totals = parts_.state.totals();
-  kernels_.reset();
-  clock_.leave_out();
-  try {
-    parts_.model.compile(set, parts_.state.parameters());
-  } catch (const device::CompileError& error) {
-    if (++totals.failed_compiles_in_row > 1) throw;
-    clock_.book(&RunTotals::compile_ns);
-    tell(&Observer::on_warning, fmt::format("a compile failed, so a fresh process will try again: {}", error.what()));
-    return false;
-  }
-  compile_time_ = clock_.book(&RunTotals::compile_ns);
-  kernels_ = set;
-  totals.failed_compiles_in_row = 0;
-  totals.compiles += needed;
-  ++(set == KernelSet::training ? totals.compile_rounds : totals.forward_compile_rounds);
-  tell(&Observer::on_compile, CompileEvent{.kernels = needed, .time = compile_time_});
-  return true;
-}
-
 /// False if it was interrupted; the gradients are then dropped.
 bool Trainer::run_batch() {
   const Progress& progress = parts_.state.progress();
   Batch batch;
   batch.sequences = std::min(options_.accum_steps, options_.steps - progress.step);
   batch.lr = lr_at(progress.update, total_updates_, options_.optimizer);
+  if (progress.step + batch.sequences < options_.steps) supply_.begin_next();
   clock_.leave_out();
   if (!accumulate(batch)) return false;
   finish_update(batch);
@@ -160,9 +144,8 @@ bool Trainer::run_steps(Batch& batch) {
     if (parts_.stop) return false;
     StepEvent event{.step = progress.step + i + 1, .lr = batch.lr, .compiles = parts_.budget.used()};
     parts_.source.training_sample(static_cast<std::uint64_t>(progress.step + i), sample);
-    const model::StepResult result =
-        parts_.model.step(sample, parts_.state.parameters(), static_cast<float>(progress.loss_scale),
-                          parts_.state.gradients(), event.parts);
+    const model::StepResult result = parts_.model.step(
+        sample, supply_.parameters(), static_cast<float>(progress.loss_scale), parts_.state.gradients(), event.parts);
     if (!batch.overflow && result.overflow) batch.overflow = result.overflow;
     if (!batch.overflow && !std::isfinite(result.loss)) batch.overflow = "the loss is not finite";
     batch.loss_sum += result.loss;
@@ -194,10 +177,12 @@ void Trainer::finish_update(Batch& batch) {
                     .grad_norm = gradient.norm,
                     .loss_scale = progress.loss_scale,
                     .skipped = gradient.unusable,
-                    .compile = compile_time_,
+                    .compile = supply_.time(),
                     .parts = batch.times,
                     .compiles = parts_.budget.used()};
   Progress next = progress;
+  event.train = batch.train + clock_.book(&RunTotals::train_ns);
+  supply_.before_update();
   if (gradient.unusable) {
     drop_gradients();
     ++parts_.state.totals().skipped_updates;
@@ -206,7 +191,7 @@ void Trainer::finish_update(Batch& batch) {
     const double clipping = clip > 0 && gradient.norm > clip ? clip / gradient.norm : 1;
     const UpdateStep step{.lr = batch.lr, .grad_factor = average * clipping, .update_count = ++next.optimizer_updates};
     apply_update(options_.optimizer, step, layout, parts_.state.gradients(), parts_.state, parts_.threads);
-    kernels_.reset();
+    supply_.parameters_changed();
     next = after_good_update(next, options_.loss_scale);
   }
   next.step = event.step;
@@ -215,7 +200,7 @@ void Trainer::finish_update(Batch& batch) {
   progress = next;
   if (!gradient.unusable) last_good_ = next;
 
-  event.train = batch.train + clock_.book(&RunTotals::train_ns);
+  event.train += clock_.book(&RunTotals::train_ns);
   tell(&Observer::on_update, event);
   if (gradient.unusable) report_skip(*gradient.unusable);
 }
@@ -247,7 +232,7 @@ bool Trainer::validate() {
   for (std::size_t i = 0; i < count; ++i) {
     if (parts_.stop) break;
     parts_.source.validation_sample(i, sample);
-    const model::StepResult result = parts_.model.evaluate(sample, parts_.state.parameters(), times);
+    const model::StepResult result = parts_.model.evaluate(sample, supply_.parameters(), times);
     loss_sum += result.loss;
     if (!overflow) overflow = result.overflow;
   }
@@ -258,9 +243,10 @@ bool Trainer::validate() {
   validated_update_ = update;
   if (overflow)
     tell(&Observer::on_warning, fmt::format("validation after update {} overflowed: {}", update, *overflow));
-  tell(
-      &Observer::on_validation,
-      ValidationEvent{.update = update, .loss = loss_sum / static_cast<double>(count), .samples = count, .time = time});
+  tell(&Observer::on_validation, ValidationEvent{.update = update - supply_.updates_behind(),
+                                                 .loss = loss_sum / static_cast<double>(count),
+                                                 .samples = count,
+                                                 .time = time});
   return true;
 }
 

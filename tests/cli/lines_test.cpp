@@ -30,6 +30,10 @@ TEST_CASE("lines read as the field's dashboards expect them", "[cli][lines]") {
   CHECK(cli::batch_line(update) == "[batch 10: compile=412ms train=985.0ms (98.5ms/step) compiles=61]");
   CHECK(cli::breakdown_line(update) == "ane=15.9 io=3.8 cls=4.5 elem=14.0 rms=0.1 cblas_wait=0.0 ms/step");
   CHECK(cli::compiled_line({.kernels = 61, .time = 412ms}) == "Compiled 61 kernels in 412ms");
+  using Kind = train::CompileEvent::Kind;
+  CHECK(cli::compiled_line({.kernels = 48, .time = 412ms, .kind = Kind::ahead, .waited = 7ms}) ==
+        "Compiled 48 kernels in 412ms, waited 7ms");
+  CHECK(cli::compiled_line({.kernels = 60, .time = 90ms, .kind = Kind::reload}) == "Reloaded 60 kernels in 90ms");
   CHECK(cli::restart_line({.step = 10, .compiles = 61, .loss = 2.3456}) ==
         "[exec() restart step 10, 61 compiles, loss=2.3456]");
   train::ResumeEvent resume;

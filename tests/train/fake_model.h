@@ -8,6 +8,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ane/data/source.h"
@@ -49,6 +50,30 @@ class FakeModel final : public ane::model::Model {
     if (set == ane::model::KernelSet::training) static_compiled_ = true;
   }
 
+  int compiles_ahead() const override { return 2; }
+  void compile_ahead(std::span<const float> parameters) override {
+    if (on_compile_ahead) on_compile_ahead();
+    if (fail_compile && fail_compile()) throw ane::device::CompileError("the compiler is out of sorts");
+    ahead_.assign(parameters.begin(), parameters.end());
+    compiles += compiles_ahead();
+  }
+  void adopt_ahead() override {
+    if (ahead_.empty()) throw std::logic_error("nothing was compiled ahead");
+    compiled_ = std::exchange(ahead_, {});
+    set_ = ane::model::KernelSet::training;
+  }
+
+  std::optional<std::string> reload(ane::model::KernelSet set, std::span<const float> parameters) override {
+    if (compiled_.empty()) throw std::logic_error("there is nothing to reload");
+    ++reloads;
+    if (reload_fault) {
+      if (auto fault = reload_fault()) return compiled_.clear(), fault;
+    }
+    compiled_.assign(parameters.begin(), parameters.end());
+    set_ = set;
+    return std::nullopt;
+  }
+
   ane::model::StepResult step(const ane::data::Sample& sample, std::span<const float> parameters, float loss_scale,
                               std::span<float> gradients, ane::model::StepTimes& times) override {
     if (set_ != ane::model::KernelSet::training) throw std::logic_error("no training kernels");
@@ -76,7 +101,10 @@ class FakeModel final : public ane::model::Model {
   int steps = 0;  ///< forward and backward passes
   std::set<int> overflow_in_steps;
   std::function<void(int)> on_step;
+  int reloads = 0;
   std::function<bool()> fail_compile;
+  std::function<void()> on_compile_ahead;  ///< on the thread that does it
+  std::function<std::optional<std::string>()> reload_fault;
 
  private:
   double error_of(const ane::data::Sample& sample, std::span<const float> parameters) const {
@@ -89,6 +117,7 @@ class FakeModel final : public ane::model::Model {
 
   ane::model::ParameterLayout layout_;
   std::vector<float> compiled_;
+  std::vector<float> ahead_;
   ane::model::KernelSet set_ = ane::model::KernelSet::forward;
   bool static_compiled_ = false;
 };

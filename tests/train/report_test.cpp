@@ -66,6 +66,17 @@ TEST_CASE("the ANE's lines appear when it did the work, and only then", "[train]
                        !ANE_CONTAINS("Host TFLOPS"));
 }
 
+TEST_CASE("the report says how kernels got their weights, and what was compiled beside the steps", "[train]") {
+  RunReport report = some_report();
+  report.weights = "baked";
+  report.totals.hidden_compile_ns = 2'500'000'000;
+  report.totals.reloads = 7;
+  CHECK_THAT(efficiency_report(report),
+             ANE_CONTAINS("Weights:         baked\n") &&
+                 ANE_CONTAINS("Compile time:    1250 ms (12.5%), and 2500 ms beside the steps\n") &&
+                 ANE_CONTAINS("Compiles:        603 (10 training rounds, 1 validation round, 7 reload rounds)\n"));
+}
+
 TEST_CASE("the report of a run that did nothing divides by nothing", "[train]") {
   const std::string text = efficiency_report({});
   CHECK_THAT(text, ANE_CONTAINS("Total steps:     0\n") && ANE_CONTAINS("Avg train:       0.0 ms/step\n") &&

@@ -17,12 +17,19 @@ namespace ane::cli {
 struct CompilePlan {
   int first_round = 0;  ///< in a fresh process
   int later_round = 0;  ///< in one that has compiled before: kernels without weights are there already
-  int forward = 0;      ///< for the validation at the end; 0 if nothing is held out
+  int smallest_budget = 0;
+  int forward = 0;  ///< for the validation at the end; 0 if nothing is held out
   std::int64_t updates = 0;
   std::int64_t restarts = 0;
 };
-[[nodiscard]] CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates, std::int64_t steps,
-                                        std::int64_t accum_steps, std::int64_t max_compiles);
+[[nodiscard]] CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates,
+                                        const Settings& settings);
+
+/// Throws UsageError if the ANE cannot hold or compile the two sets of kernels of a pipeline.
+void check_pipeline(std::span<const model::KernelInfo> kernels, const Settings& settings);
+
+/// How kernels get an update's weights, for the report: "baked", "reloaded", ...
+[[nodiscard]] std::string weights_text(const Settings& settings, bool reload_refused);
 
 /// The text of `--dry-run`: kernels, rules of the ANE that they break, compiles and restarts, memory.
 [[nodiscard]] std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& bench,

@@ -20,6 +20,7 @@ namespace ane::cli {
 
 enum class Architecture { llama, mlp };
 enum class DeviceChoice { automatic, ane, host };
+enum class WeightsChoice { baked, reload };
 
 /// The values a run uses, each within its range. Defaults are what `ane-train --steps N` trains: a small Llama on a
 /// synthetic source.
@@ -53,6 +54,8 @@ struct Settings {
   double loss_scale = 0;  ///< 0: dynamic
   std::int64_t give_up_after = train::LossScaleOptions{}.give_up_after;
   model::PlanChoice plan = model::PlanChoice::split;
+  WeightsChoice weights = WeightsChoice::baked;
+  bool pipeline = false;
   mil::DType precision = mil::DType::fp16;
   data::Order data_order = data::Order::random;
   std::int64_t seed = 42;

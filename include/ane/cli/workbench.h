@@ -47,6 +47,7 @@ class Workbench {
   std::string device_note_;
   bool faults_planned_;
   std::unique_ptr<RecordingDevice> device_;
+  std::unique_ptr<device::Device> reference_;  ///< on the CPU, to compare reloaded kernels with
   surface::SurfacePool surfaces_;
   std::unique_ptr<model::Model> model_;
 };

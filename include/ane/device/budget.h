@@ -8,6 +8,7 @@ class CompileBudget {
  public:
   static constexpr int kDefault = 100;
   static constexpr int kAneHardLimit = 119;
+  static constexpr int kAneProgramLimit = 127;  ///< that may be loaded at once (ane.md A41)
 
   /// Throws UsageError unless limit > 0.
   explicit CompileBudget(int limit);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,6 +24,14 @@ class KernelBank {
   /// Drops the kernels with weights, then compiles the set with `parameters`. If it throws, some are missing.
   void compile(KernelSet set, const Engine& engine, const ParameterLayout& layout, std::span<const float> parameters);
 
+  /// As Model has them.
+  [[nodiscard]] int compiles_ahead() const;
+  void compile_ahead(const Engine& engine, const ParameterLayout& layout, std::span<const float> parameters);
+  void adopt_ahead();
+  /// Each round a layer further, the kernels of one layer are watched (see reload_watched).
+  [[nodiscard]] std::optional<std::string> reload(KernelSet set, const Engine& engine, const ParameterLayout& layout,
+                                                  std::span<const float> parameters);
+
   [[nodiscard]] const KernelPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] std::size_t layers() const noexcept { return layer_prefixes_.size(); }
   /// The kernel that `layer` runs for a row of the plan. Throws Error if it is not compiled.
@@ -34,12 +43,14 @@ class KernelBank {
     KernelKind kind;
     bool forward = false;
     std::vector<std::unique_ptr<device::Kernel>> copies;  ///< one a layer, or one in all
+    std::vector<std::unique_ptr<device::Kernel>> ahead;   ///< to replace them
     [[nodiscard]] bool belongs_to(KernelSet set) const noexcept { return forward || set == KernelSet::training; }
   };
 
   KernelPlan plan_;
   std::vector<Entry> entries_;  ///< by row of the plan
   std::vector<std::string> layer_prefixes_;
+  std::size_t reloads_ = 0;
 };
 
 }  // namespace ane::model

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "ane/model/kernel_bank.h"
@@ -39,6 +41,10 @@ class Mlp final : public Model {
   [[nodiscard]] int compiles_needed(KernelSet set) const override { return kernels_.compiles_needed(set); }
   /// If it throws, the model must be compiled again before it runs.
   void compile(KernelSet set, std::span<const float> parameters) override;
+  [[nodiscard]] int compiles_ahead() const override { return kernels_.compiles_ahead(); }
+  void compile_ahead(std::span<const float> parameters) override;
+  void adopt_ahead() override { kernels_.adopt_ahead(); }
+  [[nodiscard]] std::optional<std::string> reload(KernelSet set, std::span<const float> parameters) override;
 
   StepResult step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,
                   std::span<float> gradients, StepTimes& times) override;

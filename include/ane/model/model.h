@@ -76,6 +76,8 @@ struct Engine {
   device::Device& device;
   surface::SurfacePool& surfaces;
   math::ThreadPool& threads;
+  /// What reloaded kernels are compared with; without it none is reloaded.
+  device::Device* reference = nullptr;
 };
 
 /// A model whose weights are baked into compiled kernels. Parameters and gradients are flat fp32 arrays, laid out by
@@ -93,6 +95,19 @@ class Model {
   [[nodiscard]] virtual int compiles_needed(KernelSet set) const = 0;
   /// Bakes `parameters` into new kernels, which replace the old ones. Throws what Device::compile throws.
   virtual void compile(KernelSet set, std::span<const float> parameters) = 0;
+
+  /// Compiles that compile_ahead() makes: one for every kernel with weights.
+  [[nodiscard]] virtual int compiles_ahead() const = 0;
+  /// Bakes `parameters` into a second set of training kernels beside the one that runs. While it does, another thread
+  /// may step() and evaluate(), and call nothing else. Throws what Device::compile throws; there is then no second set.
+  virtual void compile_ahead(std::span<const float> parameters) = 0;
+  /// That set replaces the one that runs.
+  virtual void adopt_ahead() = 0;
+
+  /// Gives the training kernels that are compiled, or those of `set` among them, new weights without compiling, and has
+  /// some of them show that they compute with those. Nothing if they do; else what is wrong, and the model must be
+  /// compiled before it runs again. Throws DeviceError.
+  [[nodiscard]] virtual std::optional<std::string> reload(KernelSet set, std::span<const float> parameters) = 0;
 
   /// Forward and backward of one sample. `parameters` are those that were compiled; `gradients` are added to,
   /// multiplied by `loss_scale`; `times` is added to.

@@ -14,8 +14,11 @@ namespace ane::train {
 using Duration = model::Duration;
 
 struct CompileEvent {
+  enum class Kind { compile, ahead, reload };
   int kernels = 0;
   Duration time{};
+  Kind kind = Kind::compile;
+  Duration waited{};  ///< of `time`, for kernels that were compiled ahead
 };
 
 struct StepEvent {

@@ -30,11 +30,19 @@ struct LossScaleOptions {
   std::int64_t give_up_after = 100;     ///< skipped updates in a row: diverged
 };
 
+/// How kernels with baked weights come to those of an update.
+enum class Renewal {
+  compile,  ///< they are compiled anew
+  reload,   ///< they are given the weights without a compile, if that works on this machine; else as above
+  pipeline  ///< they are compiled while the batch before runs, so that a batch runs one update behind
+};
+
 struct TrainOptions {
   std::int64_t steps = 0;  ///< sequences; an update every accum_steps, the last one may have fewer
   std::int64_t accum_steps = 10;
   OptimizerOptions optimizer;
   LossScaleOptions loss_scale;
+  Renewal renewal = Renewal::compile;
   std::int64_t validate_every = 0;      ///< updates; 0: only at the end
   std::int64_t validation_samples = 0;  ///< 0: all that are held out
   std::optional<std::filesystem::path> checkpoint_dir;

@@ -16,6 +16,7 @@ struct RunReport {
   model::Flops flops_per_step;
   std::string device;   ///< "host", "ane"
   bool on_ane = false;  ///< whether the ANE did the work
+  std::string weights;  ///< how kernels got theirs, in words
   double ane_peak_tflops = kAnePeakTflops;
   surface::PoolCounters surfaces;  ///< of the last process; what it holds now
 

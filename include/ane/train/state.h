@@ -15,8 +15,9 @@ struct RunTotals {
   std::int64_t started_ns = 0;       ///< monotonic clock, at the first process's start; main sets it, else the Trainer
   std::int64_t booked_until_ns = 0;  ///< RunClock's last booking
   std::int64_t startup_ns = 0;       ///< of the first process, before training
-  std::int64_t compile_ns = 0;
-  std::int64_t train_ns = 0;  ///< steps and updates
+  std::int64_t compile_ns = 0;       ///< that training waited for; reloads included
+  std::int64_t hidden_compile_ns = 0;  ///< beside the steps of a pipeline; part of no wall time
+  std::int64_t train_ns = 0;           ///< steps and updates
   std::int64_t validation_ns = 0;
   std::int64_t checkpoint_ns = 0;
   std::int64_t restart_ns = 0;  ///< from the last update of a process to where the next begins to compile
@@ -24,6 +25,8 @@ struct RunTotals {
   std::int64_t compiles = 0;
   std::int64_t compile_rounds = 0;          ///< of training kernels
   std::int64_t forward_compile_rounds = 0;  ///< for a validation that no training follows
+  std::int64_t reloads = 0;                 ///< rounds in which kernels were given weights without a compile
+  bool reload_refused = false;              ///< it was tried, and does not work here
   std::int64_t failed_compiles_in_row = 0;  ///< rounds; a second on a fresh process is an error
   std::int64_t restarts = 0;
   std::int64_t skipped_updates = 0;
@@ -43,24 +46,29 @@ struct Progress {
   double last_loss = 0;
 };
 
+/// Between an update and the first batch that runs with it.
+enum class Delay { none, one_update };
+
 /// The training state: one mapping that outlives exec. memfd on Linux, an unlinked shared mapping on macOS.
 class StateArena {
  public:
   /// A fresh, zeroed state for `parameters` elements, their gradients and `moments` arrays of the same length (2 for
-  /// AdamW, 0 for SGD).
+  /// AdamW, 0 for SGD). With a delay there is a second array of parameters, those that the next batch runs with.
   /// `fingerprint` identifies model and settings that must agree across a restart. Throws Error if memory is short,
-  /// with the size,
-  /// and UsageError if a limit of this process (ulimit) forbids it.
-  StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint);
+  /// with the size, and UsageError if a limit of this process (ulimit) forbids it.
+  StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint, Delay delay = Delay::none);
   /// Adopts what the process before left in `descriptor`, and owns the descriptor from then on. Throws Error if header,
   /// size or fingerprint disagree; the descriptor is then left alone, for it may be someone else's.
-  StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint);
+  StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint, Delay delay = Delay::none);
   StateArena(const StateArena&) = delete;
   StateArena& operator=(const StateArena&) = delete;
 
   [[nodiscard]] Progress& progress() noexcept;
   [[nodiscard]] RunTotals& totals() noexcept;
   [[nodiscard]] std::span<float> parameters() noexcept;
+  /// What the next batch runs with: parameters() itself, unless there is a delay.
+  [[nodiscard]] std::span<float> running_parameters() noexcept;
+  [[nodiscard]] Delay delay() const noexcept { return delay_; }
   [[nodiscard]] std::span<float> moment(int index) noexcept;  ///< 0: m, 1: v
   [[nodiscard]] int moment_count() const noexcept { return moments_; }
   /// Zero whenever no batch is under way, so that a process finds them as it needs them.
@@ -82,6 +90,7 @@ class StateArena {
   Descriptor descriptor_;
   std::size_t parameter_count_ = 0;
   int moments_ = 0;
+  Delay delay_ = Delay::none;
   std::size_t size_bytes_ = 0;
   bool adopted_ = false;
   MappedMemory mapping_;

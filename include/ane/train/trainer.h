@@ -10,6 +10,7 @@
 #include "ane/device/budget.h"
 #include "ane/model/model.h"
 #include "ane/train/clock.h"
+#include "ane/train/kernel_supply.h"
 #include "ane/train/observer.h"
 #include "ane/train/options.h"
 #include "ane/train/state.h"
@@ -23,11 +24,8 @@ enum class Outcome {
   interrupted      ///< `stop` was set; state is at a whole update, a checkpoint is written if a directory was given
 };
 
-/// The budget that a process needs at least: one round of training kernels, in a model that has compiled none yet.
-[[nodiscard]] int smallest_budget(const model::Model& model);
-
-/// The training loop. It reads like the paragraph that describes it: compile this update's weights if the budget
-/// allows, run accum_steps sequences, update.
+/// The training loop. It reads like the paragraph that describes it: provide kernels with this update's weights if the
+/// budget allows, run accum_steps sequences, update.
 ///
 /// Progress and parameters change together, after a whole update, so the state is that of a whole update whenever run()
 /// comes back or throws. An interrupted accumulation is dropped; whoever resumes repeats it and ends with the same
@@ -49,10 +47,10 @@ class Trainer {
   Trainer(Parts parts, TrainOptions options);
 
   /// Trains until done, out of budget or stopped. Held-out samples are evaluated every validate_every updates, with the
-  /// next update's kernels, and at the end; checkpoints are written after every checkpoint_every updates, after the
-  /// last and when stopped, but for those due while updates are being skipped. Throws DivergedError, with the progress
-  /// back at the last update that was applied, DeviceError (a compile that failed on two processes in a row),
-  /// FileError.
+  /// kernels of the next batch (in a pipeline one update behind), and at the end with the newest parameters;
+  /// checkpoints are written after every checkpoint_every updates, after the last and when stopped, but for those due
+  /// while updates are being skipped. Throws DivergedError, with the progress back at the last update that was applied,
+  /// DeviceError (a compile that failed on two processes in a row), FileError.
   [[nodiscard]] Outcome run();
 
  private:
@@ -61,7 +59,6 @@ class Trainer {
   [[nodiscard]] Outcome run_until_done();
   [[nodiscard]] bool done() const noexcept;
   [[nodiscard]] bool validation_due() const;
-  [[nodiscard]] bool make_kernels(model::KernelSet set);
   [[nodiscard]] bool run_batch();
   [[nodiscard]] bool accumulate(Batch& batch);
   [[nodiscard]] bool run_steps(Batch& batch);
@@ -81,9 +78,8 @@ class Trainer {
   TrainOptions options_;
   RunClock clock_;
   std::int64_t total_updates_;
-  Progress last_good_;                       ///< at the last update that was applied
-  std::optional<model::KernelSet> kernels_;  ///< that hold the current parameters
-  Duration compile_time_{};                  ///< of the batch's kernels
+  Progress last_good_;  ///< at the last update that was applied
+  KernelSupply supply_;
   std::optional<std::int64_t> validated_update_;
   std::optional<std::int64_t> checkpointed_update_;
 };
