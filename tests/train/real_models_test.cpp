@@ -99,6 +99,24 @@ void check_same_result(const Run& a, const Run& b) {
 
 }  // namespace
 
+TEST_CASE("a real model's pipeline learns the same bits however the run is cut", "[train][pipeline][host]") {
+  const auto [name, budget] = GENERATE(table<std::string, int>({{"mlp", 4}, {"llama", 21}}));
+  const auto work = workload(name);
+  CAPTURE(name);
+  TrainOptions options = some_options();
+  options.renewal = Renewal::pipeline;
+  Run whole(work->make_model(), work->source(), options, kPlenty);
+  REQUIRE(whole.run() == Outcome::finished);
+  Run cut(work->make_model(), work->source(), options, budget);
+  REQUIRE(cut.run() == Outcome::finished);
+  CHECK(cut.processes > 2);
+  check_same_result(whole, cut);
+  options.renewal = Renewal::compile;
+  Run plain(work->make_model(), work->source(), options, kPlenty);
+  REQUIRE(plain.run() == Outcome::finished);
+  CHECK_FALSE(same_bits(plain.parameters(), whole.parameters()));
+}
+
 TEST_CASE("a real model's parameters are the same bits however the run is cut", "[train][resume][host]") {
   const std::string name = GENERATE("mlp", "llama");
   const auto work = workload(name);
