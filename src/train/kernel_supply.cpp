@@ -65,9 +65,13 @@ bool KernelSupply::compile(KernelSet set, std::int64_t version) {
     parts_.clock.book(&RunTotals::compile_ns);
     return retry_in_fresh_process(error);
   }
+  held_ = {set, version};
+  if (needed == 0) {  // weights that are no part of a program were written: that belongs to the update
+    parts_.clock.book(&RunTotals::train_ns);
+    return true;
+  }
   const Duration time = parts_.clock.book(&RunTotals::compile_ns);
   time_ += time;
-  held_ = {set, version};
   count_round(set, needed);
   tell(&Observer::on_compile, CompileEvent{.kernels = needed, .time = time});
   return true;

@@ -35,6 +35,7 @@ class FakeModel final : public ane::model::Model {
 
   /// Two kernels with weights (one of them forward), one without.
   int compiles_needed(ane::model::KernelSet set) const override {
+    if (dynamic) return static_compiled_ ? 0 : 3;
     if (set == ane::model::KernelSet::forward) return 1;
     return static_compiled_ ? 2 : 3;
   }
@@ -97,6 +98,7 @@ class FakeModel final : public ane::model::Model {
     return {.loss = error * error, .overflow = {}};
   }
 
+  bool dynamic = false;  ///< weights are no part of its kernels
   int compiles = 0;
   int steps = 0;  ///< forward and backward passes
   std::set<int> overflow_in_steps;

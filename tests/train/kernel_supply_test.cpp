@@ -232,6 +232,21 @@ TEST_CASE("validation in a pipeline is told for the update whose parameters it u
   CHECK(run.recorder.validations[1].loss == loss / 4);
 }
 
+TEST_CASE("weights that are no part of kernels cost no compile, no round and no restart", "[train]") {
+  FakeSource source;
+  source.held_out = 2;
+  Run baked(plain_model, source, options_of(Renewal::compile), kPlenty);
+  REQUIRE(baked.run() == Outcome::finished);
+  Run run(model_with([](FakeModel& model) { model.dynamic = true; }), source, options_of(Renewal::compile), 3);
+  REQUIRE(run.run() == Outcome::finished);
+  check_same_result(baked, run);
+  CHECK(run.processes == 1);
+  CHECK(run.state->totals().compiles == 3);
+  CHECK(run.state->totals().compile_rounds == 1);
+  CHECK(run.recorder.compiles.size() == 1);
+  CHECK(run.recorder.updates[1].compile.count() == 0);
+}
+
 TEST_CASE("reloaded kernels cost no compile and change no result", "[train][reload]") {
   FakeSource source;
   source.poisoned = {13};

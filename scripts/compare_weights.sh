@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# What each way of giving kernels an update's weights costs: stories110m, 30 steps, on the stand-in for Apple's framework, where
+# every compile takes 60 ms, as is usual on a Mac. A row a mode, as the efficiency report has it.
+#   scripts/compare_weights.sh [MODE...]      MODE: baked, pipeline, merged, dynamic, reload; default: all but the last
+# STEPS, STANDIN_COMPILE_MS and PROGRAM (default: the release build's ane-train-standin) may be set.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+program=${PROGRAM:-build/release/ane-train-standin}
+[[ -x $program ]] || { scripts/setup.sh --test && scripts/build.sh release; }
+program=$(realpath "$program")
+export STANDIN_COMPILE_MS=${STANDIN_COMPILE_MS:-60} STANDIN_RELOAD=works STANDIN_THREADS=${STANDIN_THREADS:-$(nproc)}
+[[ $# -gt 0 ]] || set -- baked pipeline merged dynamic
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+field() { sed -nE "s/^$1: +([^ ]+)( ms)? ?(\(([^)]*)\))?.*/\\$2/p" "$log"; }  # LABEL, 1: the number, 4: in brackets
+
+printf '%-10s %9s %12s %9s %12s %9s %9s %9s\n' mode 'wall ms' 'compile ms' share 'beside ms' restarts compiles 'ms/step'
+for mode; do
+  case $mode in
+    baked) settings=(--weights baked) ;;
+    pipeline) settings=(--weights baked --pipeline --plan merged) ;;
+    merged) settings=(--weights baked --plan merged) ;;
+    dynamic) settings=(--weights dynamic) ;;
+    reload) settings=(--weights reload) ;;
+    *) echo "unknown mode '$mode'" >&2; exit 2 ;;
+  esac
+  "$program" --config stories110m --steps "${STEPS:-30}" --device ane --val-samples 1 "${settings[@]}" >"$log"
+  beside=$(sed -nE 's/^Compile time:.* and ([0-9]+) ms beside.*/\1/p' "$log")
+  restarts=$(sed -nE 's/^Restarts:.*\), ([0-9]+) of .*/\1/p' "$log")
+  printf '%-10s %9s %12s %9s %12s %9s %9s %9s\n' "$mode" "$(field 'Wall time' 1)" "$(field 'Compile time' 1)" \
+    "$(field 'Compile time' 4)" "${beside:--}" "$restarts" "$(field Compiles 1)" "$(field 'Avg train' 1)"
+done
