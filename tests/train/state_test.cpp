@@ -91,6 +91,20 @@ TEST_CASE("an adopted state is the one that was handed over, without a copy", "[
   CHECK(before.parameters()[0] == -1);
 }
 
+TEST_CASE("with a delay the next batch's parameters have a place of their own", "[train][pipeline]") {
+  StateArena plain(1000, 2, 1);
+  CHECK(plain.running_parameters().data() == plain.parameters().data());
+  StateArena state(1000, 2, 1, Delay::one_update);
+  fill(state.parameters(), 1);
+  fill(state.gradients(), 2);
+  fill(state.running_parameters(), 3);
+  CHECK(counts_from(state.parameters(), 1));
+  CHECK(counts_from(state.gradients(), 2));
+  StateArena adopted(::dup(state.descriptor()), 1000, 2, 1, Delay::one_update);
+  CHECK(counts_from(adopted.running_parameters(), 3));
+  CHECK_THROWS_WITH(StateArena(::dup(plain.descriptor()), 1000, 2, 1, Delay::one_update), ANE_CONTAINS("should"));
+}
+
 TEST_CASE("huge pages change nothing in a state, and whoever adopts it sees them too", "[train]") {
   const std::size_t count = 3'000'000;  // several huge pages
   ane::math::ThreadPool threads(2);
