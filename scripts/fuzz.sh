@@ -62,10 +62,11 @@ sources_of() {
 }
 echo "lines and branches that were reached:"
 for target in "${targets[@]}"; do
-  read -ra sources < <(sources_of "$target")
   llvm-profdata merge -sparse "$work/profiles/$target.profraw" -o "$work/profiles/$target.profdata"
-  llvm-cov report "$programs/fuzz_$target" -instr-profile="$work/profiles/$target.profdata" "${sources[@]}" \
-    >"$work/profiles/$target.txt"
-  awk -v name="$target" -v sources="${sources[*]}" '/^TOTAL/ {print name ": " $10 " of the lines, " $13 " of the branches of " sources}' \
-    "$work/profiles/$target.txt"
+  llvm-cov report "$programs/fuzz_$target" -instr-profile="$work/profiles/$target.profdata" >"$work/profiles/$target.txt"
+  awk -v target="$target" -v sources="$(sources_of "$target")" '
+    BEGIN { count = split(sources, source, " ") }
+    { for (i = 1; i <= count; ++i) if (index($1, source[i])) { lines += $8; missed += $9; branches += $11; untaken += $12 } }
+    END { printf "%s: %.1f%% of %d lines, %.1f%% of %d branches of %s\n", target, 100 - 100 * missed / lines, lines,
+            100 - 100 * untaken / branches, branches, sources }' "$work/profiles/$target.txt"
 done

@@ -21,6 +21,9 @@ const Blas& blas() {
   return accelerate;
 }
 
+BlasUse::BlasUse(int threads) : threads_(threads) {}
+BlasUse::~BlasUse() = default;
+
 }  // namespace ane::math
 
 #endif

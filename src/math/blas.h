@@ -14,9 +14,27 @@ namespace ane::math {
 struct Blas {
   decltype(&cblas_sgemm) sgemm;
   std::string description;  ///< name, version, the kernels it picked
+  /// What OpenBLAS takes and gives back in every call; null in others.
+  struct Buffers {
+    void* (*allocate)(int) = nullptr;
+    void (*release)(void*) = nullptr;
+  } buffers{};
 };
 
-/// Ready at the first call. Throws Error naming the library if it cannot be loaded.
+/// Ready at the first call. Throws DeviceError naming the library if it cannot be loaded.
 [[nodiscard]] const Blas& blas();
+
+/// Threads that may be in the BLAS at once, while this lives. It loads the BLAS and makes sure of the memory that it
+/// needs for all of them: throws DeviceError if there is too little.
+class BlasUse {
+ public:
+  explicit BlasUse(int threads);
+  ~BlasUse();
+  BlasUse(const BlasUse&) = delete;
+  BlasUse& operator=(const BlasUse&) = delete;
+
+ private:
+  int threads_;
+};
 
 }  // namespace ane::math

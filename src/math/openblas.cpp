@@ -1,11 +1,16 @@
 #ifndef __APPLE__
 
+#include <algorithm>
 #include <cstdlib>
+#include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "ane/core/error.h"
 
@@ -61,13 +66,49 @@ void* open_library() {
   for (const char* name : {ANE_OPENBLAS_LIBRARY, "libopenblas.so.0"}) {
     if (void* library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL)) return library;
   }
-  throw Error(fmt::format("OpenBLAS cannot be loaded: {}; install it (Debian: libopenblas0)", ::dlerror()));
+  throw DeviceError(fmt::format("OpenBLAS cannot be loaded: {}; install it (Debian: libopenblas0)", ::dlerror()));
 }
 
 template <class Function>
 Function* find(void* library, const char* name) {
   if (void* symbol = ::dlsym(library, name)) return reinterpret_cast<Function*>(symbol);
-  throw Error(fmt::format("OpenBLAS has no function {}; is another library in its place?", name));
+  throw DeviceError(fmt::format("OpenBLAS has no function {}; is another library in its place?", name));
+}
+
+bool can_map(std::size_t bytes) {
+  void* const mapping = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping == MAP_FAILED) return false;
+  ::munmap(mapping, bytes);
+  return true;
+}
+
+struct Users {
+  std::mutex mutex;
+  int threads = 0;
+};
+
+Users& users() {
+  static Users all;
+  return all;
+}
+
+// A product makes OpenBLAS map 128 MB for its thread, which it keeps for the next one; 0.3.21 tries for ever if that
+// fails. So it is made to map them here, if there is room.
+void reserve_buffers(int threads) {
+  constexpr std::size_t kBufferBytes = std::size_t{160} << 20U;  // and some to spare
+  constexpr int kMostBuffers = 128;                              // OpenBLAS itself has room for twice as many
+  const auto& [allocate, release] = blas().buffers;
+  if (allocate == nullptr || release == nullptr) return;
+  const int wanted = std::min(threads, kMostBuffers);
+  std::vector<void*> buffers;
+  while (std::cmp_less(buffers.size(), wanted) && can_map(kBufferBytes)) buffers.push_back(allocate(0));
+  for (void* const buffer : buffers) release(buffer);
+  if (std::cmp_less(buffers.size(), wanted)) {
+    throw DeviceError(fmt::format(
+        "OpenBLAS needs about {} MB of address space for each of {} threads, but there is room for {} alone; use fewer "
+        "--threads or raise the limit (ulimit -v)",
+        kBufferBytes >> 20U, threads, buffers.size()));
+  }
 }
 
 Blas load_openblas() {
@@ -75,19 +116,38 @@ Blas load_openblas() {
   find<void(int)>(library, "openblas_set_num_threads")(1);
   return {find<decltype(cblas_sgemm)>(library, "cblas_sgemm"),
           fmt::format("{}, {} kernels", find<char*()>(library, "openblas_get_config")(),
-                      find<char*()>(library, "openblas_get_corename")())};
+                      find<char*()>(library, "openblas_get_corename")()),
+          {reinterpret_cast<void* (*)(int)>(::dlsym(library, "blas_memory_alloc")),
+           reinterpret_cast<void (*)(void*)>(::dlsym(library, "blas_memory_free"))}};
+}
+
+/// oneDNN 2.6 crashes when it runs into such a limit; OpenBLAS can be given its memory beforehand.
+bool address_space_is_limited() {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
 /// On AVX-512, oneDNN is faster by a tenth on the products of a kernel and as fast on those of weight gradients
 /// (measured with 2.6 against OpenBLAS 0.3.21); elsewhere that is not known.
 Blas load() {
-  if (has_avx512()) {
+  if (has_avx512() && !address_space_is_limited()) {
     if (std::optional<Blas> onednn = load_onednn()) return *std::move(onednn);
   }
   return load_openblas();
 }
 
 }  // namespace
+
+BlasUse::BlasUse(int threads) : threads_(threads) {
+  const std::scoped_lock lock(users().mutex);
+  reserve_buffers(users().threads + threads);
+  users().threads += threads;
+}
+
+BlasUse::~BlasUse() {
+  const std::scoped_lock lock(users().mutex);
+  users().threads -= threads_;
+}
 
 const Blas& blas() {
   static const Blas loaded = load();

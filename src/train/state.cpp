@@ -54,7 +54,7 @@ std::size_t arena_bytes(std::size_t parameters, int moments, Delay delay) {
   const auto bytes = elements ? checked_mul(*elements, sizeof(float)) : std::nullopt;
   const auto total = bytes ? checked_add(*bytes, kHeaderBytes) : std::nullopt;
   if (!total || *total > static_cast<std::size_t>(std::numeric_limits<off_t>::max()))
-    throw Error(
+    throw DeviceError(
         fmt::format("a state of {} parameters with {} moments each is larger than memory can be", parameters, moments));
   return *total;
 }
@@ -77,12 +77,13 @@ void check_file_size_limit(std::size_t bytes) {
 Descriptor anonymous_memory() {
 #ifdef __linux__
   Descriptor descriptor(::memfd_create("ane-train-state", MFD_CLOEXEC));
-  if (!descriptor) throw Error(fmt::format("no memory for the training state: memfd_create: {}", system_text(errno)));
+  if (!descriptor)
+    throw DeviceError(fmt::format("no memory for the training state: memfd_create: {}", system_text(errno)));
 #else
   const std::string name = fmt::format("/ane-train-{}", ::getpid());
   Descriptor descriptor(::shm_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR));
   if (!descriptor)
-    throw Error(fmt::format("no memory for the training state: shm_open {}: {}", name, system_text(errno)));
+    throw DeviceError(fmt::format("no memory for the training state: shm_open {}: {}", name, system_text(errno)));
   ::shm_unlink(name.c_str());
   ::fcntl(descriptor.get(), F_SETFD, FD_CLOEXEC);
 #endif
@@ -93,8 +94,8 @@ Descriptor allocate(std::size_t bytes) {
   check_file_size_limit(bytes);
   Descriptor descriptor = anonymous_memory();
   if (::ftruncate(descriptor.get(), static_cast<off_t>(bytes)) != 0)
-    throw Error(fmt::format("no memory for the training state of {}: {}; a smaller model would need less",
-                            size_text(bytes), system_text(errno)));
+    throw DeviceError(fmt::format("no memory for the training state of {}: {}; a smaller model would need less",
+                                  size_text(bytes), system_text(errno)));
   return descriptor;
 }
 
@@ -160,7 +161,7 @@ void StateArena::map() {
   try {
     mapping_ = MappedMemory::shared(descriptor_.get(), size_bytes_);
   } catch (const std::system_error& error) {
-    throw Error(
+    throw DeviceError(
         fmt::format("no memory for the training state of {}: {}; a smaller model would need less, and a limit "
                     "on address space (ulimit -v) may be in the way",
                     size_text(size_bytes_), error.code().message()));

@@ -26,6 +26,8 @@ class RangeBody {
   void (*call_)(const void*, Range);
 };
 
+class BlasUse;
+
 /// What a pool's threads do between loops: look out for the next one for some tens of microseconds before they sleep,
 /// or sleep at once, for a pool whose loops take milliseconds and whose cores others may want.
 enum class Idle : bool { active, asleep };
@@ -52,6 +54,7 @@ class ThreadPool {
  private:
   struct Workers;
   int size_;
+  std::unique_ptr<BlasUse> blas_;
   std::unique_ptr<Workers> workers_;
 };
 

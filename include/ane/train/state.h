@@ -54,8 +54,8 @@ class StateArena {
  public:
   /// A fresh, zeroed state for `parameters` elements, their gradients and `moments` arrays of the same length (2 for
   /// AdamW, 0 for SGD). With a delay there is a second array of parameters, those that the next batch runs with.
-  /// `fingerprint` identifies model and settings that must agree across a restart. Throws Error if memory is short,
-  /// with the size, and UsageError if a limit of this process (ulimit) forbids it.
+  /// `fingerprint` identifies model and settings that must agree across a restart. Throws DeviceError if memory is
+  /// short, with the size, and UsageError if a limit of this process (ulimit) forbids it.
   StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint, Delay delay = Delay::none);
   /// Adopts what the process before left in `descriptor`, and owns the descriptor from then on. Throws Error if header,
   /// size or fingerprint disagree; the descriptor is then left alone, for it may be someone else's.
