@@ -28,8 +28,8 @@ done
 
 # What Homebrew provides, as headers alone: Debian's, seen without the rest of /usr/include.
 mkdir -p "$ANE_CROSS/include/Accelerate"
-for name in fmt spdlog CLI nlohmann hwy; do
-  [[ -d /usr/include/$name ]] || { echo "crosscheck-macos.sh: /usr/include/$name is missing; run scripts/setup.sh" >&2; exit 1; }
+for name in fmt spdlog CLI nlohmann hwy xxhash.h; do
+  [[ -e /usr/include/$name ]] || { echo "crosscheck-macos.sh: /usr/include/$name is missing; run scripts/setup.sh" >&2; exit 1; }
   ln -sfn "/usr/include/$name" "$ANE_CROSS/include/$name"
 done
 cat >"$ANE_CROSS/include/Accelerate/Accelerate.h" <<'HEADER'

@@ -6,11 +6,11 @@
 #   scripts/setup.sh --dev    also what lint.sh, coverage.sh, fuzz.sh, crosscheck-macos.sh and a Clang build need
 set -euo pipefail
 
-debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libdnnl2 libhwy-dev)
+debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libdnnl2 libhwy-dev libxxhash-dev)
 debian_test=(gobjc libgnustep-base-dev)
 debian_bench=(libbenchmark-dev)
 debian_dev=(clang libclang-rt-dev llvm clang-format clang-tidy gcovr)
-homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway)
+homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway xxhash)
 homebrew_bench=(google-benchmark)
 homebrew_dev=(llvm gcovr)
 
@@ -67,5 +67,5 @@ elif [[ $(uname) == Darwin ]]; then
   install_homebrew
 else
   echo "setup.sh: neither apt nor Homebrew here; install a C++20 compiler, CMake 3.25, Ninja, CLI11, spdlog, fmt," \
-    "nlohmann-json, Catch2, OpenBLAS and Highway yourself" >&2
+    "nlohmann-json, Catch2, OpenBLAS, Highway and xxHash yourself" >&2
 fi

@@ -11,9 +11,9 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "ane/core/descriptor.h"
 #include "ane/core/error.h"
 
 namespace ane {
@@ -57,58 +57,24 @@ OpenFile open_for_reading(const fs::path& path, std::string_view what, int flags
   throw FileError(fmt::format("'{}' cannot be written: {} ({})", path.string(), step, system_words(error)));
 }
 
-// A file that is removed again unless it is renamed.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const fs::path& target) : target_(target) {
-    // Names left by a crashed process with our number must not stop us.
-    for (int attempt = 0; !descriptor_; ++attempt) {
-      path_ = target;
-      path_ += fmt::format(".tmp-{}-{}", ::getpid(), attempt);
-      descriptor_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-      if (!descriptor_ && (errno != EEXIST || attempt == kAttempts)) {
-        throw_write_error(target_, fmt::format("no new file '{}' can be made", path_.string()), errno);
-      }
-    }
-  }
-  ~TemporaryFile() {
-    if (!path_.empty()) ::unlink(path_.c_str());
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
+constexpr int kNameAttempts = 100;
+constexpr std::size_t kPieceBytes = std::size_t{1} << 20U;  // summed and then written while the cache holds it
 
-  void write(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      // Some systems refuse more than 2 GiB a call.
-      const std::size_t wanted = std::min<std::size_t>(bytes.size(), std::size_t{1} << 30U);
-      const ssize_t written = ::write(descriptor_.get(), bytes.data(), wanted);
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) throw_write_error(target_, "its contents were refused; is the disk full?", errno);
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
-    }
+void write_all(int descriptor, std::span<const std::byte> bytes, const fs::path& place) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw_write_error(place, "its contents were refused; is the disk full?", errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
+}
 
-  void sync() {
+void sync_file(int descriptor, const fs::path& place) {
 #ifdef F_FULLFSYNC  // macOS: fsync alone leaves the data in the drive's cache.
-    if (::fcntl(descriptor_.get(), F_FULLFSYNC) == 0) return;
+  if (::fcntl(descriptor, F_FULLFSYNC) == 0) return;
 #endif
-    if (::fsync(descriptor_.get()) != 0) throw_write_error(target_, "its contents could not be synced", errno);
-  }
-
-  void rename_into_place() {
-    if (::rename(path_.c_str(), target_.c_str()) != 0) {
-      throw_write_error(target_, "the finished file could not be renamed into place", errno);
-    }
-    path_.clear();
-  }
-
- private:
-  static constexpr int kAttempts = 100;
-
-  fs::path target_;
-  fs::path path_;
-  Descriptor descriptor_;
-};
+  if (::fsync(descriptor) != 0) throw_write_error(place, "its contents could not be synced", errno);
+}
 
 }  // namespace
 
@@ -152,12 +118,52 @@ std::string read_text_file(const fs::path& path, std::string_view what) {
   }
 }
 
+AsideFile::AsideFile(const fs::path& place) : place_(place) {
+  // Names left by a crashed process with our number must not stop us.
+  for (int attempt = 0; !descriptor_; ++attempt) {
+    path_ = place;
+    path_ += fmt::format(".tmp-{}-{}", ::getpid(), attempt);
+    descriptor_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (!descriptor_ && (errno != EEXIST || attempt == kNameAttempts))
+      throw_write_error(place_, fmt::format("no new file '{}' can be made", path_.string()), errno);
+  }
+}
+
+AsideFile::~AsideFile() {
+  if (!path_.empty()) ::unlink(path_.c_str());
+}
+
+void AsideFile::write(std::span<const std::byte> bytes) {
+  size_bytes_ += bytes.size();
+  while (!bytes.empty()) {
+    const auto piece = bytes.first(std::min(bytes.size(), kPieceBytes));
+    checksum_.add(piece);
+    write_all(descriptor_.get(), piece, place_);
+    bytes = bytes.subspan(piece.size());
+  }
+}
+
+void AsideFile::commit() {
+  sync_file(descriptor_.get(), place_);
+  if (::rename(path_.c_str(), place_.c_str()) != 0)
+    throw_write_error(place_, "the finished file could not be renamed into place", errno);
+  path_.clear();
+}
+
 void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
-  TemporaryFile file(path);
+  AsideFile file(path);
   file.write(bytes);
-  file.sync();
-  file.rename_into_place();
+  file.commit();
   sync_directory(path.parent_path());
+}
+
+void make_directories(const fs::path& directory) {
+  std::error_code error;
+  if (directory.empty() || fs::is_directory(directory, error)) return;
+  make_directories(directory.parent_path());
+  if (::mkdir(directory.c_str(), 0777) != 0 && errno != EEXIST)
+    throw_write_error(directory, "the directory could not be made", errno);
+  sync_directory(directory.parent_path());
 }
 
 void sync_directory(const fs::path& directory) {
@@ -168,6 +174,12 @@ void sync_directory(const fs::path& directory) {
   if (::fsync(descriptor.get()) != 0 && errno != EINVAL && errno != ENOTSUP) {
     throw_write_error(path, "the directory could not be synced", errno);
   }
+}
+
+std::uint64_t free_disk_bytes(const fs::path& path) {
+  struct statvfs status {};
+  if (::statvfs(path.c_str(), &status) != 0) throw_write_error(path, "its free space is not known", errno);
+  return std::uint64_t{status.f_bavail} * std::uint64_t{status.f_frsize};
 }
 
 }  // namespace ane

@@ -18,8 +18,6 @@
 #include "ane/core/error.h"
 #include "ane/math/half.h"
 
-#include "aside_file.h"
-
 namespace ane::model {
 
 namespace {
@@ -186,13 +184,18 @@ std::string header_text(std::span<const NamedTensor> tensors, const Metadata& me
 
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                        const Metadata& metadata) {
+  AsideFile file(path);
+  write_safetensors(file, tensors, metadata);
+  file.commit();
+  sync_directory(path.parent_path());
+}
+
+void write_safetensors(AsideFile& file, std::span<const NamedTensor> tensors, const Metadata& metadata) {
   const std::string header = header_text(tensors, metadata);
   const std::uint64_t length = header.size();
-  AsideFile file(path);
   file.write(std::as_bytes(std::span(&length, 1)));
   file.write(std::as_bytes(std::span(header)));
   for (const NamedTensor& tensor : tensors) file.write(std::as_bytes(tensor.values));
-  file.commit();
 }
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path, "safetensors file") {

@@ -10,11 +10,19 @@ namespace ane::model {
 
 void write_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<const float> values,
                        const Metadata& metadata) {
+  AsideFile file(path);
+  write_safetensors(file, layout, values, metadata);
+  file.commit();
+  sync_directory(path.parent_path());
+}
+
+void write_safetensors(AsideFile& file, const ParameterLayout& layout, std::span<const float> values,
+                       const Metadata& metadata) {
   std::vector<NamedTensor> tensors;
   tensors.reserve(layout.parameters().size());
   for (const Parameter& parameter : layout.parameters())
     tensors.push_back({parameter.name, parameter.shape, slice(values, parameter)});
-  write_safetensors(path, tensors, metadata);
+  write_safetensors(file, tensors, metadata);
 }
 
 void read_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> values) {

@@ -203,6 +203,44 @@ TEST_CASE("an atomic write makes or replaces the file and leaves nothing else", 
   CHECK(folder.names() == std::vector<std::string>{"state"});
 }
 
+TEST_CASE("a file written aside is in place once it is committed, and its digest is that of its contents", "[core]") {
+  const Folder folder;
+  write(folder / "state", "old");
+  const std::string text(3 << 20, 'y');
+  {
+    ane::AsideFile file(folder / "state");
+    file.write(bytes_of(text));
+    file.write(bytes_of("end"));
+    CHECK(file.digest().size_bytes == text.size() + 3);
+    CHECK(file.digest().checksum == ane::checksum_of(bytes_of(text + "end")));
+    CHECK(contents(folder / "state") == "old");
+    file.commit();
+  }
+  CHECK(contents(folder / "state") == text + "end");
+  { ane::AsideFile(folder / "state").write(bytes_of("never committed")); }
+  CHECK(contents(folder / "state") == text + "end");
+  CHECK(folder.names() == std::vector<std::string>{"state"});
+}
+
+TEST_CASE("directories are made with those above them, and a file in the way is named", "[core]") {
+  const Folder folder;
+  ane::make_directories(folder / "a/b/c");
+  CHECK(fs::is_directory(folder / "a/b/c"));
+  CHECK_NOTHROW(ane::make_directories(folder / "a/b/c/"));
+  CHECK_NOTHROW(ane::make_directories(""));
+  write(folder / "file", "x");
+  CHECK_THROWS_AS(ane::make_directories(folder / "file/d"), ane::FileError);
+  CHECK_THROWS_WITH(ane::make_directories(folder / "file/d"), ANE_CONTAINS("file"));
+}
+
+TEST_CASE("free space is that of the disk", "[core]") {
+  const Folder folder;
+  const std::uint64_t bytes = ane::free_disk_bytes(folder.path());
+  CHECK(bytes <= fs::space(folder.path()).capacity);
+  CHECK(bytes > 0);
+  CHECK_THROWS_WITH(ane::free_disk_bytes(folder / "missing"), ANE_CONTAINS("No such file or directory"));
+}
+
 TEST_CASE("an atomic write gives the permissions that any new file gets", "[core]") {
   const Folder folder;
   const mode_t mask = ::umask(022);

@@ -28,6 +28,8 @@ struct NamedTensor {
 /// Error for two tensors of one name.
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                        const Metadata& metadata);
+/// The same to a file that the caller commits.
+void write_safetensors(AsideFile& file, std::span<const NamedTensor> tensors, const Metadata& metadata);
 
 /// A safetensors file, mapped. All that its header claims has been checked against the file's size.
 class SafetensorsFile {

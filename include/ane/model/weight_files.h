@@ -20,6 +20,9 @@ void read_llama2c(const std::filesystem::path& path, const ParameterLayout& layo
 /// Writes fp32 tensors and string metadata to `path` as safetensors, aside and renamed. Throws FileError.
 void write_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<const float> values,
                        const Metadata& metadata);
+/// The same to a file that the caller commits.
+void write_safetensors(AsideFile& file, const ParameterLayout& layout, std::span<const float> values,
+                       const Metadata& metadata);
 
 /// Reads F32 (or F16, BF16) tensors by name into `values`. Every tensor of the layout must be there with its shape and
 /// no other; header length, offsets, sizes, overlaps and the file's end are checked first. Throws FileError naming the
