@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "ane/core/checksum.h"
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/data/sources.h"
@@ -65,7 +66,8 @@ class TokenFile final : public Source {
 
   std::string identity() const override {
     const bool random = settings_.order == Order::random;
-    return fmt::format("{} {} seq={} order={}", name_, amount(split_.training + split_.held_out), settings_.seq_len,
+    return fmt::format("{} {} content={:016x} seq={} order={}", name_, amount(split_.training + split_.held_out),
+                       content_checksum(), settings_.seq_len,
                        random ? fmt::format("random seed={}", settings_.seed) : "sequential");
   }
 
@@ -89,6 +91,18 @@ class TokenFile final : public Source {
 
   static std::string amount(std::size_t tokens) {
     return fmt::format("{} {}", tokens, sizeof(Unit) == 1 ? "bytes" : "tokens");
+  }
+
+  /// Of all of a small file, and of pieces all over a large one: little enough for every restart.
+  [[nodiscard]] std::uint64_t content_checksum() const {
+    constexpr std::size_t kPieces = 64;
+    constexpr std::size_t kPieceBytes = 4096;
+    const std::span<const std::byte> bytes = file_.bytes();
+    if (bytes.size() <= kPieces * kPieceBytes) return checksum_of(bytes);
+    Checksum checksum;
+    for (std::size_t i = 0; i < kPieces; ++i)
+      checksum.add(bytes.subspan((bytes.size() - kPieceBytes) * i / (kPieces - 1), kPieceBytes));
+    return checksum.value();
   }
 
   [[nodiscard]] std::span<const Unit> tokens() const noexcept {

@@ -82,6 +82,23 @@ TEST_CASE("what step i reads follows from seed and i alone", "[data]") {
   CHECK(first->identity() != other->identity());
 }
 
+TEST_CASE("another text of the same name and size is another identity", "[data]") {
+  const TemporaryDirectory directory;
+  const std::size_t size = GENERATE(2000U, 262144U, 1000001U);
+  const TokenSettings settings{.seq_len = 16, .vocab_size = 256, .seed = 3};
+  std::string text(size, 'x');
+  const auto identity = [&] { return open_token_file(directory.write("t.txt", text), settings)->identity(); };
+  const std::string before = identity();
+  CHECK(identity() == before);
+  for (const std::size_t place : {std::size_t{0}, size - 1}) {
+    text[place] = 'y';
+    CHECK(identity() != before);
+    text[place] = 'x';
+  }
+  text.assign(size, 'y');
+  CHECK(identity() != before);
+}
+
 TEST_CASE("the last tenth of a text is held out, each sequence once", "[data]") {
   const TemporaryDirectory directory;
   std::string text(200, 'x');

@@ -23,7 +23,8 @@ class Source {
   virtual ~Source() = default;
   /// One line for people: "shakespeare.txt: 1003854 bytes for training, 111540 held out".
   [[nodiscard]] virtual std::string description() const = 0;
-  /// Changes when the data do: name, size and settings, for a checkpoint to compare.
+  /// Changes when the data do: name, size, a checksum of samples of the content, and settings, for a checkpoint to
+  /// compare.
   [[nodiscard]] virtual std::string identity() const = 0;
   /// Fills `sample` for training step `step`, reusing its memory. Throws FileError for a token outside the vocabulary.
   virtual void training_sample(std::uint64_t step, Sample& sample) const = 0;
