@@ -1,6 +1,8 @@
 #include "ane/train/telemetry.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -18,6 +20,9 @@ namespace {
 
 /// Keeps fields in the order that they are written in here.
 using Record = nlohmann::ordered_json;
+
+constexpr std::size_t kLongestRecord = 65536;
+constexpr std::string_view kRecordStart = "{\"type\":";
 
 double ms(Duration time) { return static_cast<double>(time.count()) / 1e6; }
 double ms(std::int64_t ns) { return ms(Duration(ns)); }
@@ -44,13 +49,27 @@ Record rates_record(const Rates& rates, bool on_ane, double ane_peak_tflops) {
   return {{"ane_tflops", rates.device}, {"ane_util_pct", 100 * rates.device / ane_peak_tflops}};
 }
 
-/// Whether the file's last line lacks its end, because whoever wrote it died. Only regular files can tell.
-bool ends_inside_a_line(const std::filesystem::path& path, int descriptor) {
+/// The last line of a file if it lacks its end, because whoever wrote it died. Only regular files can tell.
+std::string unfinished_line(const std::filesystem::path& path, int descriptor) {
   struct stat status {};
-  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0) return false;
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0) return {};
   const Descriptor reader(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  char last = '\n';
-  return reader && ::pread(reader.get(), &last, 1, status.st_size - 1) == 1 && last != '\n';
+  std::string end(std::min<std::size_t>(kLongestRecord, static_cast<std::size_t>(status.st_size)), '\0');
+  if (!reader || ::pread(reader.get(), end.data(), end.size(), status.st_size - static_cast<off_t>(end.size())) < 0)
+    return {};
+  return end.substr(end.rfind('\n') + 1);
+}
+
+/// Cuts off what a killed process wrote of a record; ends what is none of ours.
+void mend_end(const std::filesystem::path& path, int descriptor) {
+  const std::string line = unfinished_line(path, descriptor);
+  if (line.empty()) return;
+  struct stat status {};
+  const bool is_record = line.starts_with(kRecordStart.substr(0, line.size()));
+  if (is_record && ::fstat(descriptor, &status) == 0)
+    static_cast<void>(::ftruncate(descriptor, status.st_size - static_cast<off_t>(line.size())) == 0);
+  else
+    static_cast<void>(::write(descriptor, "\n", 1) == 1);
 }
 
 }  // namespace
@@ -63,7 +82,7 @@ Telemetry::Telemetry(const std::filesystem::path& path, const model::Flops& flop
       warn_(std::move(warn)) {
   if (!file_)
     throw FileError(fmt::format("{}: the telemetry file cannot be written: {}", path.string(), system_text(errno)));
-  if (ends_inside_a_line(path, file_.get())) write("\n");
+  mend_end(path, file_.get());
 }
 
 void Telemetry::write(const std::string& text) {

@@ -27,8 +27,8 @@ struct RunDescription {
 
 /// Writes a run as JSON lines: `run`, `step`, `batch`, `perf`, `update`, `restart`, `resume`, `checkpoint`, `val` and
 /// `end` records. Times are milliseconds; numbers that are not finite are null. Lines are appended, each with one write
-/// to a descriptor opened for appending, so they stay whole when the process is replaced or killed. A line that a dead
-/// process left unfinished is ended first.
+/// to a descriptor opened for appending, so they stay whole when the process is replaced or killed. What a killed
+/// process wrote of a record is cut off first; another line without its end is ended.
 class Telemetry final : public Observer {
  public:
   using Warn = std::function<void(const std::string&)>;
