@@ -13,6 +13,7 @@ namespace {
 // No setting has a blank in its name.
 constexpr const char* kDataIdentity = "data identity";
 constexpr const char* kProcess = "process number";
+constexpr const char* kLock = "checkpoint lock";
 
 const std::string* find_variable(std::span<const std::string> environment, const char* name) {
   const std::string prefix = fmt::format("{}=", name);
@@ -32,6 +33,7 @@ std::vector<std::string> handover_environment(std::span<const std::string> envir
   Fields fields = freeze(handover.settings);
   fields[kDataIdentity] = handover.data_identity;
   fields[kProcess] = fmt::format("{}", handover.process);
+  if (handover.lock) fields[kLock] = fmt::format("{}", *handover.lock);
   result.push_back(prefix + pack_fields(fields));
   return result;
 }
@@ -47,12 +49,15 @@ std::optional<Handover> find_handover(std::span<const std::string> environment) 
                     train::kStateVariable, kSettingsVariable));
   }
   const Fields fields = unpack_fields(value_of(*settings));
-  const auto data = fields.find(kDataIdentity);
-  const auto process = fields.find(kProcess);
-  return Handover{.handoff = *handoff,
-                  .settings = thaw(fields),
-                  .data_identity = data == fields.end() ? "" : data->second,
-                  .process = process == fields.end() ? 1 : parse_integer(process->second).value_or(1)};
+  const auto number = [&](const char* name) -> std::optional<std::int64_t> {
+    const auto found = fields.find(name);
+    return found == fields.end() ? std::nullopt : parse_integer(found->second);
+  };
+  Handover handover{.handoff = *handoff, .settings = thaw(fields), .data_identity = {}};
+  if (const auto data = fields.find(kDataIdentity); data != fields.end()) handover.data_identity = data->second;
+  handover.process = number(kProcess).value_or(1);
+  if (const auto lock = number(kLock)) handover.lock = static_cast<int>(*lock);
+  return handover;
 }
 
 std::uint64_t fingerprint_of(const Settings& settings, std::string_view dimensions) {

@@ -114,9 +114,12 @@ void check_together(const LoadedSettings& loaded) {
     throw UsageError(fmt::format("{} is {}, above {}, which is {}; a cosine falls from lr to min_lr", named("min-lr"),
                                  values.min_lr, named("lr"), values.lr));
   }
-  if (values.checkpoint_dir.empty() && (values.resume || values.checkpoint_every > 0)) {
+  if (values.checkpoint_dir.empty() &&
+      (values.resume || values.checkpoint_every > 0 || values.checkpoint_minutes > 0)) {
     throw UsageError(fmt::format("{} needs --checkpoint-dir DIR: where the checkpoints are",
-                                 values.resume ? "--resume" : "--checkpoint-every"));
+                                 values.resume                 ? "--resume"
+                                 : values.checkpoint_every > 0 ? "--checkpoint-every"
+                                                               : "--checkpoint-minutes"));
   }
   if (values.device == DeviceChoice::ane && values.precision == mil::DType::fp32) {
     throw UsageError("--precision fp32 runs on the host alone; the ANE computes in fp16 (use --device host)");

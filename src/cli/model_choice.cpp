@@ -173,6 +173,9 @@ train::TrainOptions train_options(const Settings& settings) {
   options.validate_every = settings.val_every;
   options.validation_samples = settings.val_samples;
   options.checkpoint_every = settings.checkpoint_every;
+  options.checkpoint_minutes = settings.checkpoint_minutes;
+  options.keep_checkpoints = settings.keep_checkpoints;
+  options.settings = freeze(settings);
   // fp32 kernels lose nothing that a scale could save.
   const bool dynamic = settings.loss_scale == 0 && settings.precision == mil::DType::fp16;
   options.loss_scale.dynamic = dynamic;

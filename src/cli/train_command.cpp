@@ -1,6 +1,7 @@
 #include "ane/cli/train_command.h"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -32,6 +33,7 @@
 #include "ane/train/optimizer.h"
 #include "ane/train/report.h"
 #include "ane/train/restart.h"
+#include "ane/train/run_lock.h"
 #include "ane/train/telemetry.h"
 #include "ane/train/trainer.h"
 
@@ -58,24 +60,35 @@ void prepare_folder(const fs::path& folder, std::string_view setting) {
   if (error) throw FileError(fmt::format("{} {}: cannot write there: {}", setting, folder.string(), error.message()));
 }
 
-bool holds_checkpoint(const fs::path& folder) try {
-  return !train::latest_checkpoint(folder).empty();
-} catch (const FileError&) {
-  return false;
+/// A new folder in the current one.
+fs::path make_unasked_folder() {
+  fs::path folder = kUnaskedCheckpoints;
+  std::error_code error;
+  for (int i = 2; !fs::create_directory(folder, error) && !error; ++i)
+    folder = fmt::format("{}-{}", kUnaskedCheckpoints, i);
+  if (error) throw FileError(fmt::format("{}: the folder could not be made: {}", folder.string(), error.message()));
+  return folder;
 }
 
-/// A folder in the current one that is not there yet.
-fs::path unasked_folder() {
-  fs::path folder = kUnaskedCheckpoints;
-  for (int i = 2; fs::exists(folder); ++i) folder = fmt::format("{}-{}", kUnaskedCheckpoints, i);
-  return folder;
+/// What a resumed run does otherwise than the one that wrote its checkpoint.
+std::vector<std::string> changes_since(const train::SettingTexts& before, const Settings& settings) {
+  std::vector<std::string> changes;
+  for (const Setting& row : settings_table()) {
+    const auto old = before.find(row.name);
+    const std::string now = row.show(settings);
+    if (row.group != "Output" && old != before.end() && old->second != now)
+      changes.push_back(fmt::format("{} is now {}; it was {}", row.flag(), now, old->second));
+  }
+  return changes;
 }
 
 /// One process's part of a run, from state to outcome.
 class Session {
  public:
-  Session(Settings settings, std::optional<Handover> before, const Invocation& invocation)
+  Session(Settings settings, std::optional<Handover> before, std::optional<train::RunLock> lock,
+          const Invocation& invocation)
       : settings_(std::move(settings)),
+        lock_(std::move(lock)),
         options_(train_options(settings_)),
         invocation_(invocation),
         before_(std::move(before)),
@@ -114,7 +127,6 @@ class Session {
       const train::BlockedSignals blocked;  // from here on a signal waits for the next process
       if (!signals.stop()) replace_process();
       outcome = train::Outcome::interrupted;
-      if (options_.checkpoint_dir) save_checkpoint(*options_.checkpoint_dir);
     }
     if (outcome == train::Outcome::interrupted) return stopped(signals.number());
     tell_end("finished");
@@ -160,28 +172,29 @@ class Session {
   }
 
   void load_newest_checkpoint() {
-    const fs::path checkpoint = train::latest_checkpoint(settings_.checkpoint_dir);
-    train::load_checkpoint(checkpoint, bench_.model().parameters(), *state_, identity());
+    const train::LoadedCheckpoint loaded =
+        train::load_newest_checkpoint(settings_.checkpoint_dir, bench_.model().parameters(), *state_, identity());
+    for (const std::string& fault : loaded.unusable) terminal_.warn(fault);
+    if (!loaded.unusable.empty()) terminal_.warn(fmt::format("going on from {}", loaded.path.string()));
+    for (const std::string& change : changes_since(loaded.settings, settings_)) terminal_.info(change);
+    state_->totals().checkpointed_update = state_->progress().update;
     resumed_ = {.step = state_->progress().step, .loss = state_->progress().last_loss, .from_checkpoint = true};
   }
 
   [[nodiscard]] train::CheckpointIdentity identity() {
     return {.model = bench_.model().summary().dimensions,
-            .data = source_ != nullptr ? source_->identity() : before_->data_identity};
+            .data = source_ != nullptr ? source_->identity() : before_->data_identity,
+            .settings = options_.settings};
   }
 
   /// Saves what was learnt when the run cannot go on, and says where; never throws.
   std::string rescue() noexcept try {
     if (state_->progress().update == 0) return "Nothing had been learnt yet.";
-    const fs::path folder = checkpoint_folder();
-    save_checkpoint(folder);
     return fmt::format("What was learnt until step {} is saved; go on with:\n  {}", state_->progress().step,
-                       resume_text(folder));
+                       resume_text(save_checkpoint()));
   } catch (const std::exception& error) {
     return fmt::format("What was learnt could not be saved: {}", error.what());
   }
-
-  [[nodiscard]] fs::path checkpoint_folder() const { return options_.checkpoint_dir.value_or(unasked_folder()); }
 
   void tell_start() {
     if (!before_) {
@@ -226,23 +239,30 @@ class Session {
   void replace_process() {
     const train::Handoff handoff{state_->descriptor(), train::monotonic_ns()};
     try {
-      train::exec_self(invocation_.arguments,
-                       handover_environment(invocation_.environment, {.handoff = handoff,
-                                                                      .settings = settings_,
-                                                                      .data_identity = source_->identity(),
-                                                                      .process = process() + 1}),
-                       handoff.descriptor);
+      Handover handover{
+          .handoff = handoff, .settings = settings_, .data_identity = source_->identity(), .process = process() + 1};
+      std::vector<int> kept = {handoff.descriptor};
+      if (lock_) {
+        handover.lock = lock_->descriptor();
+        kept.push_back(lock_->descriptor());
+      }
+      train::exec_self(invocation_.arguments, handover_environment(invocation_.environment, handover), kept);
     } catch (const Error& error) {
       throw DeviceError(fmt::format("{}\n{}", error.what(), rescue()));
     }
   }
 
-  void save_checkpoint(const fs::path& folder) {
+  /// Unless it is saved already. Returns the folder.
+  fs::path save_checkpoint() {
+    const std::optional<fs::path>& asked = options_.checkpoint_dir;
+    if (asked && state_->totals().checkpointed_update == state_->progress().update) return *asked;
+    fs::path folder = asked ? *asked : make_unasked_folder();
     const std::int64_t begin = train::monotonic_ns();
     train::CheckpointEvent event{.step = state_->progress().step};
     event.path = train::write_checkpoint(folder, bench_.model().parameters(), *state_, identity());
     event.time = train::Duration(train::monotonic_ns() - begin);
     for (train::Observer* observer : observers_) observer->on_checkpoint(event);
+    return folder;
   }
 
   [[nodiscard]] std::string resume_text(const fs::path& folder) const {
@@ -250,8 +270,7 @@ class Session {
   }
 
   int stopped(int signal) {
-    const fs::path folder = checkpoint_folder();
-    if (!options_.checkpoint_dir) save_checkpoint(folder);
+    const fs::path folder = save_checkpoint();
     tell_end("interrupted");
     terminal_.info(fmt::format("stopped by signal {} at step {}; go on with:\n  {}", signal, state_->progress().step,
                                resume_text(folder)));
@@ -278,6 +297,7 @@ class Session {
   }
 
   Settings settings_;
+  std::optional<train::RunLock> lock_;
   train::TrainOptions options_;
   Invocation invocation_;
   std::optional<Handover> before_;
@@ -303,20 +323,27 @@ int dry_run(const Settings& settings) {
   return 0;
 }
 
-void check_before_training(const LoadedSettings& loaded) {
-  const Settings& settings = loaded.values;
+void check_before_training(const Settings& settings) {
   if (settings.steps == 0) {
     throw UsageError("--steps N is missing: how many sequences to train on (ane-train --help lists all settings)");
   }
   if (!settings.dump_mil.empty()) prepare_folder(settings.dump_mil, "--dump-mil");
-  if (settings.checkpoint_dir.empty() || settings.resume) return;
-  prepare_folder(settings.checkpoint_dir, "--checkpoint-dir");
-  if (holds_checkpoint(settings.checkpoint_dir)) {
+}
+
+/// The checkpoint folder is this run's from here on.
+std::optional<train::RunLock> lock_checkpoints(const Settings& settings) {
+  if (settings.checkpoint_dir.empty()) return std::nullopt;
+  const bool resumes = settings.resume;
+  if (resumes) static_cast<void>(train::checkpoints_in(settings.checkpoint_dir));  // makes no folder to find nothing in
+  if (!resumes) prepare_folder(settings.checkpoint_dir, "--checkpoint-dir");
+  train::RunLock lock(settings.checkpoint_dir);
+  if (!resumes && !train::checkpoints_in(settings.checkpoint_dir).empty()) {
     throw UsageError(
         fmt::format("--checkpoint-dir {} holds checkpoints already; add --resume to go on from them, or name "
                     "another folder",
                     settings.checkpoint_dir));
   }
+  return lock;
 }
 
 }  // namespace
@@ -324,9 +351,12 @@ void check_before_training(const LoadedSettings& loaded) {
 int train_command(std::span<const std::string> arguments, std::span<const std::string> environment) {
   const Invocation invocation{arguments, environment, train::monotonic_ns()};
   const train::BlockedSignals blocked;  // until there is a handler that loses nothing
+  std::signal(SIGXFSZ, SIG_IGN);        // a file that may not grow is an error where it is written, not the end
   if (std::optional<Handover> before = find_handover(environment)) {
     Settings settings = before->settings;
-    return Session(std::move(settings), std::move(before), invocation).run();
+    std::optional<train::RunLock> lock;
+    if (before->lock) lock.emplace(*before->lock);
+    return Session(std::move(settings), std::move(before), std::move(lock), invocation).run();
   }
 
   const CommandLine line = parse_command_line(arguments.subspan(std::min<std::size_t>(1, arguments.size())));
@@ -344,8 +374,8 @@ int train_command(std::span<const std::string> arguments, std::span<const std::s
     return 0;
   }
   if (loaded.values.dry_run) return dry_run(loaded.values);
-  check_before_training(loaded);
-  return Session(loaded.values, std::nullopt, invocation).run();
+  check_before_training(loaded.values);
+  return Session(loaded.values, std::nullopt, lock_checkpoints(loaded.values), invocation).run();
 }
 
 std::string resume_command(std::span<const std::string> arguments, std::span<const std::string> environment,

@@ -3,34 +3,34 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cmath>
+#include <deque>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <system_error>
-#include <vector>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/model/safetensors.h"
 #include "ane/model/weight_files.h"
 
+#include "aside_directory.h"
+#include "trainer_file.h"
+
 namespace ane::train {
 
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr std::string_view kPrefix = "step-";
+constexpr std::string_view kDamagedPrefix = "damaged-";
 constexpr const char* kModelFile = "model.safetensors";
-constexpr const char* kMomentsFile = "moments.safetensors";
-constexpr const char* kStateFile = "state.json";
-constexpr const char* kFormat = "ane-train checkpoint";
-constexpr int kVersion = 1;
-constexpr std::array<std::string_view, 2> kMomentPrefixes = {"m.", "v."};
+constexpr std::array<const char*, 2> kMomentFiles = {"first_moment.safetensors", "second_moment.safetensors"};
+constexpr const char* kRunningFile = "running.safetensors";
+constexpr std::uint64_t kHeaderRoom = std::uint64_t{4} << 20U;  // for what a checkpoint has besides its arrays
 
 std::string directory_name(std::int64_t step) { return fmt::format("{}{:08}", kPrefix, step); }
 
@@ -44,102 +44,63 @@ std::optional<std::int64_t> step_of(const fs::path& checkpoint) {
   return step;
 }
 
-bool is_whole(const fs::path& checkpoint) {
-  std::error_code ignored;
-  return fs::is_regular_file(checkpoint / kStateFile, ignored) && fs::is_regular_file(checkpoint / kModelFile, ignored);
-}
-
-json state_json(const StateArena& state, const Progress& progress, const CheckpointIdentity& identity) {
-  return {{"format", kFormat},
-          {"version", kVersion},
-          {"model", identity.model},
-          {"data", identity.data},
-          {"moments", state.moment_count()},
-          {"progress",
-           {{"step", progress.step},
-            {"update", progress.update},
-            {"optimizer_updates", progress.optimizer_updates},
-            {"loss_scale", progress.loss_scale},
-            {"good_updates", progress.good_updates},
-            {"skipped_in_row", progress.skipped_in_row},
-            {"last_loss", progress.last_loss}}}};
-}
-
-/// state.json, read field by field; every complaint names the file and the field.
-class StateFile {
- public:
-  explicit StateFile(fs::path path)
-      : path_(std::move(path)), json_(json::parse(read_text_file(path_, "checkpoint"), nullptr, false)) {
-    if (!json_.is_object())
-      throw FileError(fmt::format("{}: not a JSON object; the checkpoint is damaged", path_.string()));
-    if (text("format") != kFormat) throw FileError(fmt::format("{}: not an ane-train checkpoint", path_.string()));
-    if (const std::int64_t version = count(json_, "version"); version != kVersion)
-      throw FileError(fmt::format("{}: version {} of the checkpoint format; this program reads version {}",
-                                  path_.string(), version, kVersion));
-  }
-
-  [[nodiscard]] std::string text(const char* name) const {
-    const json& value = field(json_, name);
-    if (!value.is_string()) refuse(name, "a string", value);
-    return value.get<std::string>();
-  }
-  [[nodiscard]] std::int64_t moments() const { return count(json_, "moments"); }
-  [[nodiscard]] Progress progress() const {
-    const json& object = field(json_, "progress");
-    if (!object.is_object()) refuse("progress", "an object", object);
-    Progress progress{.step = count(object, "step"),
-                      .update = count(object, "update"),
-                      .optimizer_updates = count(object, "optimizer_updates"),
-                      .loss_scale = number(object, "loss_scale"),
-                      .good_updates = count(object, "good_updates"),
-                      .skipped_in_row = count(object, "skipped_in_row"),
-                      .last_loss = number(object, "last_loss")};
-    if (progress.loss_scale <= 0) refuse("loss_scale", "positive", object["loss_scale"]);
-    return progress;
-  }
-
- private:
-  [[noreturn]] void refuse(const char* name, const char* expected, const json& found) const {
-    throw FileError(fmt::format("{}: '{}' should be {}, but is {}; the checkpoint is damaged", path_.string(), name,
-                                expected, found.dump(-1, ' ', false, json::error_handler_t::replace)));
-  }
-  [[nodiscard]] const json& field(const json& object, const char* name) const {
-    const auto found = object.find(name);
-    if (found == object.end())
-      throw FileError(fmt::format("{}: '{}' is missing; the checkpoint is damaged", path_.string(), name));
-    return *found;
-  }
-  [[nodiscard]] std::int64_t count(const json& object, const char* name) const {
-    const json& value = field(object, name);
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > (std::uint64_t{1} << 53))
-      refuse(name, "a whole number of 0 or more", value);
-    return value.get<std::int64_t>();
-  }
-  [[nodiscard]] double number(const json& object, const char* name) const {
-    const json& value = field(object, name);
-    if (!value.is_number() || !std::isfinite(value.get<double>())) refuse(name, "a finite number", value);
-    return value.get<double>();
-  }
-
-  fs::path path_;
-  json json_;
+/// An array of the state and the file that holds it.
+struct StateFile {
+  const char* name;
+  std::span<float> values;
 };
 
-void write_moments(const fs::path& path, const model::ParameterLayout& layout, StateArena& state) {
-  std::vector<model::NamedTensor> tensors;
+std::vector<StateFile> files_of(StateArena& state) {
+  std::vector<StateFile> files = {{kModelFile, state.parameters()}};
   for (int i = 0; i < state.moment_count(); ++i)
-    for (const model::Parameter& parameter : layout.parameters())
-      tensors.push_back({fmt::format("{}{}", kMomentPrefixes.at(static_cast<std::size_t>(i)), parameter.name),
-                         parameter.shape, slice(state.moment(i), parameter)});
-  model::write_safetensors(path, tensors, {});
+    files.push_back({kMomentFiles.at(static_cast<std::size_t>(i)), state.moment(i)});
+  if (state.delay() == Delay::one_update) files.push_back({kRunningFile, state.running_parameters()});
+  return files;
 }
 
-void read_moments(const fs::path& path, const model::ParameterLayout& layout, StateArena& state) {
-  const model::SafetensorsFile file(path);
-  for (int i = 0; i < state.moment_count(); ++i)
-    for (const model::Parameter& parameter : layout.parameters())
-      file.read(fmt::format("{}{}", kMomentPrefixes.at(static_cast<std::size_t>(i)), parameter.name), parameter.shape,
-                slice(state.moment(i), parameter));
+void check_room(const fs::path& directory, std::span<const StateFile> files) {
+  std::uint64_t needed = kHeaderRoom;
+  for (const StateFile& file : files) needed += file.values.size_bytes();
+  if (const std::uint64_t found = free_disk_bytes(directory); found < needed)
+    throw FileError(
+        fmt::format("{}: a checkpoint needs {:.1f} MB, but the disk has {:.1f} MB left; make room, or keep fewer "
+                    "(--keep-checkpoints)",
+                    directory.string(), static_cast<double>(needed) / 1e6, static_cast<double>(found) / 1e6));
+}
+
+/// Sizes are asked first: they cost nothing, and a mapping must not be read beyond its file.
+void expect_size(const fs::path& path, const FileDigest& digest) {
+  std::error_code error;
+  const std::uint64_t found = fs::file_size(path, error);
+  if (error == std::errc::no_such_file_or_directory) refuse_damaged(path, "it does not exist");
+  if (error) throw FileError(fmt::format("{}: {}", path.string(), error.message()));
+  if (found != digest.size_bytes)
+    refuse_damaged(path, fmt::format("{} bytes long, but it was written with {}", found, digest.size_bytes));
+}
+
+void expect_contents(const fs::path& path, const FileDigest& digest) {
+  expect_size(path, digest);
+  const MappedFile file(path, "checkpoint");
+  if (const std::uint64_t found = checksum_of(file.bytes()); found != digest.checksum)
+    refuse_damaged(path,
+                   fmt::format("its checksum is {:016x}, but it was written with {:016x}", found, digest.checksum));
+}
+
+/// Whether the checkpoint looks whole without reading its arrays.
+bool looks_whole(const fs::path& checkpoint) try {
+  for (const auto& [name, digest] : read_trainer_file(checkpoint / kTrainerFile).files)
+    expect_size(checkpoint / name, digest);
+  return true;
+} catch (const Error&) {
+  return false;
+}
+
+bool is_undamaged(const fs::path& checkpoint) try {
+  for (const auto& [name, digest] : read_trainer_file(checkpoint / kTrainerFile).files)
+    expect_contents(checkpoint / name, digest);
+  return true;
+} catch (const Error&) {
+  return false;
 }
 
 void expect_same(const fs::path& checkpoint, std::string_view what, std::string_view saved, std::string_view running,
@@ -149,56 +110,31 @@ void expect_same(const fs::path& checkpoint, std::string_view what, std::string_
                                  what, saved, running, advice));
 }
 
-[[noreturn]] void fail(const fs::path& path, std::string_view what, const std::error_code& error) {
-  throw FileError(fmt::format("{}: {}: {}", path.string(), what, error.message()));
+void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& saved, const CheckpointIdentity& running,
+                     const model::ParameterLayout& layout, const StateArena& state) {
+  const auto model_line = [](const std::string& dimensions, std::size_t parameters) {
+    return fmt::format("{}, {} parameters", dimensions, parameters);
+  };
+  expect_same(checkpoint, "model", model_line(saved.identity.model, saved.parameters),
+              model_line(running.model, layout.parameter_count()), "Use the settings it was trained with.");
+  expect_same(checkpoint, "data set or order", saved.identity.data, running.data,
+              "Use the data it was trained with; to go on with other data, start from its weights with --model.");
+  if (saved.moments != state.moment_count())
+    throw UsageError(
+        fmt::format("{} has {} moments for each parameter, but this run's optimiser keeps {} (AdamW 2, SGD 0); "
+                    "use the optimiser it was trained with",
+                    checkpoint.string(), saved.moments, state.moment_count()));
 }
 
-/// A new, empty directory beside `place`; removed with all that is in it unless it is moved into place.
-class AsideDirectory {
- public:
-  explicit AsideDirectory(fs::path place) : place_(std::move(place)), aside_(beside(".partial-")) {
-    std::error_code error;
-    fs::create_directories(place_.parent_path(), error);
-    if (error) fail(place_.parent_path(), "the checkpoint directory could not be made", error);
-    fs::remove_all(aside_, error);  // of a process that was killed
-    fs::create_directory(aside_, error);
-    if (error) fail(aside_, "the checkpoint could not be written", error);
-  }
-  ~AsideDirectory() {
-    std::error_code ignored;
-    fs::remove_all(aside_, ignored);
-  }
-  AsideDirectory(const AsideDirectory&) = delete;
-  AsideDirectory& operator=(const AsideDirectory&) = delete;
-
-  [[nodiscard]] const fs::path& path() const noexcept { return aside_; }
-
-  /// Replaces what is in place, which comes back if that fails.
-  void move_into_place() {
-    sync_directory(aside_);
-    const fs::path old = beside(".old-");
-    std::error_code error;
-    fs::remove_all(old, error);
-    fs::rename(place_, old, error);
-    const bool replaced = !error;
-    fs::rename(aside_, place_, error);
-    if (error) {
-      std::error_code ignored;
-      if (replaced) fs::rename(old, place_, ignored);
-      fail(place_, "the checkpoint could not be moved into place", error);
-    }
-    sync_directory(place_.parent_path());
-    fs::remove_all(old, error);
-  }
-
- private:
-  [[nodiscard]] fs::path beside(std::string_view prefix) const {
-    return place_.parent_path() / fmt::format("{}{}", prefix, place_.filename().string());
-  }
-
-  fs::path place_;
-  fs::path aside_;
-};
+/// Gives a damaged checkpoint a name that no scan takes for one, and returns it; the old one if that fails.
+fs::path set_aside(const fs::path& checkpoint) {
+  const fs::path damaged =
+      checkpoint.parent_path() / fmt::format("{}{}", kDamagedPrefix, checkpoint.filename().string());
+  std::error_code error;
+  fs::remove_all(damaged, error);
+  fs::rename(checkpoint, damaged, error);
+  return error ? checkpoint : damaged;
+}
 
 }  // namespace
 
@@ -207,50 +143,99 @@ CheckpointIdentity identity_of(const model::Model& model, const data::Source& so
 }
 
 fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayout& layout, StateArena& state,
-                          const CheckpointIdentity& identity) {
-  const Progress& progress = state.progress();
-  const fs::path place = directory / directory_name(progress.step);
+                          const TrainerRecord& record, const CheckpointIdentity& identity,
+                          const std::function<void()>& copied) {
+  fs::path place = directory / directory_name(record.progress.step);
+  if (is_undamaged(place)) return place;
+
   AsideDirectory aside(place);
-  model::write_safetensors(aside.path() / kModelFile, layout, state.parameters(),
-                           {{"model", identity.model}, {"step", fmt::format("{}", progress.step)}});
-  if (state.moment_count() > 0) write_moments(aside.path() / kMomentsFile, layout, state);
-  const std::string text = state_json(state, progress, identity).dump(2, ' ', false, json::error_handler_t::replace);
-  write_file_atomically(aside.path() / kStateFile, std::as_bytes(std::span(text)));
+  const std::vector<StateFile> state_files = files_of(state);
+  check_room(aside.path(), state_files);
+  // All are written before one is synced: the state is free as soon as the system has taken a copy.
+  std::deque<AsideFile> files;
+  TrainerFileContents contents{.record = record,
+                               .identity = identity,
+                               .parameters = layout.parameter_count(),
+                               .moments = state.moment_count(),
+                               .files = {}};
+  for (const auto& [name, values] : state_files) {
+    AsideFile& file = files.emplace_back(aside.path() / name);
+    model::write_safetensors(file, layout, values,
+                             {{"model", identity.model}, {"step", fmt::format("{}", record.progress.step)}});
+    contents.files[name] = file.digest();
+  }
+  if (copied) copied();
+
+  const std::string text = trainer_file_text(contents);
+  files.emplace_back(aside.path() / kTrainerFile).write(std::as_bytes(std::span(text)));
+  for (AsideFile& file : files) file.commit();
   aside.move_into_place();
   return place;
 }
 
-fs::path latest_checkpoint(const fs::path& directory) {
-  std::error_code error;
-  fs::directory_iterator entry(directory, error);
-  if (error) fail(directory, "no checkpoint to resume from", error);
-  std::optional<std::int64_t> latest;
-  for (; entry != fs::directory_iterator(); entry.increment(error)) {
-    const auto step = step_of(entry->path());
-    if (step && is_whole(entry->path())) latest = std::max(latest.value_or(0), *step);
-    if (error) fail(directory, "no checkpoint to resume from", error);
-  }
-  if (!latest)
-    throw FileError(fmt::format("{}: no checkpoint to resume from: there is no directory {}NNNNNNNN with {} and {}",
-                                directory.string(), kPrefix, kStateFile, kModelFile));
-  return directory / directory_name(*latest);
+fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayout& layout, StateArena& state,
+                          const CheckpointIdentity& identity) {
+  return write_checkpoint(directory, layout, state, {state.progress(), state.totals()}, identity);
 }
 
-void load_checkpoint(const fs::path& checkpoint, const model::ParameterLayout& layout, StateArena& state,
-                     const CheckpointIdentity& identity) {
-  const StateFile file(checkpoint / kStateFile);
-  expect_same(checkpoint, "model", file.text("model"), identity.model, "Use the settings it was trained with.");
-  expect_same(checkpoint, "data set or order", file.text("data"), identity.data,
-              "Use the data it was trained with; to go on with other data, start from its weights with --model.");
-  if (const std::int64_t moments = file.moments(); moments != state.moment_count())
-    throw UsageError(
-        fmt::format("{} has {} moments for each parameter, but this run's optimiser keeps {} (AdamW 2, SGD 0); "
-                    "use the optimiser it was trained with",
-                    checkpoint.string(), moments, state.moment_count()));
-  const Progress progress = file.progress();
-  model::read_safetensors(checkpoint / kModelFile, layout, state.parameters());
-  if (state.moment_count() > 0) read_moments(checkpoint / kMomentsFile, layout, state);
-  state.progress() = progress;
+std::vector<fs::path> checkpoints_in(const fs::path& directory) {
+  std::vector<std::int64_t> steps;
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error); !error && entry != fs::directory_iterator();
+       entry.increment(error)) {
+    std::error_code ignored;
+    if (const auto step = step_of(entry->path()); step && entry->is_directory(ignored)) steps.push_back(*step);
+  }
+  if (error) throw FileError(fmt::format("{}: no checkpoints can be found: {}", directory.string(), error.message()));
+  std::sort(steps.begin(), steps.end(), std::greater<>());
+  std::vector<fs::path> checkpoints;
+  for (const std::int64_t step : steps) checkpoints.push_back(directory / directory_name(step));
+  return checkpoints;
+}
+
+void remove_old_checkpoints(const fs::path& directory, std::int64_t keep) {
+  std::int64_t kept = 0;
+  for (const fs::path& checkpoint : checkpoints_in(directory))
+    if (looks_whole(checkpoint) && ++kept > keep) remove_directory(checkpoint);
+}
+
+SettingTexts load_checkpoint(const fs::path& checkpoint, const model::ParameterLayout& layout, StateArena& state,
+                             const CheckpointIdentity& identity) {
+  TrainerFileContents saved = read_trainer_file(checkpoint / kTrainerFile);
+  expect_same_run(checkpoint, saved, identity, layout, state);
+  for (const auto& [name, values] : files_of(state)) {
+    const auto digest = saved.files.find(name);
+    if (digest == saved.files.end() &&
+        std::string_view(name) == kRunningFile) {  // of a run without a delay, which ran with the newest
+      std::ranges::copy(state.parameters(), values.begin());
+      continue;
+    }
+    if (digest == saved.files.end()) refuse_damaged(checkpoint / kTrainerFile, fmt::format("'{}' is missing", name));
+    expect_contents(checkpoint / name, digest->second);
+    model::read_safetensors(checkpoint / name, layout, values);
+  }
+  state.progress() = saved.record.progress;
+  return std::move(saved.identity.settings);
+}
+
+LoadedCheckpoint load_newest_checkpoint(const fs::path& directory, const model::ParameterLayout& layout,
+                                        StateArena& state, const CheckpointIdentity& identity) {
+  LoadedCheckpoint loaded;
+  for (const fs::path& checkpoint : checkpoints_in(directory)) {
+    try {
+      loaded.settings = load_checkpoint(checkpoint, layout, state, identity);
+      loaded.path = checkpoint;
+      return loaded;
+    } catch (const DamagedError& error) {
+      loaded.unusable.push_back(fmt::format("{} (now {})", error.what(), set_aside(checkpoint).string()));
+    } catch (const FileError& error) {
+      loaded.unusable.emplace_back(error.what());
+    }
+  }
+  throw FileError(
+      fmt::format("{}: no checkpoint to resume from{}{}", directory.string(),
+                  loaded.unusable.empty() ? ": there is no directory step-NNNNNNNN" : ": none can be used\n  ",
+                  fmt::join(loaded.unusable, "\n  ")));
 }
 
 }  // namespace ane::train

@@ -6,6 +6,7 @@
 #include <mach-o/dyld.h>
 #endif
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <string_view>
@@ -88,20 +89,18 @@ std::vector<std::string> restart_environment(std::span<const std::string> curren
   return result;
 }
 
-void exec_self(std::span<const std::string> arguments, std::span<const std::string> environment, int descriptor) {
+void exec_self(std::span<const std::string> arguments, std::span<const std::string> environment,
+               std::span<const int> kept) {
   const std::string path = executable_path();
   const std::vector<char*> argv = pointers(arguments);
   const std::vector<char*> envp = pointers(environment);
 
-  const int flags = ::fcntl(descriptor, F_GETFD);
-  int error = 0;
-  if (flags < 0 || ::fcntl(descriptor, F_SETFD, flags & ~FD_CLOEXEC) < 0) {
-    error = errno;
-  } else {
-    ::execve(path.c_str(), argv.data(), envp.data());
-    error = errno;
-    ::fcntl(descriptor, F_SETFD, flags);
-  }
+  const auto set_flags = [&](int flags) {
+    return std::all_of(kept.begin(), kept.end(), [&](int each) { return ::fcntl(each, F_SETFD, flags) == 0; });
+  };
+  if (set_flags(0)) ::execve(path.c_str(), argv.data(), envp.data());
+  const int error = errno;
+  set_flags(FD_CLOEXEC);
   throw Error(fmt::format("the process could not replace itself to start a new compile budget: {}: {}", path,
                           std::generic_category().message(error)));
 }

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
-#include "ane/train/checkpoint.h"
 #include "ane/train/loss_scale.h"
 #include "ane/train/optimizer.h"
 #include "ane/train/schedule.h"
@@ -73,6 +73,8 @@ Trainer::Trainer(Parts parts, TrainOptions options)
   last_good_ = progress;
   total_updates_ =
       progress.update + ceil_div(std::max<std::int64_t>(options_.steps - progress.step, 0), options_.accum_steps);
+  if (options_.checkpoint_dir)
+    checkpoints_.emplace(*options_.checkpoint_dir, options_.keep_checkpoints, parts_.model.parameters(), parts_.state);
 }
 
 template <class Event>
@@ -83,19 +85,30 @@ void Trainer::tell(void (Observer::*hook)(const Event&), const Event& event) {
 Outcome Trainer::run() {
   const surface::PoolCounters surfaces_before = parts_.surfaces.counters();
   clock_.book(parts_.state.adopted() ? &RunTotals::restart_ns : &RunTotals::startup_ns);
-  const Outcome outcome = run_until_done();
-  supply_.wait();
-  count_surfaces(surfaces_before);
-  return outcome;
+  try {
+    const Outcome outcome = run_until_done();
+    supply_.wait();
+    if (outcome == Outcome::restart_needed) {
+      finish_checkpoint();
+      tell_restart();
+    } else {
+      write_last_checkpoint();
+    }
+    count_surfaces(surfaces_before);
+    return outcome;
+  } catch (...) {
+    finish_checkpoint();
+    throw;
+  }
 }
 
 Outcome Trainer::run_until_done() {
   while (!done() || validation_due()) {
-    if (parts_.stop) return interrupt();
-    if (!supply_.provide(done() ? KernelSet::forward : KernelSet::training)) return restart();
-    if (validation_due() && !validate()) return interrupt();
+    if (parts_.stop) return Outcome::interrupted;
+    if (!supply_.provide(done() ? KernelSet::forward : KernelSet::training)) return Outcome::restart_needed;
+    if (validation_due() && !validate()) return Outcome::interrupted;
     if (done()) break;
-    if (!run_batch()) return interrupt();
+    if (!run_batch()) return Outcome::interrupted;
   }
   return Outcome::finished;
 }
@@ -117,10 +130,9 @@ bool Trainer::run_batch() {
   if (progress.step + batch.sequences < options_.steps) supply_.begin_next();
   clock_.leave_out();
   if (!accumulate(batch)) return false;
+  hold_for_checkpoint();
   finish_update(batch);
-  // One of a shrunken loss scale would hide those before it.
-  const bool due = options_.checkpoint_every > 0 && progress.update % options_.checkpoint_every == 0;
-  write_checkpoint_if(done() || (due && progress.skipped_in_row == 0));
+  if (checkpoint_due()) start_checkpoint();
   return true;
 }
 
@@ -156,6 +168,7 @@ bool Trainer::run_steps(Batch& batch) {
     event.time = clock_.book(&RunTotals::train_ns);
     batch.train += event.time;
     tell(&Observer::on_step, event);
+    if (checkpoints_) take_checkpoint(checkpoints_->poll());
     clock_.leave_out();
   }
   return true;
@@ -250,29 +263,77 @@ bool Trainer::validate() {
   return true;
 }
 
-void Trainer::write_checkpoint_if(bool due) {
-  const Progress& progress = parts_.state.progress();
-  if (!due || !options_.checkpoint_dir || checkpointed_update_ == progress.update) return;
-  clock_.leave_out();
-  CheckpointEvent event{.step = progress.step};
-  event.path = write_checkpoint(*options_.checkpoint_dir, parts_.model.parameters(), parts_.state,
-                                identity_of(parts_.model, parts_.source));
-  event.time = clock_.book(&RunTotals::checkpoint_ns);
-  checkpointed_update_ = progress.update;
-  tell(&Observer::on_checkpoint, event);
+bool Trainer::checkpoint_due() const {
+  if (!checkpoints_) return false;
+  const std::int64_t update = parts_.state.progress().update;
+  if (done()) return true;
+  // One of a shrunken loss scale would hide those before it.
+  if (parts_.state.progress().skipped_in_row > 0) return false;
+  if (options_.checkpoint_every > 0 && update % options_.checkpoint_every == 0) return true;
+  const RunTotals& totals = parts_.state.totals();
+  const std::chrono::nanoseconds since(monotonic_ns() - std::max(totals.started_ns, totals.checkpointed_ns));
+  return options_.checkpoint_minutes > 0 && since >= std::chrono::minutes(options_.checkpoint_minutes);
 }
 
-Outcome Trainer::restart() {
+/// Waits for the one before.
+void Trainer::start_checkpoint() {
+  finish_checkpoint();
+  CheckpointIdentity identity = identity_of(parts_.model, parts_.source);
+  identity.settings = options_.settings;
+  parts_.state.totals().checkpointed_ns = monotonic_ns();
+  checkpoints_->start(identity);
+}
+
+/// Before the state changes.
+void Trainer::hold_for_checkpoint() {
+  if (!checkpoints_) return;
+  clock_.leave_out();
+  checkpoints_->wait_until_copied();
+  clock_.book(&RunTotals::checkpoint_ns);
+}
+
+void Trainer::take_checkpoint(const std::optional<CheckpointWriter::Result>& result) {
+  if (!result) return;
+  RunTotals& totals = parts_.state.totals();
+  if (result->failure) {
+    checkpoint_failure_ = *result->failure;
+    if (++totals.failed_checkpoints_in_row == 1)
+      tell(&Observer::on_warning,
+           fmt::format("no checkpoint of step {}: {}. Training goes on; older ones are kept, and "
+                       "nothing more is said until one succeeds",
+                       result->event.step, *result->failure));
+    return;
+  }
+  totals.failed_checkpoints_in_row = 0;
+  totals.checkpointed_update = result->update;
+  tell(&Observer::on_checkpoint, result->event);
+  if (result->warning) tell(&Observer::on_warning, *result->warning);
+}
+
+void Trainer::finish_checkpoint() {
+  if (!checkpoints_) return;
+  clock_.leave_out();
+  const std::optional<CheckpointWriter::Result> result = checkpoints_->wait();
+  clock_.book(&RunTotals::checkpoint_ns);
+  take_checkpoint(result);
+}
+
+/// One of where the run ends, unless there is one. A failure is tried once more.
+void Trainer::write_last_checkpoint() {
+  if (!checkpoints_) return;
+  const auto written = [this] { return parts_.state.totals().checkpointed_update == parts_.state.progress().update; };
+  finish_checkpoint();
+  if (written()) return;
+  start_checkpoint();
+  finish_checkpoint();
+  if (!written()) throw FileError(fmt::format("the run's last checkpoint is missing: {}", checkpoint_failure_));
+}
+
+void Trainer::tell_restart() {
   const Progress& progress = parts_.state.progress();
   tell(&Observer::on_restart,
        RestartEvent{.step = progress.step, .compiles = parts_.budget.used(), .loss = progress.last_loss});
   clock_.leave_out();
-  return Outcome::restart_needed;
-}
-
-Outcome Trainer::interrupt() {
-  write_checkpoint_if(true);
-  return Outcome::interrupted;
 }
 
 void Trainer::count_surfaces(const surface::PoolCounters& before) {

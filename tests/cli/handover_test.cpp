@@ -19,13 +19,15 @@ TEST_CASE("a process hands every setting to the next, byte for byte", "[cli][han
   const cli::LoadedSettings loaded = cli::load_settings(cli::parse_command_line(arguments).flags, {});
   const Words environment = {"HOME=/", "ANE_TRAIN_SETTINGS=old", "ANE_TRAIN_STATE=1:2"};
   const Words passed = cli::handover_environment(
-      environment, {.handoff = {7, 99}, .settings = loaded.values, .data_identity = "text\nof\\n data", .process = 3});
+      environment,
+      {.handoff = {7, 99}, .settings = loaded.values, .data_identity = "text\nof\\n data", .process = 3, .lock = 8});
   CHECK(passed.size() == 3);
   const auto found = cli::find_handover(passed);
   REQUIRE(found);
   CHECK(found->handoff.descriptor == 7);
   CHECK(found->handoff.exec_ns == 99);
   CHECK(found->process == 3);
+  CHECK(found->lock == 8);
   CHECK(found->data_identity == "text\nof\\n data");
   CHECK(cli::freeze(found->settings) == cli::freeze(loaded.values));
   CHECK(found->settings.data == "a\nb\\n \xff=c.txt");

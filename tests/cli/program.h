@@ -44,10 +44,11 @@ class Program {
   void send(int signal) const;
   /// Waits until standard output holds `text`; false if the program ended without.
   [[nodiscard]] bool wait_for(const std::string& text);
+  [[nodiscard]] bool has_ended();
+  [[nodiscard]] std::string out() const { return read("out"); }  ///< so far
   [[nodiscard]] Result wait();
 
  private:
-  [[nodiscard]] bool has_ended();
   [[nodiscard]] std::string read(const char* stream) const;
 
   Folder streams_;

@@ -2,6 +2,9 @@
 
 #include <cmath>
 
+#include <fmt/format.h>
+
+#include "ane/core/checksum.h"
 #include "ane/core/error.h"
 
 #include "fuzz/support.h"
@@ -32,7 +35,8 @@ void checkpoint(Bytes json) {
   static const model::ParameterLayout layout = small_layout();
   static const std::filesystem::path place = write_whole(directory.path(), layout);
   static train::StateArena state(layout.size(), 2, 1);
-  std::ofstream(place / "state.json", std::ios::binary) << text_of(json);
+  std::ofstream(place / "trainer.json", std::ios::binary)
+      << text_of(json) << fmt::format(",\n  \"seal\": \"{:016x}\"\n}}\n", checksum_of(json));
   try {
     train::load_checkpoint(place, layout, state, kIdentity);
     const train::Progress& progress = state.progress();

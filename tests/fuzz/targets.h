@@ -16,7 +16,7 @@ void safetensors(Bytes bytes);  ///< a safetensors file, also as --model
 void llama2c(Bytes bytes);      ///< a llama2.c model file
 void tokens(Bytes bytes);       ///< a token or text file, and how to read it
 void config(Bytes text);        ///< --config FILE
-void checkpoint(Bytes json);    ///< the state.json of a checkpoint whose other files are whole
+void checkpoint(Bytes json);    ///< the trainer.json of a checkpoint whose other files are whole, up to its seal
 void settings(Bytes text);      ///< flags, variables and what a process hands to the next, a line each
 
 struct Target {

@@ -148,10 +148,10 @@ TEST_CASE("a signal that arrives during the hand-off reaches the next process", 
 TEST_CASE("an exec that fails says why and leaves the descriptor as it was", "[train][restart]") {
   const StateArena state(10, 2, 1);
   const std::vector<std::string> arguments{"ane-train", std::string(64 << 20, 'x')};
-  CHECK_THROWS_AS(exec_self(arguments, {}, state.descriptor()), ane::Error);
-  CHECK_THROWS_WITH(exec_self(arguments, {}, state.descriptor()), ANE_CONTAINS("Argument list too long"));
+  CHECK_THROWS_AS(exec_self(arguments, {}, std::vector{state.descriptor()}), ane::Error);
+  CHECK_THROWS_WITH(exec_self(arguments, {}, std::vector{state.descriptor()}), ANE_CONTAINS("Argument list too long"));
   CHECK((::fcntl(state.descriptor(), F_GETFD) & FD_CLOEXEC) != 0);
-  CHECK_THROWS_WITH(exec_self({}, {}, 9999), ANE_CONTAINS("Bad file descriptor"));
+  CHECK_THROWS_WITH(exec_self({}, {}, std::vector{9999}), ANE_CONTAINS("Bad file descriptor"));
 }
 
 TEST_CASE("BlockedSignals blocks the stop signals for its life", "[train]") {

@@ -1,8 +1,11 @@
 #include "ane/train/trainer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <numeric>
 
 #include "ane/core/error.h"
@@ -14,6 +17,7 @@
 #include "support/temporary_directory.h"
 
 using namespace ane::train;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -195,7 +199,7 @@ TEST_CASE("an interrupted run resumes from its checkpoint with the same bits", "
   REQUIRE(first.recorder.checkpoints.size() == 1);
   CHECK(first.recorder.steps.size() == static_cast<std::size_t>(stop_at));
 
-  const auto latest = latest_checkpoint(directory.path());
+  const auto latest = checkpoints_in(directory.path()).front();
   CHECK(latest == first.recorder.checkpoints[0].path);
   Run second(plain_model, source, options, 5);
   FakeModel().initialize(second.state->parameters(), 99);
@@ -441,6 +445,62 @@ TEST_CASE("checkpoints are written when they are due and at the end, once each",
   std::vector<std::int64_t> written;
   for (const auto& event : run.recorder.checkpoints) written.push_back(event.step);
   CHECK(written == steps);
+}
+
+TEST_CASE("an update is followed by a checkpoint once the minutes have passed", "[train]") {
+  const TemporaryDirectory directory;
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 30;
+  options.checkpoint_dir = directory.path();
+  options.checkpoint_minutes = 5;
+  Run run(plain_model, source, options, 5);
+  run.state->totals().started_ns = monotonic_ns() - std::chrono::nanoseconds(std::chrono::minutes(6)).count();
+  REQUIRE(run.run() == Outcome::finished);
+  REQUIRE(run.recorder.checkpoints.size() == 2);
+  CHECK(run.recorder.checkpoints[0].step == 4);
+  CHECK(run.recorder.checkpoints[1].step == 30);
+}
+
+TEST_CASE("checkpoints that cannot be written are warned of once, and an error only at the end", "[train]") {
+  const TemporaryDirectory directory;
+  const FakeSource source;
+  const fs::path folder = directory.path() / "c";
+  fs::create_directory(folder);
+  TrainOptions options = small_options();
+  options.steps = 40;
+  options.checkpoint_dir = folder;
+  options.checkpoint_every = 3;  // after steps 12, 24, 36 and 40: none is being written in steps 10 and 30
+  const int mended_at = GENERATE(30, 1000);
+  CAPTURE(mended_at);
+  const int max_compiles = GENERATE(5, kPlenty);
+  int steps = 0;
+  const auto disturbing = model_with([&](FakeModel& model) {
+    model.on_step = [&](int) {
+      ++steps;
+      if (steps == 10) {
+        fs::rename(folder, directory.path() / "away");
+        std::ofstream(folder) << "in the way";
+      }
+      if (steps == mended_at) {
+        fs::remove(folder);
+        fs::rename(directory.path() / "away", folder);
+      }
+    };
+  });
+  Run run(disturbing, source, options, max_compiles);
+  if (mended_at < options.steps) {
+    CHECK(run.run() == Outcome::finished);
+    CHECK(run.recorder.checkpoints.back().step == 40);
+  } else {
+    CHECK_THROWS_AS(run.run(), ane::FileError);
+    CHECK(run.progress().step == 40);  // what was learnt is all there
+    CHECK_THROWS_WITH(run.run(), ANE_CONTAINS("the run's last checkpoint is missing"));
+  }
+  REQUIRE(run.recorder.checkpoints.size() == (mended_at < options.steps ? 2 : 0));
+  CHECK(std::count_if(run.recorder.warnings.begin(), run.recorder.warnings.end(), [](const std::string& text) {
+          return text.find("no checkpoint of step") != std::string::npos;
+        }) == 1);
 }
 
 TEST_CASE("the parts of a run add up to its wall time", "[train]") {

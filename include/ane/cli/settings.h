@@ -75,6 +75,8 @@ struct Settings {
   std::int64_t val_samples = 0;
   std::string checkpoint_dir;
   std::int64_t checkpoint_every = 0;
+  std::int64_t checkpoint_minutes = 0;
+  std::int64_t keep_checkpoints = train::TrainOptions{}.keep_checkpoints;
   bool resume = false;
   std::string telemetry;
   std::int64_t log_every = 10;

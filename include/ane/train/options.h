@@ -2,9 +2,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <string>
 
 namespace ane::train {
+
+/// The texts of settings by name, for the record.
+using SettingTexts = std::map<std::string, std::string, std::less<>>;
 
 enum class OptimizerKind { adamw, sgd };
 enum class ScheduleKind { constant, cosine };
@@ -46,7 +51,10 @@ struct TrainOptions {
   std::int64_t validate_every = 0;      ///< updates; 0: only at the end
   std::int64_t validation_samples = 0;  ///< 0: all that are held out
   std::optional<std::filesystem::path> checkpoint_dir;
-  std::int64_t checkpoint_every = 0;  ///< updates; 0: only at the end
+  std::int64_t checkpoint_every = 0;    ///< updates; 0: not by their number
+  std::int64_t checkpoint_minutes = 0;  ///< since the last one; 0: not by time
+  std::int64_t keep_checkpoints = 3;
+  SettingTexts settings;  ///< recorded in checkpoints
 };
 
 }  // namespace ane::train

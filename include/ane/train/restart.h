@@ -14,7 +14,7 @@
 ///
 ///     BlockedSignals blocked;              // nothing more can set the stop flag
 ///     if (stop) ...                        // it was set in time: do as if run() had said `interrupted`
-///     exec_self(arguments, restart_environment(environment, {state.descriptor(), monotonic_ns()}), descriptor);
+///     exec_self(arguments, restart_environment(environment, {state.descriptor(), monotonic_ns()}), descriptors);
 ///
 /// SIGINT and SIGTERM stay blocked across exec, so one that arrives meanwhile waits. The new process starts its
 /// threads, which inherit the mask and so never take them, installs its handlers and calls unblock_stop_signals(). (The
@@ -38,11 +38,11 @@ struct Handoff {
                                                            const Handoff& handoff);
 
 /// Replaces this process by the executable it runs from (never argv[0]), with the same arguments. On Linux that is the
-/// running file itself, even if another took its place or it was removed. Of the descriptors that close on exec, this
-/// one alone stays open. Returns only by throwing Error with the system's words; the descriptor is then as before. The
+/// running file itself, even if another took its place or it was removed. Of the descriptors that close on exec,
+/// `kept` alone stay open. Returns only by throwing Error with the system's words; they then close on exec again. The
 /// caller holds a BlockedSignals.
 [[noreturn]] void exec_self(std::span<const std::string> arguments, std::span<const std::string> environment,
-                            int descriptor);
+                            std::span<const int> kept);
 
 /// What a re-executed process does with its adopted state first: counts the restart and books the time since the last
 /// process's last update. Returns the time since exec, for ResumeEvent.

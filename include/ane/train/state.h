@@ -32,6 +32,9 @@ struct RunTotals {
   std::int64_t skipped_updates = 0;
   std::int64_t surfaces_created = 0, surfaces_reused = 0, surfaces_released = 0;
   std::int64_t peak_memory_bytes = 0;
+  std::int64_t checkpointed_update = -1;  ///< that the last checkpoint holds; -1: there is none
+  std::int64_t checkpointed_ns = 0;       ///< monotonic clock, when it was asked for
+  std::int64_t failed_checkpoints_in_row = 0;
   std::int64_t ane_ns = 0, io_ns = 0, classifier_ns = 0, elementwise_ns = 0, rms_norm_ns = 0, blas_wait_ns = 0;
 };
 

@@ -9,6 +9,7 @@
 #include "ane/data/source.h"
 #include "ane/device/budget.h"
 #include "ane/model/model.h"
+#include "ane/train/checkpoint_writer.h"
 #include "ane/train/clock.h"
 #include "ane/train/kernel_supply.h"
 #include "ane/train/observer.h"
@@ -47,10 +48,12 @@ class Trainer {
   Trainer(Parts parts, TrainOptions options);
 
   /// Trains until done, out of budget or stopped. Held-out samples are evaluated every validate_every updates, with the
-  /// kernels of the next batch (in a pipeline one update behind), and at the end with the newest parameters;
-  /// checkpoints are written after every checkpoint_every updates, after the last and when stopped, but for those due
-  /// while updates are being skipped. Throws DivergedError, with the progress back at the last update that was applied,
-  /// DeviceError (a compile that failed on two processes in a row), FileError.
+  /// kernels of the next batch (in a pipeline one update behind), and at the end with the newest parameters. Checkpoints
+  /// are written, beside the training, after every checkpoint_every updates or checkpoint_minutes, but for those due
+  /// while updates are being skipped, after the last update and when stopped; none is being written any more when this
+  /// comes back or throws. One that cannot be written is warned of, and an error only if it is the last. Throws
+  /// DivergedError, with the progress back at the last update that was applied, DeviceError (a compile that failed on
+  /// two processes in a row), FileError.
   [[nodiscard]] Outcome run();
 
  private:
@@ -66,9 +69,13 @@ class Trainer {
   void finish_update(Batch& batch);
   void report_skip(const std::string& reason);
   [[nodiscard]] bool validate();
-  void write_checkpoint_if(bool due);
-  [[nodiscard]] Outcome restart();
-  [[nodiscard]] Outcome interrupt();
+  [[nodiscard]] bool checkpoint_due() const;
+  void start_checkpoint();
+  void hold_for_checkpoint();
+  void take_checkpoint(const std::optional<CheckpointWriter::Result>& result);
+  void finish_checkpoint();
+  void write_last_checkpoint();
+  void tell_restart();
   void count_surfaces(const surface::PoolCounters& before);
 
   template <class Event>
@@ -81,7 +88,8 @@ class Trainer {
   Progress last_good_;  ///< at the last update that was applied
   KernelSupply supply_;
   std::optional<std::int64_t> validated_update_;
-  std::optional<std::int64_t> checkpointed_update_;
+  std::optional<CheckpointWriter> checkpoints_;
+  std::string checkpoint_failure_;  ///< of the last one
 };
 
 }  // namespace ane::train

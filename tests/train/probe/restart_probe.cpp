@@ -116,7 +116,7 @@ int main(int argc, char** argv) {
     if (setting("PROBE_SIGNAL") == "1") std::raise(SIGTERM);
     disturb_executable(setting("PROBE_DISTURB"));
     const auto next = ane::train::restart_environment(environment, {state.descriptor(), ane::train::monotonic_ns()});
-    ane::train::exec_self(arguments, next, state.descriptor());
+    ane::train::exec_self(arguments, next, std::vector{state.descriptor()});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "restart_probe: %s\n", error.what());
     return 1;

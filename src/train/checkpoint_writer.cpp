@@ -1,0 +1,96 @@
+#include "ane/train/checkpoint_writer.h"
+
+#include <cassert>
+#include <chrono>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#ifdef __APPLE__
+#include <pthread/qos.h>
+#else
+#include <sys/resource.h>
+#endif
+
+#include "ane/train/clock.h"
+#include "ane/train/restart.h"
+
+namespace ane::train {
+
+namespace {
+
+/// The calling thread takes what others leave of the processors.
+void lower_priority() noexcept {
+#ifdef __APPLE__
+  pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
+#else
+  constexpr int kNice = 19;
+  ::setpriority(PRIO_PROCESS, 0, kNice);  // of this thread alone
+#endif
+}
+
+}  // namespace
+
+CheckpointWriter::CheckpointWriter(std::filesystem::path directory, std::int64_t keep,
+                                   const model::ParameterLayout& layout, StateArena& state)
+    : directory_(std::move(directory)), keep_(keep), layout_(&layout), state_(&state) {}
+
+CheckpointWriter::~CheckpointWriter() {
+  if (busy()) result_.wait();
+}
+
+void CheckpointWriter::start(const CheckpointIdentity& identity) {
+  assert(!busy());
+  std::promise<void> copied;
+  copied_ = copied.get_future();
+  const BlockedSignals blocked;  // the thread inherits it, so that signals go to the one that trains
+  // Deferred is what remains if there can be no thread: then whoever waits writes.
+  result_ = std::async(
+      std::launch::async | std::launch::deferred,
+      [this, trainer = std::this_thread::get_id(), record = TrainerRecord{state_->progress(), state_->totals()},
+       identity, promise = std::move(copied)]() mutable {
+        if (std::this_thread::get_id() != trainer) lower_priority();
+        return write(record, identity, promise);
+      });
+}
+
+CheckpointWriter::Result CheckpointWriter::write(const TrainerRecord& record, const CheckpointIdentity& identity,
+                                                 std::promise<void>& copied) const {
+  const std::int64_t begin = monotonic_ns();
+  Result result{.update = record.progress.update, .event = {.step = record.progress.step}};
+  bool state_is_free = false;
+  const auto free_state = [&] {
+    if (!std::exchange(state_is_free, true)) copied.set_value();
+  };
+  try {
+    result.event.path = write_checkpoint(directory_, *layout_, *state_, record, identity, free_state);
+    try {
+      remove_old_checkpoints(directory_, keep_);
+    } catch (const std::exception& error) {
+      result.warning = error.what();
+    }
+  } catch (const std::exception& error) {
+    result.failure = error.what();
+  }
+  free_state();
+  result.event.time = Duration(monotonic_ns() - begin);
+  return result;
+}
+
+void CheckpointWriter::wait_until_copied() {
+  if (!busy()) return;
+  if (result_.wait_for(std::chrono::seconds(0)) == std::future_status::deferred) result_.wait();
+  copied_.wait();
+}
+
+std::optional<CheckpointWriter::Result> CheckpointWriter::poll() {
+  if (!busy() || result_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return std::nullopt;
+  return result_.get();
+}
+
+std::optional<CheckpointWriter::Result> CheckpointWriter::wait() {
+  if (!busy()) return std::nullopt;
+  return result_.get();
+}
+
+}  // namespace ane::train

@@ -1,0 +1,179 @@
+#include "trainer_file.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "ane/core/checksum.h"
+
+namespace ane::train {
+
+namespace {
+
+using json = nlohmann::ordered_json;
+
+constexpr const char* kFormat = "ane-train checkpoint";
+constexpr int kVersion = 2;
+constexpr std::string_view kEnd = "\n}";  // of an object that dump() has indented
+constexpr int kHex = 16;
+
+std::string hex(std::uint64_t checksum) { return fmt::format("{:016x}", checksum); }
+
+/// What ends a file whose text so far is `body`.
+std::string seal(std::string_view body) {
+  return fmt::format(",\n  \"seal\": \"{}\"{}\n", hex(checksum_of(std::as_bytes(std::span(body)))), kEnd);
+}
+
+/// Reads fields of one object; every complaint names the file and the field.
+class Fields {
+ public:
+  Fields(const std::filesystem::path& path, const json& object) : path_(&path), object_(&object) {}
+
+  [[nodiscard]] std::string text(const std::string& name) const {
+    const json& value = field(name);
+    if (!value.is_string()) refuse(name, "a string", value);
+    return value.get<std::string>();
+  }
+  [[nodiscard]] std::int64_t count(const std::string& name) const {
+    const json& value = field(name);
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > (std::uint64_t{1} << 53))
+      refuse(name, "a whole number of 0 or more", value);
+    return value.get<std::int64_t>();
+  }
+  [[nodiscard]] double number(const std::string& name) const {
+    const json& value = field(name);
+    if (!value.is_number() || !std::isfinite(value.get<double>())) refuse(name, "a finite number", value);
+    return value.get<double>();
+  }
+  [[nodiscard]] std::uint64_t checksum(const std::string& name) const {
+    const std::string digits = text(name);
+    std::uint64_t value = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), value, kHex);
+    if (hex(value) != digits) refuse(name, "16 hexadecimal digits", field(name));
+    return value;
+  }
+  [[nodiscard]] Fields object(const std::string& name) const {
+    const json& value = field(name);
+    if (!value.is_object()) refuse(name, "an object", value);
+    return {*path_, value};
+  }
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& [name, value] : object_->items()) names.push_back(name);
+    return names;
+  }
+  [[noreturn]] void refuse(const std::string& name, const char* expected) const { refuse(name, expected, field(name)); }
+
+ private:
+  [[noreturn]] void refuse(const std::string& name, const char* expected, const json& found) const {
+    refuse_damaged(*path_, fmt::format("'{}' should be {}, but is {}", name, expected,
+                                       found.dump(-1, ' ', false, json::error_handler_t::replace)));
+  }
+  [[nodiscard]] const json& field(const std::string& name) const {
+    const auto found = object_->find(name);
+    if (found == object_->end()) refuse_damaged(*path_, fmt::format("'{}' is missing", name));
+    return *found;
+  }
+
+  const std::filesystem::path* path_;
+  const json* object_;
+};
+
+Progress read_progress(const Fields& fields) {
+  const Progress progress{.step = fields.count("step"),
+                          .update = fields.count("update"),
+                          .optimizer_updates = fields.count("optimizer_updates"),
+                          .loss_scale = fields.number("loss_scale"),
+                          .good_updates = fields.count("good_updates"),
+                          .skipped_in_row = fields.count("skipped_in_row"),
+                          .last_loss = fields.number("last_loss")};
+  if (progress.loss_scale <= 0) fields.refuse("loss_scale", "positive");
+  return progress;
+}
+
+SettingTexts read_settings(const Fields& fields) {
+  SettingTexts settings;
+  for (const std::string& name : fields.names()) settings[name] = fields.text(name);
+  return settings;
+}
+
+FileDigests read_files(const Fields& fields) {
+  FileDigests files;
+  for (const std::string& name : fields.names()) {
+    const Fields file = fields.object(name);
+    files[name] = {.size_bytes = static_cast<std::uint64_t>(file.count("bytes")), .checksum = file.checksum("xxh3")};
+  }
+  return files;
+}
+
+}  // namespace
+
+std::string trainer_file_text(const TrainerFileContents& contents) {
+  const auto& [progress, totals] = contents.record;
+  json files = json::object();
+  for (const auto& [name, digest] : contents.files)
+    files[name] = {{"bytes", digest.size_bytes}, {"xxh3", hex(digest.checksum)}};
+  const json object = {{"format", kFormat},
+                       {"version", kVersion},
+                       {"model", contents.identity.model},
+                       {"parameters", contents.parameters},
+                       {"moments", contents.moments},
+                       {"data", contents.identity.data},
+                       {"progress",
+                        {{"step", progress.step},  // which is also the number of the next sample
+                         {"update", progress.update},
+                         {"optimizer_updates", progress.optimizer_updates},
+                         {"loss_scale", progress.loss_scale},
+                         {"good_updates", progress.good_updates},
+                         {"skipped_in_row", progress.skipped_in_row},
+                         {"last_loss", progress.last_loss}}},
+                       {"totals",  // for people
+                        {{"steps", totals.steps},
+                         {"train_ms", totals.train_ns / 1'000'000},
+                         {"compiles", totals.compiles},
+                         {"restarts", totals.restarts},
+                         {"skipped_updates", totals.skipped_updates}}},
+                       {"settings", contents.identity.settings},
+                       {"files", files}};
+  std::string text = object.dump(2, ' ', false, json::error_handler_t::replace);
+  text.resize(text.size() - kEnd.size());
+  return text + seal(text);
+}
+
+void refuse_damaged(const std::filesystem::path& path, const std::string& fault) {
+  throw DamagedError(fmt::format("{}: {}; the checkpoint is damaged", path.string(), fault));
+}
+
+TrainerFileContents read_trainer_file(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (std::filesystem::status(path, ignored).type() == std::filesystem::file_type::not_found)
+    refuse_damaged(path, "it does not exist");
+  const std::string text = read_text_file(path, "checkpoint");
+  const std::size_t seal_bytes = seal("").size();
+  const std::string_view body = std::string_view(text).substr(0, text.size() - std::min(text.size(), seal_bytes));
+  if (text.substr(body.size()) != seal(body)) refuse_damaged(path, "its text is not what its seal says");
+  const json object = json::parse(text, nullptr, false);
+  if (!object.is_object()) refuse_damaged(path, "it is no JSON object");
+
+  const Fields fields(path, object);
+  if (fields.text("format") != kFormat) refuse_damaged(path, "it is not of an ane-train checkpoint");
+  if (const std::int64_t version = fields.count("version"); version != kVersion)
+    throw UsageError(fmt::format("{}: version {} of the checkpoint format; this program reads version {}",
+                                 path.string(), version, kVersion));
+  return {.record = {.progress = read_progress(fields.object("progress")), .totals = {}},
+          .identity = {.model = fields.text("model"),
+                       .data = fields.text("data"),
+                       .settings = read_settings(fields.object("settings"))},
+          .parameters = static_cast<std::size_t>(fields.count("parameters")),
+          .moments = static_cast<int>(fields.count("moments")),
+          .files = read_files(fields.object("files"))};
+}
+
+}  // namespace ane::train

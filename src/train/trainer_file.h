@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "ane/core/error.h"
+#include "ane/core/file.h"
+#include "ane/train/checkpoint.h"
+
+namespace ane::train {
+
+/// A checkpoint's file that was read and is not what was written, or that is not there; unlike one that cannot be read.
+class DamagedError : public FileError {
+ public:
+  using FileError::FileError;
+};
+
+/// Throws DamagedError.
+[[noreturn]] void refuse_damaged(const std::filesystem::path& path, const std::string& fault);
+
+using FileDigests = std::map<std::string, FileDigest>;
+
+/// A checkpoint's trainer.json.
+inline constexpr const char* kTrainerFile = "trainer.json";
+
+struct TrainerFileContents {
+  TrainerRecord record;
+  CheckpointIdentity identity;
+  std::size_t parameters = 0;  ///< for a model, as the dimensions line does not say everything
+  int moments = 0;
+  FileDigests files;
+};
+
+/// The text of a trainer.json. Its last field is a checksum of all the text before.
+[[nodiscard]] std::string trainer_file_text(const TrainerFileContents& contents);
+
+/// trainer.json read field by field. Throws DamagedError naming the field if it is not what was written (any change
+/// of its text is found), FileError if it cannot be read and UsageError if another version of
+/// the program wrote it.
+[[nodiscard]] TrainerFileContents read_trainer_file(const std::filesystem::path& path);
+
+}  // namespace ane::train

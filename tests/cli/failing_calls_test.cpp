@@ -1,0 +1,106 @@
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <regex>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "cli/program.h"
+#include "cli/small_run.h"
+#include "support/catch.h"
+
+#ifdef ANE_FAILING_CALLS
+
+namespace {
+
+using namespace cli_test;
+namespace fs = std::filesystem;
+
+/// Three checkpoints, of which two stay, over two processes.
+const Words kRun = kSmall + Words{"--log-every", "2", "--keep-checkpoints", "2", "--checkpoint-every", "2"};
+const std::string kBudget = "ANE_MAX_COMPILES=25";
+
+struct Failure {
+  std::uint64_t call = 0;
+  int error = 0;
+};
+
+/// Runs in `folder`, whose `c` is where the call fails; returns whether there were so many calls.
+Result run_failing(const Folder& folder, const Words& arguments, const Failure& failure, bool& happened) {
+  write_file(folder / "count", std::string(sizeof(std::uint64_t), '\0'));
+  const Result result = run(arguments,
+                            {kBudget, std::string("LD_PRELOAD=") + ANE_FAILING_CALLS, "FAIL_BELOW=" + folder / "c",
+                             fmt::format("FAIL_CALL={}", failure.call), fmt::format("FAIL_ERROR={}", failure.error),
+                             "FAIL_COUNT=" + folder / "count"},
+                            folder.path());
+  std::uint64_t calls = 0;
+  std::memcpy(&calls, read_file(folder / "count").data(), sizeof calls);
+  happened = calls >= failure.call;
+  return result;
+}
+
+/// The step in the last line that matches; 0 if none does.
+std::int64_t last_step(const std::string& out, const std::string& pattern) {
+  std::int64_t step = 0;
+  const std::regex expression(pattern);
+  for (std::sregex_iterator match(out.begin(), out.end(), expression); match != std::sregex_iterator(); ++match)
+    step = std::stoll((*match)[1]);
+  return step;
+}
+
+Words run_in(const Folder& folder, const std::string& steps) {
+  return kRun + Words{"--checkpoint-dir", folder / "c", "--steps", steps};
+}
+
+bool has_checkpoint(const Folder& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder / "c", ignored))
+    if (entry.path().filename().string().starts_with("step-")) return true;
+  return false;
+}
+
+std::string parameters_in(const Folder& folder) { return read_file(folder / "c/step-00000012/model.safetensors"); }
+
+}  // namespace
+
+TEST_CASE("whichever call a disk refuses, nothing that was said to be saved is lost", "[cli][faults]") {
+  const bool resumes = GENERATE(false, true);
+  const int error = GENERATE(ENOSPC, EIO);
+  const Folder undisturbed;
+  REQUIRE(run(run_in(undisturbed, "12"), {kBudget}, undisturbed.path()).code == 0);
+  const std::string expected = parameters_in(undisturbed);
+  REQUIRE_FALSE(expected.empty());
+
+  bool happened = true;
+  std::uint64_t call = 1;
+  for (; happened; ++call) {
+    const Folder folder;
+    Words arguments = run_in(folder, "12");
+    if (resumes) {
+      REQUIRE(run(run_in(folder, "8"), {kBudget}, folder.path()).code == 0);
+      arguments.emplace_back("--resume");
+    }
+    const Result failed = run_failing(folder, arguments, {call, error}, happened);
+    CAPTURE(resumes, error, call, failed.out, failed.err);
+    CHECK((failed.code == 0 || failed.code == 3));
+    if (!happened) CHECK(failed.err.find("warning") == std::string::npos);
+    const std::int64_t saved =
+        std::max<std::int64_t>(last_step(failed.out, R"(\[checkpoint step (\d+):)"), resumes ? 8 : 0);
+    if (failed.code == 0) CHECK(saved == 12);
+
+    arguments = run_in(folder, "12");
+    if (has_checkpoint(folder)) arguments.emplace_back("--resume");
+    const Result rest = run(arguments, {kBudget}, folder.path());
+    CAPTURE(rest.out, rest.err);
+    REQUIRE(rest.code == 0);
+    CHECK(last_step(rest.out, R"(\[RESUMED step (\d+), loss=)") >= saved);
+    CHECK(rest.err.find("damaged") == std::string::npos);
+    CHECK(parameters_in(folder) == expected);
+  }
+  CHECK(call > 50);  // the library was there
+}
+
+#endif

@@ -1,0 +1,78 @@
+#include "ane/train/checkpoint_writer.h"
+
+#include <algorithm>
+
+#include "support/catch.h"
+#include "support/temporary_directory.h"
+
+using namespace ane::train;
+namespace fs = std::filesystem;
+
+namespace {
+
+const CheckpointIdentity kIdentity{.model = "dim=8", .data = "tokens"};
+
+ane::model::ParameterLayout some_layout() {
+  ane::model::ParameterLayout layout;
+  layout.add("w", {1000, 1000}, true);
+  return layout;
+}
+
+/// Fills every array with `value`.
+void fill(StateArena& state, float value) {
+  std::fill(state.parameters().begin(), state.parameters().end(), value);
+  for (int i = 0; i < state.moment_count(); ++i)
+    std::fill(state.moment(i).begin(), state.moment(i).end(), value + static_cast<float>(i + 1));
+}
+
+}  // namespace
+
+TEST_CASE("a checkpoint is of the moment it was asked for, whatever training does next", "[train]") {
+  const TemporaryDirectory directory;
+  const auto layout = some_layout();
+  StateArena state(layout.size(), 2, 1);
+  CheckpointWriter writer(directory.path(), 2, layout, state);
+  CHECK_FALSE(writer.wait());
+  CHECK_FALSE(writer.poll());
+  for (int update = 1; update <= 4; ++update) {
+    CAPTURE(update);
+    fill(state, static_cast<float>(update));
+    state.progress() = {.step = 10 * update, .update = update, .loss_scale = 8};
+    writer.start(kIdentity);
+    state.progress() = {.step = 999, .loss_scale = 1};  // what a step may change, and an update after waiting
+    writer.wait_until_copied();
+    fill(state, -1);
+
+    const auto result = writer.wait();
+    REQUIRE(result);
+    CHECK_FALSE(writer.busy());
+    CHECK_FALSE(result->failure);
+    CHECK_FALSE(result->warning);
+    CHECK(result->update == update);
+    CHECK(result->event.step == 10 * update);
+    StateArena loaded(layout.size(), 2, 1);
+    load_checkpoint(result->event.path, layout, loaded, kIdentity);
+    CHECK(loaded.progress().step == 10 * update);
+    const auto all = [](std::span<const float> values, int value) {
+      return std::all_of(values.begin(), values.end(), [&](float each) { return each == static_cast<float>(value); });
+    };
+    CHECK(all(loaded.parameters(), update));
+    CHECK(all(loaded.moment(0), update + 1));
+    CHECK(all(loaded.moment(1), update + 2));
+  }
+  CHECK(checkpoints_in(directory.path()).size() == 2);
+}
+
+TEST_CASE("a checkpoint that cannot be written is a result, and the state is free", "[train]") {
+  const TemporaryDirectory directory;
+  const auto layout = some_layout();
+  StateArena state(layout.size(), 0, 1);
+  state.progress().loss_scale = 1;
+  CheckpointWriter writer(directory.write("file", "x"), 2, layout, state);
+  writer.start(kIdentity);
+  writer.wait_until_copied();
+  const auto result = writer.wait();
+  REQUIRE(result);
+  REQUIRE(result->failure);
+  CHECK_THAT(*result->failure, ANE_CONTAINS("file"));
+}
