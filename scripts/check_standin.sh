@@ -22,5 +22,10 @@ check() {  # NAME ARGUMENT...
 }
 
 check tiny --config tiny --steps 1000
+check merged --steps 200 --plan merged
+check dynamic --steps 200 --weights dynamic
+check dynamic-merged --steps 200 --weights dynamic --plan merged
+check tiny-dynamic --config tiny --steps 1000 --weights dynamic
 check stories15m --config stories15m --steps 40 --val-samples 1
+check stories15m-dynamic --config stories15m --steps 40 --val-samples 1 --weights dynamic
 if [[ -n $text ]]; then check shakespeare --config shakespeare --data "$text" --steps 2400 --val-samples 20; fi

@@ -119,15 +119,19 @@ void adopt_model_file(LoadedSettings& loaded) {
 }
 
 std::unique_ptr<model::Model> make_model(const Settings& settings, const model::Engine& engine) {
+  const model::KernelForm form(
+      settings.precision,
+      settings.weights == WeightsChoice::dynamic ? model::WeightMode::dynamic : model::WeightMode::baked,
+      settings.plan);
   if (settings.arch == Architecture::mlp) {
     const model::MlpConfig config{
         .dim = size(settings.dim), .hidden = size(settings.hidden), .seq_len = size(settings.seq)};
     model::check(config);
-    return model::make_mlp(config, settings.precision, engine);
+    return model::make_mlp(config, form, engine);
   }
   const model::LlamaConfig config = llama_config(settings);
   model::check(config);
-  return model::make_llama(config, settings.precision, engine, settings.plan);
+  return model::make_llama(config, form, engine);
 }
 
 void fill_parameters(const Settings& settings, const model::Model& model, std::span<float> parameters) {

@@ -97,17 +97,21 @@ void add_memory(std::span<const model::KernelInfo> kernels, const Settings& sett
                 std::vector<std::string>& lines) {
   std::size_t weights = 0;
   std::size_t surfaces = 0;
+  std::size_t inputs = 0;
   for (const model::KernelInfo& kernel : kernels) {
     weights += kernel.weight_bytes * static_cast<std::size_t>(kernel.copies);
+    inputs += kernel.input_bytes;
     surfaces += surface_bytes(kernel.program) * static_cast<std::size_t>(kernel.copies);
   }
   const double floats = static_cast<double>(parameters) * sizeof(float);
   const double state = floats * ((settings.pipeline ? 2 : 1) + train::optimizer_moments(settings.optimizer));
   if (settings.pipeline) weights *= 2;
-  const auto total = state + floats + static_cast<double>(weights) + static_cast<double>(surfaces);
-  lines.push_back(fmt::format("Memory: about {} (state {}, gradients {}, baked weights {}, surfaces at most {})",
+  const auto total =
+      state + floats + static_cast<double>(weights) + static_cast<double>(inputs) + static_cast<double>(surfaces);
+  lines.push_back(fmt::format("Memory: about {} (state {}, gradients {}, {} weights {}, surfaces at most {})",
                               human_bytes(total), human_bytes(state), human_bytes(floats),
-                              human_bytes(static_cast<double>(weights)), human_bytes(static_cast<double>(surfaces))));
+                              inputs > 0 ? "kernels'" : "baked", human_bytes(static_cast<double>(weights + inputs)),
+                              human_bytes(static_cast<double>(surfaces))));
 }
 
 }  // namespace

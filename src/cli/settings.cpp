@@ -271,9 +271,11 @@ std::vector<Setting> device_rows() {
           {.name = "weights",
            .group = "Device",
            .placeholder = "MODE",
-           .help = "how kernels get an update's weights: compiled into them, or reloaded where that proves to work",
+           .help = "how kernels get an update's weights: compiled into them, with their input (compiled once), or "
+                   "reloaded where that proves to work",
            .environment = "ANE_WEIGHTS"},
-          &Settings::weights, {{"baked", WeightsChoice::baked}, {"reload", WeightsChoice::reload}}),
+          &Settings::weights,
+          {{"baked", WeightsChoice::baked}, {"dynamic", WeightsChoice::dynamic}, {"reload", WeightsChoice::reload}}),
       toggle({.name = "pipeline",
               .group = "Device",
               .placeholder = "",

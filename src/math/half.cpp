@@ -109,7 +109,7 @@ void transpose_tile(const Half* tile, std::size_t height, std::size_t width, Hal
 }
 
 void transpose_to_half_kernel(const float* HWY_RESTRICT from, std::size_t rows, std::size_t columns,
-                              Half* HWY_RESTRICT to) {
+                              Half* HWY_RESTRICT to, std::size_t stride) {
   HWY_ALIGN std::array<Half, kTile * kTile> tile;
   for (std::size_t row = 0; row < rows; row += kTile) {
     const std::size_t height = std::min(kTile, rows - row);
@@ -118,7 +118,7 @@ void transpose_to_half_kernel(const float* HWY_RESTRICT from, std::size_t rows, 
       for (std::size_t r = 0; r < height; ++r) {
         to_half_kernel(from + (row + r) * columns + column, width, tile.data() + r * kTile);
       }
-      transpose_tile(tile.data(), height, width, to + column * rows + row, rows);
+      transpose_tile(tile.data(), height, width, to + column * stride + row, stride);
     }
   }
 }
@@ -279,8 +279,13 @@ void round_to_half(std::span<float> values) noexcept {
 
 void transpose_to_half(std::span<const float> from, std::size_t rows, std::size_t columns,
                        std::span<Half> to) noexcept {
-  assert(from.size() == rows * columns && to.size() == from.size());
-  HWY_DYNAMIC_DISPATCH(transpose_to_half_kernel)(from.data(), rows, columns, to.data());
+  transpose_to_half(from, rows, columns, to, rows);
+}
+
+void transpose_to_half(std::span<const float> from, std::size_t rows, std::size_t columns, std::span<Half> to,
+                       std::size_t stride) noexcept {
+  assert(from.size() == rows * columns && (columns == 0 || to.size() >= (columns - 1) * stride + rows));
+  HWY_DYNAMIC_DISPATCH(transpose_to_half_kernel)(from.data(), rows, columns, to.data(), stride);
 }
 
 float max_magnitude(std::span<const float> values) noexcept {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,10 +13,16 @@ namespace ane::model {
 
 namespace {
 
-std::vector<std::string> segment_names(const PackedLayout& layout) {
-  std::vector<std::string> names;
-  for (const Segment& segment : layout.segments()) names.push_back(segment.name);
-  return names;
+void write_weight(const WeightSegment& weight, std::string_view prefix, const ParameterLayout& layout,
+                  std::span<const float> parameters, PackedView<std::byte> to) {
+  const Parameter* parameter = layout.find(fmt::format("{}{}", prefix, weight.parameter));
+  assert(parameter != nullptr);
+  const std::span<const float> values = slice(parameters, *parameter);
+  if (weight.transposed) {
+    write_transposed(to, weight.segment, values);
+  } else {
+    write_segment(to, weight.segment, values);
+  }
 }
 
 }  // namespace
@@ -23,8 +30,8 @@ std::vector<std::string> segment_names(const PackedLayout& layout) {
 KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes)
     : plan_(std::move(plan)), layer_prefixes_(std::move(layer_prefixes)) {
   for (const PlannedKernel& planned : plan_.kernels()) {
-    Entry entry{KernelKind(planned.definition, element), is_forward(planned.phase), {}, {}};
-    entry.copies.resize(entry.kind.has_weights() ? layers() : 1);
+    Entry entry{KernelKind(planned.definition, element), is_forward(planned.phase), {}, {}, {}};
+    entry.copies.resize(entry.kind.has_baked_weights() ? layers() : 1);
     entries_.push_back(std::move(entry));
   }
 }
@@ -32,7 +39,7 @@ KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::str
 int KernelBank::compiles_needed(KernelSet set) const {
   std::size_t needed = 0;
   for (const Entry& entry : entries_)
-    if (entry.belongs_to(set) && (entry.kind.has_weights() || entry.copies.front() == nullptr))
+    if (entry.belongs_to(set) && (entry.kind.has_baked_weights() || entry.copies.front() == nullptr))
       needed += entry.copies.size();
   return static_cast<int>(needed);
 }
@@ -42,7 +49,7 @@ void KernelBank::compile(KernelSet set, const Engine& engine, const ParameterLay
   // Old kernels go first: a process may hold only so many loaded programs (ane.md A41).
   for (Entry& entry : entries_) {
     entry.ahead.clear();
-    if (entry.kind.has_weights()) std::fill(entry.copies.begin(), entry.copies.end(), nullptr);
+    if (entry.kind.has_baked_weights()) std::fill(entry.copies.begin(), entry.copies.end(), nullptr);
   }
 
   for (Entry& entry : entries_) {
@@ -57,7 +64,7 @@ void KernelBank::compile(KernelSet set, const Engine& engine, const ParameterLay
 int KernelBank::compiles_ahead() const {
   std::size_t needed = 0;
   for (const Entry& entry : entries_)
-    if (entry.kind.has_weights()) needed += entry.copies.size();
+    if (entry.kind.has_baked_weights()) needed += entry.copies.size();
   return static_cast<int>(needed);
 }
 
@@ -65,7 +72,7 @@ void KernelBank::compile_ahead(const Engine& engine, const ParameterLayout& layo
                                std::span<const float> parameters) try {
   for (Entry& entry : entries_) {
     entry.ahead.clear();
-    if (!entry.kind.has_weights()) continue;
+    if (!entry.kind.has_baked_weights()) continue;
     for (const std::string& prefix : layer_prefixes_)
       entry.ahead.push_back(entry.kind.compile(engine.device, prefix, layout, parameters, engine.threads));
   }
@@ -76,7 +83,7 @@ void KernelBank::compile_ahead(const Engine& engine, const ParameterLayout& layo
 
 void KernelBank::adopt_ahead() {
   for (Entry& entry : entries_) {
-    if (!entry.kind.has_weights()) continue;
+    if (!entry.kind.has_baked_weights()) continue;
     assert(entry.ahead.size() == entry.copies.size());
     entry.copies = std::exchange(entry.ahead, {});
   }
@@ -87,7 +94,7 @@ std::optional<std::string> KernelBank::reload(KernelSet set, const Engine& engin
   if (engine.reference == nullptr) return "there is no second device to compare with";
   const std::size_t watched = reloads_++ % layers();
   for (Entry& entry : entries_) {
-    if (!entry.kind.has_weights() || !entry.belongs_to(set)) continue;
+    if (!entry.kind.has_baked_weights() || !entry.belongs_to(set)) continue;
     for (std::size_t i = 0; i < layers(); ++i) {  // the watched one first: if it lies, the others need not be tried
       const std::size_t layer = (watched + i) % layers();
       const std::string& prefix = layer_prefixes_[layer];
@@ -100,9 +107,51 @@ std::optional<std::string> KernelBank::reload(KernelSet set, const Engine& engin
   return std::nullopt;
 }
 
+bool KernelBank::load_weights(KernelSet set, const Engine& engine, const ParameterLayout& layout,
+                              std::span<const float> parameters) {
+  struct Job {
+    const KernelDefinition* kernel;
+    const WeightSegment* weight;
+    std::size_t layer;
+    std::span<std::byte> bytes;
+  };
+  std::vector<Job> jobs;
+  std::vector<surface::Mapping<std::byte>> mappings;
+  ++revision_;
+  for (Entry& entry : entries_) {
+    const KernelDefinition& kernel = entry.kind.definition();
+    if (!entry.belongs_to(set) || kernel.weight_segments.empty()) continue;
+    const mil::SurfaceLayout& surface = kernel.input.surface();
+    const std::size_t begin = kernel.input.at(kernel.weight_segments.front().segment).first_column;
+    while (entry.inputs.size() < layers()) entry.inputs.push_back(engine.surfaces.acquire(surface.size_bytes));
+    for (std::size_t layer = 0; layer < layers(); ++layer) {
+      entry.inputs[layer].set_resident(
+          {surface.row_bytes, begin * mil::element_bytes(kernel.input.element()), revision_});
+      mappings.push_back(entry.inputs[layer].map_for_write());
+      for (const WeightSegment& weight : kernel.weight_segments)
+        jobs.push_back({&kernel, &weight, layer, mappings.back().bytes()});
+    }
+  }
+  engine.threads.parallel_for(jobs.size(), 1, [&](math::Range range) {
+    for (std::size_t i = range.begin; i < range.end; ++i) {
+      const Job& job = jobs[i];
+      write_weight(*job.weight, layer_prefixes_[job.layer], layout, parameters, {job.kernel->input, job.bytes});
+    }
+  });
+  return !jobs.empty();
+}
+
+surface::Surface* KernelBank::weighted_input(std::size_t row, std::size_t layer) {
+  Entry& entry = entries_.at(row);
+  if (entry.kind.definition().weight_segments.empty()) return nullptr;
+  if (entry.inputs.empty())
+    throw Error(fmt::format("kernel '{}' has been given no weights", entry.kind.definition().name));
+  return &entry.inputs.at(layer);
+}
+
 device::Kernel& KernelBank::kernel(std::size_t row, std::size_t layer) const {
   const Entry& entry = entries_.at(row);
-  const auto& kernel = entry.copies.at(entry.kind.has_weights() ? layer : 0);
+  const auto& kernel = entry.copies.at(entry.kind.has_baked_weights() ? layer : 0);
   if (kernel == nullptr) throw Error(fmt::format("kernel '{}' has not been compiled", entry.kind.definition().name));
   return *kernel;
 }
@@ -117,12 +166,15 @@ std::vector<KernelInfo> KernelBank::infos() const {
     info.name = definition.name;
     info.phase = name(plan_.kernels()[row].phase);
     info.program = definition.program;
-    info.inputs = segment_names(definition.input);
-    info.outputs = segment_names(definition.output);
+    for (const Segment& segment : definition.input.segments())
+      if (!definition.is_weight(segment.name)) info.inputs.push_back(segment.name);
+    for (const Segment& segment : definition.output.segments()) info.outputs.push_back(segment.name);
     info.taps = plan_.taps(row);
     for (const WeightBlob& weight : definition.weights) info.weights.push_back(weight.parameter);
+    for (const WeightSegment& weight : definition.weight_segments) info.weights.push_back(weight.parameter);
+    if (!definition.weight_segments.empty()) info.input_bytes = layers() * definition.input.surface().size_bytes;
     info.copies = static_cast<int>(entry.copies.size());
-    info.has_weights = entry.kind.has_weights();
+    info.has_weights = entry.kind.has_baked_weights();
     info.forward = entry.forward;
     info.weight_bytes = entry.kind.blob_bytes();
     infos.push_back(std::move(info));

@@ -72,6 +72,11 @@ std::size_t blob_elements(const mil::Function& function) {
 
 }  // namespace
 
+bool KernelDefinition::is_weight(std::string_view segment) const noexcept {
+  return std::any_of(weight_segments.begin(), weight_segments.end(),
+                     [&](const WeightSegment& weight) { return weight.segment == segment; });
+}
+
 KernelKind::KernelKind(const KernelDefinition& definition, mil::DType element)
     : definition_(&definition), element_(element), text_(mil::print(definition.program)) {
   for (const WeightBlob& weight : definition.weights) blobs_.try_emplace(weight.path);

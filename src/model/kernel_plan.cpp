@@ -82,6 +82,7 @@ void KernelPlan::check_row(std::size_t row) const {
   for (const Segment& segment : kernel.output.segments())
     if (is_given(phase, segment.name)) complain(fmt::format("makes '{}', which is given", segment.name));
   for (const Segment& segment : kernel.input.segments()) {
+    if (kernel.is_weight(segment.name)) continue;
     if (is_given(phase, segment.name)) continue;
     const std::optional<std::size_t> source = maker(phase, segment.name);
     if (!source || *source >= row)

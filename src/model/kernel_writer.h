@@ -1,29 +1,48 @@
 #pragma once
 
+#include <cstddef>
+#include <initializer_list>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ane/mil/builder.h"
 #include "ane/model/kernel_definition.h"
+#include "ane/model/kernel_form.h"
 
 namespace ane::model {
 
-/// Whether a projection multiplies by a parameter W [out, in] as it stands, or by its transpose, as gradients do.
+/// Whether a projection multiplies by a parameter W as it stands, or by its transpose, as gradients do.
 enum class Weight { as_stored, transposed };
 
-/// Writes one kernel: the program, and beside it which blobs it names and what they hold.
+/// A matrix [out, in] that a kernel multiplies with.
+struct Matrix {
+  std::string_view role;  ///< the layer's parameter: "attention.wq"
+  std::size_t out = 0;
+  std::size_t in = 0;
+  Weight use = Weight::as_stored;
+};
+
+/// Writes one kernel: the program, and beside it where its weights are and what its constants hold. It alone knows
+/// whether weights are compiled in (blobs, multiplied by conv) or come with the input (columns beside the activations,
+/// multiplied by matmul; ane.md K11).
 class KernelWriter {
  public:
-  KernelWriter(std::string name, PackedLayout input, PackedLayout output);
+  using Channels = std::initializer_list<std::pair<std::string_view, std::size_t>>;
+
+  /// `inputs` and `outputs`: tensors of [channels, S]. With weights in the input, the input has as many channels as the
+  /// largest tensor in `inputs`, and every matrix must have that many rows or columns.
+  KernelWriter(std::string name, const KernelForm& form, std::size_t seq_len, Channels inputs,
+               std::initializer_list<Matrix> matrices, Channels outputs);
 
   [[nodiscard]] mil::Builder& mil() noexcept { return mil_; }
 
   /// A tensor of the layer by its name: what the output holds under it, if that is known, else a segment of the input.
   [[nodiscard]] mil::Var tensor(std::string_view name);
-  /// The product of the layer's parameter `role` ("attention.wq") with x [1, Ci, 1, S]: [1, out_channels, 1, S].
-  [[nodiscard]] mil::Var project(std::string_view name, mil::Var x, std::string_view role, std::size_t out_channels,
-                                 Weight weight = Weight::as_stored);
+  /// The product of the matrix `role` with x [1, in, 1, S]: [1, out, 1, S].
+  [[nodiscard]] mil::Var project(std::string_view name, mil::Var x, std::string_view role);
   /// A tensor that no training changes, in a blob file of its own.
   [[nodiscard]] mil::Var constant(std::string_view name, const mil::Shape& shape, std::vector<float> values);
   /// What the output holds in a segment: [1, channels of the segment, 1, S].
@@ -33,9 +52,17 @@ class KernelWriter {
   [[nodiscard]] KernelDefinition finish() &&;
 
  private:
+  [[nodiscard]] const Matrix& matrix(std::string_view role) const;
+  [[nodiscard]] mil::Var project_baked(std::string_view name, mil::Var x, const Matrix& matrix);
+  [[nodiscard]] mil::Var project_dynamic(std::string_view name, mil::Var x, const Matrix& matrix);
+  [[nodiscard]] mil::Var window(std::string_view name);
+  [[nodiscard]] mil::Var positions_by_channels(std::string_view name, mil::Var x);
+
   KernelDefinition definition_;
   mil::Builder mil_;
+  std::vector<Matrix> matrices_;
   mil::Var pack_;
+  std::map<mil::ValueId, mil::Var> turned_;  ///< activations [1, 1, S, C], by the value they were made from
   std::vector<std::pair<std::string, mil::Var>> outputs_;
 };
 

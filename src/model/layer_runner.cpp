@@ -5,7 +5,7 @@
 
 namespace ane::model {
 
-LayerRunner::LayerRunner(const KernelBank& bank, const Engine& engine)
+LayerRunner::LayerRunner(KernelBank& bank, const Engine& engine)
     : bank_(bank), plan_(bank.plan()), engine_(engine), outputs_(bank.layers()) {
   for (Outputs& outputs : outputs_) outputs.resize(plan_.kernels().size());
 }
@@ -48,6 +48,7 @@ void LayerRunner::run_kernel(std::size_t row, std::size_t layer, std::initialize
   Outputs& outputs = outputs_[layer];
   PackedSurface input = io_->input_of(row, layer);
   for (const Segment& segment : definition.input.segments()) {
+    if (definition.is_weight(segment.name)) continue;
     const auto* const from_cpu =
         std::find_if(given.begin(), given.end(), [&](const Given& tensor) { return tensor.tensor == segment.name; });
     if (from_cpu != given.end()) {

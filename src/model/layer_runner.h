@@ -27,7 +27,7 @@ class LayerRunner {
     std::span<const float> base = {};  ///< added, if there is one: the residual stream
   };
 
-  LayerRunner(const KernelBank& bank, const Engine& engine);
+  LayerRunner(KernelBank& bank, const Engine& engine);
   /// Begins a pass, with no overflow so far. KernelSet::forward: no backward phase follows, so nothing is kept for one.
   void begin(KernelSet set, StepTimes& times);
   /// Gives back all surfaces, after a pass that ended early.
@@ -48,7 +48,7 @@ class LayerRunner {
   void drop(std::optional<PackedSurface>& output);
   void run_kernel(std::size_t row, std::size_t layer, std::initializer_list<Given> given);
 
-  const KernelBank& bank_;
+  KernelBank& bank_;
   const KernelPlan& plan_;
   Engine engine_;
   KernelSet set_ = KernelSet::training;

@@ -47,11 +47,11 @@ Flops flops_per_step(const LlamaConfig& config) {
 
 }  // namespace
 
-Llama::Llama(const LlamaConfig& config, mil::DType element, const Engine& engine, PlanChoice plan)
+Llama::Llama(const LlamaConfig& config, const KernelForm& form, const Engine& engine)
     : config_(config),
       engine_(engine),
       layout_(llama_parameters(config)),
-      kernels_(llama_plan(plan, config, element), element, layer_prefixes(config.layers)),
+      kernels_(llama_plan(config, form), form.element, layer_prefixes(config.layers)),
       workspace_(std::make_unique<Workspace>(config_, layout_, kernels_, engine_)) {}
 
 Llama::~Llama() = default;
@@ -64,6 +64,10 @@ void Llama::compile_ahead(std::span<const float> parameters) { kernels_.compile_
 
 std::optional<std::string> Llama::reload(KernelSet set, std::span<const float> parameters) {
   return kernels_.reload(set, engine_, layout_, parameters);
+}
+
+bool Llama::load_weights(KernelSet set, std::span<const float> parameters) {
+  return kernels_.load_weights(set, engine_, layout_, parameters);
 }
 
 // As llama2.c trains: normal 0.02, less by sqrt(2 L) for the two projections that feed the residual stream.
@@ -97,9 +101,8 @@ std::span<const float> Llama::logits() const noexcept { return workspace_->logit
 
 std::span<const float> Llama::stream(std::size_t layer) const { return workspace_->stream.at(layer + 1); }
 
-std::unique_ptr<Model> make_llama(const LlamaConfig& config, mil::DType element, const Engine& engine,
-                                  PlanChoice plan) {
-  return std::make_unique<Llama>(config, element, engine, plan);
+std::unique_ptr<Model> make_llama(const LlamaConfig& config, const KernelForm& form, const Engine& engine) {
+  return std::make_unique<Llama>(config, form, engine);
 }
 
 }  // namespace ane::model

@@ -5,13 +5,14 @@
 
 namespace ane::model {
 
-KernelDefinition attn_bwd1(const LlamaConfig& config, mil::DType element) {
+KernelDefinition attn_bwd1(const LlamaConfig& config, const KernelForm& form) {
   const std::size_t dim = config.dim;
   const std::size_t kv_dim = config.kv_dim();
   const std::size_t seq_len = config.seq_len;
   const std::size_t score_rows = config.heads * seq_len;
-  KernelWriter kernel("attn_bwd1", {element, seq_len, {{"q", dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}}},
-                      {element, seq_len, {{"dv", kv_dim}, {"probs", score_rows}, {"dp", score_rows}}});
+  KernelWriter kernel("attn_bwd1", form, seq_len, {{"q", dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}},
+                      {{"attention.wo", dim, dim, Weight::transposed}},
+                      {{"dv", kv_dim}, {"probs", score_rows}, {"dp", score_rows}});
   mil::Builder& mil = kernel.mil();
 
   const mil::Var q_heads = split_heads(mil, "q_heads", kernel.tensor("q"), config);
@@ -26,14 +27,14 @@ KernelDefinition attn_bwd1(const LlamaConfig& config, mil::DType element) {
   return std::move(kernel).finish();
 }
 
-KernelDefinition attn_bwd2(const LlamaConfig& config, mil::DType element) {
+KernelDefinition attn_bwd2(const LlamaConfig& config, const KernelForm& form) {
   const std::size_t dim = config.dim;
   const std::size_t kv_dim = config.kv_dim();
   const std::size_t seq_len = config.seq_len;
   const std::size_t score_rows = config.heads * seq_len;
-  KernelWriter kernel("attn_bwd2",
-                      {element, seq_len, {{"probs", score_rows}, {"dp", score_rows}, {"q", dim}, {"k", kv_dim}}},
-                      {element, seq_len, {{"dq", dim}, {"dk", kv_dim}}});
+  KernelWriter kernel("attn_bwd2", form, seq_len,
+                      {{"probs", score_rows}, {"dp", score_rows}, {"q", dim}, {"k", kv_dim}}, {},
+                      {{"dq", dim}, {"dk", kv_dim}});
   mil::Builder& mil = kernel.mil();
   Rope rope(kernel, config);
 
@@ -50,21 +51,27 @@ KernelDefinition attn_bwd2(const LlamaConfig& config, mil::DType element) {
   return std::move(kernel).finish();
 }
 
-KernelDefinition qkv_bwd(const LlamaConfig& config, mil::DType element) {
+KernelDefinition qkv_bwd(const LlamaConfig& config, const KernelForm& form) {
   const std::size_t dim = config.dim;
   const std::size_t kv_dim = config.kv_dim();
-  KernelWriter kernel("qkv_bwd", {element, config.seq_len, {{"dq", dim}, {"dk", kv_dim}, {"dv", kv_dim}}},
-                      {element, config.seq_len, {{"dxn", dim}}});
-  kernel.output("dxn", backward_projections(kernel, config));
+  KernelWriter kernel("qkv_bwd", form, config.seq_len, {{"dq", dim}, {"dk", kv_dim}, {"dv", kv_dim}},
+                      {{"attention.wq", dim, dim, Weight::transposed},
+                       {"attention.wk", dim, kv_dim, Weight::transposed},
+                       {"attention.wv", dim, kv_dim, Weight::transposed}},
+                      {{"dxn", dim}});
+  kernel.output("dxn", backward_projections(kernel));
   return std::move(kernel).finish();
 }
 
-KernelDefinition attn_bwd(const LlamaConfig& config, mil::DType element) {
+KernelDefinition attn_bwd(const LlamaConfig& config, const KernelForm& form) {
   const std::size_t dim = config.dim;
   const std::size_t kv_dim = config.kv_dim();
-  const std::size_t seq_len = config.seq_len;
-  KernelWriter kernel("attn_bwd", {element, seq_len, {{"q", dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}}},
-                      {element, seq_len, {{"dxn", dim}, {"dq", dim}, {"dk", kv_dim}, {"dv", kv_dim}}});
+  KernelWriter kernel("attn_bwd", form, config.seq_len, {{"q", dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}},
+                      {{"attention.wo", dim, dim, Weight::transposed},
+                       {"attention.wq", dim, dim, Weight::transposed},
+                       {"attention.wk", dim, kv_dim, Weight::transposed},
+                       {"attention.wv", dim, kv_dim, Weight::transposed}},
+                      {{"dxn", dim}, {"dq", dim}, {"dk", kv_dim}, {"dv", kv_dim}});
   mil::Builder& mil = kernel.mil();
   Rope rope(kernel, config);
 
@@ -78,7 +85,7 @@ KernelDefinition attn_bwd(const LlamaConfig& config, mil::DType element) {
   kernel.output("dv", merge_heads(mil, "dv", values.dv));
   kernel.output("dq", projections.dq);
   kernel.output("dk", projections.dk);
-  kernel.output("dxn", backward_projections(kernel, config));
+  kernel.output("dxn", backward_projections(kernel));
   return std::move(kernel).finish();
 }
 

@@ -4,19 +4,22 @@
 
 namespace ane::model {
 
-KernelDefinition attn_fwd(const LlamaConfig& config, mil::DType element) {
+KernelDefinition attn_fwd(const LlamaConfig& config, const KernelForm& form) {
   const std::size_t dim = config.dim;
   const std::size_t kv_dim = config.kv_dim();
-  const std::size_t seq_len = config.seq_len;
-  KernelWriter kernel("attn_fwd", {element, seq_len, {{"xn", dim}}},
-                      {element, seq_len, {{"o", dim}, {"q", dim}, {"k", kv_dim}, {"v", kv_dim}, {"attn", dim}}});
+  KernelWriter kernel("attn_fwd", form, config.seq_len, {{"xn", dim}},
+                      {{"attention.wq", dim, dim},
+                       {"attention.wk", kv_dim, dim},
+                       {"attention.wv", kv_dim, dim},
+                       {"attention.wo", dim, dim}},
+                      {{"o", dim}, {"q", dim}, {"k", kv_dim}, {"v", kv_dim}, {"attn", dim}});
   mil::Builder& mil = kernel.mil();
   Rope rope(kernel, config);
 
   const mil::Var xn = kernel.tensor("xn");
-  const mil::Var q_proj = kernel.project("q_proj", xn, "attention.wq", dim);
-  const mil::Var k_proj = kernel.project("k_proj", xn, "attention.wk", kv_dim);
-  const mil::Var v = kernel.project("v", xn, "attention.wv", kv_dim);
+  const mil::Var q_proj = kernel.project("q_proj", xn, "attention.wq");
+  const mil::Var k_proj = kernel.project("k_proj", xn, "attention.wk");
+  const mil::Var v = kernel.project("v", xn, "attention.wv");
 
   const mil::Var q_heads = rope.rotate("q_rot", split_heads(mil, "q_heads", q_proj, config));
   const mil::Var k_heads = rope.rotate("k_rot", split_heads(mil, "k_heads", k_proj, config));
@@ -27,7 +30,7 @@ KernelDefinition attn_fwd(const LlamaConfig& config, mil::DType element) {
   const mil::Var mixed = mil.matmul("mixed", probs, v_heads);
   const mil::Var attn = merge_heads(mil, "attn", ungroup_heads(mil, "mixed_heads", mixed, config));
 
-  kernel.output("o", kernel.project("o", attn, "attention.wo", dim));
+  kernel.output("o", kernel.project("o", attn, "attention.wo"));
   kernel.output("q", merge_heads(mil, "q", q_heads));
   kernel.output("k", merge_heads(mil, "k", k_heads));
   kernel.output("v", v);

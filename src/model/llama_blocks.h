@@ -69,6 +69,6 @@ struct ProjectionGradients {
                                                     const LlamaConfig& config);
 
 /// Through the projections, from the kernel's tensors "dq", "dk" and "dv": the gradient of the normalised input.
-[[nodiscard]] mil::Var backward_projections(KernelWriter& kernel, const LlamaConfig& config);
+[[nodiscard]] mil::Var backward_projections(KernelWriter& kernel);
 
 }  // namespace ane::model

@@ -7,17 +7,20 @@ namespace ane::model {
 // gate = h1 * sig * h3 with sig = sigmoid(h1):
 //   dh3 = dgate * h1 * sig
 //   dh1 = dgate * h3 * sig * (1 + h1 * (1 - sig))
-KernelDefinition ffn_bwd(const LlamaConfig& config, mil::DType element) {
+KernelDefinition ffn_bwd(const LlamaConfig& config, const KernelForm& form) {
   const std::size_t dim = config.dim;
   const std::size_t hidden = config.hidden;
-  KernelWriter kernel("ffn_bwd", {element, config.seq_len, {{"dy", dim}, {"h1", hidden}, {"h3", hidden}}},
-                      {element, config.seq_len, {{"dxn", dim}, {"dh1", hidden}, {"dh3", hidden}}});
+  KernelWriter kernel("ffn_bwd", form, config.seq_len, {{"dy", dim}, {"h1", hidden}, {"h3", hidden}},
+                      {{"feed_forward.w2", hidden, dim, Weight::transposed},
+                       {"feed_forward.w1", dim, hidden, Weight::transposed},
+                       {"feed_forward.w3", dim, hidden, Weight::transposed}},
+                      {{"dxn", dim}, {"dh1", hidden}, {"dh3", hidden}});
   mil::Builder& mil = kernel.mil();
 
   const mil::Var dy = kernel.tensor("dy");
   const mil::Var h1 = kernel.tensor("h1");
   const mil::Var h3 = kernel.tensor("h3");
-  const mil::Var dgate = kernel.project("dgate", dy, "feed_forward.w2", hidden, Weight::transposed);
+  const mil::Var dgate = kernel.project("dgate", dy, "feed_forward.w2");
   const mil::Var sig = mil.sigmoid("sig", h1);
 
   const mil::Var act = mil.mul("act", h1, sig);
@@ -30,8 +33,8 @@ KernelDefinition ffn_bwd(const LlamaConfig& config, mil::DType element) {
   const mil::Var dact = mil.mul("dact", dgate, h3);
   const mil::Var dh1 = mil.mul("dh1", dact, slope);
 
-  const mil::Var dxn1 = kernel.project("dxn1", dh1, "feed_forward.w1", dim, Weight::transposed);
-  const mil::Var dxn3 = kernel.project("dxn3", dh3, "feed_forward.w3", dim, Weight::transposed);
+  const mil::Var dxn1 = kernel.project("dxn1", dh1, "feed_forward.w1");
+  const mil::Var dxn3 = kernel.project("dxn3", dh3, "feed_forward.w3");
   kernel.output("dxn", mil.add("dxn", dxn1, dxn3));
   kernel.output("dh1", dh1);
   kernel.output("dh3", dh3);

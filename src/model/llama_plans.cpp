@@ -7,7 +7,7 @@ namespace ane::model {
 
 namespace {
 
-using Generator = KernelDefinition (*)(const LlamaConfig&, mil::DType);
+using Generator = KernelDefinition (*)(const LlamaConfig&, const KernelForm&);
 
 struct Row {
   Phase phase;
@@ -39,10 +39,10 @@ std::vector<Row> rows(PlanChoice choice) {
 
 }  // namespace
 
-KernelPlan llama_plan(PlanChoice choice, const LlamaConfig& config, mil::DType element) {
+KernelPlan llama_plan(const LlamaConfig& config, const KernelForm& form) {
   std::vector<PlannedKernel> kernels;
-  for (const Row& row : rows(choice)) kernels.push_back({row.phase, row.generate(config, element)});
-  return {choice == PlanChoice::split ? "split" : "merged", std::move(kernels), contract()};
+  for (const Row& row : rows(form.plan)) kernels.push_back({row.phase, row.generate(config, form)});
+  return {form.plan == PlanChoice::split ? "split" : "merged", std::move(kernels), contract()};
 }
 
 }  // namespace ane::model

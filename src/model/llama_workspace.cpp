@@ -26,7 +26,7 @@ MappedMemory memory_for(std::size_t elements) {
 
 }  // namespace
 
-Llama::Workspace::Workspace(const LlamaConfig& config, const ParameterLayout& layout, const KernelBank& kernels,
+Llama::Workspace::Workspace(const LlamaConfig& config, const ParameterLayout& layout, KernelBank& kernels,
                             const Engine& engine)
     : tensors(config, layout),
       runner(kernels, engine),

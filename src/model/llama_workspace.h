@@ -16,7 +16,7 @@ namespace ane::model {
 /// What one step leaves for the next to use again: all of its fp32 memory, and all that would else be made anew. After
 /// a first step none allocates any. Activations are [channels, S].
 struct Llama::Workspace {
-  Workspace(const LlamaConfig& config, const ParameterLayout& layout, const KernelBank& kernels, const Engine& engine);
+  Workspace(const LlamaConfig& config, const ParameterLayout& layout, KernelBank& kernels, const Engine& engine);
 
   /// What the forward pass keeps of a layer for the backward pass.
   struct Layer {

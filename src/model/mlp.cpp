@@ -44,11 +44,11 @@ ParameterLayout mlp_parameters(const MlpConfig& config) {
   return layout;
 }
 
-Mlp::Mlp(const MlpConfig& config, mil::DType element, const Engine& engine)
+Mlp::Mlp(const MlpConfig& config, const KernelForm& form, const Engine& engine)
     : config_(config),
       engine_(engine),
       layout_(mlp_parameters(config)),
-      kernels_(mlp_plan(config, element), element, {""}),
+      kernels_(mlp_plan(config, form), form.element, {""}),
       y_(config.dim * config.seq_len),
       dy_(y_.size()),
       h_(config.hidden * config.seq_len),
@@ -62,6 +62,10 @@ void Mlp::compile_ahead(std::span<const float> parameters) { kernels_.compile_ah
 
 std::optional<std::string> Mlp::reload(KernelSet set, std::span<const float> parameters) {
   return kernels_.reload(set, engine_, layout_, parameters);
+}
+
+bool Mlp::load_weights(KernelSet set, std::span<const float> parameters) {
+  return kernels_.load_weights(set, engine_, layout_, parameters);
 }
 
 void Mlp::initialize(std::span<float> parameters, std::uint64_t seed) const {
@@ -120,8 +124,8 @@ void Mlp::check_sample(const data::Sample& sample) const {
         fmt::format("a sample has {} and {} values, expected {} of each", sample.x.size(), sample.y.size(), y_.size()));
 }
 
-std::unique_ptr<Model> make_mlp(const MlpConfig& config, mil::DType element, const Engine& engine) {
-  return std::make_unique<Mlp>(config, element, engine);
+std::unique_ptr<Model> make_mlp(const MlpConfig& config, const KernelForm& form, const Engine& engine) {
+  return std::make_unique<Mlp>(config, form, engine);
 }
 
 }  // namespace ane::model

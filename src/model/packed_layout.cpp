@@ -4,9 +4,11 @@
 #include <cassert>
 #include <cmath>
 #include <mutex>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "ane/core/checked.h"
 #include "ane/core/error.h"
 #include "ane/math/half.h"
 
@@ -18,10 +20,9 @@ namespace {
 
 // A thread is worth waking for some microseconds of work.
 constexpr std::size_t kElementGrain = 16384;
+constexpr std::size_t kWidthMultiple = 32;  // 64 bytes of fp16
 
-std::size_t channel_grain(const PackedLayout& layout) {
-  return std::max<std::size_t>(1, kElementGrain / std::max<std::size_t>(1, layout.seq_len()));
-}
+std::size_t channel_grain(const Segment& segment) { return std::max<std::size_t>(1, kElementGrain / segment.columns); }
 
 template <class T, class Byte>
 auto elements(std::span<Byte> bytes) {
@@ -32,21 +33,31 @@ auto elements(std::span<Byte> bytes) {
 /// The larger of two magnitudes, NaN being the largest.
 float larger(float a, float b) noexcept { return std::isnan(a) || a >= b ? a : b; }
 
-/// The rows of `range`, counted from the segment's first channel: one run if rows are packed, otherwise row by row
-/// without the padding. Calls body(bytes of the run, index of its first element in the segment); returns the largest
-/// of what it gives.
+template <class Byte>
+std::span<Byte> row_of(PackedView<Byte> view, const Segment& segment, std::size_t row) {
+  const std::size_t element_bytes = mil::element_bytes(view.layout.element());
+  return view.bytes.subspan(
+      (segment.begin + row) * view.layout.surface().row_bytes + segment.first_column * element_bytes,
+      segment.columns * element_bytes);
+}
+
+/// Whether the rows of a segment lie without a gap.
+bool is_one_run(const PackedLayout& layout, const Segment& segment) {
+  return segment.columns * mil::element_bytes(layout.element()) == layout.surface().row_bytes;
+}
+
+/// The rows of `range`, counted from the segment's first channel: one run if they lie without a gap, otherwise row by
+/// row. Calls body(bytes of the run, index of its first element in the segment); returns the largest of what it gives.
 template <class Byte, class Body>
 float largest_of_runs(PackedView<Byte> view, const Segment& segment, math::Range range, const Body& body) {
-  const mil::SurfaceLayout& surface = view.layout.surface();
-  const std::size_t seq_len = surface.row_elements;
-  const std::size_t row_bytes = seq_len * mil::element_bytes(view.layout.element());
-  if (surface.is_packed(view.layout.element()))
+  if (is_one_run(view.layout, segment)) {
+    const std::size_t row_bytes = view.layout.surface().row_bytes;
     return body(view.bytes.subspan((segment.begin + range.begin) * row_bytes, range.size() * row_bytes),
-                range.begin * seq_len);
+                range.begin * segment.columns);
+  }
   float largest = 0;
   for (std::size_t row = range.begin; row < range.end; ++row)
-    largest =
-        larger(largest, body(view.bytes.subspan((segment.begin + row) * surface.row_bytes, row_bytes), row * seq_len));
+    largest = larger(largest, body(row_of(view, segment, row), row * segment.columns));
   return largest;
 }
 
@@ -56,7 +67,7 @@ float largest_of_runs(PackedView<Byte> view, const Segment& segment, math::Threa
   assert(view.bytes.size() >= view.layout.surface().size_bytes);
   float largest = 0;
   std::mutex mutex;
-  threads.parallel_for(segment.channels, channel_grain(view.layout), [&](math::Range range) {
+  threads.parallel_for(segment.channels, channel_grain(segment), [&](math::Range range) {
     const float magnitude = largest_of_runs(view, segment, range, body);
     const std::lock_guard lock(mutex);
     largest = larger(largest, magnitude);
@@ -73,17 +84,43 @@ float as_elements(mil::DType element, std::span<Byte> run, const Body& body) {
 }  // namespace
 
 PackedLayout::PackedLayout(mil::DType element, std::size_t seq_len,
-                           std::initializer_list<std::pair<std::string_view, std::size_t>> segments) {
+                           std::span<const std::pair<std::string_view, std::size_t>> segments) {
   std::size_t channels = 0;
   for (const auto& [name, count] : segments) {
-    if (count == 0) throw Error(fmt::format("segment '{}' has no channels", name));
-    const auto same = [&, wanted = name](const Segment& segment) { return segment.name == wanted; };
-    if (std::any_of(segments_.begin(), segments_.end(), same))
-      throw Error(fmt::format("two segments are called '{}'", name));
-    segments_.push_back({std::string(name), count, channels});
+    add({.name = std::string(name), .channels = count, .begin = channels, .columns = seq_len, .first_column = 0});
     channels += count;
   }
-  type_ = {element, shape_of({1, channels, 1, seq_len})};
+  set_type(element, channels, seq_len);
+}
+
+PackedLayout PackedLayout::side_by_side(mil::DType element, std::span<const Window> windows) {
+  PackedLayout layout;
+  std::size_t channels = 0;
+  std::size_t width = 0;
+  for (const Window& window : windows) {
+    layout.add({.name = window.name,
+                .channels = window.channels,
+                .begin = 0,
+                .columns = window.columns,
+                .first_column = width});
+    channels = std::max(channels, window.channels);
+    width += window.columns;
+  }
+  layout.set_type(element, channels, round_up(width, kWidthMultiple));
+  return layout;
+}
+
+void PackedLayout::add(Segment segment) {
+  if (segment.channels == 0 || segment.columns == 0)
+    throw Error(fmt::format("segment '{}' has no {}", segment.name, segment.channels == 0 ? "channels" : "columns"));
+  const auto same = [&](const Segment& other) { return other.name == segment.name; };
+  if (std::any_of(segments_.begin(), segments_.end(), same))
+    throw Error(fmt::format("two segments are called '{}'", segment.name));
+  segments_.push_back(std::move(segment));
+}
+
+void PackedLayout::set_type(mil::DType element, std::size_t channels, std::size_t width) {
+  type_ = {element, shape_of({1, channels, 1, width})};
   surface_ = mil::surface_layout(type_);
 }
 
@@ -96,20 +133,51 @@ const Segment& PackedLayout::at(std::string_view name) const {
   throw Error(fmt::format("there is no segment '{}' among {}", name, names));
 }
 
+namespace {
+
+/// Writes rows of a segment; for largest_of_runs.
+auto writer(const PackedLayout& layout, std::span<const float> values) {
+  return [&layout, values](std::span<std::byte> run, std::size_t first) {
+    return as_elements(layout.element(), run,
+                       [&](auto target) { return math::transfer(values.subspan(first, target.size()), target); });
+  };
+}
+
+}  // namespace
+
 float write_segment(PackedView<std::byte> to, std::string_view name, std::span<const float> values,
                     math::ThreadPool& threads) {
   const Segment& segment = to.layout.at(name);
-  assert(values.size() == segment.channels * to.layout.seq_len());
-  return largest_of_runs(to, segment, threads, [&](std::span<std::byte> run, std::size_t first) {
-    return as_elements(to.layout.element(), run,
-                       [&](auto target) { return math::transfer(values.subspan(first, target.size()), target); });
-  });
+  assert(values.size() == segment.channels * segment.columns);
+  return largest_of_runs(to, segment, threads, writer(to.layout, values));
+}
+
+float write_segment(PackedView<std::byte> to, std::string_view name, std::span<const float> values) {
+  const Segment& segment = to.layout.at(name);
+  assert(values.size() == segment.channels * segment.columns && to.bytes.size() >= to.layout.surface().size_bytes);
+  return largest_of_runs(to, segment, {0, segment.channels}, writer(to.layout, values));
+}
+
+void write_transposed(PackedView<std::byte> to, std::string_view name, std::span<const float> values) {
+  const Segment& segment = to.layout.at(name);
+  assert(values.size() == segment.channels * segment.columns);
+  const std::size_t stride = to.layout.surface().row_bytes / mil::element_bytes(to.layout.element());
+  const std::size_t first = segment.begin * stride + segment.first_column;
+  if (to.layout.element() == mil::DType::fp16) {
+    math::transpose_to_half(values, segment.columns, segment.channels, elements<math::Half>(to.bytes).subspan(first),
+                            stride);
+    return;
+  }
+  const auto window = elements<float>(to.bytes).subspan(first);
+  for (std::size_t column = 0; column < segment.columns; ++column)
+    for (std::size_t channel = 0; channel < segment.channels; ++channel)
+      window[channel * stride + column] = values[column * segment.channels + channel];
 }
 
 float read_segment(PackedView<const std::byte> from, std::string_view name, std::span<float> values,
                    math::ThreadPool& threads) {
   const Segment& segment = from.layout.at(name);
-  assert(values.size() == segment.channels * from.layout.seq_len());
+  assert(values.size() == segment.channels * segment.columns);
   return largest_of_runs(from, segment, threads, [&](std::span<const std::byte> run, std::size_t first) {
     return as_elements(from.layout.element(), run,
                        [&](auto source) { return math::transfer(source, values.subspan(first, source.size())); });
@@ -119,7 +187,7 @@ float read_segment(PackedView<const std::byte> from, std::string_view name, std:
 float read_segment_added(PackedView<const std::byte> from, std::string_view name, std::span<const float> base,
                          std::span<float> sum, math::ThreadPool& threads) {
   const Segment& segment = from.layout.at(name);
-  assert(sum.size() == segment.channels * from.layout.seq_len() && base.size() == sum.size());
+  assert(sum.size() == segment.channels * segment.columns && base.size() == sum.size());
   return largest_of_runs(from, segment, threads, [&](std::span<const std::byte> run, std::size_t first) {
     return as_elements(from.layout.element(), run, [&](auto source) {
       return math::transfer_add(source, base.subspan(first, source.size()), sum.subspan(first, source.size()));
@@ -127,21 +195,33 @@ float read_segment_added(PackedView<const std::byte> from, std::string_view name
   });
 }
 
+namespace {
+
+float copy_run(mil::DType element, std::span<const std::byte> from, std::span<std::byte> to) {
+  return element == mil::DType::fp16 ? math::transfer(elements<math::Half>(from), elements<math::Half>(to))
+                                     : math::transfer(elements<float>(from), elements<float>(to));
+}
+
+}  // namespace
+
 float copy_segment(PackedView<const std::byte> from, std::string_view name, PackedView<std::byte> to,
                    math::ThreadPool& threads) {
   const Segment& source = from.layout.at(name);
   const Segment& target = to.layout.at(name);
-  assert(source.channels == target.channels && from.layout.element() == to.layout.element() &&
-         from.layout.seq_len() == to.layout.seq_len());
-  // Equal types have equal row pitches.
-  const std::ptrdiff_t shift = (static_cast<std::ptrdiff_t>(target.begin) - static_cast<std::ptrdiff_t>(source.begin)) *
-                               static_cast<std::ptrdiff_t>(from.layout.surface().row_bytes);
-  return largest_of_runs(from, source, threads, [&](std::span<const std::byte> run, std::size_t /*first*/) {
-    const std::ptrdiff_t offset = run.data() - from.bytes.data() + shift;
-    const std::span<std::byte> to_run = to.bytes.subspan(static_cast<std::size_t>(offset), run.size());
-    return from.layout.element() == mil::DType::fp16
-               ? math::transfer(elements<math::Half>(run), elements<math::Half>(to_run))
-               : math::transfer(elements<float>(run), elements<float>(to_run));
+  assert(source.channels == target.channels && source.columns == target.columns &&
+         from.layout.element() == to.layout.element());
+  const std::size_t element_bytes = mil::element_bytes(from.layout.element());
+  const bool is_whole = is_one_run(from.layout, source) && is_one_run(to.layout, target);
+  return largest_of_runs(from, source, threads, [&](std::span<const std::byte> run, std::size_t first) {
+    float largest = 0;
+    const std::size_t rows = is_whole ? 1 : run.size() / (source.columns * element_bytes);
+    for (std::size_t row = 0; row < rows; ++row) {
+      const std::span<const std::byte> part = run.subspan(row * run.size() / rows, run.size() / rows);
+      const std::size_t channel = first / source.columns + row;
+      std::byte* const target_row = row_of(to, target, channel).data();
+      largest = larger(largest, copy_run(from.layout.element(), part, {target_row, part.size()}));
+    }
+    return largest;
   });
 }
 

@@ -36,6 +36,7 @@ PackedView<std::byte> view(const PackedSurface& packed, const surface::Mapping<s
 
 PackedSurface StepIo::input_of(std::size_t row, std::size_t layer) {
   const PackedLayout& layout = bank_->plan().kernels()[row].definition.input;
+  if (surface::Surface* const weighted = bank_->weighted_input(row, layer)) return {row, layer, &layout, {}, weighted};
   return {row, layer, &layout, engine_->surfaces.acquire(layout.surface().size_bytes)};
 }
 
@@ -44,8 +45,8 @@ PackedSurface StepIo::run(PackedSurface& input) {
   PackedSurface output{input.row, input.layer, &layout, engine_->surfaces.acquire(layout.surface().size_bytes)};
   {
     const PhaseTimer timer(times_->ane);
-    const std::array inputs = {&input.surface};
-    const std::array outputs = {&output.surface};
+    const std::array inputs = {&input.surface()};
+    const std::array outputs = {&output.surface()};
     bank_->kernel(input.row, input.layer).run(inputs, outputs);
   }
   return output;
@@ -53,13 +54,13 @@ PackedSurface StepIo::run(PackedSurface& input) {
 
 void StepIo::write(PackedSurface& to, std::string_view segment, std::span<const float> values) {
   const PhaseTimer timer(times_->io);
-  const auto mapping = to.surface.map_for_write();
+  const auto mapping = to.surface().map_for_write();
   check(to, to.layout->at(segment), write_segment(view(to, mapping), segment, values, engine_->threads));
 }
 
 void StepIo::read(PackedSurface& from, std::string_view segment, std::span<const float> base, std::span<float> values) {
   const PhaseTimer timer(times_->io);
-  const auto mapping = from.surface.map_for_read();
+  const auto mapping = from.surface().map_for_read();
   const PackedView<const std::byte> source = view(from, mapping);
   check(from, from.layout->at(segment),
         base.empty() ? read_segment(source, segment, values, engine_->threads)
@@ -68,14 +69,14 @@ void StepIo::read(PackedSurface& from, std::string_view segment, std::span<const
 
 void StepIo::copy(PackedSurface& from, std::string_view segment, PackedSurface& to) {
   const PhaseTimer timer(times_->io);
-  const auto source = from.surface.map_for_read();
-  const auto target = to.surface.map_for_write();
+  const auto source = from.surface().map_for_read();
+  const auto target = to.surface().map_for_write();
   check(from, from.layout->at(segment), copy_segment(view(from, source), segment, view(to, target), engine_->threads));
 }
 
 void StepIo::check_rest(PackedSurface& output) {
   const PhaseTimer timer(times_->io);
-  const auto mapping = output.surface.map_for_read();
+  const auto mapping = output.surface().map_for_read();
   const auto segments = output.layout->segments();
   for (std::size_t i = 0; i < segments.size(); ++i)
     if ((output.checked >> i & 1U) == 0)

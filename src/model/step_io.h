@@ -14,23 +14,26 @@
 
 namespace ane::model {
 
-/// The input or output of one layer's kernel, on loan from the pool.
+/// The input or output of one layer's kernel, on loan from the pool or the bank.
 struct PackedSurface {
   std::size_t row = 0;  ///< of the plan
   std::size_t layer = 0;
   const PackedLayout* layout = nullptr;  ///< of the kernel's input or output
-  surface::Surface surface;
-  std::uint64_t checked = 0;  ///< an output's segments, a bit each, whose magnitudes have been looked at
+  surface::Surface own;
+  surface::Surface* shared = nullptr;  ///< of the bank; used instead of `own`
+  std::uint64_t checked = 0;           ///< an output's segments, a bit each, whose magnitudes have been looked at
+
+  [[nodiscard]] surface::Surface& surface() noexcept { return shared != nullptr ? *shared : own; }
+  [[nodiscard]] const surface::Surface& surface() const noexcept { return shared != nullptr ? *shared : own; }
 };
 
 /// Runs kernels for one step: acquires surfaces, moves data in and out, keeps the time and watches magnitudes. What is
 /// read or copied is checked on the way, so that each byte is touched once.
 class StepIo {
  public:
-  StepIo(const KernelBank& bank, const Engine& engine, StepTimes& times)
-      : bank_(&bank), engine_(&engine), times_(&times) {}
+  StepIo(KernelBank& bank, const Engine& engine, StepTimes& times) : bank_(&bank), engine_(&engine), times_(&times) {}
 
-  /// An input for the layer's kernel of a row. All of its segments must be written before it runs.
+  /// An input for the layer's kernel of a row. All of its activations must be written before it runs.
   [[nodiscard]] PackedSurface input_of(std::size_t row, std::size_t layer);
   /// Runs the kernel that `input` is for.
   [[nodiscard]] PackedSurface run(PackedSurface& input);
@@ -54,7 +57,7 @@ class StepIo {
   }
   void check(PackedSurface& owner, const Segment& segment, float magnitude);
 
-  const KernelBank* bank_;
+  KernelBank* bank_;
   const Engine* engine_;
   StepTimes* times_;
   std::optional<std::string> overflow_;

@@ -44,6 +44,7 @@ std::unique_ptr<Memory> SurfacePool::take_free(std::size_t size_bytes) noexcept 
 void SurfacePool::give_back(std::unique_ptr<Memory> memory) noexcept {
   --counters_.live;
   counters_.live_bytes -= memory->size_bytes();
+  memory->forget();
   if (capacity_ == 0) {
     ++counters_.released;
     return;

@@ -36,12 +36,13 @@ void KernelSupply::tell(void (Observer::*hook)(const Event&), const Event& event
 
 bool KernelSupply::provide(KernelSet set) {
   time_ = std::exchange(waited_, {});
+  weights_time_ = {};
   const std::int64_t version = set == KernelSet::forward ? newest_ : running_;
   if (holds(set, version)) return true;
   if (ahead_ && ahead_->version == version) return adopt();
   const bool can_reload = renewal_ == Renewal::reload && holds(KernelSet::training, held_ ? held_->version : 0);
   if (can_reload && !parts_.state.totals().reload_refused && reload(set, version)) return true;
-  return compile(set, version);
+  return compile_or_load(set, version);
 }
 
 bool KernelSupply::holds(KernelSet set, std::int64_t version) const noexcept {
@@ -52,28 +53,32 @@ std::span<const float> KernelSupply::parameters() const noexcept {
   return held_ && held_->version == running_ ? parts_.state.running_parameters() : parts_.state.parameters();
 }
 
-bool KernelSupply::compile(KernelSet set, std::int64_t version) {
+bool KernelSupply::compile_or_load(KernelSet set, std::int64_t version) {
   wait();
   ahead_.reset();
   const int needed = parts_.model.compiles_needed(set);
   if (!parts_.budget.try_take(needed)) return false;
   held_.reset();
   parts_.clock.leave_out();
+  const std::span<const float> parameters =
+      version == running_ ? parts_.state.running_parameters() : parts_.state.parameters();
+  if (needed > 0 && !compile(set, needed, parameters)) return false;
+  if (parts_.model.load_weights(set, parameters)) weights_time_ = parts_.clock.book(&RunTotals::weights_ns);
+  held_ = {set, version};
+  return true;
+}
+
+bool KernelSupply::compile(KernelSet set, int kernels, std::span<const float> parameters) {
   try {
-    parts_.model.compile(set, version == running_ ? parts_.state.running_parameters() : parts_.state.parameters());
+    parts_.model.compile(set, parameters);
   } catch (const device::CompileError& error) {
     parts_.clock.book(&RunTotals::compile_ns);
     return retry_in_fresh_process(error);
   }
-  held_ = {set, version};
-  if (needed == 0) {  // weights that are no part of a program were written: that belongs to the update
-    parts_.clock.book(&RunTotals::train_ns);
-    return true;
-  }
   const Duration time = parts_.clock.book(&RunTotals::compile_ns);
   time_ += time;
-  count_round(set, needed);
-  tell(&Observer::on_compile, CompileEvent{.kernels = needed, .time = time});
+  count_round(set, kernels);
+  tell(&Observer::on_compile, CompileEvent{.kernels = kernels, .time = time});
   return true;
 }
 

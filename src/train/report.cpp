@@ -83,8 +83,8 @@ Rates sustained_rates(const model::Flops& flops_per_step, std::int64_t steps, st
 std::string efficiency_report(const RunReport& report) {
   const RunTotals& totals = report.totals;
   const std::int64_t wall = report.wall_ns;
-  const std::int64_t other = wall - totals.startup_ns - totals.compile_ns - totals.train_ns - totals.validation_ns -
-                             totals.checkpoint_ns - totals.restart_ns;
+  const std::int64_t other = wall - totals.startup_ns - totals.compile_ns - totals.weights_ns - totals.train_ns -
+                             totals.validation_ns - totals.checkpoint_ns - totals.restart_ns;
   Lines lines;
   const auto add_part = [&](std::string_view label, std::int64_t ns, std::string_view note = {}) {
     lines.add(label, "{:.0f} ms ({:.1f}%){}", ms(ns), percent(ns, wall), note);
@@ -96,6 +96,7 @@ std::string efficiency_report(const RunReport& report) {
   add_part("Compile time", totals.compile_ns,
            totals.hidden_compile_ns > 0 ? fmt::format(", and {:.0f} ms beside the steps", ms(totals.hidden_compile_ns))
                                         : std::string());
+  if (totals.weights_ns > 0) add_part("Weight loads", totals.weights_ns);
   add_part("Train time", totals.train_ns);
   add_part("Validation", totals.validation_ns);
   add_part("Checkpoints", totals.checkpoint_ns);

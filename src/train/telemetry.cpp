@@ -124,6 +124,7 @@ void Telemetry::end(const std::string& outcome, const Progress& progress, const 
                    {"startup_ms", ms(totals.startup_ns)},
                    {"compile_ms", ms(totals.compile_ns)},
                    {"hidden_compile_ms", ms(totals.hidden_compile_ns)},
+                   {"weights_ms", ms(totals.weights_ns)},
                    {"train_ms", ms(totals.train_ns)},
                    {"validation_ms", ms(totals.validation_ns)},
                    {"checkpoint_ms", ms(totals.checkpoint_ns)},
@@ -164,6 +165,7 @@ void Telemetry::on_update(const UpdateEvent& event) {
                    {"loss_scale", event.loss_scale},
                    {"skipped", event.skipped.has_value()}};
   if (event.skipped) update["reason"] = *event.skipped;
+  if (event.weights.count() > 0) update["weights_ms"] = ms(event.weights);
   write(line(update));
   write(line({{"type", "batch"},
               {"batch", event.steps_in_batch},

@@ -191,6 +191,7 @@ void Trainer::finish_update(Batch& batch) {
                     .loss_scale = progress.loss_scale,
                     .skipped = gradient.unusable,
                     .compile = supply_.time(),
+                    .weights = supply_.weights_time(),
                     .parts = batch.times,
                     .compiles = parts_.budget.used()};
   Progress next = progress;

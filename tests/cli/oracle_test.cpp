@@ -16,7 +16,9 @@ namespace fs = std::filesystem;
 
 TEST_CASE("training from the command line ends with float64 PyTorch's parameters", "[cli][oracle]") {
   const std::string name = GENERATE(as<std::string>(), "micro", "gqa", "untied");
-  CAPTURE(name);
+  const std::string weights = GENERATE(as<std::string>(), "baked", "dynamic");
+  const std::string plan = GENERATE(as<std::string>(), "split", "merged");
+  CAPTURE(name, weights, plan);
   const fs::path oracle = fs::path(ANE_SHARED_DIR) / "oracle" / name;
   if (!fs::exists(oracle)) {
     WARN("skipped: there are no reference values in " << oracle.string());
@@ -40,6 +42,10 @@ TEST_CASE("training from the command line ends with float64 PyTorch's parameters
                              "host",
                              "--precision",
                              "fp32",
+                             "--weights",
+                             weights,
+                             "--plan",
+                             plan,
                              "--grad-clip",
                              "0",
                              "--lr",

@@ -127,6 +127,52 @@ TEST_CASE("the parameters do not depend on how the run was cut up", "[cli][resta
   }
 }
 
+TEST_CASE("in every mode the parameters do not depend on how the run was cut up", "[cli][restart]") {
+  // Several KV groups, a classifier of its own, and widths that are no multiples of 16.
+  const Words model = {"--dim",      "40",        "--hidden", "56",       "--layers", "2",  "--heads",  "4",
+                       "--kv-heads", "2",         "--vocab",  "64",       "--seq",    "32", "--untied", "--accum-steps",
+                       "2",          "--threads", "2",        "--device", "host"};
+  const std::string weights = GENERATE(as<std::string>(), "baked", "dynamic");
+  const std::string plan = GENERATE(as<std::string>(), "split", "merged");
+  CAPTURE(weights, plan);
+  const Folder folder;
+  const Words settings = model + Words{"--weights", weights, "--plan", plan, "--steps", "12"};
+  const Result whole = run(settings + Words{"--checkpoint-dir", "whole"}, {"ANE_MAX_COMPILES=1000"}, folder.path());
+  CAPTURE(whole.out, whole.err);
+  REQUIRE(whole.code == 0);
+  const std::string expected = parameters_in(folder / "whole/step-00000012");
+
+  REQUIRE(run(model + Words{"--weights", weights, "--plan", plan, "--steps", "6", "--checkpoint-dir", "parts"}, {},
+              folder.path())
+              .code == 0);
+  REQUIRE(run(settings + Words{"--checkpoint-dir", "parts", "--resume"}, {}, folder.path()).code == 0);
+  CHECK(parameters_in(folder / "parts/step-00000012") == expected);
+
+  const std::string least = weights == "dynamic" ? (plan == "split" ? "6" : "4") : (plan == "split" ? "11" : "8");
+  const Result cut = run(settings + Words{"--checkpoint-dir", "cut"}, {"ANE_MAX_COMPILES=" + least}, folder.path());
+  CAPTURE(cut.out, cut.err);
+  REQUIRE(cut.code == 0);
+  CHECK(count(cut.out, "[exec() restart") == (weights == "dynamic" ? 0 : 6));
+  CHECK(parameters_in(folder / "cut/step-00000012") == expected);
+}
+
+TEST_CASE("weights that come with the input cost one compile and a line of the report", "[cli][run]") {
+  const Folder folder;
+  const Result result =
+      run(kSmall + Words{"--steps", "20"}, {"ANE_WEIGHTS=dynamic", "ANE_MAX_COMPILES=6"}, folder.path());
+  CAPTURE(result.out, result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.out, ANE_CONTAINS("Kernels: 6 (0 weight-bearing + 6 static)"));
+  CHECK(count(result.out, "Compiled 6 kernels") == 1);
+  CHECK_THAT(result.out, ANE_CONTAINS("Compiles:        6 (1 training round)"));
+  CHECK(count(result.out, "\nWeight loads: ") == 1);
+  const Result mlp = run({"--arch", "mlp", "--steps", "20", "--device", "host", "--weights", "dynamic"},
+                         {"ANE_MAX_COMPILES=2"}, folder.path());
+  CAPTURE(mlp.out, mlp.err);
+  CHECK(mlp.code == 0);
+  CHECK_THAT(mlp.out, ANE_CONTAINS("Compiles:        2 (1 training round)"));
+}
+
 TEST_CASE("a restart needs neither the executable's path nor the config nor the model file any more",
           "[cli][restart]") {
   const Folder folder;
@@ -359,6 +405,10 @@ TEST_CASE("a dry run plans and runs nothing", "[cli][plan]") {
   CHECK_THAT(merged.out,
              ANE_CONTAINS("attention backward    attn_bwd q k v do dxn dq dk dv            wo wq wk wv 12"));
   CHECK_THAT(merged.out, ANE_CONTAINS("Compiles: 48 for the first update"));
+  const Result dynamic =
+      run({"--config", "stories110m", "--steps", "20", "--weights", "dynamic", "--dry-run"}, {}, folder.path());
+  CHECK_THAT(dynamic.out, ANE_CONTAINS("Compiles: 6 for the first update, 0 for another in the same process"));
+  CHECK_THAT(dynamic.out, ANE_CONTAINS("Restarts: 0 for 2 updates"));
   CHECK(result.out.find("step 1") == std::string::npos);
 }
 

@@ -42,7 +42,7 @@ Tensors run(Rig& rig, const KernelDefinition& definition, const ParameterLayout&
   const auto mapping = output.map_for_read();
   for (const Segment& segment : definition.output.segments()) {
     std::vector<float>& values = outputs[segment.name];
-    values.resize(segment.channels * definition.output.seq_len());
+    values.resize(segment.channels * definition.output.width());
     read_segment({definition.output, mapping.bytes()}, segment.name, values, rig.threads);
   }
   return outputs;
@@ -101,7 +101,7 @@ TEST_CASE("the attention kernels' backward agrees with finite differences", "[mo
   Tensors values = taps;
   values["do"] = dout;
   const PlanChoice choice = GENERATE(PlanChoice::split, PlanChoice::merged);
-  const KernelPlan plan = llama_plan(choice, config, DType::fp32);
+  const KernelPlan plan = llama_plan(config, {DType::fp32, WeightMode::baked, choice});
   for (const PlannedKernel& planned : plan.kernels())
     if (planned.phase == Phase::attention_backward)
       values.merge(run(rig, planned.definition, layout, parameters, prefix, values));

@@ -86,8 +86,9 @@ TEST_CASE("what is put out in one backward phase may be put out in another", "[m
 TEST_CASE("the plans of a Llama layer keep what its backward pass needs", "[model][plan]") {
   const LlamaConfig config = {
       .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 2, .vocab = 10, .seq_len = 32};
+  const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   for (const PlanChoice choice : {PlanChoice::split, PlanChoice::merged}) {
-    const KernelPlan plan = llama_plan(choice, config, DType::fp16);
+    const KernelPlan plan = llama_plan(config, {DType::fp16, weights, choice});
     CAPTURE(plan.name());
     REQUIRE(plan.kernels().size() == (choice == PlanChoice::split ? 6 : 4));
     CHECK(plan.taps(0) == std::vector<std::string>{"q", "k", "v", "attn"});

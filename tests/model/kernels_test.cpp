@@ -24,14 +24,22 @@ constexpr LlamaConfig kMultiHead = {
     .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 4, .vocab = 10, .seq_len = 32};
 
 /// Every kernel of every plan, once.
-std::vector<KernelDefinition> all_kernels(const LlamaConfig& llama, mil::DType element) {
+std::vector<KernelDefinition> all_kernels(const LlamaConfig& llama, const KernelForm& form) {
   std::map<std::string, KernelDefinition> kernels;
-  for (const KernelPlan& plan : {llama_plan(PlanChoice::split, llama, element),
-                                 llama_plan(PlanChoice::merged, llama, element), mlp_plan({}, element)})
+  KernelForm merged = form;
+  merged.plan = PlanChoice::merged;
+  for (const KernelPlan& plan : {llama_plan(llama, form), llama_plan(llama, merged), mlp_plan({}, form)})
     for (const PlannedKernel& planned : plan.kernels()) kernels.emplace(planned.definition.name, planned.definition);
   std::vector<KernelDefinition> result;
   for (auto& [name, kernel] : kernels) result.push_back(std::move(kernel));
   return result;
+}
+
+std::vector<KernelForm> forms() {
+  std::vector<KernelForm> forms;
+  for (const mil::DType element : {mil::DType::fp16, mil::DType::fp32})
+    for (const WeightMode weights : {WeightMode::baked, WeightMode::dynamic}) forms.emplace_back(element, weights);
+  return forms;
 }
 
 void check_golden(const std::string& name, const std::string& text) {
@@ -50,10 +58,50 @@ TEST_CASE("each kernel prints as its golden", "[model][golden]") {
   }
 }
 
+TEST_CASE("each kernel with weights in its input prints as its golden", "[model][golden]") {
+  for (const KernelDefinition& kernel : all_kernels(kGrouped, {mil::DType::fp16, WeightMode::dynamic}))
+    if (!kernel.weight_segments.empty()) check_golden(kernel.name + "_dynamic", mil::print(kernel.program));
+}
+
+TEST_CASE("a kernel without weights is the same wherever others have theirs", "[model][kernels]") {
+  CHECK(attn_bwd2(kGrouped, {mil::DType::fp16, WeightMode::dynamic}).program ==
+        attn_bwd2(kGrouped, {mil::DType::fp16}).program);
+}
+
+TEST_CASE("weights lie beside the activations as they are multiplied", "[model][kernels]") {
+  const KernelForm form(mil::DType::fp16, WeightMode::dynamic);
+  const auto find = [](const KernelDefinition& kernel, std::string_view segment) {
+    for (const WeightSegment& weight : kernel.weight_segments)
+      if (weight.segment == segment) return weight;
+    FAIL("no weight " << segment);
+    return WeightSegment{};
+  };
+  // Forward: [in, out], and W2 as trained, for its outputs are the channels.
+  const KernelDefinition forward = ffn_fwd(kGrouped, form);
+  CHECK(forward.input.channels() == 16);
+  CHECK(forward.input.width() == 32 * 4);  // 32 + 3 * 24, padded
+  CHECK(find(forward, "w1").transposed);
+  CHECK_FALSE(find(forward, "w2").transposed);
+  CHECK(forward.input.at("w2").columns == 24);
+  // Backward in H channels: W1 and W3 as trained, W2 turned.
+  const KernelDefinition backward = ffn_bwd(kGrouped, form);
+  CHECK(backward.input.channels() == 24);
+  CHECK_FALSE(find(backward, "w1").transposed);
+  CHECK(find(backward, "w2").transposed);
+  CHECK(backward.input.at("dy").channels == 16);
+  // Fewer KV channels than the input has.
+  const KernelDefinition qkv = qkv_bwd(kGrouped, form);
+  CHECK(qkv.input.channels() == 16);
+  CHECK(qkv.input.at("dk").channels == 8);
+  CHECK(qkv.input.at("wk").columns == 8);
+  CHECK(find(qkv, "wk").transposed);
+  CHECK_FALSE(find(qkv, "wq").transposed);
+}
+
 TEST_CASE("each kernel is well typed and reads back as itself", "[model][kernels]") {
   for (const LlamaConfig& config : {kGrouped, kMultiHead})
-    for (const mil::DType element : {mil::DType::fp16, mil::DType::fp32})
-      for (const KernelDefinition& kernel : all_kernels(config, element)) {
+    for (const KernelForm& form : forms())
+      for (const KernelDefinition& kernel : all_kernels(config, form)) {
         INFO(kernel.name);
         CHECK_NOTHROW(mil::verify(kernel.program));
         CHECK(mil::parse(mil::print(kernel.program)) == kernel.program);
@@ -61,8 +109,9 @@ TEST_CASE("each kernel is well typed and reads back as itself", "[model][kernels
 }
 
 TEST_CASE("a program's ports are the packed layouts", "[model][kernels]") {
+  const KernelForm form(mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic));
   for (const LlamaConfig& config : {kGrouped, kMultiHead})
-    for (const KernelDefinition& kernel : all_kernels(config, mil::DType::fp16)) {
+    for (const KernelDefinition& kernel : all_kernels(config, form)) {
       INFO(kernel.name);
       const mil::Function& main = kernel.program.main();
       REQUIRE(main.inputs.size() == 1);
@@ -73,8 +122,10 @@ TEST_CASE("a program's ports are the packed layouts", "[model][kernels]") {
 }
 
 TEST_CASE("every blob that a program names has its contents", "[model][kernels]") {
-  for (const KernelDefinition& kernel : all_kernels(kGrouped, mil::DType::fp16)) {
+  const KernelForm form(mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic));
+  for (const KernelDefinition& kernel : all_kernels(kGrouped, form)) {
     INFO(kernel.name);
+    CHECK((kernel.weights.empty() || kernel.weight_segments.empty()));
     std::set<std::string> described;
     for (const WeightBlob& weight : kernel.weights) described.insert(weight.path);
     for (const ConstantBlob& constant : kernel.constants) described.insert(constant.path);
@@ -93,8 +144,9 @@ TEST_CASE("no kernel breaks a rule of the ANE at the sizes of the configurations
       .dim = 768, .hidden = 2048, .layers = 12, .heads = 12, .kv_heads = 12, .vocab = 32000, .seq_len = 256};
   LlamaConfig grouped = stories110m;
   grouped.kv_heads = 4;
+  const KernelForm form(mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic));
   for (const LlamaConfig& config : {shakespeare, stories15m, stories110m, grouped})
-    for (const KernelDefinition& kernel : all_kernels(config, mil::DType::fp16))
+    for (const KernelDefinition& kernel : all_kernels(config, form))
       for (const mil::Diagnostic& diagnostic : mil::check_for_ane(kernel.program)) {
         INFO(kernel.name << " at dim " << config.dim << ": " << mil::to_string(diagnostic));
         CHECK(diagnostic.severity == mil::Severity::slow);

@@ -15,13 +15,13 @@ namespace {
 using mil::DType;
 
 struct Session {
-  explicit Session(DType element)
-      : model(make_mlp(config, element, rig.engine)),
+  explicit Session(const KernelForm& form)
+      : model(make_mlp(config, form, rig.engine)),
         parameters(model->parameters().size()),
         gradients(parameters.size()) {
     model->initialize(parameters, 3);
     source->training_sample(0, sample);
-    model->compile(KernelSet::training, parameters);
+    model->load(KernelSet::training, parameters);
   }
 
   MlpConfig config;
@@ -34,7 +34,8 @@ struct Session {
 };
 
 TEST_CASE("the smoke model's gradient agrees with finite differences", "[model][mlp][gradient]") {
-  Session session(DType::fp32);
+  const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
+  Session session({DType::fp32, weights});
   const StepResult result =
       session.model->step(session.sample, session.parameters, 1, session.gradients, session.times);
   REQUIRE_FALSE(result.overflow);
@@ -48,7 +49,7 @@ TEST_CASE("the smoke model's gradient agrees with finite differences", "[model][
       session.parameters = base;
       const auto values = slice(std::span(session.parameters), parameter);
       for (std::size_t i = 0; i < values.size(); ++i) values[i] += step * gradient[i] / static_cast<float>(norm);
-      session.model->compile(KernelSet::forward, session.parameters);
+      session.model->load(KernelSet::forward, session.parameters);
       return session.model->evaluate(session.sample, session.parameters, session.times).loss;
     };
     const double numeric = (loss_at(kStep) - loss_at(-kStep)) / (2 * static_cast<double>(kStep));
@@ -63,7 +64,7 @@ TEST_CASE("the smoke model learns from its teacher by plain gradient steps", "[m
   std::vector<double> losses;
   for (std::uint64_t step = 0; step < 100; ++step) {
     session.source->training_sample(step, session.sample);
-    session.model->compile(KernelSet::training, session.parameters);
+    session.model->load(KernelSet::training, session.parameters);
     const StepResult result =
         session.model->step(session.sample, session.parameters, 64, session.gradients, session.times);
     REQUIRE_FALSE(result.overflow);

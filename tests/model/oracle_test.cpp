@@ -30,10 +30,9 @@ std::vector<std::string> cases() {
 
 /// One sequence of an oracle case through a model.
 struct Run {
-  Run(const std::string& name, mil::DType element, float scale, PlanChoice plan)
-      : Run(std::filesystem::path(kOracleFolder) / name) {
-    Llama model(config, element, rig.engine, plan);
-    model.compile(KernelSet::training, parameters);
+  Run(const std::string& name, const KernelForm& form, float scale) : Run(std::filesystem::path(kOracleFolder) / name) {
+    Llama model(config, form, rig.engine);
+    model.load(KernelSet::training, parameters);
     loss = model.evaluate(sample, parameters, times).loss;
     logits.assign(model.logits().begin(), model.logits().end());
 
@@ -91,10 +90,11 @@ struct Run {
 };
 
 TEST_CASE("in fp32 a step agrees with PyTorch in float64", "[model][oracle]") {
+  const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   for (const std::string& name : cases()) {
-    INFO("case " << name << ", plan " << static_cast<int>(plan));
-    const Run run(name, mil::DType::fp32, 1, plan);
+    INFO("case " << name << ", plan " << static_cast<int>(plan) << ", weights " << static_cast<int>(weights));
+    const Run run(name, {mil::DType::fp32, weights, plan}, 1);
     // Sums of a few hundred fp32 products: some 1e-6 each, through three layers.
     constexpr double kBound = 1e-4;
     CHECK_FALSE(run.overflow);
@@ -111,11 +111,12 @@ TEST_CASE("in fp32 a step agrees with PyTorch in float64", "[model][oracle]") {
 }
 
 TEST_CASE("in fp16 a step stays near PyTorch in float64", "[model][oracle]") {
+  const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   for (const std::string& name : cases()) {
-    INFO("case " << name << ", plan " << static_cast<int>(plan));
+    INFO("case " << name << ", plan " << static_cast<int>(plan) << ", weights " << static_cast<int>(weights));
     constexpr float kScale = 256;
-    const Run run(name, mil::DType::fp16, kScale, plan);
+    const Run run(name, {mil::DType::fp16, weights, plan}, kScale);
     CHECK_FALSE(run.overflow);
     CHECK(run.loss == catch_compat::Approx(run.description["losses"][0].get<double>()).epsilon(2e-3));
     // Weights and every stored tensor are rounded to 11 bits: about 3e-4 each, over some tens of tensors in a row.

@@ -19,7 +19,7 @@ using mil::DType;
 TEST_CASE("segments lie one after another along the channels", "[model][layout]") {
   const PackedLayout layout(DType::fp16, 32, {{"a", 3}, {"b", 5}});
   CHECK(layout.channels() == 8);
-  CHECK(layout.seq_len() == 32);
+  CHECK(layout.width() == 32);
   CHECK(layout.at("b").begin == 3);
   CHECK(layout.at("b").channels == 5);
   CHECK(layout.type().shape == mil::Shape{1, 8, 1, 32});
@@ -56,6 +56,49 @@ TEST_CASE("what is written to a segment is read from it, and nothing else is tou
     if (bytes[at] != std::byte{0x55}) FAIL("byte " << at << " of the segment before");
   for (std::size_t at = 43 * pitch; at < bytes.size(); ++at)
     if (bytes[at] != std::byte{0x55}) FAIL("byte " << at << " of the segment after");
+}
+
+TEST_CASE("windows lie side by side, in as many channels as the largest has", "[model][layout]") {
+  math::ThreadPool threads(2);
+  const DType element = GENERATE(DType::fp16, DType::fp32);
+  const std::vector<PackedLayout::Window> windows = {{"x", 3, 17}, {"y", 40, 17}, {"w", 40, 24}};
+  const PackedLayout layout = PackedLayout::side_by_side(element, windows);
+  CHECK(layout.channels() == 40);
+  CHECK(layout.width() == 64);  // 58, padded
+  CHECK(layout.at("y").first_column == 17);
+  CHECK(layout.at("w").first_column == 34);
+  CHECK(layout.at("w").begin == 0);
+  CHECK(layout.surface().is_packed(element));
+  CHECK_THROWS_AS(PackedLayout::side_by_side(element, std::vector<PackedLayout::Window>{{"x", 3, 0}}), Error);
+  CHECK_THROWS_AS(PackedLayout::side_by_side(element, std::vector<PackedLayout::Window>{{"x", 3, 1}, {"x", 3, 1}}),
+                  Error);
+
+  std::vector<std::byte> bytes(layout.surface().size_bytes, std::byte{0xFF});  // NaN
+  const auto values_of = [](std::size_t count, float first) {
+    std::vector<float> values(count);
+    for (std::size_t i = 0; i < count; ++i) values[i] = first + static_cast<float>(i % 1000);  // exact in fp16
+    return values;
+  };
+  const std::vector<float> x = values_of(3 * 17, 0);
+  const std::vector<float> w_turned = values_of(24 * 40, 1);  // [24, 40]
+  write_segment({layout, bytes}, "x", x, threads);
+  write_transposed({layout, bytes}, "w", w_turned);
+  write_segment({layout, bytes}, "y", std::vector<float>(40 * 17, -3000));
+
+  std::vector<float> read(40 * 24);
+  read_segment({layout, bytes}, "w", read, threads);
+  for (std::size_t channel = 0; channel < 40; ++channel)
+    for (std::size_t column = 0; column < 24; ++column)
+      if (read[channel * 24 + column] != w_turned[column * 40 + channel]) FAIL(channel << ", " << column);
+  CHECK(max_magnitude({layout, bytes}, "y", threads) == 3000);
+  CHECK(max_magnitude({layout, bytes}, "x", threads) == x.back());
+
+  const PackedLayout output(element, 17, {{"before", 2}, {"x", 3}});
+  std::vector<std::byte> output_bytes(output.surface().size_bytes);
+  copy_segment({layout, bytes}, "x", {output, output_bytes}, threads);
+  std::vector<float> copied(x.size());
+  read_segment({output, output_bytes}, "x", copied, threads);
+  CHECK(copied == x);
 }
 
 TEST_CASE("the largest magnitude of a segment ignores its neighbours and the padding", "[model][layout]") {

@@ -35,7 +35,7 @@ class FakeModel final : public ane::model::Model {
 
   /// Two kernels with weights (one of them forward), one without.
   int compiles_needed(ane::model::KernelSet set) const override {
-    if (dynamic) return static_compiled_ ? 0 : 3;
+    if (takes_weights) return static_compiled_ ? 0 : 3;
     if (set == ane::model::KernelSet::forward) return 1;
     return static_compiled_ ? 2 : 3;
   }
@@ -45,7 +45,7 @@ class FakeModel final : public ane::model::Model {
       compiled_.clear();
       throw ane::device::CompileError("the compiler is out of sorts");
     }
-    compiled_.assign(parameters.begin(), parameters.end());
+    if (!takes_weights) compiled_.assign(parameters.begin(), parameters.end());
     set_ = set;
     compiles += compiles_needed(set);
     if (set == ane::model::KernelSet::training) static_compiled_ = true;
@@ -75,6 +75,13 @@ class FakeModel final : public ane::model::Model {
     return std::nullopt;
   }
 
+  bool load_weights(ane::model::KernelSet /*set*/, std::span<const float> parameters) override {
+    if (!takes_weights) return false;
+    compiled_.assign(parameters.begin(), parameters.end());
+    ++loads;
+    return true;
+  }
+
   ane::model::StepResult step(const ane::data::Sample& sample, std::span<const float> parameters, float loss_scale,
                               std::span<float> gradients, ane::model::StepTimes& times) override {
     if (set_ != ane::model::KernelSet::training) throw std::logic_error("no training kernels");
@@ -98,8 +105,9 @@ class FakeModel final : public ane::model::Model {
     return {.loss = error * error, .overflow = {}};
   }
 
-  bool dynamic = false;  ///< weights are no part of its kernels
+  bool takes_weights = false;  ///< as input: one compile serves all updates
   int compiles = 0;
+  int loads = 0;
   int steps = 0;  ///< forward and backward passes
   std::set<int> overflow_in_steps;
   std::function<void(int)> on_step;

@@ -237,7 +237,7 @@ TEST_CASE("weights that are no part of kernels cost no compile, no round and no 
   source.held_out = 2;
   Run baked(plain_model, source, options_of(Renewal::compile), kPlenty);
   REQUIRE(baked.run() == Outcome::finished);
-  Run run(model_with([](FakeModel& model) { model.dynamic = true; }), source, options_of(Renewal::compile), 3);
+  Run run(model_with([](FakeModel& model) { model.takes_weights = true; }), source, options_of(Renewal::compile), 3);
   REQUIRE(run.run() == Outcome::finished);
   check_same_result(baked, run);
   CHECK(run.processes == 1);
@@ -245,6 +245,9 @@ TEST_CASE("weights that are no part of kernels cost no compile, no round and no 
   CHECK(run.state->totals().compile_rounds == 1);
   CHECK(run.recorder.compiles.size() == 1);
   CHECK(run.recorder.updates[1].compile.count() == 0);
+  CHECK(run.recorder.updates[1].weights.count() > 0);
+  CHECK(run.state->totals().weights_ns > 0);
+  CHECK(baked.state->totals().weights_ns == 0);
 }
 
 TEST_CASE("reloaded kernels cost no compile and change no result", "[train][reload]") {

@@ -55,6 +55,13 @@ TEST_CASE("the report of a run on the host, line by line", "[train][golden]") {
         "Peak memory:     512.5 MB\n");
 }
 
+TEST_CASE("handing over weights has a line if there was any", "[train]") {
+  RunReport report = some_report();
+  report.totals.weights_ns = 100'000'000;
+  CHECK_THAT(efficiency_report(report), ANE_CONTAINS("\nWeight loads:    100 ms (1.0%)\nTrain time:"));
+  CHECK_THAT(efficiency_report(report), ANE_CONTAINS("\nOther:           0 ms (0.0%)\n"));
+}
+
 TEST_CASE("the ANE's lines appear when it did the work, and only then", "[train]") {
   RunReport report = some_report();
   report.on_ane = true;

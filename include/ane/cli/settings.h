@@ -11,7 +11,7 @@
 #include "ane/data/sources.h"
 #include "ane/device/budget.h"
 #include "ane/mil/types.h"
-#include "ane/model/llama_config.h"
+#include "ane/model/kernel_form.h"
 #include "ane/surface/pool.h"
 #include "ane/train/options.h"
 
@@ -20,7 +20,7 @@ namespace ane::cli {
 
 enum class Architecture { llama, mlp };
 enum class DeviceChoice { automatic, ane, host };
-enum class WeightsChoice { baked, reload };
+enum class WeightsChoice { baked, dynamic, reload };
 
 /// The values a run uses, each within its range. Defaults are what `ane-train --steps N` trains: a small Llama on a
 /// synthetic source.

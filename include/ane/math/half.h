@@ -76,6 +76,9 @@ void round_to_half(std::span<float> values) noexcept;
 /// to[c][r] = from[r][c] for a row-major [rows, columns] matrix, converted on the way (blocks keep both sides in
 /// cache).
 void transpose_to_half(std::span<const float> from, std::size_t rows, std::size_t columns, std::span<Half> to) noexcept;
+/// The same with `stride` elements from each row of `to` to the next.
+void transpose_to_half(std::span<const float> from, std::size_t rows, std::size_t columns, std::span<Half> to,
+                       std::size_t stride) noexcept;
 
 /// The largest magnitude, or NaN if any element is NaN; 0 for an empty array. Finite and below a bound is one compare.
 [[nodiscard]] float max_magnitude(std::span<const float> values) noexcept;

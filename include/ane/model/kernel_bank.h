@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,7 +13,8 @@
 
 namespace ane::model {
 
-/// All kernels of a model: those of a plan, each with weights compiled once a layer, each without weights once.
+/// All kernels of a model: those of a plan, each with baked weights compiled once a layer, each without once. What
+/// takes weights as input has an input surface a layer, which holds them as long as the bank lives.
 class KernelBank {
  public:
   /// `layer_prefixes` has one entry a layer: what the names of its parameters begin with ("layers.0.").
@@ -21,8 +23,11 @@ class KernelBank {
   KernelBank& operator=(const KernelBank&) = delete;
 
   [[nodiscard]] int compiles_needed(KernelSet set) const;
-  /// Drops the kernels with weights, then compiles the set with `parameters`. If it throws, some are missing.
+  /// Drops the kernels with baked weights, then compiles what the set lacks. If it throws, some are missing.
   void compile(KernelSet set, const Engine& engine, const ParameterLayout& layout, std::span<const float> parameters);
+  /// Writes the weights that the set's kernels take as input; false if none does.
+  bool load_weights(KernelSet set, const Engine& engine, const ParameterLayout& layout,
+                    std::span<const float> parameters);
 
   /// As Model has them.
   [[nodiscard]] int compiles_ahead() const;
@@ -36,6 +41,8 @@ class KernelBank {
   [[nodiscard]] std::size_t layers() const noexcept { return layer_prefixes_.size(); }
   /// The kernel that `layer` runs for a row of the plan. Throws Error if it is not compiled.
   [[nodiscard]] device::Kernel& kernel(std::size_t row, std::size_t layer) const;
+  /// The layer's input surface if it holds weights, else null. Throws Error if they were not loaded.
+  [[nodiscard]] surface::Surface* weighted_input(std::size_t row, std::size_t layer);
   [[nodiscard]] std::vector<KernelInfo> infos() const;
 
  private:
@@ -44,6 +51,7 @@ class KernelBank {
     bool forward = false;
     std::vector<std::unique_ptr<device::Kernel>> copies;  ///< one a layer, or one in all
     std::vector<std::unique_ptr<device::Kernel>> ahead;   ///< to replace them
+    std::vector<surface::Surface> inputs;                 ///< that hold weights, one a layer
     [[nodiscard]] bool belongs_to(KernelSet set) const noexcept { return forward || set == KernelSet::training; }
   };
 
@@ -51,6 +59,7 @@ class KernelBank {
   std::vector<Entry> entries_;  ///< by row of the plan
   std::vector<std::string> layer_prefixes_;
   std::size_t reloads_ = 0;
+  std::uint64_t revision_ = 0;  ///< of the weights in inputs
 };
 
 }  // namespace ane::model

@@ -25,6 +25,13 @@ struct WeightBlob {
   bool transposed = false;
 };
 
+/// A parameter that lies in the kernel's input, where it stays from update to update.
+struct WeightSegment {
+  std::string segment;
+  std::string parameter;    ///< within its layer
+  bool transposed = false;  ///< the segment's channels are the parameter's second dimension
+};
+
 /// A tensor that no training changes: masks, tables.
 struct ConstantBlob {
   std::string path;
@@ -33,11 +40,15 @@ struct ConstantBlob {
 
 /// All there is to know about one kind of kernel. Made by a pure function of the model's configuration.
 struct KernelDefinition {
+  /// Whether a segment of the input holds a weight, not an activation.
+  [[nodiscard]] bool is_weight(std::string_view segment) const noexcept;
+
   std::string name;
   mil::Program program;
   PackedLayout input;
   PackedLayout output;
   std::vector<WeightBlob> weights;
+  std::vector<WeightSegment> weight_segments;
   std::vector<ConstantBlob> constants;
 };
 
@@ -49,7 +60,7 @@ class KernelKind {
   KernelKind(const KernelDefinition& definition, mil::DType element);
 
   [[nodiscard]] const KernelDefinition& definition() const noexcept { return *definition_; }
-  [[nodiscard]] bool has_weights() const noexcept { return !definition_->weights.empty(); }
+  [[nodiscard]] bool has_baked_weights() const noexcept { return !definition_->weights.empty(); }
 
   /// Converts the weights called `prefix` + WeightBlob::parameter in `layout` and compiles. Throws what
   /// Device::compile throws, with the kernel's name in front.

@@ -8,18 +8,19 @@
 #include <vector>
 
 #include "ane/model/kernel_bank.h"
+#include "ane/model/kernel_form.h"
 #include "ane/model/llama_config.h"
 #include "ane/model/model.h"
 
 namespace ane::model {
 
-/// A Llama model with weights baked into kernels. Per layer and step: RMSNorm on the CPU, attention, residual sum,
+/// A Llama model. Per layer and step: RMSNorm on the CPU, attention, residual sum,
 /// RMSNorm, feed-forward, residual sum; then the final norm, classifier and loss on the CPU; then the same backwards,
 /// with weight gradients as CPU products. The memory of a step is allocated here or drawn from the surface pool.
 class Llama final : public Model {
  public:
   /// Throws UsageError for a configuration that check() refuses.
-  Llama(const LlamaConfig& config, mil::DType element, const Engine& engine, PlanChoice plan = PlanChoice::split);
+  Llama(const LlamaConfig& config, const KernelForm& form, const Engine& engine);
   ~Llama() override;
 
   [[nodiscard]] const ParameterLayout& parameters() const override { return layout_; }
@@ -34,6 +35,7 @@ class Llama final : public Model {
   void compile_ahead(std::span<const float> parameters) override;
   void adopt_ahead() override { kernels_.adopt_ahead(); }
   [[nodiscard]] std::optional<std::string> reload(KernelSet set, std::span<const float> parameters) override;
+  bool load_weights(KernelSet set, std::span<const float> parameters) override;
 
   StepResult step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,
                   std::span<float> gradients, StepTimes& times) override;

@@ -29,9 +29,6 @@ struct LlamaConfig {
 /// heads, head_dim even, vocab at most 65536 (tokens are uint16), every tensor below 2^31 elements.
 void check(const LlamaConfig& config);
 
-/// How a layer's step is cut into kernels: llama_plan().
-enum class PlanChoice { split, merged };
-
 /// The two-layer smoke model: y = w2 relu(w1 x), mean squared error.
 struct MlpConfig {
   std::size_t dim = 64;

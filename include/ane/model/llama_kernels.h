@@ -2,52 +2,55 @@
 
 #include <vector>
 
+#include "ane/model/kernel_form.h"
 #include "ane/model/kernel_plan.h"
 #include "ane/model/llama_config.h"
 
 /// The kernels of a Llama step, and the plans made of them. Each takes one packed input and gives one packed output; D
 /// is the width, H the feed-forward width, Q = NH * HD (which is D), KV the width of keys and values, S the sequence.
-/// All are pure functions of a checked configuration and the element type.
+/// All are pure functions of a checked configuration and the form. With weights in the input, tensors and matrices lie
+/// side by side: C is the most channels that a tensor has; a matrix with C inputs is staged [in, out], another as it
+/// is, with C outputs.
 namespace ane::model {
 
 /// Attention of a normalised input. Taps for the backward pass come out beside the result.
 ///   in  xn [D]
 ///   out o [D] = Wo attn, q [Q] and k [KV] after RoPE, v [KV], attn [Q]
-[[nodiscard]] KernelDefinition attn_fwd(const LlamaConfig& config, mil::DType element);
+[[nodiscard]] KernelDefinition attn_fwd(const LlamaConfig& config, const KernelForm& form);
 
 /// Feed-forward of a normalised input.
 ///   in  xn [D]
 ///   out y [D] = W2 gate, h1 [H] = W1 xn, h3 [H] = W3 xn, gate [H] = silu(h1) * h3
-[[nodiscard]] KernelDefinition ffn_fwd(const LlamaConfig& config, mil::DType element);
+[[nodiscard]] KernelDefinition ffn_fwd(const LlamaConfig& config, const KernelForm& form);
 
 /// Backward of ffn_fwd.
 ///   in  dy [D], h1 [H], h3 [H]
 ///   out dxn [D], dh1 [H], dh3 [H]
-[[nodiscard]] KernelDefinition ffn_bwd(const LlamaConfig& config, mil::DType element);
+[[nodiscard]] KernelDefinition ffn_bwd(const LlamaConfig& config, const KernelForm& form);
 
 /// Backward of attn_fwd, first part: through Wo and the product with v. Recomputes the probabilities.
 ///   in  q [Q], k [KV], v [KV], do [D]
 ///   out dv [KV], probs [NH*S], dp [NH*S]: row (h, s) of the scores as a channel
-[[nodiscard]] KernelDefinition attn_bwd1(const LlamaConfig& config, mil::DType element);
+[[nodiscard]] KernelDefinition attn_bwd1(const LlamaConfig& config, const KernelForm& form);
 
 /// Second part: through softmax, scores and RoPE. Has no trained weights.
 ///   in  probs [NH*S], dp [NH*S], q [Q], k [KV]
 ///   out dq [Q], dk [KV]: with respect to the projections, before RoPE
-[[nodiscard]] KernelDefinition attn_bwd2(const LlamaConfig& config, mil::DType element);
+[[nodiscard]] KernelDefinition attn_bwd2(const LlamaConfig& config, const KernelForm& form);
 
 /// Third part: through the projections.
 ///   in  dq [Q], dk [KV], dv [KV]
 ///   out dxn [D]
-[[nodiscard]] KernelDefinition qkv_bwd(const LlamaConfig& config, mil::DType element);
+[[nodiscard]] KernelDefinition qkv_bwd(const LlamaConfig& config, const KernelForm& form);
 
 /// The three parts in one: the scores never leave the kernel.
 ///   in  q [Q], k [KV], v [KV], do [D]
 ///   out dxn [D], dq [Q], dk [KV], dv [KV]
-[[nodiscard]] KernelDefinition attn_bwd(const LlamaConfig& config, mil::DType element);
+[[nodiscard]] KernelDefinition attn_bwd(const LlamaConfig& config, const KernelForm& form);
 
-/// The plan of that choice.
+/// The plan of `form`'s choice.
 ///   split   attn_fwd, ffn_fwd, ffn_bwd, attn_bwd1, attn_bwd2, qkv_bwd: what is known to train on M1 to M5 (ane.md 7.1)
 ///   merged  attn_fwd, ffn_fwd, ffn_bwd, attn_bwd: fewer compiles; nobody has reported a fused backward (ane.md K19)
-[[nodiscard]] KernelPlan llama_plan(PlanChoice choice, const LlamaConfig& config, mil::DType element);
+[[nodiscard]] KernelPlan llama_plan(const LlamaConfig& config, const KernelForm& form);
 
 }  // namespace ane::model

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ane/model/kernel_bank.h"
+#include "ane/model/kernel_form.h"
 #include "ane/model/llama_config.h"
 #include "ane/model/model.h"
 
@@ -15,22 +16,22 @@ namespace ane::model {
 /// y = W2 relu(W1 x).
 ///   in  x [D]
 ///   out y [D], h [H] after relu
-[[nodiscard]] KernelDefinition mlp_fwd(const MlpConfig& config, mil::DType element);
+[[nodiscard]] KernelDefinition mlp_fwd(const MlpConfig& config, const KernelForm& form);
 
 /// Backward through W2 and relu.
 ///   in  dy [D], h [H]
 ///   out dh [H], before relu
-[[nodiscard]] KernelDefinition mlp_bwd(const MlpConfig& config, mil::DType element);
+[[nodiscard]] KernelDefinition mlp_bwd(const MlpConfig& config, const KernelForm& form);
 
 /// The two as a plan: a feed-forward layer alone.
-[[nodiscard]] KernelPlan mlp_plan(const MlpConfig& config, mil::DType element);
+[[nodiscard]] KernelPlan mlp_plan(const MlpConfig& config, const KernelForm& form);
 
 /// The smoke model: two linear layers "w1.weight" [H, D] and "w2.weight" [D, H]; the loss is the mean of (y - target)^2
 /// over all elements.
 class Mlp final : public Model {
  public:
   /// Throws UsageError for a configuration that check() refuses.
-  Mlp(const MlpConfig& config, mil::DType element, const Engine& engine);
+  Mlp(const MlpConfig& config, const KernelForm& form, const Engine& engine);
 
   [[nodiscard]] const ParameterLayout& parameters() const override { return layout_; }
   [[nodiscard]] ModelSummary summary() const override;
@@ -45,6 +46,7 @@ class Mlp final : public Model {
   void compile_ahead(std::span<const float> parameters) override;
   void adopt_ahead() override { kernels_.adopt_ahead(); }
   [[nodiscard]] std::optional<std::string> reload(KernelSet set, std::span<const float> parameters) override;
+  bool load_weights(KernelSet set, std::span<const float> parameters) override;
 
   StepResult step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,
                   std::span<float> gradients, StepTimes& times) override;

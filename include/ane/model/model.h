@@ -50,9 +50,10 @@ struct KernelInfo {
   std::vector<std::string> taps;     ///< outputs that are kept for a later phase
   std::vector<std::string> weights;  ///< parameters of a layer: "feed_forward.w2.weight"
   int copies = 1;                    ///< compiled this many times a round: once a layer
-  bool has_weights = true;           ///< without trained weights it is compiled once a process
+  bool has_weights = true;           ///< baked; without them it is compiled once a process
   bool forward = false;              ///< part of KernelSet::forward
   std::size_t weight_bytes = 0;      ///< blobs of one copy
+  std::size_t input_bytes = 0;       ///< input surfaces that hold weights, of all layers
 };
 
 struct Flops {
@@ -80,7 +81,7 @@ struct Engine {
   device::Device* reference = nullptr;
 };
 
-/// A model whose weights are baked into compiled kernels. Parameters and gradients are flat fp32 arrays, laid out by
+/// A model that runs on compiled kernels. Parameters and gradients are flat fp32 arrays, laid out by
 /// parameters(), that the caller owns.
 class Model {
  public:
@@ -91,10 +92,18 @@ class Model {
   /// Fresh weights from (seed, name of the tensor), drawn by all threads.
   virtual void initialize(std::span<float> parameters, std::uint64_t seed) const = 0;
 
-  /// Compiles that compile() would make now: kernels without weights count only until they are compiled.
+  /// Compiles that compile() would make now: kernels with baked weights always count, others until they are compiled.
   [[nodiscard]] virtual int compiles_needed(KernelSet set) const = 0;
-  /// Bakes `parameters` into new kernels, which replace the old ones. Throws what Device::compile throws.
+  /// Compiles them, with `parameters` where weights are baked. Throws what Device::compile throws.
   virtual void compile(KernelSet set, std::span<const float> parameters) = 0;
+  /// Hands `parameters` to the kernels of `set` whose weights are not baked; false if there are none. Nothing is
+  /// compiled for it. Throws DeviceError.
+  virtual bool load_weights(KernelSet /*set*/, std::span<const float> /*parameters*/) { return false; }
+  /// Both: from here on the kernels of `set` compute with `parameters`.
+  void load(KernelSet set, std::span<const float> parameters) {
+    compile(set, parameters);
+    load_weights(set, parameters);
+  }
 
   /// Compiles that compile_ahead() makes: one for every kernel with weights.
   [[nodiscard]] virtual int compiles_ahead() const = 0;
@@ -109,7 +118,7 @@ class Model {
   /// compiled before it runs again. Throws DeviceError.
   [[nodiscard]] virtual std::optional<std::string> reload(KernelSet set, std::span<const float> parameters) = 0;
 
-  /// Forward and backward of one sample. `parameters` are those that were compiled; `gradients` are added to,
+  /// Forward and backward of one sample. `parameters` are those that were loaded; `gradients` are added to,
   /// multiplied by `loss_scale`; `times` is added to.
   virtual StepResult step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,
                           std::span<float> gradients, StepTimes& times) = 0;

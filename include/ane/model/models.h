@@ -2,15 +2,15 @@
 
 #include <memory>
 
+#include "ane/model/kernel_form.h"
 #include "ane/model/llama_config.h"
 #include "ane/model/model.h"
 
 namespace ane::model {
 
-/// `element` is fp16, or fp32 to run the same programs unrounded on the host.
-[[nodiscard]] std::unique_ptr<Model> make_llama(const LlamaConfig& config, mil::DType element, const Engine& engine,
-                                                PlanChoice plan = PlanChoice::split);
-[[nodiscard]] std::unique_ptr<Model> make_mlp(const MlpConfig& config, mil::DType element, const Engine& engine);
+[[nodiscard]] std::unique_ptr<Model> make_llama(const LlamaConfig& config, const KernelForm& form,
+                                                const Engine& engine);
+[[nodiscard]] std::unique_ptr<Model> make_mlp(const MlpConfig& config, const KernelForm& form, const Engine& engine);
 
 /// The layouts alone, for readers of weight files and for planning.
 [[nodiscard]] ParameterLayout llama_parameters(const LlamaConfig& config);

@@ -13,34 +13,52 @@
 
 namespace ane::model {
 
-/// A named range of channels.
+/// A named window of a packed tensor.
 struct Segment {
   std::string name;
   std::size_t channels = 0;
-  std::size_t begin = 0;
+  std::size_t begin = 0;  ///< first channel
+  std::size_t columns = 0;
+  std::size_t first_column = 0;
 };
 
-/// Where each part of a kernel's only input or output lies: a tensor [1, C, 1, S] whose channels are named segments,
-/// one after another. MIL slices, host writes and host reads all come from it.
+/// Where each part of a kernel's only input or output lies: a tensor [1, C, 1, W] of named segments. MIL slices, host
+/// writes and host reads all come from it.
 class PackedLayout {
  public:
+  struct Window {
+    std::string name;
+    std::size_t channels = 0;
+    std::size_t columns = 0;
+  };
+
   PackedLayout() = default;
-  /// Throws Error if a name is used twice or a segment is empty.
+  /// Segments of S columns, one after another along the channels: C is their sum, W is S. Throws Error if a name is
+  /// used twice or a segment is empty.
   PackedLayout(mil::DType element, std::size_t seq_len,
-               std::initializer_list<std::pair<std::string_view, std::size_t>> segments);
+               std::span<const std::pair<std::string_view, std::size_t>> segments);
+  PackedLayout(mil::DType element, std::size_t seq_len,
+               std::initializer_list<std::pair<std::string_view, std::size_t>> segments)
+      : PackedLayout(element, seq_len, std::span(segments.begin(), segments.size())) {}
+  /// Segments from channel 0 on, one beside the other: C is the most channels that one has, W the sum of their columns,
+  /// padded to a multiple of 32 (ane.md A1). Throws as above.
+  [[nodiscard]] static PackedLayout side_by_side(mil::DType element, std::span<const Window> windows);
 
   /// Throws Error, listing the names there are.
   [[nodiscard]] const Segment& at(std::string_view name) const;
   [[nodiscard]] std::span<const Segment> segments() const noexcept { return segments_; }
   [[nodiscard]] mil::DType element() const noexcept { return type_.dtype; }
   [[nodiscard]] std::size_t channels() const noexcept { return surface_.rows; }
-  [[nodiscard]] std::size_t seq_len() const noexcept { return surface_.row_elements; }
+  [[nodiscard]] std::size_t width() const noexcept { return surface_.row_elements; }
   /// The whole tensor.
   [[nodiscard]] const mil::TensorType& type() const noexcept { return type_; }
   /// Its place in a surface: channel c begins at byte c * row_bytes.
   [[nodiscard]] const mil::SurfaceLayout& surface() const noexcept { return surface_; }
 
  private:
+  void add(Segment segment);
+  void set_type(mil::DType element, std::size_t channels, std::size_t width);
+
   std::vector<Segment> segments_;
   mil::TensorType type_;
   mil::SurfaceLayout surface_;
@@ -56,20 +74,23 @@ struct PackedView {
 // Each of these touches a segment once, on the way finding the largest magnitude that it read there: NaN if any element
 // is NaN.
 
-/// Converts fp32 `values` [channels, S] into the named segment.
+/// Converts fp32 `values` [channels, columns] into the named segment.
 float write_segment(PackedView<std::byte> to, std::string_view name, std::span<const float> values,
                     math::ThreadPool& threads);
+/// The same on the calling thread.
+float write_segment(PackedView<std::byte> to, std::string_view name, std::span<const float> values);
+/// The same with `values` [columns, channels], without looking at them.
+void write_transposed(PackedView<std::byte> to, std::string_view name, std::span<const float> values);
 
-/// Converts the named segment to fp32 [channels, S].
+/// Converts the named segment to fp32 [channels, columns].
 float read_segment(PackedView<const std::byte> from, std::string_view name, std::span<float> values,
                    math::ThreadPool& threads);
 
-/// sum = base + the named segment: fp32 [channels, S].
+/// sum = base + the named segment: fp32 [channels, columns].
 float read_segment_added(PackedView<const std::byte> from, std::string_view name, std::span<const float> base,
                          std::span<float> sum, math::ThreadPool& threads);
 
-/// Copies a segment as it is into the segment of that name in another surface of equal element type, sequence length
-/// and segment size.
+/// Copies a segment as it is into the segment of that name in another surface of equal element type and segment size.
 float copy_segment(PackedView<const std::byte> from, std::string_view name, PackedView<std::byte> to,
                    math::ThreadPool& threads);
 

@@ -1,11 +1,31 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <type_traits>
 
 namespace ane::surface {
+
+/// What the owner of a surface promises about it, so that a device can keep what it has made of the contents: in every
+/// row of `row_bytes`, the bytes from `begin` on are the same as long as `revision` is. A hint that devices may ignore.
+struct Resident {
+  std::size_t row_bytes = 0;
+  std::size_t begin = 0;
+  std::uint64_t revision = 0;
+  friend bool operator==(const Resident&, const Resident&) = default;
+};
+
+/// What a device keeps with a surface, and frees when the surface goes back to its pool.
+class Attachment {
+ public:
+  Attachment() = default;
+  virtual ~Attachment() = default;
+  Attachment(const Attachment&) = delete;
+  Attachment& operator=(const Attachment&) = delete;
+};
 
 /// Memory that a device can read and write. Implemented by the heap here and by IOSurface in the Apple bridge.
 class Memory {
@@ -21,6 +41,20 @@ class Memory {
   /// refused.
   virtual std::span<std::byte> lock(bool for_write) = 0;
   virtual void unlock(bool for_write) noexcept = 0;
+
+  void set_resident(const Resident& resident) noexcept { resident_ = resident; }
+  /// Null if nothing was promised.
+  [[nodiscard]] const Resident* resident() const noexcept { return resident_ ? &*resident_ : nullptr; }
+  [[nodiscard]] std::unique_ptr<Attachment>& attachment() noexcept { return attachment_; }
+  /// The loan ends: neither promise nor attachment outlives it.
+  void forget() noexcept {
+    resident_.reset();
+    attachment_.reset();
+  }
+
+ private:
+  std::optional<Resident> resident_;
+  std::unique_ptr<Attachment> attachment_;
 };
 
 /// Where surfaces come from.
@@ -88,6 +122,7 @@ class Surface {
   /// Stays locked while the mapping lives. Throws DeviceError if the lock is refused.
   [[nodiscard]] Mapping<const std::byte> map_for_read() const { return {*memory_, false}; }
   [[nodiscard]] Mapping<std::byte> map_for_write() { return {*memory_, true}; }
+  void set_resident(const Resident& resident) noexcept { memory_->set_resident(resident); }
   /// The device's own handle to the memory.
   [[nodiscard]] Memory& memory() const noexcept { return *memory_; }
 

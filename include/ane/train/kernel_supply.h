@@ -59,6 +59,8 @@ class KernelSupply {
   [[nodiscard]] std::int64_t updates_behind() const noexcept { return held_ ? newest_ - held_->version : 0; }
   /// What training waited for the kernels that provide() gave it last.
   [[nodiscard]] Duration time() const noexcept { return time_; }
+  /// What handing them weights took, beside that, if they take those as input.
+  [[nodiscard]] Duration weights_time() const noexcept { return weights_time_; }
 
  private:
   struct Held {
@@ -74,7 +76,8 @@ class KernelSupply {
   [[nodiscard]] bool holds(model::KernelSet set, std::int64_t version) const noexcept;
   [[nodiscard]] bool adopt();
   [[nodiscard]] bool reload(model::KernelSet set, std::int64_t version);
-  [[nodiscard]] bool compile(model::KernelSet set, std::int64_t version);
+  [[nodiscard]] bool compile_or_load(model::KernelSet set, std::int64_t version);
+  [[nodiscard]] bool compile(model::KernelSet set, int kernels, std::span<const float> parameters);
   [[nodiscard]] bool retry_in_fresh_process(const device::CompileError& error);
   void count_round(model::KernelSet set, int kernels);
 
@@ -88,6 +91,7 @@ class KernelSupply {
   std::int64_t running_ = 1;
   std::optional<Held> held_;
   Duration time_{};
+  Duration weights_time_{};
   Duration waited_{};           ///< for `ahead_`
   std::optional<Ahead> ahead_;  // goes first, for it uses the model and the state
 };

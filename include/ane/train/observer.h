@@ -40,6 +40,7 @@ struct UpdateEvent {
   double loss_scale = 1;
   std::optional<std::string> skipped{};  ///< why parameters were left alone: the tensor that overflowed
   Duration compile{};                    ///< of this batch's kernels
+  Duration weights{};                    ///< of handing weights to kernels that take them as input
   Duration train{};
   model::StepTimes parts{};
   int compiles = 0;

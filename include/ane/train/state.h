@@ -17,6 +17,7 @@ struct RunTotals {
   std::int64_t startup_ns = 0;       ///< of the first process, before training
   std::int64_t compile_ns = 0;       ///< that training waited for; reloads included
   std::int64_t hidden_compile_ns = 0;  ///< beside the steps of a pipeline; part of no wall time
+  std::int64_t weights_ns = 0;         ///< handing weights to kernels that take them as input
   std::int64_t train_ns = 0;           ///< steps and updates
   std::int64_t validation_ns = 0;
   std::int64_t checkpoint_ns = 0;

@@ -16,8 +16,18 @@ using objc::Id;
 
 namespace {
 
-// Training binds a kernel to one or two sets of surfaces. A request keeps its surfaces alive, so the number is small.
-constexpr std::size_t kMaxRequests = 16;
+// Training binds a kernel to one or two sets of surfaces, or as many for each input that holds a layer's weights. A
+// request keeps its surfaces alive, so the number is small.
+constexpr std::ptrdiff_t kMaxRequests = 16;
+
+/// The first input whose owner keeps something in it.
+IoSurfaceRef resident_input(std::span<surface::Surface* const> inputs) {
+  for (const surface::Surface* const input : inputs) {
+    if (input->memory().resident() == nullptr) continue;
+    return dynamic_cast<const IoSurfaceMemory&>(input->memory()).handle();
+  }
+  return nullptr;
+}
 
 constexpr std::string_view kCancelled = "status=0x12";
 constexpr std::string_view kTooSmall = "status=0x1d";
@@ -70,7 +80,7 @@ void AneKernel::run(std::span<surface::Surface* const> inputs, std::span<surface
   collect("output", outputs_, output_order_, outputs, surfaces);
   objc::guarded("running a kernel on the ANE", [&] {
     const objc::AutoreleasePool pool(model_->session().frameworks.runtime);
-    evaluate(request_for(std::move(surfaces)));
+    evaluate(request_for(std::move(surfaces), resident_input(inputs)));
   });
 }
 
@@ -82,15 +92,17 @@ bool AneKernel::reload(const mil::Blobs& weights) {
   });
 }
 
-Id AneKernel::request_for(std::vector<IoSurfaceRef> surfaces) {
+Id AneKernel::request_for(std::vector<IoSurfaceRef> surfaces, IoSurfaceRef resident) {
   const auto found = std::find_if(requests_.begin(), requests_.end(),
                                   [&](const CachedRequest& cached) { return cached.surfaces == surfaces; });
   if (found != requests_.end()) {
     std::rotate(found, found + 1, requests_.end());
   } else {
     objc::Owned made = make_request(surfaces);
-    if (requests_.size() == kMaxRequests) requests_.erase(requests_.begin());
-    requests_.push_back({std::move(surfaces), std::move(made)});
+    const auto is_alike = [&](const CachedRequest& cached) { return cached.resident == resident; };
+    if (std::count_if(requests_.begin(), requests_.end(), is_alike) == kMaxRequests)
+      requests_.erase(std::find_if(requests_.begin(), requests_.end(), is_alike));
+    requests_.push_back({std::move(surfaces), resident, std::move(made)});
     model_->session().count([](AneCounters& counters) { ++counters.requests; });
   }
   return requests_.back().request.get();

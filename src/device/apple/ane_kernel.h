@@ -23,10 +23,12 @@ class AneKernel final : public Kernel {
   /// A request serves any number of evaluations of the same surfaces, which it keeps alive.
   struct CachedRequest {
     std::vector<IoSurfaceRef> surfaces;
+    IoSurfaceRef resident;  ///< the input that holds weights; null if none does
     objc::Owned request;
   };
 
-  objc::Id request_for(std::vector<IoSurfaceRef> surfaces);
+  /// `resident` as above: layers that share this kernel differ in it, and each keeps requests of its own.
+  objc::Id request_for(std::vector<IoSurfaceRef> surfaces, IoSurfaceRef resident);
   [[nodiscard]] objc::Owned make_request(std::span<const IoSurfaceRef> surfaces) const;
   void evaluate(objc::Id request) const;
 

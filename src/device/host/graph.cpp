@@ -180,7 +180,7 @@ View GraphBuilder::settle(const View& operand, const View& result) {
   return copy(operand, order);
 }
 
-View GraphBuilder::copy(const View& view, std::span<const std::size_t> order) {
+View GraphBuilder::copy(const View& view, std::span<const std::size_t> order, bool staged) {
   const View region = without_repeats(view);
   const bool constant = is_constant(view);
   Dims key{region.buffer, region.tensor, region.offset};
@@ -199,8 +199,13 @@ View GraphBuilder::copy(const View& view, std::span<const std::size_t> order) {
   if (known == copies_.end()) {
     const mil::DType dtype = held(view);
     place = allocate(dtype, region.shape, order, constant);
-    ElementwiseNode node{MicroOp{}, {region}, place, {}};
-    place = write(place, std::move(node), std::span(&region, 1), constant);
+    Work work = ElementwiseNode{MicroOp{}, {region}, place, {}};
+    if (staged) {
+      const Buffer& source = graph_.buffers[view.buffer];
+      graph_.buffers[place.buffer].space = Space::staging;
+      work = StagedCopy(region, place, source.storage, source.index);
+    }
+    place = write(place, std::move(work), std::span(&region, 1), constant);
     copies_.emplace(std::move(key), place);
   } else {
     place = known->second;
@@ -216,6 +221,13 @@ View GraphBuilder::copy(const View& view, std::span<const std::size_t> order) {
 
 View GraphBuilder::in_memory(const View& view) { return is_raw(view) ? copy(view, memory_order(view)) : view; }
 
+View GraphBuilder::in_memory_for_product(const View& view) {
+  const Buffer& buffer = graph_.buffers[view.buffer];
+  const bool is_float = buffer.storage == mil::DType::fp16 || buffer.storage == mil::DType::fp32;
+  if (buffer.space != Space::input || !is_float || !StagedCopy::fits(view)) return in_memory(view);
+  return copy(view, memory_order(view), /*staged=*/true);
+}
+
 View GraphBuilder::dense(const View& view) {
   if (!is_raw(view) && is_dense(view)) return view;
   View full = view;
@@ -227,7 +239,7 @@ View GraphBuilder::dense(const View& view) {
 View GraphBuilder::product(View a, View b, const Dims& shape, float alpha, mil::DType dtype, const Target& target) {
   const bool integer = held_as(dtype) == mil::DType::int32;
   const auto prepare = [&](View& matrix) {
-    const View original = in_memory(matrix);
+    const View original = in_memory_for_product(matrix);
     matrix = integer || Product::fits(original) ? original : dense(original);
     Dims broadcast_shape(shape.begin(), shape.end() - 2);
     broadcast_shape.insert(broadcast_shape.end(), matrix.shape.end() - 2, matrix.shape.end());

@@ -14,6 +14,7 @@
 #include "memory.h"
 #include "product.h"
 #include "reduction.h"
+#include "staging.h"
 #include "view.h"
 
 /// A program as what has to be done: nodes that read and write views of buffers. Reshapes, transposes and slices are
@@ -21,7 +22,7 @@
 namespace ane::device::host {
 
 using NodeId = std::uint32_t;
-using Work = std::variant<ElementwiseNode, Product, Reduction, Softmax, Gather, TableCopy>;
+using Work = std::variant<ElementwiseNode, Product, Reduction, Softmax, Gather, TableCopy, StagedCopy>;
 
 struct Node {
   Work work;
@@ -86,13 +87,15 @@ class GraphBuilder {
 
   /// The same elements in memory of four bytes each, copied (once) only if they lie in a surface or blob.
   View in_memory(const View& view);
+  /// The same for a product: a matrix that lies in a surface beside others is staged.
+  View in_memory_for_product(const View& view);
   /// The same, packed and row-major.
   View dense(const View& view);
 
  private:
   BufferId add_buffer(const Buffer& buffer);
   View write(const View& place, Work work, std::span<const View> reads, bool constant);
-  View copy(const View& view, std::span<const std::size_t> order);
+  View copy(const View& view, std::span<const std::size_t> order, bool staged = false);
   View settle(const View& operand, const View& result);
   [[nodiscard]] mil::DType held(const View& view) const;
   [[nodiscard]] bool is_raw(const View& view) const;

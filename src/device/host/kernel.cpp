@@ -1,8 +1,11 @@
 #include "kernel.h"
 
 #include <algorithm>
+#include <cstring>
+#include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -11,12 +14,6 @@ namespace {
 
 using surface::Mapping;
 using surface::Surface;
-
-void run_steps(const std::vector<Step>& steps, const RunContext& context) {
-  for (const Step& step : steps) {
-    std::visit([&](const auto& work) { work.run(context); }, step);
-  }
-}
 
 void check_ports(std::span<const Port> ports, std::span<Surface* const> surfaces, std::string_view kind) {
   if (ports.size() != surfaces.size()) {
@@ -55,7 +52,8 @@ HostKernel::HostKernel(std::shared_ptr<SharedPlan> plan, const mil::Blobs& blobs
     : shared_(std::move(plan)),
       workspace_(&workspace),
       constants_(shared_->take_constants()),
-      addresses_(shared_->plan().buffers.size(), nullptr) {
+      addresses_(shared_->plan().buffers.size(), nullptr),
+      kept_(addresses_.size(), false) {
   run_prologue(blobs);
 }
 
@@ -87,6 +85,10 @@ void HostKernel::run_prologue(const mil::Blobs& blobs) {
     workspace_->arena = AlignedBytes();
     workspace_->arena = AlignedBytes(plan().arena_bytes);
   }
+  if (workspace_->staging.size() < plan().staging_bytes) {
+    workspace_->staging = AlignedBytes();
+    workspace_->staging = AlignedBytes(plan().staging_bytes);
+  }
   bind_own_memory();
   for (std::size_t i = 0; i < addresses_.size(); ++i) {
     const Buffer& buffer = plan().buffers[i];
@@ -94,7 +96,8 @@ void HostKernel::run_prologue(const mil::Blobs& blobs) {
     const BlobSource& source = plan().blobs[buffer.index];
     addresses_[i] = const_cast<std::byte*>(mil::read_blob(blobs, source.ref, source.type).data());
   }
-  run_steps(plan().prologue, {addresses_, workspace_->threads});
+  const RunContext context{addresses_, workspace_->threads};
+  for (const Step& step : plan().prologue) std::visit([&](const auto& work) { work.run(context); }, step);
   for (std::size_t i = 0; i < addresses_.size(); ++i) {
     if (plan().buffers[i].space == Space::blob) addresses_[i] = nullptr;
   }
@@ -160,7 +163,68 @@ void HostKernel::run(std::span<Surface* const> inputs, std::span<Surface* const>
     std::fill_n(bytes.data(), plan().outputs[buffer.index].size_bytes, std::byte{0xFF});
 #endif
   }
-  run_steps(plan().steps, {addresses_, workspace_->threads});
+  bind_staging(inputs);
+  run_steps(inputs, {addresses_, workspace_->threads});
 }
+
+/// Where each staged matrix lies: with its surface if it is resident there, else in the workspace.
+void HostKernel::bind_staging(std::span<Surface* const> inputs) {
+  if (plan().staging_bytes == 0) return;
+  for (const Step& step : plan().steps) {
+    const auto* const copy = std::get_if<StagedCopy>(&step);
+    if (copy == nullptr) continue;
+    surface::Memory& memory = inputs[copy->input()]->memory();
+    const surface::Resident* const resident = memory.resident();
+    const bool keeps = resident != nullptr && copy->is_resident(*resident);
+    StagedMatrices* const matrices = keeps ? &matrices_of(memory) : nullptr;
+    std::byte* const base = keeps ? matrices->data() : workspace_->staging.data();
+    addresses_[copy->target()] = base + plan().buffers[copy->target()].offset;
+    kept_[copy->target()] = keeps && matrices->made_of == *resident;
+  }
+}
+
+/// What this kernel's plan keeps with a surface; nothing is made yet if it is new.
+StagedMatrices& HostKernel::matrices_of(surface::Memory& memory) const {
+  std::unique_ptr<surface::Attachment>& attachment = memory.attachment();
+  auto* matrices = dynamic_cast<StagedMatrices*>(attachment.get());
+  if (matrices == nullptr || !matrices->belongs_to(shared_.get())) {
+    auto made = std::make_unique<StagedMatrices>(shared_, plan().staging_bytes);
+    matrices = made.get();
+    attachment = std::move(made);
+  }
+  return *matrices;
+}
+
+void HostKernel::run_steps(std::span<Surface* const> inputs, const RunContext& context) {
+  for (const Step& step : plan().steps) {
+    const auto* const copy = std::get_if<StagedCopy>(&step);
+    if (copy != nullptr && kept_[copy->target()]) {
+#ifdef ANE_POISON
+      check_kept(*copy, context);
+#endif
+      continue;
+    }
+    std::visit([&](const auto& work) { work.run(context); }, step);
+  }
+  for (Surface* const input : inputs) {
+    const surface::Resident* const resident = input->memory().resident();
+    auto* const matrices = dynamic_cast<StagedMatrices*>(input->memory().attachment().get());
+    if (resident != nullptr && matrices != nullptr && matrices->belongs_to(shared_.get()))
+      matrices->made_of = *resident;
+  }
+}
+
+#ifdef ANE_POISON
+/// Throws if a surface's resident matrix is not what it was.
+void HostKernel::check_kept(const StagedCopy& copy, const RunContext& context) {
+  const AlignedBytes now(copy.size_bytes());
+  std::byte* const kept = std::exchange(addresses_[copy.target()], now.data());
+  copy.run(context);
+  addresses_[copy.target()] = kept;
+  if (std::memcmp(kept, now.data(), copy.size_bytes()) != 0)
+    throw DeviceError(
+        fmt::format("a resident part of input '{}' changed without a new revision", plan().inputs[copy.input()].name));
+}
+#endif
 
 }  // namespace ane::device::host

@@ -19,6 +19,7 @@ struct Workspace {
   math::ThreadPool* threads = nullptr;
   std::mutex running;
   AlignedBytes arena;
+  AlignedBytes staging;  ///< of matrices that no surface keeps
 };
 
 /// A plan, and memory for the constants of its kernels: what a dead kernel leaves serves the next one, so that an
@@ -55,11 +56,18 @@ class HostKernel final : public Kernel {
   void run_prologue(const mil::Blobs& blobs);
   void check(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) const;
   void bind_own_memory();
+  void bind_staging(std::span<surface::Surface* const> inputs);
+  [[nodiscard]] StagedMatrices& matrices_of(surface::Memory& memory) const;
+  void run_steps(std::span<surface::Surface* const> inputs, const RunContext& context);
+#ifdef ANE_POISON
+  void check_kept(const StagedCopy& copy, const RunContext& context);
+#endif
 
   std::shared_ptr<SharedPlan> shared_;
   Workspace* workspace_;
   AlignedBytes constants_;
   std::vector<std::byte*> addresses_;  ///< of the plan's buffers
+  std::vector<bool> kept_;             ///< buffers of matrices that a surface has kept from an earlier run
 };
 
 }  // namespace ane::device::host

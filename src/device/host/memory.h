@@ -17,6 +17,7 @@ enum class Space : std::uint8_t {
   blob,       ///< weight files: there while a kernel is made, gone when it runs
   constants,  ///< what the prologue computes from the two above: owned by the kernel
   arena,      ///< everything computed in a run: the device's workspace
+  staging,    ///< matrices copied from input surfaces (staging.h): kept with the surface, or the device's workspace
   input,      ///< a surface
   output,     ///< a surface
 };
@@ -28,7 +29,7 @@ struct Buffer {
   mil::DType storage = mil::DType::fp32;
   std::int64_t elements = 0;
   std::size_t index = 0;   ///< of the port or blob
-  std::size_t offset = 0;  ///< within literals, constants or arena, in bytes; planned last
+  std::size_t offset = 0;  ///< within literals, constants, arena or staging, in bytes; planned last
 };
 
 /// How a value of type `dtype` is held in literals, constants and the arena.

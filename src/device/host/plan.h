@@ -27,6 +27,9 @@
 ///   once, when the kernel is made, and is where weights are converted to fp32. Plans are shared by every kernel of
 ///   the same text.
 ///
+/// - Matrices that an input surface holds beside others are staged (staging.h): their fp32 copies are kept with the
+///   surface while its owner says that they are the same, so that weights in an input cost what baked ones do.
+///
 /// Values of type fp16 are held as fp32 numbers that fp16 can hold. Surfaces and blobs have their own types and are
 /// read and written by elementwise groups only, converted on the way.
 namespace ane::device::host {
@@ -39,6 +42,7 @@ struct Plan {
   std::vector<Step> steps;
   std::size_t constants_bytes = 0;
   std::size_t arena_bytes = 0;
+  std::size_t staging_bytes = 0;
   std::vector<Port> inputs;
   std::vector<Port> outputs;
 };

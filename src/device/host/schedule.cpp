@@ -249,6 +249,15 @@ void place_arena(Plan& plan, const Lifetimes& lifetimes) {
   plan.arena_bytes = arena.bytes;
 }
 
+void place_staging(Plan& plan, const Lifetimes& lifetimes) {
+  for (BufferId id = 0; id < plan.buffers.size(); ++id) {
+    Buffer& buffer = plan.buffers[id];
+    if (buffer.space != Space::staging || !lifetimes[id]) continue;
+    buffer.offset = plan.staging_bytes;
+    plan.staging_bytes += round_up(held_bytes(buffer), kAlignment);
+  }
+}
+
 std::vector<Port> ports(const mil::Function& function, const std::vector<mil::ValueId>& values) {
   std::vector<Port> result;
   for (const mil::ValueId id : values) {
@@ -272,6 +281,7 @@ Plan schedule(const Graph& graph, const mil::Function& function, int threads) {
   plan.steps = form_regions(std::move(steps), plan.buffers, lifetimes, threads);
   place_constants(plan, lifetimes);
   place_arena(plan, lifetimes);
+  place_staging(plan, lifetimes);
   plan.inputs = ports(function, function.inputs);
   plan.outputs = ports(function, function.outputs);
   return plan;

@@ -200,6 +200,22 @@ TEST_CASE("a request is built once for a set of surfaces", "[apple][standin]") {
   CHECK(standin.counts().objects == 1 + 16 * 3);
 }
 
+TEST_CASE("layers that share a kernel keep their requests, however many there are", "[apple][standin]") {
+  fresh_standin();
+  AneDevice ane;
+  surface::SurfacePool pool(ane.surface_allocator());
+  const auto kernel = ane.compile(projection().text, projection().weights);
+  std::vector<Bound> layers;
+  for (std::uint32_t i = 0; i < 40; ++i) {
+    layers.emplace_back(pool, *kernel, i);
+    layers.back().inputs[0].set_resident({.row_bytes = 64, .begin = 32, .revision = 1});
+  }
+  for (int step = 0; step < 3; ++step) {
+    for (Bound& layer : layers) layer.run(*kernel);
+  }
+  CHECK(ane.counters().requests == 40);
+}
+
 TEST_CASE("requests are built by whichever factory there is", "[apple][standin]") {
   const fakes::Control& standin = fresh_standin();
   const std::string start = "+[_ANERequest requestWithInputs:inputIndices:outputs:outputIndices:";
