@@ -158,7 +158,8 @@ void check_pipeline(std::span<const model::KernelInfo> kernels, const Settings& 
 
 std::string weights_text(const Settings& settings, bool reload_refused) {
   if (settings.pipeline) return "baked, compiled beside the steps: each batch ran one update behind the newest";
-  if (settings.weights != WeightsChoice::reload) return "baked";
+  if (settings.weights == WeightsChoice::dynamic) return "dynamic, with the kernels' input";
+  if (settings.weights == WeightsChoice::baked) return "baked";
   return reload_refused ? "baked, for a reload does not work here" : "reloaded";
 }
 

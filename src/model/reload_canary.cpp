@@ -55,7 +55,7 @@ ReloadCanary::Results ReloadCanary::results(device::Kernel& kernel, surface::Sur
     const auto mapping = input.map_for_write();
     std::uint64_t stream = 0;
     for (const Segment& segment : in.segments()) {
-      std::vector<float> values(segment.channels * in.seq_len());
+      std::vector<float> values(segment.channels * segment.columns);
       math::fill_normal({kSeed, ++stream}, 1, values);
       write_segment({in, mapping.bytes()}, segment.name, values, engine_->threads);
     }
@@ -65,7 +65,7 @@ ReloadCanary::Results ReloadCanary::results(device::Kernel& kernel, surface::Sur
   Results results;
   const auto mapping = output.map_for_read();
   for (const Segment& segment : out.segments()) {
-    std::vector<float>& values = results.emplace_back(segment.channels * out.seq_len());
+    std::vector<float>& values = results.emplace_back(segment.channels * segment.columns);
     read_segment({out, mapping.bytes()}, segment.name, values, engine_->threads);
   }
   return results;
