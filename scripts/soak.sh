@@ -4,6 +4,7 @@
 #   scripts/soak.sh                       2,000 updates on the host, 300 on the stand-in for Apple's framework
 #   scripts/soak.sh UPDATES PROGRAM ARGUMENT...
 set -euo pipefail
+shopt -s nullglob
 cd "$(dirname "$0")/.."
 
 exec {pause}<> <(:)  # nothing ever comes from it: waiting for it is a pause without a process
@@ -16,7 +17,7 @@ soak() {  # UPDATES PROGRAM ARGUMENT...
   mkdir "$folder/temporary"
   settings=(--accum-steps 1 --dim 32 --hidden 64 --layers 1 --heads 2 --vocab 64 --seq 32 --threads 2 --val-samples 1 "$@")
   # A budget of one is refused with the least that is enough.
-  least=$("$program" --steps 1 --max-compiles 1 "${settings[@]}" 2>&1 | sed -n 's/.*Use --max-compiles \([0-9]*\).*/\1/p')
+  least=$({ "$program" --steps 1 --max-compiles 1 "${settings[@]}" 2>&1 || true; } | sed -n 's/.*Use --max-compiles \([0-9]*\).*/\1/p')
   (cd "$folder" && TMPDIR=$folder/temporary exec "$program" --steps "$updates" --max-compiles "$least" "${settings[@]}") \
     >"$folder/out" 2>"$folder/err" &
   pid=$!
