@@ -66,9 +66,10 @@ std::vector<std::string> KernelPlan::taps(std::size_t row) const {
 }
 
 void KernelPlan::check_row(std::size_t row) const {
-  const auto& [phase, kernel] = kernels_[row];
-  const auto complain = [&, where = phase](const std::string& what) {
-    throw Error(fmt::format("plan '{}', kernel '{}' ({}): {}", name_, kernel.name, model::name(where), what));
+  const Phase phase = kernels_[row].phase;
+  const KernelDefinition& kernel = kernels_[row].definition;
+  const auto complain = [&](const std::string& what) {
+    throw Error(fmt::format("plan '{}', kernel '{}' ({}): {}", name_, kernel.name, model::name(phase), what));
   };
   if (row > 0 && phase < kernels_[row - 1].phase)
     complain(fmt::format("comes after a kernel of the later phase {}", model::name(kernels_[row - 1].phase)));

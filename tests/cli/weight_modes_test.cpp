@@ -104,7 +104,7 @@ TEST_CASE("a pipeline learns the same however it is cut up, on every device", "[
     CAPTURE(model.name);
     const Trained whole = train("host", model.dimensions + Words{"--pipeline"}, {"ANE_MAX_COMPILES=1000"});
     CHECK_FALSE(whole.parameters == train("host", model.dimensions).parameters);  // it runs one update behind
-    CHECK_THAT(whole.result.out, ANE_CONTAINS("one update behind") && ANE_CONTAINS(" ms beside the steps"));
+    CHECK_THAT(whole.result.out, ANE_CONTAINS("one update behind"));
     for (const std::string& device : devices()) {
       CAPTURE(device);
       const Trained cut = train(device, model.dimensions, {"ANE_MAX_COMPILES=22", "ANE_PIPELINE=true"});
