@@ -187,8 +187,9 @@ class Session {
             .settings = options_.settings};
   }
 
-  /// Saves what was learnt when the run cannot go on, and says where; never throws.
-  std::string rescue() noexcept try {
+  /// Saves what was learnt when the run cannot go on, and says where. Throws only if there is no memory even
+  /// for words.
+  std::string rescue() try {
     if (state_->progress().update == 0) return "Nothing had been learnt yet.";
     return fmt::format("What was learnt until step {} is saved; go on with:\n  {}", state_->progress().step,
                        resume_text(save_checkpoint()));

@@ -34,7 +34,7 @@ class BlasUse {
   BlasUse& operator=(const BlasUse&) = delete;
 
  private:
-  int threads_;
+  [[maybe_unused]] int threads_;  // Accelerate needs none to be counted
 };
 
 }  // namespace ane::math

@@ -3,6 +3,8 @@
 #include <cassert>
 #include <chrono>
 #include <exception>
+#include <memory>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -41,17 +43,19 @@ CheckpointWriter::~CheckpointWriter() {
 
 void CheckpointWriter::start(const CheckpointIdentity& identity) {
   assert(!busy());
-  std::promise<void> copied;
-  copied_ = copied.get_future();
+  const auto copied = std::make_shared<std::promise<void>>();
+  copied_ = copied->get_future();
   const BlockedSignals blocked;  // the thread inherits it, so that signals go to the one that trains
-  // Deferred is what remains if there can be no thread: then whoever waits writes.
-  result_ = std::async(
-      std::launch::async | std::launch::deferred,
-      [this, trainer = std::this_thread::get_id(), record = TrainerRecord{state_->progress(), state_->totals()},
-       identity, promise = std::move(copied)]() mutable {
-        if (std::this_thread::get_id() != trainer) lower_priority();
-        return write(record, identity, promise);
-      });
+  const auto work = [this, copied, identity, trainer = std::this_thread::get_id(),
+                     record = TrainerRecord{state_->progress(), state_->totals()}] {
+    if (std::this_thread::get_id() != trainer) lower_priority();
+    return write(record, identity, *copied);
+  };
+  try {
+    result_ = std::async(std::launch::async, work);
+  } catch (const std::system_error&) {  // there can be no thread, so whoever waits writes
+    result_ = std::async(std::launch::deferred, work);
+  }
 }
 
 CheckpointWriter::Result CheckpointWriter::write(const TrainerRecord& record, const CheckpointIdentity& identity,

@@ -77,7 +77,7 @@ TEST_CASE("a run without memory ends with one message, and its checkpoints are w
   REQUIRE(unlimited(settings, whole).code == 0);
   const std::string undisturbed = read_file(whole / "c/step-00000004/model.safetensors");
 
-  constexpr long kNearest = 256;
+  constexpr long kNearest = 4096;
   long too_little = 2000;
   long enough = 8000000;
   while (enough - too_little > kNearest) {
@@ -85,13 +85,13 @@ TEST_CASE("a run without memory ends with one message, and its checkpoints are w
     const Folder folder;
     (limited(middle, folder).code == 0 ? enough : too_little) = middle;
   }
-  for (long below = 0; too_little - below > 4000; below += kNearest + below / 4) {
+  for (long below = 0; too_little - below > 4000; below += kNearest + below) {
     const Folder folder;
     const Result result = limited(too_little - below, folder);
     CAPTURE(too_little - below, result.out, result.err);
     if (result.code == 127) continue;  // the loader, before there is a program
     if (result.code != 0) {            // memory is not always laid out alike, so now and then it is enough
-      CHECK(result.code == 4);
+      CHECK((result.code == 4 || result.code == 3));  // 3: all but the last checkpoint had memory enough
       CHECK(count(result.err, "ane-train: ") == 1);
     }
     const bool saved = fs::exists(fs::path(folder / "c")) && !fs::is_empty(fs::path(folder / "c"));

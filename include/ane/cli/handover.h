@@ -20,7 +20,7 @@ struct Handover {
   train::Handoff handoff;
   Settings settings;
   std::string data_identity;
-  std::int64_t process = 1;  ///< of the run, from 1: the one that finds this
+  std::int64_t process = 1;   ///< of the run, from 1: the one that finds this
   std::optional<int> lock{};  ///< descriptor of the checkpoint directory's lock, if there is one
 };
 

@@ -48,12 +48,12 @@ class Trainer {
   Trainer(Parts parts, TrainOptions options);
 
   /// Trains until done, out of budget or stopped. Held-out samples are evaluated every validate_every updates, with the
-  /// kernels of the next batch (in a pipeline one update behind), and at the end with the newest parameters. Checkpoints
-  /// are written, beside the training, after every checkpoint_every updates or checkpoint_minutes, but for those due
-  /// while updates are being skipped, after the last update and when stopped; none is being written any more when this
-  /// comes back or throws. One that cannot be written is warned of, and an error only if it is the last. Throws
-  /// DivergedError, with the progress back at the last update that was applied, DeviceError (a compile that failed on
-  /// two processes in a row), FileError.
+  /// kernels of the next batch (in a pipeline one update behind), and at the end with the newest parameters.
+  /// Checkpoints are written, beside the training, after every checkpoint_every updates or checkpoint_minutes, but for
+  /// those due while updates are being skipped, after the last update and when stopped; none is being written any more
+  /// when this comes back or throws. One that cannot be written is warned of, and an error only if it is the last.
+  /// Throws DivergedError, with the progress back at the last update that was applied, DeviceError (a compile that
+  /// failed on two processes in a row), FileError.
   [[nodiscard]] Outcome run();
 
  private:
