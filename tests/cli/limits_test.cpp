@@ -94,7 +94,7 @@ TEST_CASE("a run without memory ends with one message, and its checkpoints are w
       CHECK((result.code == 4 || result.code == 3));  // 3: all but the last checkpoint had memory enough
       CHECK(count(result.err, "ane-train: ") == 1);
     }
-    const bool saved = fs::exists(fs::path(folder / "c")) && !fs::is_empty(fs::path(folder / "c"));
+    const bool saved = fs::exists(folder / "c/step-00000002") || fs::exists(folder / "c/step-00000004");
     const Result rest = unlimited(saved ? settings + Words{"--resume"} : settings, folder);
     CAPTURE(rest.err);
     REQUIRE(rest.code == 0);
