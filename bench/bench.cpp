@@ -105,6 +105,18 @@ void Training::update() {
   train::apply_update(options_.optimizer, step, layout, gradients_, state_, threads_);
 }
 
+train::Trainer::Parts Training::parts(device::CompileBudget& budget, std::vector<train::Observer*> observers,
+                                      const std::atomic<bool>& stop) {
+  return {.model = *model_,
+          .source = *source_,
+          .surfaces = surfaces_,
+          .threads = threads_,
+          .budget = budget,
+          .state = state_,
+          .observers = std::move(observers),
+          .stop = stop};
+}
+
 int run_main(int argc, char** argv, int (*run)(Arguments)) try {
   return run(Arguments(argc, argv));
 } catch (const std::exception& error) {

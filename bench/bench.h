@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,11 +10,13 @@
 
 #include "ane/cli/settings.h"
 #include "ane/data/source.h"
+#include "ane/device/budget.h"
 #include "ane/math/threads.h"
 #include "ane/model/model.h"
 #include "ane/surface/pool.h"
 #include "ane/train/options.h"
 #include "ane/train/state.h"
+#include "ane/train/trainer.h"
 
 #include "timing_device.h"
 
@@ -44,6 +47,12 @@ class Training {
   model::StepTimes step();
   /// What the trainer does with the gradients of an accumulation.
   void update();
+
+  /// For the training loop itself.
+  [[nodiscard]] train::Trainer::Parts parts(device::CompileBudget& budget, std::vector<train::Observer*> observers,
+                                            const std::atomic<bool>& stop);
+  [[nodiscard]] const train::TrainOptions& options() const noexcept { return options_; }
+  [[nodiscard]] train::StateArena& state() noexcept { return state_; }
 
   [[nodiscard]] const cli::Settings& settings() const noexcept { return settings_; }
   [[nodiscard]] TimingDevice& device() noexcept { return device_; }
