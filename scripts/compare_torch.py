@@ -277,8 +277,8 @@ def main():
     parser.add_argument("--tolerance", type=float, default=5e-3, help="of losses, relative")
     for hidden in ("--worker", "--tokens", "--weights"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
-    parser.add_argument("--best", dest="drop_gradients", action="store_false", help=argparse.SUPPRESS)
-    parser.add_argument("--batched", action="store_true", help=argparse.SUPPRESS)
+    for hidden in ("--best", "--batched"):
+        parser.add_argument(hidden, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         torch_participant(options)

@@ -8,7 +8,7 @@ set -euo pipefail
 
 debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libdnnl2 libhwy-dev libxxhash-dev)
 debian_test=(gobjc libgnustep-base-dev)
-debian_bench=(libbenchmark-dev)
+debian_bench=(libbenchmark-dev python3-torch libopenblas0-openmp libtcmalloc-minimal4)
 debian_dev=(clang libclang-rt-dev llvm clang-format clang-tidy gcovr)
 homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway xxhash)
 homebrew_bench=(google-benchmark)

@@ -35,6 +35,7 @@
 #include "ane/train/restart.h"
 #include "ane/train/run_lock.h"
 #include "ane/train/telemetry.h"
+#include "ane/train/trace.h"
 #include "ane/train/trainer.h"
 
 namespace ane::cli {
@@ -92,13 +93,15 @@ class Session {
         options_(train_options(settings_)),
         invocation_(invocation),
         before_(std::move(before)),
-        bench_(settings_, planned_faults(invocation.environment, process())),
+        trace_(make_trace()),
+        bench_(settings_, planned_faults(invocation.environment, process()), trace_.get()),
         flops_(bench_.model().summary().flops_per_step),
         state_(make_state()),
         budget_(static_cast<int>(settings_.max_compiles)),
         lines_(terminal_, {.steps = settings_.steps,
                            .log_every = settings_.log_every,
                            .first_step = before_ ? 0 : state_->progress().step + 1}) {
+    if (trace_ != nullptr) observers_.insert(observers_.begin(), trace_.get());  // its spans end when it is told
     if (!settings_.telemetry.empty()) {
       telemetry_ = std::make_unique<train::Telemetry>(settings_.telemetry, flops_, bench_.on_ane(),
                                                       [this](const std::string& text) { terminal_.warn(text); });
@@ -136,6 +139,13 @@ class Session {
  private:
   /// The number of this process in the run, from 1.
   [[nodiscard]] std::int64_t process() const noexcept { return before_ ? before_->process : 1; }
+
+  std::unique_ptr<train::Trace> make_trace() {
+    if (settings_.profile.empty()) return nullptr;
+    const auto begin = before_ ? train::Trace::Begin::in_middle : train::Trace::Begin::anew;
+    return std::make_unique<train::Trace>(settings_.profile, begin,
+                                          [this](const std::string& text) { terminal_.warn(text); });
+  }
 
   std::unique_ptr<train::StateArena> make_state() {
     const model::ParameterLayout& layout = bench_.model().parameters();
@@ -304,6 +314,7 @@ class Session {
   std::optional<Handover> before_;
   std::optional<train::ResumeEvent> resumed_;
   Terminal terminal_;
+  std::unique_ptr<train::Trace> trace_;
   Workbench bench_;
   model::Flops flops_;
   std::unique_ptr<train::StateArena> state_;

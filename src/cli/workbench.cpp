@@ -53,13 +53,13 @@ std::optional<PlannedFaults> planned_faults(std::span<const std::string> environ
   throw UsageError(fmt::format("{}: {}", kFaultVariable, error.what()));
 }
 
-Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faults)
+Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faults, model::SpanListener* spans)
     : threads_(thread_count(settings)),
       faults_planned_(faults.has_value()),
       device_(make_device(settings, std::move(faults), threads_, device_note_)),
       reference_(make_reference(settings, threads_)),
       surfaces_(device_->surface_allocator(), static_cast<std::size_t>(settings.surface_pool)),
-      model_(make_model(settings, {*device_, surfaces_, threads_, reference_.get()})) {
+      model_(make_model(settings, {*device_, surfaces_, threads_, reference_.get(), spans})) {
   device_->set_names([this](std::string_view text) -> std::string {
     for (const model::KernelInfo& kernel : model_->kernels()) {
       if (mil::print(kernel.program) == text) return kernel.name;

@@ -9,6 +9,8 @@
 
 #include "ane/core/error.h"
 
+#include "phase_timer.h"
+
 namespace ane::model {
 
 namespace {
@@ -55,9 +57,12 @@ void KernelBank::compile(KernelSet set, const Engine& engine, const ParameterLay
   for (Entry& entry : entries_) {
     if (!entry.belongs_to(set)) continue;
     for (std::size_t copy = 0; copy < entry.copies.size(); ++copy)
-      if (entry.copies[copy] == nullptr)
+      if (entry.copies[copy] == nullptr) {
+        const std::string phase = fmt::format("compile {}", entry.kind.definition().name);
+        const PhaseTimer timer(engine.spans, phase);
         entry.copies[copy] =
             entry.kind.compile(engine.device, layer_prefixes_[copy], layout, parameters, engine.threads);
+      }
   }
 }
 

@@ -74,6 +74,7 @@ class Llama::Pass {
   [[nodiscard]] std::span<float> gradient(const Parameter& tensor) const { return slice(gradients_, tensor); }
 
   const LlamaConfig& config_;
+  SpanListener* spans_;
   math::ThreadPool& threads_;
   Workspace& work_;
   std::span<const data::Token> inputs_;
@@ -86,6 +87,7 @@ class Llama::Pass {
 Llama::Pass::Pass(Llama& model, KernelSet set, const data::Sample& sample, std::span<const float> parameters,
                   StepTimes& times)
     : config_(model.config_),
+      spans_(model.engine_.spans),
       threads_(model.engine_.threads),
       work_(*model.workspace_),
       inputs_(std::span(sample.tokens).first(config_.seq_len)),
@@ -109,7 +111,7 @@ void Llama::Pass::forward() {
 }
 
 void Llama::Pass::embed() {
-  const PhaseTimer timer(times_.elementwise);
+  const PhaseTimer timer(times_.elementwise, spans_, "embedding");
   const std::span<const float> table = weights(work_.tensors.embedding);
   to_channel_first([&](std::size_t position) { return &table[inputs_[position] * config_.dim]; }, work_.stream.front());
 }
@@ -139,7 +141,7 @@ void Llama::Pass::forward_layer(std::size_t layer) {
 
 void Llama::Pass::classify() {
   normalize(work_.stream.back(), work_.tensors.norm, work_.final_in, work_.final_r);
-  const PhaseTimer timer(times_.classifier);
+  const PhaseTimer timer(times_.classifier, spans_, "classifier");
   math::gemm(config_.seq_len, config_.vocab, config_.dim, 1,
              {work_.final_in.data(), config_.seq_len, math::Transpose::yes},
              {weights(work_.tensors.classifier).data(), config_.dim, math::Transpose::yes}, 0, work_.logits.data(),
@@ -147,7 +149,7 @@ void Llama::Pass::classify() {
 }
 
 double Llama::Pass::loss(float grad_scale) {
-  const PhaseTimer timer(times_.elementwise);
+  const PhaseTimer timer(times_.elementwise, spans_, "loss");
   const double loss = math::cross_entropy(work_.logits, targets_, grad_scale, work_.losses, threads_);
   work_.runner.check_loss(loss);
   return loss;
@@ -173,7 +175,7 @@ void Llama::Pass::backward_classifier() {
   const std::size_t vocab = config_.vocab;
   {
     // Both operands as they lie: BLAS is faster by a fifth so than with both turned, and turning the result is cheap.
-    const PhaseTimer timer(times_.classifier);
+    const PhaseTimer timer(times_.classifier, spans_, "classifier backward");
     math::gemm(seq_len, dim, vocab, 1, {work_.logits.data(), vocab}, {weights(work_.tensors.classifier).data(), dim}, 0,
                work_.dfinal_rows.data(), dim, threads_);
     to_channel_first([&](std::size_t position) { return &work_.dfinal_rows[position * dim]; }, work_.dnorm);
@@ -221,7 +223,7 @@ void Llama::Pass::backward_attention(std::size_t layer) {
 
 // A token that occurs several times sums its positions in order, whatever the thread.
 void Llama::Pass::backward_embedding() {
-  const PhaseTimer timer(times_.elementwise);
+  const PhaseTimer timer(times_.elementwise, spans_, "embedding backward");
   const std::span<float> table = gradient(work_.tensors.embedding);
   const std::span<const float> dx = work_.operands_below(0).dy;
   const std::size_t seq_len = config_.seq_len;
@@ -237,14 +239,14 @@ void Llama::Pass::backward_embedding() {
 // ---- Parts
 
 void Llama::Pass::normalize(std::span<const float> x, const Parameter& weight, std::span<float> y, std::span<float> r) {
-  const PhaseTimer timer(times_.rms_norm);
+  const PhaseTimer timer(times_.rms_norm, spans_, "RMSNorm");
   math::rms_norm_forward(x, weights(weight), config_.norm_eps, y, r, threads_);
 }
 
 /// From the gradient of the normalised input to that of the residual stream: `base` is what comes past the norm.
 void Llama::Pass::backward_norm(std::span<const float> x, const Parameter& weight, std::span<const float> r,
                                 std::span<const float> base, std::span<float> dx) {
-  const PhaseTimer timer(times_.rms_norm);
+  const PhaseTimer timer(times_.rms_norm, spans_, "RMSNorm backward");
   math::rms_norm_backward(x, work_.dnorm, weights(weight), r, base, dx, gradient(weight), threads_);
 }
 

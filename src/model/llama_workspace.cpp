@@ -33,7 +33,7 @@ Llama::Workspace::Workspace(const LlamaConfig& config, const ParameterLayout& la
       layers(config.layers),
       stream(config.layers + 1),
       losses(config.seq_len),
-      products(engine.device, engine.threads) {
+      products(engine) {
   operands.resize(products.run_beside() ? 2 : 1);
   std::size_t size = 0;
   lay_out(config, [&](std::span<float>& /*part*/, std::size_t count) { size += round_up(count, kAlignment); });

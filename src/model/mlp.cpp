@@ -94,7 +94,7 @@ StepResult Mlp::step(const data::Sample& sample, std::span<const float> /*parame
 
   double loss = 0;
   {
-    const PhaseTimer timer(times.elementwise);
+    const PhaseTimer timer(times.elementwise, engine_.spans, "loss");
     loss = mean_squared_error(y_, sample.y);
     mean_squared_error_gradient(y_, sample.y, loss_scale, dy_);
   }
@@ -102,7 +102,7 @@ StepResult Mlp::step(const data::Sample& sample, std::span<const float> /*parame
   if (runner.overflow()) return {loss, runner.overflow()};
   runner.run(Phase::ffn_backward, 0, {{"dy", dy_}}, {{"dh", dh_}});
 
-  const PhaseTimer timer(times.elementwise);
+  const PhaseTimer timer(times.elementwise, engine_.spans, "weight gradient");
   accumulate(weight_gradient(*layout_.find("w2.weight"), dy_, h_, gradients), engine_.threads);
   accumulate(weight_gradient(*layout_.find("w1.weight"), dh_, sample.x, gradients), engine_.threads);
   return {loss, runner.overflow()};

@@ -44,7 +44,7 @@ PackedSurface StepIo::run(PackedSurface& input) {
   const PackedLayout& layout = planned(input).definition.output;
   PackedSurface output{input.row, input.layer, &layout, engine_->surfaces.acquire(layout.surface().size_bytes)};
   {
-    const PhaseTimer timer(times_->ane);
+    const PhaseTimer timer(times_->ane, engine_->spans, planned(input).definition.name);
     const std::array inputs = {&input.surface()};
     const std::array outputs = {&output.surface()};
     bank_->kernel(input.row, input.layer).run(inputs, outputs);
@@ -53,13 +53,13 @@ PackedSurface StepIo::run(PackedSurface& input) {
 }
 
 void StepIo::write(PackedSurface& to, std::string_view segment, std::span<const float> values) {
-  const PhaseTimer timer(times_->io);
+  const PhaseTimer timer(times_->io, engine_->spans, "write surface");
   const auto mapping = to.surface().map_for_write();
   check(to, to.layout->at(segment), write_segment(view(to, mapping), segment, values, engine_->threads));
 }
 
 void StepIo::read(PackedSurface& from, std::string_view segment, std::span<const float> base, std::span<float> values) {
-  const PhaseTimer timer(times_->io);
+  const PhaseTimer timer(times_->io, engine_->spans, "read surface");
   const auto mapping = from.surface().map_for_read();
   const PackedView<const std::byte> source = view(from, mapping);
   check(from, from.layout->at(segment),
@@ -68,14 +68,14 @@ void StepIo::read(PackedSurface& from, std::string_view segment, std::span<const
 }
 
 void StepIo::copy(PackedSurface& from, std::string_view segment, PackedSurface& to) {
-  const PhaseTimer timer(times_->io);
+  const PhaseTimer timer(times_->io, engine_->spans, "copy surface");
   const auto source = from.surface().map_for_read();
   const auto target = to.surface().map_for_write();
   check(from, from.layout->at(segment), copy_segment(view(from, source), segment, view(to, target), engine_->threads));
 }
 
 void StepIo::check_rest(PackedSurface& output) {
-  const PhaseTimer timer(times_->io);
+  const PhaseTimer timer(times_->io, engine_->spans, "check surface");
   const auto mapping = output.surface().map_for_read();
   const auto segments = output.layout->segments();
   for (std::size_t i = 0; i < segments.size(); ++i)

@@ -2,10 +2,17 @@
 
 #include <cassert>
 #include <exception>
+#include <string_view>
 
 #include "phase_timer.h"
 
 namespace ane::model {
+
+namespace {
+
+constexpr std::string_view kProduct = "weight gradient";
+
+}  // namespace
 
 GradientProduct weight_gradient(const Parameter& weight, std::span<const float> dy, std::span<const float> x,
                                 std::span<float> gradients) {
@@ -26,25 +33,32 @@ void accumulate(const GradientProduct& product, math::ThreadPool& threads) {
   math::gemm(product.m, product.n, product.k, 1, product.a, product.b, 1, product.c.data(), product.n, threads);
 }
 
-GradientProducts::GradientProducts(const device::Device& device, math::ThreadPool& threads)
-    : threads_(&threads), beside_(device.shares_cpu() ? nullptr : std::make_unique<Beside>(threads.size())) {}
+GradientProducts::GradientProducts(const Engine& engine)
+    : threads_(&engine.threads),
+      spans_(engine.spans),
+      beside_(engine.device.shares_cpu() ? nullptr : std::make_unique<Beside>(engine.threads.size())) {}
 
 GradientProducts::Ticket GradientProducts::add(const GradientProduct& product, Duration& at_once) {
-  if (run_beside()) return beside_->queue.push([product, pool = &beside_->pool] { accumulate(product, *pool); });
-  const PhaseTimer timer(at_once);
+  if (run_beside()) {
+    return beside_->queue.push([product, pool = &beside_->pool, spans = spans_] {
+      const PhaseTimer timer(spans, kProduct);
+      accumulate(product, *pool);
+    });
+  }
+  const PhaseTimer timer(at_once, spans_, kProduct);
   accumulate(product, *threads_);
   return 0;
 }
 
 void GradientProducts::wait(Ticket ticket, Duration& waited) {
   if (!run_beside()) return;
-  const PhaseTimer timer(waited);
+  const PhaseTimer timer(waited, spans_, "wait for weight gradients");
   beside_->queue.wait(ticket);
 }
 
 void GradientProducts::wait_all(Duration& waited) {
   if (!run_beside()) return;
-  const PhaseTimer timer(waited);
+  const PhaseTimer timer(waited, spans_, "wait for weight gradients");
   beside_->queue.wait_all();
 }
 

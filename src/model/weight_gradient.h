@@ -32,8 +32,8 @@ class GradientProducts {
  public:
   using Ticket = math::TaskQueue::Ticket;
 
-  /// `threads` are split the same way beside the device.
-  GradientProducts(const device::Device& device, math::ThreadPool& threads);
+  /// `engine.threads` are split the same way beside the device.
+  explicit GradientProducts(const Engine& engine);
 
   /// Whether add() may come back before the product is done.
   [[nodiscard]] bool run_beside() const noexcept { return beside_ != nullptr; }
@@ -58,6 +58,7 @@ class GradientProducts {
     math::TaskQueue queue;
   };
   math::ThreadPool* threads_;
+  SpanListener* spans_;
   std::unique_ptr<Beside> beside_;
 };
 

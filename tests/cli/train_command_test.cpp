@@ -296,6 +296,47 @@ TEST_CASE("telemetry is one run of whole JSON lines, over re-executions", "[cli]
   CHECK(records["end"] == 1);
 }
 
+TEST_CASE("a profile is one trace whose spans nest, over re-executions", "[cli][profile]") {
+  const Folder folder;
+  const Result result =
+      run(kSmall + Words{"--steps", "20", "--profile", "p.json"}, {"ANE_MAX_COMPILES=13"}, folder.path());
+  CAPTURE(result.err);
+  REQUIRE(result.code == 0);
+  struct Span {
+    double begin, end;
+    std::string name;
+  };
+  std::map<std::string, int> counts;
+  std::vector<Span> spans;
+  for (const nlohmann::json& event : nlohmann::json::parse(read_file(folder / "p.json"))) {
+    ++counts[event.at("name").get<std::string>()];
+    if (event.at("ph") != "X") continue;
+    CHECK(event.at("tid") == 1);  // the host device shares the CPU: nothing runs beside it
+    const auto begin = event.at("ts").get<double>();
+    spans.push_back({begin, begin + event.at("dur").get<double>(), event.at("name").get<std::string>()});
+  }
+  CHECK(counts["process_name"] == 1);
+  CHECK(counts["step"] == 20);
+  CHECK(counts["update"] == 10);
+  CHECK(counts["compile round"] == 10);
+  CHECK(counts["validation"] == 1);
+  CHECK(counts["leave process"] == 4);
+  CHECK(counts["restart"] == 4);
+  CHECK(counts["ffn_bwd"] == 20);
+
+  std::stable_sort(spans.begin(), spans.end(),
+                   [](const Span& a, const Span& b) { return a.begin != b.begin ? a.begin < b.begin : a.end > b.end; });
+  constexpr double kRounding = 0.002;  // microseconds: three decimals are written
+  std::vector<Span> open;
+  for (const Span& span : spans) {
+    while (!open.empty() && open.back().end <= span.begin + kRounding) open.pop_back();
+    CAPTURE(span.name, span.begin);
+    if (!open.empty()) CHECK(span.end <= open.back().end + kRounding);
+    if (span.name == "ffn_bwd") CHECK((!open.empty() && open.back().name == "step"));
+    open.push_back(span);
+  }
+}
+
 TEST_CASE("wrong settings, files and devices give one message and their exit code", "[cli][errors]") {
   struct Row {
     Words arguments;
@@ -345,6 +386,7 @@ TEST_CASE("wrong settings, files and devices give one message and their exit cod
       {{"--steps", "1", "--checkpoint-dir", "/proc/nowhere"}, {}, 3, "/proc/nowhere"},
       {{"--steps", "1", "--telemetry", "/proc/nowhere/t"}, {}, 3, "/proc/nowhere/t"},
       {{"--steps", "1", "--telemetry", "."}, {}, 3, "."},
+      {{"--steps", "1", "--profile", "/proc/nowhere/p"}, {}, 3, "/proc/nowhere/p: the trace file"},
       {{"--steps", "1", "--dump-mil", "file"}, {}, 3, "file"},
       {{"--steps", "1"}, {"ANE_TRAIN_STATE=x"}, 2, "ANE_TRAIN_STATE"},
       {{"--steps", "1"}, {"ANE_TRAIN_STATE=99:1"}, 2, "ANE_TRAIN_STATE"},

@@ -118,7 +118,7 @@ TEST_CASE("products make progress while the device runs a kernel", "[model][over
   std::vector<float> x(kSize * kSize, 2);
   std::vector<float> dw(kSize * kSize, 3);
   const Parameter weight{.name = "w", .shape = {kSize, kSize}, .offset = 0, .count = kSize * kSize, .decays = true};
-  GradientProducts products(rig.separate, rig.threads);
+  GradientProducts products(rig.beside);
   REQUIRE(products.run_beside());
   Duration at_once{};
   GradientProducts::Ticket last = 0;

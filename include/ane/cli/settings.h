@@ -79,6 +79,7 @@ struct Settings {
   std::int64_t keep_checkpoints = train::TrainOptions{}.keep_checkpoints;
   bool resume = false;
   std::string telemetry;
+  std::string profile;
   std::int64_t log_every = 10;
   std::string dump_mil;
   bool dry_run = false;

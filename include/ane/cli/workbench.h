@@ -30,8 +30,9 @@ struct PlannedFaults {
 /// What a run computes with, made from its settings.
 class Workbench {
  public:
-  /// Throws UsageError, DeviceError.
-  explicit Workbench(const Settings& settings, std::optional<PlannedFaults> faults = {});
+  /// `spans` is told of every part of a step, if given. Throws UsageError, DeviceError.
+  explicit Workbench(const Settings& settings, std::optional<PlannedFaults> faults = {},
+                     model::SpanListener* spans = nullptr);
 
   [[nodiscard]] math::ThreadPool& threads() noexcept { return threads_; }
   [[nodiscard]] RecordingDevice& device() noexcept { return *device_; }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ane/data/source.h"
@@ -72,6 +73,15 @@ struct ModelSummary {
   Flops flops_per_step;
 };
 
+/// Is told of spans of time when they end, for a profile: a kernel's run ("attn_fwd"), its compilation ("compile
+/// attn_fwd"), a part of a step on the CPU. Those of one thread do not overlap; there may be several threads.
+class SpanListener {
+ public:
+  using Clock = std::chrono::steady_clock;
+  virtual ~SpanListener() = default;
+  virtual void on_span(std::string_view name, Clock::time_point begin, Clock::time_point end) noexcept = 0;
+};
+
 /// What a model computes with; all outlive it.
 struct Engine {
   device::Device& device;
@@ -79,6 +89,7 @@ struct Engine {
   math::ThreadPool& threads;
   /// What reloaded kernels are compared with; without it none is reloaded.
   device::Device* reference = nullptr;
+  SpanListener* spans = nullptr;  ///< without it nobody watches
 };
 
 /// A model that runs on compiled kernels. Parameters and gradients are flat fp32 arrays, laid out by

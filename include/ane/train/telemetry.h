@@ -2,11 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <string>
 
-#include "ane/core/descriptor.h"
 #include "ane/model/model.h"
+#include "ane/train/append_file.h"
 #include "ane/train/observer.h"
 #include "ane/train/options.h"
 #include "ane/train/report.h"
@@ -31,11 +30,9 @@ struct RunDescription {
 /// process wrote of a record is cut off first; another line without its end is ended.
 class Telemetry final : public Observer {
  public:
-  using Warn = std::function<void(const std::string&)>;
-
   /// Throws FileError if `path` cannot be opened for appending. If a line cannot be written later, `warn` is told once
   /// and the run goes on without telemetry. `on_ane` says which rates the perf records give.
-  Telemetry(const std::filesystem::path& path, const model::Flops& flops_per_step, bool on_ane, Warn warn);
+  Telemetry(const std::filesystem::path& path, const model::Flops& flops_per_step, bool on_ane, AppendFile::Warn warn);
 
   /// Once a run, from its first process.
   void run(const RunDescription& description);
@@ -50,13 +47,9 @@ class Telemetry final : public Observer {
   void on_resume(const ResumeEvent& event) override;
 
  private:
-  void write(const std::string& text);
-
-  std::filesystem::path path_;
-  Descriptor file_;
+  AppendFile file_;
   model::Flops flops_per_step_;
   bool on_ane_;
-  Warn warn_;
 };
 
 }  // namespace ane::train

@@ -1,0 +1,77 @@
+#include "ane/train/append_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ane/core/error.h"
+
+namespace ane::train {
+
+namespace {
+
+constexpr std::size_t kLongestLine = 65536;
+
+std::string system_text(int error) { return std::generic_category().message(error); }
+
+/// 0 unless it is a regular file.
+off_t size_of(int descriptor) noexcept {
+  struct stat status {};
+  return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) ? status.st_size : 0;
+}
+
+}  // namespace
+
+AppendFile::AppendFile(std::filesystem::path path, std::string what, Warn warn)
+    : path_(std::move(path)),
+      what_(std::move(what)),
+      warn_(std::move(warn)),
+      file_(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)) {
+  if (!file_)
+    throw FileError(fmt::format("{}: the {} file cannot be written: {}", path_.string(), what_, system_text(errno)));
+}
+
+void AppendFile::write(std::string_view text) {
+  if (!file_) return;
+  ssize_t written = 0;
+  do {
+    written = ::write(file_.get(), text.data(), text.size());
+  } while (written < 0 && errno == EINTR);
+  if (written == static_cast<ssize_t>(text.size())) return;
+  const std::string reason = written < 0 ? system_text(errno) : "only part of a line could be written";
+  file_ = Descriptor();
+  warn_(fmt::format("{}: {}; the run goes on without {}", path_.string(), reason, what_));
+}
+
+void AppendFile::empty() noexcept {
+  if (size_of(file_.get()) > 0 && ::ftruncate(file_.get(), 0) != 0) file_ = Descriptor();
+}
+
+bool AppendFile::is_empty() const noexcept { return size_of(file_.get()) == 0; }
+
+void AppendFile::mend_end(std::string_view line_start) {
+  const std::string line = unfinished_line();
+  if (line.empty()) return;
+  if (!line.starts_with(line_start.substr(0, line.size())))
+    write("\n");
+  else if (::ftruncate(file_.get(), size_of(file_.get()) - static_cast<off_t>(line.size())) != 0)
+    file_ = Descriptor();
+}
+
+std::string AppendFile::unfinished_line() const {
+  const off_t size = size_of(file_.get());
+  if (size == 0) return {};
+  const Descriptor reader(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string end(std::min<std::size_t>(kLongestLine, static_cast<std::size_t>(size)), '\0');
+  if (!reader || ::pread(reader.get(), end.data(), end.size(), size - static_cast<off_t>(end.size())) < 0) return {};
+  return end.substr(end.rfind('\n') + 1);
+}
+
+}  // namespace ane::train

@@ -1,0 +1,129 @@
+#include "ane/train/trace.h"
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <iterator>
+#include <utility>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace ane::train {
+
+namespace {
+
+constexpr int kMainThread = 1;
+constexpr char kOpen = '[';
+
+double microseconds(Trace::Clock::duration time) { return std::chrono::duration<double, std::micro>(time).count(); }
+
+/// JSON has no numbers that are not finite.
+std::string number(double value) { return std::isfinite(value) ? fmt::format("{}", value) : "null"; }
+
+}  // namespace
+
+Trace::Trace(const std::filesystem::path& path, Begin begin, AppendFile::Warn warn)
+    : file_(path, "trace", std::move(warn)) {
+  if (begin == Begin::anew) file_.empty();
+  if (file_.is_empty()) unwritten_ = kOpen;
+  if (begin == Begin::anew) add_name("process_name", kMainThread, "ane-train");
+  threads_.emplace(main_, kMainThread);
+  add_name("thread_name", kMainThread, "main");
+  flush();
+}
+
+Trace::~Trace() {
+  unwritten_ += "\n]\n";
+  try {
+    flush();
+  } catch (const std::exception&) {  // the warning could not be given
+  }
+}
+
+void Trace::on_span(std::string_view name, Clock::time_point begin, Clock::time_point end) noexcept try {
+  const std::lock_guard lock(mutex_);
+  const int thread = thread_number();
+  if (thread == kMainThread && !first_phase_) first_phase_ = begin;
+  add_span(name, thread, begin, end);
+} catch (const std::exception&) {  // no memory: a span less
+}
+
+void Trace::on_compile(const CompileEvent& event) {
+  close_span("compile round", event.time, fmt::format(R"("kernels":{})", event.kernels));
+}
+
+void Trace::on_step(const StepEvent& event) {
+  close_span("step", event.time, fmt::format(R"("step":{},"loss":{})", event.step, number(event.loss)));
+}
+
+void Trace::on_update(const UpdateEvent& event) {
+  close_span("update", Clock::now() - last_end_,
+             fmt::format(R"("update":{},"loss":{},"skipped":{})", event.update, number(event.mean_loss),
+                         event.skipped.has_value()));
+}
+
+void Trace::on_validation(const ValidationEvent& event) {
+  close_span("validation", event.time, fmt::format(R"("update":{},"loss":{})", event.update, number(event.loss)));
+}
+
+void Trace::on_checkpoint(const CheckpointEvent& event) {
+  close_span("checkpoint", event.time, fmt::format(R"("step":{})", event.step));
+}
+
+void Trace::on_restart(const RestartEvent& event) {
+  close_span("leave process", Clock::now() - last_end_,
+             fmt::format(R"("step":{},"compiles":{})", event.step, event.compiles));
+}
+
+void Trace::on_resume(const ResumeEvent& event) {
+  if (event.from_checkpoint) return;
+  const std::lock_guard lock(mutex_);
+  last_end_ = Clock::now();
+  add_span("restart", kMainThread, last_end_ - event.time, last_end_, fmt::format(R"("step":{})", event.step));
+  flush();
+}
+
+void Trace::close_span(std::string_view name, Duration time, std::string_view values) {
+  const std::lock_guard lock(mutex_);
+  const Clock::time_point end = Clock::now();
+  // `time` was taken a moment ago, so by now it reaches back less far than it did.
+  Clock::time_point begin = std::max(end - time, last_end_);
+  if (first_phase_) begin = std::min(begin, *first_phase_);
+  add_span(name, kMainThread, begin, end, values);
+  last_end_ = end;
+  first_phase_.reset();
+  flush();
+}
+
+void Trace::add_span(std::string_view name, int thread, Clock::time_point begin, Clock::time_point end,
+                     std::string_view values) {
+  separate();
+  fmt::format_to(std::back_inserter(unwritten_),
+                 R"({{"name":"{}","ph":"X","pid":{},"tid":{},"ts":{:.3f},"dur":{:.3f},"args":{{{}}}}})", name,
+                 ::getpid(), thread, microseconds(begin.time_since_epoch()), microseconds(end - begin), values);
+}
+
+void Trace::add_name(std::string_view kind, int thread, std::string_view name) {
+  separate();
+  fmt::format_to(std::back_inserter(unwritten_), R"({{"name":"{}","ph":"M","pid":{},"tid":{},"args":{{"name":"{}"}}}})",
+                 kind, ::getpid(), thread, name);
+}
+
+void Trace::separate() { unwritten_ += unwritten_.ends_with(kOpen) ? "\n" : ",\n"; }
+
+void Trace::flush() {
+  file_.write(unwritten_);
+  unwritten_.clear();
+}
+
+int Trace::thread_number() {
+  const auto [known, is_new] = threads_.try_emplace(std::this_thread::get_id(), 0);
+  if (is_new) {
+    known->second = static_cast<int>(threads_.size());
+    add_name("thread_name", known->second, fmt::format("worker {}", known->second - kMainThread));
+  }
+  return known->second;
+}
+
+}  // namespace ane::train

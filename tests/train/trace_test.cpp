@@ -1,0 +1,132 @@
+#include "ane/train/trace.h"
+
+#include <limits>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "ane/core/error.h"
+#include "ane/core/file.h"
+
+#include "support/catch.h"
+#include "support/temporary_directory.h"
+
+using namespace ane::train;
+using Json = nlohmann::json;
+
+namespace {
+
+using std::chrono::microseconds;
+
+void fail_on_warning(const std::string& text) { FAIL(text); }
+
+std::string text_of(const std::filesystem::path& path) { return ane::read_text_file(path, "trace"); }
+
+std::vector<Json> named(const Json& events, const std::string& name) {
+  std::vector<Json> found;
+  for (const Json& event : events)
+    if (event.at("name") == name) found.push_back(event);
+  return found;
+}
+
+bool holds(const Json& outer, const Json& inner) {
+  const auto end = [](const Json& span) { return span.at("ts").get<double>() + span.at("dur").get<double>(); };
+  constexpr double kRounding = 0.002;  // microseconds: three decimals are written
+  return outer.at("ts").get<double>() <= inner.at("ts").get<double>() + kRounding &&
+         end(inner) <= end(outer) + kRounding;
+}
+
+/// A phase that has just taken place on the calling thread.
+void run_phase(Trace& trace, const std::string& name) {
+  const auto begin = Trace::Clock::now();
+  std::this_thread::sleep_for(microseconds(50));
+  trace.on_span(name, begin, Trace::Clock::now());
+}
+
+}  // namespace
+
+TEST_CASE("a step holds its phases though its time was taken before it was told", "[train]") {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "trace.json";
+  {
+    Trace trace(path, Trace::Begin::anew, fail_on_warning);
+    run_phase(trace, "compile attn_fwd");
+    trace.on_compile({.kernels = 1, .time = microseconds(50)});
+    run_phase(trace, "attn_fwd");
+    run_phase(trace, "loss");
+    std::this_thread::sleep_for(microseconds(200));
+    trace.on_step({.step = 1, .loss = std::numeric_limits<double>::infinity(), .time = microseconds(100)});
+    trace.on_update({.update = 1});
+  }
+  const Json events = Json::parse(text_of(path));
+  const Json step = named(events, "step").at(0);
+  CHECK(holds(step, named(events, "attn_fwd").at(0)));
+  CHECK(holds(step, named(events, "loss").at(0)));
+  CHECK(step.at("args").at("loss").is_null());
+  const Json compile = named(events, "compile round").at(0);
+  CHECK(holds(compile, named(events, "compile attn_fwd").at(0)));
+  CHECK_FALSE(holds(step, named(events, "compile attn_fwd").at(0)));
+  const auto end_of_compile = compile.at("ts").get<double>() + compile.at("dur").get<double>();
+  CHECK(end_of_compile <= step.at("ts").get<double>() + 0.002);
+}
+
+TEST_CASE("a re-executed process goes on in the trace of the one before, which never closed it", "[train]") {
+  const TemporaryDirectory directory;
+  const auto first_path = directory.path() / "first.json";
+  const auto path = directory.path() / "trace.json";
+  Trace first(first_path, Trace::Begin::anew, fail_on_warning);
+  first.on_step({.step = 1});
+  first.on_restart({.step = 1, .compiles = 61});
+  CHECK(Json::parse(text_of(first_path) + "]").size() == 4);  // two names, step, leaving
+
+  std::filesystem::copy_file(first_path, path);
+  {
+    Trace second(path, Trace::Begin::in_middle, fail_on_warning);
+    second.on_resume({.step = 1, .time = microseconds(10)});
+    second.on_step({.step = 2});
+  }
+  const Json events = Json::parse(text_of(path));
+  CHECK(named(events, "process_name").size() == 1);
+  CHECK(named(events, "step").size() == 2);
+  REQUIRE(named(events, "restart").size() == 1);
+  CHECK(named(events, "restart").at(0).at("dur").get<double>() == 10);
+
+  { const Trace third(path, Trace::Begin::anew, fail_on_warning); }
+  CHECK(Json::parse(text_of(path)).size() == 2);
+}
+
+TEST_CASE("phases of other threads have tracks of their own, with names", "[train]") {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "trace.json";
+  {
+    Trace trace(path, Trace::Begin::anew, fail_on_warning);
+    run_phase(trace, "attn_fwd");
+    std::thread([&] { run_phase(trace, "weight gradient"); }).join();
+    trace.on_step({.step = 1});
+  }
+  const Json events = Json::parse(text_of(path));
+  const Json phase = named(events, "weight gradient").at(0);
+  CHECK(phase.at("tid") != named(events, "step").at(0).at("tid"));
+  std::map<int, std::string> names;
+  for (const Json& event : named(events, "thread_name"))
+    names[event.at("tid").get<int>()] = event.at("args").at("name").get<std::string>();
+  CHECK(names[phase.at("tid").get<int>()] == "worker 1");
+  CHECK(names[named(events, "attn_fwd").at(0).at("tid").get<int>()] == "main");
+}
+
+TEST_CASE("a trace that cannot be written is an error at the start and one warning later", "[train]") {
+  CHECK_THROWS_AS(Trace("/proc/nowhere/trace", Trace::Begin::anew, fail_on_warning), ane::FileError);
+  CHECK_THROWS_WITH(Trace("/proc/nowhere/trace", Trace::Begin::anew, fail_on_warning),
+                    ANE_CONTAINS("/proc/nowhere/trace: the trace file"));
+  if (!std::filesystem::exists("/dev/full")) return;
+  int warnings = 0;
+  Trace trace("/dev/full", Trace::Begin::anew, [&](const std::string& text) {
+    ++warnings;
+    CHECK_THAT(text, ANE_CONTAINS("goes on without trace"));
+  });
+  trace.on_step({.step = 1});
+  CHECK(warnings == 1);
+}
