@@ -65,13 +65,14 @@ cli::Settings Arguments::settings() const {
   return loaded.values;
 }
 
-Training::Training(const cli::Settings& settings)
+Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device> device)
     : settings_(settings),
       options_(cli::train_options(settings)),
       threads_(thread_count(settings)),
-      device_(cli::pick_device(settings.device, cli::ane_options(settings), threads_).device),
+      device_(device != nullptr ? std::move(device)
+                                : cli::pick_device(settings.device, cli::ane_options(settings), threads_).device),
       surfaces_(device_.surface_allocator(), static_cast<std::size_t>(settings.surface_pool)),
-      model_(cli::make_model(settings, {device_, surfaces_, threads_})),
+      model_(cli::make_model(settings, {device_, surfaces_, threads_, &spans_})),
       source_(cli::make_source(settings, true)),
       state_(model_->parameters().size(), train::optimizer_moments(settings.optimizer), 0),
       gradients_(model_->parameters().size()) {

@@ -18,6 +18,7 @@
 #include "ane/train/state.h"
 #include "ane/train/trainer.h"
 
+#include "span_log.h"
 #include "timing_device.h"
 
 namespace ane::bench {
@@ -40,7 +41,8 @@ class Arguments {
 /// What a run of ane-train holds while it trains.
 class Training {
  public:
-  explicit Training(const cli::Settings& settings);
+  /// On the device that the settings ask for, or on another.
+  explicit Training(const cli::Settings& settings, std::unique_ptr<device::Device> device = nullptr);
 
   void compile();
   /// Forward and backward of the next sample; throws Error if something overflows.
@@ -55,6 +57,7 @@ class Training {
   [[nodiscard]] train::StateArena& state() noexcept { return state_; }
 
   [[nodiscard]] const cli::Settings& settings() const noexcept { return settings_; }
+  [[nodiscard]] SpanLog& spans() noexcept { return spans_; }
   [[nodiscard]] TimingDevice& device() noexcept { return device_; }
   [[nodiscard]] math::ThreadPool& threads() noexcept { return threads_; }
   [[nodiscard]] surface::SurfacePool& surfaces() noexcept { return surfaces_; }
@@ -64,6 +67,7 @@ class Training {
   cli::Settings settings_;
   train::TrainOptions options_;
   math::ThreadPool threads_;
+  SpanLog spans_;
   TimingDevice device_;
   surface::SurfacePool surfaces_;
   std::unique_ptr<model::Model> model_;

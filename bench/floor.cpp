@@ -16,7 +16,9 @@ std::size_t stride(Transpose transpose, std::size_t rows, std::size_t columns) {
 }
 
 void run_product(const Product& product, const float* a, const float* b, float* c, math::ThreadPool& threads) {
-  const auto [m, n, k] = std::tuple(product.m, product.n, product.k);
+  const std::size_t m = product.m;
+  const std::size_t n = product.n;
+  const std::size_t k = product.k;
   const float beta = product.accumulate ? 1 : 0;
   const auto operand_a = [&](std::size_t batch) {
     return MatrixOperand{a + batch * m * k, stride(product.a, m, k), product.a};

@@ -4,7 +4,6 @@
 ///
 /// Steps and their floor (floor.h) run in turn, so that both meet the same machine; all figures are medians. --kernels:
 /// each kind of kernel alone, in turn with its own products.
-#include <chrono>
 #include <map>
 #include <string>
 #include <utility>
@@ -18,89 +17,19 @@
 
 #include "bench.h"
 #include "floor.h"
+#include "table.h"
 
 namespace ane::bench {
 namespace {
 
-// Unless a number is asked for: small models until their medians are steady, large ones as often as patience allows.
-constexpr std::int64_t kFewestReps = 11;
-constexpr std::int64_t kMostReps = 1001;
-constexpr std::chrono::seconds kEnough{4};
-
 constexpr const char* kClassifier = "classifier";
 constexpr const char* kWeightGradients = "weight gradients";
-
-/// Says when there have been enough repetitions.
-class Repetitions {
- public:
-  explicit Repetitions(std::int64_t asked_for) : asked_for_(asked_for) {}
-  [[nodiscard]] bool again() {
-    const bool enough = asked_for_ > 0 ? done_ >= asked_for_
-                                       : done_ >= kMostReps || (done_ >= kFewestReps &&
-                                                                std::chrono::steady_clock::now() - start_ > kEnough);
-    ++done_;
-    return !enough;
-  }
-
- private:
-  std::int64_t asked_for_;
-  std::int64_t done_ = 0;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-/// Samples of one quantity in several parts.
-class Samples {
- public:
-  void add(const std::string& part, Duration time) { times_[part].push_back(time); }
-  /// 0 if there is none of that name.
-  [[nodiscard]] double milliseconds(const std::string& part) const {
-    const auto found = times_.find(part);
-    return found == times_.end() ? 0 : bench::milliseconds(median(found->second));
-  }
-
- private:
-  std::map<std::string, std::vector<Duration>> times_;
-};
-
-/// Sums of one repetition, which become a sample each.
-class Sums {
- public:
-  void add(const std::string& part, Duration time) { sums_[part] += time; }
-  void give(Samples& samples) const {
-    for (const auto& [part, time] : sums_) samples.add(part, time);
-  }
-
- private:
-  std::map<std::string, Duration> sums_;
-};
-
-std::string cell(double milliseconds) {
-  return milliseconds == 0 ? std::string() : fmt::format("{:.3f}", milliseconds);
-}
-
-std::string ratio(double time, double floor) {
-  return floor == 0 ? std::string() : fmt::format("{:.2f}", time / floor);
-}
 
 std::string rate(double flops, double milliseconds) {
   return milliseconds == 0 ? std::string() : fmt::format("{:.0f}", flops / milliseconds * 1e-6);
 }
 
-void row(const std::string& name, const std::string& a, const std::string& b, const std::string& c,
-         const std::string& d) {
-  fmt::print("| {:24} | {:>10} | {:>10} | {:>6} | {:>8} |\n", name, a, b, c, d);
-}
-
-void head(const std::string& name, const std::string& what) {
-  row(name, what, "floor", "ratio", "GFLOP/s");
-  fmt::print("|{:-<26}|{:-<11}:|{:-<11}:|{:-<7}:|{:-<9}:|\n", "", "", "", "", "");
-}
-
-void print_heading(Training& training) {
-  const std::string& config = training.settings().config;
-  fmt::print("\n{}: {}\n{}\n\n", config.empty() ? "default" : config, training.model().summary().dimensions,
-             training.device().description());
-}
+void head(const std::string& name, const std::string& time) { print_head(name, time, "floor", "GFLOP/s"); }
 
 /// The products of a step, each with the part that it belongs to.
 struct StepProducts {
@@ -201,12 +130,11 @@ class StepBenchmark {
     const double updated = step + times_.milliseconds("update") / accum;
     const double compiled = updated + times_.milliseconds("compile") / accum;
     head("step", "ms/step");
-    row("forward + backward", cell(step), cell(floor), ratio(step, floor), rate(flops, step));
-    row(fmt::format("+ update / {}", accum), cell(updated), cell(floor), ratio(updated, floor), rate(flops, updated));
-    row(fmt::format("+ compile / {}", accum), cell(compiled), cell(floor), ratio(compiled, floor),
-        rate(flops, compiled));
-    row("one update", cell(times_.milliseconds("update")), "", "", "");
-    row("one compile round", cell(times_.milliseconds("compile")), "", "", "");
+    print_row("forward + backward", step, floor, rate(flops, step));
+    print_row(fmt::format("+ update / {}", accum), updated, floor, rate(flops, updated));
+    print_row(fmt::format("+ compile / {}", accum), compiled, floor, rate(flops, compiled));
+    print_row("one update", times_.milliseconds("update"), 0);
+    print_row("one compile round", times_.milliseconds("compile"), 0);
   }
 
   void print_parts() {
@@ -224,7 +152,7 @@ class StepBenchmark {
     const double time = times_.milliseconds(part);
     const double floor = floors_.milliseconds(floor_part);
     const double flops = part == "ane" ? kernel_flops() : products_.flops[floor_part];
-    row(name, cell(time), cell(floor), ratio(time, floor), floor == 0 ? "" : rate(flops, time));
+    print_row(name, time, floor, floor == 0 ? "" : rate(flops, time));
   }
 
   [[nodiscard]] double kernel_flops() const {
@@ -285,7 +213,7 @@ void time_kernels(const cli::Settings& settings, std::int64_t reps) {
     }
     const double run = samples.milliseconds("run");
     const double products = samples.milliseconds("floor");
-    row(info.name, cell(run), cell(products), ratio(run, products), rate(floor.flops(), run));
+    print_row(info.name, run, products, rate(floor.flops(), run));
   }
 }
 

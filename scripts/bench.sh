@@ -1,19 +1,39 @@
 #!/usr/bin/env bash
-# Measures this machine: what steps cost beside their matrix products. Writes a table, in Markdown.
-#   scripts/bench.sh [FILE]      FILE: where it goes (build/bench.md)
-# Run it on a machine that does nothing else. ANE_BENCH_THREADS: threads (default: one a processor).
+# Measures this machine and writes a table in Markdown: steps against their matrix products, kernels, compiling, what the
+# driver costs, single operations, restarts, memory, PyTorch.
+#   scripts/bench.sh [FILE]      FILE: where it goes (build/bench.md); takes some ten minutes
+# Nothing else should run meanwhile. ANE_BENCH_THREADS: threads (default: one a processor).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh --bench
-scripts/build.sh release -DANE_BENCH=ON
+scripts/build.sh release ane-train benchmarks -DANE_BENCH=ON
 
 programs=build/release/bench
-threads=${ANE_BENCH_THREADS:-$(getconf _NPROCESSORS_ONLN)}
-{
-  echo "# Benchmarks of $(build/release/ane-train --version | head -n 1), commit $(git describe --always --dirty 2>/dev/null || echo unknown)"
+export ANE_BENCH_THREADS=${ANE_BENCH_THREADS:-$(getconf _NPROCESSORS_ONLN)}
+processor() { sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | head -n 1 | grep . || sysctl -n machdep.cpu.brand_string; }
+
+measure() {
+  echo "# $(build/release/ane-train --version | head -n 1)"
   echo
-  echo "$(uname -sr), $(sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | head -n 1 || sysctl -n machdep.cpu.brand_string), $threads threads, $(date -u +%F)"
+  echo "Commit $(git describe --always --dirty 2>/dev/null || echo unknown), $(date -u +%F), $(uname -sr), $(processor)," \
+    "$ANE_BENCH_THREADS threads. Times are medians; a bound is measured in turn with what it bounds."
+  local config
   for config in shakespeare stories15m stories110m; do
-    "$programs/bench_step" --config "$config" --threads "$threads"
+    printf '\n## Steps: %s\n' "$config"
+    "$programs/bench_step" --config "$config" --threads "$ANE_BENCH_THREADS"
+    printf '\n## Compiling: %s\n' "$config"
+    "$programs/bench_compile" --config "$config" --threads "$ANE_BENCH_THREADS"
   done
-} | tee "${1:-build/bench.md}"
+  printf '\n## The driver alone, on a device that returns at once\n'
+  "$programs/bench_driver" --config stories110m --threads "$ANE_BENCH_THREADS"
+  printf '\n## Single operations\n\n```\n'
+  "$programs/bench_ops" --benchmark_min_time=0.2 2>/dev/null
+  printf '```\n\n## Whole runs\n'
+  scripts/bench_runs.py restart memory
+  if [[ -x /usr/bin/python3 ]] && /usr/bin/python3 -c 'import torch' 2>/dev/null; then
+    printf '\n## PyTorch on the same training, in turn\n'
+    scripts/compare_torch.py --threads "$ANE_BENCH_THREADS"
+  fi
+}
+mkdir -p build
+measure | tee "${1:-build/bench.md}"

@@ -209,6 +209,7 @@ def participants(name, config, threads, folder):
     tokens, weights = folder / "tokens.bin", folder / "weights.safetensors"
     write_tokens(tokens, config["vocab"], 40 * config["accum_steps"] * config["seq"] + 1)
     ours = [str(ROOT / "build/release/bench/bench_turns"), "--config", name, "--threads", str(threads)]
+    ours += ["--accum-steps", str(config["accum_steps"])]
     ours += ["--data", str(tokens), "--data-order", "sequential", "--weights", str(weights), "--schedule", "constant"]
     yield Participant("ane-train", ours + ["--warmup", "0"], {})
 
@@ -235,6 +236,8 @@ def check_losses(everyone, tolerance):
 
 def compare(name, options):
     config = {**DEFAULTS, **json.loads((ROOT / "configs" / f"{name}.json").read_text())}
+    if options.accum:
+        config["accum_steps"] = options.accum
     with tempfile.TemporaryDirectory() as folder:
         everyone = list(participants(name, config, options.threads, pathlib.Path(folder)))
         for _ in range(options.warmups):
@@ -270,6 +273,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("configs", nargs="*", default=["shakespeare", "stories15m", "stories110m"])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--accum", type=int, help="sequences an update (default: the config's)")
     parser.add_argument("--warmups", type=int, default=2, help="updates before time counts")
     parser.add_argument("--least", type=int, default=3, help="timed updates at least")
     parser.add_argument("--most", type=int, default=30, help="timed updates at most")

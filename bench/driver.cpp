@@ -1,0 +1,141 @@
+/// What the driver itself costs a step: on a device that returns at once, each part against what bounds it, which is
+/// moving its memory through the same threads, or its matrix products.
+///
+///   bench_driver [--reps N] [ane-train's settings: --config stories110m --threads 2 ...]
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "ane/mil/types.h"
+
+#include "bench.h"
+#include "copy_bound.h"
+#include "floor.h"
+#include "instant_device.h"
+#include "table.h"
+
+namespace ane::bench {
+namespace {
+
+/// Bytes that one call of a part reads and writes.
+struct Traffic {
+  std::string name;  ///< of the part
+  double bytes = 0;  ///< a call
+  int calls = 0;     ///< a step
+};
+
+double bytes(std::size_t count) { return static_cast<double>(count) * sizeof(float); }
+
+/// Surfaces are fp16, all else fp32. A surface's bytes are moved once on either side of a kernel.
+std::vector<Traffic> step_traffic(Training& training, const std::vector<Call>& runs) {
+  const cli::Settings& settings = training.settings();
+  const auto seq = static_cast<std::size_t>(settings.seq);
+  const double wide = bytes(static_cast<std::size_t>(settings.dim) * seq);
+  const double logits = bytes(static_cast<std::size_t>(settings.vocab) * seq);
+  const auto layers = static_cast<int>(settings.layers);
+  const int norms = 2 * layers + 1;
+  double in = 0;
+  double out = 0;
+  std::map<std::string, mil::Function> functions;
+  for (const model::KernelInfo& kernel : training.model().kernels())
+    functions.emplace(kernel.name, kernel.program.main());
+  for (const Call& run : runs) {
+    const mil::Function& function = functions.at(run.kernel);
+    for (const mil::ValueId id : function.inputs)
+      in += static_cast<double>(mil::surface_layout(function.value(id).type).size_bytes);
+    for (const mil::ValueId id : function.outputs)
+      out += static_cast<double>(mil::surface_layout(function.value(id).type).size_bytes);
+  }
+  const auto kernels = static_cast<int>(runs.size());
+  return {{"surfaces in", 2 * in / kernels, kernels},
+          {"surfaces out", 2 * out / kernels, kernels},
+          {"RMSNorm", 2 * wide, norms},
+          {"RMSNorm backward", 4 * wide, norms},
+          {"residual sum", 3 * wide, 2 * layers},
+          {"embedding", 2 * wide, 1},
+          {"embedding backward", 3 * wide, 1},
+          {"loss", 2 * logits, 1}};
+}
+
+class DriverBenchmark {
+ public:
+  DriverBenchmark(const cli::Settings& settings, std::int64_t reps)
+      : training_(settings, std::make_unique<InstantDevice>()), reps_(reps) {}
+
+  void run() {
+    training_.compile();
+    training_.step();
+    const std::vector<Call> runs = training_.device().take_runs();
+    const std::vector<Traffic> traffic = step_traffic(training_, runs);
+    std::vector<CopyBound> copies;
+    for (const Traffic& part : traffic) copies.emplace_back(part.bytes, training_.threads());
+    CpuProducts products =
+        cpu_products(training_.model().parameters(), static_cast<std::size_t>(training_.settings().seq));
+    GemmFloor classifier(std::move(products.classifier), training_.threads());
+    GemmFloor gradients(std::move(products.weight_gradients), training_.threads());
+    const double parameters = bytes(training_.model().parameters().size());
+    constexpr double kUpdateArrays = 9;  // the norm reads gradients; AdamW reads and writes all four
+    CopyBound update(kUpdateArrays * parameters, training_.threads());
+
+    static_cast<void>(training_.spans().take());
+    for (Repetitions repetitions(reps_); repetitions.again();) {
+      times_.add("step", time_of([&] { training_.step(); }));
+      for (const auto& [name, sum] : training_.spans().take()) times_.add(name, sum.time);
+      times_.add("update", time_of([&] { training_.update(); }));
+      for (std::size_t i = 0; i < traffic.size(); ++i)
+        bounds_.add(traffic[i].name, time_of([&] {
+                      for (int call = 0; call < traffic[i].calls; ++call) copies[i].run();
+                    }));
+      bounds_.add("classifier", time_of([&] { static_cast<void>(classifier.run()); }));
+      bounds_.add("weight gradient", time_of([&] { static_cast<void>(gradients.run()); }));
+      bounds_.add("update", time_of([&] { update.run(); }));
+      static_cast<void>(training_.device().take_runs());
+    }
+    print();
+  }
+
+ private:
+  void print() {
+    print_heading(training_);
+    print_head("part of the driver", "ms/step", "bound", "");
+    double parts = 0;
+    const auto part = [&](const std::string& name, const std::vector<std::string>& spans,
+                          const std::vector<std::string>& bounds) {
+      double time = 0;
+      double bound = 0;
+      for (const std::string& span : spans) time += times_.milliseconds(span);
+      for (const std::string& each : bounds) bound += bounds_.milliseconds(each);
+      parts += time;
+      print_row(name, time, bound);
+    };
+    part("surfaces", {"write surface", "read surface", "copy surface", "check surface"},
+         {"surfaces in", "surfaces out"});
+    for (const char* const name :
+         {"RMSNorm", "RMSNorm backward", "residual sum", "embedding", "embedding backward", "loss"})
+      part(name, {name}, {name});
+    part("classifier", {"classifier", "classifier backward"}, {"classifier"});
+    part("weight gradients", {"weight gradient"}, {"weight gradient"});
+    print_row("the rest", times_.milliseconds("step") - parts, 0);
+    print_row("a step", times_.milliseconds("step"), 0);
+    print_row("one update", times_.milliseconds("update"), bounds_.milliseconds("update"));
+  }
+
+  Training training_;
+  std::int64_t reps_;
+  Samples times_;
+  Samples bounds_;
+};
+
+int run(Arguments arguments) {
+  const std::int64_t reps = arguments.take_number("--reps", 0);
+  DriverBenchmark(arguments.settings(), reps).run();
+  return 0;
+}
+
+}  // namespace
+}  // namespace ane::bench
+
+int main(int argc, char** argv) { return ane::bench::run_main(argc, argv, ane::bench::run); }
