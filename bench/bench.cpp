@@ -74,8 +74,8 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
       surfaces_(device_.surface_allocator(), static_cast<std::size_t>(settings.surface_pool)),
       model_(cli::make_model(settings, {device_, surfaces_, threads_, &spans_})),
       source_(cli::make_source(settings, true)),
-      state_(model_->parameters().size(), train::optimizer_moments(settings.optimizer), 0),
-      gradients_(model_->parameters().size()) {
+      state_(model_->parameters().size(), train::optimizer_moments(settings.optimizer), 0) {
+  state_.back_with_huge_pages(threads_);
   std::map<std::string, std::string, std::less<>> names;
   for (const model::KernelInfo& kernel : model_->kernels()) names.emplace(mil::print(kernel.program), kernel.name);
   device_.set_names([names = std::move(names)](std::string_view text) {
@@ -90,8 +90,8 @@ void Training::compile() { model_->compile(model::KernelSet::training, state_.pa
 model::StepTimes Training::step() {
   source_->training_sample(steps_++, sample_);
   model::StepTimes times;
-  const model::StepResult result =
-      model_->step(sample_, state_.parameters(), static_cast<float>(options_.loss_scale.initial), gradients_, times);
+  const model::StepResult result = model_->step(
+      sample_, state_.parameters(), static_cast<float>(options_.loss_scale.initial), state_.gradients(), times);
   if (result.overflow) throw Error(fmt::format("a step overflowed, so its time says nothing: {}", *result.overflow));
   return times;
 }
@@ -100,10 +100,10 @@ void Training::update() {
   const model::ParameterLayout& layout = model_->parameters();
   const double average = 1 / (static_cast<double>(options_.accum_steps) * options_.loss_scale.initial);
   const train::GradientNorm norm =
-      train::gradient_norm(layout, gradients_, average, options_.optimizer.grad_clip, threads_);
+      train::gradient_norm(layout, state_.gradients(), average, options_.optimizer.grad_clip, threads_);
   if (norm.unusable) throw Error(*norm.unusable);
   const train::UpdateStep step{.lr = options_.optimizer.lr, .grad_factor = average};
-  train::apply_update(options_.optimizer, step, layout, gradients_, state_, threads_);
+  train::apply_update(options_.optimizer, step, layout, state_.gradients(), state_, threads_);
 }
 
 train::Trainer::Parts Training::parts(device::CompileBudget& budget, std::vector<train::Observer*> observers,

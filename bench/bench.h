@@ -73,7 +73,6 @@ class Training {
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<data::Source> source_;
   train::StateArena state_;
-  std::vector<float> gradients_;
   data::Sample sample_;
   std::uint64_t steps_ = 0;
 };

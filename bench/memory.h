@@ -1,29 +1,25 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <span>
+
+#include "ane/core/mapped_memory.h"
 
 namespace ane::bench {
 
-/// Floats in memory of their own, in large pages where the system gives them: what a bound is measured on. Filled with
-/// values of ordinary size. Throws std::bad_alloc.
+/// Floats in memory of their own, in huge pages where the system has them: what a bound is measured on. Filled with
+/// values of ordinary size. Throws std::system_error.
 class Floats {
  public:
   Floats() = default;
   explicit Floats(std::size_t count);
 
-  [[nodiscard]] float* data() const noexcept { return data_.get(); }
-  [[nodiscard]] std::span<float> all() const noexcept { return {data_.get(), count_}; }
-  [[nodiscard]] std::size_t size() const noexcept { return count_; }
+  [[nodiscard]] float* data() const noexcept { return reinterpret_cast<float*>(memory_.data()); }
+  [[nodiscard]] std::span<float> all() const noexcept { return {data(), size()}; }
+  [[nodiscard]] std::size_t size() const noexcept { return memory_.size() / sizeof(float); }
 
  private:
-  struct Unmap {
-    std::size_t bytes;
-    void operator()(float* data) const noexcept;
-  };
-  std::size_t count_ = 0;
-  std::unique_ptr<float, Unmap> data_;
+  MappedMemory memory_;
 };
 
 }  // namespace ane::bench
