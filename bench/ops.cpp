@@ -87,16 +87,17 @@ void add_cpu_operations(math::ThreadPool& threads) {
   cpu_operation("rms_norm_forward/C768_S256/f32", 2 * wide_bytes, threads,
                 [=, &threads] { math::rms_norm_forward(x->all(), w->all(), 1e-5F, y->all(), r->all(), threads); });
   cpu_operation("rms_norm_backward/C768_S256/f32", 4 * wide_bytes, threads, [=, &threads] {
-    math::rms_norm_backward(x->all(), y->all(), w->all(), r->all(), dx->all(), dw->all(), threads);
+    math::rms_norm_backward(x->all(), y->all(), w->all(), r->all(), dx->all(), dx->all(), dw->all(), threads);
   });
   cpu_operation("add/C768_S256/f32", 3 * wide_bytes, threads,
                 [=, &threads] { math::add(x->all(), y->all(), threads); });
 
   const auto logits = std::make_shared<Floats>(kVocab * static_cast<std::size_t>(kSeq));
+  const auto losses = std::make_shared<std::vector<double>>(static_cast<std::size_t>(kSeq));
   const std::vector<std::uint16_t> targets(static_cast<std::size_t>(kSeq), 7);
   cpu_operation(
       "cross_entropy/S256_V32000/f32", 2.0 * static_cast<double>(logits->size()) * sizeof(float), threads,
-      [=, &threads] { benchmark::DoNotOptimize(math::cross_entropy(logits->all(), targets, 1.0F, threads)); });
+      [=, &threads] { benchmark::DoNotOptimize(math::cross_entropy(logits->all(), targets, 1.0F, *losses, threads)); });
 
   const auto p = std::make_shared<Floats>(kParameters);
   const auto g = std::make_shared<Floats>(kParameters);
