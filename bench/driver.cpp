@@ -84,6 +84,9 @@ class DriverBenchmark {
     for (Repetitions repetitions(reps_); repetitions.again();) {
       times_.add("step", time_of([&] { training_.step(); }));
       for (const auto& [name, sum] : training_.spans().take()) times_.add(name, sum.time);
+      Sums kernels;
+      for (const Call& call : training_.device().take_runs()) kernels.add("kernels", call.time);
+      kernels.give(times_);
       times_.add("update", time_of([&] { training_.update(); }));
       for (std::size_t i = 0; i < traffic.size(); ++i)
         bounds_.add(traffic[i].name, time_of([&] {
@@ -92,7 +95,6 @@ class DriverBenchmark {
       bounds_.add("classifier", time_of([&] { static_cast<void>(classifier.run()); }));
       bounds_.add("weight gradient", time_of([&] { static_cast<void>(gradients.run()); }));
       bounds_.add("update", time_of([&] { update.run(); }));
-      static_cast<void>(training_.device().take_runs());
     }
     print();
   }
@@ -117,8 +119,9 @@ class DriverBenchmark {
       part(name, {name}, {name});
     part("classifier", {"classifier", "classifier backward"}, {"classifier"});
     part("weight gradients", {"weight gradient"}, {"weight gradient"});
-    print_row("the rest", times_.milliseconds("step") - parts, 0);
-    print_row("a step", times_.milliseconds("step"), 0);
+    const double step = times_.milliseconds("step") - times_.milliseconds("kernels");
+    print_row("the rest", step - parts, 0);
+    print_row("a step without kernels", step, 0);
     print_row("one update", times_.milliseconds("update"), bounds_.milliseconds("update"));
   }
 

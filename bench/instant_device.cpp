@@ -1,5 +1,7 @@
 #include "instant_device.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include "ane/mil/text.h"
@@ -23,7 +25,9 @@ class InstantDevice::InstantKernel final : public device::Kernel {
   explicit InstantKernel(std::shared_ptr<const Ports> ports) : ports_(std::move(ports)) {}
   [[nodiscard]] std::span<const device::Port> inputs() const override { return ports_->inputs; }
   [[nodiscard]] std::span<const device::Port> outputs() const override { return ports_->outputs; }
-  void run(std::span<surface::Surface* const>, std::span<surface::Surface* const>) override {}
+  void run(std::span<surface::Surface* const>, std::span<surface::Surface* const> outputs) override {
+    for (surface::Surface* const output : outputs) std::ranges::fill(output->map_for_write().bytes(), std::byte{});
+  }
 
  private:
   std::shared_ptr<const Ports> ports_;

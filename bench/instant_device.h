@@ -10,7 +10,7 @@
 
 namespace ane::bench {
 
-/// A device that returns at once: kernels leave their outputs as they are. What a step then costs is the driver's.
+/// A device that returns at once: kernels only clear their outputs. What a step costs besides is the driver's.
 class InstantDevice final : public device::Device {
  public:
   [[nodiscard]] std::string_view name() const override { return "instant"; }
