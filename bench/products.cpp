@@ -121,13 +121,7 @@ CpuProducts cpu_products(const model::ParameterLayout& layout, std::size_t seq_l
                             .b = Transpose::yes,
                             .accumulate = true,
                             .c_memory = gradient},
-                           {.name = name + " dx",
-                            .m = in,
-                            .n = seq_len,
-                            .k = out,
-                            .a = Transpose::yes,
-                            .b = Transpose::yes,
-                            .a_memory = name}};
+                           {.name = name + " dx", .m = seq_len, .n = in, .k = out, .b_memory = name}};
     } else if (name != kEmbedding) {
       result.weight_gradients.push_back({.name = name + " dW",
                                          .m = out,

@@ -27,6 +27,13 @@ void write_weight(const WeightSegment& weight, std::string_view prefix, const Pa
   }
 }
 
+std::unique_ptr<device::Kernel> compile_copy(KernelKind& kind, std::string_view prefix, const Engine& engine,
+                                             const ParameterLayout& layout, std::span<const float> parameters) {
+  const std::string span = fmt::format("compile {}", kind.definition().name);
+  const PhaseTimer timer(engine.spans, span);
+  return kind.compile(engine.device, prefix, layout, parameters, engine.threads);
+}
+
 }  // namespace
 
 KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes)
@@ -57,12 +64,8 @@ void KernelBank::compile(KernelSet set, const Engine& engine, const ParameterLay
   for (Entry& entry : entries_) {
     if (!entry.belongs_to(set)) continue;
     for (std::size_t copy = 0; copy < entry.copies.size(); ++copy)
-      if (entry.copies[copy] == nullptr) {
-        const std::string phase = fmt::format("compile {}", entry.kind.definition().name);
-        const PhaseTimer timer(engine.spans, phase);
-        entry.copies[copy] =
-            entry.kind.compile(engine.device, layer_prefixes_[copy], layout, parameters, engine.threads);
-      }
+      if (entry.copies[copy] == nullptr)
+        entry.copies[copy] = compile_copy(entry.kind, layer_prefixes_[copy], engine, layout, parameters);
   }
 }
 
@@ -79,7 +82,7 @@ void KernelBank::compile_ahead(const Engine& engine, const ParameterLayout& layo
     entry.ahead.clear();
     if (!entry.kind.has_baked_weights()) continue;
     for (const std::string& prefix : layer_prefixes_)
-      entry.ahead.push_back(entry.kind.compile(engine.device, prefix, layout, parameters, engine.threads));
+      entry.ahead.push_back(compile_copy(entry.kind, prefix, engine, layout, parameters));
   }
 } catch (...) {
   for (Entry& entry : entries_) entry.ahead.clear();

@@ -50,7 +50,11 @@ void Trace::on_span(std::string_view name, Clock::time_point begin, Clock::time_
 }
 
 void Trace::on_compile(const CompileEvent& event) {
-  close_span("compile round", event.time, fmt::format(R"("kernels":{})", event.kernels));
+  using Kind = CompileEvent::Kind;
+  const std::string values = fmt::format(R"("kernels":{})", event.kernels);
+  // Kernels that were compiled ahead have spans on the thread that did it; what the run waited for them is here.
+  if (event.kind == Kind::ahead) return close_span("wait for kernels", event.waited, values);
+  close_span(event.kind == Kind::reload ? "reload" : "compile round", event.time, values);
 }
 
 void Trace::on_step(const StepEvent& event) {
