@@ -72,7 +72,8 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
       device_(device != nullptr ? std::move(device)
                                 : cli::pick_device(settings.device, cli::ane_options(settings), threads_).device),
       surfaces_(device_.surface_allocator(), static_cast<std::size_t>(settings.surface_pool)),
-      model_(cli::make_model(settings, {device_, surfaces_, threads_, &spans_})),
+      model_(
+          cli::make_model(settings, {.device = device_, .surfaces = surfaces_, .threads = threads_, .spans = &spans_})),
       source_(cli::make_source(settings, true)),
       state_(model_->parameters().size(), train::optimizer_moments(settings.optimizer), 0) {
   state_.back_with_huge_pages(threads_);

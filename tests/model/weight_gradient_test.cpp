@@ -133,7 +133,7 @@ TEST_CASE("products make progress while the device runs a kernel", "[model][over
 
 TEST_CASE("a device that shares the CPU has products done at once", "[model][overlap]") {
   Rig rig;
-  GradientProducts products(rig.device, rig.threads);
+  GradientProducts products(rig.engine);
   CHECK_FALSE(products.run_beside());
   const std::vector<float> ones(4, 1);
   std::vector<float> dw(4);
