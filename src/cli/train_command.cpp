@@ -268,10 +268,9 @@ class Session {
     const std::optional<fs::path>& asked = options_.checkpoint_dir;
     if (asked && state_->totals().checkpointed_update == state_->progress().update) return *asked;
     fs::path folder = asked ? *asked : make_unasked_folder();
-    const std::int64_t begin = train::monotonic_ns();
-    train::CheckpointEvent event{.step = state_->progress().step};
+    train::CheckpointEvent event{.step = state_->progress().step, .begin_ns = train::monotonic_ns()};
     event.path = train::write_checkpoint(folder, bench_.model().parameters(), *state_, identity());
-    event.time = train::Duration(train::monotonic_ns() - begin);
+    event.time = train::Duration(train::monotonic_ns() - event.begin_ns);
     for (train::Observer* observer : observers_) observer->on_checkpoint(event);
     return folder;
   }

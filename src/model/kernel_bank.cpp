@@ -117,6 +117,7 @@ std::optional<std::string> KernelBank::reload(KernelSet set, const Engine& engin
 
 bool KernelBank::load_weights(KernelSet set, const Engine& engine, const ParameterLayout& layout,
                               std::span<const float> parameters) {
+  const PhaseTimer timer(engine.spans, "write weights");
   struct Job {
     const KernelDefinition* kernel;
     const WeightSegment* weight;

@@ -60,8 +60,7 @@ void CheckpointWriter::start(const CheckpointIdentity& identity) {
 
 CheckpointWriter::Result CheckpointWriter::write(const TrainerRecord& record, const CheckpointIdentity& identity,
                                                  std::promise<void>& copied) const {
-  const std::int64_t begin = monotonic_ns();
-  Result result{.update = record.progress.update, .event = {.step = record.progress.step}};
+  Result result{.update = record.progress.update, .event = {.step = record.progress.step, .begin_ns = monotonic_ns()}};
   bool state_is_free = false;
   const auto free_state = [&] {
     if (!std::exchange(state_is_free, true)) copied.set_value();
@@ -77,7 +76,7 @@ CheckpointWriter::Result CheckpointWriter::write(const TrainerRecord& record, co
     result.failure = error.what();
   }
   free_state();
-  result.event.time = Duration(monotonic_ns() - begin);
+  result.event.time = Duration(monotonic_ns() - result.event.begin_ns);
   return result;
 }
 

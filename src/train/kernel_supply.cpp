@@ -63,7 +63,10 @@ bool KernelSupply::compile_or_load(KernelSet set, std::int64_t version) {
   const std::span<const float> parameters =
       version == running_ ? parts_.state.running_parameters() : parts_.state.parameters();
   if (needed > 0 && !compile(set, needed, parameters)) return false;
-  if (parts_.model.load_weights(set, parameters)) weights_time_ = parts_.clock.book(&RunTotals::weights_ns);
+  if (parts_.model.load_weights(set, parameters)) {
+    weights_time_ = parts_.clock.book(&RunTotals::weights_ns);
+    tell(&Observer::on_weights, WeightsEvent{weights_time_});
+  }
   held_ = {set, version};
   return true;
 }

@@ -14,6 +14,8 @@ namespace ane::train {
 namespace {
 
 constexpr int kMainThread = 1;
+constexpr int kCheckpoints = 2;  // a track of their own
+constexpr int kWorkers = 2;      // their tracks follow
 constexpr char kOpen = '[';
 
 double microseconds(Trace::Clock::duration time) { return std::chrono::duration<double, std::micro>(time).count(); }
@@ -57,6 +59,8 @@ void Trace::on_compile(const CompileEvent& event) {
   close_span(event.kind == Kind::reload ? "reload" : "compile round", event.time, values);
 }
 
+void Trace::on_weights(const WeightsEvent& event) { close_span("weights", event.time, {}); }
+
 void Trace::on_step(const StepEvent& event) {
   close_span("step", event.time, fmt::format(R"("step":{},"loss":{})", event.step, number(event.loss)));
 }
@@ -72,7 +76,10 @@ void Trace::on_validation(const ValidationEvent& event) {
 }
 
 void Trace::on_checkpoint(const CheckpointEvent& event) {
-  close_span("checkpoint", event.time, fmt::format(R"("step":{})", event.step));
+  const std::lock_guard lock(mutex_);
+  const Clock::time_point begin{Duration(event.begin_ns)};
+  if (!std::exchange(checkpoints_named_, true)) add_name("thread_name", kCheckpoints, "checkpoints");
+  add_span("checkpoint", kCheckpoints, begin, begin + event.time, fmt::format(R"("step":{})", event.step));
 }
 
 void Trace::on_restart(const RestartEvent& event) {
@@ -124,8 +131,9 @@ void Trace::flush() {
 int Trace::thread_number() {
   const auto [known, is_new] = threads_.try_emplace(std::this_thread::get_id(), 0);
   if (is_new) {
-    known->second = static_cast<int>(threads_.size());
-    add_name("thread_name", known->second, fmt::format("worker {}", known->second - kMainThread));
+    const int worker = static_cast<int>(threads_.size()) - 1;
+    known->second = kWorkers + worker;
+    add_name("thread_name", known->second, fmt::format("worker {}", worker));
   }
   return known->second;
 }

@@ -117,6 +117,26 @@ TEST_CASE("phases of other threads have tracks of their own, with names", "[trai
   CHECK(names[named(events, "attn_fwd").at(0).at("tid").get<int>()] == "main");
 }
 
+TEST_CASE("a checkpoint has its own track, and its own begin", "[train]") {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "trace.json";
+  {
+    Trace trace(path, Trace::Begin::anew, fail_on_warning);
+    trace.on_step({.step = 1, .time = microseconds(50)});
+    trace.on_checkpoint({.step = 1, .begin_ns = 3'000'000, .time = microseconds(20)});
+    run_phase(trace, "write weights");
+    trace.on_weights({.time = microseconds(50)});
+    trace.on_step({.step = 2, .time = microseconds(50)});
+  }
+  const Json events = Json::parse(text_of(path));
+  const Json checkpoint = named(events, "checkpoint").at(0);
+  CHECK(checkpoint.at("tid") != named(events, "step").at(0).at("tid"));
+  CHECK(checkpoint.at("ts") == 3000);
+  CHECK(checkpoint.at("dur") == 20);
+  CHECK(holds(named(events, "weights").at(0), named(events, "write weights").at(0)));
+  CHECK_FALSE(holds(named(events, "step").at(1), named(events, "write weights").at(0)));
+}
+
 TEST_CASE("a trace that cannot be written is an error at the start and one warning later", "[train]") {
   CHECK_THROWS_AS(Trace("/proc/nowhere/trace", Trace::Begin::anew, fail_on_warning), ane::FileError);
   CHECK_THROWS_WITH(Trace("/proc/nowhere/trace", Trace::Begin::anew, fail_on_warning),

@@ -21,6 +21,11 @@ struct CompileEvent {
   Duration waited{};  ///< of `time`, for kernels that were compiled ahead
 };
 
+/// Kernels that take weights as input were given new ones.
+struct WeightsEvent {
+  Duration time{};
+};
+
 struct StepEvent {
   std::int64_t step = 0;  ///< sequences done, this one included
   double loss = 0;        ///< not finite if the step overflowed
@@ -56,6 +61,7 @@ struct ValidationEvent {
 struct CheckpointEvent {
   std::int64_t step = 0;
   std::filesystem::path path{};
+  std::int64_t begin_ns = 0;  ///< of monotonic_ns(): it may have been written beside the training
   Duration time{};
 };
 
@@ -76,6 +82,7 @@ class Observer {
  public:
   virtual ~Observer() = default;
   virtual void on_compile(const CompileEvent&) {}
+  virtual void on_weights(const WeightsEvent&) {}
   virtual void on_step(const StepEvent&) {}
   virtual void on_update(const UpdateEvent&) {}
   virtual void on_validation(const ValidationEvent&) {}

@@ -14,9 +14,9 @@
 
 namespace ane::train {
 
-/// Writes a run as a trace that ui.perfetto.dev and chrome://tracing show: compile rounds, steps, updates, validations,
-/// checkpoints and restarts, and inside them the kernels and parts that the model tells of, on their threads. It is the
-/// JSON array of the Trace Event Format, complete ("X") events in microseconds of the monotonic clock:
+/// Writes a run as a trace that ui.perfetto.dev and chrome://tracing show: compile rounds, steps, updates, validations
+/// and restarts, inside them the kernels and parts that the model tells of, on their threads, and checkpoints beside.
+/// It is the JSON array of the Trace Event Format, complete ("X") events in microseconds of the monotonic clock:
 /// https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 /// Written to after every step. Viewers also read it without its closing bracket, as a killed run leaves it.
 class Trace final : public Observer, public model::SpanListener {
@@ -35,6 +35,7 @@ class Trace final : public Observer, public model::SpanListener {
 
   void on_span(std::string_view name, Clock::time_point begin, Clock::time_point end) noexcept override;
   void on_compile(const CompileEvent& event) override;
+  void on_weights(const WeightsEvent& event) override;
   void on_step(const StepEvent& event) override;
   void on_update(const UpdateEvent& event) override;
   void on_validation(const ValidationEvent& event) override;
@@ -57,6 +58,7 @@ class Trace final : public Observer, public model::SpanListener {
   AppendFile file_;
   std::string unwritten_;
   std::map<std::thread::id, int> threads_;
+  bool checkpoints_named_ = false;
   std::thread::id main_ = std::this_thread::get_id();
   Clock::time_point last_end_ = Clock::now();     ///< of the main thread's last span
   std::optional<Clock::time_point> first_phase_;  ///< of the main thread since then
