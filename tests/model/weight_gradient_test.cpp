@@ -1,7 +1,12 @@
 #include "weight_gradient.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,6 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
+#include "ane/mil/text.h"
 #include "ane/model/llama.h"
 
 #include "model/rig.h"
@@ -30,27 +38,29 @@ class SeparateDevice final : public device::Device {
     return host_->check(program);
   }
   [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view text, const mil::Blobs& weights) override {
-    return std::make_unique<Kernel>(host_->compile(text, weights), *this);
+    return std::make_unique<Kernel>(host_->compile(text, weights), text, *this);
   }
   [[nodiscard]] surface::Allocator& surface_allocator() override { return host_->surface_allocator(); }
   [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
 
-  int runs_until_failure = -1;
+  /// Called with each kernel's text as it is about to run.
+  std::function<void(std::string_view)> before_run = [](std::string_view) {};
 
  private:
   class Kernel final : public device::Kernel {
    public:
-    Kernel(std::unique_ptr<device::Kernel> kernel, SeparateDevice& owner)
-        : kernel_(std::move(kernel)), owner_(&owner) {}
+    Kernel(std::unique_ptr<device::Kernel> kernel, std::string_view text, SeparateDevice& owner)
+        : kernel_(std::move(kernel)), text_(text), owner_(&owner) {}
     [[nodiscard]] std::span<const device::Port> inputs() const override { return kernel_->inputs(); }
     [[nodiscard]] std::span<const device::Port> outputs() const override { return kernel_->outputs(); }
     void run(std::span<surface::Surface* const> in, std::span<surface::Surface* const> out) override {
-      if (owner_->runs_until_failure-- == 0) throw DeviceError("the device is gone");
+      owner_->before_run(text_);
       kernel_->run(in, out);
     }
 
    private:
     std::unique_ptr<device::Kernel> kernel_;
+    std::string text_;
     SeparateDevice* owner_;
   };
 
@@ -111,6 +121,58 @@ TEST_CASE("gradients are the same bits whether products run beside the device or
   }
 }
 
+/// Counts the products that are done.
+class ProductCounter final : public SpanListener {
+ public:
+  void on_span(std::string_view name, Clock::time_point /*begin*/, Clock::time_point /*end*/) noexcept override {
+    if (name != "weight gradient") return;
+    const std::lock_guard lock(mutex_);
+    ++done_;
+    changed_.notify_all();
+  }
+  /// Gives up after a time that no product takes.
+  void wait_for(int products) {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, std::chrono::seconds(30), [&] { return done_ >= products; }))
+      throw DeviceError(fmt::format("the device waits for {} products, but only {} were done", products, done_));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int done_ = 0;
+};
+
+TEST_CASE("a step ends on a device whose kernels wait for all products before them", "[model][overlap]") {
+  SeparateRig rig;
+  const Run in_line = run_of_three_steps(rig.engine);
+  ProductCounter products;
+  rig.beside.spans = &products;
+  std::map<std::string, std::string, std::less<>> names;
+  for (const KernelInfo& kernel : Llama(kConfig, mil::DType::fp16, rig.engine).kernels())
+    names.emplace(mil::print(kernel.program), kernel.name);
+
+  // A step adds the classifier's product, and in each layer three after ffn_bwd and four after the attention's kernels.
+  constexpr auto kLayers = static_cast<int>(kConfig.layers);
+  int added = 0;
+  int layers = 0;
+  std::string last;
+  rig.separate.before_run = [&](std::string_view text) {
+    const std::string& name = names.find(text)->second;
+    if (last == "ffn_bwd") added += 3;
+    if (name == "ffn_bwd") {
+      added = 1 + layers / kLayers + 7 * layers;
+      ++layers;
+    }
+    last = name;
+    products.wait_for(added);
+  };
+  const Run beside = run_of_three_steps(rig.beside);
+  CHECK(beside.gradients == in_line.gradients);
+  CHECK(beside.losses == in_line.losses);
+  CHECK(layers == 3 * kLayers);
+}
+
 TEST_CASE("products make progress while the device runs a kernel", "[model][overlap]") {
   SeparateRig rig;
   constexpr std::size_t kSize = 64;
@@ -153,12 +215,14 @@ TEST_CASE("a device that fails leaves no product at work on the gradients", "[mo
   StepTimes times;
   for (const int runs : {10, 12, 20}) {  // in the backward pass, with products queued
     auto gradients = std::make_unique<std::vector<float>>(parameters.size());
-    rig.separate.runs_until_failure = runs;
+    rig.separate.before_run = [left = runs](std::string_view) mutable {
+      if (left-- == 0) throw DeviceError("the device is gone");
+    };
     CHECK_THROWS_AS(model.step(sample_of(0), parameters, 64, *gradients, times), DeviceError);
     gradients.reset();  // a product that still ran would write to freed memory
     CHECK(rig.surfaces.counters().live == 0);
   }
-  rig.separate.runs_until_failure = -1;
+  rig.separate.before_run = [](std::string_view) {};
   std::vector<float> gradients(parameters.size());
   for (std::size_t number = 0; number < 3; ++number)
     CHECK_FALSE(model.step(sample_of(number), parameters, 64, gradients, times).overflow);
