@@ -86,7 +86,10 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
   cli::fill_parameters(settings, *model_, state_.parameters());
 }
 
-void Training::compile() { model_->compile(model::KernelSet::training, state_.parameters()); }
+void Training::compile() {
+  model_->compile(model::KernelSet::training, state_.parameters());
+  static_cast<void>(model_->load_weights(model::KernelSet::training, state_.parameters()));
+}
 
 model::StepTimes Training::step() {
   source_->training_sample(steps_++, sample_);

@@ -44,6 +44,7 @@ class Training {
   /// On the device that the settings ask for, or on another.
   explicit Training(const cli::Settings& settings, std::unique_ptr<device::Device> device = nullptr);
 
+  /// Brings the kernels the parameters as they are now, by a round of compiles or with their input.
   void compile();
   /// Forward and backward of the next sample; throws Error if something overflows.
   model::StepTimes step();

@@ -1,6 +1,6 @@
 /// ane-train's training loop, an update at a time: what scripts/compare_torch.py runs in turn with PyTorch.
 ///
-///   bench_turns --weights FILE [ane-train's settings: --config stories110m --data TOKENS.bin --threads 2 ...]
+///   bench_turns --write-weights FILE [ane-train's settings: --config stories110m --data TOKENS.bin --threads 2 ...]
 ///
 /// Writes the weights that it starts from to FILE. Then reads a line, trains one update, writes a line of JSON, until
 /// its input ends.
@@ -46,7 +46,7 @@ class Turns final : public train::Observer {
 };
 
 int run(Arguments arguments) {
-  const std::optional<std::string> weights = arguments.take("--weights");
+  const std::optional<std::string> weights = arguments.take("--write-weights");
   cli::Settings settings = arguments.settings();
   settings.steps = kEndlessSteps;
   Training training(settings);

@@ -210,7 +210,7 @@ def participants(name, config, threads, folder):
     write_tokens(tokens, config["vocab"], 40 * config["accum_steps"] * config["seq"] + 1)
     ours = [str(ROOT / "build/release/bench/bench_turns"), "--config", name, "--threads", str(threads)]
     ours += ["--accum-steps", str(config["accum_steps"])]
-    ours += ["--data", str(tokens), "--data-order", "sequential", "--weights", str(weights), "--schedule", "constant"]
+    ours += ["--data", str(tokens), "--data-order", "sequential", "--write-weights", str(weights), "--schedule", "constant"]
     yield Participant("ane-train", ours + ["--warmup", "0"], {})
 
     worker = [sys.executable, __file__, "--worker", json.dumps(config), "--threads", str(threads)]
