@@ -217,11 +217,12 @@ void HostKernel::run_steps(std::span<Surface* const> inputs, const RunContext& c
 #ifdef ANE_POISON
 /// Throws if a surface's resident matrix is not what it was.
 void HostKernel::check_kept(const StagedCopy& copy, const RunContext& context) {
-  const AlignedBytes now(copy.size_bytes());
-  std::byte* const kept = std::exchange(addresses_[copy.target()], now.data());
+  // Its place in the workspace is free, as it lies with the surface.
+  std::byte* const now = workspace_->staging.data() + plan().buffers[copy.target()].offset;
+  std::byte* const kept = std::exchange(addresses_[copy.target()], now);
   copy.run(context);
   addresses_[copy.target()] = kept;
-  if (std::memcmp(kept, now.data(), copy.size_bytes()) != 0)
+  if (std::memcmp(kept, now, copy.size_bytes()) != 0)
     throw DeviceError(
         fmt::format("a resident part of input '{}' changed without a new revision", plan().inputs[copy.input()].name));
 }
