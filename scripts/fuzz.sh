@@ -28,6 +28,7 @@ fi
 
 export work=$PWD/build/fuzz programs=$PWD/build/$preset/tests seconds
 mkdir -p "$work/findings" "$work/profiles"
+export ASAN_OPTIONS=intercept_tls_get_addr=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}  # as test.sh
 [[ -w /dev/shm ]] && export TMPDIR=/dev/shm  # inputs become files many times a second
 
 fuzz() {
