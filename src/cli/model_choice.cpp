@@ -1,6 +1,7 @@
 #include "ane/cli/model_choice.h"
 
 #include <algorithm>
+#include <cassert>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -10,6 +11,8 @@
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
+#include "ane/model/llama_kernels.h"
+#include "ane/model/mlp.h"
 #include "ane/model/models.h"
 #include "ane/model/safetensors.h"
 #include "ane/model/weight_files.h"
@@ -103,6 +106,10 @@ model::LlamaConfig llama_config(const Settings& settings) {
           .tied_classifier = settings.tied};
 }
 
+model::MlpConfig mlp_config(const Settings& settings) {
+  return {.dim = size(settings.dim), .hidden = size(settings.hidden), .seq_len = size(settings.seq)};
+}
+
 }  // namespace
 
 void adopt_model_file(LoadedSettings& loaded) {
@@ -118,14 +125,26 @@ void adopt_model_file(LoadedSettings& loaded) {
   }
 }
 
+model::KernelPlan make_plan(const Settings& settings, model::WeightMode weights) {
+  const model::KernelForm form(settings.precision, weights, settings.plan);
+  if (settings.arch == Architecture::mlp) {
+    const model::MlpConfig config = mlp_config(settings);
+    model::check(config);
+    return model::mlp_plan(config, form);
+  }
+  const model::LlamaConfig config = llama_config(settings);
+  model::check(config);
+  return model::llama_plan(config, form);
+}
+
 std::unique_ptr<model::Model> make_model(const Settings& settings, const model::Engine& engine) {
+  assert(settings.weights != WeightsChoice::automatic);
   const model::KernelForm form(
       settings.precision,
       settings.weights == WeightsChoice::dynamic ? model::WeightMode::dynamic : model::WeightMode::baked,
       settings.plan);
   if (settings.arch == Architecture::mlp) {
-    const model::MlpConfig config{
-        .dim = size(settings.dim), .hidden = size(settings.hidden), .seq_len = size(settings.seq)};
+    const model::MlpConfig config = mlp_config(settings);
     model::check(config);
     return model::make_mlp(config, form, engine);
   }

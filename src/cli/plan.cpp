@@ -10,6 +10,7 @@
 
 #include "ane/cli/lines.h"
 #include "ane/cli/text.h"
+#include "ane/cli/weights_choice.h"
 #include "ane/core/error.h"
 #include "ane/device/budget.h"
 #include "ane/mil/ane_rules.h"
@@ -82,6 +83,7 @@ void add_compiles(const CompilePlan& plan, const Settings& settings, std::vector
   std::string compiles = fmt::format("Compiles: {} for the first update", plan.first_round);
   if (plan.later_round != plan.first_round)
     compiles += fmt::format(", {} for another in the same process", plan.later_round);
+  if (plan.forward > 0) compiles += fmt::format(", {} for the validation at the end", plan.forward);
   lines.push_back(compiles);
   if (plan.smallest_budget > settings.max_compiles) {
     lines.push_back(
@@ -167,6 +169,7 @@ std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& benc
   const std::vector<model::KernelInfo> kernels = bench.model().kernels();
   std::vector<std::string> lines = header_lines(bench.model().summary(), kernels, settings);
   lines.push_back(fmt::format("Device: {}", bench.device().description()));
+  if (const auto line = weights_line(bench.weights())) lines.push_back(*line);
   lines.push_back(fmt::format("Data: {}", source.description()));
   lines.emplace_back("Kernels of a layer's step:");
   add_plan_table(kernels, lines);

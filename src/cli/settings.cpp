@@ -271,11 +271,15 @@ std::vector<Setting> device_rows() {
           {.name = "weights",
            .group = "Device",
            .placeholder = "MODE",
-           .help = "how kernels get an update's weights: compiled into them, with their input (compiled once), or "
-                   "reloaded where that proves to work",
+           .help =
+               "how kernels get an update's weights: compiled into them, with their input (compiled once), reloaded "
+               "where that proves to work, or dynamic on an ANE that takes such kernels (auto)",
            .environment = "ANE_WEIGHTS"},
           &Settings::weights,
-          {{"baked", WeightsChoice::baked}, {"dynamic", WeightsChoice::dynamic}, {"reload", WeightsChoice::reload}}),
+          {{"baked", WeightsChoice::baked},
+           {"dynamic", WeightsChoice::dynamic},
+           {"reload", WeightsChoice::reload},
+           {"auto", WeightsChoice::automatic}}),
       toggle({.name = "pipeline",
               .group = "Device",
               .placeholder = "",

@@ -25,6 +25,7 @@
 #include "ane/cli/terminal_observer.h"
 #include "ane/cli/text.h"
 #include "ane/cli/version.h"
+#include "ane/cli/weights_choice.h"
 #include "ane/cli/workbench.h"
 #include "ane/core/error.h"
 #include "ane/device/budget.h"
@@ -88,13 +89,13 @@ class Session {
  public:
   Session(Settings settings, std::optional<Handover> before, std::optional<train::RunLock> lock,
           const Invocation& invocation)
-      : settings_(std::move(settings)),
-        lock_(std::move(lock)),
-        options_(train_options(settings_)),
+      : lock_(std::move(lock)),
         invocation_(invocation),
         before_(std::move(before)),
-        trace_(make_trace()),
-        bench_(settings_, planned_faults(invocation.environment, process()), trace_.get()),
+        trace_(make_trace(settings.profile)),
+        bench_(settings, planned_faults(invocation.environment, process()), trace_.get()),
+        settings_(settled(std::move(settings), bench_.weights())),
+        options_(train_options(settings_)),
         flops_(bench_.model().summary().flops_per_step),
         state_(make_state()),
         budget_(static_cast<int>(settings_.max_compiles)),
@@ -140,11 +141,10 @@ class Session {
   /// The number of this process in the run, from 1.
   [[nodiscard]] std::int64_t process() const noexcept { return before_ ? before_->process : 1; }
 
-  std::unique_ptr<train::Trace> make_trace() {
-    if (settings_.profile.empty()) return nullptr;
+  std::unique_ptr<train::Trace> make_trace(const std::string& file) {
+    if (file.empty()) return nullptr;
     const auto begin = before_ ? train::Trace::Begin::in_middle : train::Trace::Begin::anew;
-    return std::make_unique<train::Trace>(settings_.profile, begin,
-                                          [this](const std::string& text) { terminal_.warn(text); });
+    return std::make_unique<train::Trace>(file, begin, [this](const std::string& text) { terminal_.warn(text); });
   }
 
   std::unique_ptr<train::StateArena> make_state() {
@@ -215,6 +215,7 @@ class Session {
       const std::vector<model::KernelInfo> kernels = bench_.model().kernels();
       for (const std::string& line : header_lines(bench_.model().summary(), kernels, settings_)) terminal_.print(line);
       terminal_.print(fmt::format("Device: {}", bench_.device().description()));
+      if (const auto line = weights_line(bench_.weights())) terminal_.print(*line);
       std::string data = fmt::format("Data: {}", source_->description());
       if (const auto floor = source_->loss_floor()) data += fmt::format("; loss floor {:.4f}", *floor);
       terminal_.print(data);
@@ -293,6 +294,14 @@ class Session {
     std::string text = train::efficiency_report(end);
     if (text.ends_with('\n')) text.pop_back();
     terminal_.print(text);
+    tell_hint(end);
+  }
+
+  void tell_hint(const train::RunReport& end) {
+    if (settings_.weights != WeightsChoice::baked || settings_.pipeline) return;
+    const auto kinds = static_cast<int>(make_plan(settings_, model::WeightMode::dynamic).kernels().size());
+    const std::string hint = train::compile_hint(end, kinds);
+    if (!hint.empty() && !obstacle_to_dynamic(settings_, bench_.device())) terminal_.print(hint);
   }
 
   [[nodiscard]] train::RunReport report() {
@@ -306,15 +315,15 @@ class Session {
             .surfaces = bench_.surfaces().counters()};
   }
 
-  Settings settings_;
   std::optional<train::RunLock> lock_;
-  train::TrainOptions options_;
   Invocation invocation_;
   std::optional<Handover> before_;
   std::optional<train::ResumeEvent> resumed_;
   Terminal terminal_;
   std::unique_ptr<train::Trace> trace_;
   Workbench bench_;
+  Settings settings_;  ///< with nothing left to the program
+  train::TrainOptions options_;
   model::Flops flops_;
   std::unique_ptr<train::StateArena> state_;
   std::unique_ptr<data::Source> source_;
@@ -324,9 +333,10 @@ class Session {
   std::vector<train::Observer*> observers_{&lines_};
 };
 
-int dry_run(const Settings& settings) {
+int dry_run(const Settings& given) {
   Terminal terminal;
-  Workbench bench(settings);
+  Workbench bench(given);
+  const Settings settings = settled(given, bench.weights());
   if (bench.on_ane()) check_pipeline(bench.model().kernels(), settings);
   const std::unique_ptr<data::Source> source = make_source(settings, true);
   for (const std::string& line : dry_run_lines(settings, bench, *source)) terminal.print(line);

@@ -36,8 +36,8 @@ std::unique_ptr<RecordingDevice> make_device(const Settings& settings, std::opti
   return std::make_unique<RecordingDevice>(std::move(picked.device), std::move(recording));
 }
 
-std::unique_ptr<device::Device> make_reference(const Settings& settings, math::ThreadPool& threads) {
-  if (settings.weights != WeightsChoice::reload) return nullptr;
+std::unique_ptr<device::Device> make_reference(const WeightsDecision& weights, math::ThreadPool& threads) {
+  if (weights.choice != WeightsChoice::reload) return nullptr;
   return std::make_unique<device::host::HostDevice>(threads);
 }
 
@@ -57,9 +57,10 @@ Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faul
     : threads_(thread_count(settings)),
       faults_planned_(faults.has_value()),
       device_(make_device(settings, std::move(faults), threads_, device_note_)),
-      reference_(make_reference(settings, threads_)),
+      weights_(settle_weights(settings, *device_)),
+      reference_(make_reference(weights_, threads_)),
       surfaces_(device_->surface_allocator(), static_cast<std::size_t>(settings.surface_pool)),
-      model_(make_model(settings, {*device_, surfaces_, threads_, reference_.get(), spans})) {
+      model_(make_model(settled(settings, weights_), {*device_, surfaces_, threads_, reference_.get(), spans})) {
   device_->set_names([this](std::string_view text) -> std::string {
     for (const model::KernelInfo& kernel : model_->kernels()) {
       if (mil::print(kernel.program) == text) return kernel.name;

@@ -199,6 +199,17 @@ void remove_old_checkpoints(const fs::path& directory, std::int64_t keep) {
     if (looks_whole(checkpoint) && ++kept > keep) remove_directory(checkpoint);
 }
 
+std::optional<SettingTexts> recorded_settings(const fs::path& directory) {
+  for (const fs::path& checkpoint : checkpoints_in(directory)) {
+    try {
+      return read_trainer_file(checkpoint / kTrainerFile).identity.settings;
+    } catch (const Error&) {
+      continue;  // whoever loads it says what is wrong
+    }
+  }
+  return std::nullopt;
+}
+
 SettingTexts load_checkpoint(const fs::path& checkpoint, const model::ParameterLayout& layout, StateArena& state,
                              const CheckpointIdentity& identity) {
   TrainerFileContents saved = read_trainer_file(checkpoint / kTrainerFile);

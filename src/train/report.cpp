@@ -111,4 +111,16 @@ std::string efficiency_report(const RunReport& report) {
   return std::move(lines).take();
 }
 
+std::string compile_hint(const RunReport& report, int kernels) {
+  constexpr int kWorthAWord = 3;  // a third
+  const RunTotals& totals = report.totals;
+  if (totals.compiles <= kernels || totals.compile_ns <= report.wall_ns / kWorthAWord) return {};
+  const std::int64_t needed = totals.compile_ns / totals.compiles * kernels;
+  return fmt::format(
+      "Hint: {:.0f}% of the time went into {} compiles; --weights dynamic needs {}, once, and would have saved about "
+      "{:.1f} s of {:.1f} s if its steps take as long",
+      percent(totals.compile_ns, report.wall_ns), totals.compiles, kernels, seconds(totals.compile_ns - needed),
+      seconds(report.wall_ns));
+}
+
 }  // namespace ane::train

@@ -379,3 +379,21 @@ TEST_CASE("every truncation and extension of a checkpoint's files is found", "[t
   write_text(place / name, whole);
   load_some(place);
 }
+
+TEST_CASE("recorded settings are those of the newest checkpoint whose record is whole", "[train]") {
+  const TemporaryDirectory directory;
+  CHECK_FALSE(recorded_settings(directory.path()).has_value());
+  const auto layout = some_layout();
+  StateArena state = some_state(layout, 0, 1);
+  const auto write_at = [&](std::int64_t step, const std::string& weights) {
+    state.progress().step = step;
+    CheckpointIdentity identity = kIdentity;
+    identity.settings = {{"weights", weights}};
+    return write_checkpoint(directory.path(), layout, state, identity);
+  };
+  write_at(10, "baked");
+  const fs::path newest = write_at(20, "dynamic");
+  CHECK(recorded_settings(directory.path()) == SettingTexts{{"weights", "dynamic"}});
+  write_text(newest / "trainer.json", "{}");
+  CHECK(recorded_settings(directory.path()) == SettingTexts{{"weights", "baked"}});
+}

@@ -84,6 +84,21 @@ TEST_CASE("the report says how kernels got their weights, and what was compiled 
                  ANE_CONTAINS("Compiles:        603 (10 training rounds, 1 validation round, 7 reload rounds)\n"));
 }
 
+TEST_CASE("a run of which more than a third was compiling is told what one compile a kind would have saved",
+          "[train]") {
+  RunReport report = some_report();
+  report.wall_ns = 9'000'000'000;
+  report.totals.compiles = 60;
+  report.totals.compile_ns = 3'000'000'000;  // a third
+  CHECK(compile_hint(report, 6).empty());
+  report.totals.compile_ns = 6'000'000'000;  // 100 ms a kernel
+  CHECK(compile_hint(report, 6) ==
+        "Hint: 67% of the time went into 60 compiles; --weights dynamic needs 6, once, and would have saved about "
+        "5.4 s of 9.0 s if its steps take as long");
+  CHECK(compile_hint(report, 60).empty());  // nothing is saved
+  CHECK(compile_hint({}, 6).empty());
+}
+
 TEST_CASE("the report of a run that did nothing divides by nothing", "[train]") {
   const std::string text = efficiency_report({});
   CHECK_THAT(text, ANE_CONTAINS("Total steps:     0\n") && ANE_CONTAINS("Avg train:       0.0 ms/step\n") &&

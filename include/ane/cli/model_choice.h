@@ -5,6 +5,8 @@
 
 #include "ane/cli/settings.h"
 #include "ane/data/source.h"
+#include "ane/model/kernel_form.h"
+#include "ane/model/kernel_plan.h"
 #include "ane/model/model.h"
 #include "ane/train/options.h"
 
@@ -15,7 +17,11 @@ namespace ane::cli {
 /// well must agree (`seq` may be less), else UsageError names both. Throws FileError for a file that cannot be read.
 void adopt_model_file(LoadedSettings& loaded);
 
-/// Throws UsageError for dimensions that make no model.
+/// The kernels of the settings' model, in whatever way they get their weights. Throws UsageError for dimensions that
+/// make no model.
+[[nodiscard]] model::KernelPlan make_plan(const Settings& settings, model::WeightMode weights);
+
+/// `settings.weights` is settled. Throws UsageError for dimensions that make no model.
 [[nodiscard]] std::unique_ptr<model::Model> make_model(const Settings& settings, const model::Engine& engine);
 
 /// Weights from `--model FILE`, else fresh ones from the seed.

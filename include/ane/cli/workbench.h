@@ -8,6 +8,7 @@
 
 #include "ane/cli/recording_device.h"
 #include "ane/cli/settings.h"
+#include "ane/cli/weights_choice.h"
 #include "ane/device/fault_device.h"
 #include "ane/math/threads.h"
 #include "ane/model/model.h"
@@ -30,10 +31,12 @@ struct PlannedFaults {
 /// What a run computes with, made from its settings.
 class Workbench {
  public:
-  /// `spans` is told of every part of a step, if given. Throws UsageError, DeviceError.
+  /// Settles what `settings` leaves to the program. `spans` is told of every part of a step, if given. Throws
+  /// UsageError, DeviceError.
   explicit Workbench(const Settings& settings, std::optional<PlannedFaults> faults = {},
                      model::SpanListener* spans = nullptr);
 
+  [[nodiscard]] const WeightsDecision& weights() const noexcept { return weights_; }
   [[nodiscard]] math::ThreadPool& threads() noexcept { return threads_; }
   [[nodiscard]] RecordingDevice& device() noexcept { return *device_; }
   [[nodiscard]] surface::SurfacePool& surfaces() noexcept { return surfaces_; }
@@ -48,6 +51,7 @@ class Workbench {
   std::string device_note_;
   bool faults_planned_;
   std::unique_ptr<RecordingDevice> device_;
+  WeightsDecision weights_;
   std::unique_ptr<device::Device> reference_;  ///< on the CPU, to compare reloaded kernels with
   surface::SurfacePool surfaces_;
   std::unique_ptr<model::Model> model_;

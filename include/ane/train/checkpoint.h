@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,10 @@ std::filesystem::path write_checkpoint(const std::filesystem::path& directory, c
 /// Removes all but the newest `keep` of those in `directory` whose trainer.json is undamaged and whose files have their
 /// sizes; what is damaged neither counts nor goes. Throws FileError if one cannot be removed.
 void remove_old_checkpoints(const std::filesystem::path& directory, std::int64_t keep);
+
+/// Settings that the newest checkpoint in `directory` whose trainer.json is undamaged was written with; its arrays are
+/// not looked at. Nothing if there is none. Throws FileError if `directory` cannot be read.
+[[nodiscard]] std::optional<SettingTexts> recorded_settings(const std::filesystem::path& directory);
 
 /// Fills `state` from `checkpoint` after verifying all of it, and returns the settings it was written with. Throws
 /// FileError if it is damaged; UsageError if it is of another model, other data or another version of the format,

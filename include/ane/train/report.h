@@ -36,4 +36,9 @@ struct Rates {
 /// other) add up to the wall time.
 [[nodiscard]] std::string efficiency_report(const RunReport& report);
 
+/// A line about a run with baked weights of which more than a third was compiling: what would have been saved if
+/// `kernels`, which take their weights with their input, had been compiled once and no step were slower for it. Empty
+/// for another run.
+[[nodiscard]] std::string compile_hint(const RunReport& report, int kernels);
+
 }  // namespace ane::train

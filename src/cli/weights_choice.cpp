@@ -1,0 +1,63 @@
+#include "ane/cli/weights_choice.h"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "ane/cli/model_choice.h"
+#include "ane/mil/ane_rules.h"
+#include "ane/model/kernel_plan.h"
+#include "ane/train/checkpoint.h"
+
+namespace ane::cli {
+namespace {
+
+/// What the newest checkpoint of a run that is resumed was written with.
+std::optional<WeightsDecision> decision_before(const Settings& settings) {
+  if (!settings.resume) return std::nullopt;
+  const std::optional<train::SettingTexts> recorded = train::recorded_settings(settings.checkpoint_dir);
+  if (!recorded) return std::nullopt;
+  const Setting& row = setting("weights");
+  const auto found = recorded->find(row.name);
+  Settings before;
+  if (found == recorded->end() || !row.assign(found->second, before)) return std::nullopt;
+  if (before.weights == WeightsChoice::automatic) return std::nullopt;
+  return WeightsDecision{before.weights, "as before, for a run that is resumed stays what it was"};
+}
+
+}  // namespace
+
+WeightsDecision settle_weights(const Settings& settings, const device::Device& device) {
+  if (settings.weights != WeightsChoice::automatic) return {settings.weights, {}};
+  if (std::optional<WeightsDecision> before = decision_before(settings)) return *std::move(before);
+  if (device.name() != "ane")
+    return {WeightsChoice::baked, "nothing is gained here, as the host compiles a kernel in no time"};
+  if (const std::optional<std::string> obstacle = obstacle_to_dynamic(settings, device))
+    return {WeightsChoice::baked, *obstacle};
+  return {WeightsChoice::dynamic, "with weights in their input all kernels keep the rules of this chip"};
+}
+
+Settings settled(Settings settings, const WeightsDecision& decision) {
+  settings.weights = decision.choice;
+  return settings;
+}
+
+std::optional<std::string> obstacle_to_dynamic(const Settings& settings, const device::Device& device) {
+  const model::KernelPlan plan = make_plan(settings, model::WeightMode::dynamic);
+  for (const model::PlannedKernel& kernel : plan.kernels())
+    for (const mil::Diagnostic& broken : device.check(kernel.definition.program))
+      if (broken.severity != mil::Severity::slow)
+        return fmt::format("with weights in its input kernel '{}' breaks {}", kernel.definition.name,
+                           mil::to_string(broken));
+  return std::nullopt;
+}
+
+std::optional<std::string> weights_line(const WeightsDecision& decision) {
+  if (decision.reason.empty()) return std::nullopt;
+  Settings chosen;
+  chosen.weights = decision.choice;
+  return fmt::format("Weights: {} (auto): {}", setting("weights").show(chosen), decision.reason);
+}
+
+}  // namespace ane::cli
