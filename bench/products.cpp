@@ -1,7 +1,7 @@
 #include "products.h"
 
-#include <functional>
-#include <numeric>
+#include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -55,6 +55,11 @@ Product linear(const OpView& op, const std::string& prefix) {
   return product;
 }
 
+bool has_constant(const OpView& op) {
+  return mil::constant_of(op.function(), op.operand("x")) != nullptr ||
+         mil::constant_of(op.function(), op.operand("y")) != nullptr;
+}
+
 Product matmul(const OpView& op) {
   const mil::Shape& x = op.type("x").shape;
   const mil::Shape& y = op.type("y").shape;
@@ -70,12 +75,50 @@ Product matmul(const OpView& op) {
   product.b = transposed(op.flag("transpose_y", false));
   product.batches = size(mil::element_count(result)) / (product.m * product.n);
   product.shared_b = size(mil::element_count(y)) == product.k * product.n;
+  product.avoidable = has_constant(op);
   return product;
 }
 
-bool has_constant(const OpView& op) {
-  return mil::constant_of(op.function(), op.operand("x")) != nullptr ||
-         mil::constant_of(op.function(), op.operand("y")) != nullptr;
+std::string text_of(const Product& product) {
+  return fmt::format("{} [{}, {}] x [{}, {}]{}{}", product.name, product.m, product.k, product.k, product.n,
+                     product.a == Transpose::yes ? ", A turned" : "", product.b == Transpose::yes ? ", B turned" : "");
+}
+
+/// Calls that are alike.
+struct Way {
+  Product product;
+  std::size_t calls = 0;
+
+  [[nodiscard]] bool is(const Product& call) const {
+    return product.m == call.m && product.n == call.n && product.k == call.k && product.a == call.a &&
+           product.b == call.b && product.accumulate == call.accumulate;
+  }
+  /// Whether `other` can be made so: C^T = B^T A^T is as good as C = A B.
+  [[nodiscard]] bool makes(const Product& other) const {
+    const bool straight = product.m == other.m && product.n == other.n;
+    const bool turned = product.m == other.n && product.n == other.m;
+    return (straight || turned) && product.k == other.k && product.accumulate == other.accumulate;
+  }
+};
+
+std::vector<Way> ways_of(const std::vector<Product>& calls) {
+  std::vector<Way> ways;
+  for (const Product& call : calls) {
+    auto known = std::ranges::find_if(ways, [&](const Way& way) { return way.is(call); });
+    if (known == ways.end()) known = ways.insert(known, {call});
+    known->calls += call.batches;
+  }
+  return ways;
+}
+
+/// Makes `product` that way.
+void turn(Product& product, const Way& way) {
+  if (product.m != way.product.m) {
+    std::swap(product.m, product.n);
+    std::swap(product.a_memory, product.b_memory);
+  }
+  product.a = way.product.a;
+  product.b = way.product.b;
 }
 
 }  // namespace
@@ -91,7 +134,7 @@ std::vector<Product> products_of(const mil::Program& program, const std::string&
     const OpView op(function, operation);
     if (op.kind() == OpKind::conv) products.push_back(convolution(op, prefix));
     if (op.kind() == OpKind::linear) products.push_back(linear(op, prefix));
-    if (op.kind() == OpKind::matmul && !has_constant(op)) products.push_back(matmul(op));
+    if (op.kind() == OpKind::matmul) products.push_back(matmul(op));
   }
   return products;
 }
@@ -102,37 +145,40 @@ CpuProducts cpu_products(const model::ParameterLayout& layout, std::size_t seq_l
   for (const model::Parameter& parameter : layout.parameters()) {
     if (parameter.shape.size() != 2) continue;
     const std::string& name = parameter.name;
-    const std::string gradient = "gradient of " + name;
     const std::size_t out = size(parameter.shape[0]);
     const std::size_t in = size(parameter.shape[1]);
+    Product gradient{.name = name + " dW", .m = out, .n = in, .k = seq_len, .b = Transpose::yes, .accumulate = true};
+    gradient.c_memory = "gradient of " + name;
     if (name == (own_classifier ? kOwnClassifier : kEmbedding)) {
-      result.classifier = {{.name = name + " forward",
-                            .m = seq_len,
-                            .n = out,
-                            .k = in,
-                            .a = Transpose::yes,
-                            .b = Transpose::yes,
-                            .b_memory = name},
-                           {.name = name + " dW",
-                            .m = out,
-                            .n = in,
-                            .k = seq_len,
-                            .a = Transpose::yes,
-                            .b = Transpose::yes,
-                            .accumulate = true,
-                            .c_memory = gradient},
-                           {.name = name + " dx", .m = seq_len, .n = in, .k = out, .b_memory = name}};
+      Product forward{.name = name, .m = seq_len, .n = out, .k = in, .a = Transpose::yes, .b = Transpose::yes};
+      Product dx{.name = name + " dx", .m = seq_len, .n = in, .k = out};
+      gradient.a = Transpose::yes;
+      forward.b_memory = dx.b_memory = name;
+      result.classifier = {std::move(forward), std::move(dx), std::move(gradient)};
     } else if (name != kEmbedding) {
-      result.weight_gradients.push_back({.name = name + " dW",
-                                         .m = out,
-                                         .n = in,
-                                         .k = seq_len,
-                                         .b = Transpose::yes,
-                                         .accumulate = true,
-                                         .c_memory = gradient});
+      result.weight_gradients.push_back(std::move(gradient));
     }
   }
   return result;
+}
+
+std::vector<Product> as_called(std::vector<Product> products, const std::vector<Product>& calls) {
+  std::vector<Way> ways = ways_of(calls);
+  for (const bool avoidable : {false, true}) {  // what no step can do without takes its calls first
+    for (Product& product : products) {
+      if (product.avoidable != avoidable) continue;
+      const auto way = std::ranges::find_if(
+          ways, [&](const Way& each) { return each.makes(product) && each.calls >= product.batches; });
+      if (way == ways.end() && avoidable) continue;
+      if (way == ways.end()) throw Error(fmt::format("a step does not make the floor's product {}", text_of(product)));
+      turn(product, *way);
+      way->calls -= product.batches;
+    }
+  }
+  for (const Way& way : ways)
+    if (way.calls > 0)
+      throw Error(fmt::format("a step makes {} products that the floor lacks: {}", way.calls, text_of(way.product)));
+  return products;
 }
 
 }  // namespace ane::bench

@@ -4,7 +4,8 @@
 ///
 /// Steps and their floor (floor.h) run in turn, so that both meet the same machine; all figures are medians. --kernels:
 /// each kind of kernel alone, in turn with its own products.
-#include <map>
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,13 +18,11 @@
 
 #include "bench.h"
 #include "floor.h"
+#include "step_products.h"
 #include "table.h"
 
 namespace ane::bench {
 namespace {
-
-constexpr const char* kClassifier = "classifier";
-constexpr const char* kWeightGradients = "weight gradients";
 
 std::string rate(double flops, double milliseconds) {
   return milliseconds == 0 ? std::string() : fmt::format("{:.0f}", flops / milliseconds * 1e-6);
@@ -31,41 +30,13 @@ std::string rate(double flops, double milliseconds) {
 
 void head(const std::string& name, const std::string& time) { print_head(name, time, "floor", "GFLOP/s"); }
 
-/// The products of a step, each with the part that it belongs to.
-struct StepProducts {
-  std::vector<Product> products;
-  std::vector<std::string> parts;
-  std::map<std::string, double> flops;  ///< by part
-
-  void add(const std::string& part, std::vector<Product> more) {
-    for (Product& product : more) {
-      flops[part] += product.flops();
-      products.push_back(std::move(product));
-      parts.push_back(part);
-    }
-  }
-};
-
-StepProducts step_products(Training& training, const std::vector<Call>& runs) {
-  std::map<std::string, mil::Program> programs;
-  for (const model::KernelInfo& kernel : training.model().kernels()) programs.emplace(kernel.name, kernel.program);
-  StepProducts result;
-  for (const Call& run : runs)
-    result.add(run.kernel, products_of(programs.at(run.kernel), fmt::format("{}.{}/", run.kernel, run.copy)));
-  CpuProducts cpu = cpu_products(training.model().parameters(), static_cast<std::size_t>(training.settings().seq));
-  result.add(kClassifier, std::move(cpu.classifier));
-  result.add(kWeightGradients, std::move(cpu.weight_gradients));
-  return result;
-}
-
 class StepBenchmark {
  public:
   StepBenchmark(const cli::Settings& settings, std::int64_t reps) : training_(settings), reps_(reps) {}
 
   void run() {
     warm_up();
-    GemmFloor floor(products_.products, training_.threads());
-    check_products(floor.flops());
+    GemmFloor floor(products_, training_.threads());
     static_cast<void>(floor.run());
     for (Repetitions repetitions(reps_); repetitions.again();) {
       time_floor(floor);
@@ -83,19 +54,10 @@ class StepBenchmark {
  private:
   void warm_up() {
     training_.compile();
-    static_cast<void>(training_.step());
-    products_ = step_products(training_, training_.device().take_runs());
+    products_ = step_products(training_);
     training_.update();
     training_.compile();
     static_cast<void>(training_.device().take_compiles());
-  }
-
-  /// The model counts attention's backward products alone; its forward ones and those it recomputes come on top.
-  void check_products(double found) {
-    const double counted = training_.model().summary().flops_per_step.total();
-    if (found < counted)
-      throw Error(fmt::format("the floor has {:.0f} MFLOP, but a step {:.0f}: it lacks products", found * 1e-6,
-                              counted * 1e-6));
   }
 
   void time_floor(GemmFloor& floor) {
@@ -103,8 +65,8 @@ class StepBenchmark {
     Sums sums;
     for (std::size_t i = 0; i < times.size(); ++i) {
       sums.add("step", times[i]);
-      sums.add(products_.parts[i], times[i]);
-      if (products_.parts[i] != kClassifier && products_.parts[i] != kWeightGradients) sums.add("ane", times[i]);
+      sums.add(products_[i].part, times[i]);
+      if (is_of_kernel(products_[i])) sums.add("ane", times[i]);
     }
     sums.give(floors_);
   }
@@ -151,15 +113,14 @@ class StepBenchmark {
   void print_part(const std::string& part, const std::string& floor_part, const std::string& name) {
     const double time = times_.milliseconds(part);
     const double floor = floors_.milliseconds(floor_part);
-    const double flops = part == "ane" ? kernel_flops() : products_.flops[floor_part];
+    double flops = 0;
+    for (const Product& product : products_)
+      if (product.part == floor_part || (floor_part == "ane" && is_of_kernel(product))) flops += product.flops();
     print_row(name, time, floor, floor == 0 ? "" : rate(flops, time));
   }
 
-  [[nodiscard]] double kernel_flops() const {
-    double sum = 0;
-    for (const auto& [part, flops] : products_.flops)
-      if (part != kClassifier && part != kWeightGradients) sum += flops;
-    return sum;
+  [[nodiscard]] static bool is_of_kernel(const Product& product) {
+    return product.part != kClassifier && product.part != kWeightGradients;
   }
 
   void print_kernels() {
@@ -171,7 +132,7 @@ class StepBenchmark {
 
   Training training_;
   std::int64_t reps_;
-  StepProducts products_;
+  std::vector<Product> products_;
   Samples times_;
   Samples floors_;
 };
@@ -199,21 +160,25 @@ class Ports {
 void time_kernels(const cli::Settings& settings, std::int64_t reps) {
   Training training(settings);
   training.compile();
+  const std::vector<Product> products = step_products(training);
   print_heading(training);
   head("kernel", "ms/run");
   for (const model::KernelInfo& info : training.model().kernels()) {
     device::Kernel& kernel = *training.device().kernels().at(info.name);
     const Ports inputs(kernel.inputs(), training.surfaces());
     const Ports outputs(kernel.outputs(), training.surfaces());
-    GemmFloor floor(products_of(info.program, info.name), training.threads());
+    std::vector<Product> own;
+    std::ranges::copy_if(products, std::back_inserter(own),
+                         [&](const Product& product) { return product.part == info.name && product.run == 0; });
+    GemmFloor floor(std::move(own), training.threads());
     Samples samples;
     for (Repetitions repetitions(reps); repetitions.again();) {
       samples.add("floor", time_of([&] { static_cast<void>(floor.run()); }));
       samples.add("run", time_of([&] { kernel.run(inputs.all(), outputs.all()); }));
     }
     const double run = samples.milliseconds("run");
-    const double products = samples.milliseconds("floor");
-    print_row(info.name, run, products, rate(floor.flops(), run));
+    const double bound = samples.milliseconds("floor");
+    print_row(info.name, run, bound, rate(floor.flops(), run));
   }
 }
 

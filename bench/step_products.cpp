@@ -1,0 +1,71 @@
+#include "step_products.h"
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "ane/core/error.h"
+
+#include "product_log.h"
+
+namespace ane::bench {
+namespace {
+
+std::vector<Product> programs_products(Training& training) {
+  std::map<std::string, mil::Program> programs;
+  for (const model::KernelInfo& kernel : training.model().kernels()) programs.emplace(kernel.name, kernel.program);
+  std::vector<Product> products;
+  const auto add = [&](const std::string& part, int run, std::vector<Product> more) {
+    for (Product& product : more) {
+      product.part = part;
+      product.run = run;
+      products.push_back(std::move(product));
+    }
+  };
+
+  std::map<std::string, int> runs;
+  static_cast<void>(training.device().take_runs());
+  static_cast<void>(training.step());
+  for (const Call& call : training.device().take_runs()) {
+    const int run = runs[call.kernel]++;
+    add(call.kernel, run, products_of(programs.at(call.kernel), fmt::format("{}.{}/", call.kernel, run)));
+  }
+  CpuProducts cpu = cpu_products(training.model().parameters(), static_cast<std::size_t>(training.settings().seq));
+  add(kClassifier, 0, std::move(cpu.classifier));
+  add(kWeightGradients, 0, std::move(cpu.weight_gradients));
+  return products;
+}
+
+/// On one thread, where no call is a part of a product.
+std::vector<Product> calls_of_a_step(cli::Settings settings) {
+  settings.threads = 1;
+  Training training(settings);
+  training.compile();
+  ProductLog log;
+  static_cast<void>(training.step());
+  return log.take();
+}
+
+/// The model counts attention's backward products alone; its forward ones and those it recomputes come on top.
+void check_count(const std::vector<Product>& products, double least) {
+  double found = 0;
+  for (const Product& product : products) found += product.flops();
+  if (found < least)
+    throw Error(
+        fmt::format("the floor has {:.0f} MFLOP, but a step {:.0f}: it lacks products", found * 1e-6, least * 1e-6));
+}
+
+}  // namespace
+
+std::vector<Product> step_products(Training& training) {
+  std::vector<Product> products = programs_products(training);
+  if (ProductLog::works() && training.settings().device == cli::DeviceChoice::host)
+    products = as_called(std::move(products), calls_of_a_step(training.settings()));
+  std::erase_if(products, [](const Product& product) { return product.avoidable; });
+  check_count(products, training.model().summary().flops_per_step.total());
+  return products;
+}
+
+}  // namespace ane::bench
