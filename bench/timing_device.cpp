@@ -4,28 +4,25 @@
 
 namespace ane::bench {
 
-class TimingDevice::TimedKernel final : public device::Kernel {
+class TimingDevice::TimedKernel final : public device::ForwardingKernel {
  public:
   TimedKernel(std::unique_ptr<device::Kernel> kernel, Call call, TimingDevice& owner)
-      : kernel_(std::move(kernel)), call_(std::move(call)), owner_(&owner) {
-    if (call_.copy == 0) owner_->kernels_[call_.kernel] = kernel_.get();
+      : ForwardingKernel(std::move(kernel)), call_(std::move(call)), owner_(&owner) {
+    if (call_.copy == 0) owner_->kernels_[call_.kernel] = this;
   }
   ~TimedKernel() override {
     const auto known = owner_->kernels_.find(call_.kernel);
-    if (known != owner_->kernels_.end() && known->second == kernel_.get()) owner_->kernels_.erase(known);
+    if (known != owner_->kernels_.end() && known->second == this) owner_->kernels_.erase(known);
   }
   TimedKernel(const TimedKernel&) = delete;
   TimedKernel& operator=(const TimedKernel&) = delete;
 
-  [[nodiscard]] std::span<const device::Port> inputs() const override { return kernel_->inputs(); }
-  [[nodiscard]] std::span<const device::Port> outputs() const override { return kernel_->outputs(); }
   void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override {
-    call_.time = time_of([&] { kernel_->run(inputs, outputs); });
+    call_.time = time_of([&] { ForwardingKernel::run(inputs, outputs); });
     owner_->runs_.push_back(call_);
   }
 
  private:
-  std::unique_ptr<device::Kernel> kernel_;
   Call call_;
   TimingDevice* owner_;
 };
@@ -34,7 +31,7 @@ std::unique_ptr<device::Kernel> TimingDevice::compile(std::string_view mil_text,
   Call call{.kernel = name_of_ ? name_of_(mil_text) : "kernel"};
   call.copy = copies_[call.kernel]++;
   std::unique_ptr<device::Kernel> kernel;
-  call.time = time_of([&] { kernel = device_->compile(mil_text, weights); });
+  call.time = time_of([&] { kernel = ForwardingDevice::compile(mil_text, weights); });
   compiles_.push_back(call);
   return std::make_unique<TimedKernel>(std::move(kernel), std::move(call), *this);
 }

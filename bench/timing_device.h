@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "ane/device/device.h"
+#include "ane/device/forwarding.h"
 
 #include "statistics.h"
 
@@ -21,21 +21,14 @@ struct Call {
 };
 
 /// A device that passes everything on and notes how long it takes.
-class TimingDevice final : public device::Device {
+class TimingDevice final : public device::ForwardingDevice {
  public:
   /// `name_of`: a kernel's kind from its text.
   using NameOf = std::function<std::string(std::string_view)>;
-  explicit TimingDevice(std::unique_ptr<device::Device> device) : device_(std::move(device)) {}
+  using ForwardingDevice::ForwardingDevice;
   void set_names(NameOf name_of) { name_of_ = std::move(name_of); }
 
-  [[nodiscard]] std::string_view name() const override { return device_->name(); }
-  [[nodiscard]] std::string description() const override { return device_->description(); }
-  [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override {
-    return device_->check(program);
-  }
   [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
-  [[nodiscard]] surface::Allocator& surface_allocator() override { return device_->surface_allocator(); }
-  [[nodiscard]] bool shares_cpu() const noexcept override { return device_->shares_cpu(); }
 
   [[nodiscard]] std::vector<Call> take_runs() { return std::exchange(runs_, {}); }
   /// Also starts the numbering of copies again.
@@ -46,7 +39,6 @@ class TimingDevice final : public device::Device {
  private:
   class TimedKernel;
 
-  std::unique_ptr<device::Device> device_;
   NameOf name_of_;
   std::vector<Call> runs_;
   std::vector<Call> compiles_;

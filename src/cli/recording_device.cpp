@@ -34,7 +34,7 @@ void write_kernel_files(const std::filesystem::path& directory, std::string_view
 }
 
 RecordingDevice::RecordingDevice(std::unique_ptr<device::Device> device, Settings settings)
-    : device_(std::move(device)), settings_(std::move(settings)) {}
+    : ForwardingDevice(std::move(device)), settings_(std::move(settings)) {}
 
 std::unique_ptr<device::Kernel> RecordingDevice::compile(std::string_view mil_text, const mil::Blobs& weights) {
   if (settings_.dump_to) {
@@ -43,7 +43,7 @@ std::unique_ptr<device::Kernel> RecordingDevice::compile(std::string_view mil_te
     write_kernel_files(*settings_.dump_to / (copy == 0 ? name : fmt::format("{}.{}", name, copy)), mil_text, weights);
   }
   try {
-    return device_->compile(mil_text, weights);
+    return ForwardingDevice::compile(mil_text, weights);
   } catch (const Error& error) {
     const std::filesystem::path saved = settings_.failures_to / name_of(mil_text);
     write_kernel_files(saved, mil_text, weights);

@@ -111,14 +111,10 @@ FaultPlan parse_faults(std::string_view text) {
   return plan;
 }
 
-class FaultKernel final : public Kernel {
+class FaultKernel final : public ForwardingKernel {
  public:
-  FaultKernel(std::unique_ptr<Kernel> kernel, FaultDevice& device) : kernel_(std::move(kernel)), device_(&device) {}
-
-  [[nodiscard]] std::span<const Port> inputs() const override { return kernel_->inputs(); }
-  [[nodiscard]] std::span<const Port> outputs() const override { return kernel_->outputs(); }
-
-  [[nodiscard]] bool reload(const mil::Blobs& weights) override { return kernel_->reload(weights); }
+  FaultKernel(std::unique_ptr<Kernel> kernel, FaultDevice& device)
+      : ForwardingKernel(std::move(kernel)), device_(&device) {}
 
   void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override {
     const std::int64_t count = ++device_->runs_;
@@ -127,18 +123,17 @@ class FaultKernel final : public Kernel {
       throw DeviceError(fmt::format("run {} of this process fails as planned", count));
     }
     if (fault != nullptr) std::this_thread::sleep_for(fault->delay);
-    kernel_->run(inputs, outputs);
+    ForwardingKernel::run(inputs, outputs);
     if (fault == nullptr || fault->kind == FaultKind::delay) return;
-    for (std::size_t i = 0; i < outputs.size(); ++i) poison(kernel_->outputs()[i], fault->kind, *outputs[i]);
+    for (std::size_t i = 0; i < outputs.size(); ++i) poison(this->outputs()[i], fault->kind, *outputs[i]);
   }
 
  private:
-  std::unique_ptr<Kernel> kernel_;
   FaultDevice* device_;
 };
 
 FaultDevice::FaultDevice(std::unique_ptr<Device> device, FaultPlan plan, std::int64_t process)
-    : device_(std::move(device)), plan_(std::move(plan)), process_(process) {}
+    : ForwardingDevice(std::move(device)), plan_(std::move(plan)), process_(process) {}
 
 FaultDevice::~FaultDevice() = default;
 
@@ -161,7 +156,7 @@ std::unique_ptr<Kernel> FaultDevice::compile(std::string_view mil_text, const mi
     }
     std::this_thread::sleep_for(fault->delay);
   }
-  return std::make_unique<FaultKernel>(device_->compile(mil_text, weights), *this);
+  return std::make_unique<FaultKernel>(ForwardingDevice::compile(mil_text, weights), *this);
 }
 
 }  // namespace ane::device

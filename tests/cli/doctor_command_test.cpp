@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ane/cli/device_probes.h"
+#include "ane/device/forwarding.h"
 #include "ane/device/host/host_device.h"
 #include "ane/mil/ane_rules.h"
 
@@ -17,38 +18,27 @@ using namespace cli_test;
 using namespace ane;
 
 /// Says that it ran and changes one element of what it computed, or fails.
-class FaultyDevice final : public device::Device {
+class FaultyDevice final : public device::ForwardingDevice {
  public:
-  FaultyDevice(device::Device& honest, bool fails) : honest_(honest), fails_(fails) {}
+  FaultyDevice(device::Device& honest, bool fails) : ForwardingDevice(honest), fails_(fails) {}
 
-  std::string_view name() const override { return "faulty"; }
-  std::string description() const override { return "faulty"; }
-  std::vector<mil::Diagnostic> check(const mil::Program&) const override { return {}; }
   std::unique_ptr<device::Kernel> compile(std::string_view text, const mil::Blobs& weights) override {
     if (fails_) throw device::CompileError("the compiler is out of sorts");
-    return std::make_unique<Kernel>(honest_.compile(text, weights));
+    return std::make_unique<Kernel>(ForwardingDevice::compile(text, weights));
   }
-  surface::Allocator& surface_allocator() override { return honest_.surface_allocator(); }
-  bool shares_cpu() const noexcept override { return true; }
 
  private:
-  class Kernel final : public device::Kernel {
+  class Kernel final : public device::ForwardingKernel {
    public:
-    explicit Kernel(std::unique_ptr<device::Kernel> honest) : honest_(std::move(honest)) {}
-    std::span<const device::Port> inputs() const override { return honest_->inputs(); }
-    std::span<const device::Port> outputs() const override { return honest_->outputs(); }
+    using ForwardingKernel::ForwardingKernel;
     void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override {
-      honest_->run(inputs, outputs);
+      ForwardingKernel::run(inputs, outputs);
       const auto mapping = outputs.front()->map_for_write();
       const auto halves = mapping.as<std::uint16_t>();
       *std::max_element(halves.begin(), halves.end()) = 0;
     }
-
-   private:
-    std::unique_ptr<device::Kernel> honest_;
   };
 
-  device::Device& honest_;
   bool fails_;
 };
 

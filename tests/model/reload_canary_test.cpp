@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "ane/device/forwarding.h"
 #include "ane/model/models.h"
 
 #include "model/rig.h"
@@ -20,15 +21,13 @@ using test::Rig;
 enum class Reload { works, works_roughly, stale, partly_stale, unknown };
 
 /// A host kernel that may lie.
-class DoubtfulKernel final : public device::Kernel {
+class DoubtfulKernel final : public device::ForwardingKernel {
  public:
   DoubtfulKernel(std::unique_ptr<device::Kernel> kernel, mil::Blobs weights, Reload behaviour)
-      : kernel_(std::move(kernel)), weights_(std::move(weights)), behaviour_(behaviour) {}
+      : ForwardingKernel(std::move(kernel)), weights_(std::move(weights)), behaviour_(behaviour) {}
 
-  [[nodiscard]] std::span<const device::Port> inputs() const override { return kernel_->inputs(); }
-  [[nodiscard]] std::span<const device::Port> outputs() const override { return kernel_->outputs(); }
   void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override {
-    kernel_->run(inputs, outputs);
+    ForwardingKernel::run(inputs, outputs);
     if (behaviour_ != Reload::works_roughly) return;
     const auto mapping = outputs[0]->map_for_write();
     for (std::size_t at = 0; at < mapping.bytes().size(); at += 2)
@@ -39,35 +38,27 @@ class DoubtfulKernel final : public device::Kernel {
     if (behaviour_ == Reload::stale) return true;
     mil::Blobs taken = weights;
     if (behaviour_ == Reload::partly_stale) taken.begin()->second = weights_.begin()->second;
-    return kernel_->reload(taken);
+    return ForwardingKernel::reload(taken);
   }
 
  private:
-  std::unique_ptr<device::Kernel> kernel_;
   mil::Blobs weights_;
   Reload behaviour_;
 };
 
-class DoubtfulDevice final : public device::Device {
+class DoubtfulDevice final : public device::ForwardingDevice {
  public:
-  DoubtfulDevice(math::ThreadPool& threads, Reload behaviour) : host_(threads), behaviour_(behaviour) {}
+  DoubtfulDevice(math::ThreadPool& threads, Reload behaviour)
+      : ForwardingDevice(std::make_unique<device::host::HostDevice>(threads)), behaviour_(behaviour) {}
 
-  [[nodiscard]] std::string_view name() const override { return "doubtful"; }
-  [[nodiscard]] std::string description() const override { return "doubtful"; }
-  [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override {
-    return host_.check(program);
-  }
   [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view text, const mil::Blobs& weights) override {
     ++compiles;
-    return std::make_unique<DoubtfulKernel>(host_.compile(text, weights), weights, behaviour_);
+    return std::make_unique<DoubtfulKernel>(ForwardingDevice::compile(text, weights), weights, behaviour_);
   }
-  [[nodiscard]] surface::Allocator& surface_allocator() override { return host_.surface_allocator(); }
-  [[nodiscard]] bool shares_cpu() const noexcept override { return true; }
 
   int compiles = 0;
 
  private:
-  device::host::HostDevice host_;
   Reload behaviour_;
 };
 

@@ -16,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include "ane/device/forwarding.h"
 #include "ane/mil/text.h"
 #include "ane/model/llama.h"
 
@@ -28,43 +29,32 @@ namespace {
 using test::Rig;
 
 /// Runs kernels on the host, but says that the CPU is free meanwhile, as it is beside a Neural Engine.
-class SeparateDevice final : public device::Device {
+class SeparateDevice final : public device::ForwardingDevice {
  public:
-  explicit SeparateDevice(device::Device& host) : host_(&host) {}
+  using ForwardingDevice::ForwardingDevice;
 
-  [[nodiscard]] std::string_view name() const override { return "separate"; }
-  [[nodiscard]] std::string description() const override { return "a host device that says it is none"; }
-  [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override {
-    return host_->check(program);
-  }
   [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view text, const mil::Blobs& weights) override {
-    return std::make_unique<Kernel>(host_->compile(text, weights), text, *this);
+    return std::make_unique<Kernel>(ForwardingDevice::compile(text, weights), text, *this);
   }
-  [[nodiscard]] surface::Allocator& surface_allocator() override { return host_->surface_allocator(); }
   [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
 
   /// Called with each kernel's text as it is about to run.
   std::function<void(std::string_view)> before_run = [](std::string_view) {};
 
  private:
-  class Kernel final : public device::Kernel {
+  class Kernel final : public device::ForwardingKernel {
    public:
     Kernel(std::unique_ptr<device::Kernel> kernel, std::string_view text, SeparateDevice& owner)
-        : kernel_(std::move(kernel)), text_(text), owner_(&owner) {}
-    [[nodiscard]] std::span<const device::Port> inputs() const override { return kernel_->inputs(); }
-    [[nodiscard]] std::span<const device::Port> outputs() const override { return kernel_->outputs(); }
+        : ForwardingKernel(std::move(kernel)), text_(text), owner_(&owner) {}
     void run(std::span<surface::Surface* const> in, std::span<surface::Surface* const> out) override {
       owner_->before_run(text_);
-      kernel_->run(in, out);
+      ForwardingKernel::run(in, out);
     }
 
    private:
-    std::unique_ptr<device::Kernel> kernel_;
     std::string text_;
     SeparateDevice* owner_;
   };
-
-  device::Device* host_;
 };
 
 struct SeparateRig : Rig {

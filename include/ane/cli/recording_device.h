@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "ane/device/device.h"
+#include "ane/device/forwarding.h"
 
 namespace ane::cli {
 
@@ -17,7 +17,7 @@ void write_kernel_files(const std::filesystem::path& directory, std::string_view
 
 /// A device that passes everything on, and keeps what it compiles for people to look at: a kernel that fails always,
 /// every kernel of the first round if asked to.
-class RecordingDevice final : public device::Device {
+class RecordingDevice final : public device::ForwardingDevice {
  public:
   struct Settings {
     std::optional<std::filesystem::path> dump_to{};          ///< every kernel goes here until stop_dumping()
@@ -27,15 +27,8 @@ class RecordingDevice final : public device::Device {
 
   RecordingDevice(std::unique_ptr<device::Device> device, Settings settings);
 
-  [[nodiscard]] std::string_view name() const override { return device_->name(); }
-  [[nodiscard]] std::string description() const override { return device_->description(); }
-  [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override {
-    return device_->check(program);
-  }
   /// Throws CompileError with the device's words and where the files are.
   [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
-  [[nodiscard]] surface::Allocator& surface_allocator() override { return device_->surface_allocator(); }
-  [[nodiscard]] bool shares_cpu() const noexcept override { return device_->shares_cpu(); }
 
   void set_names(std::function<std::string(std::string_view)> name_of) { settings_.name_of = std::move(name_of); }
   void stop_dumping() noexcept { settings_.dump_to.reset(); }
@@ -43,7 +36,6 @@ class RecordingDevice final : public device::Device {
  private:
   [[nodiscard]] std::string name_of(std::string_view mil_text) const;
 
-  std::unique_ptr<device::Device> device_;
   Settings settings_;
   std::map<std::string, int, std::less<>> dumped_;  ///< copies by name
 };

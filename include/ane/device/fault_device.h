@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ane/device/device.h"
+#include "ane/device/forwarding.h"
 
 /// Faults on purpose, so that tests can show what becomes of a run when its device misbehaves.
 namespace ane::device {
@@ -43,26 +43,18 @@ struct FaultPlan {
 [[nodiscard]] FaultPlan parse_faults(std::string_view text);
 
 /// A device that passes everything on, but for the faults that are planned.
-class FaultDevice final : public Device {
+class FaultDevice final : public ForwardingDevice {
  public:
   /// `process` counts the processes of the run, this one included.
   FaultDevice(std::unique_ptr<Device> device, FaultPlan plan, std::int64_t process);
   ~FaultDevice() override;
 
-  [[nodiscard]] std::string_view name() const override { return device_->name(); }
-  [[nodiscard]] std::string description() const override { return device_->description(); }
-  [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override {
-    return device_->check(program);
-  }
   [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
-  [[nodiscard]] surface::Allocator& surface_allocator() override { return device_->surface_allocator(); }
-  [[nodiscard]] bool shares_cpu() const noexcept override { return device_->shares_cpu(); }
 
  private:
   friend class FaultKernel;
   [[nodiscard]] const Fault* planned(Fault::Event event, std::int64_t count) const;
 
-  std::unique_ptr<Device> device_;
   FaultPlan plan_;
   std::int64_t process_;
   std::int64_t compiles_ = 0;

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ane/device/device.h"
+
+namespace ane::device {
+
+/// A kernel that passes everything on to another. Derive from it and override what differs.
+class ForwardingKernel : public Kernel {
+ public:
+  explicit ForwardingKernel(std::unique_ptr<Kernel> kernel) : kernel_(std::move(kernel)) {}
+
+  [[nodiscard]] std::span<const Port> inputs() const override { return kernel_->inputs(); }
+  [[nodiscard]] std::span<const Port> outputs() const override { return kernel_->outputs(); }
+  void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override {
+    kernel_->run(inputs, outputs);
+  }
+  [[nodiscard]] bool reload(const mil::Blobs& weights) override { return kernel_->reload(weights); }
+
+ private:
+  std::unique_ptr<Kernel> kernel_;
+};
+
+/// A device that passes everything on to another. Derive from it and override what differs.
+class ForwardingDevice : public Device {
+ public:
+  explicit ForwardingDevice(std::unique_ptr<Device> device) : owned_(std::move(device)), device_(owned_.get()) {}
+  /// `device` must live longer.
+  explicit ForwardingDevice(Device& device) : device_(&device) {}
+
+  [[nodiscard]] std::string_view name() const override { return device_->name(); }
+  [[nodiscard]] std::string description() const override { return device_->description(); }
+  [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override {
+    return device_->check(program);
+  }
+  [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override {
+    return device_->compile(mil_text, weights);
+  }
+  [[nodiscard]] surface::Allocator& surface_allocator() override { return device_->surface_allocator(); }
+  [[nodiscard]] bool shares_cpu() const noexcept override { return device_->shares_cpu(); }
+
+ private:
+  std::unique_ptr<Device> owned_;
+  Device* device_;
+};
+
+}  // namespace ane::device
