@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kForms =
     "compile:K or run:K with a count from 1 or *, then @PROCESS if it happens in one process only, then =nan, =huge "
-    "(runs), =delay:20ms or =fail; or budget:N";
+    "(runs), =await:N (the other's Nth), =delay:20ms or =fail; or budget:N";
 
 /// The bits of a number that begins an output.
 constexpr std::uint16_t kHalfNan = 0x7E00;
@@ -73,6 +73,9 @@ class EntryParser {
       fault.kind = FaultKind::delay;
       fault.delay = std::chrono::milliseconds(std::min(number(), kLongestDelay));
       if (!take("ms")) refuse();
+    } else if (take("await:")) {
+      fault.kind = FaultKind::await;
+      fault.awaited = number();
     } else if (is_run && take("nan")) {
       fault.kind = FaultKind::nan;
     } else if (is_run && take("huge")) {
@@ -99,6 +102,17 @@ void poison(const Port& port, FaultKind kind, surface::Surface& surface) {
   write_first(surface, is_nan ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::max());
 }
 
+void await(std::string_view event, const std::atomic<std::int64_t>& counted, std::int64_t count) {
+  constexpr auto kPause = std::chrono::milliseconds(1);
+  constexpr auto kPatience = std::chrono::seconds(30);
+  const auto begin = std::chrono::steady_clock::now();
+  while (counted < count) {
+    if (std::chrono::steady_clock::now() - begin > kPatience)
+      throw DeviceError(fmt::format("{} {} of this process was awaited as planned, but did not begin", event, count));
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
 }  // namespace
 
 FaultPlan parse_faults(std::string_view text) {
@@ -123,8 +137,9 @@ class FaultKernel final : public ForwardingKernel {
       throw DeviceError(fmt::format("run {} of this process fails as planned", count));
     }
     if (fault != nullptr) std::this_thread::sleep_for(fault->delay);
+    if (fault != nullptr && fault->kind == FaultKind::await) await("compile", device_->compiles_, fault->awaited);
     ForwardingKernel::run(inputs, outputs);
-    if (fault == nullptr || fault->kind == FaultKind::delay) return;
+    if (fault == nullptr || (fault->kind != FaultKind::nan && fault->kind != FaultKind::huge)) return;
     for (std::size_t i = 0; i < outputs.size(); ++i) poison(this->outputs()[i], fault->kind, *outputs[i]);
   }
 
@@ -155,6 +170,7 @@ std::unique_ptr<Kernel> FaultDevice::compile(std::string_view mil_text, const mi
       throw CompileError(fmt::format("compile {} of this process fails as planned", count));
     }
     std::this_thread::sleep_for(fault->delay);
+    if (fault->kind == FaultKind::await) await("run", runs_, fault->awaited);
   }
   return std::make_unique<FaultKernel>(ForwardingDevice::compile(mil_text, weights), *this);
 }

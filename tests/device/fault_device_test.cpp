@@ -1,7 +1,11 @@
 #include "ane/device/fault_device.h"
 
+#include <atomic>
+#include <chrono>
 #include <cmath>
+#include <future>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -95,6 +99,21 @@ TEST_CASE("what was planned happens, and nothing else", "[device][fault]") {
     const auto kernel = rig.compile();
     CHECK_THROWS_AS(rig.compile(), device::CompileError);
     CHECK_THROWS_AS(rig.compile(), device::CompileError);
+  }
+  SECTION("a run that awaits a compile") {
+    Rig rig("run:1=await:2,run:2=await:1");
+    const auto kernel = rig.compile();
+    std::atomic<bool> ran = false;
+    std::future<float> result = std::async(std::launch::async, [&] {
+      const float value = rig.run(*kernel);
+      ran = true;
+      return value;
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    CHECK_FALSE(ran);
+    const auto second = rig.compile();
+    CHECK(result.get() == 6);
+    CHECK(rig.run(*second) == 6);
   }
   SECTION("a delay") {
     Rig rig("run:*=delay:30ms");

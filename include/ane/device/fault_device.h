@@ -19,6 +19,7 @@ enum class FaultKind {
   nan,    ///< the run's outputs begin with a NaN
   huge,   ///< the run's outputs begin with a magnitude beyond the engine's sums (ane.md N2); fp32's largest in fp32
   delay,  ///< the compile or run takes longer
+  await,  ///< the run waits until a compile has begun, or the reverse, and fails if none does: they go side by side
 };
 
 struct Fault {
@@ -30,6 +31,7 @@ struct Fault {
       process{};  ///< of which process of a run, from 1 (a re-execution starts the next); none: each
   FaultKind kind = FaultKind::fail;
   std::chrono::milliseconds delay{0};
+  std::int64_t awaited = 0;  ///< the how-manieth compile or run of the process
 };
 
 struct FaultPlan {
@@ -38,8 +40,9 @@ struct FaultPlan {
 };
 
 /// Entries with commas between: `compile:3` fails the third compile of every process, `run:17@2` the seventeenth run of
-/// the second process, `run:*=nan` poisons every run; further `=huge`, `=delay:20ms`, `=fail` (the default);
-/// `budget:40` lets the compiler fail after 40 compiles. Throws UsageError naming the entry and what it may be.
+/// the second process, `run:*=nan` poisons every run; further `=huge`, `=delay:20ms`, `=await:12`, `=fail` (the
+/// default); `budget:40` lets the compiler fail after 40 compiles. Throws UsageError naming the entry and what it may
+/// be.
 [[nodiscard]] FaultPlan parse_faults(std::string_view text);
 
 /// A device that passes everything on, but for the faults that are planned.
@@ -57,7 +60,7 @@ class FaultDevice final : public ForwardingDevice {
 
   FaultPlan plan_;
   std::int64_t process_;
-  std::int64_t compiles_ = 0;
+  std::atomic<std::int64_t> compiles_ = 0;
   std::atomic<std::int64_t> runs_ = 0;
 };
 

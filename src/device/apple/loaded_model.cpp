@@ -87,6 +87,7 @@ LoadedModel::~LoadedModel() {
 bool LoadedModel::reload(const mil::Blobs& weights) {
   if (!directory_.is_ours()) return false;
   unload();
+  was_reloaded_ = true;
   directory_.overwrite(weights);
   load();
   session_->count([](AneCounters& counters) { ++counters.reloads; });

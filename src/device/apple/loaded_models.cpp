@@ -13,9 +13,11 @@ std::shared_ptr<LoadedModel> LoadedModels::acquire(const ModelSource& source) {
   if (std::shared_ptr<LoadedModel> live = slot.lock()) {
     if (!live->is_made_of(source)) {
       throw CompileError(
-          fmt::format("a loaded program has the same identifier ({}) but other text or weights, or its "
-                      "files were changed",
-                      uncompiled.identifier));
+          fmt::format("a program that is loaded has this one's identifier ({}), and so the directory that this one "
+                      "needs, but {}; destroy its kernels first",
+                      uncompiled.identifier,
+                      live->was_reloaded() ? "other weights since it was reloaded"
+                                           : "other text or weights, or its files were changed"));
     }
     session_->count([](AneCounters& counters) { ++counters.shared; });
     return live;
@@ -34,9 +36,6 @@ std::shared_ptr<LoadedModel> LoadedModels::acquire(const ModelSource& source) {
 bool LoadedModels::reload(const std::shared_ptr<LoadedModel>& model, const mil::Blobs& weights) {
   const std::scoped_lock lock(mutex_);
   if (model.use_count() != 1) return false;
-  std::erase_if(loaded_, [&](const auto& entry) {
-    return !entry.second.owner_before(model) && !model.owner_before(entry.second);
-  });
   return model->reload(weights);
 }
 

@@ -19,7 +19,8 @@ class LoadedModels {
 
   /// The program of this text and these weights, loaded now unless it is there. Throws CompileError.
   [[nodiscard]] std::shared_ptr<LoadedModel> acquire(const ModelSource& source);
-  /// LoadedModel::reload, unless somebody else holds the model: then false. It has then left its identifier behind.
+  /// LoadedModel::reload, unless somebody else holds the model: then false. It keeps its identifier and directory, so
+  /// that no program of its old weights can be loaded as long as it lives.
   [[nodiscard]] bool reload(const std::shared_ptr<LoadedModel>& model, const mil::Blobs& weights);
 
  private:

@@ -149,6 +149,23 @@ TEST_CASE("a reload costs no compile, and the system decides whether it changes 
   CHECK(standin.counts().none_left());
 }
 
+TEST_CASE("the weights that a reloaded program had are compiled anew when it is gone, and not before",
+          "[apple][standin]") {
+  fakes::Control& standin = fresh_standin();
+  standin.reload_works(true);
+  AneDevice ane;
+  auto kernel = ane.compile(projection(1).text, projection(1).weights);
+  REQUIRE(kernel->reload(projection(2).weights));
+  CHECK_THROWS_WITH(ane.compile(projection(1).text, projection(1).weights),
+                    ANE_CONTAINS("other weights since it was reloaded") && ANE_CONTAINS("destroy its kernels first"));
+  REQUIRE(kernel->reload(projection(1).weights));
+  CHECK_NOTHROW(ane.compile(projection(1).text, projection(1).weights));  // it is that program again
+  REQUIRE(kernel->reload(projection(2).weights));
+  kernel.reset();
+  CHECK_NOTHROW(ane.compile(projection(1).text, projection(1).weights));
+  CHECK(ane.counters().shared == 1);
+}
+
 TEST_CASE("a program that two kernels share is not reloaded", "[apple][standin]") {
   fresh_standin();
   AneDevice ane;
