@@ -36,12 +36,7 @@ void copy_held(const std::byte* from, std::int64_t from_stride, std::byte* to, s
     std::memcpy(to, from, count * kHeldBytes);
     return;
   }
-  if (from_stride == 0 && to_stride == 1) {
-    std::int32_t repeated = 0;
-    std::memcpy(&repeated, from, kHeldBytes);
-    std::fill_n(reinterpret_cast<std::int32_t*>(to), count, repeated);
-    return;
-  }
+  if (from_stride == 0 && to_stride == 1) return repeat(from, to, count);
   for (std::size_t i = 0; i < count; ++i) {
     const auto step = static_cast<std::ptrdiff_t>(i * kHeldBytes);
     std::memcpy(to + step * to_stride, from + step * from_stride, kHeldBytes);
@@ -114,11 +109,11 @@ void store_row(mil::DType storage, const std::byte* from, std::byte* to, std::in
 /// Offset of row `row` when the dimensions before the last are counted through.
 std::int64_t row_offset(const Dims& shape, const Dims& strides, std::int64_t row) {
   std::int64_t offset = 0;
-  for (std::size_t i = shape.size() - 1; i-- > 0;) {
+  for (std::size_t i = shape.size() - 1; i-- > 1;) {
     offset += row % shape[i] * strides[i];
     row /= shape[i];
   }
-  return offset;
+  return shape.size() > 1 ? offset + row * strides[0] : offset;
 }
 
 }  // namespace

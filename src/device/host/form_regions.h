@@ -11,6 +11,7 @@
 #include "product.h"
 #include "reduction.h"
 #include "region.h"
+#include "row_selection.h"
 #include "staging.h"
 
 /// Which steps are taken together, slice by slice: the heads of an attention, whose scores then never leave the cache,
@@ -22,7 +23,8 @@
 /// is one piece a worker, used again for each slice.
 namespace ane::device::host {
 
-using Step = std::variant<Elementwise, Product, Reduction, Softmax, Gather, TableCopy, StagedCopy, Region>;
+using Step =
+    std::variant<Elementwise, Product, RowSelection, Reduction, Softmax, Gather, TableCopy, StagedCopy, Region>;
 
 /// When each buffer is in use, counted in steps; nothing for one that is not.
 using Lifetimes = std::vector<std::optional<Lifetime>>;

@@ -29,6 +29,20 @@ View without_repeats(View view) {
   return view;
 }
 
+bool is_one_matrix(const View& view) {
+  for (std::size_t i = 0; i + 2 < view.rank(); ++i) {
+    if (view.shape[i] != 1 && view.strides[i] != 0) return false;
+  }
+  return true;
+}
+
+View swapped_sides(View matrix) {
+  const std::size_t r = matrix.rank();
+  std::swap(matrix.shape[r - 1], matrix.shape[r - 2]);
+  std::swap(matrix.strides[r - 1], matrix.strides[r - 2]);
+  return matrix;
+}
+
 /// Whether the dimensions of `view` that matter are laid out in `order`.
 bool lies_in(const View& view, std::span<const std::size_t> order) {
   std::int64_t previous = 0;
@@ -261,8 +275,20 @@ View GraphBuilder::product(View a, View b, const Dims& shape, float alpha, mil::
     c = allocate(dtype, shape, order, constant);
   }
   if (!integer && !Product::fits(c)) c = allocate(dtype, shape, constant);
-  const std::array<View, 2> reads{a, b};
-  return write(c, Product(a, b, c, alpha, integer), reads, constant);
+  Product product(a, b, c, alpha, integer);
+  std::vector<View> reads{a, b};
+  const View& left = product.swaps_sides() ? b : a;
+  if (!integer && !constant && is_constant(left) && is_one_matrix(left)) {
+    reads.push_back(row_selection(product.swaps_sides() ? swapped_sides(left) : left));
+    product.select_rows(reads.back());
+  }
+  return write(c, std::move(product), reads, constant);
+}
+
+View GraphBuilder::row_selection(const View& matrix) {
+  const View rows =
+      allocate(mil::DType::fp32, Dims{matrix.shape[matrix.rank() - 2], RowSelection::kElements}, /*constant=*/true);
+  return write(rows, RowSelection(matrix, rows), std::span(&matrix, 1), /*constant=*/true);
 }
 
 View GraphBuilder::reduce(mil::OpKind kind, View in, float scale, bool round) {

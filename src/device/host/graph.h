@@ -14,6 +14,7 @@
 #include "memory.h"
 #include "product.h"
 #include "reduction.h"
+#include "row_selection.h"
 #include "staging.h"
 #include "view.h"
 
@@ -22,7 +23,7 @@
 namespace ane::device::host {
 
 using NodeId = std::uint32_t;
-using Work = std::variant<ElementwiseNode, Product, Reduction, Softmax, Gather, TableCopy, StagedCopy>;
+using Work = std::variant<ElementwiseNode, Product, RowSelection, Reduction, Softmax, Gather, TableCopy, StagedCopy>;
 
 struct Node {
   Work work;
@@ -96,6 +97,7 @@ class GraphBuilder {
   BufferId add_buffer(const Buffer& buffer);
   View write(const View& place, Work work, std::span<const View> reads, bool constant);
   View copy(const View& view, std::span<const std::size_t> order, bool staged = false);
+  [[nodiscard]] View row_selection(const View& matrix);
   View settle(const View& operand, const View& result);
   [[nodiscard]] mil::DType held(const View& view) const;
   [[nodiscard]] bool is_raw(const View& view) const;

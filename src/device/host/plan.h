@@ -27,6 +27,8 @@
 ///   once, when the kernel is made, and is where weights are converted to fp32. Plans are shared by every kernel of
 ///   the same text.
 ///
+/// - A constant matrix that only chooses rows (row_selection.h), such as RoPE's turn of neighbours, is found there too,
+///   and is not multiplied with.
 /// - Matrices that an input surface holds beside others are staged (staging.h): their fp32 copies are kept with the
 ///   surface while its owner says that they are the same, so that weights in an input cost what baked ones do.
 ///

@@ -6,6 +6,8 @@
 
 #include "ane/math/gemm.h"
 
+#include "vector_ops.h"
+
 namespace ane::device::host {
 namespace {
 
@@ -58,8 +60,8 @@ Product::Product(const View& a, const View& b, const View& c, float alpha, bool 
   merge_batches();
 }
 
-/// C^T = B^T A^T: so that the stored rows of C are its rows.
 void Product::swap_sides() {
+  swapped_ = true;
   std::swap(m_, n_);
   std::swap(a_, b_);
   for (Operand* matrix : {&a_, &b_, &c_}) std::swap(matrix->row_stride, matrix->column_stride);
@@ -101,6 +103,7 @@ bool Product::slice(std::int64_t slices) {
     if (m_ % slices != 0) return false;
     m_ /= slices;
     a_.slot.slice_stride = m_ * a_.row_stride;
+    if (selection_) selection_->slice_stride = m_;
     c_.slot.slice_stride = m_ * c_.row_stride;
     return true;
   }
@@ -133,6 +136,8 @@ bool Product::splits_rows(int threads) const noexcept {
 void Product::run(const RunContext& context) const {
   if (integer_) return run_integer(context);
   const auto batches = static_cast<std::size_t>(element_count(batch_));
+  if (const RowSelection::Row* const rows = selected_rows(context))
+    return context.parallel_for(batches, 1, [&](math::Range range) { run_selection(context, rows, range); });
   if (context.threads == nullptr || (batches >= static_cast<std::size_t>(context.threads->size()) && batches > 1)) {
     return context.parallel_for(batches, 1, [&](math::Range range) { run_batches(context, range); });
   }
@@ -154,6 +159,25 @@ void Product::run_batches(const RunContext& context, math::Range range) const {
         matrix(context.at<float>(a_.slot) + batch_offset(a_, batch), m_, k_, a_.row_stride, a_.column_stride),
         matrix(context.at<float>(b_.slot) + batch_offset(b_, batch), k_, n_, b_.row_stride, b_.column_stride), 0.0F,
         context.at<float>(c_.slot) + batch_offset(c_, batch), static_cast<std::size_t>(leading(m_, n_, c_.row_stride)));
+  }
+}
+
+/// Nothing if the left side is not such a matrix.
+const RowSelection::Row* Product::selected_rows(const RunContext& context) const {
+  if (!selection_) return nullptr;
+  const auto* const rows = context.at<RowSelection::Row>(*selection_);
+  return rows->index < 0 ? nullptr : rows;
+}
+
+void Product::run_selection(const RunContext& context, const RowSelection::Row* rows, math::Range batches) const {
+  for (std::size_t i = batches.begin; i < batches.end; ++i) {
+    const auto batch = static_cast<std::int64_t>(i);
+    const float* const b = context.at<float>(b_.slot) + batch_offset(b_, batch);
+    float* const c = context.at<float>(c_.slot) + batch_offset(c_, batch);
+    for (std::int64_t row = 0; row < m_; ++row) {
+      scale_row(alpha_ * rows[row].factor, b + rows[row].index * b_.row_stride, b_.column_stride,
+                c + row * c_.row_stride, static_cast<std::size_t>(n_));
+    }
   }
 }
 

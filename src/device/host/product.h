@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "memory.h"
+#include "row_selection.h"
 #include "view.h"
 
 /// Batched matrix products: matmul, linear and convolution all end here.
@@ -19,6 +20,12 @@ class Product {
 
   /// Unless `integer`, all three must fit. Operands may repeat along leading dimensions, `c` must not.
   Product(const View& a, const View& b, const View& c, float alpha, bool integer);
+
+  /// Whether it is computed as C^T = B^T A^T, so that the stored rows of C are its rows.
+  [[nodiscard]] bool swaps_sides() const noexcept { return swapped_; }
+  /// `rows`: of what RowSelection finds of the left side (B^T if that is A's place), one matrix for the whole batch.
+  /// Where that chooses rows, elements of the other side that 0 would multiply are left out, be they infinite or NaN.
+  void select_rows(const View& rows) { selection_ = slot(rows); }
 
   void run(const RunContext& context) const;
 
@@ -44,16 +51,20 @@ class Product {
   [[nodiscard]] std::int64_t batch_offset(const Operand& operand, std::int64_t batch) const;
   void run_integer(const RunContext& context) const;
   void run_batches(const RunContext& context, math::Range range) const;
+  [[nodiscard]] const RowSelection::Row* selected_rows(const RunContext& context) const;
+  void run_selection(const RunContext& context, const RowSelection::Row* rows, math::Range batches) const;
 
   std::int64_t m_;
   std::int64_t n_;
   std::int64_t k_;
   float alpha_;
   bool integer_;
+  bool swapped_ = false;
   Dims batch_;
   Operand a_;
   Operand b_;
   Operand c_;
+  std::optional<Slot> selection_;
 };
 
 }  // namespace ane::device::host

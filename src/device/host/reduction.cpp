@@ -63,14 +63,21 @@ RowsOf::RowsOf(const View& in_view, const View& out_view) : in(slot(in_view)), o
 
 RowsOf::Part RowsOf::part(std::int64_t index) const {
   Part result;
-  const std::int64_t column = index % pieces_ * kColumns;
-  result.in = result.out = column;
-  if (walk_ == Walk::columns) result.columns = static_cast<std::size_t>(std::min(kColumns, columns_ - column));
-  std::int64_t outer = index / pieces_;
-  for (std::size_t i = outer_.size(); i-- > 0;) {
+  std::int64_t outer = index;
+  if (walk_ == Walk::columns) {
+    const std::int64_t column = index % pieces_ * kColumns;
+    result.in = result.out = column;
+    result.columns = static_cast<std::size_t>(std::min(kColumns, columns_ - column));
+    outer = index / pieces_;
+  }
+  for (std::size_t i = outer_.size(); i-- > 1;) {
     result.in += outer % outer_[i] * in_strides_[i];
     result.out += outer % outer_[i] * out_strides_[i];
     outer /= outer_[i];
+  }
+  if (!outer_.empty()) {
+    result.in += outer * in_strides_.front();
+    result.out += outer * out_strides_.front();
   }
   return result;
 }
@@ -117,24 +124,8 @@ void Reduction::run_parts(const RunContext& context, math::Range range) const {
 }
 
 void Reduction::run_row(const RunContext& context, const RowsOf::Part& part) const {
-  const float* const row = context.at<float>(rows_.in) + part.in;
-  const auto n = static_cast<std::size_t>(rows_.n);
-  float value = 0;
-  switch (kind_) {
-    case OpKind::reduce_max:
-      value = row_max(row, n);
-      break;
-    case OpKind::reduce_min:
-      value = row_min(row, n);
-      break;
-    case OpKind::reduce_sum_square:
-      value = row_sum_square(row, n);
-      break;
-    default:
-      value = row_sum(row, n);
-  }
-  value *= scale_;
-  apply(micro(OpKind::identity, round_), &value, &value, &value, context.at<float>(rows_.out) + part.out, 1);
+  context.at<float>(rows_.out)[part.out] =
+      fold_row({kind_, scale_, round_}, context.at<float>(rows_.in) + part.in, static_cast<std::size_t>(rows_.n));
 }
 
 void Reduction::run_columns(const RunContext& context, const RowsOf::Part& part) const {

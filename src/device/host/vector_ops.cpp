@@ -372,7 +372,7 @@ void apply_any(const MicroOp& op, const void* a, const void* b, const void* c, v
 
 /// Folds a row into one number: four vectors at a time, then one, then single elements, then the lanes.
 template <class Fold>
-HWY_INLINE float fold_row(const float* row, std::size_t count, Fold fold) {
+HWY_INLINE float folded(const float* row, std::size_t count, Fold fold) {
   const F f;
   const std::size_t lanes = hn::Lanes(f);
   VF s0 = hn::Set(f, fold.start);
@@ -432,25 +432,80 @@ struct MinFold {
   }
 };
 
-float sum(const float* row, std::size_t count) { return fold_row(row, count, SumFold()); }
-float sum_square(const float* row, std::size_t count) { return fold_row(row, count, SumSquareFold()); }
-float largest(const float* row, std::size_t count) { return fold_row(row, count, MaxFold()); }
-float smallest(const float* row, std::size_t count) { return fold_row(row, count, MinFold()); }
+float fold_row(const RowFold& fold, const float* row, std::size_t count) {
+  float value = 0;
+  switch (fold.kind) {
+    case mil::OpKind::reduce_max:
+      value = folded(row, count, MaxFold());
+      break;
+    case mil::OpKind::reduce_min:
+      value = folded(row, count, MinFold());
+      break;
+    case mil::OpKind::reduce_sum_square:
+      value = folded(row, count, SumSquareFold());
+      break;
+    default:
+      value = folded(row, count, SumFold());
+  }
+  value *= fold.scale;
+  return fold.round ? hn::GetLane(round_to_half(hn::Set(F(), value))) : value;
+}
+
+void repeat(const void* value, void* to, std::size_t count) {
+  const I i;
+  const std::size_t lanes = hn::Lanes(i);
+  auto* const elements = static_cast<std::int32_t*>(to);
+  const std::int32_t repeated = *static_cast<const std::int32_t*>(value);
+  std::size_t at = 0;
+  for (; at + lanes <= count; at += lanes) hn::StoreU(hn::Set(i, repeated), i, elements + at);
+  for (; at < count; ++at) elements[at] = repeated;
+}
+
+void scale_row(float factor, const float* row, std::int64_t stride, float* to, std::size_t count) {
+  const F f;
+  if (stride == 1) {
+    map(
+        f, f, count, to, [&](VF x) HWY_ATTR { return hn::Mul(hn::Set(f, factor), x); }, row);
+  } else {
+    for (std::size_t i = 0; i < count; ++i) to[i] = factor * row[static_cast<std::int64_t>(i) * stride];
+  }
+}
+
+/// How many elements of a row count beside `most`, its largest, but for some of the last vector: what lies so far below
+/// that its exponential is 0 in fp32, as behind a causal mask, need not be computed.
+std::size_t count_that_matters(const float* row, std::size_t count, float most) {
+  constexpr float kVanishes = -104.0F;  // less than ln of the smallest subnormal
+  const F f;
+  const std::size_t lanes = hn::Lanes(f);
+  const VF shift = hn::Set(f, most);
+  const VF least = hn::Set(f, kVanishes);
+  const auto vanish = [&](const float* values)
+                          HWY_ATTR { return hn::AllTrue(f, hn::Lt(hn::Sub(hn::LoadU(f, values), shift), least)); };
+  while (count >= lanes && vanish(row + count - lanes)) count -= lanes;
+  return count;
+}
 
 void softmax(const float* row, float* to, std::size_t count, bool round) {
   const F f;
-  const VF shift = hn::Set(f, largest(row, count));
+  const float most = folded(row, count, MaxFold());
+  if (!std::isfinite(most)) {
+    std::fill_n(to, count, std::numeric_limits<float>::quiet_NaN());
+    return;
+  }
+  const std::size_t used = count_that_matters(row, count, most);
+  const VF shift = hn::Set(f, most);
   map(
-      f, f, count, to, [&](VF x) HWY_ATTR { return exponential(hn::Sub(x, shift)); }, row);
-  const VF factor = hn::Set(f, 1.0F / sum(to, count));
+      f, f, used, to, [&](VF x) HWY_ATTR { return hn::Exp(f, hn::Sub(x, shift)); }, row);
+  const VF factor = hn::Set(f, 1.0F / folded(to, used, SumFold()));
   const float* const weights = to;
   if (round) {
     map(
-        f, f, count, to, [&](VF x) HWY_ATTR { return round_to_half(hn::Mul(x, factor)); }, weights);
+        f, f, used, to, [&](VF x) HWY_ATTR { return round_to_half(hn::Mul(x, factor)); }, weights);
   } else {
     map(
-        f, f, count, to, [&](VF x) HWY_ATTR { return hn::Mul(x, factor); }, weights);
+        f, f, used, to, [&](VF x) HWY_ATTR { return hn::Mul(x, factor); }, weights);
   }
+  std::fill(to + used, to + count, 0.0F);
 }
 
 const char* target_name() { return hwy::TargetName(HWY_TARGET); }
@@ -462,10 +517,9 @@ HWY_AFTER_NAMESPACE();
 namespace ane::device::host {
 
 HWY_EXPORT(apply_any);
-HWY_EXPORT(sum);
-HWY_EXPORT(sum_square);
-HWY_EXPORT(largest);
-HWY_EXPORT(smallest);
+HWY_EXPORT(repeat);
+HWY_EXPORT(scale_row);
+HWY_EXPORT(fold_row);
 HWY_EXPORT(softmax);
 HWY_EXPORT(target_name);
 
@@ -473,10 +527,15 @@ void apply(const MicroOp& op, const void* a, const void* b, const void* c, void*
   HWY_DYNAMIC_DISPATCH(apply_any)(op, a, b, c, to, count);
 }
 
-float row_sum(const float* row, std::size_t count) { return HWY_DYNAMIC_DISPATCH(sum)(row, count); }
-float row_sum_square(const float* row, std::size_t count) { return HWY_DYNAMIC_DISPATCH(sum_square)(row, count); }
-float row_max(const float* row, std::size_t count) { return HWY_DYNAMIC_DISPATCH(largest)(row, count); }
-float row_min(const float* row, std::size_t count) { return HWY_DYNAMIC_DISPATCH(smallest)(row, count); }
+void repeat(const void* value, void* to, std::size_t count) { HWY_DYNAMIC_DISPATCH(repeat)(value, to, count); }
+
+void scale_row(float factor, const float* row, std::int64_t stride, float* to, std::size_t count) {
+  HWY_DYNAMIC_DISPATCH(scale_row)(factor, row, stride, to, count);
+}
+
+float fold_row(const RowFold& fold, const float* row, std::size_t count) {
+  return HWY_DYNAMIC_DISPATCH(fold_row)(fold, row, count);
+}
 
 void row_softmax(const float* row, float* to, std::size_t count, bool round) {
   HWY_DYNAMIC_DISPATCH(softmax)(row, to, count, round);

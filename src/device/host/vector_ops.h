@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "elementwise.h"
 
@@ -11,11 +12,20 @@ namespace ane::device::host {
 /// be an operand.
 void apply(const MicroOp& op, const void* a, const void* b, const void* c, void* to, std::size_t count);
 
-/// Of a row: the sum, the sum of squares, the largest and the smallest (NaN if any is).
-[[nodiscard]] float row_sum(const float* row, std::size_t count);
-[[nodiscard]] float row_sum_square(const float* row, std::size_t count);
-[[nodiscard]] float row_max(const float* row, std::size_t count);
-[[nodiscard]] float row_min(const float* row, std::size_t count);
+/// to[i] = *value for `count` elements of 4 bytes.
+void repeat(const void* value, void* to, std::size_t count);
+
+/// to[i] = factor * row[i * stride]
+void scale_row(float factor, const float* row, std::int64_t stride, float* to, std::size_t count);
+
+/// How a row becomes one number: its sum, or for reduce_sum_square, reduce_max and reduce_min the sum of squares, the
+/// largest or the smallest (NaN if any is); times `scale`, rounded to fp16 if `round`.
+struct RowFold {
+  mil::OpKind kind = mil::OpKind::reduce_sum;
+  float scale = 1;
+  bool round = false;
+};
+[[nodiscard]] float fold_row(const RowFold& fold, const float* row, std::size_t count);
 
 /// to = softmax(row), computed in fp32, rounded to fp16 if `round`. In place is fine.
 void row_softmax(const float* row, float* to, std::size_t count, bool round);

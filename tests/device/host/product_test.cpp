@@ -80,6 +80,48 @@ TEST_CASE("matmul of views: heads split, transposed, sliced and strided", "[devi
   check_against_reference(std::move(b).finish(std::vector{back, scores, strided}), 4, 4 * tolerance_of(dtype));
 }
 
+/// [n, n]: (x M)[2i] = -x[2i+1], (x M)[2i+1] = 2 x[2i]; the last column has nothing. With `spoilt`, one row has two.
+Tensor turn_of_neighbours(DType dtype, std::int64_t n, bool spoilt) {
+  const auto size = static_cast<std::size_t>(n);
+  Tensor matrix{{dtype, {n, n}}, std::vector<double>(size * size, 0.0)};
+  for (std::size_t i = 0; i + 1 < size; i += 2) {
+    matrix.data[(i + 1) * size + i] = -1;
+    matrix.data[i * size + i + 1] = 2;
+  }
+  for (std::size_t i = 0; i < size; ++i) matrix.data[i * size + size - 1] = 0;
+  if (spoilt) matrix.data[0] = matrix.data[3 * size] = matrix.data[3] = 0.5;
+  return matrix;
+}
+
+TEST_CASE("a product with a constant that only chooses rows or columns", "[device][host]") {
+  const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
+  const bool channels_first = GENERATE(false, true);
+  const bool spoilt = GENERATE(false, true);
+  const bool left = GENERATE(false, true);
+  const std::int64_t positions = GENERATE(1, 40);
+  CAPTURE(channels_first, spoilt, left, positions);
+  constexpr std::int64_t kWidth = 8;
+  const mil::Blobs blobs{{"turn", blob_file(turn_of_neighbours(dtype, kWidth, spoilt))}};
+  Builder b(dtype);
+  const Var in =
+      b.input("x_in", {dtype, channels_first ? Shape{1, 3, kWidth, positions} : Shape{1, 3, positions, kWidth}});
+  const Var turn = b.blob("turn", {1, 1, kWidth, kWidth}, "turn");
+  const Var x = channels_first ? b.transpose("x", in, {0, 1, 3, 2}) : in;
+  const Var out =
+      left ? b.matmul("out", turn, b.sigmoid("gate", x), true, true) : b.matmul("out", b.sigmoid("gate", x), turn);
+  check_against_reference(std::move(b).finish(std::vector{b.add("sum", out, out)}), 4, tolerance_of(dtype), blobs);
+}
+
+TEST_CASE("conv whose weight only chooses channels", "[device][host]") {
+  const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
+  const std::int64_t n = GENERATE(8, 128);  // the larger one's rows are cut for two threads
+  const mil::Blobs blobs{{"turn", blob_file(turn_of_neighbours(dtype, n, false))}};
+  Builder b(dtype);
+  const Var x = b.input("x_in", {dtype, {1, n, 1, 96}});
+  const Var out = b.conv1x1("out", x, b.blob("weight", {n, n, 1, 1}, "turn"));
+  check_against_reference(std::move(b).finish(std::vector{b.sigmoid("gate", out)}), 5, tolerance_of(dtype), blobs);
+}
+
 TEST_CASE("linear", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
   const bool bias = GENERATE(true, false);

@@ -1,3 +1,7 @@
+#include <cmath>
+#include <cstddef>
+#include <limits>
+
 #include "harness.h"
 #include "support/catch.h"
 
@@ -11,6 +15,7 @@ using mil::Shape;
 using mil::Var;
 
 const auto kFloats = {DType::fp16, DType::fp32};
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 TEST_CASE("reductions over any axes", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
@@ -61,6 +66,44 @@ TEST_CASE("softmax of a view with no packed dimension", "[device][host]") {
           .front();
   check_against_reference(std::move(b).finish(std::vector{b.softmax("rows", view, -1), b.softmax("planes", view, 0)}),
                           4, 1e-5);
+}
+
+TEST_CASE("softmax of rows that end far below their largest", "[device][host]") {
+  const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
+  const std::int64_t n = GENERATE(1, 15, 16, 17, 64, 100);
+  CAPTURE(n);
+  std::vector<float> mask;
+  for (std::int64_t row = 0; row < n; ++row)
+    for (std::int64_t column = 0; column < n; ++column) mask.push_back(column > row ? -1e4F : 0.0F);
+  Builder b(dtype);
+  const Var x = b.input("x_in", {dtype, {3, n, n}});
+  const Var masked = b.add("masked", x, b.constant("mask", {{dtype, {n, n}}, mask}));
+  // Past a mask there may be something again; a key that alone counts may be the last.
+  const Var turned = b.slice("turned", masked, {0, n - 1, 0}, {3, 1, n});
+  check_against_reference(
+      std::move(b).finish(
+          std::vector{b.softmax("rows", masked, -1), b.softmax("columns", masked, -2), b.softmax("last", turned, -1)}),
+      6, tolerance_of(dtype));
+}
+
+TEST_CASE("softmax of a row without a finite largest is not a number", "[device][host]") {
+  constexpr std::int64_t kColumns = 20;
+  const float odd = GENERATE(as<float>(), kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN());
+  CAPTURE(odd);
+  Tensor x{{DType::fp32, {3, kColumns}}, std::vector<double>(3 * kColumns, 1.0)};
+  for (std::int64_t column = 0; column < kColumns; ++column) x.data[static_cast<std::size_t>(kColumns + column)] = odd;
+  x.data[2 * kColumns + 18] = -static_cast<double>(kInfinity);
+  Builder b(DType::fp32);
+  const Var in = b.input("x_in", x.type);
+  const mil::Program program = std::move(b).finish(std::vector{b.softmax("out", in, -1)});
+  math::ThreadPool threads(1);
+  HostDevice device(threads);
+  const Tensor out = run(device, program, {}, {x}).front();
+  for (std::size_t column = 0; column < kColumns; ++column) {
+    CHECK(out.data[column] == Approx(1.0 / kColumns));
+    CHECK(std::isnan(out.data[kColumns + column]));
+    CHECK(out.data[2 * kColumns + column] == Approx(column == 18 ? 0 : 1.0 / (kColumns - 1)));
+  }
 }
 
 TEST_CASE("layer_norm over any axes", "[device][host]") {
