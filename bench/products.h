@@ -33,7 +33,8 @@ struct Product {
 /// The products of a kernel's program. Weights are named `prefix` + the blob's path.
 [[nodiscard]] std::vector<Product> products_of(const mil::Program& program, const std::string& prefix);
 
-/// A step's products on the CPU: the gradient of every weight that kernels hold, and the classifier's three.
+/// A step's products on the CPU: the gradient of every weight that kernels hold, and the classifier's three,
+/// its weights' last.
 struct CpuProducts {
   std::vector<Product> classifier;
   std::vector<Product> weight_gradients;

@@ -29,7 +29,7 @@ measure() {
   printf '\n## Single operations\n\n```\n'
   "$programs/bench_ops" --benchmark_min_time=0.2 2>/dev/null
   printf '```\n\n## Whole runs\n'
-  scripts/bench_runs.py restart memory
+  scripts/bench_runs.py restart growth
   if [[ -x /usr/bin/python3 ]] && /usr/bin/python3 -c 'import torch' 2>/dev/null; then
     printf '\n## PyTorch on the same training, in turn\n'
     scripts/compare_torch.py --threads "$ANE_BENCH_THREADS"

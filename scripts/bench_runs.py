@@ -3,7 +3,8 @@
 
     scripts/bench_runs.py restart     from the last step before a restart to the first after it, without compiling, by size
                                       of the state
-    scripts/bench_runs.py memory      peak memory and time of a step, by sequence length and by layers
+    scripts/bench_runs.py growth      peak memory and time of a step, by sequence length and by layers, and how far they are
+                                      from a line
 
 Uses build/release/ane-train, or the program that ANE_TRAIN names.
 """
@@ -82,31 +83,48 @@ def restart_table():
         row(f"{state:.0f}", f"{statistics.median(gaps):.1f}", f"{max(gaps):.1f}", len(gaps))
 
 
-# ---- Memory
+# ---- Growth
 
 
-def report_figure(report, name):
-    return float(re.search(rf"^{name}: *([0-9.]+)", report, re.MULTILINE).group(1))
+def grown(*flags):
+    """Peak memory in MB, ms of the fastest step, GFLOP of a step."""
+    with tempfile.TemporaryDirectory() as folder:
+        trace = pathlib.Path(folder) / "trace.json"
+        report = run(*flags, "--steps", 4, "--accum-steps", 2, "--val-samples", 1, "--profile", trace)
+        steps = [event["dur"] / 1e3 for event in json.loads(trace.read_text()) if event["name"] == "step"]
+    peak = float(re.search(r"^Peak memory: *([0-9.]+)", report, re.MULTILINE).group(1))
+    mflop = re.search(r"^FLOPs/step: .* total=([0-9.]+)M", report, re.MULTILINE).group(1)
+    return peak, min(steps), float(mflop) / 1e3
 
 
-def memory_row(label, *flags):
-    report = run(*flags, "--steps", 4, "--accum-steps", 2, "--val-samples", 1)
-    row(label, f"{report_figure(report, 'Peak memory'):.0f}", f"{report_figure(report, 'Avg train'):.0f}")
+def line_through(xs, ys):
+    """The least squares line, relative errors weighing alike."""
+    weights = [1 / y**2 for y in ys]
+    total = sum(weights)
+    x_mean = sum(w * x for w, x in zip(weights, xs)) / total
+    y_mean = sum(w * y for w, y in zip(weights, ys)) / total
+    slope = sum(w * (x - x_mean) * (y - y_mean) for w, x, y in zip(weights, xs, ys))
+    slope /= sum(w * (x - x_mean) ** 2 for w, x in zip(weights, xs))
+    return lambda x: y_mean + slope * (x - x_mean)
 
 
-def memory_table():
-    base = ("--config", "stories110m")
-    print("\nstories110m by sequence length (12 layers)\n")
-    head("seq", "peak MB", "ms/step")
-    for seq in (64, 128, 256, 512, 1024):
-        memory_row(seq, *base, "--seq", seq)
-    print("\nstories110m by layers (sequences of 256)\n")
-    head("layers", "peak MB", "ms/step")
-    for layers in (2, 4, 8, 12, 24):
-        memory_row(layers, *base, "--layers", layers)
+def growth_table(title, name, values, flag):
+    print(f"\n{title}\n")
+    rows = [(value, *grown("--config", "stories110m", flag, value)) for value in values]
+    peaks = line_through(values, [peak for _, peak, _, _ in rows])
+    times = line_through(values, [ms for _, _, ms, _ in rows])
+    head(name, "peak MB", "of a line", "ms/step", "of a line", "ms/GFLOP")
+    for value, peak, ms, gflop in rows:
+        row(value, f"{peak:.0f}", f"{peak / peaks(value):.2f}", f"{ms:.0f}", f"{ms / times(value):.2f}", f"{ms / gflop:.2f}")
 
 
-TABLES = {"restart": restart_table, "memory": memory_table}
+def growth_tables():
+    """Time is linear in layers; in the sequence, attention's products and scores grow with its square."""
+    growth_table("stories110m by sequence length (12 layers)", "seq", (64, 128, 256, 512, 1024), "--seq")
+    growth_table("stories110m by layers (sequences of 256)", "layers", (2, 4, 8, 12, 24), "--layers")
+
+
+TABLES = {"restart": restart_table, "growth": growth_tables}
 
 if __name__ == "__main__":
     names = sys.argv[1:] or list(TABLES)
