@@ -13,6 +13,7 @@ update is one small batch, PyTorch at its best also computes all its sequences a
 Needs bench_turns (scripts/bench.sh builds it) and Debian's python3-torch: run it with the system's Python.
 """
 import argparse
+import importlib.util
 import json
 import os
 import pathlib
@@ -260,12 +261,12 @@ def compare(name, options):
     for participant in everyone:
         print(f"- {participant.name}: {participant.description}")
     print()
-    print(f"| {name:46} | ms/sequence | ane-train is faster by |")
-    print(f"|{'-' * 48}|------------:|-----------------------:|")
+    print(f"| {name:46} | ms/sequence | fastest | ane-train is faster by |")
+    print(f"|{'-' * 48}|------------:|--------:|-----------------------:|")
     for participant in everyone:
         median = statistics.median(participant.times)
         faster = "" if participant is ours else f"{median / statistics.median(ours.times):.2f}"
-        print(f"| {participant.name:46} | {median:11.3f} | {faster:>22} |")
+        print(f"| {participant.name:46} | {median:11.3f} | {min(participant.times):7.2f} | {faster:>22} |")
     sys.stdout.flush()
 
 
@@ -284,6 +285,8 @@ def main():
     for hidden in ("--best", "--batched"):
         parser.add_argument(hidden, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if importlib.util.find_spec("torch") is None:
+        sys.exit(f"compare_torch.py: {sys.executable} has no PyTorch; run the script itself, so that the system's Python does")
     if options.worker:
         torch_participant(options)
     else:
