@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "ane/cli/lines.h"
 #include "ane/cli/text.h"

@@ -1,17 +1,16 @@
 #include "ane/cli/train_command.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
-#include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include "ane/cli/command_line.h"
@@ -19,40 +18,21 @@
 #include "ane/cli/lines.h"
 #include "ane/cli/model_choice.h"
 #include "ane/cli/plan.h"
+#include "ane/cli/session.h"
 #include "ane/cli/settings.h"
-#include "ane/cli/signals.h"
 #include "ane/cli/terminal.h"
-#include "ane/cli/terminal_observer.h"
-#include "ane/cli/text.h"
-#include "ane/cli/version.h"
 #include "ane/cli/weights_choice.h"
 #include "ane/cli/workbench.h"
 #include "ane/core/error.h"
-#include "ane/device/budget.h"
 #include "ane/train/checkpoint.h"
 #include "ane/train/clock.h"
-#include "ane/train/optimizer.h"
-#include "ane/train/report.h"
 #include "ane/train/restart.h"
 #include "ane/train/run_lock.h"
-#include "ane/train/telemetry.h"
-#include "ane/train/trace.h"
-#include "ane/train/trainer.h"
 
 namespace ane::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int kSignalExit = 128;
-const char* const kUnaskedCheckpoints = "ane-train-checkpoint";
-
-/// What the process was started with.
-struct Invocation {
-  std::span<const std::string> arguments;
-  std::span<const std::string> environment;
-  std::int64_t started_ns = 0;
-};
 
 /// Finds out at the start, not after hours, that nothing can be written there.
 void prepare_folder(const fs::path& folder, std::string_view setting) {
@@ -61,277 +41,6 @@ void prepare_folder(const fs::path& folder, std::string_view setting) {
   if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0) error.assign(errno, std::generic_category());
   if (error) throw FileError(fmt::format("{} {}: cannot write there: {}", setting, folder.string(), error.message()));
 }
-
-/// A new folder in the current one.
-fs::path make_unasked_folder() {
-  fs::path folder = kUnaskedCheckpoints;
-  std::error_code error;
-  for (int i = 2; !fs::create_directory(folder, error) && !error; ++i)
-    folder = fmt::format("{}-{}", kUnaskedCheckpoints, i);
-  if (error) throw FileError(fmt::format("{}: the folder could not be made: {}", folder.string(), error.message()));
-  return folder;
-}
-
-/// What a resumed run does otherwise than the one that wrote its checkpoint.
-std::vector<std::string> changes_since(const train::SettingTexts& before, const Settings& settings) {
-  std::vector<std::string> changes;
-  for (const Setting& row : settings_table()) {
-    const auto old = before.find(row.name);
-    const std::string now = row.show(settings);
-    if (row.group != "Output" && old != before.end() && old->second != now)
-      changes.push_back(fmt::format("{} is now {}; it was {}", row.flag(), now, old->second));
-  }
-  return changes;
-}
-
-/// One process's part of a run, from state to outcome.
-class Session {
- public:
-  Session(Settings settings, std::optional<Handover> before, std::optional<train::RunLock> lock,
-          const Invocation& invocation)
-      : lock_(std::move(lock)),
-        invocation_(invocation),
-        before_(std::move(before)),
-        trace_(make_trace(settings.profile)),
-        bench_(settings, planned_faults(invocation.environment, process()), trace_.get()),
-        settings_(settled(std::move(settings), bench_.weights())),
-        options_(train_options(settings_)),
-        flops_(bench_.model().summary().flops_per_step),
-        state_(make_state()),
-        budget_(static_cast<int>(settings_.max_compiles)),
-        lines_(terminal_, {.steps = settings_.steps,
-                           .log_every = settings_.log_every,
-                           .first_step = before_ ? 0 : state_->progress().step + 1}) {
-    if (trace_ != nullptr) observers_.insert(observers_.begin(), trace_.get());  // its spans end when it is told
-    if (!settings_.telemetry.empty()) {
-      telemetry_ = std::make_unique<train::Telemetry>(settings_.telemetry, flops_, bench_.on_ane(),
-                                                      [this](const std::string& text) { terminal_.warn(text); });
-      observers_.push_back(telemetry_.get());
-    }
-  }
-
-  int run() {
-    if (bench_.on_ane()) check_pipeline(bench_.model().kernels(), settings_);
-    source_ = open_source();
-    if (settings_.resume && !before_) load_newest_checkpoint();
-    const StopSignals signals;
-    train::unblock_stop_signals();
-    train::Trainer trainer({.model = bench_.model(),
-                            .source = *source_,
-                            .surfaces = bench_.surfaces(),
-                            .threads = bench_.threads(),
-                            .budget = budget_,
-                            .state = *state_,
-                            .observers = observers_,
-                            .stop = signals.stop()},
-                           options_);
-    tell_start();
-    train::Outcome outcome = train_until_outcome(trainer);
-    if (outcome == train::Outcome::restart_needed) {
-      const train::BlockedSignals blocked;  // from here on a signal waits for the next process
-      if (!signals.stop()) replace_process();
-      outcome = train::Outcome::interrupted;
-    }
-    if (outcome == train::Outcome::interrupted) return stopped(signals.number());
-    tell_end("finished");
-    return 0;
-  }
-
- private:
-  /// The number of this process in the run, from 1.
-  [[nodiscard]] std::int64_t process() const noexcept { return before_ ? before_->process : 1; }
-
-  std::unique_ptr<train::Trace> make_trace(const std::string& file) {
-    if (file.empty()) return nullptr;
-    const auto begin = before_ ? train::Trace::Begin::in_middle : train::Trace::Begin::anew;
-    return std::make_unique<train::Trace>(file, begin, [this](const std::string& text) { terminal_.warn(text); });
-  }
-
-  std::unique_ptr<train::StateArena> make_state() {
-    const model::ParameterLayout& layout = bench_.model().parameters();
-    const int moments = train::optimizer_moments(settings_.optimizer);
-    const train::Delay delay = settings_.pipeline ? train::Delay::one_update : train::Delay::none;
-    const std::uint64_t fingerprint = fingerprint_of(settings_, bench_.model().summary().dimensions);
-    if (before_) {
-      auto state =
-          std::make_unique<train::StateArena>(before_->handoff.descriptor, layout.size(), moments, fingerprint, delay);
-      bench_.device().stop_dumping();
-      resumed_ = {.step = state->progress().step,
-                  .loss = state->progress().last_loss,
-                  .time = train::count_restart(*state, before_->handoff)};
-      return state;
-    }
-    auto state = std::make_unique<train::StateArena>(layout.size(), moments, fingerprint, delay);
-    state->totals().started_ns = invocation_.started_ns;
-    state->back_with_huge_pages(bench_.threads());
-    if (!settings_.resume) fill_parameters(settings_, bench_.model(), state->parameters());
-    return state;
-  }
-
-  /// Opens the data. In a process that replaces another they must be what they were; if not, what was learnt is saved.
-  std::unique_ptr<data::Source> open_source() try {
-    std::unique_ptr<data::Source> source = make_source(settings_, !before_);
-    if (before_ && source->identity() != before_->data_identity) {
-      throw FileError(fmt::format("the data have changed during the run: they were {}, and are {}",
-                                  before_->data_identity, source->identity()));
-    }
-    return source;
-  } catch (const Error& error) {
-    if (!before_) throw;
-    throw FileError(fmt::format("{}\n{}", error.what(), rescue()));
-  }
-
-  void load_newest_checkpoint() {
-    const train::LoadedCheckpoint loaded =
-        train::load_newest_checkpoint(settings_.checkpoint_dir, bench_.model().parameters(), *state_, identity());
-    for (const std::string& fault : loaded.unusable) terminal_.warn(fault);
-    if (!loaded.unusable.empty()) terminal_.warn(fmt::format("going on from {}", loaded.path.string()));
-    for (const std::string& change : changes_since(loaded.settings, settings_)) terminal_.info(change);
-    state_->totals().checkpointed_update = state_->progress().update;
-    resumed_ = {.step = state_->progress().step, .loss = state_->progress().last_loss, .from_checkpoint = true};
-  }
-
-  [[nodiscard]] train::CheckpointIdentity identity() {
-    return {.model = bench_.model().summary().dimensions,
-            .data = source_ != nullptr ? source_->identity() : before_->data_identity,
-            .settings = options_.settings};
-  }
-
-  /// Saves what was learnt when the run cannot go on, and says where. Throws only if there is no memory even
-  /// for words.
-  std::string rescue() try {
-    if (state_->progress().update == 0) return "Nothing had been learnt yet.";
-    return fmt::format("What was learnt until step {} is saved; go on with:\n  {}", state_->progress().step,
-                       resume_text(save_checkpoint()));
-  } catch (const std::exception& error) {
-    return fmt::format("What was learnt could not be saved: {}", error.what());
-  }
-
-  void tell_start() {
-    if (!before_) {
-      if (!bench_.device_note().empty()) terminal_.info(bench_.device_note());
-      if (bench_.faults_planned())
-        terminal_.warn(fmt::format("{} is set: the device will fail on purpose", kFaultVariable));
-      const std::vector<model::KernelInfo> kernels = bench_.model().kernels();
-      for (const std::string& line : header_lines(bench_.model().summary(), kernels, settings_)) terminal_.print(line);
-      terminal_.print(fmt::format("Device: {}", bench_.device().description()));
-      if (const auto line = weights_line(bench_.weights())) terminal_.print(*line);
-      std::string data = fmt::format("Data: {}", source_->description());
-      if (const auto floor = source_->loss_floor()) data += fmt::format("; loss floor {:.4f}", *floor);
-      terminal_.print(data);
-      if (telemetry_ != nullptr) telemetry_->run(description());
-    }
-    if (resumed_) {
-      for (train::Observer* observer : observers_) observer->on_resume(*resumed_);
-    }
-  }
-
-  [[nodiscard]] train::RunDescription description() {
-    return {.version = version_text(),
-            .model = bench_.model().summary().dimensions,
-            .device = bench_.device().description(),
-            .data = source_->description(),
-            .seed = static_cast<std::uint64_t>(settings_.seed),
-            .threads = bench_.threads().size(),
-            .max_compiles = budget_.limit(),
-            .options = options_};
-  }
-
-  train::Outcome train_until_outcome(train::Trainer& trainer) try {
-    const train::Outcome outcome = trainer.run();
-    terminal_.clear_bar();
-    return outcome;
-  } catch (const std::exception& error) {
-    if (telemetry_ != nullptr) telemetry_->end(error.what(), state_->progress(), report());
-    terminal_.warn(rescue());
-    throw;
-  }
-
-  /// Returns only by throwing, after saving what was learnt.
-  void replace_process() {
-    const train::Handoff handoff{state_->descriptor(), train::monotonic_ns()};
-    try {
-      Handover handover{
-          .handoff = handoff, .settings = settings_, .data_identity = source_->identity(), .process = process() + 1};
-      std::vector<int> kept = {handoff.descriptor};
-      if (lock_) {
-        handover.lock = lock_->descriptor();
-        kept.push_back(lock_->descriptor());
-      }
-      train::exec_self(invocation_.arguments, handover_environment(invocation_.environment, handover), kept);
-    } catch (const Error& error) {
-      throw DeviceError(fmt::format("{}\n{}", error.what(), rescue()));
-    }
-  }
-
-  /// Unless it is saved already. Returns the folder.
-  fs::path save_checkpoint() {
-    const std::optional<fs::path>& asked = options_.checkpoint_dir;
-    if (asked && state_->totals().checkpointed_update == state_->progress().update) return *asked;
-    fs::path folder = asked ? *asked : make_unasked_folder();
-    train::CheckpointEvent event{.step = state_->progress().step, .begin_ns = train::monotonic_ns()};
-    event.path = train::write_checkpoint(folder, bench_.model().parameters(), *state_, identity());
-    event.time = train::Duration(train::monotonic_ns() - event.begin_ns);
-    for (train::Observer* observer : observers_) observer->on_checkpoint(event);
-    return folder;
-  }
-
-  [[nodiscard]] std::string resume_text(const fs::path& folder) const {
-    return resume_command(invocation_.arguments, invocation_.environment, folder);
-  }
-
-  int stopped(int signal) {
-    const fs::path folder = save_checkpoint();
-    tell_end("interrupted");
-    terminal_.info(fmt::format("stopped by signal {} at step {}; go on with:\n  {}", signal, state_->progress().step,
-                               resume_text(folder)));
-    return kSignalExit + signal;
-  }
-
-  void tell_end(const std::string& outcome) {
-    const train::RunReport end = report();
-    if (telemetry_ != nullptr) telemetry_->end(outcome, state_->progress(), end);
-    std::string text = train::efficiency_report(end);
-    if (text.ends_with('\n')) text.pop_back();
-    terminal_.print(text);
-    tell_hint(end);
-  }
-
-  void tell_hint(const train::RunReport& end) {
-    if (settings_.weights != WeightsChoice::baked || settings_.pipeline) return;
-    const auto kinds = static_cast<int>(make_plan(settings_, model::WeightMode::dynamic).kernels().size());
-    const std::string hint = train::compile_hint(end, kinds);
-    if (!hint.empty() && !obstacle_to_dynamic(settings_, bench_.device())) terminal_.print(hint);
-  }
-
-  [[nodiscard]] train::RunReport report() {
-    const train::RunTotals& totals = state_->totals();
-    return {.totals = totals,
-            .wall_ns = train::monotonic_ns() - totals.started_ns,
-            .flops_per_step = flops_,
-            .device = std::string(bench_.device().name()),
-            .on_ane = bench_.on_ane(),
-            .weights = weights_text(settings_, totals.reload_refused),
-            .surfaces = bench_.surfaces().counters()};
-  }
-
-  std::optional<train::RunLock> lock_;
-  Invocation invocation_;
-  std::optional<Handover> before_;
-  std::optional<train::ResumeEvent> resumed_;
-  Terminal terminal_;
-  std::unique_ptr<train::Trace> trace_;
-  Workbench bench_;
-  Settings settings_;  ///< with nothing left to the program
-  train::TrainOptions options_;
-  model::Flops flops_;
-  std::unique_ptr<train::StateArena> state_;
-  std::unique_ptr<data::Source> source_;
-  device::CompileBudget budget_;
-  TerminalObserver lines_;
-  std::unique_ptr<train::Telemetry> telemetry_;
-  std::vector<train::Observer*> observers_{&lines_};
-};
 
 int dry_run(const Settings& given) {
   Terminal terminal;
@@ -397,27 +106,6 @@ int train_command(std::span<const std::string> arguments, std::span<const std::s
   if (loaded.values.dry_run) return dry_run(loaded.values);
   check_before_training(loaded.values);
   return Session(loaded.values, std::nullopt, lock_checkpoints(loaded.values), invocation).run();
-}
-
-std::string resume_command(std::span<const std::string> arguments, std::span<const std::string> environment,
-                           const std::filesystem::path& directory) {
-  std::vector<std::string> words;
-  for (const Setting& row : settings_table()) {
-    if (row.environment.empty()) continue;
-    const std::string prefix = fmt::format("{}=", row.environment);
-    for (const std::string& entry : environment) {
-      if (entry.starts_with(prefix)) words.push_back(prefix + shell_quoted(entry.substr(prefix.size())));
-    }
-  }
-  for (const std::string& argument : arguments) words.push_back(shell_quoted(argument));
-  const auto has = [&](std::string_view flag) {
-    return std::any_of(arguments.begin(), arguments.end(), [&](const std::string& argument) {
-      return argument == flag || argument.starts_with(fmt::format("{}=", flag));
-    });
-  };
-  if (!has("--checkpoint-dir")) words.push_back(fmt::format("--checkpoint-dir {}", shell_quoted(directory.string())));
-  if (!has("--resume")) words.emplace_back("--resume");
-  return fmt::format("{}", fmt::join(words, " "));
 }
 
 }  // namespace ane::cli

@@ -1,5 +1,3 @@
-#include "ane/cli/train_command.h"
-
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -469,11 +467,4 @@ TEST_CASE("dumped kernels are ones that the mil command runs", "[cli][mil]") {
     CHECK_THAT(result.out, ANE_CONTAINS("checksum"));
     CHECK_THAT(result.out, ANE_CONTAINS(": 0, of values up to"));
   }
-}
-
-TEST_CASE("what to type to resume is what a shell reads back", "[cli][signal]") {
-  using ane::cli::resume_command;
-  CHECK(resume_command(Words{"ane-train", "--data", "a b.txt"}, Words{"HOME=/", "ANE_ACCUM_STEPS=20"}, "my dir") ==
-        "ANE_ACCUM_STEPS=20 ane-train --data 'a b.txt' --checkpoint-dir 'my dir' --resume");
-  CHECK(resume_command(Words{"t", "--checkpoint-dir=c", "--resume"}, Words{}, "c") == "t --checkpoint-dir=c --resume");
 }

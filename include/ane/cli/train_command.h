@@ -1,6 +1,5 @@
 #pragma once
 
-#include <filesystem>
 #include <span>
 #include <string>
 
@@ -9,11 +8,5 @@ namespace ane::cli {
 /// `ane-train [settings]`: trains, across as many re-executions as it takes. `arguments` begin with the program's name;
 /// both are what a re-execution passes on. Returns 0, or 128 + n after signal n; throws what went wrong.
 [[nodiscard]] int train_command(std::span<const std::string> arguments, std::span<const std::string> environment);
-
-/// What to type to go on from a checkpoint in `directory`: the same arguments, with --checkpoint-dir and --resume, and
-/// without --model, which --resume replaces.
-[[nodiscard]] std::string resume_command(std::span<const std::string> arguments,
-                                         std::span<const std::string> environment,
-                                         const std::filesystem::path& directory);
 
 }  // namespace ane::cli
