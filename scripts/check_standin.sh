@@ -2,11 +2,11 @@
 # Trains on the stand-in for Apple's framework and on the host, and compares the parameters byte for byte. The stand-in's own
 # limit of 119 compiles forces the restarts: the budget is set above it.
 #   scripts/check_standin.sh [TEXT]      TEXT: a text file to train the shakespeare config on, 200 updates
+# PROGRAMS: a folder with both programs (default: they are built)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh --test
-scripts/build.sh release
-programs=$PWD/build/release
+[[ -n ${PROGRAMS:-} ]] || { scripts/setup.sh --test && scripts/build.sh release; }
+programs=$(realpath "${PROGRAMS:-build/release}")
 text=${1:+$(realpath "$1")}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -22,10 +22,15 @@ check() {  # NAME ARGUMENT...
 }
 
 check tiny --config tiny --steps 1000
-check merged --steps 200 --plan merged
-check dynamic --steps 200 --weights dynamic
-check dynamic-merged --steps 200 --weights dynamic --plan merged
 check tiny-dynamic --config tiny --steps 1000 --weights dynamic
+for plan in split merged; do
+  check "baked-$plan" --steps 200 --plan "$plan"
+  check "dynamic-$plan" --steps 200 --plan "$plan" --weights dynamic
+  check "pipeline-$plan" --steps 200 --plan "$plan" --pipeline
+  STANDIN_RELOAD=works check "reload-$plan" --steps 200 --plan "$plan" --weights reload
+  STANDIN_RELOAD=stale check "stale-$plan" --steps 200 --plan "$plan" --weights reload
+done
 check stories15m --config stories15m --steps 40 --val-samples 1
 check stories15m-dynamic --config stories15m --steps 40 --val-samples 1 --weights dynamic
+check stories15m-pipeline --config stories15m --steps 40 --val-samples 1 --plan merged --pipeline
 if [[ -n $text ]]; then check shakespeare --config shakespeare --data "$text" --steps 2400 --val-samples 20; fi

@@ -138,9 +138,7 @@ T max_magnitude_bits(const T* values, std::size_t count, T magnitude_mask) {
     max0 = hn::Max(max0, hn::And(mask, hn::LoadU(d, signed_values + i)));
     max1 = hn::Max(max1, hn::And(mask, hn::LoadU(d, signed_values + i + lanes)));
   }
-  HWY_ALIGN std::array<Signed, hn::MaxLanes(d)> of_lanes;
-  hn::Store(hn::Max(max0, max1), d, of_lanes.data());
-  T max = static_cast<T>(*std::max_element(of_lanes.data(), of_lanes.data() + lanes));
+  T max = static_cast<T>(hn::GetLane(hn::MaxOfLanes(d, hn::Max(max0, max1))));
   for (; i < count; ++i) max = std::max(max, static_cast<T>(values[i] & magnitude_mask));
   return max;
 }
@@ -171,7 +169,6 @@ HWY_INLINE void store_float(hn::Vec<D> value, [[maybe_unused]] D d, Half* to) {
 // to = finish(d, i, from), and the largest magnitude of `from`.
 template <class From, class To, class Finish>
 HWY_INLINE float transfer_with(const From* from, std::size_t count, To* to, const Finish& finish) {
-  const hn::ScalableTag<float> whole;
   const hn::ScalableTag<std::int32_t> whole_bits;
   auto largest = hn::Zero(whole_bits);
   std::int32_t largest_of_rest = 0;
@@ -184,10 +181,7 @@ HWY_INLINE float transfer_with(const From* from, std::size_t count, To* to, cons
     }
     store_float(finish(d, i, value), d, to + i);
   });
-  HWY_ALIGN std::array<std::int32_t, hn::MaxLanes(whole)> of_lanes;
-  hn::Store(largest, whole_bits, of_lanes.data());
-  const std::int32_t* const most = std::max_element(of_lanes.data(), of_lanes.data() + hn::Lanes(whole));
-  return std::bit_cast<float>(std::max(*most, largest_of_rest));
+  return std::bit_cast<float>(std::max(hn::GetLane(hn::MaxOfLanes(whole_bits, largest)), largest_of_rest));
 }
 
 template <class From, class To>
@@ -224,9 +218,7 @@ float transfer_halves(const Half* from, std::size_t count, Half* to) {
     largest = hn::Max(largest, hn::And(bits, mask));
     hn::StoreU(bits, d, reinterpret_cast<std::int16_t*>(to + i));
   }
-  HWY_ALIGN std::array<std::int16_t, hn::MaxLanes(d)> of_lanes;
-  hn::Store(largest, d, of_lanes.data());
-  auto most = static_cast<Half>(*std::max_element(of_lanes.data(), of_lanes.data() + lanes));
+  auto most = static_cast<Half>(hn::GetLane(hn::MaxOfLanes(d, largest)));
   for (; i < count; ++i) {
     most = std::max(most, static_cast<Half>(from[i] & 0x7FFFU));
     to[i] = from[i];

@@ -1,0 +1,89 @@
+/// What a step costs with weights in the kernels' input, in turn with one whose kernels have them baked in.
+///
+///   bench_weights [--reps N] [ane-train's settings: --config stories110m --threads 2 ...]
+///
+/// A repetition is an update: as many steps as it accumulates, of both in turn; then both get the new weights. The
+/// processor's time, at one thread, says the same on a machine that has other work.
+#include <ctime>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "bench.h"
+#include "table.h"
+
+namespace ane::bench {
+namespace {
+
+/// Of all threads of this process.
+Duration processor_time() {
+  timespec now{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+class Side {
+ public:
+  Side(std::string name, cli::Settings settings, cli::WeightsChoice weights) : name_(std::move(name)) {
+    settings.weights = weights;
+    training_ = std::make_unique<Training>(settings);
+    training_->compile();
+    static_cast<void>(training_->step());
+  }
+
+  void step(Samples& samples) {
+    measure(samples, "step", [&] { static_cast<void>(training_->step()); });
+  }
+  void update(Samples& samples) {
+    training_->update();
+    measure(samples, "renewal", [&] { training_->compile(); });
+    static_cast<void>(training_->spans().take());
+    static_cast<void>(training_->device().take_runs());
+    static_cast<void>(training_->device().take_compiles());
+  }
+
+  [[nodiscard]] Training& training() noexcept { return *training_; }
+  [[nodiscard]] std::string key(const std::string& what, const std::string& clock) const {
+    return fmt::format("{} {} {}", name_, what, clock);
+  }
+
+ private:
+  template <class Work>
+  void measure(Samples& samples, const std::string& what, Work&& work) {
+    const Duration before = processor_time();
+    samples.add(key(what, "wall"), time_of(work));
+    samples.add(key(what, "processor"), processor_time() - before);
+  }
+
+  std::string name_;
+  std::unique_ptr<Training> training_;
+};
+
+int run(Arguments arguments) {
+  const std::int64_t reps = arguments.take_number("--reps", 0);
+  const cli::Settings settings = arguments.settings();
+  Side baked("baked", settings, cli::WeightsChoice::baked);
+  Side dynamic("dynamic", settings, cli::WeightsChoice::dynamic);
+  Samples samples;
+  for (Repetitions repetitions(reps); repetitions.again();) {
+    for (std::int64_t i = 0; i < settings.accum_steps; ++i) {
+      baked.step(samples);
+      dynamic.step(samples);
+    }
+    baked.update(samples);
+    dynamic.update(samples);
+  }
+
+  print_heading(baked.training());
+  print_head("weights", "dynamic", "baked", "");
+  for (const char* const what : {"step", "renewal"})
+    for (const char* const clock : {"wall", "processor"})
+      print_row(fmt::format("{}, {}", what, clock), samples.milliseconds(dynamic.key(what, clock)),
+                samples.milliseconds(baked.key(what, clock)));
+  return 0;
+}
+
+}  // namespace
+}  // namespace ane::bench
+
+int main(int argc, char** argv) { return ane::bench::run_main(argc, argv, ane::bench::run); }
