@@ -1,5 +1,5 @@
-/// What compiling costs: each kind of kernel for the first time, and with new weights as after every update; the whole
-/// round against one step.
+/// What compiling costs: a kernel of each kind in a process's first round, and with new weights as after every update;
+/// the whole round against one step.
 ///
 ///   bench_compile [--reps N] [ane-train's settings: --config stories110m --threads 2 ...]
 ///
@@ -54,10 +54,9 @@ int run(Arguments arguments) {
   print_head("compile", "new weights", "moving", "first ms");
   for (const model::KernelInfo& kernel : training.model().kernels()) {
     const auto made = first.find(span_of(kernel.name));
-    // Of the first round, all but one copy find their plan made.
-    const double others = times.milliseconds(span_of(kernel.name)) * (made->second.count - 1);
-    const std::string first_copy = fmt::format("{:.3f}", milliseconds(made->second.time) - others);
-    print_row(kernel.name, times.milliseconds(span_of(kernel.name)), bound_times.milliseconds(kernel.name), first_copy);
+    const std::string in_first_round = fmt::format("{:.3f}", milliseconds(made->second.time / made->second.count));
+    print_row(kernel.name, times.milliseconds(span_of(kernel.name)), bound_times.milliseconds(kernel.name),
+              in_first_round);
   }
   print_row("whole round", times.milliseconds("round"), bound_times.milliseconds("round"));
   print_row("one step", times.milliseconds("step"), 0);

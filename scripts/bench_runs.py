@@ -70,17 +70,17 @@ def restart_gaps_ms(events):
 
 
 def restart_table():
-    """A state of AdamW is three arrays of fp32: 12 bytes a parameter. The two-layer model has 2 * dim * hidden."""
+    """Parameters and moments of AdamW: 12 bytes a parameter. A budget of one round of compiles: a restart an update."""
     print(f"\nRestarts; an empty process takes {empty_start_ms():.1f} ms to start\n")
-    head("state MB", "restart ms", "worst ms", "restarts")
-    for dim, hidden in ((128, 336), (512, 1664), (1024, 8192), (4096, 14208)):
+    head("config", "state MB", "restart ms", "worst ms", "restarts")
+    for config, compiles in (("shakespeare", 21), ("stories15m", 31), ("stories110m", 61)):
         with tempfile.TemporaryDirectory() as folder:
             trace = pathlib.Path(folder) / "trace.json"
-            shape = ("--config", "tiny", "--optimizer", "adamw", "--lr", "1e-4", "--dim", dim, "--hidden", hidden)
-            run(*shape, "--steps", 8, "--accum-steps", 1, "--val-samples", 1, "--profile", trace, ANE_MAX_COMPILES=2)
+            flags = ("--config", config, "--steps", 8, "--accum-steps", 1, "--val-samples", 1, "--profile", trace)
+            report = run(*flags, ANE_MAX_COMPILES=compiles)
             gaps = restart_gaps_ms(json.loads(trace.read_text()))
-        state = 12 * 2 * dim * hidden / 1e6
-        row(f"{state:.0f}", f"{statistics.median(gaps):.1f}", f"{max(gaps):.1f}", len(gaps))
+        parameters = float(re.search(r"^Params: ([0-9.]+)M", report, re.MULTILINE).group(1))
+        row(config, f"{12 * parameters:.0f}", f"{statistics.median(gaps):.1f}", f"{max(gaps):.1f}", len(gaps))
 
 
 # ---- Growth
