@@ -117,7 +117,6 @@ std::optional<std::string> KernelBank::reload(KernelSet set, const Engine& engin
 
 bool KernelBank::load_weights(KernelSet set, const Engine& engine, const ParameterLayout& layout,
                               std::span<const float> parameters) {
-  const PhaseTimer timer(engine.spans, "write weights");
   struct Job {
     const KernelDefinition* kernel;
     const WeightSegment* weight;
@@ -141,13 +140,15 @@ bool KernelBank::load_weights(KernelSet set, const Engine& engine, const Paramet
         jobs.push_back({&kernel, &weight, layer, mappings.back().bytes()});
     }
   }
+  if (jobs.empty()) return false;
+  const PhaseTimer timer(engine.spans, "write weights");
   engine.threads.parallel_for(jobs.size(), 1, [&](math::Range range) {
     for (std::size_t i = range.begin; i < range.end; ++i) {
       const Job& job = jobs[i];
       write_weight(*job.weight, layer_prefixes_[job.layer], layout, parameters, {job.kernel->input, job.bytes});
     }
   });
-  return !jobs.empty();
+  return true;
 }
 
 surface::Surface* KernelBank::weighted_input(std::size_t row, std::size_t layer) {
