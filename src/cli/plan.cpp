@@ -35,6 +35,7 @@ std::size_t surface_bytes(const mil::Program& program) {
 
 std::string ports_text(const mil::Function& main, const std::vector<mil::ValueId>& ports) {
   std::vector<std::string> texts;
+  texts.reserve(ports.size());
   for (const mil::ValueId id : ports) {
     texts.push_back(fmt::format("{} {}", main.value(id).name, mil::to_string(main.value(id).type)));
   }

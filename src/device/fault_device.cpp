@@ -67,7 +67,7 @@ class EntryParser {
   }
 
   void parse_kind(Fault& fault) {
-    constexpr std::int64_t kLongestDelay = 3600 * 1000;
+    constexpr std::int64_t kLongestDelay = std::int64_t{3600} * 1000;
     const bool is_run = fault.event == Fault::Event::run;
     if (take("delay:")) {
       fault.kind = FaultKind::delay;

@@ -152,7 +152,6 @@ TEST_CASE("a pipeline compiles while a batch runs, and what nobody waited for is
   CHECK(run.recorder.compiles[0].kind == CompileEvent::Kind::compile);
   CHECK(run.recorder.compiles[1].kind == CompileEvent::Kind::ahead);
   CHECK(run.recorder.compiles[1].kernels == 2);
-  CHECK(run.recorder.compiles[1].waited <= run.recorder.compiles[1].time);
   CHECK(totals.startup_ns + totals.compile_ns + totals.train_ns <= totals.booked_until_ns - totals.started_ns);
 }
 
