@@ -11,6 +11,7 @@
 #include "ane/cli/mil_command.h"
 #include "ane/cli/train_command.h"
 #include "ane/core/error.h"
+#include "ane/core/memory_reserve.h"
 #include "ane/mil/text.h"
 
 extern char** environ;  // NOLINT: POSIX declares it so
@@ -45,6 +46,7 @@ int fail(ExitCode code, const char* message) {
 
 /// The only place where an error becomes an exit code.
 int main(int /*argc*/, char** argv) try {
+  ane::ensure_memory_reserve();
   return run(strings_of(argv), strings_of(environ));
 } catch (const ane::UsageError& error) {
   return fail(kUsage, error.what());
@@ -57,7 +59,9 @@ int main(int /*argc*/, char** argv) try {
 } catch (const ane::DivergedError& error) {
   return fail(kDiverged, error.what());
 } catch (const std::bad_alloc&) {
-  return fail(kDevice, "out of memory: try a smaller model, fewer --accum-steps or --dry-run to see what is needed");
+  return fail(
+      kDevice,
+      "out of memory: try a smaller model, a shorter sequence or fewer --threads; --dry-run shows what is needed");
 } catch (const std::exception& error) {
   return fail(kInternal, error.what());
 }

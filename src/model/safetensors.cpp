@@ -17,6 +17,7 @@
 
 #include "ane/core/checked.h"
 #include "ane/core/error.h"
+#include "ane/core/memory_reserve.h"
 #include "ane/math/half.h"
 
 namespace ane::model {
@@ -52,6 +53,7 @@ std::size_t dtype_bytes(std::string_view dtype) {
 
 /// Refuses what a DOM would hide or choke on: a name given twice, and nesting without end.
 json parse_header(std::span<const std::byte> text, const Fault& fault) {
+  ensure_memory_reserve();  // for JSON's destructors
   std::set<std::string> names;
   const auto guard = [&](int depth, json::parse_event_t event, json& parsed) {
     if (depth > kMaxHeaderDepth) fault("its header is nested more than {} deep", kMaxHeaderDepth);
@@ -166,6 +168,7 @@ void convert(std::string_view dtype, std::span<const std::byte> data, std::span<
 }
 
 std::string header_text(std::span<const NamedTensor> tensors, const Metadata& metadata) {
+  ensure_memory_reserve();  // for JSON's destructors
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[std::string(kMetadataKey)] = metadata;
   std::set<std::string_view> names = {kMetadataKey};

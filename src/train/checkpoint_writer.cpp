@@ -4,6 +4,7 @@
 #include <chrono>
 #include <exception>
 #include <memory>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -41,7 +42,7 @@ CheckpointWriter::~CheckpointWriter() {
   if (busy()) result_.wait();
 }
 
-void CheckpointWriter::start(const CheckpointIdentity& identity) {
+void CheckpointWriter::start(const CheckpointIdentity& identity, std::launch how) {
   assert(!busy());
   const auto copied = std::make_shared<std::promise<void>>();
   copied_ = copied->get_future();
@@ -52,7 +53,7 @@ void CheckpointWriter::start(const CheckpointIdentity& identity) {
     return write(record, identity, *copied);
   };
   try {
-    result_ = std::async(std::launch::async, work);
+    result_ = std::async(how, work);
   } catch (const std::system_error&) {  // there can be no thread, so whoever waits writes
     result_ = std::async(std::launch::deferred, work);
   }
@@ -72,6 +73,8 @@ CheckpointWriter::Result CheckpointWriter::write(const TrainerRecord& record, co
     } catch (const std::exception& error) {
       result.warning = error.what();
     }
+  } catch (const std::bad_alloc&) {
+    result.failure = "out of memory";
   } catch (const std::exception& error) {
     result.failure = error.what();
   }

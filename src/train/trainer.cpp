@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
+#include "ane/core/memory_reserve.h"
 #include "ane/train/loss_scale.h"
 #include "ane/train/optimizer.h"
 #include "ane/train/schedule.h"
@@ -123,6 +124,7 @@ bool Trainer::validation_due() const {
 
 /// False if it was interrupted; the gradients are then dropped.
 bool Trainer::run_batch() {
+  ensure_memory_reserve();  // for what observers write
   const Progress& progress = parts_.state.progress();
   Batch batch;
   batch.sequences = std::min(options_.accum_steps, options_.steps - progress.step);
@@ -277,12 +279,12 @@ bool Trainer::checkpoint_due() const {
 }
 
 /// Waits for the one before.
-void Trainer::start_checkpoint() {
+void Trainer::start_checkpoint(std::launch how) {
   finish_checkpoint();
   CheckpointIdentity identity = identity_of(parts_.model, parts_.source);
   identity.settings = options_.settings;
   parts_.state.totals().checkpointed_ns = monotonic_ns();
-  checkpoints_->start(identity);
+  checkpoints_->start(identity, how);
 }
 
 /// Before the state changes.
@@ -325,7 +327,7 @@ void Trainer::write_last_checkpoint() {
   const auto written = [this] { return parts_.state.totals().checkpointed_update == parts_.state.progress().update; };
   finish_checkpoint();
   if (written()) return;
-  start_checkpoint();
+  start_checkpoint(std::launch::deferred);  // nothing runs beside it any more
   finish_checkpoint();
   if (!written()) throw FileError(fmt::format("the run's last checkpoint is missing: {}", checkpoint_failure_));
 }

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "ane/core/checksum.h"
+#include "ane/core/memory_reserve.h"
 
 namespace ane::train {
 
@@ -116,6 +117,7 @@ FileDigests read_files(const Fields& fields) {
 }  // namespace
 
 std::string trainer_file_text(const TrainerFileContents& contents) {
+  ensure_memory_reserve();  // for JSON's destructors
   const auto& [progress, totals] = contents.record;
   json files = json::object();
   for (const auto& [name, digest] : contents.files)
@@ -159,6 +161,7 @@ TrainerFileContents read_trainer_file(const std::filesystem::path& path) {
   const std::size_t seal_bytes = seal("").size();
   const std::string_view body = std::string_view(text).substr(0, text.size() - std::min(text.size(), seal_bytes));
   if (text.substr(body.size()) != seal(body)) refuse_damaged(path, "its text is not what its seal says");
+  ensure_memory_reserve();  // for JSON's destructors
   const json object = json::parse(text, nullptr, false);
   if (!object.is_object()) refuse_damaged(path, "it is no JSON object");
 

@@ -4,20 +4,13 @@
 #include "cli/program.h"
 #include "cli/small_run.h"
 #include "support/catch.h"
+#include "support/sanitized.h"
 
 /// What becomes of a run that may have little: memory, descriptors.
 namespace {
 
 using namespace cli_test;
 namespace fs = std::filesystem;
-
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
 
 /// ane-train under a limit of the shell's ulimit ("-v 100000").
 Result run_limited(const std::string& limit, const Words& arguments, const Words& environment, const fs::path& folder) {
@@ -55,49 +48,102 @@ TEST_CASE("forty restarts keep no descriptor and no temporary file", "[cli][limi
   CHECK(entries(folder.path()) == 1);
 }
 
+namespace {
+
+/// A run whose state is larger than what the BLAS leaves free, under limits on its addresses. Every update restarts it
+/// and is saved.
+class RunInLittleMemory {
+ public:
+  RunInLittleMemory() {
+    const Folder folder;
+    REQUIRE(unlimited(kSettings, folder).code == 0);
+    undisturbed_ = parameters(folder);
+  }
+
+  /// Whether it ends with 0. Otherwise it must say what is missing, with the code that stands for it, and what it has
+  /// saved must lead to the same parameters.
+  bool succeeds(long kilobytes) const {
+    const Folder folder;
+    const Result result =
+        run_limited("-v " + std::to_string(kilobytes), kSettings, {"ANE_MAX_COMPILES=6"}, folder.path());
+    CAPTURE(kilobytes, result.out, result.err);
+    if (result.code == kNoLoader) return false;
+    if (result.code != 0) {
+      const bool last_is_missing =
+          result.err.find("ane-train: the run's last checkpoint is missing: ") != std::string::npos;
+      CHECK(result.code == (last_is_missing ? 3 : 4));
+      CHECK_THAT(result.err,
+                 ANE_CONTAINS("memory") || ANE_CONTAINS("address space") || ANE_CONTAINS("cannot be loaded"));
+      CHECK(count(result.err, "ane-train: ") == 1);
+      const Result rest =
+          unlimited(fs::exists(folder / "c/step-00000002") ? kSettings + Words{"--resume"} : kSettings, folder);
+      CAPTURE(rest.err);
+      REQUIRE(rest.code == 0);
+    }
+    CHECK(parameters(folder) == undisturbed_);
+    return result.code == 0;
+  }
+
+ private:
+  static inline const Words kSettings = {"--device",
+                                         "host",
+                                         "--threads",
+                                         "1",
+                                         "--dim",
+                                         "128",
+                                         "--hidden",
+                                         "352",
+                                         "--layers",
+                                         "1",
+                                         "--heads",
+                                         "4",
+                                         "--vocab",
+                                         "16000",
+                                         "--seq",
+                                         "32",
+                                         "--steps",
+                                         "4",
+                                         "--accum-steps",
+                                         "2",
+                                         "--val-samples",
+                                         "1",
+                                         "--checkpoint-dir",
+                                         "c",
+                                         "--lr",
+                                         "1e-3",
+                                         "--checkpoint-every",
+                                         "1"};
+  static constexpr int kNoLoader = 127;  // before there is a program
+
+  static Result unlimited(const Words& arguments, const Folder& folder) {  // but with the BLAS of a limited run
+    return run_limited("-v 100000000", arguments, {}, folder.path());
+  }
+  static std::string parameters(const Folder& folder) {
+    return read_file(folder / "c/step-00000004/model.safetensors");
+  }
+
+  std::string undisturbed_;
+};
+
+}  // namespace
+
 TEST_CASE("a run without memory ends with one message, and its checkpoints are whole", "[cli][limits]") {
   if (kSanitized || !can_limit("-v 1000000")) {
     WARN("skipped: no limit on address space here");
     return;
   }
-  // Its state is larger than what the BLAS leaves free.
-  const Words settings = {
-      "--device",         "host", "--threads", "1",    "--dim",         "128",   "--hidden",      "352",
-      "--layers",         "1",    "--heads",   "4",    "--vocab",       "32000", "--seq",         "32",
-      "--steps",          "4",    "--lr",      "1e-3", "--accum-steps", "2",     "--val-samples", "1",
-      "--checkpoint-dir", "c"};
-  const auto limited = [&](long kilobytes, const Folder& folder) {
-    return run_limited("-v " + std::to_string(kilobytes), settings + Words{"--checkpoint-every", "1"},
-                       {"ANE_MAX_COMPILES=6"}, folder.path());
-  };
-  const auto unlimited = [&](const Words& arguments, const Folder& folder) {  // but with the BLAS of a limited run
-    return run_limited("-v 100000000", arguments, {}, folder.path());
-  };
-  const Folder whole;
-  REQUIRE(unlimited(settings, whole).code == 0);
-  const std::string undisturbed = read_file(whole / "c/step-00000004/model.safetensors");
-
-  constexpr long kNearest = 4096;
+  const RunInLittleMemory run;
+  constexpr long kNearest = 1024;
   long too_little = 2000;
-  long enough = 8000000;
+  long enough = 1000000;
+  REQUIRE(run.succeeds(enough));
   while (enough - too_little > kNearest) {
     const long middle = (enough + too_little) / 2;
-    const Folder folder;
-    (limited(middle, folder).code == 0 ? enough : too_little) = middle;
+    (run.succeeds(middle) ? enough : too_little) = middle;
   }
-  for (long below = 0; too_little - below > 4000; below += kNearest + below) {
-    const Folder folder;
-    const Result result = limited(too_little - below, folder);
-    CAPTURE(too_little - below, result.out, result.err);
-    if (result.code == 127) continue;  // the loader, before there is a program
-    if (result.code != 0) {            // memory is not always laid out alike, so now and then it is enough
-      CHECK((result.code == 4 || result.code == 3));  // 3: all but the last checkpoint had memory enough
-      CHECK(count(result.err, "ane-train: ") == 1);
-    }
-    const bool saved = fs::exists(folder / "c/step-00000002") || fs::exists(folder / "c/step-00000004");
-    const Result rest = unlimited(saved ? settings + Words{"--resume"} : settings, folder);
-    CAPTURE(rest.err);
-    REQUIRE(rest.code == 0);
-    CHECK(read_file(folder / "c/step-00000004/model.safetensors") == undisturbed);
-  }
+  for (long below = kNearest; too_little - below > 4000; below *= 2) run.succeeds(too_little - below);
+  // Just above, there is memory for training but not for a thread beside it, or for the thread but not for its work.
+  constexpr long kStep = 250;
+  constexpr long kThread = 12000;
+  for (long above = 0; above < kThread; above += kStep) run.succeeds(enough + above);
 }

@@ -32,8 +32,9 @@ class CheckpointWriter {
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
-  /// Begins to write what the state is now. The one before must have been taken by poll() or wait().
-  void start(const CheckpointIdentity& identity);
+  /// Begins to write what the state is now; deferred, it is written by wait(), which needs no memory for a thread. The
+  /// one before must have been taken by poll() or wait().
+  void start(const CheckpointIdentity& identity, std::launch how = std::launch::async);
   [[nodiscard]] bool busy() const noexcept { return result_.valid(); }
   /// Afterwards the arrays may change.
   void wait_until_copied();

@@ -70,7 +70,7 @@ class Trainer {
   void report_skip(const std::string& reason);
   [[nodiscard]] bool validate();
   [[nodiscard]] bool checkpoint_due() const;
-  void start_checkpoint();
+  void start_checkpoint(std::launch how = std::launch::async);
   void hold_for_checkpoint();
   void take_checkpoint(const std::optional<CheckpointWriter::Result>& result);
   void finish_checkpoint();

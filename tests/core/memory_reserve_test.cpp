@@ -1,0 +1,108 @@
+#include "ane/core/memory_reserve.h"
+
+#include <array>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/catch.h"
+#include "support/sanitized.h"
+
+namespace {
+
+/// All addresses but for less than a megabyte, in a process that may have few.
+class Greed {
+ public:
+  Greed() {
+    for (;;) {
+      void* const piece = ::mmap(nullptr, kPiece, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (piece == MAP_FAILED) return;
+      pieces_.at(count_++) = piece;
+    }
+  }
+  ~Greed() {
+    while (count_ > 0) ::munmap(pieces_.at(--count_), kPiece);
+  }
+  Greed(const Greed&) = delete;
+  Greed& operator=(const Greed&) = delete;
+
+ private:
+  static constexpr std::size_t kPiece = std::size_t{1} << 20U;
+  std::array<void*, 1000> pieces_{};
+  std::size_t count_ = 0;
+};
+
+/// Whether 8 MB can be had in small pieces.
+bool can_allocate() {
+  constexpr std::size_t kPieces = 2000;
+  constexpr std::size_t kPiece = 4096;
+  try {
+    std::vector<std::unique_ptr<std::array<char, kPiece>>> pieces(kPieces);
+    for (auto& piece : pieces) piece = std::make_unique<std::array<char, kPiece>>();
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+bool can_reserve() {
+  try {
+    ane::ensure_memory_reserve();
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+/// What `body` returns in a process that may have 800 MB of addresses.
+template <class Body>
+bool in_small_process(Body&& body) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr rlim_t kRoom = rlim_t{800} << 20U;
+    const rlimit limit{kRoom, kRoom};
+    ::_exit(::setrlimit(RLIMIT_AS, &limit) == 0 && body() ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("small allocations succeed from the reserve when all else is taken, once", "[core][memory]") {
+  const auto without = [] {
+    const Greed greed;
+    return !can_allocate();
+  };
+  if (kSanitized || !in_small_process(without)) {
+    WARN("skipped: addresses cannot be limited here");
+    return;
+  }
+  CHECK(in_small_process([] {
+    ane::ensure_memory_reserve();
+    ane::ensure_memory_reserve();
+    const Greed greed;
+    return can_allocate();
+  }));
+  CHECK(in_small_process([] {
+    ane::ensure_memory_reserve();
+    {
+      const Greed greed;
+      std::vector<std::unique_ptr<std::array<char, 4096>>> all(5000);
+      bool refused = false;
+      try {
+        for (auto& piece : all) piece = std::make_unique<std::array<char, 4096>>();
+      } catch (const std::bad_alloc&) {
+        refused = true;
+      }
+      if (!refused || can_reserve()) return false;
+    }
+    return can_reserve();
+  }));
+}
