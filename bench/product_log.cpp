@@ -31,20 +31,17 @@ Log& log() {
 
 }  // namespace
 
-ProductLog::ProductLog() { log().open = true; }
-ProductLog::~ProductLog() {
+std::vector<Product> products_called_by(const std::function<void()>& run) {
+  log().open = true;
+  run();
   log().open = false;
-  static_cast<void>(take());
-}
-
-std::vector<Product> ProductLog::take() {
   const std::lock_guard lock(log().mutex);
   return std::exchange(log().products, {});
 }
 
 #ifdef ANE_GEMM
 
-bool ProductLog::works() noexcept { return true; }
+bool notes_products() noexcept { return true; }
 
 void real_gemm(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperand a, MatrixOperand b, float beta,
                float* c, std::size_t c_stride, math::ThreadPool& pool) asm("__real_" ANE_GEMM);
@@ -69,7 +66,7 @@ void noted_gemm_serial(std::size_t m, std::size_t n, std::size_t k, float alpha,
 
 #else
 
-bool ProductLog::works() noexcept { return false; }
+bool notes_products() noexcept { return false; }
 
 #endif
 

@@ -43,9 +43,7 @@ std::vector<Product> calls_of_a_step(cli::Settings settings) {
   settings.threads = 1;
   Training training(settings);
   training.compile();
-  ProductLog log;
-  static_cast<void>(training.step());
-  return log.take();
+  return products_called_by([&] { static_cast<void>(training.step()); });
 }
 
 /// The model counts attention's backward products alone; its forward ones and those it recomputes come on top.
@@ -61,7 +59,7 @@ void check_count(const std::vector<Product>& products, double least) {
 
 std::vector<Product> step_products(Training& training) {
   std::vector<Product> products = programs_products(training);
-  if (ProductLog::works() && training.settings().device == cli::DeviceChoice::host)
+  if (notes_products() && training.settings().device == cli::DeviceChoice::host)
     products = as_called(std::move(products), calls_of_a_step(training.settings()));
   std::erase_if(products, [](const Product& product) { return product.avoidable; });
   check_count(products, training.model().summary().flops_per_step.total());
