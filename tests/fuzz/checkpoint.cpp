@@ -37,14 +37,12 @@ void checkpoint(Bytes json) {
   static train::StateArena state(layout.size(), 2, 1);
   std::ofstream(place / "trainer.json", std::ios::binary)
       << text_of(json) << fmt::format(",\n  \"seal\": \"{:016x}\"\n}}\n", checksum_of(json));
-  try {
+  may_refuse<FileError, UsageError>([&] {  // usage: of another model or other data
     train::load_checkpoint(place, layout, state, kIdentity);
     const train::Progress& progress = state.progress();
     require(progress.step >= 0 && progress.update >= 0 && progress.optimizer_updates >= 0, "counts are not negative");
     require(progress.loss_scale > 0 && std::isfinite(progress.loss_scale), "the loss scale is positive");
-  } catch (const FileError&) {
-  } catch (const UsageError&) {  // of another model or other data
-  }
+  });
 }
 
 }  // namespace fuzz

@@ -9,14 +9,12 @@ using namespace ane;
 
 void config(Bytes text) {
   static InputFile input("config.json");
-  try {
+  may_refuse<UsageError, FileError>([&] {
     const cli::LoadedSettings loaded = cli::load_settings({{"config", input.hold(text).string()}}, {});
     static_cast<void>(cli::describe(loaded));
     const cli::FlagValues frozen = cli::freeze(loaded.values);
     require(cli::freeze(cli::thaw(frozen)) == frozen, "settings survive a restart");
-  } catch (const UsageError&) {
-  } catch (const FileError&) {
-  }
+  });
 }
 
 }  // namespace fuzz

@@ -1,4 +1,3 @@
-#include <cmath>
 #include <vector>
 
 #include "ane/core/error.h"
@@ -14,15 +13,14 @@ using namespace ane;
 void llama2c(Bytes bytes) {
   static InputFile input("model.bin");
   const auto& path = input.hold(bytes);
-  try {
+  may_refuse<FileError>([&] {
     const model::LlamaConfig config = model::read_llama2c_config(path);
     const model::ParameterLayout layout = model::llama_parameters(config);
     require(layout.parameter_count() * sizeof(float) <= bytes.size(), "a model is not larger than its file");
     std::vector<float> values(layout.size());
     model::read_llama2c(path, layout, values);
-    for (const float value : values) require(std::isfinite(value), "weights are finite");
-  } catch (const FileError&) {
-  }
+    require_finite(values);
+  });
 }
 
 }  // namespace fuzz

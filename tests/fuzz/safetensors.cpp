@@ -1,6 +1,5 @@
 #include "ane/model/safetensors.h"
 
-#include <cmath>
 #include <vector>
 
 #include "ane/cli/model_choice.h"
@@ -15,27 +14,24 @@ using namespace ane;
 void safetensors(Bytes bytes) {
   static InputFile input("model.safetensors");
   const auto& path = input.hold(bytes);
-  try {
+  may_refuse<FileError>([&] {
     const model::SafetensorsFile file(path);
     for (const auto& [name, tensor] : file.tensors()) {
       std::vector<float> values(static_cast<std::size_t>(ane::mil::element_count(tensor.shape)));
       require(values.size() <= bytes.size(), "a tensor is not larger than its file");
-      try {
+      may_refuse<FileError>([&, &name = name, &tensor = tensor] {  // what is not finite
         file.read(name, tensor.shape, values);
-        for (const float value : values) require(std::isfinite(value), "values are finite");
-      } catch (const FileError&) {  // not finite
-      }
+        require_finite(values);
+      });
     }
-  } catch (const FileError&) {
-  }
+  });
 
   cli::LoadedSettings loaded;
   loaded.values.model = path.string();
-  try {
+  may_refuse<FileError>([&] {
     cli::adopt_model_file(loaded);
     static_cast<void>(cli::thaw(cli::freeze(loaded.values)));
-  } catch (const FileError&) {
-  }
+  });
 }
 
 }  // namespace fuzz

@@ -33,31 +33,25 @@ Words words_of(std::string_view text) {
   return words;
 }
 
-template <class Try>
-void may_refuse(Try&& attempt) try {
-  attempt();
-} catch (const UsageError&) {
-}
-
 }  // namespace
 
 void settings(Bytes bytes) {
   const std::string_view text = text_of(bytes);
   const Words words = words_of(text);
-  may_refuse([&] {
+  may_refuse<UsageError>([&] {
     const cli::CommandLine line = cli::parse_command_line(words.arguments);
     if (line.answer || line.flags.contains("config")) return;
     const cli::LoadedSettings loaded = cli::load_settings(line.flags, words.environment);
     const cli::FlagValues frozen = cli::freeze(loaded.values);
     require(cli::freeze(cli::thaw(frozen)) == frozen, "settings survive a restart");
   });
-  may_refuse([&] { static_cast<void>(cli::find_handover(words.environment)); });
-  may_refuse([&] {
+  may_refuse<UsageError>([&] { static_cast<void>(cli::find_handover(words.environment)); });
+  may_refuse<UsageError>([&] {
     const std::string variable = std::string(cli::kSettingsVariable) + "=" + std::string(text);
     static_cast<void>(
         cli::find_handover(std::vector<std::string>{std::string(train::kStateVariable) + "=3:1", variable}));
   });
-  may_refuse([&] { static_cast<void>(device::parse_faults(text)); });
+  may_refuse<UsageError>([&] { static_cast<void>(device::parse_faults(text)); });
 }
 
 }  // namespace fuzz

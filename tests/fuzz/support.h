@@ -1,7 +1,10 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -16,6 +19,22 @@ inline std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const ch
 /// A finding, unless `holds`.
 inline void require(bool holds, const char* promise) {
   if (!holds) throw std::logic_error(std::string("broken promise: ") + promise);
+}
+
+inline void require_finite(std::span<const float> values) {
+  require(std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); }),
+          "values are finite");
+}
+
+/// Input may be refused by these errors alone.
+template <class Refusal, class... Others, class Attempt>
+void may_refuse(Attempt&& attempt) try {
+  if constexpr (sizeof...(Others) == 0) {
+    attempt();
+  } else {
+    may_refuse<Others...>(attempt);
+  }
+} catch (const Refusal&) {
 }
 
 /// Takes numbers off the front of the input; zeros when it is used up.

@@ -28,7 +28,7 @@ void tokens(Bytes bytes) {
   settings.seed = reader.byte();
   settings.order = (choice & 2) != 0 ? data::Order::sequential : data::Order::random;
   settings.scan = (choice & 4) != 0;
-  try {
+  may_refuse<FileError>([&] {
     const auto source = data::open_token_file(((choice & 1) != 0 ? binary : text).hold(reader.rest()), settings);
     static_cast<void>(source->description());
     static_cast<void>(source->identity());
@@ -41,8 +41,7 @@ void tokens(Bytes bytes) {
       source->validation_sample(i, sample);
       check_sample(sample, settings);
     }
-  } catch (const FileError&) {
-  }
+  });
 }
 
 }  // namespace fuzz
