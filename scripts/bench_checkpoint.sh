@@ -1,37 +1,55 @@
 #!/usr/bin/env bash
-# What checkpoints cost the steps that run while they are written: every second update is followed by one, in one run; the
-# steps after it are compared with the median step of the run.
-#   scripts/bench_checkpoint.sh [CONFIG [UPDATES [ACCUM [ARGUMENT...]]]]      default: stories110m 8 3
+# What a checkpoint costs the steps beside which it is written. In one run, every third update is followed by one; the steps after
+# those requests are compared with those of the batches before them, by when nothing is being written any more. Fails if the first
+# step after a request takes more than a tenth longer than the median step. Run it on a machine that does nothing else.
+#   scripts/bench_checkpoint.sh [CONFIG [CHECKPOINTS [ACCUM [ARGUMENT...]]]]      default: stories110m 5 5
+# TMPDIR says which disk is written to.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh
 scripts/build.sh release ane-train
 program=$PWD/build/release/ane-train
-config=${1:-stories110m} updates=${2:-8} accum=${3:-3}
+config=${1:-stories110m} checkpoints=${2:-5} accum=${3:-5}
+every=3
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
-"$program" --config "$config" --device host --steps $((updates * accum)) --accum-steps "$accum" --max-compiles 1000000 --val-samples 1 \
-  --log-every 1 --checkpoint-dir c --checkpoint-every 2 --keep-checkpoints 1 "${@:4}" >out
-grep -E '^(\[checkpoint|Checkpoints:|Avg train:|Peak memory:)' out
-awk -v accum="$accum" '
-  /^step / {
-    sub("ms/step", "", $5)
-    n = $2 - 1
-    if (n < accum) next                                        # the first batch warms up
-    time[++count] = $5
-    if (int(n / accum) % 2 == 0) after[n % accum, ++times[n % accum]] = $5
-  }
+
+train() {  # UPDATES ARGUMENT...
+  "$program" --config "$config" --device host --steps $(($1 * accum)) --accum-steps "$accum" --max-compiles 1000000 \
+    --val-samples 1 --log-every 1 "${@:2}"
+}
+peak() { sed -n 's/^Peak memory: *//p' "$1"; }
+
+train 2 "${@:4}" >without
+# One more batch follows the last request, and a checkpoint of the end that no step sees.
+train $((checkpoints * every + 1)) --checkpoint-dir c --checkpoint-every "$every" --keep-checkpoints 1 "${@:4}" >with
+grep -E '^(\[checkpoint|Checkpoints:)' with
+echo "peak memory: $(peak with), $(peak without) without checkpoints"
+awk -v accum="$accum" -v every="$every" '
   function median(values, size,   i, j, swap) {
     for (i = 1; i < size; ++i) for (j = i + 1; j <= size; ++j) if (values[j] < values[i]) { swap = values[i]; values[i] = values[j]; values[j] = swap }
     return size % 2 ? values[(size + 1) / 2] : (values[size / 2] + values[size / 2 + 1]) / 2
   }
+  /^step / {
+    sub("ms/step", "", $5)
+    batch = int(($2 - 1) / accum)
+    k = ($2 - 1) % accum
+    if (batch % every == every - 1) { quiet[++quiet_count] = $5; before[k, ++before_count[k]] = $5 }
+    if (batch % every == 0 && batch > 0) after[k, ++after_count[k]] = $5
+  }
   END {
-    all = median(time, count)
-    printf "median of %d steps: %.1f ms\n", count, all
+    usual = median(quiet, quiet_count)
+    printf "median of %d steps with nothing to write: %.1f ms\n", quiet_count, usual
     for (k = 0; k < accum; ++k) {
-      for (i = 1; i <= times[k]; ++i) values[i] = after[k, i]
-      middle = median(values, times[k])
-      printf "step %d after a request: median %.1f ms (%.3f), longest %.1f ms (%.3f), of %d\n", k + 1, middle, middle / all, values[times[k]], values[times[k]] / all, times[k]
+      for (i = 1; i <= before_count[k]; ++i) values[i] = before[k, i]
+      same = median(values, before_count[k])
+      for (i = 1; i <= after_count[k]; ++i) values[i] = after[k, i]
+      found = median(values, after_count[k])
+      printf "step %d after a request: median of %d %.1f ms: %.3f of the median step, %.3f of the same step of other batches; longest %.3f\n",
+        k + 1, after_count[k], found, found / usual, found / same, values[after_count[k]] / usual
+      if (k == 0) ratio = found / usual
     }
-  }' out
+    printf "the step after a request takes %.1f%% longer: %s\n", 100 * (ratio - 1), ratio <= 1.1 ? "within 10%" : "MORE THAN 10%"
+    exit ratio > 1.1
+  }' with
