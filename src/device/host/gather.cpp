@@ -11,7 +11,7 @@ namespace ane::device::host {
 void Gather::run(const RunContext& context) const {
   const std::int32_t* const x = context.at<std::int32_t>(x_);
   const std::int32_t* const indices = context.at<std::int32_t>(indices_);
-  std::int32_t* out = context.at<std::int32_t>(out_);
+  auto* out = context.at<std::int32_t>(out_);
   for (std::int64_t b = 0; b < sizes_.batch; ++b) {
     for (std::int64_t o = 0; o < sizes_.outer; ++o) {
       const std::int32_t* const part = x + (b * sizes_.outer + o) * sizes_.axis * sizes_.inner;
