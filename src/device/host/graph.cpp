@@ -103,9 +103,7 @@ View GraphBuilder::literal(const mil::Constant& constant) {
 View GraphBuilder::scalar(float value) {
   const auto known = scalars_.find(value);
   if (known != scalars_.end()) return known->second;
-  const View view = literal({{mil::DType::fp32, {}}, std::vector<float>{value}});
-  scalars_.emplace(value, view);
-  return view;
+  return scalars_.emplace(value, literal({{mil::DType::fp32, {}}, std::vector<float>{value}})).first->second;
 }
 
 View GraphBuilder::blob(const mil::BlobRef& ref, const mil::TensorType& type) {

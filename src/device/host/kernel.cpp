@@ -12,7 +12,6 @@
 namespace ane::device::host {
 namespace {
 
-using surface::Mapping;
 using surface::Surface;
 
 void check_ports(std::span<const Port> ports, std::span<Surface* const> surfaces, std::string_view kind) {

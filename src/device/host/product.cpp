@@ -12,13 +12,13 @@ namespace ane::device::host {
 namespace {
 
 /// BLAS wants one unit stride; the other is the distance between stored rows and at least their length. A dimension of
-/// 1 has no stride to speak of.
-bool rows_are_stored(std::int64_t rows, std::int64_t columns, std::int64_t row_stride, std::int64_t column_stride) {
-  return (columns == 1 || column_stride == 1) && (rows == 1 || row_stride >= columns);
+/// 1 has no stride to speak of. The outer dimension counts stored rows, be they rows or columns of the matrix.
+bool rows_are_stored(std::int64_t outer, std::int64_t inner, std::int64_t outer_stride, std::int64_t inner_stride) {
+  return (inner == 1 || inner_stride == 1) && (outer == 1 || outer_stride >= inner);
 }
 
-std::int64_t leading(std::int64_t rows, std::int64_t columns, std::int64_t row_stride) {
-  return rows == 1 ? columns : row_stride;
+std::int64_t leading(std::int64_t outer, std::int64_t inner, std::int64_t outer_stride) {
+  return outer == 1 ? inner : outer_stride;
 }
 
 math::MatrixOperand matrix(const float* data, std::int64_t rows, std::int64_t columns, std::int64_t row_stride,
