@@ -18,7 +18,8 @@ constexpr std::size_t kElementsPerThread = 8192;
 /// `count` integers `stride` apart, widened to int32.
 template <class From>
 void load_integers(const From* from, std::int64_t stride, std::int32_t* to, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<std::int32_t>(from[static_cast<std::int64_t>(i) * stride]);
+  // NOLINTNEXTLINE(bugprone-signed-char-misuse): an int8 is a number here
+  for (std::size_t i = 0; i < count; ++i) to[i] = from[static_cast<std::int64_t>(i) * stride];
 }
 
 /// The reverse. Values have the target's range already: a cast came before.

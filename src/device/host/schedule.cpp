@@ -48,7 +48,7 @@ class Scheduler {
   void collect(NodeId id, NodeId seed, std::vector<NodeId>& group);
   void collect_others(NodeId seed, std::vector<NodeId>& group);
   [[nodiscard]] bool is_ready(NodeId id, NodeId seed, const std::vector<NodeId>& group) const;
-  void emit_group(const std::vector<NodeId>& group);
+  void emit_group(const std::vector<NodeId>& all);
   void touch(BufferId buffer);
 
   const Graph& graph_;
@@ -129,7 +129,7 @@ std::vector<Step> Scheduler::steps(bool constant) {
     if (waiting.size() == kMostWaiting) require_waiting();
   }
   require_waiting();
-  return std::move(steps_);
+  return std::exchange(steps_, {});
 }
 
 void Scheduler::require(NodeId id) {

@@ -47,7 +47,7 @@ void StagedCopy::run(const RunContext& context) const {
 }
 
 void StagedCopy::run_rows(const RunContext& context, math::Range range) const {
-  float* const to = context.at<float>(to_);
+  auto* const to = context.at<float>(to_);
   for (std::size_t row = range.begin; row < range.end; ++row) {
     const std::span<float> out(to + row * columns_, columns_);
     if (storage_ == mil::DType::fp16) {
