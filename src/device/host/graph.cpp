@@ -233,11 +233,16 @@ View GraphBuilder::copy(const View& view, std::span<const std::size_t> order, bo
 
 View GraphBuilder::in_memory(const View& view) { return is_raw(view) ? copy(view, memory_order(view)) : view; }
 
-View GraphBuilder::in_memory_for_product(const View& view) {
+View GraphBuilder::in_memory_for_product(const View& view, bool by_columns) {
   const Buffer& buffer = graph_.buffers[view.buffer];
   const bool is_float = buffer.storage == mil::DType::fp16 || buffer.storage == mil::DType::fp32;
   if (buffer.space != Space::input || !is_float || !StagedCopy::fits(view)) return in_memory(view);
-  return copy(view, memory_order(view), /*staged=*/true);
+  std::vector<std::size_t> order = memory_order(view);
+  if (by_columns) {
+    order = row_major(view.rank());
+    std::swap(order.back(), order[order.size() - 2]);
+  }
+  return copy(view, order, /*staged=*/true);
 }
 
 View GraphBuilder::dense(const View& view) {
@@ -250,15 +255,20 @@ View GraphBuilder::dense(const View& view) {
 
 View GraphBuilder::product(View a, View b, const Dims& shape, float alpha, mil::DType dtype, const Target& target) {
   const bool integer = held_as(dtype) == mil::DType::int32;
-  const auto prepare = [&](View& matrix) {
-    const View original = in_memory_for_product(matrix);
+  const auto prepare = [&](View& matrix, bool by_columns) {
+    const View original = in_memory_for_product(matrix, by_columns);
     matrix = integer || Product::fits(original) ? original : dense(original);
     Dims broadcast_shape(shape.begin(), shape.end() - 2);
     broadcast_shape.insert(broadcast_shape.end(), matrix.shape.end() - 2, matrix.shape.end());
     matrix = broadcast(matrix, broadcast_shape);
   };
-  prepare(a);
-  prepare(b);
+  const auto lies_by_columns = [](const View& matrix) {
+    const std::size_t r = matrix.rank();
+    return matrix.strides[r - 2] == 1 && matrix.shape[r - 2] > 1;
+  };
+  prepare(a, /*by_columns=*/false);
+  // The result of a left operand that lies by columns is computed as B^T A^T, for which B is best read along them.
+  prepare(b, lies_by_columns(a));
   const bool constant = is_constant(a) && is_constant(b);
   View c;
   if (target.home && !constant && (integer || Product::fits(*target.home))) {
@@ -268,8 +278,7 @@ View GraphBuilder::product(View a, View b, const Dims& shape, float alpha, mil::
   } else {
     // As the left operand lies: rows or columns together.
     std::vector<std::size_t> order = row_major(shape.size());
-    const std::size_t r = a.rank();
-    if (!is_constant(a) && a.strides[r - 2] == 1 && a.shape[r - 2] > 1) std::swap(order[r - 1], order[r - 2]);
+    if (!is_constant(a) && lies_by_columns(a)) std::swap(order.back(), order[order.size() - 2]);
     c = allocate(dtype, shape, order, constant);
   }
   if (!integer && !Product::fits(c)) c = allocate(dtype, shape, constant);

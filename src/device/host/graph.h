@@ -88,8 +88,9 @@ class GraphBuilder {
 
   /// The same elements in memory of four bytes each, copied (once) only if they lie in a surface or blob.
   View in_memory(const View& view);
-  /// The same for a product: a matrix that lies in a surface beside others is staged.
-  View in_memory_for_product(const View& view);
+  /// The same for a product: a matrix that lies in a surface beside others is staged, as it lies or so that its columns
+  /// are together.
+  View in_memory_for_product(const View& view, bool by_columns);
   /// The same, packed and row-major.
   View dense(const View& view);
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "ane/math/threads.h"
@@ -23,11 +24,11 @@ class StagedCopy {
   /// Whether `view` of an input surface is a matrix with a gap after each row, as one that lies beside others has.
   [[nodiscard]] static bool fits(const View& view);
 
-  /// `from` fits, and has elements of `storage`, fp16 or fp32; `to` is packed, its dimensions in the same order.
+  /// `from` fits, and has elements of `storage`, fp16 or fp32; `to` is packed, its dimensions in the same order or
+  /// turned, as products read it best.
   StagedCopy(const View& from, const View& to, mil::DType storage, std::size_t input);
 
   void run(const RunContext& context) const;
-  void run_rows(const RunContext& context, math::Range range) const;
   [[nodiscard]] std::size_t input() const noexcept { return input_; }
   [[nodiscard]] BufferId target() const noexcept { return to_.buffer; }
   /// Whether the owner promises that the elements change with the revision alone.
@@ -35,6 +36,11 @@ class StagedCopy {
   [[nodiscard]] std::size_t size_bytes() const noexcept { return rows_ * columns_ * sizeof(float); }
 
  private:
+  void run_rows(const RunContext& context, math::Range range) const;
+  void run_rows_turned(const RunContext& context, math::Range range) const;
+  /// The elements of a row from `column` on, as many as `to` has.
+  void convert(const RunContext& context, std::size_t row, std::size_t column, std::span<float> to) const;
+
   Slot from_;
   Slot to_;
   std::size_t input_;
@@ -42,6 +48,7 @@ class StagedCopy {
   std::size_t rows_ = 0;
   std::size_t columns_ = 0;
   std::size_t pitch_ = 0;  ///< elements
+  bool turned_ = false;    ///< columns of `from` are rows of `to`
 };
 
 /// What a surface's resident matrices are in fp32.
