@@ -174,13 +174,15 @@ void Elementwise::execute(const RunContext& context, const Block& block, std::si
     if (home.in_memory && home.index == instruction.access) continue;
     const Access& access = accesses_[instruction.access];
     const std::int64_t stride = access.strides.back();
-    for (std::int64_t row = 0; row < block.rows; ++row) {
-      std::byte* const part = target + static_cast<std::size_t>(row) * block.columns * kHeldBytes;
-      std::byte* const memory = address(access, block.row + row);
+    const std::int64_t runs = access.one_run ? 1 : block.rows;
+    const std::size_t run_elements = access.one_run ? block.elements() : block.columns;
+    for (std::int64_t run = 0; run < runs; ++run) {
+      std::byte* const part = target + static_cast<std::size_t>(run) * run_elements * kHeldBytes;
+      std::byte* const memory = address(access, block.row + run);
       if (instruction.action == Action::load) {
-        load_row(access.storage, memory, stride, part, block.columns);
+        load_row(access.storage, memory, stride, part, run_elements);
       } else {
-        store_row(access.storage, part, memory, stride, block.columns);
+        store_row(access.storage, part, memory, stride, run_elements);
       }
     }
   }

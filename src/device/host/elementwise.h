@@ -66,7 +66,8 @@ class Elementwise {
     Slot slot;
     mil::DType storage = mil::DType::fp32;
     Dims strides;           ///< one a dimension of shape_
-    bool in_place = false;  ///< a block is packed 4-byte elements in memory: computed on where it lies
+    bool one_run = false;   ///< a block's rows follow one another: read or written as one
+    bool in_place = false;  ///< and are packed 4-byte elements in memory: computed on where they lie
   };
   enum class Action : std::uint8_t { load, compute, store };
   struct Instruction {

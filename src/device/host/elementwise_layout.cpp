@@ -147,8 +147,8 @@ void Elementwise::choose_blocks(std::size_t scratch_registers) {
   const Dims packed = dense_strides(shape_);
   for (Access& access : accesses_) {
     const bool four_bytes = access.storage == mil::DType::fp32 || access.storage == mil::DType::int32;
-    const bool packed_rows = rows_per_block_ == 1 || access.strides == packed;
-    access.in_place = four_bytes && access.strides.back() == 1 && packed_rows;
+    access.one_run = rows_per_block_ == 1 || access.strides == packed;
+    access.in_place = four_bytes && access.strides.back() == 1 && access.one_run;
   }
 }
 
