@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <exception>
 #include <map>
-#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -21,8 +20,7 @@ namespace ane::bench {
 namespace {
 
 int thread_count(const cli::Settings& settings) {
-  return settings.threads > 0 ? static_cast<int>(settings.threads)
-                              : static_cast<int>(std::thread::hardware_concurrency());
+  return settings.threads > 0 ? static_cast<int>(settings.threads) : math::processor_count();
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -41,7 +40,7 @@ constexpr std::size_t kParameters = 25'000'000;
 
 int thread_count() {
   const char* const asked_for = std::getenv("ANE_BENCH_THREADS");
-  return asked_for != nullptr ? std::atoi(asked_for) : static_cast<int>(std::thread::hardware_concurrency());
+  return asked_for != nullptr ? std::atoi(asked_for) : math::processor_count();
 }
 
 std::size_t count(std::int64_t a, std::int64_t b) { return static_cast<std::size_t>(a * b); }

@@ -1,8 +1,6 @@
 #include "ane/cli/doctor_command.h"
 
-#include <algorithm>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -95,7 +93,7 @@ int doctor_command(std::span<const std::string> arguments) {
   const std::optional<std::string> name = parse_device(arguments, terminal);
   if (!name) return 0;
   const DeviceChoice choice = parse_device_choice(*name);
-  math::ThreadPool threads(static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 256U)));
+  math::ThreadPool threads(math::processor_count());
   const device::apple::Probe probe = device::apple::probe();
   print_machine(probe, threads, terminal);
   terminal.print(fmt::format("auto picks: {}", probe.usable() ? "ane" : fmt::format("host, as {}", probe.reason())));

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <filesystem>
 #include <optional>
-#include <thread>
 #include <variant>
 #include <vector>
 
@@ -176,7 +175,7 @@ void print_comparison(const KernelRun& run, const KernelRun& reference, const de
 }
 
 void run_program(const MilOptions& options, const std::string& text, const mil::Blobs& weights, Terminal& terminal) {
-  math::ThreadPool threads(static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 256U)));
+  math::ThreadPool threads(math::processor_count());
   const PickedDevice picked = pick_device(parse_device_choice(options.device), {}, threads);
   if (!picked.note.empty()) terminal.info(picked.note);
   const auto seed = static_cast<std::uint64_t>(options.seed);

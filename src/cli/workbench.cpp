@@ -1,7 +1,6 @@
 #include "ane/cli/workbench.h"
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,12 +14,10 @@
 namespace ane::cli {
 namespace {
 
-constexpr unsigned kMostThreads = 256;
 const char* const kFailuresFolder = "ane-train-failed";
 
 int thread_count(const Settings& settings) {
-  if (settings.threads > 0) return static_cast<int>(settings.threads);
-  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, kMostThreads));
+  return settings.threads > 0 ? static_cast<int>(settings.threads) : math::processor_count();
 }
 
 std::unique_ptr<RecordingDevice> make_device(const Settings& settings, std::optional<PlannedFaults> faults,

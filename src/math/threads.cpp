@@ -95,13 +95,16 @@ bool spin_until(std::chrono::microseconds limit, const Condition& condition) {
 
 }  // namespace
 
+int processor_count() noexcept {
+  constexpr unsigned kMost = kMaxThreads;
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, kMost));
+}
+
 // Parts are claimed, not assigned: a worker that the system has not woken yet costs nothing, as whoever is awake does
 // its part. Which thread runs a part changes no result.
 struct ThreadPool::Workers {
   Workers(int threads, Idle idle)
-      : spin_time_(idle == Idle::asleep || std::cmp_greater(threads, std::thread::hardware_concurrency())
-                       ? std::chrono::microseconds{0}
-                       : kSpinTime) {
+      : spin_time_(idle == Idle::asleep || threads > processor_count() ? std::chrono::microseconds{0} : kSpinTime) {
     try {
       for (int i = 1; i < threads; ++i) pool_.emplace_back([this] { work(); });
     } catch (const std::system_error& error) {

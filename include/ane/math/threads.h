@@ -32,6 +32,9 @@ class BlasUse;
 /// or sleep at once, for a pool whose loops take milliseconds and whose cores others may want.
 enum class Idle : bool { active, asleep };
 
+/// As many threads as run at once here; at least 1, and no more than a pool takes.
+[[nodiscard]] int processor_count() noexcept;
+
 /// The threads that compute. BLAS is called from inside, one thread a call: two pools that spin on the same
 /// cores cost a factor of three on two cores.
 class ThreadPool {
