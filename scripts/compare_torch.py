@@ -282,7 +282,7 @@ def main():
     parser.add_argument("--least", type=int, default=3, help="timed updates at least")
     parser.add_argument("--most", type=int, default=30, help="timed updates at most")
     parser.add_argument("--seconds", type=float, default=25, help="of timed updates, a config")
-    parser.add_argument("--tolerance", type=float, default=5e-3, help="of losses, relative")
+    parser.add_argument("--tolerance", type=float, default=1e-3, help="of losses, relative")
     for hidden in ("--worker", "--tokens", "--weights"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     for hidden in ("--best", "--batched"):
