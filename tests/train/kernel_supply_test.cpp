@@ -10,13 +10,12 @@
 
 #include "fake_model.h"
 #include "harness.h"
+#include "runs.h"
 #include "support/catch.h"
 
 using namespace ane::train;
 
 namespace {
-
-constexpr int kPlenty = 1000000;
 
 TrainOptions options_of(Renewal renewal) {
   TrainOptions options;
@@ -27,29 +26,6 @@ TrainOptions options_of(Renewal renewal) {
   options.loss_scale.largest = options.loss_scale.initial;  // so that no update is skipped unasked
   options.renewal = renewal;
   return options;
-}
-
-std::unique_ptr<ane::model::Model> plain_model(ane::surface::SurfacePool&) { return std::make_unique<FakeModel>(); }
-
-Run::MakeModel model_with(std::function<void(FakeModel&)> set_up) {
-  return [set_up](ane::surface::SurfacePool&) {
-    auto model = std::make_unique<FakeModel>();
-    set_up(*model);
-    return model;
-  };
-}
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
-
-void check_same_result(const Run& a, const Run& b) {
-  CHECK(same_bits(a.state->parameters(), b.state->parameters()));
-  CHECK(same_bits(a.state->running_parameters(), b.state->running_parameters()));
-  for (int i = 0; i < a.state->moment_count(); ++i) CHECK(same_bits(a.state->moment(i), b.state->moment(i)));
-  CHECK(a.progress().optimizer_updates == b.progress().optimizer_updates);
-  CHECK(a.progress().loss_scale == b.progress().loss_scale);
-  CHECK(a.progress().last_loss == b.progress().last_loss);
 }
 
 /// Waits until `flag`, but not for ever: a test that fails must end.

@@ -16,6 +16,7 @@
 #include "ane/train/trainer.h"
 
 #include "harness.h"
+#include "runs.h"
 #include "support/catch.h"
 #include "support/temporary_directory.h"
 
@@ -26,8 +27,6 @@ using namespace ane::train;
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr int kPlenty = 1000000;
 
 /// A small model, what it is trained on, and the smallest budget it runs with.
 class Workload {
@@ -84,17 +83,6 @@ TrainOptions some_options() {
   options.optimizer.schedule = ScheduleKind::cosine;
   options.loss_scale.growth_interval = 3;
   return options;
-}
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-void check_same_result(const Run& a, const Run& b) {
-  CHECK(same_bits(a.parameters(), b.parameters()));
-  CHECK(same_bits(a.moment(0), b.moment(0)));
-  CHECK(same_bits(a.moment(1), b.moment(1)));
-  CHECK(a.progress().last_loss == b.progress().last_loss);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 
 #include "fake_model.h"
 #include "harness.h"
+#include "runs.h"
 #include "support/catch.h"
 #include "support/temporary_directory.h"
 
@@ -20,8 +21,6 @@ using namespace ane::train;
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr int kPlenty = 1000000;
 
 TrainOptions small_options() {
   TrainOptions options;
@@ -33,33 +32,6 @@ TrainOptions small_options() {
   options.optimizer.schedule = ScheduleKind::cosine;
   options.loss_scale.growth_interval = 5;
   return options;
-}
-
-std::unique_ptr<ane::model::Model> plain_model(ane::surface::SurfacePool&) { return std::make_unique<FakeModel>(); }
-
-/// Lets a test set up each process's model.
-Run::MakeModel model_with(std::function<void(FakeModel&)> set_up) {
-  return [set_up](ane::surface::SurfacePool&) {
-    auto model = std::make_unique<FakeModel>();
-    set_up(*model);
-    return model;
-  };
-}
-
-/// Same bits, so that -0 and 0 differ and NaN equals itself.
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-void check_same_result(const Run& a, const Run& b) {
-  CHECK(same_bits(a.parameters(), b.parameters()));
-  for (int i = 0; i < a.state->moment_count(); ++i) CHECK(same_bits(a.moment(i), b.moment(i)));
-  CHECK(a.progress().step == b.progress().step);
-  CHECK(a.progress().update == b.progress().update);
-  CHECK(a.progress().optimizer_updates == b.progress().optimizer_updates);
-  CHECK(a.progress().loss_scale == b.progress().loss_scale);
-  CHECK(a.progress().good_updates == b.progress().good_updates);
-  CHECK(a.progress().last_loss == b.progress().last_loss);
 }
 
 }  // namespace
