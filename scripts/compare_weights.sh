@@ -2,6 +2,8 @@
 # What each way of giving kernels an update's weights costs: stories110m, 30 steps, on the stand-in for Apple's framework, where
 # every compile takes 60 ms, as is usual on a Mac. A row a mode, as the efficiency report has it.
 #   scripts/compare_weights.sh [MODE...]      MODE: baked, pipeline, merged, dynamic, reload; default: all but the last
+# The stand-in sees of an input what the engine would, bytes, so it converts weights that come with it at every step: its ms/step
+# say nothing of an engine's; bench_weights has the host's.
 # STEPS, STANDIN_COMPILE_MS and PROGRAM (default: the release build's ane-train-standin) may be set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
