@@ -57,7 +57,7 @@ sources_of() {
     llama2c) echo src/model/llama2c.cpp src/model/llama_config.cpp ;;
     tokens) echo src/data/token_file.cpp ;;
     config) echo src/cli/load_settings.cpp src/cli/settings.cpp ;;
-    checkpoint) echo src/train/checkpoint.cpp ;;
+    checkpoint) echo src/train/trainer_file.cpp src/train/checkpoint.cpp ;;
     settings) echo src/cli/command_line.cpp src/cli/load_settings.cpp src/cli/handover.cpp src/device/fault_device.cpp ;;
   esac
 }
