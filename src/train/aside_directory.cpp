@@ -26,6 +26,8 @@ fs::path beside(const fs::path& place, std::string_view prefix) {
   return place.parent_path() / fmt::format("{}{}", prefix, place.filename().string());
 }
 
+}  // namespace
+
 void remove_leftovers(const fs::path& directory) {
   std::error_code error;
   for (fs::directory_iterator entry(directory, error); !error && entry != fs::directory_iterator();
@@ -35,8 +37,6 @@ void remove_leftovers(const fs::path& directory) {
     if (name.starts_with(kPartial) || name.starts_with(kOld)) fs::remove_all(entry->path(), ignored);
   }
 }
-
-}  // namespace
 
 AsideDirectory::AsideDirectory(fs::path place) : place_(std::move(place)), aside_(beside(place_, kPartial)) {
   make_directories(place_.parent_path());

@@ -25,6 +25,9 @@ class AsideDirectory {
   std::filesystem::path aside_;
 };
 
+/// Removes what processes that died while they wrote or removed directories in `directory` left there.
+void remove_leftovers(const std::filesystem::path& directory);
+
 /// Removes `directory` with all that is in it. Whoever looks meanwhile, or finds what a kill left, sees no part of it
 /// under its name. Throws FileError.
 void remove_directory(const std::filesystem::path& directory);

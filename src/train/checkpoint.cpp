@@ -232,6 +232,7 @@ SettingTexts load_checkpoint(const fs::path& checkpoint, const model::ParameterL
 
 LoadedCheckpoint load_newest_checkpoint(const fs::path& directory, const model::ParameterLayout& layout,
                                         StateArena& state, const CheckpointIdentity& identity) {
+  remove_leftovers(directory);  // nothing more may be written, if the process died just after its last checkpoint
   LoadedCheckpoint loaded;
   for (const fs::path& checkpoint : checkpoints_in(directory)) {
     try {

@@ -169,6 +169,7 @@ TEST_CASE("the newest checkpoint is the highest step", "[train]") {
   CHECK(checkpoints_in(directory.path()) == std::vector{huge, second, first});
   CHECK(load_newest(directory.path()).path == huge);
   CHECK(load_newest(directory.path()).unusable.empty());
+  CHECK_FALSE(fs::exists(directory.path() / ".partial-step-00000500"));
 }
 
 TEST_CASE("a damaged checkpoint is told of, renamed and replaced by the one before", "[train][malformed]") {

@@ -69,8 +69,8 @@ struct LoadedCheckpoint {
 };
 
 /// Loads the newest checkpoint in `directory` that can be read and is undamaged. Damaged ones are renamed to
-/// damaged-step-..., so that they are not met again. Throws FileError, naming every fault, if none is left; otherwise
-/// as load_checkpoint().
+/// damaged-step-..., so that they are not met again, and what a process that died left is removed. Throws FileError,
+/// naming every fault, if none is left; otherwise as load_checkpoint().
 LoadedCheckpoint load_newest_checkpoint(const std::filesystem::path& directory, const model::ParameterLayout& layout,
                                         StateArena& state, const CheckpointIdentity& identity);
 
