@@ -190,6 +190,7 @@ std::vector<fs::path> checkpoints_in(const fs::path& directory) {
   if (error) throw FileError(fmt::format("{}: no checkpoints can be found: {}", directory.string(), error.message()));
   std::sort(steps.begin(), steps.end(), std::greater<>());
   std::vector<fs::path> checkpoints;
+  checkpoints.reserve(steps.size());
   for (const std::int64_t step : steps) checkpoints.push_back(directory / directory_name(step));
   return checkpoints;
 }
