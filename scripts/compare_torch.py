@@ -206,11 +206,12 @@ def write_tokens(path, vocab, count):
     path.write_bytes(tokens)
 
 
-def participants(name, config, threads, folder):
+def participants(name, config, options, folder):
+    threads = options.threads
     tokens, weights = folder / "tokens.bin", folder / "weights.safetensors"
     write_tokens(tokens, config["vocab"], 40 * config["accum_steps"] * config["seq"] + 1)
     ours = [str(ROOT / "build/release/bench/bench_turns"), "--config", name, "--threads", str(threads)]
-    ours += ["--accum-steps", str(config["accum_steps"])]
+    ours += ["--accum-steps", str(config["accum_steps"]), "--plan", options.plan]
     ours += ["--data", str(tokens), "--data-order", "sequential", "--write-weights", str(weights), "--schedule", "constant"]
     yield Participant("ane-train", ours + ["--warmup", "0"], {})
 
@@ -243,7 +244,7 @@ def compare(name, options):
     if options.accum:
         config["accum_steps"] = options.accum
     with tempfile.TemporaryDirectory() as folder:
-        everyone = list(participants(name, config, options.threads, pathlib.Path(folder)))
+        everyone = list(participants(name, config, options, pathlib.Path(folder)))
         for _ in range(options.warmups):
             for participant in everyone:
                 participant.turn(timed=False)
@@ -277,6 +278,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("configs", nargs="*", default=["shakespeare", "stories15m", "stories110m"])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--plan", default="split", help="ane-train's plan of kernels")
     parser.add_argument("--accum", type=int, help="sequences an update (default: the config's)")
     parser.add_argument("--warmups", type=int, default=2, help="updates before time counts")
     parser.add_argument("--least", type=int, default=3, help="timed updates at least")

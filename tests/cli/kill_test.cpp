@@ -16,6 +16,7 @@
 #include "cli/program.h"
 #include "cli/small_run.h"
 #include "support/catch.h"
+#include "support/sanitized.h"
 
 namespace {
 
@@ -108,7 +109,7 @@ void check_telemetry(const fs::path& file) {
 }  // namespace
 
 TEST_CASE("a run that is killed again and again ends with the same parameters", "[cli][kill]") {
-  const std::uint64_t wanted = number_from("ANE_KILLS", 20);
+  const std::uint64_t wanted = number_from("ANE_KILLS", kSanitized ? 5 : 20);
   const std::uint64_t seed = number_from("ANE_KILL_SEED", 1);
   CAPTURE(seed);
   const std::string last = "c/step-00000060/";

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "cli/program.h"
 #include "cli/small_run.h"
 #include "support/catch.h"
+#include "support/sanitized.h"
 
 // Every way in which kernels get an update's weights, through the command line.
 
@@ -34,6 +36,9 @@ const std::vector<NamedModel> kModels = {
     {"no multiple of 16", {"--dim", "40", "--hidden", "72", "--layers", "2", "--heads", "2"}},
     {"no multiple of 8", {"--dim", "36", "--hidden", "50", "--layers", "1", "--heads", "6", "--kv-heads", "3"}},
 };
+
+/// With sanitizers all of them take minutes.
+std::span<const NamedModel> models() { return std::span(kModels).last(kSanitized ? 1 : kModels.size()); }
 
 const std::vector<std::string> kPlans = {"split", "merged"};
 
@@ -104,7 +109,7 @@ double relative_error(const Trained& found, const Trained& expected) {
 }  // namespace
 
 TEST_CASE("every way of giving weights learns the same, by every plan, on every device", "[cli][modes]") {
-  for (const NamedModel& model : kModels) {
+  for (const NamedModel& model : models()) {
     const Trained reference = train("host", model.dimensions);
     for (const std::string& plan : kPlans) {
       const Words settings = model.dimensions + Words{"--plan", plan};
@@ -137,7 +142,7 @@ TEST_CASE("every way of giving weights learns the same, by every plan, on every 
 
 #ifdef ANE_TRAIN_STANDIN
 TEST_CASE("an engine that computes on with old weights is found out, told once, and trains on", "[cli][modes]") {
-  for (const NamedModel& model : kModels) {
+  for (const NamedModel& model : models()) {
     CAPTURE(model.name);
     const Trained baked = train("ane", model.dimensions);
     const Trained reloaded =
@@ -152,7 +157,7 @@ TEST_CASE("an engine that computes on with old weights is found out, told once, 
 #endif
 
 TEST_CASE("a pipeline learns the same however it is cut up, on every device", "[cli][modes][pipeline]") {
-  for (const NamedModel& model : kModels) {
+  for (const NamedModel& model : models()) {
     for (const std::string& plan : kPlans) {
       CAPTURE(model.name, plan);
       const Words settings = model.dimensions + Words{"--plan", plan};

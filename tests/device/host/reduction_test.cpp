@@ -4,6 +4,7 @@
 
 #include "harness.h"
 #include "support/catch.h"
+#include "support/sanitized.h"
 
 namespace ane::device::host {
 namespace {
@@ -47,7 +48,7 @@ TEST_CASE("reductions of transposed and sliced views", "[device][host]") {
 TEST_CASE("softmax over any axis", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
   const int axis = GENERATE(-1, 0, 1, 2);
-  const Shape shape = GENERATE(Shape{2, 5, 3, 37}, Shape{1, 33, 1, 600}, Shape{3, 1, 4, 1});
+  const Shape shape = GENERATE(Shape{2, 5, 3, 37}, Shape{1, kSanitized ? 5 : 33, 1, 600}, Shape{3, 1, 4, 1});
   const double scale = GENERATE(1.0, 30.0);
   CAPTURE(axis, shape, scale);
   Builder b(dtype);
