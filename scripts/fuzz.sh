@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Feeds hostile input to everything that reads files or text, under AddressSanitizer and UndefinedBehaviorSanitizer.
 #   scripts/fuzz.sh [--minutes N] [TARGET...]   N minutes (10) for each target of tests/fuzz, then what they reached
-#   scripts/fuzz.sh --short                     12 seconds each, in the build that scripts/test.sh --asan makes
+#   scripts/fuzz.sh --short                     8 seconds each, in the build that scripts/test.sh --asan makes
 # What is learnt stays in build/fuzz/corpus, where the next run begins. A finding ends its target with an error and is
 # written to build/fuzz/findings; make it a file of tests/fuzz/corpus/TARGET once it is understood.
 set -euo pipefail
@@ -14,7 +14,7 @@ targets=()
 while (($#)); do
   case $1 in
     --minutes) seconds=$((60 * $2)); shift ;;
-    --short) preset=asan seconds=12 ;;
+    --short) preset=asan seconds=8 ;;
     -*) echo "fuzz.sh: unknown argument '$1'; there are --minutes N and --short" >&2; exit 2 ;;
     *) targets+=("$1") ;;
   esac
