@@ -2,7 +2,7 @@
 # Layout (clang-format) and faults (clang-tidy).
 #   scripts/lint.sh            every file
 #   scripts/lint.sh --format   layout alone, which takes a second
-#   scripts/lint.sh --recent   every file's layout; faults in the sources that changed last, as many as a minute allows (all take
+#   scripts/lint.sh --recent   every file's layout; faults in the sources that changed last, as many as half a minute allows (all take
 #                              20 minutes of 2 cores)
 #   scripts/lint.sh FILE...    these files
 set -euo pipefail
@@ -26,7 +26,7 @@ echo "clang-format: ${#files[@]} files in order"
 [[ $tidy != none ]] || exit 0
 deadline=$((1 << 62))
 if [[ $tidy == recent ]]; then
-  deadline=$(($(date +%s) + 60))
+  deadline=$(($(date +%s) + 30))
   files=()
   while IFS= read -r file; do [[ -f $file ]] && files+=("$file"); done \
     < <(git log --name-only --pretty=format: -- 'src/*.cpp' | awk 'NF && !seen[$0]++')
