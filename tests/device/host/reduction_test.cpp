@@ -91,9 +91,10 @@ TEST_CASE("softmax of a row without a finite largest is not a number", "[device]
   constexpr std::int64_t kColumns = 20;
   const float odd = GENERATE(as<float>(), kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN());
   CAPTURE(odd);
-  Tensor x{{DType::fp32, {3, kColumns}}, std::vector<double>(3 * kColumns, 1.0)};
+  Tensor x{{DType::fp32, {4, kColumns}}, std::vector<double>(4 * kColumns, 1.0)};
   for (std::int64_t column = 0; column < kColumns; ++column) x.data[static_cast<std::size_t>(kColumns + column)] = odd;
   x.data[2 * kColumns + 18] = -static_cast<double>(kInfinity);
+  x.data[3 * kColumns] = odd;  // all that follows lies infinitely far below, if anywhere
   Builder b(DType::fp32);
   const Var in = b.input("x_in", x.type);
   const mil::Program program = std::move(b).finish(std::vector{b.softmax("out", in, -1)});
@@ -104,6 +105,10 @@ TEST_CASE("softmax of a row without a finite largest is not a number", "[device]
     CHECK(out.data[column] == Approx(1.0 / kColumns));
     CHECK(std::isnan(out.data[kColumns + column]));
     CHECK(out.data[2 * kColumns + column] == Approx(column == 18 ? 0 : 1.0 / (kColumns - 1)));
+    if (odd < 0)
+      CHECK(out.data[3 * kColumns + column] == Approx(column == 0 ? 0 : 1.0 / (kColumns - 1)));
+    else
+      CHECK(std::isnan(out.data[3 * kColumns + column]));
   }
 }
 
