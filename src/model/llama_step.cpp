@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <span>
 
 #include <fmt/format.h>
 
+#include "ane/core/checked.h"
 #include "ane/core/error.h"
 #include "ane/math/gemm.h"
 #include "ane/math/nn.h"
@@ -16,11 +18,20 @@ namespace ane::model {
 
 namespace {
 
-// Channels of an embedding that are worth waking a thread for.
-std::size_t channel_grain(std::size_t seq_len) {
-  constexpr std::size_t kElements = 16384;
-  constexpr std::size_t kLine = 16;
-  return std::max(kElements / seq_len, kLine);
+constexpr std::size_t kLine = 16;  // floats of a cache line
+
+/// Calls body(channels, positions) for tiles of at most a line either way, so that a matrix that is turned is read and
+/// written by whole lines. A channel meets its positions in order.
+template <class Body>
+void for_each_tile(std::size_t channels, std::size_t positions, math::ThreadPool& threads, const Body& body) {
+  constexpr std::size_t kElements = 16384;  // worth waking a thread for
+  const std::size_t grain = round_up(std::max(kElements / positions, kLine), kLine);
+  threads.parallel_for(channels, grain, [&](math::Range range) {
+    for (std::size_t position = 0; position < positions; position += kLine)
+      for (std::size_t channel = range.begin; channel < range.end; channel += kLine)
+        body(math::Range{channel, std::min(channel + kLine, range.end)},
+             math::Range{position, std::min(position + kLine, positions)});
+  });
 }
 
 void check_sample(const data::Sample& sample, const LlamaConfig& config) {
@@ -120,10 +131,13 @@ void Llama::Pass::embed() {
 template <class Row>
 void Llama::Pass::to_channel_first(const Row& row, std::span<float> to) {
   const std::size_t seq_len = config_.seq_len;
-  threads_.parallel_for(config_.dim, channel_grain(seq_len), [&](math::Range channels) {
-    for (std::size_t channel = channels.begin; channel < channels.end; ++channel)
-      for (std::size_t position = 0; position < seq_len; ++position)
-        to[channel * seq_len + position] = row(position)[channel];
+  for_each_tile(config_.dim, seq_len, threads_, [&](math::Range channels, math::Range positions) {
+    std::array<const float*, kLine> rows{};
+    for (std::size_t i = 0; i < positions.size(); ++i) rows[i] = row(positions.begin + i);
+    for (std::size_t channel = channels.begin; channel < channels.end; ++channel) {
+      float* const line = &to[channel * seq_len + positions.begin];
+      for (std::size_t i = 0; i < positions.size(); ++i) line[i] = rows[i][channel];
+    }
   });
 }
 
@@ -227,9 +241,9 @@ void Llama::Pass::backward_embedding() {
   const std::span<float> table = gradient(work_.tensors.embedding);
   const std::span<const float> dx = work_.operands_below(0).dy;
   const std::size_t seq_len = config_.seq_len;
-  threads_.parallel_for(config_.dim, channel_grain(seq_len), [&](math::Range channels) {
-    for (std::size_t position = 0; position < seq_len; ++position) {
-      const std::span<float> row = table.subspan(inputs_[position] * config_.dim, config_.dim);
+  for_each_tile(config_.dim, seq_len, threads_, [&](math::Range channels, math::Range positions) {
+    for (std::size_t position = positions.begin; position < positions.end; ++position) {
+      float* const row = &table[inputs_[position] * config_.dim];
       for (std::size_t channel = channels.begin; channel < channels.end; ++channel)
         row[channel] += dx[channel * seq_len + position];
     }
