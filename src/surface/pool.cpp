@@ -15,6 +15,7 @@ SurfacePool::~SurfacePool() { assert(counters_.live == 0 && "a surface outlives 
 
 Surface SurfacePool::acquire(std::size_t size_bytes) {
   assert(size_bytes > 0);
+  std::unique_lock lock(mutex_);
   std::unique_ptr<Memory> memory = take_free(size_bytes);
   const bool reused = memory != nullptr;
   if (!reused) memory = allocator_->allocate(size_bytes);
@@ -22,11 +23,17 @@ Surface SurfacePool::acquire(std::size_t size_bytes) {
   ++(reused ? counters_.reused : counters_.created);
   ++counters_.live;
   counters_.live_bytes += size_bytes;
+  lock.unlock();
   Surface surface(std::move(memory), *this);
 #ifdef ANE_POISON
   if (reused) std::ranges::fill(surface.map_for_write().bytes(), std::byte{0xFF});
 #endif
   return surface;
+}
+
+PoolCounters SurfacePool::counters() const noexcept {
+  const std::scoped_lock lock(mutex_);
+  return counters_;
 }
 
 std::unique_ptr<Memory> SurfacePool::take_free(std::size_t size_bytes) noexcept {
@@ -42,6 +49,7 @@ std::unique_ptr<Memory> SurfacePool::take_free(std::size_t size_bytes) noexcept 
 }
 
 void SurfacePool::give_back(std::unique_ptr<Memory> memory) noexcept {
+  const std::scoped_lock lock(mutex_);
   --counters_.live;
   counters_.live_bytes -= memory->size_bytes();
   memory->forget();

@@ -1,6 +1,7 @@
 #include "ane/surface/pool.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -10,6 +11,7 @@
 #include "ane/core/error.h"
 
 #include "support/catch.h"
+#include "support/together.h"
 
 namespace {
 
@@ -217,6 +219,29 @@ TEST_CASE("long random use agrees with a plain model of the pool", "[surface]") 
     if (!same) FAIL("the counters differ after step " << step);
   }
   CHECK(pool.counters().created + pool.counters().reused > 1000);
+}
+
+TEST_CASE("threads that share a pool never share a surface", "[surface]") {
+  constexpr std::size_t kThreads = 4;
+  constexpr int kRounds = 100000;
+  HeapAllocator allocator;
+  SurfacePool pool(allocator);
+  std::atomic<int> mixed = 0;
+  ane::test::run_together(kThreads, [&](std::size_t thread) {
+    const auto mark = static_cast<std::byte>(thread + 1);
+    for (int round = 0; round < kRounds; ++round) {
+      Surface surface = pool.acquire(64 + static_cast<std::size_t>(round % 3));
+      fill(surface, mark);
+      const auto mapping = surface.map_for_read();
+      if (std::ranges::count(mapping.bytes(), mark) != std::ssize(mapping.bytes())) ++mixed;
+    }
+  });
+  CHECK(mixed == 0);
+  const PoolCounters counters = pool.counters();
+  CHECK(counters.live == 0);
+  CHECK(counters.created + counters.reused == kThreads * kRounds);
+  CHECK(counters.created <= kThreads * 3);  // of each size one a thread at most
+  CHECK(counters.pooled == counters.created);
 }
 
 }  // namespace

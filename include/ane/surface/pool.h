@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <mutex>
 #include <unordered_map>
 #include <vector>
 
@@ -25,7 +26,8 @@ struct PoolCounters {
 /// Keeps released surfaces by exact size, so that a training step creates none, nor allocates any other memory here. A
 /// reused surface holds old data: whoever acquires it writes all that will be read; builds with ANE_POISON fill it with
 /// NaN (0xFF bytes) to prove it. When the pool is full, the surface that has been free for longest makes room, so that
-/// sizes no longer asked for do not crowd out those in use. One thread at a time. The pool must outlive its surfaces.
+/// sizes no longer asked for do not crowd out those in use. Several threads may use it. The pool must outlive its
+/// surfaces.
 class SurfacePool {
  public:
   static constexpr std::size_t kDefaultCapacity = 128;
@@ -40,7 +42,7 @@ class SurfacePool {
   /// be in cache. Throws DeviceError if the allocator does.
   [[nodiscard]] Surface acquire(std::size_t size_bytes);
 
-  [[nodiscard]] const PoolCounters& counters() const noexcept { return counters_; }
+  [[nodiscard]] PoolCounters counters() const noexcept;
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
  private:
@@ -54,6 +56,7 @@ class SurfacePool {
 
   Allocator* allocator_;
   std::size_t capacity_;
+  mutable std::mutex mutex_;                                                  ///< of all that follows
   FreeList free_;                                                             // in the order they were given back
   FreeList spare_;                                                            // nodes to use again
   std::unordered_map<std::size_t, std::vector<FreeList::iterator>> by_size_;  // each in the same order
