@@ -15,6 +15,8 @@
 namespace ane::device::host {
 
 struct HostDevice::State {
+  State(math::ThreadPool& threads, RunThreads run_threads) : workspace(threads, run_threads) {}
+
   Workspace workspace;
   std::mutex plans_mutex;
   std::map<std::string, std::shared_ptr<SharedPlan>, std::less<>> plans;
@@ -26,20 +28,19 @@ std::shared_ptr<SharedPlan> HostDevice::State::plan(std::string_view mil_text) {
   const std::scoped_lock lock(plans_mutex);
   const auto known = plans.find(mil_text);
   if (known != plans.end()) return known->second;
-  auto made = std::make_shared<SharedPlan>(make_plan(mil_text, workspace.threads->size()));
+  auto made = std::make_shared<SharedPlan>(make_plan(mil_text, workspace.threads_of_a_run()));
   plans.emplace(mil_text, made);
   return made;
 }
 
-HostDevice::HostDevice(math::ThreadPool& threads) : state_(std::make_unique<State>()) {
-  state_->workspace.threads = &threads;
-}
+HostDevice::HostDevice(math::ThreadPool& threads, RunThreads run_threads)
+    : state_(std::make_unique<State>(threads, run_threads)) {}
 
 HostDevice::~HostDevice() = default;
 
 std::string HostDevice::description() const {
-  return fmt::format("host (CPU): {}, {} thread{}, {}", math::blas_name(), state_->workspace.threads->size(),
-                     state_->workspace.threads->size() == 1 ? "" : "s", vector_target());
+  return fmt::format("host (CPU): {}, {} thread{}, {}", math::blas_name(), state_->workspace.threads().size(),
+                     state_->workspace.threads().size() == 1 ? "" : "s", vector_target());
 }
 
 std::vector<mil::Diagnostic> HostDevice::check(const mil::Program& program) const {

@@ -48,11 +48,7 @@ void SharedPlan::give_back(AlignedBytes constants) noexcept {
 }
 
 HostKernel::HostKernel(std::shared_ptr<SharedPlan> plan, const mil::Blobs& blobs, Workspace& workspace)
-    : shared_(std::move(plan)),
-      workspace_(&workspace),
-      constants_(shared_->take_constants()),
-      addresses_(shared_->plan().buffers.size(), nullptr),
-      kept_(addresses_.size(), false) {
+    : shared_(std::move(plan)), workspace_(&workspace), constants_(shared_->take_constants()) {
   run_prologue(blobs);
 }
 
@@ -65,41 +61,31 @@ bool HostKernel::reload(const mil::Blobs& weights) try {
   throw DeviceError(error.what());
 }
 
-void HostKernel::bind_own_memory() {
-  for (std::size_t i = 0; i < addresses_.size(); ++i) {
+void HostKernel::bind_own_memory(RunMemory& run) {
+  for (std::size_t i = 0; i < run.addresses.size(); ++i) {
     const Buffer& buffer = plan().buffers[i];
-    if (buffer.space == Space::arena) addresses_[i] = workspace_->arena.data() + buffer.offset;
-    if (buffer.space == Space::constants) addresses_[i] = constants_.data() + buffer.offset;
+    if (buffer.space == Space::arena) run.addresses[i] = run.arena.data() + buffer.offset;
+    if (buffer.space == Space::constants) run.addresses[i] = constants_.data() + buffer.offset;
     // Nothing is written to literals: they are shared.
     if (buffer.space == Space::literals) {
       const auto bytes = std::as_bytes(std::span(plan().literals));
-      addresses_[i] = const_cast<std::byte*>(bytes.data()) + buffer.offset;
+      run.addresses[i] = const_cast<std::byte*>(bytes.data()) + buffer.offset;
     }
   }
 }
 
 void HostKernel::run_prologue(const mil::Blobs& blobs) {
-  const std::scoped_lock lock(workspace_->running);
-  if (workspace_->arena.size() < plan().arena_bytes) {
-    workspace_->arena = AlignedBytes();
-    workspace_->arena = AlignedBytes(plan().arena_bytes);
-  }
-  if (workspace_->staging.size() < plan().staging_bytes) {
-    workspace_->staging = AlignedBytes();
-    workspace_->staging = AlignedBytes(plan().staging_bytes);
-  }
-  bind_own_memory();
-  for (std::size_t i = 0; i < addresses_.size(); ++i) {
+  const Workspace::Loan run = workspace_->borrow();
+  run->fit(plan());
+  bind_own_memory(*run);
+  for (std::size_t i = 0; i < run->addresses.size(); ++i) {
     const Buffer& buffer = plan().buffers[i];
     if (buffer.space != Space::blob) continue;
     const BlobSource& source = plan().blobs[buffer.index];
-    addresses_[i] = const_cast<std::byte*>(mil::read_blob(blobs, source.ref, source.type).data());
+    run->addresses[i] = const_cast<std::byte*>(mil::read_blob(blobs, source.ref, source.type).data());
   }
-  const RunContext context{addresses_, workspace_->threads};
+  const RunContext context{run->addresses, &workspace_->threads()};
   for (const Step& step : plan().prologue) std::visit([&](const auto& work) { work.run(context); }, step);
-  for (std::size_t i = 0; i < addresses_.size(); ++i) {
-    if (plan().buffers[i].space == Space::blob) addresses_[i] = nullptr;
-  }
 }
 
 void HostKernel::check(std::span<Surface* const> inputs, std::span<Surface* const> outputs) const {
@@ -144,30 +130,31 @@ class Locks {
 
 void HostKernel::run(std::span<Surface* const> inputs, std::span<Surface* const> outputs) {
   check(inputs, outputs);
-  const std::scoped_lock lock(workspace_->running);
-  bind_own_memory();
+  const Workspace::Loan run = workspace_->borrow();
+  run->fit(plan());
+  bind_own_memory(*run);
   Locks reading(inputs, false);
   Locks writing(outputs, true);
 #ifdef ANE_POISON
-  std::fill_n(workspace_->arena.data(), plan().arena_bytes, std::byte{0xFF});
+  std::fill_n(run->arena.data(), plan().arena_bytes, std::byte{0xFF});
 #endif
   // Ports were made in order, so that the buffers of each space are in the order of their index.
-  for (std::size_t i = 0; i < addresses_.size(); ++i) {
+  for (std::size_t i = 0; i < run->addresses.size(); ++i) {
     const Buffer& buffer = plan().buffers[i];
-    if (buffer.space == Space::input) addresses_[i] = reading.lock_next().data();
+    if (buffer.space == Space::input) run->addresses[i] = reading.lock_next().data();
     if (buffer.space != Space::output) continue;
     const std::span<std::byte> bytes = writing.lock_next();
-    addresses_[i] = bytes.data();
+    run->addresses[i] = bytes.data();
 #ifdef ANE_POISON
     std::fill_n(bytes.data(), plan().outputs[buffer.index].size_bytes, std::byte{0xFF});
 #endif
   }
-  bind_staging(inputs);
-  run_steps(inputs, {addresses_, workspace_->threads});
+  bind_staging(inputs, *run);
+  run_steps(inputs, *run);
 }
 
 /// Where each staged matrix lies: with its surface if it is resident there, else in the workspace.
-void HostKernel::bind_staging(std::span<Surface* const> inputs) {
+void HostKernel::bind_staging(std::span<Surface* const> inputs, RunMemory& run) const {
   if (plan().staging_bytes == 0) return;
   for (const Step& step : plan().steps) {
     const auto* const copy = std::get_if<StagedCopy>(&step);
@@ -176,9 +163,9 @@ void HostKernel::bind_staging(std::span<Surface* const> inputs) {
     const surface::Resident* const resident = memory.resident();
     const bool keeps = resident != nullptr && copy->is_resident(*resident);
     StagedMatrices* const matrices = keeps ? &matrices_of(memory) : nullptr;
-    std::byte* const base = keeps ? matrices->data() : workspace_->staging.data();
-    addresses_[copy->target()] = base + plan().buffers[copy->target()].offset;
-    kept_[copy->target()] = keeps && matrices->made_of == *resident;
+    std::byte* const base = keeps ? matrices->data() : run.staging.data();
+    run.addresses[copy->target()] = base + plan().buffers[copy->target()].offset;
+    run.kept[copy->target()] = keeps && matrices->made_of == *resident;
   }
 }
 
@@ -194,12 +181,13 @@ StagedMatrices& HostKernel::matrices_of(surface::Memory& memory) const {
   return *matrices;
 }
 
-void HostKernel::run_steps(std::span<Surface* const> inputs, const RunContext& context) {
+void HostKernel::run_steps(std::span<Surface* const> inputs, RunMemory& run) const {
+  const RunContext context{run.addresses, workspace_->run_threads()};
   for (const Step& step : plan().steps) {
     const auto* const copy = std::get_if<StagedCopy>(&step);
-    if (copy != nullptr && kept_[copy->target()]) {
+    if (copy != nullptr && run.kept[copy->target()]) {
 #ifdef ANE_POISON
-      check_kept(*copy, context);
+      check_kept(*copy, run);
 #endif
       continue;
     }
@@ -215,12 +203,12 @@ void HostKernel::run_steps(std::span<Surface* const> inputs, const RunContext& c
 
 #ifdef ANE_POISON
 /// Throws if a surface's resident matrix is not what it was.
-void HostKernel::check_kept(const StagedCopy& copy, const RunContext& context) {
+void HostKernel::check_kept(const StagedCopy& copy, RunMemory& run) const {
   // Its place in the workspace is free, as it lies with the surface.
-  std::byte* const now = workspace_->staging.data() + plan().buffers[copy.target()].offset;
-  std::byte* const kept = std::exchange(addresses_[copy.target()], now);
-  copy.run(context);
-  addresses_[copy.target()] = kept;
+  std::byte* const now = run.staging.data() + plan().buffers[copy.target()].offset;
+  std::byte* const kept = std::exchange(run.addresses[copy.target()], now);
+  copy.run({run.addresses, workspace_->run_threads()});
+  run.addresses[copy.target()] = kept;
   if (std::memcmp(kept, now, copy.size_bytes()) != 0)
     throw DeviceError(
         fmt::format("a resident part of input '{}' changed without a new revision", plan().inputs[copy.input()].name));

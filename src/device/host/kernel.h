@@ -6,21 +6,13 @@
 #include <vector>
 
 #include "ane/device/device.h"
-#include "ane/math/threads.h"
 #include "ane/mil/blob.h"
 
 #include "aligned_bytes.h"
 #include "plan.h"
+#include "workspace.h"
 
 namespace ane::device::host {
-
-/// What a device's kernels share: the threads, and one workspace, since they run one at a time.
-struct Workspace {
-  math::ThreadPool* threads = nullptr;
-  std::mutex running;
-  AlignedBytes arena;
-  AlignedBytes staging;  ///< of matrices that no surface keeps
-};
 
 /// A plan, and memory for the constants of its kernels: what a dead kernel leaves serves the next one, so that an
 /// update's recompilation maps no new memory.
@@ -37,6 +29,7 @@ class SharedPlan {
   std::vector<AlignedBytes> spare_;
 };
 
+/// Runs on several threads at a time share nothing that changes.
 class HostKernel final : public Kernel {
  public:
   /// Converts the constants. Throws BlobError if a blob is missing or damaged, std::bad_alloc.
@@ -55,19 +48,17 @@ class HostKernel final : public Kernel {
   [[nodiscard]] const Plan& plan() const noexcept { return shared_->plan(); }
   void run_prologue(const mil::Blobs& blobs);
   void check(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) const;
-  void bind_own_memory();
-  void bind_staging(std::span<surface::Surface* const> inputs);
+  void bind_own_memory(RunMemory& run);
+  void bind_staging(std::span<surface::Surface* const> inputs, RunMemory& run) const;
   [[nodiscard]] StagedMatrices& matrices_of(surface::Memory& memory) const;
-  void run_steps(std::span<surface::Surface* const> inputs, const RunContext& context);
+  void run_steps(std::span<surface::Surface* const> inputs, RunMemory& run) const;
 #ifdef ANE_POISON
-  void check_kept(const StagedCopy& copy, const RunContext& context);
+  void check_kept(const StagedCopy& copy, RunMemory& run) const;
 #endif
 
   std::shared_ptr<SharedPlan> shared_;
   Workspace* workspace_;
   AlignedBytes constants_;
-  std::vector<std::byte*> addresses_;  ///< of the plan's buffers
-  std::vector<bool> kept_;             ///< buffers of matrices that a surface has kept from an earlier run
 };
 
 }  // namespace ane::device::host

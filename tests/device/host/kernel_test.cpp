@@ -7,6 +7,7 @@
 #include "harness.h"
 #include "support/allocation_counter.h"
 #include "support/catch.h"
+#include "support/together.h"
 
 namespace ane::device::host {
 namespace {
@@ -56,6 +57,52 @@ TEST_CASE("kernels of one text keep their own weights, also after others are gon
   CHECK(run(device, program, weights(1), inputs)[0].data != expected[0].data);
   kernel.reset();
   CHECK(run(device, program, weights(2), inputs)[0].data == expected[0].data);
+}
+
+TEST_CASE("a kernel may run on several threads at a time", "[device][host]") {
+  const RunThreads run_threads = GENERATE(RunThreads::all, RunThreads::one);
+  constexpr std::size_t kThreads = 3;
+  const mil::Program program = scaled_projection();
+  math::ThreadPool pool(2);
+  HostDevice device(pool, run_threads);
+  const auto kernel = device.compile(mil::print(program), weights(1));
+  surface::SurfacePool surfaces(device.surface_allocator());
+  struct Run {
+    std::byte input{};
+    std::vector<std::byte> expected;
+    int differences = 0;
+  };
+  const auto result_of = [&](const Run& run) {
+    Surface in = surfaces.acquire(kernel->inputs()[0].size_bytes);
+    Surface y = surfaces.acquire(kernel->outputs()[0].size_bytes);
+    Surface gate = surfaces.acquire(kernel->outputs()[1].size_bytes);
+    std::ranges::fill(in.map_for_write().bytes(), run.input);
+    kernel->run(std::array{&in}, std::array{&y, &gate});
+    const auto mapping = gate.map_for_read();
+    return std::vector<std::byte>(mapping.bytes().begin(), mapping.bytes().end());
+  };
+  std::vector<Run> runs(kThreads);
+  for (std::size_t i = 0; i < kThreads; ++i) {
+    runs[i].input = static_cast<std::byte>(0x38 + i);
+    runs[i].expected = result_of(runs[i]);
+  }
+  REQUIRE(runs[0].expected != runs[1].expected);
+  ane::test::run_together(kThreads, [&](std::size_t i) {
+    for (int repetition = 0; repetition < 3000; ++repetition)
+      if (result_of(runs[i]) != runs[i].expected) ++runs[i].differences;
+  });
+  for (const Run& run : runs) CHECK(run.differences == 0);
+}
+
+TEST_CASE("with one thread a run results are those of a pool of one", "[device][host]") {
+  const mil::Program program = scaled_projection();
+  std::mt19937 random(3);
+  const std::vector<Tensor> inputs{random_tensor({DType::fp16, {1, 16, 1, 40}}, random)};
+  math::ThreadPool several(3);
+  math::ThreadPool single(1);
+  HostDevice device(several, RunThreads::one);
+  HostDevice alone(single);
+  CHECK(run(device, program, weights(1), inputs)[0].data == run(alone, program, weights(1), inputs)[0].data);
 }
 
 TEST_CASE("a reloaded kernel computes what one compiled with its weights does", "[device][host]") {

@@ -7,12 +7,17 @@
 
 namespace ane::device::host {
 
+/// How many of its pool's threads a host device lets work on one run of a kernel: all, or only the one that runs it, so
+/// that each of several threads can run kernels of its own.
+enum class RunThreads : bool { all, one };
+
 /// Compiles and runs MIL on the CPU. A stored fp16 tensor holds fp16 values (rounded to nearest even); convolutions,
-/// products and reductions accumulate in fp32. Results depend on the program, the inputs and the pool's size alone.
+/// products and reductions accumulate in fp32. Results depend on the program, the inputs and the number of threads that
+/// work on a run alone.
 class HostDevice final : public Device {
  public:
   /// The pool must outlive the device and its kernels.
-  explicit HostDevice(math::ThreadPool& threads);
+  explicit HostDevice(math::ThreadPool& threads, RunThreads run_threads = RunThreads::all);
   ~HostDevice() override;
 
   [[nodiscard]] std::string_view name() const override { return "host"; }
