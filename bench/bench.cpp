@@ -11,6 +11,7 @@
 #include "ane/cli/command_line.h"
 #include "ane/cli/devices.h"
 #include "ane/cli/model_choice.h"
+#include "ane/cli/parallel_sequences.h"
 #include "ane/cli/text.h"
 #include "ane/core/error.h"
 #include "ane/mil/text.h"
@@ -67,11 +68,16 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
     : settings_(settings),
       options_(cli::train_options(settings)),
       threads_(thread_count(settings)),
-      device_(device != nullptr ? std::move(device)
-                                : cli::pick_device(settings.device, cli::ane_options(settings), threads_).device),
+      lanes_(device != nullptr ? 1 : cli::parallel_sequences(settings, threads_.size())),
+      device_(device != nullptr
+                  ? std::move(device)
+                  : cli::pick_device(settings.device, cli::ane_options(settings), threads_, lanes_).device),
       surfaces_(device_.surface_allocator(), static_cast<std::size_t>(settings.surface_pool)),
-      model_(
-          cli::make_model(settings, {.device = device_, .surfaces = surfaces_, .threads = threads_, .spans = &spans_})),
+      model_(cli::make_model(settings, {.device = device_,
+                                        .surfaces = surfaces_,
+                                        .threads = threads_,
+                                        .spans = &spans_,
+                                        .lanes = static_cast<std::size_t>(lanes_)})),
       source_(cli::make_source(settings, true)),
       state_(model_->parameters().size(), train::optimizer_moments(settings.optimizer), 0) {
   state_.back_with_huge_pages(threads_);
@@ -89,12 +95,15 @@ void Training::compile() {
   static_cast<void>(model_->load_weights(model::KernelSet::training, state_.parameters()));
 }
 
-model::StepTimes Training::step() {
-  source_->training_sample(steps_++, sample_);
+model::StepTimes Training::step(std::size_t samples) {
+  samples_.resize(samples);
+  results_.resize(samples);
+  for (data::Sample& sample : samples_) source_->training_sample(steps_++, sample);
   model::StepTimes times;
-  const model::StepResult result = model_->step(
-      sample_, state_.parameters(), static_cast<float>(options_.loss_scale.initial), state_.gradients(), times);
-  if (result.overflow) throw Error(fmt::format("a step overflowed, so its time says nothing: {}", *result.overflow));
+  model_->step_each(samples_, state_.parameters(), static_cast<float>(options_.loss_scale.initial), state_.gradients(),
+                    results_, times);
+  for (const model::StepResult& result : results_)
+    if (result.overflow) throw Error(fmt::format("a step overflowed, so its time says nothing: {}", *result.overflow));
   return times;
 }
 

@@ -46,8 +46,8 @@ class Training {
 
   /// Brings the kernels the parameters as they are now, by a round of compiles or with their input.
   void compile();
-  /// Forward and backward of the next sample; throws Error if something overflows.
-  model::StepTimes step();
+  /// Forward and backward of the next samples, side by side; throws Error if something overflows.
+  model::StepTimes step(std::size_t samples = 1);
   /// What the trainer does with the gradients of an accumulation.
   void update();
 
@@ -68,13 +68,15 @@ class Training {
   cli::Settings settings_;
   train::TrainOptions options_;
   math::ThreadPool threads_;
+  int lanes_;
   SpanLog spans_;
   TimingDevice device_;
   surface::SurfacePool surfaces_;
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<data::Source> source_;
   train::StateArena state_;
-  data::Sample sample_;
+  std::vector<data::Sample> samples_;
+  std::vector<model::StepResult> results_;
   std::uint64_t steps_ = 0;
 };
 

@@ -72,8 +72,10 @@ class StepBenchmark {
   }
 
   void time_step() {
+    const auto at_once = static_cast<std::int64_t>(training_.model().samples_at_once());
     model::StepTimes parts;
-    times_.add("step", time_of([&] { parts = training_.step(); }));
+    times_.add("step", time_of([&] { parts = training_.step(training_.model().samples_at_once()); }) / at_once);
+    parts /= at_once;
     Sums sums;
     sums.add("ane", parts.ane);
     sums.add("io", parts.io);
@@ -81,7 +83,7 @@ class StepBenchmark {
     sums.add("elem", parts.elementwise);
     sums.add("rms", parts.rms_norm);
     sums.add("blas_wait", parts.blas_wait);
-    for (const Call& run : training_.device().take_runs()) sums.add(run.kernel, run.time);
+    for (const Call& run : training_.device().take_runs()) sums.add(run.kernel, run.time / (at_once * at_once));
     sums.give(times_);
   }
 

@@ -41,6 +41,7 @@ std::vector<Product> programs_products(Training& training) {
 /// On one thread, where no call is a part of a product.
 std::vector<Product> calls_of_a_step(cli::Settings settings) {
   settings.threads = 1;
+  settings.parallel_sequences = 1;
   Training training(settings);
   training.compile();
   return products_called_by([&] { static_cast<void>(training.step()); });

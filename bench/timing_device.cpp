@@ -18,8 +18,10 @@ class TimingDevice::TimedKernel final : public device::ForwardingKernel {
   TimedKernel& operator=(const TimedKernel&) = delete;
 
   void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override {
-    call_.time = time_of([&] { ForwardingKernel::run(inputs, outputs); });
-    owner_->runs_.push_back(call_);
+    Call call = call_;
+    call.time = time_of([&] { ForwardingKernel::run(inputs, outputs); });
+    const std::scoped_lock lock(owner_->mutex_);
+    owner_->runs_.push_back(std::move(call));
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,7 @@ class TimingDevice final : public device::ForwardingDevice {
   class TimedKernel;
 
   NameOf name_of_;
+  std::mutex mutex_;  ///< of runs_: kernels may run side by side
   std::vector<Call> runs_;
   std::vector<Call> compiles_;
   std::map<std::string, std::size_t> copies_;

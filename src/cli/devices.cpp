@@ -24,15 +24,18 @@ device::apple::AneOptions ane_options(const Settings& settings) {
           .cancel_retries = static_cast<int>(settings.ane_cancel_retries)};
 }
 
-PickedDevice pick_device(DeviceChoice choice, const device::apple::AneOptions& ane, math::ThreadPool& threads) {
-  if (choice == DeviceChoice::host) return {std::make_unique<device::host::HostDevice>(threads), ""};
+PickedDevice pick_device(DeviceChoice choice, const device::apple::AneOptions& ane, math::ThreadPool& threads,
+                         int parallel_sequences) {
+  using device::host::RunThreads;
+  const RunThreads run_threads = parallel_sequences > 1 ? RunThreads::one : RunThreads::all;
+  if (choice == DeviceChoice::host) return {std::make_unique<device::host::HostDevice>(threads, run_threads), ""};
   const device::apple::Probe probe = device::apple::probe();
   if (probe.usable()) return {std::make_unique<device::apple::AneDevice>(ane), ""};
   if (choice == DeviceChoice::ane) {
     throw DeviceError(
         fmt::format("--device ane: {}; use --device host, which runs the same kernels on the CPU", probe.reason()));
   }
-  return {std::make_unique<device::host::HostDevice>(threads),
+  return {std::make_unique<device::host::HostDevice>(threads, run_threads),
           fmt::format("the host device runs the kernels on the CPU: {}", probe.reason())};
 }
 

@@ -7,6 +7,7 @@
 
 #include "ane/cli/devices.h"
 #include "ane/cli/model_choice.h"
+#include "ane/cli/parallel_sequences.h"
 #include "ane/core/error.h"
 #include "ane/device/host/host_device.h"
 #include "ane/mil/text.h"
@@ -21,8 +22,8 @@ int thread_count(const Settings& settings) {
 }
 
 std::unique_ptr<RecordingDevice> make_device(const Settings& settings, std::optional<PlannedFaults> faults,
-                                             math::ThreadPool& threads, std::string& note) {
-  PickedDevice picked = pick_device(settings.device, ane_options(settings), threads);
+                                             math::ThreadPool& threads, int lanes, std::string& note) {
+  PickedDevice picked = pick_device(settings.device, ane_options(settings), threads, lanes);
   note = std::move(picked.note);
   if (faults) {
     picked.device =
@@ -53,11 +54,14 @@ std::optional<PlannedFaults> planned_faults(std::span<const std::string> environ
 Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faults, model::SpanListener* spans)
     : threads_(thread_count(settings)),
       faults_planned_(faults.has_value()),
-      device_(make_device(settings, std::move(faults), threads_, device_note_)),
+      // Faults are counted by runs, which must then come in one order.
+      lanes_(faults_planned_ ? 1 : parallel_sequences(settings, threads_.size())),
+      device_(make_device(settings, std::move(faults), threads_, lanes_, device_note_)),
       weights_(settle_weights(settings, *device_)),
       reference_(make_reference(weights_, threads_)),
       surfaces_(device_->surface_allocator(), static_cast<std::size_t>(settings.surface_pool)),
-      model_(make_model(settled(settings, weights_), {*device_, surfaces_, threads_, reference_.get(), spans})) {
+      model_(make_model(settled(settings, weights_),
+                        {*device_, surfaces_, threads_, reference_.get(), spans, static_cast<std::size_t>(lanes_)})) {
   device_->set_names([this](std::string_view text) -> std::string {
     for (const model::KernelInfo& kernel : model_->kernels()) {
       if (mil::print(kernel.program) == text) return kernel.name;

@@ -36,8 +36,8 @@ std::unique_ptr<device::Kernel> compile_copy(KernelKind& kind, std::string_view 
 
 }  // namespace
 
-KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes)
-    : plan_(std::move(plan)), layer_prefixes_(std::move(layer_prefixes)) {
+KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes, std::size_t lanes)
+    : plan_(std::move(plan)), layer_prefixes_(std::move(layer_prefixes)), lanes_(lanes) {
   for (const PlannedKernel& planned : plan_.kernels()) {
     Entry entry{KernelKind(planned.definition, element), is_forward(planned.phase), {}, {}, {}};
     entry.copies.resize(entry.kind.has_baked_weights() ? layers() : 1);
@@ -131,13 +131,12 @@ bool KernelBank::load_weights(KernelSet set, const Engine& engine, const Paramet
     if (!entry.belongs_to(set) || kernel.weight_segments.empty()) continue;
     const mil::SurfaceLayout& surface = kernel.input.surface();
     const std::size_t begin = kernel.input.at(kernel.weight_segments.front().segment).first_column;
-    while (entry.inputs.size() < layers()) entry.inputs.push_back(engine.surfaces.acquire(surface.size_bytes));
-    for (std::size_t layer = 0; layer < layers(); ++layer) {
-      entry.inputs[layer].set_resident(
-          {surface.row_bytes, begin * mil::element_bytes(kernel.input.element()), revision_});
-      mappings.push_back(entry.inputs[layer].map_for_write());
+    while (entry.inputs.size() < layers() * lanes_) entry.inputs.push_back(engine.surfaces.acquire(surface.size_bytes));
+    for (std::size_t i = 0; i < entry.inputs.size(); ++i) {
+      entry.inputs[i].set_resident({surface.row_bytes, begin * mil::element_bytes(kernel.input.element()), revision_});
+      mappings.push_back(entry.inputs[i].map_for_write());
       for (const WeightSegment& weight : kernel.weight_segments)
-        jobs.push_back({&kernel, &weight, layer, mappings.back().bytes()});
+        jobs.push_back({&kernel, &weight, i % layers(), mappings.back().bytes()});
     }
   }
   if (jobs.empty()) return false;
@@ -151,12 +150,12 @@ bool KernelBank::load_weights(KernelSet set, const Engine& engine, const Paramet
   return true;
 }
 
-surface::Surface* KernelBank::weighted_input(std::size_t row, std::size_t layer) {
+surface::Surface* KernelBank::weighted_input(std::size_t row, std::size_t layer, std::size_t lane) {
   Entry& entry = entries_.at(row);
   if (entry.kind.definition().weight_segments.empty()) return nullptr;
   if (entry.inputs.empty())
     throw Error(fmt::format("kernel '{}' has been given no weights", entry.kind.definition().name));
-  return &entry.inputs.at(layer);
+  return &entry.inputs.at(lane * layers() + layer);
 }
 
 device::Kernel& KernelBank::kernel(std::size_t row, std::size_t layer) const {
@@ -182,7 +181,8 @@ std::vector<KernelInfo> KernelBank::infos() const {
     info.taps = plan_.taps(row);
     for (const WeightBlob& weight : definition.weights) info.weights.push_back(weight.parameter);
     for (const WeightSegment& weight : definition.weight_segments) info.weights.push_back(weight.parameter);
-    if (!definition.weight_segments.empty()) info.input_bytes = layers() * definition.input.surface().size_bytes;
+    if (!definition.weight_segments.empty())
+      info.input_bytes = layers() * lanes_ * definition.input.surface().size_bytes;
     info.copies = static_cast<int>(entry.copies.size());
     info.has_weights = entry.kind.has_baked_weights();
     info.forward = entry.forward;

@@ -5,15 +5,15 @@
 
 namespace ane::model {
 
-LayerRunner::LayerRunner(KernelBank& bank, const Engine& engine)
-    : bank_(bank), plan_(bank.plan()), engine_(engine), outputs_(bank.layers()) {
+LayerRunner::LayerRunner(KernelBank& bank, const Engine& engine, std::size_t lane)
+    : bank_(bank), plan_(bank.plan()), engine_(engine), lane_(lane), outputs_(bank.layers()) {
   for (Outputs& outputs : outputs_) outputs.resize(plan_.kernels().size());
 }
 
 void LayerRunner::begin(KernelSet set, StepTimes& times) {
   release();
   set_ = set;
-  io_.emplace(bank_, engine_, times);
+  io_.emplace(bank_, engine_, lane_, times);
 }
 
 void LayerRunner::release() noexcept {

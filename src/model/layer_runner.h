@@ -27,7 +27,7 @@ class LayerRunner {
     std::span<const float> base = {};  ///< added, if there is one: the residual stream
   };
 
-  LayerRunner(KernelBank& bank, const Engine& engine);
+  LayerRunner(KernelBank& bank, const Engine& engine, std::size_t lane = 0);
   /// Begins a pass, with no overflow so far. KernelSet::forward: no backward phase follows, so nothing is kept for one.
   void begin(KernelSet set, StepTimes& times);
   /// Gives back all surfaces, after a pass that ended early.
@@ -51,6 +51,7 @@ class LayerRunner {
   KernelBank& bank_;
   const KernelPlan& plan_;
   Engine engine_;
+  std::size_t lane_;
   KernelSet set_ = KernelSet::training;
   std::optional<StepIo> io_;      ///< of this pass
   std::vector<Outputs> outputs_;  ///< by layer

@@ -10,6 +10,7 @@
 #include "ane/model/llama_kernels.h"
 #include "ane/model/models.h"
 
+#include "gradient_order.h"
 #include "initialize.h"
 #include "llama_workspace.h"
 
@@ -24,6 +25,11 @@ std::vector<std::string> layer_prefixes(std::size_t layers) {
   prefixes.reserve(layers);
   for (std::size_t layer = 0; layer < layers; ++layer) prefixes.push_back(fmt::format("layers.{}.", layer));
   return prefixes;
+}
+
+std::size_t lane_count(const Engine& engine) {
+  if (!engine.device.shares_cpu()) return 1;
+  return std::clamp<std::size_t>(engine.lanes, 1, static_cast<std::size_t>(engine.threads.size()));
 }
 
 /// Multiply and add count as two; backward attention as five products of [S, S] with [S, HD] a head.
@@ -51,8 +57,14 @@ Llama::Llama(const LlamaConfig& config, const KernelForm& form, const Engine& en
     : config_(config),
       engine_(engine),
       layout_(llama_parameters(config)),
-      kernels_(llama_plan(config, form), form.element, layer_prefixes(config.layers)),
-      workspace_(std::make_unique<Workspace>(config_, layout_, kernels_, engine_)) {}
+      kernels_(llama_plan(config, form), form.element, layer_prefixes(config.layers), lane_count(engine)),
+      order_(std::make_unique<GradientOrder>(lane_count(engine))) {
+  const std::size_t lanes = lane_count(engine);
+  math::ThreadPool& threads = lanes == 1 ? engine_.threads : one_thread_;
+  const Engine one_lane{engine.device, engine.surfaces, threads, nullptr, engine.spans};
+  for (std::size_t lane = 0; lane < lanes; ++lane)
+    lanes_.push_back(std::make_unique<Workspace>(config_, layout_, kernels_, one_lane, lane));
+}
 
 Llama::~Llama() = default;
 
@@ -97,9 +109,9 @@ ModelSummary Llama::summary() const {
   return summary;
 }
 
-std::span<const float> Llama::logits() const noexcept { return workspace_->logits; }
+std::span<const float> Llama::logits() const noexcept { return lanes_.front()->logits; }
 
-std::span<const float> Llama::stream(std::size_t layer) const { return workspace_->stream.at(layer + 1); }
+std::span<const float> Llama::stream(std::size_t layer) const { return lanes_.front()->stream.at(layer + 1); }
 
 std::unique_ptr<Model> make_llama(const LlamaConfig& config, const KernelForm& form, const Engine& engine) {
   return std::make_unique<Llama>(config, form, engine);

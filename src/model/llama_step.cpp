@@ -1,16 +1,16 @@
 #include <algorithm>
-#include <array>
+#include <cassert>
 #include <optional>
 #include <span>
 
 #include <fmt/format.h>
 
-#include "ane/core/checked.h"
 #include "ane/core/error.h"
 #include "ane/math/gemm.h"
 #include "ane/math/nn.h"
 #include "ane/model/llama.h"
 
+#include "gradient_order.h"
 #include "llama_workspace.h"
 #include "phase_timer.h"
 
@@ -18,21 +18,15 @@ namespace ane::model {
 
 namespace {
 
-constexpr std::size_t kLine = 16;  // floats of a cache line
-
-/// Calls body(channels, positions) for tiles of at most a line either way, so that a matrix that is turned is read and
-/// written by whole lines. A channel meets its positions in order.
-template <class Body>
-void for_each_tile(std::size_t channels, std::size_t positions, math::ThreadPool& threads, const Body& body) {
-  constexpr std::size_t kElements = 16384;  // worth waking a thread for
-  const std::size_t grain = round_up(std::max(kElements / positions, kLine), kLine);
-  threads.parallel_for(channels, grain, [&](math::Range range) {
-    for (std::size_t position = 0; position < positions; position += kLine)
-      for (std::size_t channel = range.begin; channel < range.end; channel += kLine)
-        body(math::Range{channel, std::min(channel + kLine, range.end)},
-             math::Range{position, std::min(position + kLine, positions)});
-  });
+// Channels of an embedding that are worth waking a thread for.
+std::size_t channel_grain(std::size_t seq_len) {
+  constexpr std::size_t kElements = 16384;
+  constexpr std::size_t kLine = 16;
+  return std::max(kElements / seq_len, kLine);
 }
+
+// Rows of the classifier whose gradient is a task of its own.
+constexpr std::size_t kClassifierPiece = 1024;
 
 void check_sample(const data::Sample& sample, const LlamaConfig& config) {
   if (sample.tokens.size() != config.seq_len + 1)
@@ -48,7 +42,8 @@ void check_sample(const data::Sample& sample, const LlamaConfig& config) {
 class Llama::Pass {
  public:
   /// KernelSet::forward: backward() will not follow.
-  Pass(Llama& model, KernelSet set, const data::Sample& sample, std::span<const float> parameters, StepTimes& times);
+  Pass(Llama& model, std::size_t lane, KernelSet set, const data::Sample& sample, std::span<const float> parameters,
+       StepTimes& times);
   ~Pass();
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
@@ -78,6 +73,7 @@ class Llama::Pass {
   void normalize(std::span<const float> x, const Parameter& weight, std::span<float> y, std::span<float> r);
   void backward_norm(std::span<const float> x, const Parameter& weight, std::span<const float> r,
                      std::span<const float> base, std::span<float> dx);
+  void accumulate_classifier();
   void accumulate(const Parameter& weight, std::span<const float> dy, std::span<const float> x,
                   Workspace::Operands& operands);
 
@@ -87,20 +83,25 @@ class Llama::Pass {
   const LlamaConfig& config_;
   SpanListener* spans_;
   math::ThreadPool& threads_;
+  std::size_t lane_;
   Workspace& work_;
+  GradientOrder& order_;
   std::span<const data::Token> inputs_;
   std::span<const data::Token> targets_;
   std::span<const float> parameters_;
   std::span<float> gradients_;
+  std::size_t classifier_pieces_ = 0;  ///< additions that were made first
   StepTimes& times_;
 };
 
-Llama::Pass::Pass(Llama& model, KernelSet set, const data::Sample& sample, std::span<const float> parameters,
-                  StepTimes& times)
+Llama::Pass::Pass(Llama& model, std::size_t lane, KernelSet set, const data::Sample& sample,
+                  std::span<const float> parameters, StepTimes& times)
     : config_(model.config_),
       spans_(model.engine_.spans),
-      threads_(model.engine_.threads),
-      work_(*model.workspace_),
+      threads_(model.lanes_[lane]->threads),
+      lane_(lane),
+      work_(*model.lanes_[lane]),
+      order_(*model.order_),
       inputs_(std::span(sample.tokens).first(config_.seq_len)),
       targets_(std::span(sample.tokens).subspan(1)),
       parameters_(parameters),
@@ -111,6 +112,7 @@ Llama::Pass::Pass(Llama& model, KernelSet set, const data::Sample& sample, std::
 Llama::Pass::~Pass() {
   work_.products.abandon();
   work_.runner.release();
+  order_.leave(lane_);
 }
 
 // ---- Forward
@@ -131,13 +133,10 @@ void Llama::Pass::embed() {
 template <class Row>
 void Llama::Pass::to_channel_first(const Row& row, std::span<float> to) {
   const std::size_t seq_len = config_.seq_len;
-  for_each_tile(config_.dim, seq_len, threads_, [&](math::Range channels, math::Range positions) {
-    std::array<const float*, kLine> rows{};
-    for (std::size_t i = 0; i < positions.size(); ++i) rows[i] = row(positions.begin + i);
-    for (std::size_t channel = channels.begin; channel < channels.end; ++channel) {
-      float* const line = &to[channel * seq_len + positions.begin];
-      for (std::size_t i = 0; i < positions.size(); ++i) line[i] = rows[i][channel];
-    }
+  threads_.parallel_for(config_.dim, channel_grain(seq_len), [&](math::Range channels) {
+    for (std::size_t channel = channels.begin; channel < channels.end; ++channel)
+      for (std::size_t position = 0; position < seq_len; ++position)
+        to[channel * seq_len + position] = row(position)[channel];
   });
 }
 
@@ -194,13 +193,7 @@ void Llama::Pass::backward_classifier() {
                work_.dfinal_rows.data(), dim, threads_);
     to_channel_first([&](std::size_t position) { return &work_.dfinal_rows[position * dim]; }, work_.dnorm);
   }
-  work_.products.add({.m = vocab,
-                      .n = dim,
-                      .k = seq_len,
-                      .a = {work_.logits.data(), vocab, math::Transpose::yes},
-                      .b = {work_.final_in.data(), seq_len, math::Transpose::yes},
-                      .c = gradient(work_.tensors.classifier)},
-                     times_.classifier);
+  accumulate_classifier();
   const std::span<float> dx = work_.operands_of(config_.layers - 1).dy;
   std::ranges::fill(dx, 0.0F);
   backward_norm(work_.stream.back(), work_.tensors.norm, work_.final_r, dx, dx);
@@ -237,13 +230,15 @@ void Llama::Pass::backward_attention(std::size_t layer) {
 
 // A token that occurs several times sums its positions in order, whatever the thread.
 void Llama::Pass::backward_embedding() {
+  order_.wait_for_all(classifier_pieces_);  // they may have been of the same tensor
+  const GradientOrder::Turn turn(order_, lane_);
   const PhaseTimer timer(times_.elementwise, spans_, "embedding backward");
   const std::span<float> table = gradient(work_.tensors.embedding);
   const std::span<const float> dx = work_.operands_below(0).dy;
   const std::size_t seq_len = config_.seq_len;
-  for_each_tile(config_.dim, seq_len, threads_, [&](math::Range channels, math::Range positions) {
-    for (std::size_t position = positions.begin; position < positions.end; ++position) {
-      float* const row = &table[inputs_[position] * config_.dim];
+  threads_.parallel_for(config_.dim, channel_grain(seq_len), [&](math::Range channels) {
+    for (std::size_t position = 0; position < seq_len; ++position) {
+      const std::span<float> row = table.subspan(inputs_[position] * config_.dim, config_.dim);
       for (std::size_t channel = channels.begin; channel < channels.end; ++channel)
         row[channel] += dx[channel * seq_len + position];
     }
@@ -260,31 +255,97 @@ void Llama::Pass::normalize(std::span<const float> x, const Parameter& weight, s
 /// From the gradient of the normalised input to that of the residual stream: `base` is what comes past the norm.
 void Llama::Pass::backward_norm(std::span<const float> x, const Parameter& weight, std::span<const float> r,
                                 std::span<const float> base, std::span<float> dx) {
+  const GradientOrder::Turn turn(order_, lane_);
   const PhaseTimer timer(times_.rms_norm, spans_, "RMSNorm backward");
   math::rms_norm_backward(x, work_.dnorm, weights(weight), r, base, dx, gradient(weight), threads_);
 }
 
+/// In pieces, if other passes wait for each.
+void Llama::Pass::accumulate_classifier() {
+  const std::size_t dim = config_.dim;
+  const std::size_t seq_len = config_.seq_len;
+  const std::size_t piece = order_.running() == 1 ? config_.vocab : kClassifierPiece;
+  for (std::size_t row = 0; row < config_.vocab; row += piece) {
+    const std::size_t rows = std::min(piece, config_.vocab - row);
+    const GradientOrder::Turn turn(order_, lane_);
+    ++classifier_pieces_;
+    work_.products.add({.m = rows,
+                        .n = dim,
+                        .k = seq_len,
+                        .a = {work_.logits.data() + row, config_.vocab, math::Transpose::yes},
+                        .b = {work_.final_in.data(), seq_len, math::Transpose::yes},
+                        .c = gradient(work_.tensors.classifier).subspan(row * dim, rows * dim)},
+                       times_.classifier);
+  }
+}
+
 void Llama::Pass::accumulate(const Parameter& weight, std::span<const float> dy, std::span<const float> x,
                              Workspace::Operands& operands) {
+  const GradientOrder::Turn turn(order_, lane_);
   operands.last = work_.products.add(weight_gradient(weight, dy, x, gradients_), times_.elementwise);
 }
 
-StepResult Llama::step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,
-                       std::span<float> gradients, StepTimes& times) {
-  check_sample(sample, config_);
-  Pass pass(*this, KernelSet::training, sample, parameters, times);
+StepResult Llama::step_in(std::size_t lane, const data::Sample& sample, std::span<const float> parameters,
+                          float loss_scale, std::span<float> gradients, StepTimes& times) {
+  Pass pass(*this, lane, KernelSet::training, sample, parameters, times);
   pass.forward();
   const double loss = pass.loss(loss_scale);
   pass.backward(gradients);
   return {loss, pass.overflow()};
 }
 
-StepResult Llama::evaluate(const data::Sample& sample, std::span<const float> parameters, StepTimes& times) {
-  check_sample(sample, config_);
-  Pass pass(*this, KernelSet::forward, sample, parameters, times);
+StepResult Llama::evaluate_in(std::size_t lane, const data::Sample& sample, std::span<const float> parameters,
+                              StepTimes& times) {
+  Pass pass(*this, lane, KernelSet::forward, sample, parameters, times);
   pass.forward();
   const double loss = pass.loss(0);
   return {loss, pass.overflow()};
+}
+
+/// Calls body(lane, times) for each sample's lane: a single one with all threads, several with one each.
+template <class Body>
+void Llama::side_by_side(std::span<const data::Sample> samples, StepTimes& times, const Body& body) {
+  assert(samples.size() <= lanes_.size());
+  for (const data::Sample& sample : samples) check_sample(sample, config_);
+  order_->begin(samples.size());
+  if (samples.size() == 1) return body(0, times);
+  const auto run = [&](std::size_t lane) {
+    lanes_[lane]->times = {};
+    body(lane, lanes_[lane]->times);
+  };
+  engine_.threads.parallel_for(samples.size(), 1, [&](math::Range lanes) {
+    for (std::size_t lane = lanes.begin; lane < lanes.end; ++lane) run(lane);
+  });
+  StepTimes sum;
+  for (std::size_t lane = 0; lane < samples.size(); ++lane) sum += lanes_[lane]->times;
+  times += sum /= static_cast<std::int64_t>(samples.size());
+}
+
+StepResult Llama::step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,
+                       std::span<float> gradients, StepTimes& times) {
+  StepResult result;
+  step_each({&sample, 1}, parameters, loss_scale, gradients, {&result, 1}, times);
+  return result;
+}
+
+StepResult Llama::evaluate(const data::Sample& sample, std::span<const float> parameters, StepTimes& times) {
+  StepResult result;
+  evaluate_each({&sample, 1}, parameters, {&result, 1}, times);
+  return result;
+}
+
+void Llama::step_each(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
+                      std::span<float> gradients, std::span<StepResult> results, StepTimes& times) {
+  side_by_side(samples, times, [&](std::size_t lane, StepTimes& own) {
+    results[lane] = step_in(lane, samples[lane], parameters, loss_scale, gradients, own);
+  });
+}
+
+void Llama::evaluate_each(std::span<const data::Sample> samples, std::span<const float> parameters,
+                          std::span<StepResult> results, StepTimes& times) {
+  side_by_side(samples, times, [&](std::size_t lane, StepTimes& own) {
+    results[lane] = evaluate_in(lane, samples[lane], parameters, own);
+  });
 }
 
 }  // namespace ane::model

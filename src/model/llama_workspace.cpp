@@ -27,9 +27,10 @@ MappedMemory memory_for(std::size_t elements) {
 }  // namespace
 
 Llama::Workspace::Workspace(const LlamaConfig& config, const ParameterLayout& layout, KernelBank& kernels,
-                            const Engine& engine)
-    : tensors(config, layout),
-      runner(kernels, engine),
+                            const Engine& engine, std::size_t lane)
+    : threads(engine.threads),
+      tensors(config, layout),
+      runner(kernels, engine, lane),
       layers(config.layers),
       stream(config.layers + 1),
       losses(config.seq_len),

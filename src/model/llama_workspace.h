@@ -16,7 +16,8 @@ namespace ane::model {
 /// What one step leaves for the next to use again: all of its fp32 memory, and all that would else be made anew. After
 /// a first step none allocates any. Activations are [channels, S].
 struct Llama::Workspace {
-  Workspace(const LlamaConfig& config, const ParameterLayout& layout, KernelBank& kernels, const Engine& engine);
+  Workspace(const LlamaConfig& config, const ParameterLayout& layout, KernelBank& kernels, const Engine& engine,
+            std::size_t lane);
 
   /// What the forward pass keeps of a layer for the backward pass.
   struct Layer {
@@ -41,6 +42,7 @@ struct Llama::Workspace {
   /// Those of the layer before; of the first layer's, only `dy` has a use: the gradient of the embeddings.
   [[nodiscard]] Operands& operands_below(std::size_t layer) { return operands_of(layer + operands.size() - 1); }
 
+  math::ThreadPool& threads;  ///< of this lane
   LlamaTensors tensors;
   LayerRunner runner;
 
@@ -53,6 +55,8 @@ struct Llama::Workspace {
   std::span<float> dfinal_rows;          ///< [S, D] gradient of final_in, a row a position
   std::vector<Operands> operands;
   std::span<float> dnorm;  ///< [D, S] gradient of a normalised input
+
+  StepTimes times;  ///< of a step beside others
 
   MappedMemory memory;        ///< that all of these lie in
   GradientProducts products;  ///< last, so that it ends before what it reads

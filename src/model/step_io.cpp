@@ -36,7 +36,8 @@ PackedView<std::byte> view(const PackedSurface& packed, const surface::Mapping<s
 
 PackedSurface StepIo::input_of(std::size_t row, std::size_t layer) {
   const PackedLayout& layout = bank_->plan().kernels()[row].definition.input;
-  if (surface::Surface* const weighted = bank_->weighted_input(row, layer)) return {row, layer, &layout, {}, weighted};
+  if (surface::Surface* const weighted = bank_->weighted_input(row, layer, lane_))
+    return {row, layer, &layout, {}, weighted};
   return {row, layer, &layout, engine_->surfaces.acquire(layout.surface().size_bytes)};
 }
 

@@ -31,7 +31,8 @@ struct PackedSurface {
 /// read or copied is checked on the way, so that each byte is touched once.
 class StepIo {
  public:
-  StepIo(KernelBank& bank, const Engine& engine, StepTimes& times) : bank_(&bank), engine_(&engine), times_(&times) {}
+  StepIo(KernelBank& bank, const Engine& engine, std::size_t lane, StepTimes& times)
+      : bank_(&bank), engine_(&engine), lane_(lane), times_(&times) {}
 
   /// An input for the layer's kernel of a row. All of its activations must be written before it runs.
   [[nodiscard]] PackedSurface input_of(std::size_t row, std::size_t layer);
@@ -59,6 +60,7 @@ class StepIo {
 
   KernelBank* bank_;
   const Engine* engine_;
+  std::size_t lane_;
   StepTimes* times_;
   std::optional<std::string> overflow_;
 };

@@ -62,6 +62,7 @@ void Trace::on_compile(const CompileEvent& event) {
 void Trace::on_weights(const WeightsEvent& event) { close_span("weights", event.time, {}); }
 
 void Trace::on_step(const StepEvent& event) {
+  if (event.more_follow) return;  // one span for all
   close_span("step", event.time, fmt::format(R"("step":{},"loss":{})", event.step, number(event.loss)));
 }
 

@@ -37,6 +37,7 @@ void add_times(RunTotals& totals, const StepTimes& times) {
 /// One update's worth of sequences, while they run.
 struct Trainer::Batch {
   std::int64_t sequences = 0;
+  std::int64_t done = 0;  ///< of them
   double lr = 0;
   double loss_sum = 0;
   StepTimes times;
@@ -151,29 +152,52 @@ bool Trainer::accumulate(Batch& batch) try {
 void Trainer::drop_gradients() noexcept { std::ranges::fill(parts_.state.gradients(), 0.0F); }
 
 bool Trainer::run_steps(Batch& batch) {
-  const Progress& progress = parts_.state.progress();
-  RunTotals& totals = parts_.state.totals();
-  data::Sample sample;
-  for (std::int64_t i = 0; i < batch.sequences; ++i) {
+  const std::int64_t first = parts_.state.progress().step;
+  while (batch.done < batch.sequences) {
     if (parts_.stop) return false;
-    StepEvent event{.step = progress.step + i + 1, .lr = batch.lr, .compiles = parts_.budget.used()};
-    parts_.source.training_sample(static_cast<std::uint64_t>(progress.step + i), sample);
-    const model::StepResult result = parts_.model.step(
-        sample, supply_.parameters(), static_cast<float>(progress.loss_scale), parts_.state.gradients(), event.parts);
-    if (!batch.overflow && result.overflow) batch.overflow = result.overflow;
-    if (!batch.overflow && !std::isfinite(result.loss)) batch.overflow = "the loss is not finite";
-    batch.loss_sum += result.loss;
-    batch.times += event.parts;
-    add_times(totals, event.parts);
-    ++totals.steps;
-    event.loss = result.loss;
-    event.time = clock_.book(&RunTotals::train_ns);
-    batch.train += event.time;
-    tell(&Observer::on_step, event);
+    const std::span<data::Sample> samples = samples_for(batch.sequences - batch.done);
+    for (data::Sample& sample : samples)
+      parts_.source.training_sample(static_cast<std::uint64_t>(first + batch.done + (&sample - samples.data())),
+                                    sample);
+    run_side_by_side(samples, batch);
     if (checkpoints_) take_checkpoint(checkpoints_->poll());
     clock_.leave_out();
   }
   return true;
+}
+
+/// As many as the model takes at once, and no more than `count`.
+std::span<data::Sample> Trainer::samples_for(std::int64_t count) {
+  const auto at_once = static_cast<std::int64_t>(parts_.model.samples_at_once());
+  samples_.resize(parts_.model.samples_at_once());
+  results_.resize(samples_.size());
+  return std::span(samples_).first(static_cast<std::size_t>(std::min(at_once, count)));
+}
+
+void Trainer::run_side_by_side(std::span<const data::Sample> samples, Batch& batch) {
+  const auto count = static_cast<std::int64_t>(samples.size());
+  const Progress& progress = parts_.state.progress();
+  RunTotals& totals = parts_.state.totals();
+  const std::span<model::StepResult> results = std::span(results_).first(samples.size());
+  StepTimes times;
+  parts_.model.step_each(samples, supply_.parameters(), static_cast<float>(progress.loss_scale),
+                         parts_.state.gradients(), results, times);
+  const Duration time = clock_.book(&RunTotals::train_ns);
+  batch.times += times;
+  batch.train += time;
+  add_times(totals, times);
+  totals.steps += count;
+  StepEvent event{.lr = batch.lr, .time = time / count, .parts = times, .compiles = parts_.budget.used()};
+  event.parts /= count;
+  for (const model::StepResult& result : results) {
+    if (!batch.overflow && result.overflow) batch.overflow = result.overflow;
+    if (!batch.overflow && !std::isfinite(result.loss)) batch.overflow = "the loss is not finite";
+    batch.loss_sum += result.loss;
+    event.step = progress.step + ++batch.done;
+    event.loss = result.loss;
+    event.more_follow = &result != &results.back();
+    tell(&Observer::on_step, event);
+  }
 }
 
 void Trainer::finish_update(Batch& batch) {
@@ -241,16 +265,18 @@ bool Trainer::validate() {
   std::size_t count = parts_.source.validation_count();
   if (options_.validation_samples > 0) count = std::min(count, static_cast<std::size_t>(options_.validation_samples));
   clock_.leave_out();
-  data::Sample sample;
   StepTimes times;
   double loss_sum = 0;
   std::optional<std::string> overflow;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (parts_.stop) break;
-    parts_.source.validation_sample(i, sample);
-    const model::StepResult result = parts_.model.evaluate(sample, supply_.parameters(), times);
-    loss_sum += result.loss;
-    if (!overflow) overflow = result.overflow;
+  for (std::size_t done = 0; done < count && !parts_.stop;) {
+    const std::span<data::Sample> samples = samples_for(static_cast<std::int64_t>(count - done));
+    for (data::Sample& sample : samples) parts_.source.validation_sample(done++, sample);
+    const std::span<model::StepResult> results = std::span(results_).first(samples.size());
+    parts_.model.evaluate_each(samples, supply_.parameters(), results, times);
+    for (const model::StepResult& result : results) {
+      loss_sum += result.loss;
+      if (!overflow) overflow = result.overflow;
+    }
   }
   const Duration time = clock_.book(&RunTotals::validation_ns);
   if (parts_.stop) return false;

@@ -39,9 +39,10 @@ data::Sample sample_for(const LlamaConfig& config) {
 
 /// A model, its parameters (large enough for gradients of every tensor to matter) and a gradient array.
 struct Session {
-  Session(const LlamaConfig& model_config, const KernelForm& form)
+  Session(const LlamaConfig& model_config, const KernelForm& form, int threads = 2, std::size_t lanes = 1)
       : config(model_config),
         sample(sample_for(model_config)),
+        rig(threads, lanes),
         model(model_config, form, rig.engine),
         parameters(model.parameters().size()),
         gradients(parameters.size()) {
@@ -122,6 +123,113 @@ TEST_CASE("the loss falls under plain gradient steps", "[model][step]") {
     std::fill(session.gradients.begin(), session.gradients.end(), 0.0F);
   }
   CHECK(losses.back() < losses.front() / 4);
+}
+
+// ---- Sequences side by side
+
+/// Samples that differ.
+std::vector<data::Sample> samples_for(const LlamaConfig& config, std::size_t count) {
+  std::vector<data::Sample> samples(count, sample_for(config));
+  for (std::size_t i = 0; i < count; ++i)
+    for (data::Token& token : samples[i].tokens) token = static_cast<data::Token>((token + 3 * i) % config.vocab);
+  return samples;
+}
+
+std::vector<double> losses_of(std::span<const StepResult> results) {
+  std::vector<double> losses;
+  for (const StepResult& result : results) losses.push_back(result.loss);
+  return losses;
+}
+
+/// Losses and gradients of five samples, as many at once as the model takes.
+std::vector<double> train_on_five(Session& session) {
+  const std::vector<data::Sample> samples = samples_for(session.config, 5);
+  std::vector<StepResult> results(samples.size());
+  session.model.load(KernelSet::training, session.parameters);
+  const std::size_t at_once = session.model.samples_at_once();
+  for (std::size_t i = 0; i < samples.size(); i += at_once) {
+    const std::size_t count = std::min(at_once, samples.size() - i);
+    session.model.step_each(std::span(samples).subspan(i, count), session.parameters, 8, session.gradients,
+                            std::span(results).subspan(i, count), session.times);
+  }
+  return losses_of(results);
+}
+
+TEST_CASE("sequences side by side give the bits of one thread", "[model][lanes]") {
+  const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
+  const DType element = GENERATE(DType::fp16, DType::fp32);
+  const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
+  const std::size_t lanes = GENERATE(2U, 3U);
+  const LlamaConfig config = tiny(2, false);
+  Session alone(config, {element, weights, plan}, 1);
+  const std::vector<double> losses = train_on_five(alone);
+  Session together(config, {element, weights, plan}, 3, lanes);
+  REQUIRE(together.model.samples_at_once() == lanes);
+  CHECK(train_on_five(together) == losses);
+  CHECK(together.gradients == alone.gradients);
+  CHECK(together.rig.surfaces.counters().live == alone.rig.surfaces.counters().live * lanes);
+}
+
+TEST_CASE("a tied embedding's gradient is the same whichever sequence is ahead", "[model][lanes]") {
+  const LlamaConfig config = tiny(2, true);
+  Session first(config, DType::fp32, 3, 3);
+  Session again(config, DType::fp32, 3, 3);
+  Session alone(config, DType::fp32, 1);
+  train_on_five(alone);
+  train_on_five(first);
+  // The embedding's part comes after all of the classifier's; fp32 sums of some tens of values.
+  CHECK(test::relative_error(first.gradients, alone.gradients) <= 1e-6);
+  for (int i = 0; i < 20; ++i) {
+    std::ranges::fill(again.gradients, 0.0F);
+    train_on_five(again);
+    REQUIRE(again.gradients == first.gradients);
+  }
+}
+
+TEST_CASE("evaluate_each() gives the losses of evaluate()", "[model][lanes]") {
+  Session session(tiny(2, true), DType::fp16, 3, 3);
+  session.model.load(KernelSet::forward, session.parameters);
+  const std::vector<data::Sample> samples = samples_for(session.config, 3);
+  std::vector<StepResult> results(samples.size());
+  session.model.evaluate_each(samples, session.parameters, results, session.times);
+  for (std::size_t i = 0; i < samples.size(); ++i)
+    CHECK(results[i].loss == session.model.evaluate(samples[i], session.parameters, session.times).loss);
+}
+
+TEST_CASE("of sequences side by side, one that overflows or throws stops no other", "[model][lanes][overflow]") {
+  Session session(tiny(2, true), DType::fp16, 2, 2);
+  std::vector<data::Sample> samples = samples_for(session.config, 2);
+  std::vector<StepResult> results(samples.size());
+  const auto step = [&](float scale) {
+    session.model.step_each(samples, session.parameters, scale, session.gradients, results, session.times);
+  };
+  session.model.load(KernelSet::training, session.parameters);
+  step(1e9F);
+  for (const StepResult& result : results) CHECK(result.overflow);
+  CHECK(session.rig.surfaces.counters().live == 0);
+
+  session.model.compile(KernelSet::forward, session.parameters);
+  CHECK_THROWS_WITH(step(1), ANE_CONTAINS("has not been compiled"));
+  CHECK(session.rig.surfaces.counters().live == 0);
+
+  session.model.load(KernelSet::training, session.parameters);
+  samples.back().tokens.back() = 11;
+  CHECK_THROWS_WITH(step(1), ANE_CONTAINS("token 11, but the vocabulary has 11"));
+  samples.back().tokens.back() = 0;
+  step(1);
+  for (const StepResult& result : results) CHECK_FALSE(result.overflow);
+}
+
+TEST_CASE("sequences side by side need as many surfaces each as one alone", "[model][lanes][surfaces]") {
+  Session alone(tiny(2, true), DType::fp16, 1);
+  train_on_five(alone);
+  Session together(tiny(2, true), DType::fp16, 2, 2);
+  for (int i = 0; i < 10; ++i) train_on_five(together);
+  CHECK(together.rig.surfaces.counters().created <= 2 * alone.rig.surfaces.counters().created);
+}
+
+TEST_CASE("there are no more lanes than threads", "[model][lanes]") {
+  CHECK(Session(tiny(2, true), DType::fp16, 2, 3).model.samples_at_once() == 2);
 }
 
 TEST_CASE("evaluate() gives the loss of step() and leaves logits", "[model][step]") {

@@ -16,10 +16,15 @@ namespace ane::model::test {
 
 /// A host device and what a model needs beside it.
 struct Rig {
-  math::ThreadPool threads{2};
-  device::host::HostDevice device{threads};
+  explicit Rig(int thread_count = 2, std::size_t lanes = 1)
+      : threads(thread_count),
+        device(threads, lanes > 1 ? device::host::RunThreads::one : device::host::RunThreads::all),
+        engine{device, surfaces, threads, nullptr, nullptr, lanes} {}
+
+  math::ThreadPool threads;
+  device::host::HostDevice device;
   surface::SurfacePool surfaces{device.surface_allocator()};
-  Engine engine{device, surfaces, threads};
+  Engine engine;
 };
 
 inline std::vector<float> random_values(std::size_t count, double deviation, std::uint64_t stream) {

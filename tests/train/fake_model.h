@@ -105,6 +105,16 @@ class FakeModel final : public ane::model::Model {
     return {.loss = error * error, .overflow = {}};
   }
 
+  std::size_t samples_at_once() const noexcept override { return at_once; }
+  void step_each(std::span<const ane::data::Sample> samples, std::span<const float> parameters, float loss_scale,
+                 std::span<float> gradients, std::span<ane::model::StepResult> results,
+                 ane::model::StepTimes& times) override {
+    if (on_group) on_group(samples.size());
+    Model::step_each(samples, parameters, loss_scale, gradients, results, times);
+  }
+
+  std::size_t at_once = 1;
+  std::function<void(std::size_t)> on_group;
   bool takes_weights = false;  ///< as input: one compile serves all updates
   int compiles = 0;
   int loads = 0;

@@ -53,6 +53,50 @@ TEST_CASE("training learns a line with either optimiser", "[train]") {
   CHECK(run.recorder.updates.back().mean_loss < 0.01);
 }
 
+TEST_CASE("a model gets as many sequences at once as it takes, and the same ones as otherwise", "[train]") {
+  FakeSource source;
+  source.held_out = 5;
+  TrainOptions options = small_options();
+  options.steps = 11;
+  options.accum_steps = 5;
+  Run one_by_one(plain_model, source, options, kPlenty);
+  REQUIRE(one_by_one.run() == Outcome::finished);
+
+  std::vector<std::size_t> groups;
+  const auto set_up = [&](FakeModel& made) {
+    made.at_once = 3;
+    made.on_group = [&](std::size_t samples) { groups.push_back(samples); };
+  };
+  Run together(model_with(set_up), source, options, kPlenty);
+  REQUIRE(together.run() == Outcome::finished);
+  CHECK(groups == std::vector<std::size_t>{3, 2, 3, 2, 1});
+  check_same_result(together, one_by_one);
+
+  const auto& steps = together.recorder.steps;
+  REQUIRE(steps.size() == 11);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    CHECK(steps[i].step == static_cast<std::int64_t>(i) + 1);
+    CHECK(steps[i].loss == one_by_one.recorder.steps[i].loss);
+    CHECK(steps[i].parts.ane == one_by_one.recorder.steps[i].parts.ane);
+  }
+  std::vector<bool> more;
+  for (const StepEvent& step : steps) more.push_back(step.more_follow);
+  CHECK(more == std::vector<bool>{true, true, false, true, false, true, true, false, true, false, false});
+  CHECK(together.recorder.validations.back().loss == one_by_one.recorder.validations.back().loss);
+}
+
+TEST_CASE("an overflow in a sequence beside others drops the update", "[train]") {
+  const FakeSource source;
+  Run run(model_with([](FakeModel& model) {
+            model.at_once = 4;
+            model.overflow_in_steps = {2};
+          }),
+          source, small_options(), kPlenty);
+  REQUIRE(run.run() == Outcome::finished);
+  CHECK(run.recorder.updates.front().skipped == "layers.3.ffn_fwd");
+  CHECK_FALSE(run.recorder.updates.at(1).skipped);
+}
+
 TEST_CASE("an update averages its sequences' gradients, and the last has what is left", "[train]") {
   const FakeSource source;
   TrainOptions options = small_options();

@@ -21,9 +21,10 @@ struct PickedDevice {
 /// How the settings want Apple's framework to be called.
 [[nodiscard]] device::apple::AneOptions ane_options(const Settings& settings);
 
-/// The device that `choice` means here. `auto` takes the ANE if there is one, else the host. Throws DeviceError if it
-/// is not to be had, saying what to do.
+/// The device that `choice` means here. `auto` takes the ANE if there is one, else the host, whose runs have
+/// one thread each if several sequences are computed side by side. Throws DeviceError if it is not to be had, saying
+/// what to do.
 [[nodiscard]] PickedDevice pick_device(DeviceChoice choice, const device::apple::AneOptions& ane,
-                                       math::ThreadPool& threads);
+                                       math::ThreadPool& threads, int parallel_sequences = 1);
 
 }  // namespace ane::cli

@@ -62,7 +62,8 @@ struct Settings {
 
   DeviceChoice device = DeviceChoice::automatic;
   std::int64_t max_compiles = device::CompileBudget::kDefault;
-  std::int64_t threads = 0;  ///< 0: one for every processor
+  std::int64_t threads = 0;             ///< 0: one for every processor
+  std::int64_t parallel_sequences = 0;  ///< 0: as suits the model
   std::int64_t surface_pool = surface::SurfacePool::kDefaultCapacity;
   std::int64_t ane_qos = 21;
   std::int64_t ane_load_retries = 1;

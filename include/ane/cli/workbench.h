@@ -50,6 +50,7 @@ class Workbench {
   math::ThreadPool threads_;
   std::string device_note_;
   bool faults_planned_;
+  int lanes_;
   std::unique_ptr<RecordingDevice> device_;
   WeightsDecision weights_;
   std::unique_ptr<device::Device> reference_;  ///< on the CPU, to compare reloaded kernels with

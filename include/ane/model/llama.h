@@ -14,9 +14,13 @@
 
 namespace ane::model {
 
+class GradientOrder;
+
 /// A Llama model. Per layer and step: RMSNorm on the CPU, attention, residual sum,
 /// RMSNorm, feed-forward, residual sum; then the final norm, classifier and loss on the CPU; then the same backwards,
 /// with weight gradients as CPU products. The memory of a step is allocated here or drawn from the surface pool.
+/// With several lanes (Engine::lanes) each has such memory and a thread to itself. Results are then those of one
+/// thread, but for the gradient of an embedding that is the classifier too: its parts are added up in another order.
 class Llama final : public Model {
  public:
   /// Throws UsageError for a configuration that check() refuses.
@@ -41,6 +45,12 @@ class Llama final : public Model {
                   std::span<float> gradients, StepTimes& times) override;
   StepResult evaluate(const data::Sample& sample, std::span<const float> parameters, StepTimes& times) override;
 
+  [[nodiscard]] std::size_t samples_at_once() const noexcept override { return lanes_.size(); }
+  void step_each(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
+                 std::span<float> gradients, std::span<StepResult> results, StepTimes& times) override;
+  void evaluate_each(std::span<const data::Sample> samples, std::span<const float> parameters,
+                     std::span<StepResult> results, StepTimes& times) override;
+
   /// What the last evaluate() left: [S, V], one row a position. A step() turns them into their gradient.
   [[nodiscard]] std::span<const float> logits() const noexcept;
   /// The residual stream after a layer, in the last step() or evaluate(): [D, S], channel-first.
@@ -50,11 +60,20 @@ class Llama final : public Model {
   class Pass;
   struct Workspace;
 
+  StepResult step_in(std::size_t lane, const data::Sample& sample, std::span<const float> parameters, float loss_scale,
+                     std::span<float> gradients, StepTimes& times);
+  StepResult evaluate_in(std::size_t lane, const data::Sample& sample, std::span<const float> parameters,
+                         StepTimes& times);
+  template <class Body>
+  void side_by_side(std::span<const data::Sample> samples, StepTimes& times, const Body& body);
+
   LlamaConfig config_;
   Engine engine_;
   ParameterLayout layout_;
   KernelBank kernels_;
-  std::unique_ptr<Workspace> workspace_;
+  math::ThreadPool one_thread_{1};  ///< of a lane, if there are several
+  std::vector<std::unique_ptr<Workspace>> lanes_;
+  std::unique_ptr<GradientOrder> order_;
 };
 
 }  // namespace ane::model

@@ -29,6 +29,7 @@ struct StepTimes {
   Duration blas_wait{};  ///< waiting for weight-gradient products that run beside the device
 
   StepTimes& operator+=(const StepTimes& other) noexcept;
+  StepTimes& operator/=(std::int64_t parts) noexcept;
 };
 
 struct StepResult {
@@ -90,6 +91,9 @@ struct Engine {
   /// What reloaded kernels are compared with; without it none is reloaded.
   device::Device* reference = nullptr;
   SpanListener* spans = nullptr;  ///< without it nobody watches
+  /// Sequences that go through the model side by side, each on one of `threads` from end to end; not more than those.
+  /// For a device that shares the CPU; it then lets a run have one thread as well.
+  std::size_t lanes = 1;
 };
 
 /// A model that runs on compiled kernels. Parameters and gradients are flat fp32 arrays, laid out by
@@ -135,6 +139,16 @@ class Model {
                           std::span<float> gradients, StepTimes& times) = 0;
   /// Forward only: the loss of one sample.
   virtual StepResult evaluate(const data::Sample& sample, std::span<const float> parameters, StepTimes& times) = 0;
+
+  /// How many samples may go side by side.
+  [[nodiscard]] virtual std::size_t samples_at_once() const noexcept { return 1; }
+  /// step() of as many samples, to `results` in their order; one after another unless the model knows better.
+  /// `times` is added to as if they had been: what ran side by side counts once.
+  virtual void step_each(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
+                         std::span<float> gradients, std::span<StepResult> results, StepTimes& times);
+  /// The same for evaluate().
+  virtual void evaluate_each(std::span<const data::Sample> samples, std::span<const float> parameters,
+                             std::span<StepResult> results, StepTimes& times);
 };
 
 }  // namespace ane::model

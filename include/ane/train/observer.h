@@ -32,7 +32,8 @@ struct StepEvent {
   double lr = 0;
   Duration time{};
   model::StepTimes parts{};
-  int compiles = 0;  ///< in this process
+  int compiles = 0;          ///< in this process
+  bool more_follow = false;  ///< of those that ran side by side: `time` and `parts` are a step's share
 };
 
 struct UpdateEvent {

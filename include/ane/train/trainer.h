@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,8 @@ class Trainer {
   [[nodiscard]] bool run_batch();
   [[nodiscard]] bool accumulate(Batch& batch);
   [[nodiscard]] bool run_steps(Batch& batch);
+  [[nodiscard]] std::span<data::Sample> samples_for(std::int64_t count);
+  void run_side_by_side(std::span<const data::Sample> samples, Batch& batch);
   void drop_gradients() noexcept;
   void finish_update(Batch& batch);
   void report_skip(const std::string& reason);
@@ -89,7 +92,9 @@ class Trainer {
   KernelSupply supply_;
   std::optional<std::int64_t> validated_update_;
   std::optional<CheckpointWriter> checkpoints_;
-  std::string checkpoint_failure_;  ///< of the last one
+  std::string checkpoint_failure_;     ///< of the last one
+  std::vector<data::Sample> samples_;  ///< as many as run side by side, and what became of them
+  std::vector<model::StepResult> results_;
 };
 
 }  // namespace ane::train

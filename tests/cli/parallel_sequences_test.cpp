@@ -1,0 +1,83 @@
+#include "ane/cli/parallel_sequences.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+
+#include "ane/core/error.h"
+
+#include "cli/program.h"
+#include "cli/small_run.h"
+#include "support/catch.h"
+
+namespace {
+
+using namespace ane;
+using namespace cli_test;
+
+cli::Settings settings(std::int64_t dim, std::int64_t seq, std::int64_t accum) {
+  cli::Settings settings;
+  settings.dim = dim;
+  settings.seq = seq;
+  settings.accum_steps = accum;
+  return settings;
+}
+
+TEST_CASE("a small model's sequences go side by side, in equal rounds of a batch", "[cli][lanes]") {
+  CHECK(cli::parallel_sequences(settings(128, 64, 12), 1) == 1);
+  CHECK(cli::parallel_sequences(settings(128, 64, 12), 2) == 2);
+  CHECK(cli::parallel_sequences(settings(128, 64, 12), 8) == 6);
+  CHECK(cli::parallel_sequences(settings(128, 64, 12), 64) == 12);
+  CHECK(cli::parallel_sequences(settings(128, 64, 1), 8) == 1);
+  CHECK(cli::parallel_sequences(settings(768, 256, 12), 8) == 1);
+
+  cli::Settings mlp = settings(128, 64, 12);
+  mlp.arch = cli::Architecture::mlp;
+  CHECK(cli::parallel_sequences(mlp, 8) == 1);
+}
+
+TEST_CASE("a number that was asked for is taken, if each has a thread", "[cli][lanes]") {
+  cli::Settings large = settings(768, 256, 12);
+  large.parallel_sequences = 3;
+  CHECK(cli::parallel_sequences(large, 4) == 3);
+  CHECK_THROWS_WITH(cli::parallel_sequences(large, 2),
+                    ANE_CONTAINS("--parallel-sequences 3") && ANE_CONTAINS("--threads 3"));
+}
+
+/// A small run on several threads.
+Result run_with(const Words& more, const Folder& folder) {
+  Words words = kSmall;
+  const auto set = [&](const char* flag, const char* value) {
+    *std::next(std::find(words.begin(), words.end(), flag)) = value;
+  };
+  set("--threads", "3");
+  set("--accum-steps", "5");
+  return Program(words + more, {}, folder.path()).wait();
+}
+
+TEST_CASE("a run of sequences side by side loses nothing by restarts", "[cli][lanes]") {
+  const Folder folder;
+  const Words common{"--steps", "20"};
+  const Result whole = run_with(common + Words{"--checkpoint-dir", "whole"}, folder);
+  REQUIRE(whole.code == 0);
+  CHECK_THAT(whole.out, ANE_CONTAINS("3 sequences side by side"));
+  const Result cut = run_with(common + Words{"--checkpoint-dir", "cut", "--max-compiles", "20"}, folder);
+  REQUIRE(cut.code == 0);
+  CHECK_THAT(cut.out, !ANE_CONTAINS("Restarts:        0 ms"));
+  for (const char* const file : {"model.safetensors", "first_moment.safetensors", "second_moment.safetensors"})
+    CHECK(read_file(folder.path() / "whole/step-00000020" / file) ==
+          read_file(folder.path() / "cut/step-00000020" / file));
+
+  const Result alone = run_with(common + Words{"--parallel-sequences", "1"}, folder);
+  REQUIRE(alone.code == 0);
+  CHECK_THAT(alone.out, !ANE_CONTAINS("side by side"));
+}
+
+TEST_CASE("more sequences side by side than threads are refused", "[cli][lanes]") {
+  const Folder folder;
+  const Result result = run_with({"--steps", "2", "--parallel-sequences", "4"}, folder);
+  CHECK(result.code == 2);
+  CHECK_THAT(result.err, ANE_CONTAINS("--parallel-sequences 4 needs a thread for each, but there are 3"));
+}
+
+}  // namespace

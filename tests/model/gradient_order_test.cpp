@@ -1,0 +1,79 @@
+#include "gradient_order.h"
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "support/catch.h"
+#include "support/together.h"
+
+namespace ane::model {
+namespace {
+
+using Addition = std::pair<std::size_t, int>;  ///< lane, how-manieth
+
+/// Passes of `lanes` that dawdle, each at other places; in which order their additions came.
+std::vector<Addition> additions(GradientOrder& order, std::size_t lanes, int each, std::size_t dawdler) {
+  std::mutex mutex;
+  std::vector<Addition> made;
+  order.begin(lanes);
+  ane::test::run_together(lanes, [&](std::size_t lane) {
+    for (int i = 0; i < each; ++i) {
+      if (lane == dawdler) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      const GradientOrder::Turn turn(order, lane);
+      const std::scoped_lock lock(mutex);
+      made.emplace_back(lane, i);
+    }
+    order.leave(lane);
+  });
+  return made;
+}
+
+TEST_CASE("a lane's additions come after the same ones of the lane before", "[model][lanes]") {
+  constexpr std::size_t kLanes = 3;
+  constexpr int kEach = 20;
+  GradientOrder order(kLanes);
+  for (const std::size_t dawdler : {0U, 1U, 2U}) {
+    std::vector<int> done(kLanes, 0);
+    for (const auto& [lane, number] : additions(order, kLanes, kEach, dawdler)) {
+      CHECK(done[lane]++ == number);
+      if (lane > 0) CHECK(done[lane - 1] > number);
+    }
+    CHECK(done == std::vector<int>(kLanes, kEach));
+  }
+}
+
+TEST_CASE("nobody waits for a lane that has left", "[model][lanes]") {
+  GradientOrder order(2);
+  order.begin(2);
+  order.leave(0);  // without any addition, as after an overflow
+  int made = 0;
+  for (; made < 3; ++made) const GradientOrder::Turn turn(order, 1);
+  order.wait_for_all(3);
+  CHECK(made == 3);
+}
+
+TEST_CASE("who waits for all goes on when the last lane has made its addition", "[model][lanes]") {
+  GradientOrder order(2);
+  order.begin(2);
+  { const GradientOrder::Turn turn(order, 0); }
+  std::atomic<bool> added = false;
+  bool added_before_wait_ended = false;
+  std::thread waiting([&] {
+    order.wait_for_all(1);
+    added_before_wait_ended = added;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  {
+    const GradientOrder::Turn turn(order, 1);
+    added = true;
+  }
+  waiting.join();
+  CHECK(added_before_wait_ended);
+}
+
+}  // namespace
+}  // namespace ane::model
