@@ -26,8 +26,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kKillsOfARun = 6;  // then it may end
 
-const Words kRun =
-    kSmall +
+const Words kRun =  // two sequences side by side
+    with(kSmall, "--threads", "2") +
     Words{"--log-every",        "2", "--steps",     "60",     "--checkpoint-dir", "c", "--checkpoint-every", "3",
           "--keep-checkpoints", "2", "--telemetry", "t.jsonl"};
 

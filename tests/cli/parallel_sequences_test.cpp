@@ -1,7 +1,5 @@
 #include "ane/cli/parallel_sequences.h"
 
-#include <algorithm>
-#include <iterator>
 #include <string>
 
 #include "ane/core/error.h"
@@ -46,12 +44,7 @@ TEST_CASE("a number that was asked for is taken, if each has a thread", "[cli][l
 
 /// A small run on several threads.
 Result run_with(const Words& more, const Folder& folder) {
-  Words words = kSmall;
-  const auto set = [&](const char* flag, const char* value) {
-    *std::next(std::find(words.begin(), words.end(), flag)) = value;
-  };
-  set("--threads", "3");
-  set("--accum-steps", "5");
+  const Words words = with(with(kSmall, "--threads", "3"), "--accum-steps", "5");
   return Program(words + more, {}, folder.path()).wait();
 }
 

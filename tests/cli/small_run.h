@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <string>
 
 #include "cli/program.h"
@@ -15,6 +17,12 @@ inline const Words kSmall = {"--device", "host",  "--dim",         "32", "--hidd
 
 inline Words operator+(Words words, const Words& more) {
   words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+/// `words` with another value for a flag that is in them.
+inline Words with(Words words, const std::string& flag, const std::string& value) {
+  *std::next(std::find(words.begin(), words.end(), flag)) = value;
   return words;
 }
 

@@ -1,7 +1,5 @@
 #include "ane/cli/weights_choice.h"
 
-#include <algorithm>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -53,8 +51,7 @@ cli::Settings automatic() {
 #ifdef ANE_TRAIN_STANDIN
 /// A small run on the host, or on the stand-in for Apple's frameworks.
 Result run_on(const std::string& device, const Words& more, Words environment, const Folder& folder) {
-  Words settings = kSmall;
-  *std::next(std::find(settings.begin(), settings.end(), "--device")) = device;
+  const Words settings = with(kSmall, "--device", device);
   environment.emplace_back("STANDIN_THREADS=1");
   return Program(settings + more, environment, folder.path(), device == "ane" ? ANE_TRAIN_STANDIN : ANE_TRAIN_PROGRAM)
       .wait();
