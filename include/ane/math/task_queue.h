@@ -29,7 +29,8 @@ class TaskQueue {
   /// Queues a call of task(). What it refers to must live and stay as it is until it has run.
   template <class Body>
   requires std::is_trivially_copyable_v<Body> Ticket push(const Body& task) {
-    static_assert(sizeof(Body) <= kTaskBytes && alignof(Body) <= alignof(std::max_align_t));
+    static_assert(sizeof(Body) <= kTaskBytes);
+    static_assert(alignof(Body) <= alignof(std::max_align_t));
     Task copy;
     ::new (copy.body.data()) Body(task);
     copy.call = [](const std::byte* body) { (*std::launder(reinterpret_cast<const Body*>(body)))(); };
