@@ -3,10 +3,10 @@
 #include <optional>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "ane/cli/command_options.h"
 #include "ane/cli/device_probes.h"
 #include "ane/cli/devices.h"
 #include "ane/cli/terminal.h"
@@ -23,17 +23,13 @@ constexpr int kDeviceExit = 4;
 
 /// The wanted device's name; nothing if --help was all that was asked for, and printed.
 std::optional<std::string> parse_device(std::span<const std::string> arguments, Terminal& terminal) {
-  CLI::App app{"Checks what this machine offers and whether the picked device computes what training needs.",
-               "ane-train doctor"};
   std::string device = "auto";
-  app.add_option("--device", device, "auto, ane or host [auto]")->type_name("NAME");
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    terminal.print(app.help());
+  const std::string help = parse_command_options(
+      {"doctor", "Checks what this machine offers and whether the picked device computes what training needs."},
+      std::vector<CommandOption>{{"--device", "NAME", "auto, ane or host [auto]", &device}}, arguments);
+  if (!help.empty()) {
+    terminal.print(help);
     return std::nullopt;
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(fmt::format("doctor: {} (ane-train doctor --help)", error.what()));
   }
   return device;
 }

@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <variant>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "ane/cli/command_options.h"
 #include "ane/cli/devices.h"
 #include "ane/cli/kernel_run.h"
 #include "ane/cli/terminal.h"
@@ -46,27 +47,24 @@ void read_whole(const std::string& flag, const std::string& text, std::int64_t l
 
 /// Nothing if --help was all that was asked for, and printed.
 std::optional<MilOptions> parse_options(std::span<const std::string> arguments, Terminal& terminal) {
-  CLI::App app{
-      "Checks MIL text written by hand: its inputs, outputs and the rules of the ANE that it breaks; and runs it.",
-      "ane-train mil"};
   MilOptions options;
   std::string seed;
   std::string runs;
-  app.add_option("FILE", options.file, "MIL text, program(1.0) or program(1.3)")->required();
-  app.add_option("--weights", options.weights, "folder that @model_path stands for [the file's]")->type_name("DIR");
-  app.add_flag("--run", options.run, "run it on random inputs");
-  app.add_option("--device", options.device, "auto, ane or host [auto]")->type_name("NAME");
-  app.add_option("--compare", options.compare, "run it on this device as well, and show the largest difference")
-      ->type_name("host");
-  app.add_option("--seed", seed, "of the random inputs [42]")->type_name("N");
-  app.add_option("--runs", runs, "how often to run it, for the time [3]")->type_name("N");
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    terminal.print(app.help());
+  const std::string help = parse_command_options(
+      {"mil",
+       "Checks MIL text written by hand: its inputs, outputs and the rules of the ANE that it breaks; and runs it."},
+      std::vector<CommandOption>{
+          {"FILE", "", "MIL text, program(1.0) or program(1.3)", &options.file},
+          {"--weights", "DIR", "folder that @model_path stands for [the file's]", &options.weights},
+          {"--run", "", "run it on random inputs", &options.run},
+          {"--device", "NAME", "auto, ane or host [auto]", &options.device},
+          {"--compare", "host", "run it on this device as well, and show the largest difference", &options.compare},
+          {"--seed", "N", "of the random inputs [42]", &seed},
+          {"--runs", "N", "how often to run it, for the time [3]", &runs}},
+      arguments);
+  if (!help.empty()) {
+    terminal.print(help);
     return std::nullopt;
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(fmt::format("mil: {} (ane-train mil --help)", error.what()));
   }
   read_whole("--seed", seed, 0, std::numeric_limits<std::int64_t>::max(), options.seed);
   read_whole("--runs", runs, 1, 1000000, options.runs);
