@@ -7,7 +7,6 @@
 #include "ane/math/half.h"
 
 #include "arena.h"
-#include "vector_ops.h"
 
 namespace ane::device::host {
 namespace {
@@ -127,6 +126,15 @@ struct Elementwise::Block {
   [[nodiscard]] std::size_t elements() const { return static_cast<std::size_t>(rows) * columns; }
 };
 
+/// What a thread works with: its scratch, and where the value of each register is.
+struct Elementwise::Workbench {
+  explicit Workbench(const RunContext& run_context) : context(run_context) {}
+
+  const RunContext& context;
+  alignas(kAlignment) std::array<std::byte, kStackElements * kHeldBytes> scratch;
+  std::array<std::byte*, kMaxRegisters> values;
+};
+
 void Elementwise::run(const RunContext& context) const {
   const auto blocks = static_cast<std::size_t>((rows_ + rows_per_block_ - 1) / rows_per_block_ * pieces_per_row_);
   const std::size_t grain = std::max<std::size_t>(1, kElementsPerThread / block_elements_);
@@ -134,8 +142,8 @@ void Elementwise::run(const RunContext& context) const {
 }
 
 void Elementwise::run_blocks(const RunContext& context, math::Range range) const {
-  alignas(kAlignment) std::array<std::byte, kStackElements * kHeldBytes> scratch;
-  execute(context, {.row = 0, .rows = 1, .column = 0, .columns = block_elements_}, 0, once_, scratch.data());
+  Workbench bench(context);
+  execute(bench, {.row = 0, .rows = 1, .column = 0, .columns = block_elements_}, 0, once_);
   for (std::size_t i = range.begin; i < range.end; ++i) {
     const auto index = static_cast<std::int64_t>(i);
     Block block;
@@ -144,46 +152,53 @@ void Elementwise::run_blocks(const RunContext& context, math::Range range) const
     block.column = index % pieces_per_row_ * static_cast<std::int64_t>(block_elements_);
     block.columns = std::min(static_cast<std::size_t>(row_elements_ - block.column),
                              pieces_per_row_ > 1 ? block_elements_ : static_cast<std::size_t>(row_elements_));
-    execute(context, block, once_, code_.size(), scratch.data());
+    execute(bench, block, once_, code_.size());
   }
 }
 
-void Elementwise::execute(const RunContext& context, const Block& block, std::size_t first, std::size_t last,
-                          std::byte* scratch) const {
-  const auto address = [&](const Access& access, std::int64_t row) {
-    const std::int64_t element =
-        context.offset(access.slot) + row_offset(shape_, access.strides, row) + block.column * access.strides.back();
-    return context.buffers[access.slot.buffer] +
-           element * static_cast<std::int64_t>(mil::element_bytes(access.storage));
-  };
-  std::array<std::byte*, kMaxRegisters> values;
-  for (std::size_t i = 0; i < registers_.size(); ++i) {
-    const Home& home = registers_[i];
-    values[i] = home.in_memory ? address(accesses_[home.index], block.row)
-                               : scratch + home.index * block_elements_ * kHeldBytes;
-  }
+std::byte* Elementwise::address(const Workbench& bench, const Access& access, std::int64_t row,
+                                std::int64_t column) const {
+  const std::int64_t element =
+      bench.context.offset(access.slot) + row_offset(shape_, access.strides, row) + column * access.strides.back();
+  return bench.context.buffers[access.slot.buffer] + element * access.element_bytes;
+}
+
+void Elementwise::execute(Workbench& bench, const Block& block, std::size_t first, std::size_t last) const {
+  auto& values = bench.values;
   for (std::size_t i = first; i < last; ++i) {
     const Instruction& instruction = code_[i];
-    std::byte* const target = values[instruction.target];
-    if (instruction.action == Action::compute) {
-      apply(instruction.op, values[instruction.sources[0]], values[instruction.sources[1]],
-            values[instruction.sources[2]], target, block.elements());
-      continue;
-    }
     const Home& home = registers_[instruction.target];
-    if (home.in_memory && home.index == instruction.access) continue;
-    const Access& access = accesses_[instruction.access];
-    const std::int64_t stride = access.strides.back();
-    const std::int64_t runs = access.one_run ? 1 : block.rows;
-    const std::size_t run_elements = access.one_run ? block.elements() : block.columns;
-    for (std::int64_t run = 0; run < runs; ++run) {
-      std::byte* const part = target + static_cast<std::size_t>(run) * run_elements * kHeldBytes;
-      std::byte* const memory = address(access, block.row + run);
-      if (instruction.action == Action::load) {
-        load_row(access.storage, memory, stride, part, run_elements);
-      } else {
-        store_row(access.storage, part, memory, stride, run_elements);
-      }
+    std::byte*& target = values[instruction.target];
+    if (instruction.action != Action::store) {
+      target = home.in_memory ? address(bench, accesses_[home.index], block.row, block.column)
+                              : bench.scratch.data() + home.index * block_elements_ * kHeldBytes;
+    }
+    if (instruction.action == Action::compute) {
+      const auto& sources = instruction.sources;
+      instruction.loop(instruction.op, {.a = values[sources[0]],
+                                        .b = values[sources[1]],
+                                        .c = values[sources[2]],
+                                        .to = target,
+                                        .count = block.elements()});
+    } else if (!home.in_memory || home.index != instruction.access) {
+      transfer(bench, block, instruction, target);
+    }
+  }
+}
+
+/// Loads or stores the rows of a block.
+void Elementwise::transfer(const Workbench& bench, const Block& block, const Instruction& instruction,
+                           std::byte* packed) const {
+  const Access& access = accesses_[instruction.access];
+  const std::int64_t stride = access.strides.back();
+  const std::int64_t runs = access.one_run ? 1 : block.rows;
+  const std::size_t run_elements = access.one_run ? block.elements() : block.columns;
+  for (std::int64_t run = 0; run < runs; ++run, packed += run_elements * kHeldBytes) {
+    std::byte* const memory = address(bench, access, block.row + run, block.column);
+    if (instruction.action == Action::load) {
+      load_row(access.storage, memory, stride, packed, run_elements);
+    } else {
+      store_row(access.storage, packed, memory, stride, run_elements);
     }
   }
 }

@@ -5,31 +5,17 @@
 #include <cstdint>
 #include <vector>
 
-#include "ane/mil/ops.h"
 #include "ane/mil/types.h"
 
 #include "memory.h"
+#include "micro_op.h"
+#include "vector_ops.h"
 #include "view.h"
 
 /// Elementwise operations of one shape, fused: the elements are taken block by block, every operation of the group
 /// runs on a block while it is in cache, and only what others need is stored. Also how everything enters and leaves
 /// the executor: surfaces and blobs are read and written here alone, converted on the way.
 namespace ane::device::host {
-
-/// One operation on registers. A register holds a block of fp32 or int32 elements (bool: 0 or 1).
-struct MicroOp {
-  mil::OpKind kind = mil::OpKind::identity;
-  bool integer = false;              ///< the operands are int32
-  bool round = false;                ///< the result is rounded to fp16
-  float alpha = 0;                   ///< alpha of clip and leaky_relu, epsilon of log, rsqrt and inverse, mode of gelu
-  float beta = 0;                    ///< of clip
-  mil::DType to = mil::DType::fp32;  ///< of cast
-};
-
-/// The mode of gelu, as MicroOp::alpha holds it.
-inline constexpr float kGeluExact = 0;
-inline constexpr float kGeluTanh = 1;
-inline constexpr float kGeluSigmoid = 2;
 
 /// An elementwise operation of the program, before fusion.
 struct ElementwiseNode {
@@ -65,19 +51,22 @@ class Elementwise {
   struct Access {
     Slot slot;
     mil::DType storage = mil::DType::fp32;
-    Dims strides;           ///< one a dimension of shape_
-    bool one_run = false;   ///< a block's rows follow one another: read or written as one
-    bool in_place = false;  ///< and are packed 4-byte elements in memory: computed on where they lie
+    std::int64_t element_bytes = 0;  ///< of storage
+    Dims strides;                    ///< one a dimension of shape_
+    bool one_run = false;            ///< a block's rows follow one another: read or written as one
+    bool in_place = false;           ///< and are packed 4-byte elements in memory: computed on where they lie
   };
   enum class Action : std::uint8_t { load, compute, store };
   struct Instruction {
     Action action = Action::compute;
-    MicroOp op;
+    MicroOp op{};
+    Loop loop = nullptr;  ///< of compute
     std::array<Register, 3> sources{};
     Register target = 0;     ///< of load and compute; what is stored
     std::size_t access = 0;  ///< of load and store
   };
   struct Block;
+  struct Workbench;
   class Compiler;
 
   void lay_out();
@@ -87,8 +76,10 @@ class Elementwise {
   [[nodiscard]] std::size_t most_alive() const;
   [[nodiscard]] std::size_t place_registers();
   void run_blocks(const RunContext& context, math::Range range) const;
-  void execute(const RunContext& context, const Block& block, std::size_t first, std::size_t last,
-               std::byte* scratch) const;
+  void execute(Workbench& bench, const Block& block, std::size_t first, std::size_t last) const;
+  void transfer(const Workbench& bench, const Block& block, const Instruction& instruction, std::byte* packed) const;
+  [[nodiscard]] std::byte* address(const Workbench& bench, const Access& access, std::int64_t row,
+                                   std::int64_t column) const;
 
   Dims shape_;  ///< merged dimensions, outermost first
   std::vector<Access> accesses_;

@@ -55,7 +55,11 @@ void Elementwise::Compiler::choose_order(const std::vector<GroupMember>& members
 
 std::size_t Elementwise::Compiler::access(const View& view) {
   const View packed = squeezed(view);
-  Access result{.slot = slot(view), .storage = buffers_[view.buffer].storage, .strides = {}};
+  const mil::DType storage = buffers_[view.buffer].storage;
+  Access result{.slot = slot(view),
+                .storage = storage,
+                .element_bytes = static_cast<std::int64_t>(mil::element_bytes(storage)),
+                .strides = {}};
   for (const std::size_t dim : order_) result.strides.push_back(packed.strides[dim]);
   target_.accesses_.push_back(std::move(result));
   return target_.accesses_.size() - 1;
@@ -67,18 +71,18 @@ Elementwise::Register Elementwise::Compiler::load(const View& view) {
   }
   const auto target = static_cast<Register>(target_.registers_.size());
   target_.registers_.emplace_back();
-  target_.code_.push_back({.action = Action::load, .op = {}, .sources = {}, .target = target, .access = access(view)});
+  target_.code_.push_back({.action = Action::load, .target = target, .access = access(view)});
   known_.push_back({view, target});
   return target;
 }
 
 void Elementwise::Compiler::store(const View& view, Register value) {
-  target_.code_.push_back({.action = Action::store, .op = {}, .sources = {}, .target = value, .access = access(view)});
+  target_.code_.push_back({.action = Action::store, .target = value, .access = access(view)});
 }
 
 void Elementwise::Compiler::add(const GroupMember& member) {
   const ElementwiseNode& node = *member.node;
-  Instruction instruction{.action = Action::compute, .op = node.op, .sources = {}, .target = 0, .access = 0};
+  Instruction instruction{.action = Action::compute, .op = node.op, .loop = loop_of(node.op)};
   assert(node.operands.size() <= instruction.sources.size());
   for (std::size_t i = 0; i < node.operands.size(); ++i) instruction.sources[i] = load(node.operands[i]);
   for (std::size_t i = node.operands.size(); i < instruction.sources.size(); ++i) {

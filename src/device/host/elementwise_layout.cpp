@@ -67,7 +67,7 @@ void Elementwise::merge_dimensions() {
   }
 }
 
-/// The last instruction that needs each register.
+/// The last instruction that needs each register; the end of the code for those that are loaded once.
 std::vector<std::size_t> Elementwise::last_uses() const {
   std::vector<std::size_t> last(registers_.size(), 0);
   for (std::size_t i = 0; i < code_.size(); ++i) {
@@ -76,7 +76,7 @@ std::vector<std::size_t> Elementwise::last_uses() const {
     if (instruction.action != Action::compute) continue;
     for (const Register source : instruction.sources) last[source] = i;
   }
-  for (std::size_t i = 0; i < once_; ++i) last[code_[i].target] = code_.size() - 1;
+  for (std::size_t i = 0; i < once_; ++i) last[code_[i].target] = code_.size();
   return last;
 }
 
@@ -90,7 +90,7 @@ std::size_t Elementwise::most_alive() const {
     if (born[target]) continue;
     born[target] = true;
     ++change[i];
-    --change[last[target] + 1];
+    --change[std::max(last[target], i + 1)];
   }
   std::ptrdiff_t alive = 0;
   std::ptrdiff_t most = 1;
@@ -113,30 +113,30 @@ std::size_t Elementwise::place_registers() {
   };
   for (std::size_t i = 0; i < code_.size(); ++i) {
     const Instruction& instruction = code_[i];
-    if (instruction.action != Action::store) {
-      Home& home = registers_[instruction.target];
-      if (instruction.action == Action::load && accesses_[instruction.access].in_place) {
-        home = {.in_memory = true, .index = instruction.access};
-      } else if (const auto stored = in_memory_store(instruction.target, i + 1);
-                 stored && instruction.action == Action::compute) {
-        home = {.in_memory = true, .index = *stored};
-      } else if (!free.empty()) {
-        home = {.in_memory = false, .index = free.back()};
-        free.pop_back();
-      } else {
-        home = {.in_memory = false, .index = pieces++};
-      }
-      placed[instruction.target] = true;
-    }
+    // First, as a result may take the place of an operand.
     for (std::size_t r = 0; r < last.size(); ++r) {
       if (last[r] == i && placed[r] && !registers_[r].in_memory) free.push_back(registers_[r].index);
     }
+    if (instruction.action == Action::store) continue;
+    Home& home = registers_[instruction.target];
+    if (instruction.action == Action::load && accesses_[instruction.access].in_place) {
+      home = {.in_memory = true, .index = instruction.access};
+    } else if (const auto stored = in_memory_store(instruction.target, i + 1);
+               stored && instruction.action == Action::compute) {
+      home = {.in_memory = true, .index = *stored};
+    } else if (!free.empty()) {
+      home = {.in_memory = false, .index = free.back()};
+      free.pop_back();
+    } else {
+      home = {.in_memory = false, .index = pieces++};
+    }
+    placed[instruction.target] = true;
   }
   return pieces;
 }
 
 void Elementwise::choose_blocks(std::size_t scratch_registers) {
-  constexpr std::size_t kScratchElements = kStackElements / 2;  // of the first-level cache
+  constexpr std::size_t kScratchElements = 4096;  // of the first-level cache
   block_elements_ =
       std::clamp(kScratchElements / scratch_registers / kSmallestBlock * kSmallestBlock, kSmallestBlock, kLargestBlock);
   row_elements_ = shape_.back();

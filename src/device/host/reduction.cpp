@@ -136,18 +136,18 @@ void Reduction::run_columns(const RunContext& context, const RowsOf::Part& part)
   const OpKind join = kind_ == OpKind::reduce_max   ? OpKind::maximum
                       : kind_ == OpKind::reduce_min ? OpKind::minimum
                                                     : OpKind::add;
-  apply(micro(square ? OpKind::square : OpKind::identity), in, in, in, sums.data(), part.columns);
+  apply(micro(square ? OpKind::square : OpKind::identity), {in, in, in, sums.data(), part.columns});
   for (std::int64_t i = 1; i < rows_.n; ++i) {
     const float* row = in + i * rows_.in_step;
     if (square) {
-      apply(micro(OpKind::square), row, row, row, squares.data(), part.columns);
+      apply(micro(OpKind::square), {row, row, row, squares.data(), part.columns});
       row = squares.data();
     }
-    apply(micro(join), sums.data(), row, row, sums.data(), part.columns);
+    apply(micro(join), {sums.data(), row, row, sums.data(), part.columns});
   }
   for (std::size_t i = 0; i < part.columns; ++i) sums[i] *= scale_;
-  apply(micro(OpKind::identity, round_), sums.data(), sums.data(), sums.data(), context.at<float>(rows_.out) + part.out,
-        part.columns);
+  apply(micro(OpKind::identity, round_),
+        {sums.data(), sums.data(), sums.data(), context.at<float>(rows_.out) + part.out, part.columns});
 }
 
 void Softmax::run(const RunContext& context) const {
@@ -177,16 +177,16 @@ void Softmax::run_columns(const RunContext& context, const RowsOf::Part& part) c
   const std::size_t columns = part.columns;
   std::copy_n(in, columns, most.data());
   for (std::int64_t i = 1; i < rows_.n; ++i) {
-    apply(micro(OpKind::maximum), most.data(), row_in(i), in, most.data(), columns);
+    apply(micro(OpKind::maximum), {most.data(), row_in(i), in, most.data(), columns});
   }
   std::fill_n(sums.data(), columns, 0.0F);
   for (std::int64_t i = 0; i < rows_.n; ++i) {
-    apply(micro(OpKind::sub), row_in(i), most.data(), in, row_out(i), columns);
-    apply(micro(OpKind::exp), row_out(i), in, in, row_out(i), columns);
-    apply(micro(OpKind::add), sums.data(), row_out(i), in, sums.data(), columns);
+    apply(micro(OpKind::sub), {row_in(i), most.data(), in, row_out(i), columns});
+    apply(micro(OpKind::exp), {row_out(i), in, in, row_out(i), columns});
+    apply(micro(OpKind::add), {sums.data(), row_out(i), in, sums.data(), columns});
   }
   for (std::int64_t i = 0; i < rows_.n; ++i) {
-    apply(micro(OpKind::real_div, round_), row_out(i), sums.data(), in, row_out(i), columns);
+    apply(micro(OpKind::real_div, round_), {row_out(i), sums.data(), in, row_out(i), columns});
   }
 }
 

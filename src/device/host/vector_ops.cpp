@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "vector_ops.cpp"
@@ -108,71 +109,112 @@ void map(D d, R r, std::size_t count, void* target, Function function, const Sou
   std::copy_n(result, count - i, to + i);
 }
 
-struct Operands {
-  const void* a;
-  const void* b;
-  const void* c;
-  void* to;
-  std::size_t count;
-};
+// What an operation runs is a loop of its own: made from a function without state, which takes the values and, where it
+// needs more than the values, the operation.
 
-template <class Function>
-void unary(const MicroOp& op, const Operands& o, Function function) {
-  const auto* const a = static_cast<const float*>(o.a);
-  if (op.round) {
-    map(
-        F(), F(), o.count, o.to, [&](VF x) HWY_ATTR { return round_to_half(function(x)); }, a);
+template <class Function, class... Values>
+HWY_INLINE VF value_of([[maybe_unused]] const MicroOp& op, Values... values) {
+  if constexpr (std::is_invocable_v<Function, const MicroOp&, Values...>) {
+    return Function()(op, values...);
   } else {
-    map(F(), F(), o.count, o.to, function, a);
+    return Function()(values...);
   }
 }
 
+template <class Function, bool kRound>
+void unary_loop(const MicroOp& op, const Operands& o) {
+  map(
+      F(), F(), o.count, o.to,
+      [&](VF x) HWY_ATTR {
+        const VF value = value_of<Function>(op, x);
+        return kRound ? round_to_half(value) : value;
+      },
+      static_cast<const float*>(o.a));
+}
+
+template <class Function, bool kRound>
+void binary_loop(const MicroOp& op, const Operands& o) {
+  map(
+      F(), F(), o.count, o.to,
+      [&](VF x, VF y) HWY_ATTR {
+        const VF value = value_of<Function>(op, x, y);
+        return kRound ? round_to_half(value) : value;
+      },
+      static_cast<const float*>(o.a), static_cast<const float*>(o.b));
+}
+
 template <class Function>
-void binary(const MicroOp& op, const Operands& o, Function function) {
+void scalar_loop(const MicroOp& op, const Operands& o) {
   const auto* const a = static_cast<const float*>(o.a);
   const auto* const b = static_cast<const float*>(o.b);
-  if (op.round) {
-    map(
-        F(), F(), o.count, o.to, [&](VF x, VF y) HWY_ATTR { return round_to_half(function(x, y)); }, a, b);
-  } else {
-    map(F(), F(), o.count, o.to, function, a, b);
-  }
-}
-
-/// For what no vector function is at hand: C's.
-template <class Function>
-void scalar_unary(const MicroOp& op, const Operands& o, Function function) {
-  const auto* const a = static_cast<const float*>(o.a);
   auto* const to = static_cast<float*>(o.to);
-  for (std::size_t i = 0; i < o.count; ++i) to[i] = function(a[i]);
-  if (op.round)
-    map(
-        F(), F(), o.count, to, [](VF x) HWY_ATTR { return round_to_half(x); }, static_cast<const float*>(to));
+  for (std::size_t i = 0; i < o.count; ++i) to[i] = Function()(a[i], b[i]);
+  if (!op.round) return;
+  map(
+      F(), F(), o.count, to, [](VF x) HWY_ATTR { return round_to_half(x); }, static_cast<const float*>(to));
 }
 
 template <class Compare>
-void compare(const MicroOp& op, const Operands& o, Compare function) {
+void integer_compare_loop(const MicroOp& /*op*/, const Operands& o) {
   const I i;
-  const F f;
-  if (op.integer) {
-    map(
-        i, i, o.count, o.to, [&](VI x, VI y) HWY_ATTR { return hn::IfThenElseZero(function(x, y), hn::Set(i, 1)); },
-        static_cast<const std::int32_t*>(o.a), static_cast<const std::int32_t*>(o.b));
-  } else {
-    map(
-        f, i, o.count, o.to,
-        [&](VF x, VF y) HWY_ATTR { return hn::IfThenElseZero(hn::RebindMask(i, function(x, y)), hn::Set(i, 1)); },
-        static_cast<const float*>(o.a), static_cast<const float*>(o.b));
-  }
+  map(
+      i, i, o.count, o.to, [&](VI x, VI y) HWY_ATTR { return hn::IfThenElseZero(Compare()(x, y), hn::Set(i, 1)); },
+      static_cast<const std::int32_t*>(o.a), static_cast<const std::int32_t*>(o.b));
+}
+
+template <class Compare>
+void float_compare_loop(const MicroOp& /*op*/, const Operands& o) {
+  const I i;
+  map(
+      F(), i, o.count, o.to,
+      [&](VF x, VF y) HWY_ATTR { return hn::IfThenElseZero(hn::RebindMask(i, Compare()(x, y)), hn::Set(i, 1)); },
+      static_cast<const float*>(o.a), static_cast<const float*>(o.b));
 }
 
 /// Exact, in int32 that wraps around.
 template <class Function>
-void integers(const Operands& o, Function function) {
+void integer_loop(const MicroOp& /*op*/, const Operands& o) {
   const auto* const a = static_cast<const std::int32_t*>(o.a);
   const auto* const b = static_cast<const std::int32_t*>(o.b);
   auto* const to = static_cast<std::int32_t*>(o.to);
-  for (std::size_t i = 0; i < o.count; ++i) to[i] = static_cast<std::int32_t>(function(a[i], b[i]));
+  for (std::size_t i = 0; i < o.count; ++i) {
+    to[i] = static_cast<std::int32_t>(Function()(std::int64_t{a[i]}, std::int64_t{b[i]}));
+  }
+}
+
+void select_loop(const MicroOp& /*op*/, const Operands& o) {
+  const I i;
+  map(
+      i, i, o.count, o.to,
+      [&](VI cond, VI x, VI y) HWY_ATTR { return hn::IfThenElse(hn::Ne(cond, hn::Zero(i)), x, y); },
+      static_cast<const std::int32_t*>(o.a), static_cast<const std::int32_t*>(o.b),
+      static_cast<const std::int32_t*>(o.c));
+}
+
+template <class Function>
+Loop unary(const MicroOp& op, Function /*function*/) {
+  return op.round ? &unary_loop<Function, true> : &unary_loop<Function, false>;
+}
+
+template <class Function>
+Loop binary(const MicroOp& op, Function /*function*/) {
+  return op.round ? &binary_loop<Function, true> : &binary_loop<Function, false>;
+}
+
+/// For what no vector function is at hand: C's.
+template <class Function>
+Loop scalar(Function /*function*/) {
+  return &scalar_loop<Function>;
+}
+
+template <class Compare>
+Loop compare(const MicroOp& op, Compare /*compare*/) {
+  return op.integer ? &integer_compare_loop<Compare> : &float_compare_loop<Compare>;
+}
+
+template <class Function>
+Loop integers(Function /*function*/) {
+  return &integer_loop<Function>;
 }
 
 std::int64_t saturate(std::int64_t value, mil::DType to) {
@@ -199,174 +241,179 @@ std::int32_t truncate(float value, mil::DType to) {
   return static_cast<std::int32_t>(saturate(static_cast<std::int64_t>(std::clamp(value, -4e9F, 4e9F)), to));
 }
 
-void cast(const MicroOp& op, const Operands& o) {
-  const bool to_float = mil::is_float(op.to);
-  const auto* const reals = static_cast<const float*>(o.a);
-  const auto* const whole = static_cast<const std::int32_t*>(o.a);
-  if (!op.integer && to_float) {
-    unary(op, o, [](VF x) HWY_ATTR { return x; });
-  } else if (op.integer && to_float) {
-    map(
-        I(), F(), o.count, o.to,
-        [&](VI x) HWY_ATTR {
-          const VF y = hn::ConvertTo(F(), x);
-          return op.round ? round_to_half(y) : y;
-        },
-        whole);
-  } else {
-    auto* const to = static_cast<std::int32_t*>(o.to);
-    for (std::size_t i = 0; i < o.count; ++i) {
-      to[i] = op.integer ? static_cast<std::int32_t>(saturate(whole[i], op.to)) : truncate(reals[i], op.to);
-    }
-  }
+template <bool kRound>
+void float_of_integer_loop(const MicroOp& /*op*/, const Operands& o) {
+  map(
+      I(), F(), o.count, o.to,
+      [](VI x) HWY_ATTR {
+        const VF y = hn::ConvertTo(F(), x);
+        return kRound ? round_to_half(y) : y;
+      },
+      static_cast<const std::int32_t*>(o.a));
 }
 
-void apply_integer(const MicroOp& op, const Operands& o) {
+void integer_of_float_loop(const MicroOp& op, const Operands& o) {
+  const auto* const from = static_cast<const float*>(o.a);
+  auto* const to = static_cast<std::int32_t*>(o.to);
+  for (std::size_t i = 0; i < o.count; ++i) to[i] = truncate(from[i], op.to);
+}
+
+void integer_of_integer_loop(const MicroOp& op, const Operands& o) {
+  const auto* const from = static_cast<const std::int32_t*>(o.a);
+  auto* const to = static_cast<std::int32_t*>(o.to);
+  for (std::size_t i = 0; i < o.count; ++i) to[i] = static_cast<std::int32_t>(saturate(from[i], op.to));
+}
+
+Loop cast_loop(const MicroOp& op) {
+  if (!mil::is_float(op.to)) return op.integer ? &integer_of_integer_loop : &integer_of_float_loop;
+  if (op.integer) return op.round ? &float_of_integer_loop<true> : &float_of_integer_loop<false>;
+  return unary(op, [](VF x) HWY_ATTR { return x; });
+}
+
+Loop loop_of_integers(const MicroOp& op) {
   using mil::OpKind;
   using Wide = std::int64_t;
   switch (op.kind) {
     case OpKind::add:
-      return integers(o, [](Wide a, Wide b) { return a + b; });
+      return integers([](Wide a, Wide b) { return a + b; });
     case OpKind::sub:
-      return integers(o, [](Wide a, Wide b) { return a - b; });
+      return integers([](Wide a, Wide b) { return a - b; });
     case OpKind::mul:
-      return integers(o, [](Wide a, Wide b) { return a * b; });
+      return integers([](Wide a, Wide b) { return a * b; });
     case OpKind::abs:
-      return integers(o, [](Wide a, Wide) { return std::abs(a); });
+      return integers([](Wide a, Wide) { return std::abs(a); });
     case OpKind::sign:
-      return integers(o, [](Wide a, Wide) { return static_cast<Wide>(a > 0) - static_cast<Wide>(a < 0); });
+      return integers([](Wide a, Wide) { return static_cast<Wide>(a > 0) - static_cast<Wide>(a < 0); });
     case OpKind::square:
-      return integers(o, [](Wide a, Wide) { return a * a; });
+      return integers([](Wide a, Wide) { return a * a; });
     case OpKind::logical_not:
-      return integers(o, [](Wide a, Wide) { return a == 0 ? 1 : 0; });
+      return integers([](Wide a, Wide) { return a == 0 ? 1 : 0; });
     default:
-      return integers(o, [](Wide a, Wide) { return a; });
+      return integers([](Wide a, Wide) { return a; });
   }
 }
 
-void apply_gelu(const MicroOp& op, const Operands& o) {
-  const F f;
+Loop gelu_loop(const MicroOp& op) {
   if (op.alpha == kGeluTanh) {
-    return unary(op, o, [f](VF x) HWY_ATTR {
+    return unary(op, [](VF x) HWY_ATTR {
+      const F f;
       const VF cube = hn::Mul(hn::Mul(x, x), x);
       const VF inner = hn::Mul(hn::Set(f, 0.7978845608F), hn::MulAdd(hn::Set(f, 0.044715F), cube, x));
       return hn::Mul(hn::Mul(hn::Set(f, 0.5F), x), hn::Add(hn::Set(f, 1.0F), hyperbolic_tangent(inner)));
     });
   }
   if (op.alpha == kGeluSigmoid) {
-    return unary(op, o, [f](VF x) HWY_ATTR { return hn::Mul(x, logistic(hn::Mul(hn::Set(f, 1.702F), x))); });
+    return unary(op, [](VF x) HWY_ATTR { return hn::Mul(x, logistic(hn::Mul(hn::Set(F(), 1.702F), x))); });
   }
-  scalar_unary(op, o, [](float x) { return 0.5F * x * std::erfc(-x * 0.70710678F); });
+  return scalar([](float x, float) { return 0.5F * x * std::erfc(-x * 0.70710678F); });
 }
 
-void apply_float(const MicroOp& op, const Operands& o) {
+Loop loop_of_floats(const MicroOp& op) {
   using mil::OpKind;
-  const F f;
-  const VF zero = hn::Zero(f);
-  const VF one = hn::Set(f, 1.0F);
-  const VF alpha = hn::Set(f, op.alpha);
-  const VF beta = hn::Set(f, op.beta);
   switch (op.kind) {
     case OpKind::add:
-      return binary(op, o, [](VF a, VF b) HWY_ATTR { return hn::Add(a, b); });
+      return binary(op, [](VF a, VF b) HWY_ATTR { return hn::Add(a, b); });
     case OpKind::sub:
-      return binary(op, o, [](VF a, VF b) HWY_ATTR { return hn::Sub(a, b); });
+      return binary(op, [](VF a, VF b) HWY_ATTR { return hn::Sub(a, b); });
     case OpKind::mul:
-      return binary(op, o, [](VF a, VF b) HWY_ATTR { return hn::Mul(a, b); });
+      return binary(op, [](VF a, VF b) HWY_ATTR { return hn::Mul(a, b); });
     case OpKind::real_div:
-      return binary(op, o, [](VF a, VF b) HWY_ATTR { return hn::Div(a, b); });
+      return binary(op, [](VF a, VF b) HWY_ATTR { return hn::Div(a, b); });
     case OpKind::maximum:
-      return binary(op, o, [](VF a, VF b) HWY_ATTR { return propagating_max(a, b); });
+      return binary(op, [](VF a, VF b) HWY_ATTR { return propagating_max(a, b); });
     case OpKind::minimum:
-      return binary(op, o, [](VF a, VF b) HWY_ATTR { return propagating_min(a, b); });
-    case OpKind::pow: {
-      const auto* const exponents = static_cast<const float*>(o.b);
-      std::size_t i = 0;  // scalar_unary calls in order
-      return scalar_unary(op, o, [&](float x) { return std::pow(x, exponents[i++]); });
-    }
+      return binary(op, [](VF a, VF b) HWY_ATTR { return propagating_min(a, b); });
+    case OpKind::pow:
+      return scalar([](float x, float exponent) { return std::pow(x, exponent); });
     case OpKind::abs:
-      return unary(op, o, [](VF x) HWY_ATTR { return hn::Abs(x); });
+      return unary(op, [](VF x) HWY_ATTR { return hn::Abs(x); });
     case OpKind::sign:
-      return unary(op, o, [=](VF x) HWY_ATTR {
-        const VF magnitude = hn::IfThenElse(hn::Eq(x, zero), zero, one);
+      return unary(op, [](VF x) HWY_ATTR {
+        const F f;
+        const VF magnitude = hn::IfThenZeroElse(hn::Eq(x, hn::Zero(f)), hn::Set(f, 1.0F));
         return hn::IfThenElse(hn::IsNaN(x), x, hn::CopySign(magnitude, x));
       });
     case OpKind::floor:
-      return unary(op, o, [](VF x) HWY_ATTR { return hn::Floor(x); });
+      return unary(op, [](VF x) HWY_ATTR { return hn::Floor(x); });
     case OpKind::ceil:
-      return unary(op, o, [](VF x) HWY_ATTR { return hn::Ceil(x); });
+      return unary(op, [](VF x) HWY_ATTR { return hn::Ceil(x); });
     case OpKind::round:
-      return unary(op, o, [](VF x) HWY_ATTR { return hn::Round(x); });
+      return unary(op, [](VF x) HWY_ATTR { return hn::Round(x); });
     case OpKind::exp:
-      return unary(op, o, [](VF x) HWY_ATTR { return exponential(x); });
+      return unary(op, [](VF x) HWY_ATTR { return exponential(x); });
     case OpKind::log:
-      return unary(op, o, [=](VF x) HWY_ATTR { return logarithm(hn::Add(x, alpha)); });
+      return unary(op,
+                   [](const MicroOp& log, VF x) HWY_ATTR { return logarithm(hn::Add(x, hn::Set(F(), log.alpha))); });
     case OpKind::sqrt:
-      return unary(op, o, [](VF x) HWY_ATTR { return hn::Sqrt(x); });
+      return unary(op, [](VF x) HWY_ATTR { return hn::Sqrt(x); });
     case OpKind::rsqrt:
-      return unary(op, o, [=](VF x) HWY_ATTR { return hn::Div(one, hn::Sqrt(hn::Add(x, alpha))); });
+      return unary(op, [](const MicroOp& rsqrt, VF x) HWY_ATTR {
+        const F f;
+        return hn::Div(hn::Set(f, 1.0F), hn::Sqrt(hn::Add(x, hn::Set(f, rsqrt.alpha))));
+      });
     case OpKind::inverse:
-      return unary(op, o, [=](VF x) HWY_ATTR { return hn::Div(one, hn::Add(x, alpha)); });
+      return unary(op, [](const MicroOp& inverse, VF x) HWY_ATTR {
+        const F f;
+        return hn::Div(hn::Set(f, 1.0F), hn::Add(x, hn::Set(f, inverse.alpha)));
+      });
     case OpKind::square:
-      return unary(op, o, [](VF x) HWY_ATTR { return hn::Mul(x, x); });
+      return unary(op, [](VF x) HWY_ATTR { return hn::Mul(x, x); });
     case OpKind::sin:
-      return scalar_unary(op, o, [](float x) { return std::sin(x); });
+      return scalar([](float x, float) { return std::sin(x); });
     case OpKind::cos:
-      return scalar_unary(op, o, [](float x) { return std::cos(x); });
+      return scalar([](float x, float) { return std::cos(x); });
     case OpKind::tanh:
-      return unary(op, o, [](VF x) HWY_ATTR { return hyperbolic_tangent(x); });
+      return unary(op, [](VF x) HWY_ATTR { return hyperbolic_tangent(x); });
     case OpKind::erf:
-      return scalar_unary(op, o, [](float x) { return std::erf(x); });
+      return scalar([](float x, float) { return std::erf(x); });
     case OpKind::sigmoid:
-      return unary(op, o, [](VF x) HWY_ATTR { return logistic(x); });
+      return unary(op, [](VF x) HWY_ATTR { return logistic(x); });
     case OpKind::relu:
-      return unary(op, o, [=](VF x) HWY_ATTR { return hn::IfThenElse(hn::Lt(x, zero), zero, x); });
+      return unary(op, [](VF x) HWY_ATTR { return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(F())), x); });
     case OpKind::leaky_relu:
-      return unary(op, o, [=](VF x) HWY_ATTR { return hn::IfThenElse(hn::Lt(x, zero), hn::Mul(alpha, x), x); });
+      return unary(op, [](const MicroOp& leaky, VF x) HWY_ATTR {
+        const F f;
+        return hn::IfThenElse(hn::Lt(x, hn::Zero(f)), hn::Mul(hn::Set(f, leaky.alpha), x), x);
+      });
     case OpKind::silu:
-      return unary(op, o, [](VF x) HWY_ATTR { return hn::Mul(x, logistic(x)); });
+      return unary(op, [](VF x) HWY_ATTR { return hn::Mul(x, logistic(x)); });
     case OpKind::gelu:
-      return apply_gelu(op, o);
+      return gelu_loop(op);
     case OpKind::softplus:
-      return unary(op, o, [](VF x) HWY_ATTR { return soft_plus(x); });
+      return unary(op, [](VF x) HWY_ATTR { return soft_plus(x); });
     case OpKind::clip:
-      return unary(op, o, [=](VF x) HWY_ATTR {
-        return hn::IfThenElse(hn::Lt(x, alpha), alpha, hn::IfThenElse(hn::Gt(x, beta), beta, x));
+      return unary(op, [](const MicroOp& clip, VF x) HWY_ATTR {
+        const VF least = hn::Set(F(), clip.alpha);
+        const VF most = hn::Set(F(), clip.beta);
+        return hn::IfThenElse(hn::Lt(x, least), least, hn::IfThenElse(hn::Gt(x, most), most, x));
       });
     default:
-      return unary(op, o, [](VF x) HWY_ATTR { return x; });
+      return unary(op, [](VF x) HWY_ATTR { return x; });
   }
 }
 
-void apply_any(const MicroOp& op, const void* a, const void* b, const void* c, void* to, std::size_t count) {
+Loop loop_of(const MicroOp& op) {
   using mil::OpKind;
-  const Operands o{.a = a, .b = b, .c = c, .to = to, .count = count};
   switch (op.kind) {
     case OpKind::greater:
-      return compare(op, o, [](auto x, auto y) HWY_ATTR { return hn::Gt(x, y); });
+      return compare(op, [](auto x, auto y) HWY_ATTR { return hn::Gt(x, y); });
     case OpKind::greater_equal:
       // not Lt: NaN is not at least anything
-      return compare(op, o, [](auto x, auto y) HWY_ATTR { return hn::Or(hn::Gt(x, y), hn::Eq(x, y)); });
+      return compare(op, [](auto x, auto y) HWY_ATTR { return hn::Or(hn::Gt(x, y), hn::Eq(x, y)); });
     case OpKind::less:
-      return compare(op, o, [](auto x, auto y) HWY_ATTR { return hn::Lt(x, y); });
+      return compare(op, [](auto x, auto y) HWY_ATTR { return hn::Lt(x, y); });
     case OpKind::less_equal:
-      return compare(op, o, [](auto x, auto y) HWY_ATTR { return hn::Or(hn::Lt(x, y), hn::Eq(x, y)); });
+      return compare(op, [](auto x, auto y) HWY_ATTR { return hn::Or(hn::Lt(x, y), hn::Eq(x, y)); });
     case OpKind::equal:
-      return compare(op, o, [](auto x, auto y) HWY_ATTR { return hn::Eq(x, y); });
+      return compare(op, [](auto x, auto y) HWY_ATTR { return hn::Eq(x, y); });
     case OpKind::not_equal:
-      return compare(op, o, [](auto x, auto y) HWY_ATTR { return hn::Ne(x, y); });
-    case OpKind::select: {
-      const I i;
-      return map(
-          i, i, count, to,
-          [&](VI cond, VI x, VI y) HWY_ATTR { return hn::IfThenElse(hn::Ne(cond, hn::Zero(i)), x, y); },
-          static_cast<const std::int32_t*>(a), static_cast<const std::int32_t*>(b),
-          static_cast<const std::int32_t*>(c));
-    }
+      return compare(op, [](auto x, auto y) HWY_ATTR { return hn::Ne(x, y); });
+    case OpKind::select:
+      return &select_loop;
     case OpKind::cast:
-      return cast(op, o);
+      return cast_loop(op);
     default:
-      return op.integer ? apply_integer(op, o) : apply_float(op, o);
+      return op.integer ? loop_of_integers(op) : loop_of_floats(op);
   }
 }
 
@@ -516,16 +563,14 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace ane::device::host {
 
-HWY_EXPORT(apply_any);
+HWY_EXPORT(loop_of);
 HWY_EXPORT(repeat);
 HWY_EXPORT(scale_row);
 HWY_EXPORT(fold_row);
 HWY_EXPORT(softmax);
 HWY_EXPORT(target_name);
 
-void apply(const MicroOp& op, const void* a, const void* b, const void* c, void* to, std::size_t count) {
-  HWY_DYNAMIC_DISPATCH(apply_any)(op, a, b, c, to, count);
-}
+Loop loop_of(const MicroOp& op) { return HWY_DYNAMIC_DISPATCH(loop_of)(op); }
 
 void repeat(const void* value, void* to, std::size_t count) { HWY_DYNAMIC_DISPATCH(repeat)(value, to, count); }
 

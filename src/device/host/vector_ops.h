@@ -3,14 +3,29 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "elementwise.h"
+#include "ane/mil/ops.h"
+
+#include "micro_op.h"
 
 /// Vectorised loops (Highway, the best instruction set picked at run time).
 namespace ane::device::host {
 
-/// to[i] = op(a[i], b[i], c[i]) for `count` elements of 4 bytes. Operands that `op` does not take are ignored. `to` may
-/// be an operand.
-void apply(const MicroOp& op, const void* a, const void* b, const void* c, void* to, std::size_t count);
+/// What a loop reads and writes: `count` elements of 4 bytes each. `to` may be an operand.
+struct Operands {
+  const void* a = nullptr;
+  const void* b = nullptr;
+  const void* c = nullptr;
+  void* to = nullptr;
+  std::size_t count = 0;
+};
+
+/// to[i] = op(a[i], b[i], c[i]). Operands that `op` does not take may be read, but do not matter.
+using Loop = void (*)(const MicroOp& op, const Operands& operands);
+
+/// The loop that runs `op`: to be called with the same one.
+[[nodiscard]] Loop loop_of(const MicroOp& op);
+
+inline void apply(const MicroOp& op, const Operands& operands) { loop_of(op)(op, operands); }
 
 /// to[i] = *value for `count` elements of 4 bytes.
 void repeat(const void* value, void* to, std::size_t count);
