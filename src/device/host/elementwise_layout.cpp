@@ -121,8 +121,7 @@ std::size_t Elementwise::place_registers() {
     Home& home = registers_[instruction.target];
     if (instruction.action == Action::load && accesses_[instruction.access].in_place) {
       home = {.in_memory = true, .index = instruction.access};
-    } else if (const auto stored = in_memory_store(instruction.target, i + 1);
-               stored && instruction.action == Action::compute) {
+    } else if (const auto stored = in_memory_store(instruction.target, i + 1)) {
       home = {.in_memory = true, .index = *stored};
     } else if (!free.empty()) {
       home = {.in_memory = false, .index = free.back()};

@@ -47,9 +47,8 @@ HWY_INLINE VF round_to_half(VF x) {
 
 HWY_INLINE VF exponential(VF x) {
   const F f;
-  // Above 104 Exp is undefined, but 89 is infinity already. IfThenElse lets NaN through.
-  const VF most = hn::Set(f, 89.0F);
-  const VF e = hn::Exp(f, hn::IfThenElse(hn::Gt(x, most), most, x));
+  // Above 104 Exp is undefined, but 89 is infinity already.
+  const VF e = hn::Exp(f, hn::Min(x, hn::Set(f, 89.0F)));
   return hn::IfThenElse(hn::IsNaN(x), x, e);
 }
 
@@ -97,6 +96,12 @@ void map(D d, R r, std::size_t count, void* target, Function function, const Sou
   auto* const to = static_cast<To*>(target);
   const std::size_t lanes = hn::Lanes(d);
   std::size_t i = 0;
+  for (; i + 2 * lanes <= count; i += 2 * lanes) {
+    const auto first = function(hn::LoadU(d, sources + i)...);
+    const auto second = function(hn::LoadU(d, sources + i + lanes)...);
+    hn::StoreU(first, r, to + i);
+    hn::StoreU(second, r, to + i + lanes);
+  }
   for (; i + lanes <= count; i += lanes) hn::StoreU(function(hn::LoadU(d, sources + i)...), r, to + i);
   if (i == count) return;
   const auto padded = [&](const auto* source) HWY_ATTR {
