@@ -18,6 +18,7 @@
 #include "ane/model/weight_files.h"
 
 #include "support/catch.h"
+#include "support/sanitized.h"
 #include "support/temporary_directory.h"
 
 using namespace ane::train;
@@ -352,7 +353,7 @@ TEST_CASE("every change of a byte of a checkpoint is found", "[train][malformed]
   std::fstream file(place / name, std::ios::in | std::ios::out | std::ios::binary);
   const auto put = [&](std::size_t at, char value) { file.seekp(static_cast<std::streamoff>(at)).put(value).flush(); };
   for (const std::size_t at : places) {
-    for (const int change : {1, 0x80, 0xff}) {
+    for (const int change : kSanitized ? std::vector{0xff} : std::vector{1, 0x80, 0xff}) {
       put(at, static_cast<char>(whole[at] ^ change));
       CAPTURE(name, at, change);
       CHECK_THROWS_AS(load(), ane::FileError);
