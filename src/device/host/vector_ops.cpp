@@ -1,6 +1,7 @@
 #include "vector_ops.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -105,13 +106,13 @@ void map(D d, R r, std::size_t count, void* target, Function function, const Sou
   for (; i + lanes <= count; i += lanes) hn::StoreU(function(hn::LoadU(d, sources + i)...), r, to + i);
   if (i == count) return;
   const auto padded = [&](const auto* source) HWY_ATTR {
-    HWY_ALIGN hn::TFromD<D> tail[HWY_MAX_BYTES / sizeof(hn::TFromD<D>)];
-    load_tail(d, source + i, count - i, tail);
-    return hn::Load(d, tail);
+    HWY_ALIGN std::array<hn::TFromD<D>, HWY_MAX_BYTES / sizeof(hn::TFromD<D>)> tail;
+    load_tail(d, source + i, count - i, tail.data());
+    return hn::Load(d, tail.data());
   };
-  HWY_ALIGN To result[HWY_MAX_BYTES / sizeof(To)];
-  hn::Store(function(padded(sources)...), r, result);
-  std::copy_n(result, count - i, to + i);
+  HWY_ALIGN std::array<To, HWY_MAX_BYTES / sizeof(To)> result;
+  hn::Store(function(padded(sources)...), r, result.data());
+  std::copy_n(result.data(), count - i, to + i);
 }
 
 // What an operation runs is a loop of its own: made from a function without state, which takes the values and, where it
@@ -424,48 +425,48 @@ Loop loop_of(const MicroOp& op) {
 
 /// Folds a row into one number: four vectors at a time, then one, then single elements, then the lanes.
 template <class Fold>
-HWY_INLINE float folded(const float* row, std::size_t count, Fold fold) {
+HWY_INLINE float folded(const float* row, std::size_t count) {
   const F f;
   const std::size_t lanes = hn::Lanes(f);
-  VF s0 = hn::Set(f, fold.start);
+  VF s0 = hn::Set(f, Fold::kStart);
   VF s1 = s0;
   VF s2 = s0;
   VF s3 = s0;
   std::size_t i = 0;
   for (; i + 4 * lanes <= count; i += 4 * lanes) {
-    s0 = fold.join(s0, fold.map(hn::LoadU(f, row + i)));
-    s1 = fold.join(s1, fold.map(hn::LoadU(f, row + i + lanes)));
-    s2 = fold.join(s2, fold.map(hn::LoadU(f, row + i + 2 * lanes)));
-    s3 = fold.join(s3, fold.map(hn::LoadU(f, row + i + 3 * lanes)));
+    s0 = Fold::join(s0, Fold::map(hn::LoadU(f, row + i)));
+    s1 = Fold::join(s1, Fold::map(hn::LoadU(f, row + i + lanes)));
+    s2 = Fold::join(s2, Fold::map(hn::LoadU(f, row + i + 2 * lanes)));
+    s3 = Fold::join(s3, Fold::map(hn::LoadU(f, row + i + 3 * lanes)));
   }
-  for (; i + lanes <= count; i += lanes) s0 = fold.join(s0, fold.map(hn::LoadU(f, row + i)));
+  for (; i + lanes <= count; i += lanes) s0 = Fold::join(s0, Fold::map(hn::LoadU(f, row + i)));
   if (i < count) {
-    HWY_ALIGN float tail[HWY_MAX_BYTES / sizeof(float)];
-    std::fill_n(tail, lanes, fold.padding);
-    std::copy_n(row + i, count - i, tail);
-    s1 = fold.join(s1, fold.map(hn::Load(f, tail)));
+    HWY_ALIGN std::array<float, HWY_MAX_BYTES / sizeof(float)> tail;
+    std::fill_n(tail.data(), lanes, Fold::kPadding);
+    std::copy_n(row + i, count - i, tail.data());
+    s1 = Fold::join(s1, Fold::map(hn::Load(f, tail.data())));
   }
-  return fold.finish(fold.join(fold.join(s0, s1), fold.join(s2, s3)));
+  return Fold::finish(Fold::join(Fold::join(s0, s1), Fold::join(s2, s3)));
 }
 
 struct SumFold {
-  float start = 0;
-  float padding = 0;
-  HWY_INLINE VF map(VF x) const { return x; }
-  HWY_INLINE VF join(VF a, VF b) const { return hn::Add(a, b); }
-  HWY_INLINE float finish(VF x) const { return hn::GetLane(hn::SumOfLanes(F(), x)); }
+  static constexpr float kStart = 0;
+  static constexpr float kPadding = 0;
+  static HWY_INLINE VF map(VF x) { return x; }
+  static HWY_INLINE VF join(VF a, VF b) { return hn::Add(a, b); }
+  static HWY_INLINE float finish(VF x) { return hn::GetLane(hn::SumOfLanes(F(), x)); }
 };
 
 struct SumSquareFold : SumFold {
-  HWY_INLINE VF map(VF x) const { return hn::Mul(x, x); }
+  static HWY_INLINE VF map(VF x) { return hn::Mul(x, x); }
 };
 
 struct MaxFold {
-  float start = -kInfinity;
-  float padding = -kInfinity;
-  HWY_INLINE VF map(VF x) const { return x; }
-  HWY_INLINE VF join(VF a, VF b) const { return propagating_max(a, b); }
-  HWY_INLINE float finish(VF x) const {
+  static constexpr float kStart = -kInfinity;
+  static constexpr float kPadding = -kInfinity;
+  static HWY_INLINE VF map(VF x) { return x; }
+  static HWY_INLINE VF join(VF a, VF b) { return propagating_max(a, b); }
+  static HWY_INLINE float finish(VF x) {
     const F f;
     if (!hn::AllFalse(f, hn::IsNaN(x))) return std::numeric_limits<float>::quiet_NaN();
     return hn::GetLane(hn::MaxOfLanes(f, x));
@@ -473,11 +474,11 @@ struct MaxFold {
 };
 
 struct MinFold {
-  float start = kInfinity;
-  float padding = kInfinity;
-  HWY_INLINE VF map(VF x) const { return x; }
-  HWY_INLINE VF join(VF a, VF b) const { return propagating_min(a, b); }
-  HWY_INLINE float finish(VF x) const {
+  static constexpr float kStart = kInfinity;
+  static constexpr float kPadding = kInfinity;
+  static HWY_INLINE VF map(VF x) { return x; }
+  static HWY_INLINE VF join(VF a, VF b) { return propagating_min(a, b); }
+  static HWY_INLINE float finish(VF x) {
     const F f;
     if (!hn::AllFalse(f, hn::IsNaN(x))) return std::numeric_limits<float>::quiet_NaN();
     return hn::GetLane(hn::MinOfLanes(f, x));
@@ -488,16 +489,16 @@ float fold_row(const RowFold& fold, const float* row, std::size_t count) {
   float value = 0;
   switch (fold.kind) {
     case mil::OpKind::reduce_max:
-      value = folded(row, count, MaxFold());
+      value = folded<MaxFold>(row, count);
       break;
     case mil::OpKind::reduce_min:
-      value = folded(row, count, MinFold());
+      value = folded<MinFold>(row, count);
       break;
     case mil::OpKind::reduce_sum_square:
-      value = folded(row, count, SumSquareFold());
+      value = folded<SumSquareFold>(row, count);
       break;
     default:
-      value = folded(row, count, SumFold());
+      value = folded<SumFold>(row, count);
   }
   value *= fold.scale;
   return fold.round ? hn::GetLane(round_to_half(hn::Set(F(), value))) : value;
@@ -539,7 +540,7 @@ std::size_t count_that_matters(const float* row, std::size_t count, float most) 
 
 void softmax(const float* row, float* to, std::size_t count, bool round) {
   const F f;
-  const float most = folded(row, count, MaxFold());
+  const float most = folded<MaxFold>(row, count);
   if (!std::isfinite(most)) {
     std::fill_n(to, count, std::numeric_limits<float>::quiet_NaN());
     return;
@@ -548,7 +549,7 @@ void softmax(const float* row, float* to, std::size_t count, bool round) {
   const VF shift = hn::Set(f, most);
   map(
       f, f, used, to, [&](VF x) HWY_ATTR { return hn::Exp(f, hn::Sub(x, shift)); }, row);
-  const VF factor = hn::Set(f, 1.0F / folded(to, used, SumFold()));
+  const VF factor = hn::Set(f, 1.0F / folded<SumFold>(to, used));
   const float* const weights = to;
   if (round) {
     map(
