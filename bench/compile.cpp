@@ -39,7 +39,8 @@ int run(Arguments arguments) {
   Samples times;
   Samples bound_times;
   for (Repetitions repetitions(reps); repetitions.again();) {
-    times.add("step", time_of([&] { training.step(); }));
+    const auto at_once = static_cast<std::int64_t>(training.model().samples_at_once());
+    times.add("step", time_of([&] { training.step(training.model().samples_at_once()); }) / at_once);
     training.update();
     static_cast<void>(training.spans().take());
     times.add("round", time_of([&] { training.compile(); }));

@@ -90,7 +90,8 @@ def grown(*flags):
     """Peak memory in MB, ms of the fastest step, GFLOP of a step."""
     with tempfile.TemporaryDirectory() as folder:
         trace = pathlib.Path(folder) / "trace.json"
-        report = run(*flags, "--steps", 4, "--accum-steps", 2, "--val-samples", 1, "--profile", trace, ANE_MAX_COMPILES=1000)
+        report = run(*flags, "--steps", 4, "--accum-steps", 2, "--val-samples", 1,
+                     "--parallel-sequences", 1, "--profile", trace, ANE_MAX_COMPILES=1000)
         steps = [event["dur"] / 1e3 for event in json.loads(trace.read_text()) if event["name"] == "step"]
     peak = float(re.search(r"^Peak memory: *([0-9.]+)", report, re.MULTILINE).group(1))
     mflop = re.search(r"^FLOPs/step: .* total=([0-9.]+)M", report, re.MULTILINE).group(1)

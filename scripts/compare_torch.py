@@ -5,7 +5,8 @@
 
 Same model (Llama: RMSNorm, RoPE on neighbouring pairs, SwiGLU, tied classifier), same initial weights, same tokens, same
 AdamW with clipping, same accumulation; first it is checked that all compute the same losses. Each participant is a
-process that waits while another has its turn of one update. PyTorch takes part in two settings: as it comes, and at its
+process that waits while another has its turn of an update, or of several where they are short: for tens of milliseconds
+after a pause Linux may keep all threads of a process on one processor. PyTorch takes part in two settings: as it comes, and at its
 best: OpenMP's OpenBLAS (one pool of threads, not two that fight), tcmalloc (no mapping and unmapping of large buffers), as
 many threads as ane-train. Both are told which OpenBLAS kernels suit the processor, as ane-train tells it. On a model whose
 update is one small batch, PyTorch at its best also computes all its sequences at once.
@@ -26,6 +27,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIBRARIES = pathlib.Path("/usr/lib/x86_64-linux-gnu")
 PAUSE = 0.15  # seconds in which threads that spin after a turn go to sleep
+TURN = 0.25  # seconds that ane-train's turn takes, if that needs no more updates than
+MOST_OF_A_TURN = 10
 NORM_EPS = 1e-5
 ROPE_THETA = 10000.0
 # What ane-train takes where a config says nothing.
@@ -156,14 +159,17 @@ class Participant:
             sys.exit(f"compare_torch.py: {self.name} ended: exit code {self.process.wait()}")
         return line.strip()
 
-    def turn(self, timed):
+    def turn(self, updates=1):
+        """The times of a sequence in each update, in ms."""
         time.sleep(PAUSE)
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        record = json.loads(self.read())
-        self.losses.append(record["loss"])
-        if timed:
-            self.times.append(record["ms"] / record["steps"])
+        times = []
+        for _ in range(updates):
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+            record = json.loads(self.read())
+            self.losses.append(record["loss"])
+            times.append(record["ms"] / record["steps"])
+        return times
 
     def close(self):
         self.process.stdin.close()
@@ -209,7 +215,8 @@ def write_tokens(path, vocab, count):
 def participants(name, config, options, folder):
     threads = options.threads
     tokens, weights = folder / "tokens.bin", folder / "weights.safetensors"
-    write_tokens(tokens, config["vocab"], 40 * config["accum_steps"] * config["seq"] + 1)
+    updates = options.warmups + max(options.least, options.most) * MOST_OF_A_TURN
+    write_tokens(tokens, config["vocab"], updates * config["accum_steps"] * config["seq"] + 1)
     ours = [str(ROOT / "build/release/bench/bench_turns"), "--config", name, "--threads", str(threads)]
     ours += ["--accum-steps", str(config["accum_steps"]), "--plan", options.plan]
     ours += ["--data", str(tokens), "--data-order", "sequential", "--write-weights", str(weights), "--schedule", "constant"]
@@ -246,22 +253,23 @@ def compare(name, options):
     with tempfile.TemporaryDirectory() as folder:
         everyone = list(participants(name, config, options, pathlib.Path(folder)))
         for _ in range(options.warmups):
-            for participant in everyone:
-                participant.turn(timed=False)
+            warm = [participant.turn() for participant in everyone]
         check_losses(everyone, options.tolerance)
+        update_ms = warm[0][0] * config["accum_steps"]
+        a_turn = max(1, min(MOST_OF_A_TURN, int(TURN * 1000 / update_ms)))
         end = time.monotonic() + options.seconds
-        updates = 0
-        while updates < options.least or (time.monotonic() < end and updates < options.most):
+        turns = 0
+        while turns < options.least or (time.monotonic() < end and turns < options.most):
             for participant in everyone:
-                participant.turn(timed=True)
-            updates += 1
+                participant.times += participant.turn(a_turn)
+            turns += 1
         for participant in everyone:
             participant.close()
     worst = check_losses(everyone, options.tolerance)
 
     ours = everyone[0]
     print(f"\n{name}: losses agree within {worst:.0e} over {len(ours.losses)} updates ({ours.losses[0]:.4f} to "
-          f"{ours.losses[-1]:.4f}); medians of {updates} updates of {config['accum_steps']} sequences, everything included")
+          f"{ours.losses[-1]:.4f}); medians of {turns} turns of {a_turn} updates of {config['accum_steps']} sequences, everything included")
     for participant in everyone:
         print(f"- {participant.name}: {participant.description}")
     print()
@@ -280,10 +288,10 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--plan", default="split", help="ane-train's plan of kernels")
     parser.add_argument("--accum", type=int, help="sequences an update (default: the config's)")
-    parser.add_argument("--warmups", type=int, default=2, help="updates before time counts")
-    parser.add_argument("--least", type=int, default=3, help="timed updates at least")
-    parser.add_argument("--most", type=int, default=30, help="timed updates at most")
-    parser.add_argument("--seconds", type=float, default=25, help="of timed updates, a config")
+    parser.add_argument("--warmups", type=int, default=2, help="updates before time counts, at least one")
+    parser.add_argument("--least", type=int, default=3, help="timed turns at least")
+    parser.add_argument("--most", type=int, default=30, help="timed turns at most")
+    parser.add_argument("--seconds", type=float, default=25, help="of timed turns, a config")
     parser.add_argument("--tolerance", type=float, default=1e-3, help="of losses, relative")
     for hidden in ("--worker", "--tokens", "--weights"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)

@@ -27,7 +27,13 @@ TEST_CASE("a small model's sequences go side by side, in equal rounds of a batch
   CHECK(cli::parallel_sequences(settings(128, 64, 12), 8) == 6);
   CHECK(cli::parallel_sequences(settings(128, 64, 12), 64) == 12);
   CHECK(cli::parallel_sequences(settings(128, 64, 1), 8) == 1);
+  CHECK(cli::parallel_sequences(settings(128, 64, 5), 2) == 2);
   CHECK(cli::parallel_sequences(settings(768, 256, 12), 8) == 1);
+
+  // One that is not so small only if no thread is idle in the last round.
+  CHECK(cli::parallel_sequences(settings(288, 256, 10), 2) == 2);
+  CHECK(cli::parallel_sequences(settings(288, 256, 10), 4) == 1);
+  CHECK(cli::parallel_sequences(settings(288, 256, 5), 2) == 1);
 
   cli::Settings mlp = settings(128, 64, 12);
   mlp.arch = cli::Architecture::mlp;
