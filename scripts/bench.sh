@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures this machine and writes a table in Markdown: steps against their matrix products, kernels, compiling, what the
 # driver costs, single operations, restarts, memory, PyTorch.
-#   scripts/bench.sh [FILE]      FILE: where it goes (build/bench.md); takes some ten minutes
+#   scripts/bench.sh [FILE]      FILE: where it goes (build/bench.md); takes some seven minutes
 # Nothing else should run meanwhile. ANE_BENCH_THREADS: threads (default: one a processor).
 set -euo pipefail
 cd "$(dirname "$0")/.."
