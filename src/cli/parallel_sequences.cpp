@@ -1,9 +1,8 @@
 #include "ane/cli/parallel_sequences.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
+#include "ane/core/checked.h"
 #include "ane/core/error.h"
 
 namespace ane::cli {
@@ -13,8 +12,6 @@ namespace {
 /// side is a quarter faster at 2^13, 8 % at 2^16, nothing at 2^18 (bench_step --parallel-sequences).
 constexpr std::int64_t kTinyStream = 1 << 15;
 constexpr std::int64_t kSmallStream = 1 << 17;
-
-std::int64_t ceil_div(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
 
 }  // namespace
 
@@ -28,7 +25,7 @@ int parallel_sequences(const Settings& settings, int threads) {
   if (settings.parallel_sequences > 0) return static_cast<int>(settings.parallel_sequences);
   const std::int64_t stream = settings.dim * settings.seq;
   if (stream > kSmallStream) return 1;
-  const std::int64_t rounds = ceil_div(settings.accum_steps, threads);
+  const std::int64_t rounds = ceil_div<std::int64_t>(settings.accum_steps, threads);
   const std::int64_t sequences = ceil_div(settings.accum_steps, rounds);
   const bool idle_in_the_last = settings.accum_steps % sequences != 0;
   return stream > kTinyStream && idle_in_the_last ? 1 : static_cast<int>(sequences);

@@ -12,6 +12,7 @@
 #include "ane/cli/lines.h"
 #include "ane/cli/text.h"
 #include "ane/cli/weights_choice.h"
+#include "ane/core/checked.h"
 #include "ane/core/error.h"
 #include "ane/device/budget.h"
 #include "ane/mil/ane_rules.h"
@@ -20,8 +21,6 @@
 
 namespace ane::cli {
 namespace {
-
-std::int64_t ceil_div(std::int64_t count, std::int64_t size) { return count / size + (count % size == 0 ? 0 : 1); }
 
 /// Bytes of the surfaces that one copy of `kernel` reads and writes.
 std::size_t surface_bytes(const mil::Program& program) {

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "ane/core/checked.h"
 #include "ane/core/error.h"
 #include "ane/core/memory_reserve.h"
 #include "ane/train/loss_scale.h"
@@ -20,8 +21,6 @@ namespace {
 
 using model::KernelSet;
 using model::StepTimes;
-
-std::int64_t ceil_div(std::int64_t count, std::int64_t size) { return count / size + (count % size != 0 ? 1 : 0); }
 
 void add_times(RunTotals& totals, const StepTimes& times) {
   totals.ane_ns += times.ane.count();

@@ -19,6 +19,14 @@ TEST_CASE("checked_mul gives the product or nothing", "[core]") {
   CHECK(ane::checked_mul<std::int64_t>(-3, 5) == -15);
 }
 
+TEST_CASE("ceil_div counts a part that is not full", "[core]") {
+  CHECK(ane::ceil_div(12, 4) == 3);
+  CHECK(ane::ceil_div(13, 4) == 4);
+  CHECK(ane::ceil_div(1, 4) == 1);
+  CHECK(ane::ceil_div(0, 4) == 0);
+  CHECK(ane::ceil_div(kMax, std::uint64_t{2}) == kMax / 2 + 1);
+}
+
 TEST_CASE("checked_add gives the sum or nothing", "[core]") {
   CHECK(ane::checked_add<std::uint64_t>(6, 7) == 13U);
   CHECK(ane::checked_add<std::uint64_t>(kMax, 0) == kMax);

@@ -22,6 +22,12 @@ template <std::integral T>
   return sum;
 }
 
+/// How many parts of at most `size` make `count`. `count` is not negative, `size` positive.
+template <std::integral T>
+[[nodiscard]] constexpr T ceil_div(T count, T size) {
+  return static_cast<T>(count / size + (count % size != 0 ? 1 : 0));
+}
+
 /// The smallest multiple of `step` that is at least `value`. `step` is positive and the result fits.
 template <std::integral T>
 [[nodiscard]] constexpr T round_up(T value, T step) {
