@@ -25,7 +25,7 @@ int parallel_sequences(const Settings& settings, int threads) {
   if (settings.parallel_sequences > 0) return static_cast<int>(settings.parallel_sequences);
   const std::int64_t stream = settings.dim * settings.seq;
   if (stream > kSmallStream) return 1;
-  const std::int64_t rounds = ceil_div<std::int64_t>(settings.accum_steps, threads);
+  const auto rounds = ceil_div<std::int64_t>(settings.accum_steps, threads);
   const std::int64_t sequences = ceil_div(settings.accum_steps, rounds);
   const bool idle_in_the_last = settings.accum_steps % sequences != 0;
   return stream > kTinyStream && idle_in_the_last ? 1 : static_cast<int>(sequences);
