@@ -108,6 +108,7 @@ TensorValues read_tensor(const device::Port& port, const surface::Surface& surfa
 
 std::vector<surface::Surface*> pointers(std::vector<surface::Surface>& surfaces) {
   std::vector<surface::Surface*> result;
+  result.reserve(surfaces.size());
   for (surface::Surface& surface : surfaces) result.push_back(&surface);
   return result;
 }

@@ -43,7 +43,9 @@ StopSignals::~StopSignals() {
   }
 }
 
+// NOLINTBEGIN(readability-convert-member-functions-to-static): true only as long as there is one
 const std::atomic<bool>& StopSignals::stop() const noexcept { return stop_requested; }
 int StopSignals::number() const noexcept { return first_signal; }
+// NOLINTEND(readability-convert-member-functions-to-static)
 
 }  // namespace ane::cli

@@ -53,7 +53,7 @@ char letter(CBLAS_TRANSPOSE transpose) noexcept { return transpose == CblasTrans
 /// OpenMP keeps the setting for each thread that calls.
 void hold_to_one_thread() {
   thread_local bool held = false;
-  if (!held) onednn().set_threads(1);
+  if (!held) onednn().set_threads(1);  // NOLINT(clang-analyzer-core.CallAndMessage): load_onednn() has found it
   held = true;
 }
 

@@ -30,9 +30,9 @@ bool is_seen(Phase maker, Phase phase) { return maker == phase || (is_forward(ma
 }  // namespace
 
 std::string_view name(Phase phase) noexcept {
-  constexpr std::array<std::string_view, kPhases.size()> names = {"attention forward", "feed-forward forward",
-                                                                  "feed-forward backward", "attention backward"};
-  return names.at(static_cast<std::size_t>(phase));
+  constexpr std::array<std::string_view, kPhases.size()> kNames = {"attention forward", "feed-forward forward",
+                                                                   "feed-forward backward", "attention backward"};
+  return kNames.at(static_cast<std::size_t>(phase));
 }
 
 KernelPlan::KernelPlan(std::string name, std::vector<PlannedKernel> kernels, std::vector<PhaseContract> contract)

@@ -9,8 +9,6 @@
 namespace ane::device::host {
 namespace {
 
-using mil::OpKind;
-
 /// Which element of an axis of `size` lies at `i`, counted from its start, when it is padded.
 std::int64_t padded_index(std::int64_t i, std::int64_t size, const std::string& mode) {
   if (i >= 0 && i < size) return i;

@@ -47,11 +47,11 @@ class Placer {
       const ValueId output = function_.outputs[i];
       place_in_surface(output, builder_.port(Space::output, i, function_.value(output).type), uses_[output] == 1);
     }
-    for (auto operation = function_.operations.rbegin(); operation != function_.operations.rend(); ++operation) {
-      const OpView op(function_, *operation);
+    std::for_each(function_.operations.rbegin(), function_.operations.rend(), [&](const mil::Operation& operation) {
+      const OpView op(function_, operation);
       if (joins(op.kind())) place_parts(op);
       pass_order_on(op);
-    }
+    });
     return std::move(result_);
   }
 
