@@ -7,6 +7,7 @@ namespace ane::cli {
 namespace {
 
 constexpr std::array kStopSignals = {SIGINT, SIGTERM};
+constexpr std::size_t kHandlerStackBytes = std::size_t{1} << 16U;  // a frame holds every register: 11 KB with AMX's
 
 // A handler has nowhere else to write to.
 std::atomic<bool> stop_requested{false};      // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
@@ -20,16 +21,21 @@ extern "C" void request_stop(int number) {
 
 }  // namespace
 
-StopSignals::StopSignals() {
+StopSignals::StopSignals() : handler_stack_(kHandlerStackBytes) {
   stop_requested = false;
   first_signal = 0;
+  // oneDNN's products keep the stack pointer in their data while they run: a handler there would overwrite the heap.
+  stack_t stack = {};
+  stack.ss_sp = handler_stack_.data();
+  stack.ss_size = handler_stack_.size();
+  sigaltstack(&stack, &stack_before_);
   for (const int number : kStopSignals) {
     struct sigaction present = {};
     sigaction(number, nullptr, &present);
     if (present.sa_handler == SIG_IGN) continue;
     struct sigaction action = {};
     action.sa_handler = request_stop;
-    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);  // the second one finds the default
+    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART | SA_ONSTACK);  // the second one finds the default
     sigemptyset(&action.sa_mask);
     sigaction(number, &action, nullptr);
   }
@@ -41,6 +47,7 @@ StopSignals::~StopSignals() {
     sigaction(number, nullptr, &present);
     if (present.sa_handler == request_stop) std::signal(number, SIG_DFL);
   }
+  sigaltstack(&stack_before_, nullptr);
 }
 
 // NOLINTBEGIN(readability-convert-member-functions-to-static): true only as long as there is one

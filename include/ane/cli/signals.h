@@ -1,12 +1,15 @@
 #pragma once
 
 #include <atomic>
+#include <csignal>
+#include <cstddef>
+#include <vector>
 
 namespace ane::cli {
 
 /// SIGINT and SIGTERM ask for a stop; the same signal a second time kills at once. One at a time; restores the old
 /// handlers when it goes. A signal that the process ignores from the start (nohup, a shell's background job) stays
-/// ignored.
+/// ignored. Belongs to the thread that makes it, which alone may take these signals.
 class StopSignals {
  public:
   StopSignals();
@@ -18,6 +21,10 @@ class StopSignals {
   [[nodiscard]] const std::atomic<bool>& stop() const noexcept;
   /// Which it was; 0 if none came.
   [[nodiscard]] int number() const noexcept;
+
+ private:
+  std::vector<std::byte> handler_stack_;
+  stack_t stack_before_ = {};
 };
 
 }  // namespace ane::cli
