@@ -80,9 +80,9 @@ std::optional<train::RunLock> lock_checkpoints(const Settings& settings) {
 
 int train_command(std::span<const std::string> arguments, std::span<const std::string> environment) {
   const Invocation invocation{arguments, environment, train::monotonic_ns()};
-  const train::BlockedSignals blocked;  // until there is a handler that loses nothing
-  std::signal(SIGXFSZ, SIG_IGN);        // a file that may not grow is an error where it is written, not the end
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error where it is written, not the end
   if (std::optional<Handover> before = find_handover(environment)) {
+    const train::BlockedSignals blocked;  // until there is a handler that loses nothing
     Settings settings = before->settings;
     std::optional<train::RunLock> lock;
     if (before->lock) lock.emplace(*before->lock);
@@ -105,6 +105,7 @@ int train_command(std::span<const std::string> arguments, std::span<const std::s
   }
   if (loaded.values.dry_run) return dry_run(loaded.values);
   check_before_training(loaded.values);
+  const train::BlockedSignals blocked;
   return Session(loaded.values, std::nullopt, lock_checkpoints(loaded.values), invocation).run();
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <regex>
 #include <sstream>
@@ -9,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "cli/program.h"
 #include "cli/small_run.h"
@@ -261,6 +263,18 @@ TEST_CASE("a signal finishes the step, saves and says how to go on", "[cli][sign
     CHECK_THAT(result.err, ANE_CONTAINS("--checkpoint-dir ane-train-checkpoint --resume"));
     CHECK(fs::exists(folder / "ane-train-checkpoint"));
   }
+}
+
+TEST_CASE("a signal ends a program that still waits for its config", "[cli][signal]") {
+  const Folder folder;
+  const std::string pipe = folder / "config.json";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  Program program({"--config", pipe}, {}, folder.path());
+  {
+    const std::ofstream writer(pipe);  // returns when the program has opened it
+    program.send(SIGINT);
+  }
+  CHECK(program.wait().code == 128 + SIGINT);
 }
 
 TEST_CASE("the parts of the report add up to its wall time", "[cli][report]") {
