@@ -21,7 +21,8 @@ constexpr const char* kFooter =
     "Other commands:\n"
     "  ane-train mil FILE          check MIL text written by hand, and run it (ane-train mil --help)\n"
     "  ane-train doctor            what this machine offers, and whether its device computes right\n\n"
-    "Exit codes: 0 done, 2 settings, 3 files, 4 device, 5 training diverged, 128+n after signal n.";
+    "Exit codes: 0 done, 2 settings, 3 files, 4 device, 5 training diverged, 70 a fault of ane-train,\n"
+    "128+n after signal n.";
 
 /// What CLI11 found for each row. A vector shows a flag that was given twice.
 using Found = std::map<std::string, std::vector<std::string>, std::less<>>;
@@ -29,7 +30,8 @@ using Found = std::map<std::string, std::vector<std::string>, std::less<>>;
 void add_row(const Setting& row, CLI::App& app, std::vector<std::string>& values) {
   std::string help = row.help;
   const std::string otherwise = row.show(Settings{});
-  if (row.kind != ValueKind::toggle && !otherwise.empty() && row.name != "steps") {
+  const bool starts_off = row.kind == ValueKind::toggle && row.negation.empty();
+  if (!starts_off && !otherwise.empty() && row.name != "steps") {
     help += fmt::format(" [{}]", otherwise);
   }
   if (!row.environment.empty()) help += fmt::format(" ({})", row.environment);
@@ -39,8 +41,18 @@ void add_row(const Setting& row, CLI::App& app, std::vector<std::string>& values
     option = app.add_flag(names, values, help);
   } else {
     option = app.add_option(row.flag(), values, help)->expected(1)->type_name(std::string(row.placeholder));
+    option->allow_extra_args(false);  // a vector would take every word up to the next flag
   }
   option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->group(std::string(row.group));
+}
+
+/// CLI11 marks a negated flag "{false}", which nobody types.
+std::string help_of(const CLI::App& app) {
+  constexpr std::string_view kMark = "{false}";
+  std::string text = app.help();
+  for (std::size_t at = 0; (at = text.find(kMark, at)) != std::string::npos;)
+    text.replace(at, kMark.size(), kMark.size(), ' ');
+  return text;
 }
 
 [[noreturn]] void refuse_word(const std::string& word) {
@@ -71,13 +83,18 @@ CommandLine parse_command_line(std::span<const std::string> arguments) {
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them last to first
   } catch (const CLI::CallForHelp&) {
-    result.answer = app.help();
+    result.answer = help_of(app);
     return result;
   } catch (const CLI::CallForVersion& version) {
     result.answer = std::string(version.what()) + "\n";
     return result;
   } catch (const CLI::ParseError& error) {
     throw UsageError(fmt::format("{} (ane-train --help lists the flags)", error.what()));
+  }
+  for (const auto& [name, values] : found) {
+    for (const std::string& value : values) {
+      if (value.starts_with("--")) throw UsageError(fmt::format("--{} has no value before {}", name, value));
+    }
   }
   for (const std::string& word : app.remaining()) refuse_word(word);
   for (auto& [name, values] : found) {

@@ -37,11 +37,17 @@ std::optional<std::string> as_text(const Setting& row, const Json& value) {
       if (value.is_string() && !parse_real(value.get<std::string>())) return value.get<std::string>();  // "auto"
       return std::nullopt;
     case ValueKind::text:
-      return value.is_string() ? std::optional(value.get<std::string>()) : std::nullopt;
+      if (!value.is_string() || value.get<std::string>().find('\0') != std::string::npos) return std::nullopt;
+      return value.get<std::string>();  // no path holds a NUL
     case ValueKind::toggle:
       return value.is_boolean() ? std::optional(value.dump()) : std::nullopt;
   }
   return std::nullopt;
+}
+
+/// For a message; `dump` would recurse as deep as the value is nested.
+std::string shown(const Json& value) {
+  return value.is_structured() ? fmt::format("an {}", value.type_name()) : value.dump();
 }
 
 Json parse_config(const ConfigText& config) {
@@ -78,7 +84,7 @@ void load_config(const std::string& name_or_file, LoadedSettings& loaded) {
       throw UsageError(fmt::format("{}: there is no setting '{}'{}", config.place, key, did_you_mean(key, keys)));
     }
     const std::optional<std::string> text = as_text(*row, value);
-    if (!text) throw UsageError(fmt::format("{}: {}: {} is not {}", config.place, key, value.dump(), row->expects));
+    if (!text) throw UsageError(fmt::format("{}: {}: {} is not {}", config.place, key, shown(value), row->expects));
     assign(*row, *text, {Origin::config, config.place}, loaded);
   }
 }
@@ -136,7 +142,8 @@ void check_together(const LoadedSettings& loaded) {
     }
   }
   if (values.data != "synthetic") {
-    throw UsageError(fmt::format("data '{}': an mlp learns from the synthetic source alone", values.data));
+    throw UsageError(fmt::format("data '{}': an mlp learns from the synthetic source alone (arch comes from {})",
+                                 values.data, loaded.origin("arch").place));
   }
 }
 

@@ -57,6 +57,7 @@ OpenFile open_for_reading(const fs::path& path, std::string_view what, int flags
   throw FileError(fmt::format("'{}' cannot be written: {} ({})", path.string(), step, system_words(error)));
 }
 
+constexpr std::size_t kMostTextBytes = std::size_t{1} << 28U;  // a device may have no end
 constexpr int kNameAttempts = 100;
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20U;  // summed and then written while the cache holds it
 
@@ -114,6 +115,7 @@ std::string read_text_file(const fs::path& path, std::string_view what) {
     if (found < 0 && errno == EINTR) continue;
     if (found < 0) throw_read_error(path, what, errno);
     if (found == 0) return text;
+    if (text.size() >= kMostTextBytes) throw_read_error(path, what, EFBIG);
     text.append(buffer.data(), static_cast<std::size_t>(found));
   }
 }

@@ -179,6 +179,8 @@ TEST_CASE("flags that are not there, twice there or without a value are refused"
       {{"--lr", "1", "--lr", "2"}, "--lr is given 2 times"},
       {{"--tied", "--untied"}, "--tied is given 2 times"},
       {{"--steps"}, "--steps"},
+      {{"--steps", "--lr", "1"}, "--steps has no value before --lr"},
+      {{"--steps", "10", "mil"}, "'mil' is not expected"},
       {{"--dry-run=maybe"}, "maybe"},
   }));
   CAPTURE(arguments);
@@ -194,7 +196,7 @@ TEST_CASE("settings that contradict each other are refused", "[cli][settings]") 
       {{"--checkpoint-every", "3"}, "--checkpoint-every needs --checkpoint-dir"},
       {{"--device", "ane", "--precision", "fp32"}, "runs on the host alone"},
       {{"--config", "tiny", "--layers", "3"}, "layers (--layers): an mlp has no such thing"},
-      {{"--config", "tiny", "--data", "x.txt"}, "synthetic source alone"},
+      {{"--config", "tiny", "--data", "x.txt"}, "synthetic source alone (arch comes from config tiny)"},
   }));
   CAPTURE(arguments);
   CHECK_THROWS_AS(load(arguments), ane::UsageError);
@@ -209,9 +211,11 @@ TEST_CASE("a config's faults name the file, the key and what is expected", "[cli
       {R"({"accum_steps": "12"})", R"(accum_steps: "12" is not a whole number from 1 to 1000000)"},
       {R"({"accum_steps": 12.0})", "accum_steps: '12.0' is not a whole number from 1 to 1000000"},
       {R"({"accum_steps": null})", "accum_steps: null is not a whole number"},
-      {R"({"lr": [1]})", "lr: [1] is not a number from 0 to 1000"},
+      {R"({"lr": [1]})", "lr: an array is not a number from 0 to 1000"},
+      {"{\"lr\": " + std::string(100000, '[') + std::string(100000, ']') + "}", "lr: an array is not a number"},
       {R"({"tied": "yes"})", R"(tied: "yes" is not true or false)"},
       {R"({"data": 3})", "data: 3 is not"},
+      {R"({"data": "a\u0000b"})", R"(data: "a\u0000b" is not)"},
       {R"({"lr": 1, "lr": 2})", "'lr' is there twice"},
   }));
   CAPTURE(json);
@@ -245,6 +249,7 @@ TEST_CASE("help and version are answers", "[cli][settings]") {
   const CommandLine help = parse_command_line(Words{"--help"});
   REQUIRE(help.answer);
   for (const Setting& row : settings_table()) CHECK_THAT(*help.answer, ANE_CONTAINS(row.flag()));
+  CHECK_THAT(*help.answer, ANE_CONTAINS("--tied,--untied ") && ANE_CONTAINS("weights of its own) [true]"));
   const CommandLine version = parse_command_line(Words{"--version"});
   REQUIRE(version.answer);
   CHECK_THAT(*version.answer, ANE_CONTAINS("ane-train "));

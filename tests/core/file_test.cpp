@@ -190,6 +190,7 @@ TEST_CASE("a text file that cannot be read is named with its role and the reason
   REQUIRE_THROWS_WITH(ane::read_text_file(folder / "missing", "config"),
                       ANE_CONTAINS("config '") && ANE_CONTAINS("does not exist"));
   REQUIRE_THROWS_WITH(ane::read_text_file(folder.path(), "config"), ANE_CONTAINS("is a directory"));
+  REQUIRE_THROWS_WITH(ane::read_text_file("/dev/zero", "config"), ANE_CONTAINS("config '/dev/zero'"));
 }
 
 TEST_CASE("an atomic write makes or replaces the file and leaves nothing else", "[core]") {

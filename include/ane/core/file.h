@@ -32,7 +32,7 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
-/// The whole of a text file, which may be empty or a pipe. Throws FileError as MappedFile does.
+/// The whole of a text file, which may be empty or a pipe. Throws FileError as MappedFile does, and beyond 256 MB.
 [[nodiscard]] std::string read_text_file(const std::filesystem::path& path, std::string_view what);
 
 /// What a file holds, to tell later whether it still does.
