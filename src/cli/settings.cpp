@@ -307,11 +307,12 @@ std::vector<Setting> device_rows() {
              .help = "sequences that the host computes side by side, on a thread each; auto: several of a small model",
              .llama_only = true},
             &Settings::parallel_sequences, 1, 256, {"auto"}),
-      whole({.name = "surface-pool",
-             .group = "Device",
-             .placeholder = "N",
-             .help = "free surfaces kept for reuse; a step needs two a layer, and some ten"},
-            &Settings::surface_pool, 0, kMillion),
+      whole(
+          {.name = "surface-pool",
+           .group = "Device",
+           .placeholder = "N",
+           .help = "free surfaces kept for reuse, for each sequence side by side; one needs two a layer, and some ten"},
+          &Settings::surface_pool, 0, kMillion),
   };
 }
 

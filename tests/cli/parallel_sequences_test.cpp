@@ -72,6 +72,18 @@ TEST_CASE("a run of sequences side by side loses nothing by restarts", "[cli][la
   CHECK_THAT(alone.out, !ANE_CONTAINS("side by side"));
 }
 
+TEST_CASE("each sequence side by side has surfaces kept for it", "[cli][lanes]") {
+  constexpr const char* kOfOne = "9";  // all that a sequence of this model needs at a time
+  const Folder folder;
+  for (const char* const sequences : {"1", "3"}) {
+    CAPTURE(sequences);
+    const Result result =
+        run_with({"--steps", "20", "--surface-pool", kOfOne, "--parallel-sequences", sequences}, folder);
+    REQUIRE(result.code == 0);
+    CHECK_THAT(result.out, ANE_CONTAINS(" 0 released"));
+  }
+}
+
 TEST_CASE("more sequences side by side than threads are refused", "[cli][lanes]") {
   const Folder folder;
   const Result result = run_with({"--steps", "2", "--parallel-sequences", "4"}, folder);
