@@ -62,8 +62,10 @@ void Trace::on_compile(const CompileEvent& event) {
 void Trace::on_weights(const WeightsEvent& event) { close_span("weights", event.time, {}); }
 
 void Trace::on_step(const StepEvent& event) {
+  step_time_ += event.time;
   if (event.more_follow) return;  // one span for all
-  close_span("step", event.time, fmt::format(R"("step":{},"loss":{})", event.step, number(event.loss)));
+  close_span("step", std::exchange(step_time_, {}),
+             fmt::format(R"("step":{},"loss":{})", event.step, number(event.loss)));
 }
 
 void Trace::on_update(const UpdateEvent& event) {

@@ -117,6 +117,24 @@ TEST_CASE("phases of other threads have tracks of their own, with names", "[trai
   CHECK(names[named(events, "attn_fwd").at(0).at("tid").get<int>()] == "main");
 }
 
+TEST_CASE("steps side by side are one span that lasts as long as all, whichever threads they ran on", "[train]") {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "trace.json";
+  {
+    Trace trace(path, Trace::Begin::anew, fail_on_warning);
+    trace.on_update({.update = 1});
+    std::this_thread::sleep_for(microseconds(300));  // the main thread ran no part of them
+    trace.on_step({.step = 1, .time = microseconds(100), .more_follow = true});
+    trace.on_step({.step = 2, .time = microseconds(100), .more_follow = true});
+    trace.on_step({.step = 3, .time = microseconds(100)});
+    trace.on_step({.step = 4, .time = microseconds(0)});
+  }
+  const std::vector<Json> steps = named(Json::parse(text_of(path)), "step");
+  REQUIRE(steps.size() == 2);
+  CHECK_THAT(steps.at(0).at("dur").get<double>(), Catch::Matchers::WithinAbs(300, 0.002));  // as it is written
+  CHECK_THAT(steps.at(1).at("dur").get<double>(), Catch::Matchers::WithinAbs(0, 0.002));
+}
+
 TEST_CASE("a checkpoint has its own track, and its own begin", "[train]") {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "trace.json";

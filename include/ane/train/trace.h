@@ -62,6 +62,7 @@ class Trace final : public Observer, public model::SpanListener {
   std::thread::id main_ = std::this_thread::get_id();
   Clock::time_point last_end_ = Clock::now();     ///< of the main thread's last span
   std::optional<Clock::time_point> first_phase_;  ///< of the main thread since then
+  Duration step_time_{};                          ///< of steps side by side, told of one by one
 };
 
 }  // namespace ane::train
