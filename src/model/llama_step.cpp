@@ -302,7 +302,7 @@ StepResult Llama::evaluate_in(std::size_t lane, const data::Sample& sample, std:
   return {loss, pass.overflow()};
 }
 
-/// Calls body(lane, times) for each sample's lane: a single one with all threads, several with one each.
+/// Calls body(lane, times) for each sample's lane: a single one here, several on a thread each.
 template <class Body>
 void Llama::side_by_side(std::span<const data::Sample> samples, StepTimes& times, const Body& body) {
   assert(samples.size() <= lanes_.size());
