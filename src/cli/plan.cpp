@@ -96,7 +96,7 @@ void add_compiles(const CompilePlan& plan, const Settings& settings, std::vector
   }
 }
 
-void add_memory(std::span<const model::KernelInfo> kernels, const Settings& settings, std::size_t parameters,
+void add_memory(const model::Model& model, std::span<const model::KernelInfo> kernels, const Settings& settings,
                 std::vector<std::string>& lines) {
   std::size_t weights = 0;
   std::size_t surfaces = 0;
@@ -104,17 +104,18 @@ void add_memory(std::span<const model::KernelInfo> kernels, const Settings& sett
   for (const model::KernelInfo& kernel : kernels) {
     weights += kernel.weight_bytes * static_cast<std::size_t>(kernel.copies);
     inputs += kernel.input_bytes;
-    surfaces += surface_bytes(kernel.program) * static_cast<std::size_t>(kernel.copies);
+    surfaces += surface_bytes(kernel.program) * static_cast<std::size_t>(kernel.copies) * model.samples_at_once();
   }
-  const double floats = static_cast<double>(parameters) * sizeof(float);
+  const double floats = static_cast<double>(model.parameters().size()) * sizeof(float);
+  const auto activations = static_cast<double>(model.summary().activation_bytes);
   const double state = floats * ((settings.pipeline ? 2 : 1) + train::optimizer_moments(settings.optimizer));
   if (settings.pipeline) weights *= 2;
-  const auto total =
-      state + floats + static_cast<double>(weights) + static_cast<double>(inputs) + static_cast<double>(surfaces);
-  lines.push_back(fmt::format("Memory: about {} (state {}, gradients {}, {} weights {}, surfaces at most {})",
-                              human_bytes(total), human_bytes(state), human_bytes(floats),
-                              inputs > 0 ? "kernels'" : "baked", human_bytes(static_cast<double>(weights + inputs)),
-                              human_bytes(static_cast<double>(surfaces))));
+  const double total = state + floats + activations + static_cast<double>(weights + inputs + surfaces);
+  lines.push_back(
+      fmt::format("Memory: about {} (state {}, gradients {}, {} weights {}, activations {}, surfaces at most {})",
+                  human_bytes(total), human_bytes(state), human_bytes(floats), inputs > 0 ? "kernels'" : "baked",
+                  human_bytes(static_cast<double>(weights + inputs)), human_bytes(activations),
+                  human_bytes(static_cast<double>(surfaces))));
 }
 
 }  // namespace
@@ -169,14 +170,14 @@ std::string weights_text(const Settings& settings, bool reload_refused) {
 std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& bench, const data::Source& source) {
   const std::vector<model::KernelInfo> kernels = bench.model().kernels();
   std::vector<std::string> lines = header_lines(bench.model().summary(), kernels, settings);
-  lines.push_back(fmt::format("Device: {}", bench.device().description()));
+  lines.push_back(fmt::format("Device: {}", bench.device_text()));
   if (const auto line = weights_line(bench.weights())) lines.push_back(*line);
   lines.push_back(fmt::format("Data: {}", source.description()));
   lines.emplace_back("Kernels of a layer's step:");
   add_plan_table(kernels, lines);
   for (const model::KernelInfo& kernel : kernels) add_kernel(kernel, bench.device(), lines);
   add_compiles(plan_compiles(kernels, source.validation_count() > 0, settings), settings, lines);
-  add_memory(kernels, settings, bench.model().parameters().size(), lines);
+  add_memory(bench.model(), kernels, settings, lines);
   return lines;
 }
 

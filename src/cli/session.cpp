@@ -170,7 +170,7 @@ void Session::tell_start() {
       terminal_.warn(fmt::format("{} is set: the device will fail on purpose", kFaultVariable));
     const std::vector<model::KernelInfo> kernels = bench_.model().kernels();
     for (const std::string& line : header_lines(bench_.model().summary(), kernels, settings_)) terminal_.print(line);
-    terminal_.print(fmt::format("Device: {}", device_text()));
+    terminal_.print(fmt::format("Device: {}", bench_.device_text()));
     if (const auto line = weights_line(bench_.weights())) terminal_.print(*line);
     std::string data = fmt::format("Data: {}", source_->description());
     if (const auto floor = source_->loss_floor()) data += fmt::format("; loss floor {:.4f}", *floor);
@@ -185,19 +185,12 @@ void Session::tell_start() {
 train::RunDescription Session::description() {
   return {.version = version_text(),
           .model = bench_.model().summary().dimensions,
-          .device = device_text(),
+          .device = bench_.device_text(),
           .data = source_->description(),
           .seed = static_cast<std::uint64_t>(settings_.seed),
           .threads = bench_.threads().size(),
           .max_compiles = budget_.limit(),
           .options = options_};
-}
-
-std::string Session::device_text() {
-  std::string text = bench_.device().description();
-  if (const std::size_t lanes = bench_.model().samples_at_once(); lanes > 1)
-    text += fmt::format(", {} sequences side by side", lanes);
-  return text;
 }
 
 train::Outcome Session::train_until_outcome(train::Trainer& trainer) try {

@@ -105,6 +105,7 @@ ModelSummary Llama::summary() const {
   if (config_.group() != 1) summary.dimensions += fmt::format(" kv_heads={}", config_.kv_heads);
   summary.embedding_parameters = config_.tied_classifier ? embedding : 2 * embedding;
   summary.transformer_parameters = layout_.parameter_count() - summary.embedding_parameters;
+  summary.activation_bytes = lanes_.size() * lanes_.front()->memory.size();
   summary.flops_per_step = flops_per_step(config_);
   return summary;
 }

@@ -79,6 +79,7 @@ ModelSummary Mlp::summary() const {
   ModelSummary summary;
   summary.dimensions = fmt::format("dim={} hidden={} seq={}", config_.dim, config_.hidden, config_.seq_len);
   summary.transformer_parameters = layout_.parameter_count();
+  summary.activation_bytes = 2 * (y_.size() + h_.size()) * sizeof(float);
   summary.flops_per_step.forward = 2 * product;
   summary.flops_per_step.backward_dx = product;  // through W2; nothing needs the gradient of x
   summary.flops_per_step.backward_dw = 2 * product;

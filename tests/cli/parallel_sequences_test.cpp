@@ -84,6 +84,19 @@ TEST_CASE("each sequence side by side has surfaces kept for it", "[cli][lanes]")
   }
 }
 
+TEST_CASE("a dry run tells of sequences side by side, and counts the memory of each", "[cli][lanes]") {
+  const Folder folder;
+  const auto memory_line = [&](const char* sequences) {
+    const Result result = run_with({"--dry-run", "--parallel-sequences", sequences}, folder);
+    REQUIRE(result.code == 0);
+    const std::size_t begin = result.out.find("Memory: ");
+    return result.out.substr(begin, result.out.find('\n', begin) - begin);
+  };
+  CHECK_THAT(memory_line("1"), ANE_CONTAINS("activations 90.5 KB, surfaces at most 92.2 KB"));
+  CHECK_THAT(memory_line("2"), ANE_CONTAINS("activations 181.0 KB, surfaces at most 184.3 KB"));
+  CHECK_THAT(run_with({"--dry-run"}, folder).out, ANE_CONTAINS("3 sequences side by side"));
+}
+
 TEST_CASE("more sequences side by side than threads are refused", "[cli][lanes]") {
   const Folder folder;
   const Result result = run_with({"--steps", "2", "--parallel-sequences", "4"}, folder);

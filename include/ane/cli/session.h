@@ -60,7 +60,6 @@ class Session {
   std::string rescue();
   void tell_start();
   [[nodiscard]] train::RunDescription description();
-  [[nodiscard]] std::string device_text();
   train::Outcome train_until_outcome(train::Trainer& trainer);
   /// Returns only by throwing, after saving what was learnt.
   void replace_process();

@@ -42,6 +42,8 @@ class Workbench {
   [[nodiscard]] surface::SurfacePool& surfaces() noexcept { return surfaces_; }
   [[nodiscard]] model::Model& model() noexcept { return *model_; }
   [[nodiscard]] bool on_ane() const { return device_->name() == "ane"; }
+  /// The device in a line for people, and how many sequences it computes side by side.
+  [[nodiscard]] std::string device_text() const;
   /// A word about the device that was picked; may be empty.
   [[nodiscard]] const std::string& device_note() const noexcept { return device_note_; }
   [[nodiscard]] bool faults_planned() const noexcept { return faults_planned_; }

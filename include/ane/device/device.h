@@ -21,8 +21,8 @@ struct Port {
   std::size_t size_bytes = 0;  ///< the least that its surface must hold
 };
 
-/// A program that a device has compiled, with its weights baked in. Used by one thread at a time; two kernels of a
-/// device may be used by two threads.
+/// A program that a device has compiled, with its weights baked in. Used by one thread at a time, unless the device
+/// shares the CPU: then several may run it. Two kernels of a device may be used by two threads.
 class Kernel {
  public:
   virtual ~Kernel() = default;

@@ -71,6 +71,7 @@ struct ModelSummary {
   std::string dimensions;  ///< "dim=768 hidden=2048 heads=12 seq=256 vocab=32000 layers=12"
   std::size_t transformer_parameters = 0;
   std::size_t embedding_parameters = 0;
+  std::size_t activation_bytes = 0;  ///< fp32 memory of the sequences that go side by side
   Flops flops_per_step;
 };
 
