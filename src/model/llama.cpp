@@ -60,7 +60,7 @@ Llama::Llama(const LlamaConfig& config, const KernelForm& form, const Engine& en
       kernels_(llama_plan(config, form), form.element, layer_prefixes(config.layers), lane_count(engine)),
       order_(std::make_unique<GradientOrder>(lane_count(engine))) {
   const std::size_t lanes = lane_count(engine);
-  math::ThreadPool& threads = lanes == 1 ? engine_.threads : one_thread_;
+  math::ThreadPool& threads = lanes == 1 ? engine_.threads : one_thread_.emplace(1);
   const Engine one_lane{engine.device, engine.surfaces, threads, nullptr, engine.spans};
   for (std::size_t lane = 0; lane < lanes; ++lane)
     lanes_.push_back(std::make_unique<Workspace>(config_, layout_, kernels_, one_lane, lane));

@@ -147,3 +147,19 @@ TEST_CASE("a run without memory ends with one message, and its checkpoints are w
   constexpr long kThread = 12000;
   for (long above = 0; above < kThread; above += kStep) run.succeeds(enough + above);
 }
+
+TEST_CASE("a run makes sure of memory for no more threads than compute", "[cli][limits]") {
+  if (kSanitized || !can_limit("-v 1000000")) {
+    WARN("skipped: no limit on address space here");
+    return;
+  }
+  const Folder folder;
+  constexpr long kStep = 40000;  // less than what BLAS maps for a thread
+  Result result;
+  for (long limit = kStep; limit < 2000000; limit += kStep) {
+    result = run_limited("-v " + std::to_string(limit), kSmall + Words{"--steps", "2"}, {}, folder.path());
+    CHECK_THAT(result.err, !ANE_CONTAINS("of 2 threads"));
+    if (result.code == 0) break;
+  }
+  CHECK(result.code == 0);
+}

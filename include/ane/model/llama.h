@@ -71,7 +71,7 @@ class Llama final : public Model {
   Engine engine_;
   ParameterLayout layout_;
   KernelBank kernels_;
-  math::ThreadPool one_thread_{1};  ///< of a lane, if there are several
+  std::optional<math::ThreadPool> one_thread_;  ///< of a lane, if there are several
   std::vector<std::unique_ptr<Workspace>> lanes_;
   std::unique_ptr<GradientOrder> order_;
 };
