@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include "ane/cli/doctor_command.h"
 #include "ane/cli/mil_command.h"
@@ -36,6 +38,13 @@ int run(const std::vector<std::string>& arguments, const std::vector<std::string
   return ane::cli::train_command(arguments, environment);
 }
 
+/// Else the first file that is opened takes the place of a stream that is closed, and gets what is printed.
+void open_closed_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) < 0) static_cast<void>(::open("/dev/null", O_RDWR));  // gets the lowest free number
+  }
+}
+
 int fail(ExitCode code, const char* message) {
   std::fflush(stdout);
   fmt::print(stderr, "ane-train: {}\n", message);
@@ -46,6 +55,7 @@ int fail(ExitCode code, const char* message) {
 
 /// The only place where an error becomes an exit code.
 int main(int /*argc*/, char** argv) try {
+  open_closed_streams();
   ane::ensure_memory_reserve();
   return run(strings_of(argv), strings_of(environ));
 } catch (const ane::UsageError& error) {

@@ -1,6 +1,7 @@
 #include "ane/cli/workbench.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,6 +18,12 @@ namespace {
 
 const char* const kFailuresFolder = "ane-train-failed";
 
+std::filesystem::path temporary_folder() try {
+  return std::filesystem::temp_directory_path();
+} catch (const std::filesystem::filesystem_error& error) {
+  throw FileError(fmt::format("no folder for temporary files ({}); set TMPDIR to one", error.code().message()));
+}
+
 int thread_count(const Settings& settings) {
   return settings.threads > 0 ? static_cast<int>(settings.threads) : math::processor_count();
 }
@@ -29,7 +36,7 @@ std::unique_ptr<RecordingDevice> make_device(const Settings& settings, std::opti
     picked.device =
         std::make_unique<device::FaultDevice>(std::move(picked.device), std::move(faults->plan), faults->process);
   }
-  RecordingDevice::Settings recording{.failures_to = std::filesystem::temp_directory_path() / kFailuresFolder};
+  RecordingDevice::Settings recording{.failures_to = temporary_folder() / kFailuresFolder};
   if (!settings.dump_mil.empty()) recording.dump_to = settings.dump_mil;
   return std::make_unique<RecordingDevice>(std::move(picked.device), std::move(recording));
 }

@@ -265,6 +265,16 @@ TEST_CASE("a signal finishes the step, saves and says how to go on", "[cli][sign
   }
 }
 
+TEST_CASE("closed standard streams change nothing", "[cli][run]") {
+  const Folder folder;
+  const Words settings = kSmall + Words{"--steps", "20", "--log-every", "1"};
+  REQUIRE(run(settings + Words{"--checkpoint-dir", "open"}, {}, folder.path()).code == 0);
+  const Words shell = {"-c", "exec \"$0\" \"$@\" <&- >&- 2>&-", ANE_TRAIN_PROGRAM};
+  Program program(shell + settings + Words{"--checkpoint-dir", "closed"}, {}, folder.path(), "/bin/sh");
+  CHECK(program.wait().code == 0);
+  CHECK(parameters_in(folder / "closed/step-00000020") == parameters_in(folder / "open/step-00000020"));
+}
+
 TEST_CASE("a signal ends a program that still waits for its config", "[cli][signal]") {
   const Folder folder;
   const std::string pipe = folder / "config.json";
@@ -408,6 +418,7 @@ TEST_CASE("wrong settings, files and devices give one message and their exit cod
       {{"--steps", "1", "--dump-mil", "file"}, {}, 3, "file"},
       {{"--steps", "1"}, {"ANE_TRAIN_STATE=x"}, 2, "ANE_TRAIN_STATE"},
       {{"--steps", "1"}, {"ANE_TRAIN_STATE=99:1"}, 2, "ANE_TRAIN_STATE"},
+      {{"--steps", "1"}, {"TMPDIR=/proc/nowhere"}, 3, "TMPDIR"},
       {{"mil"}, {}, 2, "FILE"},
       {{"mil", "nothing.mil"}, {}, 3, "nothing.mil"},
       {{"mil", "file"}, {}, 3, "file: line 1, column 1"},
