@@ -145,6 +145,11 @@ void Session::load_newest_checkpoint() {
   for (const std::string& fault : loaded.unusable) terminal_.warn(fault);
   if (!loaded.unusable.empty()) terminal_.warn(fmt::format("going on from {}", loaded.path.string()));
   for (const std::string& change : changes_since(loaded.settings, settings_)) terminal_.info(change);
+  if (const std::int64_t step = state_->progress().step; step >= settings_.steps)
+    terminal_.info(
+        fmt::format("nothing is left to train: the checkpoint is of step {}, and --steps {} counts from the run's "
+                    "beginning",
+                    step, settings_.steps));
   state_->totals().checkpointed_update = state_->progress().update;
   resumed_ = {.step = state_->progress().step, .loss = state_->progress().last_loss, .from_checkpoint = true};
 }

@@ -28,6 +28,10 @@ TEST_CASE("a resumed run tells what is set differently, and goes on with that", 
                              ANE_CONTAINS("--schedule is now cosine; it was constant"));
   CHECK(count(result.err, " is now ") == 3);
   CHECK(fs::exists(folder / "c/step-00000006"));
+
+  const Result finished = run(kSaving + Words{"--steps", "6", "--resume"}, {}, folder.path());
+  CHECK(finished.code == 0);
+  CHECK_THAT(finished.err, ANE_CONTAINS("nothing is left to train: the checkpoint is of step 6, and --steps 6"));
 }
 
 TEST_CASE("a damaged checkpoint is told of and the one before taken, an error if there is none", "[cli][resume]") {
