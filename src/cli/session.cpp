@@ -26,6 +26,18 @@ namespace fs = std::filesystem;
 constexpr int kSignalExit = 128;
 const char* const kUnaskedCheckpoints = "ane-train-checkpoint";
 
+/// What `open` opens. A later process of a run goes on without, as when the file can no longer be written.
+template <class Open>
+auto open_output(bool first_process, Terminal& terminal, Open open) -> decltype(open()) {
+  try {
+    return open();
+  } catch (const FileError& error) {
+    if (first_process) throw;
+    terminal.warn(fmt::format("{}; the run goes on without", error.what()));
+    return nullptr;
+  }
+}
+
 /// A new folder in the current one.
 fs::path make_unasked_folder() {
   fs::path folder = kUnaskedCheckpoints;
@@ -67,9 +79,11 @@ Session::Session(Settings settings, std::optional<Handover> before, std::optiona
                          .first_step = before_ ? 0 : state_->progress().step + 1}) {
   if (trace_ != nullptr) observers_.insert(observers_.begin(), trace_.get());  // its spans end when it is told
   if (!settings_.telemetry.empty()) {
-    telemetry_ = std::make_unique<train::Telemetry>(settings_.telemetry, flops_, bench_.on_ane(),
-                                                    [this](const std::string& text) { terminal_.warn(text); });
-    observers_.push_back(telemetry_.get());
+    telemetry_ = open_output(!before_, terminal_, [this] {
+      return std::make_unique<train::Telemetry>(settings_.telemetry, flops_, bench_.on_ane(),
+                                                [this](const std::string& text) { terminal_.warn(text); });
+    });
+    if (telemetry_ != nullptr) observers_.push_back(telemetry_.get());
   }
 }
 
@@ -103,7 +117,9 @@ int Session::run() {
 std::unique_ptr<train::Trace> Session::make_trace(const std::string& file) {
   if (file.empty()) return nullptr;
   const auto begin = before_ ? train::Trace::Begin::in_middle : train::Trace::Begin::anew;
-  return std::make_unique<train::Trace>(file, begin, [this](const std::string& text) { terminal_.warn(text); });
+  return open_output(!before_, terminal_, [&] {
+    return std::make_unique<train::Trace>(file, begin, [this](const std::string& text) { terminal_.warn(text); });
+  });
 }
 
 std::unique_ptr<train::StateArena> Session::make_state() {

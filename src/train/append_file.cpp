@@ -33,9 +33,12 @@ AppendFile::AppendFile(std::filesystem::path path, std::string what, Warn warn)
     : path_(std::move(path)),
       what_(std::move(what)),
       warn_(std::move(warn)),
-      file_(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)) {
+      // O_NONBLOCK: a pipe that nobody reads is an error, not something to wait for.
+      file_(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666)) {
   if (!file_)
-    throw FileError(fmt::format("{}: the {} file cannot be written: {}", path_.string(), what_, system_text(errno)));
+    throw FileError(fmt::format("{}: the {} file cannot be written: {}", path_.string(), what_,
+                                errno == ENXIO ? "it is a pipe that nobody reads" : system_text(errno)));
+  ::fcntl(file_.get(), F_SETFL, O_APPEND);  // a reader may be slow
 }
 
 void AppendFile::write(std::string_view text) {

@@ -365,6 +365,20 @@ TEST_CASE("a profile is one trace whose spans nest, over re-executions", "[cli][
   }
 }
 
+TEST_CASE("a run goes on when telemetry and profile can no longer be opened", "[cli][restart]") {
+  const Folder folder;
+  fs::create_directory(folder / "t");
+  Program program(kSmall + Words{"--steps", "200", "--max-compiles", "6", "--telemetry", "t/t", "--profile", "t/p"}, {},
+                  folder.path());
+  REQUIRE(program.wait_for("[RESUMED step 4,"));
+  fs::remove_all(folder / "t");
+  const Result result = program.wait();
+  CAPTURE(result.err);
+  CHECK(result.code == 0);
+  CHECK_THAT(result.err, ANE_CONTAINS("t/t: the telemetry file cannot be written") &&
+                             ANE_CONTAINS("t/p: the trace file cannot be written"));
+}
+
 TEST_CASE("wrong settings, files and devices give one message and their exit code", "[cli][errors]") {
   struct Row {
     Words arguments;
@@ -373,6 +387,7 @@ TEST_CASE("wrong settings, files and devices give one message and their exit cod
     std::string message;
   };
   const Folder folder;
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
   write_file(folder / "empty.bin", "");
   write_file(folder / "short.bin", "ab");
   write_file(folder / "odd.bin", std::string(1001, '\1'));
@@ -414,6 +429,7 @@ TEST_CASE("wrong settings, files and devices give one message and their exit cod
       {{"--steps", "1", "--checkpoint-dir", "/proc/nowhere"}, {}, 3, "/proc/nowhere"},
       {{"--steps", "1", "--telemetry", "/proc/nowhere/t"}, {}, 3, "/proc/nowhere/t"},
       {{"--steps", "1", "--telemetry", "."}, {}, 3, "."},
+      {{"--steps", "1", "--telemetry", "pipe"}, {}, 3, "a pipe that nobody reads"},
       {{"--steps", "1", "--profile", "/proc/nowhere/p"}, {}, 3, "/proc/nowhere/p: the trace file"},
       {{"--steps", "1", "--dump-mil", "file"}, {}, 3, "file"},
       {{"--steps", "1"}, {"ANE_TRAIN_STATE=x"}, 2, "ANE_TRAIN_STATE"},
