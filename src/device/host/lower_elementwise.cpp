@@ -71,7 +71,7 @@ void Lowering::dequantize(const Op& op) {
   std::int64_t axis = op.integer("axis", 0);
   if (axis < 0) axis += static_cast<std::int64_t>(shape.size());
   const auto along_axis = [&](std::string_view argument) {
-    const View view = operand(op, argument);
+    View view = operand(op, argument);
     if (view.rank() == 0) return view;
     Dims aligned(shape.size(), 1);
     aligned[static_cast<std::size_t>(axis)] = element_count(view.shape);
