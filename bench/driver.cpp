@@ -65,6 +65,7 @@ class DriverBenchmark {
     const std::vector<Call> runs = training_.device().take_runs();
     const std::vector<Traffic> traffic = step_traffic(training_, runs);
     std::vector<CopyBound> copies;
+    copies.reserve(traffic.size());
     for (const Traffic& part : traffic) copies.emplace_back(part.bytes, training_.threads());
     CpuProducts products =
         cpu_products(training_.model().parameters(), static_cast<std::size_t>(training_.settings().seq));

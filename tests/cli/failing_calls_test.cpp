@@ -31,11 +31,11 @@ struct Failure {
 /// Runs in `folder`, whose `c` is where the call fails; returns whether there were so many calls.
 Result run_failing(const Folder& folder, const Words& arguments, const Failure& failure, bool& happened) {
   write_file(folder / "count", std::string(sizeof(std::uint64_t), '\0'));
-  const Result result = run(arguments,
-                            {kBudget, std::string("LD_PRELOAD=") + ANE_FAILING_CALLS, "FAIL_BELOW=" + folder / "c",
-                             fmt::format("FAIL_CALL={}", failure.call), fmt::format("FAIL_ERROR={}", failure.error),
-                             "FAIL_COUNT=" + folder / "count"},
-                            folder.path());
+  Result result = run(arguments,
+                      {kBudget, std::string("LD_PRELOAD=") + ANE_FAILING_CALLS, "FAIL_BELOW=" + folder / "c",
+                       fmt::format("FAIL_CALL={}", failure.call), fmt::format("FAIL_ERROR={}", failure.error),
+                       "FAIL_COUNT=" + folder / "count"},
+                      folder.path());
   std::uint64_t calls = 0;
   std::memcpy(&calls, read_file(folder / "count").data(), sizeof calls);
   happened = calls >= failure.call;
@@ -54,9 +54,10 @@ Words run_in(const Folder& folder, const std::string& steps) {
 
 bool has_checkpoint(const Folder& folder) {
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder / "c", ignored))
-    if (entry.path().filename().string().starts_with("step-")) return true;
-  return false;
+  const auto is_step = [](const fs::directory_entry& entry) {
+    return entry.path().filename().string().starts_with("step-");
+  };
+  return std::any_of(fs::directory_iterator(folder / "c", ignored), fs::directory_iterator(), is_step);
 }
 
 std::string parameters_in(const Folder& folder) { return read_file(folder / "c/step-00000012/model.safetensors"); }

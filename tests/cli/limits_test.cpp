@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 /// ane-train under a limit of the shell's ulimit ("-v 100000").
 Result run_limited(const std::string& limit, const Words& arguments, const Words& environment, const fs::path& folder) {
-  const Words shell = {"-c", "ulimit " + limit + " && exec \"$0\" \"$@\"", ANE_TRAIN_PROGRAM};
+  const Words shell = {"-c", "ulimit " + limit + R"( && exec "$0" "$@")", ANE_TRAIN_PROGRAM};
   return Program(shell + arguments, environment, folder, "/bin/sh").wait();
 }
 

@@ -1,7 +1,6 @@
+#include <csignal>
 #include <filesystem>
 #include <string>
-
-#include <signal.h>
 
 #include "cli/program.h"
 #include "cli/small_run.h"

@@ -1,11 +1,10 @@
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <iterator>
 #include <span>
 #include <string>
 #include <vector>
-
-#include <signal.h>
 
 #include "ane/model/safetensors.h"
 

@@ -1,3 +1,4 @@
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -31,7 +32,7 @@ TEST_CASE("the teacher's x is standard normal and its y of the same order", "[da
 
 TEST_CASE("with one channel, the teacher is one line for x > 0 and another for x < 0, in every sample", "[data]") {
   const auto source = make_teacher_source(1, 5, 16, 1);
-  std::vector<double> slopes[2];
+  std::array<std::vector<double>, 2> slopes;
   Sample sample;
   for (std::uint64_t step = 0; step < 8; ++step) {
     step % 2 == 0 ? source->training_sample(step, sample) : source->validation_sample(step, sample);

@@ -1,5 +1,6 @@
 #include "ane/device/fault_device.h"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -38,8 +39,8 @@ struct Rig {
     surface::Surface input = pool.acquire(kernel.inputs()[0].size_bytes);
     surface::Surface output = pool.acquire(kernel.outputs()[0].size_bytes);
     *reinterpret_cast<math::Half*>(input.map_for_write().bytes().data()) = math::to_half(3);
-    surface::Surface* const inputs[] = {&input};
-    surface::Surface* const outputs[] = {&output};
+    const std::array inputs = {&input};
+    const std::array outputs = {&output};
     kernel.run(inputs, outputs);
     return math::to_float(*reinterpret_cast<const math::Half*>(output.map_for_read().bytes().data()));
   }

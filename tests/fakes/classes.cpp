@@ -17,8 +17,10 @@
 #include "state.h"
 #include "surfaces.h"
 
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the leak detector's names
 extern "C" __attribute__((weak)) void __lsan_disable();
 extern "C" __attribute__((weak)) void __lsan_enable();
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 // The private framework's classes, registered with the Objective-C runtime when the library is loaded.
 
@@ -67,7 +69,7 @@ void dealloc(Id self, SEL selector) {
   void* found = nullptr;
   object_getInstanceVariable(reinterpret_cast<id>(self), kBodyVariable, &found);
   delete static_cast<Body*>(found);
-  Class const parent = class_getSuperclass(object_getClass(reinterpret_cast<id>(self)));
+  Class parent = class_getSuperclass(object_getClass(reinterpret_cast<id>(self)));
   class_getMethodImplementation(parent, selector)(reinterpret_cast<id>(self), selector);
 }
 

@@ -5,6 +5,7 @@
 //   FAIL_ERROR=E        with this errno
 //   FAIL_COUNT=FILE     eight bytes, the calls made so far
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdarg>
@@ -45,10 +46,10 @@ std::uint64_t number(const char* variable) {
 }
 
 std::string path_of(int descriptor) {
-  char target[4096];
+  std::array<char, 4096> target;
   const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
-  const auto size = ::readlink(link.c_str(), target, sizeof target);
-  return size > 0 ? std::string(target, static_cast<std::size_t>(size)) : std::string();
+  const auto size = ::readlink(link.c_str(), target.data(), target.size());
+  return size > 0 ? std::string(target.data(), static_cast<std::size_t>(size)) : std::string();
 }
 
 std::string path_at(int folder, const char* path) {
@@ -72,6 +73,7 @@ Function* next(const char* name) {
 
 }  // namespace
 
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the system's are not ours
 #define WRAP(result, name, parameters, arguments, path)       \
   extern "C" result name parameters {                         \
     if (fails(path)) return -1;                               \
@@ -107,3 +109,4 @@ extern "C" int openat(int folder, const char* path, int flags, ...) {
   if (fails(path_at(folder, path))) return -1;
   return static_cast<int>(::syscall(SYS_openat, folder, path, flags, mode));
 }
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)

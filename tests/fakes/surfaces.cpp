@@ -83,6 +83,7 @@ objc::Id constant(const char* text) {
 
 }  // namespace
 
+// NOLINTBEGIN(readability-identifier-naming): Apple's names
 // Variables, as in IOSurface. NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables)
 extern "C" {
 __attribute__((visibility("default"))) objc::Id kIOSurfaceWidth = constant("IOSurfaceWidth");

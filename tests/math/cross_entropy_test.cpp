@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "ane/math/nn.h"
@@ -56,7 +57,7 @@ struct Reference {
   double loss = 0;
   std::vector<double> gradient;  // of the loss
 
-  Reference(const Batch& batch, const std::vector<double>& logits) : gradient(logits) {
+  Reference(const Batch& batch, std::vector<double> logits) : gradient(std::move(logits)) {
     const auto seq_len = static_cast<double>(batch.seq_len);
     for (std::size_t s = 0; s < batch.seq_len; ++s) {
       const std::span row(gradient.data() + s * batch.vocab, batch.vocab);

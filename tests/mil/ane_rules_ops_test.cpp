@@ -211,7 +211,8 @@ TEST_CASE("A36: an input of width 1 is not stretched", "[mil][rules]") {
     Builder b(DType::fp16);
     const Var f = b.input("f", std::move(factor));
     const Var x = b.input("x", {1, 64, 1, 64});
-    return std::move(b).finish(std::array{b.mul("y", x, f)});
+    const Var y = b.mul("y", x, f);
+    return std::move(b).finish(std::array{y});
   };
   // Such an input is too narrow in any case (A3).
   const Program program = product({1, 64, 1, 1});

@@ -54,7 +54,8 @@ Program attention() {
   const Var joined = b.reshape("joined", b.transpose("back", mixed, {0, 1, 3, 2}), {1, kDim, 1, kSeq});
   const Var half = b.slice("half", joined, {0, 32, 0, 0}, {1, 32, 1, kSeq});
   const Var gate = b.mul("gate", half, b.sigmoid("open", half));
-  return std::move(b).finish(std::array{b.concat("out", std::array{joined, gate}, 1)});
+  const Var out = b.concat("out", std::array{joined, gate}, 1);
+  return std::move(b).finish(std::array{out});
 }
 
 constexpr const char* kGate = R"(program(1.3)
@@ -102,7 +103,8 @@ TEST_CASE("a diagnostic reads as one line with place, finding and remedy", "[mil
 TEST_CASE("diagnostics come in the order of the rules", "[mil][rules]") {
   Builder b(DType::fp32);
   const Var x = b.input("x", {2, 64, 1, 33});
-  const Program program = std::move(b).finish(std::array{b.unary(OpKind::rsqrt, "y", x)});
+  const Var y = b.unary(OpKind::rsqrt, "y", x);
+  const Program program = std::move(b).finish(std::array{y});
   CHECK(broken_rules(program) == std::vector<std::string>{"A1", "A1", "A4", "A4", "A6", "A6", "A22"});
 }
 

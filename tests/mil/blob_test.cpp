@@ -90,7 +90,8 @@ TEST_CASE("one tensor is written as the format says, byte for byte", "[mil][blob
 
   BlobWriter writer;
   CHECK(writer.add(DType::fp16, data) == 64);
-  CHECK(std::move(writer).finish() == file);
+  const Bytes written = std::move(writer).finish();
+  CHECK(written == file);
 
   Bytes reused(500, std::byte{0xFF});
   const std::span<std::byte> place = single_blob(DType::fp16, 6, reused);

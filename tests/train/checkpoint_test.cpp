@@ -36,7 +36,7 @@ ane::model::ParameterLayout some_layout(std::int64_t rows = 5) {
 }
 
 StateArena some_state(const ane::model::ParameterLayout& layout, int moments, std::uint64_t seed) {
-  return StateArena(layout.size(), moments, seed);
+  return {layout.size(), moments, seed};
 }
 
 void fill_random(const ane::model::ParameterLayout& layout, StateArena& state, std::uint64_t seed) {

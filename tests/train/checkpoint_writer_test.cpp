@@ -6,7 +6,6 @@
 #include "support/temporary_directory.h"
 
 using namespace ane::train;
-namespace fs = std::filesystem;
 
 namespace {
 

@@ -1,6 +1,7 @@
 #include "ane/train/state.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <numeric>
 
@@ -149,8 +150,8 @@ TEST_CASE("a state of something else is refused, and its descriptor left alone",
   const ane::Descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   CHECK_THROWS_WITH(StateArena(file.get(), 1000, 2, 77), ANE_CONTAINS("it is not a training state"));
   CHECK(is_open(file.get()));
-  int ends[2];
-  REQUIRE(::pipe(ends) == 0);
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe(ends.data()) == 0);
   const ane::Descriptor out(ends[0]);
   const ane::Descriptor in(ends[1]);
   CHECK_THROWS_AS(StateArena(out.get(), 1000, 2, 77), ane::Error);

@@ -166,7 +166,8 @@ TEST_CASE("what cannot be compiled is named", "[device][host]") {
   CHECK_THROWS_WITH(device.compile(mil::print(scaled_projection()), {}), ANE_CONTAINS("@model_path/w.bin"));
   Builder b(DType::fp16);
   const Var x = b.input("x_in", {DType::int64, {4}});
-  const auto program = std::move(b).finish(std::vector{b.reshape("out", x, {2, 2})});
+  const Var out = b.reshape("out", x, {2, 2});
+  const auto program = std::move(b).finish(std::vector{out});
   CHECK_THROWS_AS(device.compile(mil::print(program), {}), CompileError);
   CHECK_THROWS_WITH(device.compile(mil::print(program), {}), ANE_CONTAINS("input 'x_in' is int64"));
 }
@@ -213,7 +214,8 @@ TEST_CASE("the device describes itself and warns of what the ANE refuses", "[dev
   CHECK(device.shares_cpu());
   Builder b(DType::fp16);
   const Var x = b.input("x_in", {1, 64, 1, 64});
-  const auto program = std::move(b).finish(std::vector{b.unary(OpKind::rsqrt, "out", x)});
+  const Var out = b.unary(OpKind::rsqrt, "out", x);
+  const auto program = std::move(b).finish(std::vector{out});
   CHECK_FALSE(device.check(program).empty());
 }
 

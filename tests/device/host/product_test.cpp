@@ -46,14 +46,16 @@ TEST_CASE("matmul with vectors", "[device][host]") {
   Builder b(DType::fp32);
   const Var left = b.input("a_in", {DType::fp32, x});
   const Var right = b.input("b_in", {DType::fp32, y});
-  check_against_reference(std::move(b).finish(std::vector{b.matmul("out", left, right)}), 2, 1e-5);
+  const Var out = b.matmul("out", left, right);
+  check_against_reference(std::move(b).finish(std::vector{out}), 2, 1e-5);
 }
 
 TEST_CASE("matmul of integers is exact", "[device][host]") {
   Builder b(DType::fp16);
   const Var x = b.input("a_in", {DType::int32, {2, 4, 5}});
   const Var y = b.input("b_in", {DType::int32, {2, 3, 5}});
-  check_against_reference(std::move(b).finish(std::vector{b.matmul("out", x, y, false, true)}), 3, 0);
+  const Var out = b.matmul("out", x, y, false, true);
+  check_against_reference(std::move(b).finish(std::vector{out}), 3, 0);
 }
 
 TEST_CASE("matmul of views: heads split, transposed, sliced and strided", "[device][host]") {
@@ -109,7 +111,8 @@ TEST_CASE("a product with a constant that only chooses rows or columns", "[devic
   const Var x = channels_first ? b.transpose("x", in, {0, 1, 3, 2}) : in;
   const Var out =
       left ? b.matmul("out", turn, b.sigmoid("gate", x), true, true) : b.matmul("out", b.sigmoid("gate", x), turn);
-  check_against_reference(std::move(b).finish(std::vector{b.add("sum", out, out)}), 4, tolerance_of(dtype), blobs);
+  const Var sum = b.add("sum", out, out);
+  check_against_reference(std::move(b).finish(std::vector{sum}), 4, tolerance_of(dtype), blobs);
 }
 
 TEST_CASE("conv whose weight only chooses channels", "[device][host]") {
@@ -119,7 +122,8 @@ TEST_CASE("conv whose weight only chooses channels", "[device][host]") {
   Builder b(dtype);
   const Var x = b.input("x_in", {dtype, {1, n, 1, 96}});
   const Var out = b.conv1x1("out", x, b.blob("weight", {n, n, 1, 1}, "turn"));
-  check_against_reference(std::move(b).finish(std::vector{b.sigmoid("gate", out)}), 5, tolerance_of(dtype), blobs);
+  const Var gate = b.sigmoid("gate", out);
+  check_against_reference(std::move(b).finish(std::vector{gate}), 5, tolerance_of(dtype), blobs);
 }
 
 TEST_CASE("linear", "[device][host]") {
@@ -184,7 +188,8 @@ TEST_CASE("conv with a weight computed at run time", "[device][host]") {
   const Var x = b.input("a_in", {dtype, {1, 6, 1, 32}});
   const Var w = b.input("b_in", {dtype, {1, 6, 1, 8}});
   const Var weight = b.reshape("weight", b.transpose("turned", w, {3, 1, 0, 2}), {8, 6, 1, 1});
-  check_against_reference(std::move(b).finish(std::vector{b.conv1x1("out", x, weight)}), 7, tolerance_of(dtype));
+  const Var out = b.conv1x1("out", x, weight);
+  check_against_reference(std::move(b).finish(std::vector{out}), 7, tolerance_of(dtype));
 }
 
 TEST_CASE("scaled dot product attention, with and without mask", "[device][host]") {

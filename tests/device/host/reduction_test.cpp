@@ -40,9 +40,9 @@ TEST_CASE("reductions of transposed and sliced views", "[device][host]") {
   const Var x = b.input("x_in", {dtype, {600, 6, 40}});
   const Var y = b.add("y", x, x);
   const Var view = b.slice("part", b.transpose("turned", y, {2, 0, 1}), {3, 1, 0}, {30, 513, 5});
-  check_against_reference(std::move(b).finish(std::vector{b.reduce(OpKind::reduce_sum, "total", view, axes, true),
-                                                          b.reduce(OpKind::reduce_max, "most", view, axes, true)}),
-                          2, tolerance_of(dtype));
+  const Var total = b.reduce(OpKind::reduce_sum, "total", view, axes, true);
+  const Var most = b.reduce(OpKind::reduce_max, "most", view, axes, true);
+  check_against_reference(std::move(b).finish(std::vector{total, most}), 2, tolerance_of(dtype));
 }
 
 TEST_CASE("softmax over any axis", "[device][host]") {
@@ -53,8 +53,8 @@ TEST_CASE("softmax over any axis", "[device][host]") {
   CAPTURE(axis, shape, scale);
   Builder b(dtype);
   const Var x = b.input("x_in", {dtype, shape});
-  check_against_reference(std::move(b).finish(std::vector{b.softmax("out", x, axis)}), 3, tolerance_of(dtype), {},
-                          scale);
+  const Var out = b.softmax("out", x, axis);
+  check_against_reference(std::move(b).finish(std::vector{out}), 3, tolerance_of(dtype), {}, scale);
 }
 
 TEST_CASE("softmax of a view with no packed dimension", "[device][host]") {
@@ -65,8 +65,9 @@ TEST_CASE("softmax of a view with no packed dimension", "[device][host]") {
                   {arg("x", x), arg("begin", b.integers("begin", {0, 7, 9})), arg("end", b.integers("end", {6, 0, 0})),
                    arg("stride", b.integers("stride", {2, -1, -2}))})
           .front();
-  check_against_reference(std::move(b).finish(std::vector{b.softmax("rows", view, -1), b.softmax("planes", view, 0)}),
-                          4, 1e-5);
+  const Var rows = b.softmax("rows", view, -1);
+  const Var planes = b.softmax("planes", view, 0);
+  check_against_reference(std::move(b).finish(std::vector{rows, planes}), 4, 1e-5);
 }
 
 TEST_CASE("softmax of rows that end far below their largest", "[device][host]") {
@@ -81,10 +82,10 @@ TEST_CASE("softmax of rows that end far below their largest", "[device][host]") 
   const Var masked = b.add("masked", x, b.constant("mask", {{dtype, {n, n}}, mask}));
   // Past a mask there may be something again; a key that alone counts may be the last.
   const Var turned = b.slice("turned", masked, {0, n - 1, 0}, {3, 1, n});
-  check_against_reference(
-      std::move(b).finish(
-          std::vector{b.softmax("rows", masked, -1), b.softmax("columns", masked, -2), b.softmax("last", turned, -1)}),
-      6, tolerance_of(dtype));
+  const Var rows = b.softmax("rows", masked, -1);
+  const Var columns = b.softmax("columns", masked, -2);
+  const Var last = b.softmax("last", turned, -1);
+  check_against_reference(std::move(b).finish(std::vector{rows, columns, last}), 6, tolerance_of(dtype));
 }
 
 TEST_CASE("softmax of a row without a finite largest is not a number", "[device][host]") {
@@ -97,7 +98,8 @@ TEST_CASE("softmax of a row without a finite largest is not a number", "[device]
   x.data[3 * kColumns] = odd;  // all that follows lies infinitely far below, if anywhere
   Builder b(DType::fp32);
   const Var in = b.input("x_in", x.type);
-  const mil::Program program = std::move(b).finish(std::vector{b.softmax("out", in, -1)});
+  const Var softmax = b.softmax("out", in, -1);
+  const mil::Program program = std::move(b).finish(std::vector{softmax});
   math::ThreadPool threads(1);
   HostDevice device(threads);
   const Tensor out = run(device, program, {}, {x}).front();

@@ -23,8 +23,8 @@ TEST_CASE("heads that share keys are a region of groups", "[device][host]") {
   const Var q = b.input("q_in", {2, 2, 3, 24, kHeadWidth});
   const Var k = b.input("k_in", {2, 2, 1, 20, kHeadWidth});
   const Var probs = b.softmax("probs", b.matmul("scores", q, k, false, true), -1);
-  check_against_reference(std::move(b).finish(std::vector{b.matmul("out", probs, k)}), 2,
-                          4 * tolerance_of(DType::fp16));
+  const Var out = b.matmul("out", probs, k);
+  check_against_reference(std::move(b).finish(std::vector{out}), 2, 4 * tolerance_of(DType::fp16));
 }
 
 /// The second product's slices read something of every slice of the first.
@@ -33,7 +33,8 @@ Program across(const std::vector<std::int64_t>& perm) {
   const Var x = b.input("x_in", {4, 4, 4, 4});
   const Var y = b.input("y_in", {4, 4, 4, 4});
   const Var first = b.sigmoid("first_gate", b.matmul("first", x, y));
-  return std::move(b).finish(std::vector{b.matmul("second", b.transpose("turned", first, perm), y)});
+  const Var second = b.matmul("second", b.transpose("turned", first, perm), y);
+  return std::move(b).finish(std::vector{second});
 }
 
 TEST_CASE("slices that need one another are not joined", "[device][host]") {
@@ -52,7 +53,8 @@ TEST_CASE("a slice that reaches into the next one's piece is not joined", "[devi
   const Var shifted = b.reshape("shifted", b.slice("tail", flat, {32}, {192}), {3, 8, 8});
   const Var head = b.slice("head", first, {0, 0, 0}, {1, 8, 8});
   const Var all = b.concat("all", std::vector{shifted, head}, 0);
-  check_against_reference(std::move(b).finish(std::vector{b.matmul("out", all, y)}), 4, 1e-5);
+  const Var out = b.matmul("out", all, y);
+  check_against_reference(std::move(b).finish(std::vector{out}), 4, 1e-5);
 }
 
 TEST_CASE("a product's rows that stay with their thread are computed as before", "[device][host]") {

@@ -9,7 +9,7 @@ using namespace ane::device::apple;
 
 TEST_CASE("everything is found in the stand-in", "[apple][standin]") {
   const Probe found = probe();
-  CHECK(found.reason() == "");
+  CHECK(found.reason().empty());
   REQUIRE(found.usable());
   CHECK(found.chip == "Apple stand-in");
   CHECK(found.os == "macOS 0.0 (stand-in)");

@@ -70,7 +70,7 @@ class Direct {
                                foundation.number(0));
   }
   void release(const std::vector<IoSurfaceRef>& surfaces) const {
-    for (const IoSurfaceRef each : surfaces) frameworks.io_surface.release(each);
+    for (IoSurfaceRef each : surfaces) frameworks.io_surface.release(each);
   }
 
   fakes::Control& standin;
@@ -84,7 +84,7 @@ class Direct {
   [[nodiscard]] std::pair<Id, Id> wrap(const std::vector<IoSurfaceRef>& surfaces) const {
     std::vector<Id> objects;
     std::vector<Id> indices;
-    for (const IoSurfaceRef each : surfaces) {
+    for (IoSurfaceRef each : surfaces) {
       indices.push_back(foundation.number(objects.size()));
       objects.push_back(engine.wrap_surface(engine.surface_type, each));
     }
