@@ -1,12 +1,12 @@
 #include "ane/cli/signals.h"
 
-#include <array>
 #include <csignal>
+
+#include "ane/train/restart.h"
 
 namespace ane::cli {
 namespace {
 
-constexpr std::array kStopSignals = {SIGINT, SIGTERM};
 constexpr std::size_t kHandlerStackBytes = std::size_t{1} << 16U;  // a frame holds every register: 11 KB with AMX's
 
 // A handler has nowhere else to write to.
@@ -15,7 +15,7 @@ volatile std::sig_atomic_t first_signal = 0;  // NOLINT(cppcoreguidelines-avoid-
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch lock-free atomics alone");
 
 extern "C" void request_stop(int number) {
-  first_signal = number;
+  if (first_signal == 0) first_signal = number;
   stop_requested.store(true, std::memory_order_relaxed);
 }
 
@@ -29,20 +29,22 @@ StopSignals::StopSignals() : handler_stack_(kHandlerStackBytes) {
   stack.ss_sp = handler_stack_.data();
   stack.ss_size = handler_stack_.size();
   sigaltstack(&stack, &stack_before_);
-  for (const int number : kStopSignals) {
+  for (const int number : train::kStopSignals) {
     struct sigaction present = {};
     sigaction(number, nullptr, &present);
     if (present.sa_handler == SIG_IGN) continue;
     struct sigaction action = {};
     action.sa_handler = request_stop;
-    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART | SA_ONSTACK);  // the second one finds the default
+    action.sa_flags = SA_RESTART | SA_ONSTACK;
+    // The second one finds the default; but each further line for a pipe without a reader brings a SIGPIPE.
+    if (number != SIGPIPE) action.sa_flags |= static_cast<int>(SA_RESETHAND);
     sigemptyset(&action.sa_mask);
     sigaction(number, &action, nullptr);
   }
 }
 
 StopSignals::~StopSignals() {
-  for (const int number : kStopSignals) {
+  for (const int number : train::kStopSignals) {
     struct sigaction present = {};
     sigaction(number, nullptr, &present);
     if (present.sa_handler == request_stop) std::signal(number, SIG_DFL);

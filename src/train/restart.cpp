@@ -57,8 +57,7 @@ std::vector<char*> pointers(std::span<const std::string> strings) {
 sigset_t stop_signals() noexcept {
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
+  for (const int number : kStopSignals) sigaddset(&signals, number);
   return signals;
 }
 

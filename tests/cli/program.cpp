@@ -71,8 +71,7 @@ Program::Program(const Words& arguments, const Words& environment, const fs::pat
   if (pid_ > 0) return;
 
   // A shell's background job ignores SIGINT; what is tested here is a foreground one.
-  ::signal(SIGINT, SIG_DFL);
-  ::signal(SIGTERM, SIG_DFL);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(number, SIG_DFL);
   redirect(STDIN_FILENO, "/dev/null");
   redirect(STDOUT_FILENO, out);
   redirect(STDERR_FILENO, err);

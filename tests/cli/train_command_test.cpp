@@ -235,7 +235,7 @@ TEST_CASE("a budget below one update's need is refused at once, with the least t
 }
 
 TEST_CASE("a signal finishes the step, saves and says how to go on", "[cli][signal]") {
-  const int signal = GENERATE(SIGINT, SIGTERM);
+  const int signal = GENERATE(SIGINT, SIGTERM, SIGHUP);
   CAPTURE(signal);
   const Folder folder;
   const Words settings = kSmall + Words{"--steps", "1000000", "--log-every", "1"};
@@ -263,6 +263,17 @@ TEST_CASE("a signal finishes the step, saves and says how to go on", "[cli][sign
     CHECK_THAT(result.err, ANE_CONTAINS("--checkpoint-dir ane-train-checkpoint --resume"));
     CHECK(fs::exists(folder / "ane-train-checkpoint"));
   }
+}
+
+TEST_CASE("a run whose output nobody reads any more is saved", "[cli][signal]") {
+  const Folder folder;
+  const Words shell = {"-c", R"({ "$0" "$@"; echo $? >code; } | head -1)", ANE_TRAIN_PROGRAM};
+  const Words settings = kSmall + Words{"--steps", "1000000", "--log-every", "1"};
+  const Result result = Program(shell + settings, {"ANE_MAX_COMPILES=6"}, folder.path(), "/bin/sh").wait();
+  CAPTURE(result.err);
+  CHECK(std::stoi(read_file(folder / "code")) == 128 + SIGPIPE);
+  CHECK_THAT(result.err, ANE_CONTAINS("--checkpoint-dir ane-train-checkpoint --resume"));
+  CHECK(fs::exists(folder / "ane-train-checkpoint"));
 }
 
 TEST_CASE("closed standard streams change nothing", "[cli][run]") {

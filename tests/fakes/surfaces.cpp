@@ -149,3 +149,4 @@ ANE_STANDIN_EXPORT int sysctlbyname(const char* name, void* value, std::size_t* 
   *size = text.size() + 1;
   return 0;
 }
+// NOLINTEND(readability-identifier-naming)

@@ -160,12 +160,12 @@ TEST_CASE("callers on several threads take turns", "[math][threads]") {
   ThreadPool pool(2);
   std::vector<std::size_t> sums(3);
   std::vector<std::thread> callers;
-  for (std::size_t caller = 0; caller < sums.size(); ++caller) {
-    callers.emplace_back([&, caller] {
+  for (std::size_t& own : sums) {
+    callers.emplace_back([&pool, &own] {
       for (int i = 0; i < 500; ++i) {
         std::atomic<std::size_t> sum{0};
         pool.parallel_for(100, 1, [&](Range range) { sum += range.size(); });
-        sums[caller] += sum;
+        own += sum;
       }
     });
   }

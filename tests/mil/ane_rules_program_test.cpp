@@ -79,7 +79,8 @@ TEST_CASE("A37: an output is not a const", "[mil][rules]") {
   Builder b(DType::fp16);
   const Var x = b.input("x", {1, 16, 1, 32});
   const Var c = b.blob("c", {1, 16, 1, 32}, "@model_path/c.bin");
-  Program program = std::move(b).finish(std::array{b.add("y", x, c)});
+  const Var y = b.add("y", x, c);
+  Program program = std::move(b).finish(std::array{y});
   passes(program);
   program.functions[0].outputs = {c.id};
   breaks(program, "A37", kRefusal, "output 'c'", "it is a const, not an operation's result");

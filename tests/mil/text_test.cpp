@@ -177,7 +177,7 @@ std::vector<Malformed> malformed() {
       {in_main("string y = const()[val = string(a)];"), "line 4, column 41: expected a string, found 'a'"},
       {in_main("string y = const()[val = string(\"a)];"),
        "line 4, column 41: this string has no closing quote on its line"},
-      {in_main("string y = const()[val = string(\"\\q\")];"), "line 4, column 41: this string has an unknown escape"},
+      {in_main(R"(string y = const()[val = string("\q")];)"), "line 4, column 41: this string has an unknown escape"},
       {in_main("tensor<int32, [3]> y = const()[val = tensor<int32, [3]>([1, 2])];"),
        "line 4, column 65: 3 elements are needed here for a constant of type int32 [3], found 2"},
       {in_main("tensor<int32, [1]> y = const()[val = tensor<int32, [1]>([1, 2])];"),

@@ -7,9 +7,10 @@
 
 namespace ane::cli {
 
-/// SIGINT and SIGTERM ask for a stop; the same signal a second time kills at once. One at a time; restores the old
-/// handlers when it goes. A signal that the process ignores from the start (nohup, a shell's background job) stays
-/// ignored. Belongs to the thread that makes it, which alone may take these signals.
+/// train::kStopSignals ask for a stop; the same signal a second time kills at once, but for SIGPIPE, which each line of
+/// output may bring. One at a time; restores the old handlers when it goes. A signal that the process ignores from the
+/// start (nohup, a shell's background job) stays ignored. Belongs to the thread that makes it, which alone may take
+/// these signals.
 class StopSignals {
  public:
   StopSignals();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <csignal>
 #include <cstdint>
 #include <optional>
@@ -16,7 +17,7 @@
 ///     if (stop) ...                        // it was set in time: do as if run() had said `interrupted`
 ///     exec_self(arguments, restart_environment(environment, {state.descriptor(), monotonic_ns()}), descriptors);
 ///
-/// SIGINT and SIGTERM stay blocked across exec, so one that arrives meanwhile waits. The new process starts its
+/// The stop signals stay blocked across exec, so one that arrives meanwhile waits. The new process starts its
 /// threads, which inherit the mask and so never take them, installs its handlers and calls unblock_stop_signals(). (The
 /// first process does best to hold a BlockedSignals until then, too.)
 namespace ane::train {
@@ -48,7 +49,10 @@ struct Handoff {
 /// process's last update. Returns the time since exec, for ResumeEvent.
 Duration count_restart(StateArena& state, const Handoff& handoff) noexcept;
 
-/// SIGINT and SIGTERM are blocked for the calling thread, and those it starts, while this lives and across exec.
+/// What asks a run to stop: Ctrl-C, kill, a terminal that is closed, and a program that read the output and has ended.
+inline constexpr std::array kStopSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+
+/// Those are blocked for the calling thread, and those it starts, while this lives and across exec.
 class BlockedSignals {
  public:
   BlockedSignals() noexcept;

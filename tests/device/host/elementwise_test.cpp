@@ -46,7 +46,8 @@ TEST_CASE("unary operations agree with C's to a unit of fp16 or a few of fp32", 
   CAPTURE(mil::name(kind), scale);
   Builder b(dtype);
   const Var x = b.input("x_in", {dtype, {3, 345}});
-  check_against_reference(std::move(b).finish(std::vector{b.unary(kind, "out", x)}), 2, tolerance_of(dtype), {}, scale);
+  const Var out = b.unary(kind, "out", x);
+  check_against_reference(std::move(b).finish(std::vector{out}), 2, tolerance_of(dtype), {}, scale);
 }
 
 TEST_CASE("operations of positive numbers", "[device][host]") {
@@ -140,7 +141,8 @@ TEST_CASE("NaN and infinity pass through", "[device][host]") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   Builder b(DType::fp32);
   const Var x = b.input("x_in", {37});
-  const auto program = std::move(b).finish(std::vector{b.unary(kind, "out", x)});
+  const Var unary = b.unary(kind, "out", x);
+  const auto program = std::move(b).finish(std::vector{unary});
   Tensor values{{DType::fp32, {37}}, std::vector<double>(37, 1.0)};
   values.data[0] = values.data[36] = nan;
   values.data[1] = inf;
@@ -158,7 +160,8 @@ TEST_CASE("fp16 overflows to infinity and keeps subnormals", "[device][host]") {
   Builder b(DType::fp16);
   const Var x = b.input("x_in", {5});
   const Var y = b.input("y_in", {5});
-  const auto program = std::move(b).finish(std::vector{b.mul("out", x, y)});
+  const Var product = b.mul("out", x, y);
+  const auto program = std::move(b).finish(std::vector{product});
   math::ThreadPool pool(1);
   HostDevice device(pool);
   const Tensor left{{DType::fp16, {5}}, {65504, -65504, 0x1p-14, 0x1p-14, -0x1p-24}};

@@ -114,8 +114,8 @@ TEST_CASE("gather counts negative indices from the end and refuses others", "[de
   Builder b(DType::fp32);
   const Var x = b.input("x_in", {4});
   const Var which = b.input("y_in", {DType::int32, {2}});
-  const auto program = std::move(b).finish(
-      std::vector{b.operation(OpKind::gather, "picked", {arg("x", x), arg("indices", which)}).front()});
+  const Var picked = b.operation(OpKind::gather, "picked", {arg("x", x), arg("indices", which)}).front();
+  const auto program = std::move(b).finish(std::vector{picked});
   math::ThreadPool pool(1);
   HostDevice device(pool);
   const Tensor values{{DType::fp32, {4}}, {10, 11, 12, 13}};
@@ -138,7 +138,8 @@ TEST_CASE("affine quantised weights", "[device][host]") {
   };
   Builder b(DType::fp16);
   const Var x = b.input("x_in", {3, 6});
-  mil::Program program = std::move(b).finish(std::vector{b.add("dummy", x, x)});
+  const Var dummy = b.add("dummy", x, x);
+  mil::Program program = std::move(b).finish(std::vector{dummy});
   // The builder has no way to write attributes: the program is made by hand.
   mil::Function& main = program.functions.front();
   mil::Operation quantised;
