@@ -25,6 +25,7 @@ fi
 clang-format --dry-run -Werror "${files[@]}"
 echo "clang-format: ${#files[@]} files in order"
 [[ $tidy != none ]] || exit 0
+"$scripts/build.sh" release
 deadline=$((1 << 62))
 if [[ $tidy == recent ]]; then
   deadline=$(($(date +%s) + 30))
@@ -33,7 +34,6 @@ if [[ $tidy == recent ]]; then
     < <(git log --name-only --pretty=format: -- '*.cpp' | awk 'NF && !seen[$0]++')
 fi
 
-"$scripts/build.sh" release
 sources=()
 for file in "${files[@]+"${files[@]}"}"; do
   ! grep -q "\"file\": \"[^\"]*/$file\"" build/release/compile_commands.json || sources+=("$file")

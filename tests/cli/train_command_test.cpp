@@ -280,7 +280,7 @@ TEST_CASE("closed standard streams change nothing", "[cli][run]") {
   const Folder folder;
   const Words settings = kSmall + Words{"--steps", "20", "--log-every", "1"};
   REQUIRE(run(settings + Words{"--checkpoint-dir", "open"}, {}, folder.path()).code == 0);
-  const Words shell = {"-c", "exec \"$0\" \"$@\" <&- >&- 2>&-", ANE_TRAIN_PROGRAM};
+  const Words shell = {"-c", R"(exec "$0" "$@" <&- >&- 2>&-)", ANE_TRAIN_PROGRAM};
   Program program(shell + settings + Words{"--checkpoint-dir", "closed"}, {}, folder.path(), "/bin/sh");
   CHECK(program.wait().code == 0);
   CHECK(parameters_in(folder / "closed/step-00000020") == parameters_in(folder / "open/step-00000020"));
