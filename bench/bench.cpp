@@ -72,7 +72,7 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
       device_(device != nullptr
                   ? std::move(device)
                   : cli::pick_device(settings.device, cli::ane_options(settings), threads_, lanes_).device),
-      surfaces_(device_.surface_allocator(), static_cast<std::size_t>(settings.surface_pool)),
+      surfaces_(device_.surface_allocator(), cli::surfaces_to_keep(settings, device_, lanes_)),
       model_(cli::make_model(settings, {.device = device_,
                                         .surfaces = surfaces_,
                                         .threads = threads_,

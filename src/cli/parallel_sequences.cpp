@@ -31,4 +31,9 @@ int parallel_sequences(const Settings& settings, int threads) {
   return stream > kTinyStream && idle_in_the_last ? 1 : static_cast<int>(sequences);
 }
 
+std::size_t surfaces_to_keep(const Settings& settings, const device::Device& device, int sequences) {
+  return static_cast<std::size_t>(settings.surface_pool) *
+         static_cast<std::size_t>(device.shares_cpu() ? sequences : 1);
+}
+
 }  // namespace ane::cli

@@ -41,11 +41,6 @@ std::unique_ptr<RecordingDevice> make_device(const Settings& settings, std::opti
   return std::make_unique<RecordingDevice>(std::move(picked.device), std::move(recording));
 }
 
-/// Free surfaces to keep: a sequence's, as often as sequences go side by side.
-std::size_t pool_capacity(const Settings& settings, const device::Device& device, int lanes) {
-  return static_cast<std::size_t>(settings.surface_pool) * static_cast<std::size_t>(device.shares_cpu() ? lanes : 1);
-}
-
 std::unique_ptr<device::Device> make_reference(const WeightsDecision& weights, math::ThreadPool& threads) {
   if (weights.choice != WeightsChoice::reload) return nullptr;
   return std::make_unique<device::host::HostDevice>(threads);
@@ -71,7 +66,7 @@ Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faul
       device_(make_device(settings, std::move(faults), threads_, lanes_, device_note_)),
       weights_(settle_weights(settings, *device_)),
       reference_(make_reference(weights_, threads_)),
-      surfaces_(device_->surface_allocator(), pool_capacity(settings, *device_, lanes_)),
+      surfaces_(device_->surface_allocator(), surfaces_to_keep(settings, *device_, lanes_)),
       model_(make_model(settled(settings, weights_),
                         {*device_, surfaces_, threads_, reference_.get(), spans, static_cast<std::size_t>(lanes_)})) {
   device_->set_names([this](std::string_view text) -> std::string {
