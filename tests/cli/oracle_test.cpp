@@ -15,6 +15,7 @@
 #include "cli/program.h"
 #include "cli/small_run.h"
 #include "support/catch.h"
+#include "support/paths.h"
 
 using namespace cli_test;
 namespace fs = std::filesystem;
@@ -24,7 +25,7 @@ namespace {
 /// A training of the oracle, if it is there.
 class Case {
  public:
-  explicit Case(const std::string& name) : folder_(fs::path(ANE_SHARED_DIR) / "oracle" / name) {
+  explicit Case(const std::string& name) : folder_(test::shared_dir() / "oracle" / name) {
     if (!fs::exists(folder_)) {
       WARN("skipped: there are no reference values in " << folder_.string());
       return;

@@ -6,6 +6,7 @@
 #include "ane/data/sources.h"
 
 #include "support/catch.h"
+#include "support/paths.h"
 #include "support/temporary_directory.h"
 
 using namespace ane::data;
@@ -122,7 +123,7 @@ TEST_CASE("bytes are read unsigned and a short text has no validation", "[data]"
 }
 
 TEST_CASE("Shakespeare is split as the held-out loss is reported on", "[data]") {
-  const std::filesystem::path path = std::filesystem::path(ANE_SHARED_DIR) / "data/shakespeare.txt";
+  const std::filesystem::path path = ane::test::shared_dir() / "data/shakespeare.txt";
   if (!std::filesystem::exists(path)) {
     WARN("skipped: " << path << " is not there");
     return;

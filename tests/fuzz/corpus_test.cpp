@@ -6,6 +6,7 @@
 #include "fuzz/support.h"
 #include "fuzz/targets.h"
 #include "support/catch.h"
+#include "support/paths.h"
 
 namespace {
 
@@ -33,7 +34,7 @@ const fuzz::Target& target(const fs::path& folder) {
 }  // namespace
 
 TEST_CASE("every input that a fuzzer began with or stumbled over is taken or refused as promised", "[fuzz]") {
-  const std::vector<fs::path> folders = files_in(fs::path(ANE_SOURCE_DIR) / "tests/fuzz/corpus");
+  const std::vector<fs::path> folders = files_in(ane::test::source_dir() / "tests/fuzz/corpus");
   REQUIRE(folders.size() == std::size(fuzz::kTargets));
   for (const fs::path& folder : folders) {
     const std::vector<fs::path> files = files_in(folder);
@@ -47,7 +48,7 @@ TEST_CASE("every input that a fuzzer began with or stumbled over is taken or ref
 }
 
 TEST_CASE("every truncation of a seed is taken or refused as promised", "[fuzz]") {
-  for (const fs::path& folder : files_in(fs::path(ANE_SOURCE_DIR) / "tests/fuzz/corpus")) {
+  for (const fs::path& folder : files_in(ane::test::source_dir() / "tests/fuzz/corpus")) {
     for (const fs::path& file : files_in(folder)) {
       const std::string bytes = read(file);
       if (!file.filename().string().starts_with("seed") || bytes.size() > 600) continue;

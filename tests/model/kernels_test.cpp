@@ -12,6 +12,7 @@
 
 #include "model/files.h"
 #include "support/catch.h"
+#include "support/paths.h"
 
 // The golden texts in tests/model/golden are rewritten by running this program with ANE_UPDATE_GOLDENS=1. A change that
 // only refactors must leave them as they are.
@@ -43,7 +44,7 @@ std::vector<KernelForm> forms() {
 }
 
 void check_golden(const std::string& name, const std::string& text) {
-  const std::filesystem::path path = std::filesystem::path(ANE_SOURCE_DIR "/tests/model/golden") / (name + ".mil");
+  const std::filesystem::path path = ane::test::source_dir() / "tests/model/golden" / (name + ".mil");
   if (std::getenv("ANE_UPDATE_GOLDENS") != nullptr) test::write_file(path, text);
   INFO(path);
   CHECK(test::read_file(path) == text);

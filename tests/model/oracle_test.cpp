@@ -13,6 +13,7 @@
 
 #include "model/rig.h"
 #include "support/catch.h"
+#include "support/paths.h"
 
 // Logits, residual stream, loss and every gradient against PyTorch in float64.
 namespace ane::model {
@@ -20,7 +21,7 @@ namespace {
 
 using test::Rig;
 
-constexpr const char* kOracleFolder = ANE_SHARED_DIR "/oracle";
+const std::filesystem::path kOracleFolder = ane::test::shared_dir() / "oracle";
 
 std::vector<std::string> cases() {
   if (std::filesystem::exists(kOracleFolder)) return {"micro", "gqa", "untied"};
@@ -30,7 +31,7 @@ std::vector<std::string> cases() {
 
 /// One sequence of an oracle case through a model.
 struct Run {
-  Run(const std::string& name, const KernelForm& form, float scale) : Run(std::filesystem::path(kOracleFolder) / name) {
+  Run(const std::string& name, const KernelForm& form, float scale) : Run(kOracleFolder / name) {
     Llama model(config, form, rig.engine);
     model.load(KernelSet::training, parameters);
     loss = model.evaluate(sample, parameters, times).loss;

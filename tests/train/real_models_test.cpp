@@ -18,6 +18,7 @@
 #include "harness.h"
 #include "runs.h"
 #include "support/catch.h"
+#include "support/paths.h"
 #include "support/temporary_directory.h"
 
 // The loop with the models that users train, on the host device.
@@ -159,7 +160,7 @@ TEST_CASE("in steady state an update creates no surface", "[train][host]") {
 
 TEST_CASE("fp32 training ends where PyTorch in float64 ends", "[train][host][oracle]") {
   const std::string name = GENERATE("micro", "gqa", "untied");
-  const fs::path folder = fs::path(ANE_SHARED_DIR) / "oracle" / name;
+  const fs::path folder = ane::test::shared_dir() / "oracle" / name;
   if (!fs::exists(folder)) {
     WARN("skipped: " << folder << " is not there");
     return;
