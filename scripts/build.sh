@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds into build/PRESET: scripts/build.sh PRESET [TARGET...] [-DOPTION=VALUE...]. Quiet unless it fails.
-# Presets: release, debug, asan, fuzz, clang, coverage (CMakePresets.json).
+# Presets: release, debug, asan, tsan, fuzz, clang, coverage (CMakePresets.json).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -10,8 +10,8 @@ std::atomic<long> allocations{0};
 
 }  // namespace
 
-// Replaced for the whole test program, every form, so that a sanitizer sees none paired with another's. Alone in this
-// file, so that the compiler sees no pair of new and free.
+// Every form is replaced for the whole test program. They are alone in this file, so that the compiler sees no pair of
+// new and free.
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   ++allocations;
   return std::malloc(size == 0 ? 1 : size);
