@@ -28,8 +28,6 @@ for plan in split merged; do
   check "baked-$plan" --steps 200 --plan "$plan"
   check "dynamic-$plan" --steps 200 --plan "$plan" --weights dynamic
   check "pipeline-$plan" --steps 200 --plan "$plan" --pipeline
-  STANDIN_RELOAD=works check "reload-$plan" --steps 200 --plan "$plan" --weights reload
-  STANDIN_RELOAD=stale check "stale-$plan" --steps 200 --plan "$plan" --weights reload
 done
 check stories15m --config stories15m --steps 40 --val-samples 1
 check stories15m-dynamic --config stories15m --steps 40 --val-samples 1 --weights dynamic

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What each way of giving kernels an update's weights costs: stories110m, 30 steps, on the stand-in for Apple's framework, where
 # every compile takes 60 ms, as is usual on a Mac. A row a mode, as the efficiency report has it.
-#   scripts/compare_weights.sh [MODE...]      MODE: baked, pipeline, merged, dynamic, reload; default: all but the last
+#   scripts/compare_weights.sh [MODE...]      MODE: baked, pipeline, merged, dynamic; default: all
 # The stand-in sees of an input what the engine would, bytes, so it converts weights that come with it at every step: its ms/step
 # say nothing of an engine's; bench_weights has the host's.
 # STEPS, STANDIN_COMPILE_MS and PROGRAM (default: the release build's ane-train-standin) may be set.
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 program=${PROGRAM:-build/release/ane-train-standin}
 [[ -x $program ]] || { scripts/setup.sh --test && scripts/build.sh release; }
 program=$(realpath "$program")
-export STANDIN_COMPILE_MS=${STANDIN_COMPILE_MS:-60} STANDIN_RELOAD=works STANDIN_THREADS=${STANDIN_THREADS:-$(nproc)}
+export STANDIN_COMPILE_MS=${STANDIN_COMPILE_MS:-60} STANDIN_THREADS=${STANDIN_THREADS:-$(nproc)}
 [[ $# -gt 0 ]] || set -- baked pipeline merged dynamic
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -24,7 +24,6 @@ for mode; do
     pipeline) settings=(--weights baked --pipeline --plan merged) ;;
     merged) settings=(--weights baked --plan merged) ;;
     dynamic) settings=(--weights dynamic) ;;
-    reload) settings=(--weights reload) ;;
     *) echo "unknown mode '$mode'" >&2; exit 2 ;;
   esac
   "$program" --config stories110m --steps "${STEPS:-30}" --device ane --val-samples 1 "${settings[@]}" >"$log"

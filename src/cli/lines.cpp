@@ -49,8 +49,7 @@ std::vector<std::string> header_lines(const model::ModelSummary& summary, std::s
 
 std::string compiled_line(const train::CompileEvent& event) {
   using Kind = train::CompileEvent::Kind;
-  std::string line = fmt::format("{} {} kernels in {:.0f}ms", event.kind == Kind::reload ? "Reloaded" : "Compiled",
-                                 event.kernels, ms(event.time));
+  std::string line = fmt::format("Compiled {} kernels in {:.0f}ms", event.kernels, ms(event.time));
   if (event.kind == Kind::ahead) line += fmt::format(", waited {:.0f}ms", ms(event.waited));
   return line;
 }

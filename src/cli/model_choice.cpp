@@ -180,9 +180,7 @@ train::TrainOptions train_options(const Settings& settings) {
   train::TrainOptions options;
   options.steps = settings.steps;
   options.accum_steps = settings.accum_steps;
-  options.renewal = settings.pipeline                           ? train::Renewal::pipeline
-                    : settings.weights == WeightsChoice::reload ? train::Renewal::reload
-                                                                : train::Renewal::compile;
+  options.renewal = settings.pipeline ? train::Renewal::pipeline : train::Renewal::compile;
   options.optimizer = {.kind = settings.optimizer,
                        .lr = settings.lr,
                        .min_lr = settings.min_lr,

@@ -128,8 +128,7 @@ CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool valid
     if (validates && kernel.forward && kernel.has_weights) plan.forward += kernel.copies;
   }
   plan.smallest_budget = plan.first_round + (settings.pipeline ? plan.later_round : 0);
-  const bool compiles_once = plan.later_round == 0 || settings.weights == WeightsChoice::reload;
-  if (plan.updates == 0 || plan.smallest_budget > settings.max_compiles || compiles_once) return plan;
+  if (plan.updates == 0 || plan.smallest_budget > settings.max_compiles || plan.later_round == 0) return plan;
 
   const std::int64_t left = settings.max_compiles - plan.first_round;
   const std::int64_t a_process = 1 + left / plan.later_round;
@@ -160,11 +159,10 @@ void check_pipeline(std::span<const model::KernelInfo> kernels, const Settings& 
   }
 }
 
-std::string weights_text(const Settings& settings, bool reload_refused) {
+std::string weights_text(const Settings& settings) {
   if (settings.pipeline) return "baked, compiled beside the steps: each batch ran one update behind the newest";
   if (settings.weights == WeightsChoice::dynamic) return "dynamic, with the kernels' input";
-  if (settings.weights == WeightsChoice::baked) return "baked";
-  return reload_refused ? "baked, for a reload does not work here" : "reloaded";
+  return "baked";
 }
 
 std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& bench, const data::Source& source) {

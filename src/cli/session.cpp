@@ -286,7 +286,7 @@ train::RunReport Session::report() {
           .flops_per_step = flops_,
           .device = std::string(bench_.device().name()),
           .on_ane = bench_.on_ane(),
-          .weights = weights_text(settings_, totals.reload_refused),
+          .weights = weights_text(settings_),
           .surfaces = bench_.surfaces().counters()};
 }
 

@@ -272,14 +272,11 @@ std::vector<Setting> device_rows() {
            .group = "Device",
            .placeholder = "MODE",
            .help =
-               "how kernels get an update's weights: compiled into them, with their input (compiled once), reloaded "
-               "where that proves to work, or dynamic on an ANE that takes such kernels (auto)",
+               "how kernels get an update's weights: compiled into them, with their input (compiled once), or dynamic "
+               "on an ANE that takes such kernels (auto)",
            .environment = "ANE_WEIGHTS"},
           &Settings::weights,
-          {{"baked", WeightsChoice::baked},
-           {"dynamic", WeightsChoice::dynamic},
-           {"reload", WeightsChoice::reload},
-           {"auto", WeightsChoice::automatic}}),
+          {{"baked", WeightsChoice::baked}, {"dynamic", WeightsChoice::dynamic}, {"auto", WeightsChoice::automatic}}),
       toggle({.name = "pipeline",
               .group = "Device",
               .placeholder = "",

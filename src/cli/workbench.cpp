@@ -10,7 +10,6 @@
 #include "ane/cli/model_choice.h"
 #include "ane/cli/parallel_sequences.h"
 #include "ane/core/error.h"
-#include "ane/device/host/host_device.h"
 #include "ane/mil/text.h"
 
 namespace ane::cli {
@@ -41,11 +40,6 @@ std::unique_ptr<RecordingDevice> make_device(const Settings& settings, std::opti
   return std::make_unique<RecordingDevice>(std::move(picked.device), std::move(recording));
 }
 
-std::unique_ptr<device::Device> make_reference(const WeightsDecision& weights, math::ThreadPool& threads) {
-  if (weights.choice != WeightsChoice::reload) return nullptr;
-  return std::make_unique<device::host::HostDevice>(threads);
-}
-
 }  // namespace
 
 std::optional<PlannedFaults> planned_faults(std::span<const std::string> environment, std::int64_t process) try {
@@ -65,10 +59,9 @@ Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faul
       lanes_(faults_planned_ ? 1 : parallel_sequences(settings, threads_.size())),
       device_(make_device(settings, std::move(faults), threads_, lanes_, device_note_)),
       weights_(settle_weights(settings, *device_)),
-      reference_(make_reference(weights_, threads_)),
       surfaces_(device_->surface_allocator(), surfaces_to_keep(settings, *device_, lanes_)),
       model_(make_model(settled(settings, weights_),
-                        {*device_, surfaces_, threads_, reference_.get(), spans, static_cast<std::size_t>(lanes_)})) {
+                        {*device_, surfaces_, threads_, spans, static_cast<std::size_t>(lanes_)})) {
   device_->set_names([this](std::string_view text) -> std::string {
     for (const model::KernelInfo& kernel : model_->kernels()) {
       if (mil::print(kernel.program) == text) return kernel.name;

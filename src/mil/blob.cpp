@@ -178,8 +178,6 @@ std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, std::vecto
   return bytes.subspan(kFirstData);
 }
 
-std::span<std::byte> single_blob_data(std::vector<std::byte>& file) { return std::span(file).subspan(kFirstData); }
-
 std::span<const std::byte> read_blob(std::span<const std::byte> file, std::uint64_t offset, const TensorType& type) {
   const std::uint32_t expected_code = type_code(type.dtype);
   const std::uint64_t expected_bytes = bytes_of(type);

@@ -97,24 +97,6 @@ void KernelBank::adopt_ahead() {
   }
 }
 
-std::optional<std::string> KernelBank::reload(KernelSet set, const Engine& engine, const ParameterLayout& layout,
-                                              std::span<const float> parameters) {
-  if (engine.reference == nullptr) return "there is no second device to compare with";
-  const std::size_t watched = reloads_++ % layers();
-  for (Entry& entry : entries_) {
-    if (!entry.kind.has_baked_weights() || !entry.belongs_to(set)) continue;
-    for (std::size_t i = 0; i < layers(); ++i) {  // the watched one first: if it lies, the others need not be tried
-      const std::size_t layer = (watched + i) % layers();
-      const std::string& prefix = layer_prefixes_[layer];
-      entry.kind.pack(prefix, layout, parameters, engine.threads);
-      const std::optional<std::string> fault =
-          i == 0 ? entry.kind.reload_watched(*entry.copies[layer], engine) : entry.kind.reload(*entry.copies[layer]);
-      if (fault) return fmt::format("kernel '{}{}' {}", prefix, entry.kind.definition().name, *fault);
-    }
-  }
-  return std::nullopt;
-}
-
 bool KernelBank::load_weights(KernelSet set, const Engine& engine, const ParameterLayout& layout,
                               std::span<const float> parameters) {
   struct Job {

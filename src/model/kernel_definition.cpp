@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-#include <utility>
 
 #include <fmt/format.h>
 
 #include "ane/math/half.h"
 #include "ane/mil/text.h"
-
-#include "reload_canary.h"
 
 namespace ane::model {
 
@@ -47,14 +44,6 @@ void fill_transposed(mil::DType element, std::span<const float> values, std::siz
     math::transpose_to_half(values, rows, columns, as_halves(data));
   } else {
     transpose(values, rows, columns, as_floats(data));
-  }
-}
-
-void reverse_elements(mil::DType element, std::span<std::byte> data) {
-  if (element == mil::DType::fp16) {
-    std::ranges::reverse(as_halves(data));
-  } else {
-    std::ranges::reverse(as_floats(data));
   }
 }
 
@@ -117,24 +106,6 @@ void KernelKind::pack(const WeightBlob& weight, std::string_view prefix, const P
   } else {
     fill(element_, values, data);
   }
-}
-
-std::optional<std::string> KernelKind::reload(device::Kernel& kernel) const {
-  if (kernel.reload(blobs_)) return std::nullopt;
-  return "cannot take other weights on this device";
-}
-
-std::optional<std::string> KernelKind::reload_watched(device::Kernel& kernel, const Engine& engine) const {
-  mil::Blobs decoys = blobs_;
-  for (const WeightBlob& weight : definition_->weights)
-    reverse_elements(element_, mil::single_blob_data(decoys.find(weight.path)->second));
-  const ReloadCanary canary(*definition_, text_, engine);
-  const ReloadCanary::Results before = canary.results(kernel);
-  for (const mil::Blobs* weights : {&std::as_const(decoys), &blobs_}) {
-    if (!kernel.reload(*weights)) return "cannot take other weights on this device";
-    if (auto fault = canary.fault(kernel, *weights, before)) return fault;
-  }
-  return std::nullopt;
 }
 
 std::size_t KernelKind::blob_bytes() const {

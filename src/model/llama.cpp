@@ -61,7 +61,7 @@ Llama::Llama(const LlamaConfig& config, const KernelForm& form, const Engine& en
       order_(std::make_unique<GradientOrder>(lane_count(engine))) {
   const std::size_t lanes = lane_count(engine);
   math::ThreadPool& threads = lanes == 1 ? engine_.threads : one_thread_.emplace(1);
-  const Engine one_lane{engine.device, engine.surfaces, threads, nullptr, engine.spans};
+  const Engine one_lane{engine.device, engine.surfaces, threads, engine.spans};
   for (std::size_t lane = 0; lane < lanes; ++lane)
     lanes_.push_back(std::make_unique<Workspace>(config_, layout_, kernels_, one_lane, lane));
 }
@@ -73,10 +73,6 @@ void Llama::compile(KernelSet set, std::span<const float> parameters) {
 }
 
 void Llama::compile_ahead(std::span<const float> parameters) { kernels_.compile_ahead(engine_, layout_, parameters); }
-
-std::optional<std::string> Llama::reload(KernelSet set, std::span<const float> parameters) {
-  return kernels_.reload(set, engine_, layout_, parameters);
-}
 
 bool Llama::load_weights(KernelSet set, std::span<const float> parameters) {
   return kernels_.load_weights(set, engine_, layout_, parameters);

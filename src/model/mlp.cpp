@@ -60,10 +60,6 @@ void Mlp::compile(KernelSet set, std::span<const float> parameters) {
 
 void Mlp::compile_ahead(std::span<const float> parameters) { kernels_.compile_ahead(engine_, layout_, parameters); }
 
-std::optional<std::string> Mlp::reload(KernelSet set, std::span<const float> parameters) {
-  return kernels_.reload(set, engine_, layout_, parameters);
-}
-
 bool Mlp::load_weights(KernelSet set, std::span<const float> parameters) {
   return kernels_.load_weights(set, engine_, layout_, parameters);
 }

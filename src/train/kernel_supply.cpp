@@ -40,8 +40,6 @@ bool KernelSupply::provide(KernelSet set) {
   const std::int64_t version = set == KernelSet::forward ? newest_ : running_;
   if (holds(set, version)) return true;
   if (ahead_ && ahead_->version == version) return adopt();
-  const bool can_reload = renewal_ == Renewal::reload && holds(KernelSet::training, held_ ? held_->version : 0);
-  if (can_reload && !parts_.state.totals().reload_refused && reload(set, version)) return true;
   return compile_or_load(set, version);
 }
 
@@ -96,33 +94,6 @@ void KernelSupply::count_round(KernelSet set, int kernels) {
   totals.failed_compiles_in_row = 0;
   totals.compiles += kernels;
   ++(set == KernelSet::training ? totals.compile_rounds : totals.forward_compile_rounds);
-}
-
-bool KernelSupply::reload(KernelSet set, std::int64_t version) {
-  RunTotals& totals = parts_.state.totals();
-  parts_.clock.leave_out();
-  std::optional<std::string> fault;
-  try {
-    fault = parts_.model.reload(set, parts_.state.parameters());
-  } catch (const DeviceError& error) {
-    fault = error.what();
-  }
-  const Duration time = parts_.clock.book(&RunTotals::compile_ns);
-  time_ += time;
-  if (fault) {
-    held_.reset();
-    totals.reload_refused = true;
-    tell(&Observer::on_warning,
-         fmt::format("kernels cannot be given new weights by reloading them here: {}. From now on the run compiles "
-                     "them, as with --weights baked",
-                     *fault));
-    return false;
-  }
-  held_ = {set, version};
-  ++totals.reloads;
-  tell(&Observer::on_compile,
-       CompileEvent{.kernels = parts_.model.compiles_ahead(), .time = time, .kind = CompileEvent::Kind::reload});
-  return true;
 }
 
 void KernelSupply::begin_next() {

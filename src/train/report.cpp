@@ -62,7 +62,6 @@ void add_counts(Lines& lines, const RunReport& report) {
   const RunTotals& totals = report.totals;
   std::string made_in = rounds(totals.compile_rounds, "training");
   if (totals.forward_compile_rounds > 0) made_in += ", " + rounds(totals.forward_compile_rounds, "validation");
-  if (totals.reloads > 0) made_in += ", " + rounds(totals.reloads, "reload");
   lines.add("Compiles", "{} ({})", totals.compiles, made_in);
   if (totals.skipped_updates > 0) lines.add("Skipped updates", "{}", totals.skipped_updates);
   lines.add("Surfaces", "{} created, {} reused, {} released; {} live ({:.1f} MB), {} pooled ({:.1f} MB)",

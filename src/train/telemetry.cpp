@@ -81,7 +81,6 @@ void Telemetry::end(const std::string& outcome, const Progress& progress, const 
                    {"restarts", totals.restarts},
                    {"compiles", totals.compiles},
                    {"compile_rounds", totals.compile_rounds},
-                   {"reload_rounds", totals.reloads},
                    {"surfaces_created", totals.surfaces_created},
                    {"surfaces_reused", totals.surfaces_reused},
                    {"surfaces_released", totals.surfaces_released},

@@ -56,7 +56,7 @@ void Trace::on_compile(const CompileEvent& event) {
   const std::string values = fmt::format(R"("kernels":{})", event.kernels);
   // Kernels that were compiled ahead have spans on the thread that did it; what the run waited for them is here.
   if (event.kind == Kind::ahead) return close_span("wait for kernels", event.waited, values);
-  close_span(event.kind == Kind::reload ? "reload" : "compile round", event.time, values);
+  close_span("compile round", event.time, values);
 }
 
 void Trace::on_weights(const WeightsEvent& event) { close_span("weights", event.time, {}); }

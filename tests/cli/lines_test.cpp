@@ -33,7 +33,6 @@ TEST_CASE("lines read as the field's dashboards expect them", "[cli][lines]") {
   using Kind = train::CompileEvent::Kind;
   CHECK(cli::compiled_line({.kernels = 48, .time = 412ms, .kind = Kind::ahead, .waited = 7ms}) ==
         "Compiled 48 kernels in 412ms, waited 7ms");
-  CHECK(cli::compiled_line({.kernels = 60, .time = 90ms, .kind = Kind::reload}) == "Reloaded 60 kernels in 90ms");
   CHECK(cli::restart_line({.step = 10, .compiles = 61, .loss = 2.3456}) ==
         "[exec() restart step 10, 61 compiles, loss=2.3456]");
   train::ResumeEvent resume;

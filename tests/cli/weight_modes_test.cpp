@@ -125,12 +125,6 @@ TEST_CASE("every way of giving weights learns the same, by every plan, on every 
         CHECK(cut.parameters == baked.parameters);
         CHECK(count(cut.result.out, "[exec() restart") >= 2);
 
-        const Trained reloaded = train(device, settings + Words{"--weights", "reload"}, {"STANDIN_RELOAD=works"});
-        CHECK(reloaded.parameters == baked.parameters);
-        CHECK_THAT(reloaded.result.out, ANE_CONTAINS("Weights:         reloaded\n") &&
-                                            ANE_CONTAINS("(1 training round, 7 reload rounds)") &&
-                                            !ANE_CONTAINS("[exec() restart") && ANE_CONTAINS("Reloaded "));
-
         const Trained once = train(device, settings, {"ANE_WEIGHTS=dynamic", "ANE_MAX_COMPILES=6"});
         CHECK(once.parameters == dynamic.parameters);
         CHECK_THAT(once.result.out, ANE_CONTAINS("(1 training round)") && !ANE_CONTAINS("[exec() restart"));
@@ -138,22 +132,6 @@ TEST_CASE("every way of giving weights learns the same, by every plan, on every 
     }
   }
 }
-
-#ifdef ANE_TRAIN_STANDIN
-TEST_CASE("an engine that computes on with old weights is found out, told once, and trains on", "[cli][modes]") {
-  for (const NamedModel& model : models()) {
-    CAPTURE(model.name);
-    const Trained baked = train("ane", model.dimensions);
-    const Trained reloaded =
-        train("ane", model.dimensions + Words{"--weights", "reload"}, {"STANDIN_RELOAD=stale", "ANE_MAX_COMPILES=12"});
-    CAPTURE(reloaded.result.out, reloaded.result.err);
-    CHECK(reloaded.parameters == baked.parameters);
-    CHECK(count(reloaded.result.err, "still computes with its old weights after a reload") == 1);
-    CHECK(count(reloaded.result.out, "[exec() restart") >= 3);
-    CHECK_THAT(reloaded.result.out, ANE_CONTAINS("Weights:         baked, for a reload does not work here\n"));
-  }
-}
-#endif
 
 TEST_CASE("a pipeline learns the same however it is cut up, on every device", "[cli][modes][pipeline]") {
   for (const NamedModel& model : models()) {
@@ -218,7 +196,7 @@ TEST_CASE("a pipeline that is killed and resumed learns what one that is left al
 }
 
 TEST_CASE("modes that exclude each other are refused", "[cli][modes][errors]") {
-  const std::string weights = GENERATE(as<std::string>(), "reload", "dynamic", "auto");
+  const std::string weights = GENERATE(as<std::string>(), "dynamic", "auto");
   const Result result = run(kCommon + Words{"--pipeline", "--weights", weights});
   CHECK(result.code == 2);
   CHECK_THAT(result.err, ANE_CONTAINS("--pipeline") && ANE_CONTAINS("--weights") && ANE_CONTAINS(weights));
@@ -226,8 +204,8 @@ TEST_CASE("modes that exclude each other are refused", "[cli][modes][errors]") {
 
 #ifdef ANE_TRAIN_STANDIN
 TEST_CASE("a sequence that the engine would pad is refused in every mode with the rule's id", "[cli][modes][errors]") {
-  const Words mode = GENERATE(Words{"--weights", "baked"}, Words{"--weights", "dynamic"}, Words{"--weights", "reload"},
-                              Words{"--weights", "auto"}, Words{"--pipeline"});
+  const Words mode = GENERATE(Words{"--weights", "baked"}, Words{"--weights", "dynamic"}, Words{"--weights", "auto"},
+                              Words{"--pipeline"});
   CAPTURE(mode);
   const Words settings = {"--steps", "2", "--seq", "20", "--device", "ane"};
   const Folder folder;

@@ -90,7 +90,7 @@ TEST_CASE("weights are baked on the host, where compiling costs nothing", "[cli]
 
 TEST_CASE("what the user chose is kept without a word", "[cli][weights]") {
   cli::Settings settings;
-  settings.weights = GENERATE(cli::WeightsChoice::baked, cli::WeightsChoice::dynamic, cli::WeightsChoice::reload);
+  settings.weights = GENERATE(cli::WeightsChoice::baked, cli::WeightsChoice::dynamic);
   const cli::WeightsDecision decision = cli::settle_weights(settings, NarrowDevice("ane", mil::Severity::refusal));
   CHECK(decision.choice == settings.weights);
   CHECK_FALSE(cli::weights_line(decision).has_value());
@@ -142,7 +142,7 @@ TEST_CASE("a run that mostly compiled ends with what dynamic weights would have 
   const std::size_t share = baked.find('(', baked.find("Compile time:")) + 1;
   const bool is_much = std::stod(baked.substr(share)) > 33.3;
   CHECK((baked.find("\nHint: ") != std::string::npos) == is_much);
-  for (const Words& mode : {Words{"--weights", "dynamic"}, Words{"--weights", "reload"}, Words{"--pipeline"}})
+  for (const Words& mode : {Words{"--weights", "dynamic"}, Words{"--pipeline"}})
     CHECK(count(out_with(mode), "Hint: ") == 0);
 }
 #endif

@@ -201,8 +201,6 @@ Flag load(Id self, SEL, unsigned, Id options, Id* error) {
     if (!model.has_slot && !state().try_add(&Counts::loaded, State::kProgramLimit)) {
       throw Refusal(5, "Program load failure (0x50004)");
     }
-    const bool was_unloaded = model.has_slot && !model.is_loaded;
-    if (was_unloaded && state().reload_works()) model.program->reload(*model.source, directory);
     model.has_slot = true;
     model.is_loaded = true;
     for (const char* name : {"net.plist", "data"}) std::ofstream(directory / name) << "made by the stand-in\n";

@@ -180,16 +180,6 @@ Program::~Program() {
   kernel_.reset();
 }
 
-void Program::reload(const Source& source, const std::string& directory) {
-  const mil::Blobs weights = read_weights(directory, source.weights);
-  const std::scoped_lock lock(state().host_mutex());
-  try {
-    static_cast<void>(kernel_->reload(weights));
-  } catch (const Error& error) {
-    throw Refusal(kCompileFailed, std::string("Program load failure: ") + error.what());
-  }
-}
-
 void Program::run(std::span<const std::span<std::byte>> inputs, std::span<const std::span<std::byte>> outputs) {
   Lender lender;
   std::vector<surface::Surface> in = lend_all(lender, inputs_, input_places_, inputs);

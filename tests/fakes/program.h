@@ -37,9 +37,6 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  /// Takes the weights that the directory holds now, in the files that `source` names. Throws Refusal.
-  void reload(const Source& source, const std::string& directory);
-
   /// In the order in which surfaces bind: by name.
   [[nodiscard]] std::span<const device::Port> inputs() const { return inputs_; }
   [[nodiscard]] std::span<const device::Port> outputs() const { return outputs_; }

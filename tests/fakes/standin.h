@@ -10,8 +10,6 @@
 /// Environment, for tests of whole programs; read when the library is loaded:
 ///   STANDIN_FAIL=CALL:N       the Nth call of CALL ("compile", "IOSurfaceCreate", ...) fails
 ///   STANDIN_COMPILE_MS=N      each compilation takes that much longer
-///   STANDIN_RELOAD=works      a program that is unloaded and loaded again takes the weights that its files then hold;
-///                             otherwise ("stale") those it was compiled with, as most have found (ane.md K7)
 ///   STANDIN_THREADS=N         threads of the host device within (default: as many as cores)
 ///   STANDIN_HIDE=NAME,...     these classes, methods and functions are treated as missing
 ///   STANDIN_NO_ANE=1          +[_ANEDeviceInfo hasANE] answers NO
@@ -50,7 +48,6 @@ class Control {
 
   virtual void cancel_evaluations(int count) = 0;  ///< the next `count` end with status 0x12
   virtual void slow_compiles(std::chrono::milliseconds delay) = 0;
-  virtual void reload_works(bool works) = 0;  ///< as STANDIN_RELOAD says
   /// modelAttributes reports rows this many bytes further apart than they are.
   virtual void widen_reported_rows(int bytes) = 0;
   virtual void set_threads(int threads) = 0;

@@ -49,7 +49,6 @@ State::State() : temporary_directory_(own_temporary_directory()) {
   const std::size_t colon = fault.find(':');
   if (colon != std::string::npos) fail(fault.substr(0, colon), std::stoi(fault.substr(colon + 1)));
   compile_delay_ = std::chrono::milliseconds(number("STANDIN_COMPILE_MS", 0));
-  reload_works_ = variable("STANDIN_RELOAD") == "works";
   set_threads(number("STANDIN_THREADS", static_cast<int>(std::thread::hardware_concurrency())));
 }
 
@@ -84,7 +83,6 @@ void State::reset() {
   cancellations_ = 0;
   extra_row_bytes_ = 0;
   compile_delay_ = {};
-  reload_works_ = false;
 }
 
 void State::fail(const std::string& call, int nth) {
@@ -127,16 +125,6 @@ void State::slow_compiles(std::chrono::milliseconds delay) {
 std::chrono::milliseconds State::compile_delay() const {
   const std::scoped_lock lock(mutex_);
   return compile_delay_;
-}
-
-void State::reload_works(bool works) {
-  const std::scoped_lock lock(mutex_);
-  reload_works_ = works;
-}
-
-bool State::reload_works() const {
-  const std::scoped_lock lock(mutex_);
-  return reload_works_;
 }
 
 void State::widen_reported_rows(int bytes) {

@@ -40,7 +40,6 @@ class State final : public Control {
   [[nodiscard]] std::string failed() const override;
   void cancel_evaluations(int count) override;
   void slow_compiles(std::chrono::milliseconds delay) override;
-  void reload_works(bool works) override;
   void widen_reported_rows(int bytes) override;
   void set_threads(int threads) override;
   [[nodiscard]] std::string temporary_directory() const override { return temporary_directory_; }
@@ -49,7 +48,6 @@ class State final : public Control {
   [[nodiscard]] bool fails(const std::string& call);
   [[nodiscard]] bool cancels();
   [[nodiscard]] std::chrono::milliseconds compile_delay() const;
-  [[nodiscard]] bool reload_works() const;
   [[nodiscard]] int extra_row_bytes() const;
   void add(int Counts::*count, int change);
   /// Adds 1 unless that would exceed `limit`.
@@ -73,7 +71,6 @@ class State final : public Control {
   int cancellations_ = 0;
   int extra_row_bytes_ = 0;
   std::chrono::milliseconds compile_delay_{0};
-  bool reload_works_ = false;
 
   std::mutex host_mutex_;
   std::unique_ptr<math::ThreadPool> threads_;

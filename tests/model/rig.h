@@ -19,7 +19,7 @@ struct Rig {
   explicit Rig(int thread_count = 2, std::size_t lanes = 1)
       : threads(thread_count),
         device(threads, lanes > 1 ? device::host::RunThreads::one : device::host::RunThreads::all),
-        engine{device, surfaces, threads, nullptr, nullptr, lanes} {}
+        engine{device, surfaces, threads, nullptr, lanes} {}
 
   math::ThreadPool threads;
   device::host::HostDevice device;

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <functional>
 #include <limits>
-#include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -64,17 +63,6 @@ class FakeModel final : public ane::model::Model {
     set_ = ane::model::KernelSet::training;
   }
 
-  std::optional<std::string> reload(ane::model::KernelSet set, std::span<const float> parameters) override {
-    if (compiled_.empty()) throw std::logic_error("there is nothing to reload");
-    ++reloads;
-    if (reload_fault) {
-      if (auto fault = reload_fault()) return compiled_.clear(), fault;
-    }
-    compiled_.assign(parameters.begin(), parameters.end());
-    set_ = set;
-    return std::nullopt;
-  }
-
   bool load_weights(ane::model::KernelSet /*set*/, std::span<const float> parameters) override {
     if (!takes_weights) return false;
     compiled_.assign(parameters.begin(), parameters.end());
@@ -121,10 +109,8 @@ class FakeModel final : public ane::model::Model {
   int steps = 0;  ///< forward and backward passes
   std::set<int> overflow_in_steps;
   std::function<void(int)> on_step;
-  int reloads = 0;
   std::function<bool()> fail_compile;
   std::function<void()> on_compile_ahead;  ///< on the thread that does it
-  std::function<std::optional<std::string>()> reload_fault;
 
  private:
   double error_of(const ane::data::Sample& sample, std::span<const float> parameters) const {

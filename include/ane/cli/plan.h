@@ -28,8 +28,8 @@ struct CompilePlan {
 /// Throws UsageError if the ANE cannot hold or compile the two sets of kernels of a pipeline.
 void check_pipeline(std::span<const model::KernelInfo> kernels, const Settings& settings);
 
-/// How kernels get an update's weights, for the report: "baked", "reloaded", ...
-[[nodiscard]] std::string weights_text(const Settings& settings, bool reload_refused);
+/// How kernels get an update's weights, for the report: "baked", "dynamic, ...".
+[[nodiscard]] std::string weights_text(const Settings& settings);
 
 /// The text of `--dry-run`: kernels, rules of the ANE that they break, compiles and restarts, memory.
 [[nodiscard]] std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& bench,

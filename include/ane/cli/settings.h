@@ -20,7 +20,7 @@ namespace ane::cli {
 
 enum class Architecture { llama, mlp };
 enum class DeviceChoice { automatic, ane, host };
-enum class WeightsChoice { baked, dynamic, reload, automatic };
+enum class WeightsChoice { baked, dynamic, automatic };
 
 /// The values a run uses, each within its range. Defaults are what `ane-train --steps N` trains: a small Llama on a
 /// synthetic source.

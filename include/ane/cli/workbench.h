@@ -55,7 +55,6 @@ class Workbench {
   int lanes_;
   std::unique_ptr<RecordingDevice> device_;
   WeightsDecision weights_;
-  std::unique_ptr<device::Device> reference_;  ///< on the CPU, to compare reloaded kernels with
   surface::SurfacePool surfaces_;
   std::unique_ptr<model::Model> model_;
 };

@@ -33,10 +33,6 @@ class Kernel {
   /// written. Throws DeviceError if a surface is missing or too small, or if the device fails; outputs are then
   /// undefined.
   virtual void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) = 0;
-  /// Gives the kernel other weights without compiling: blobs of the paths and sizes that it was compiled with. False,
-  /// with nothing changed, if it cannot be done here. Throws DeviceError if it failed; the kernel must then not run
-  /// again. Whether the ANE computes with them afterwards is disputed (ane.md K7): look before you rely on it.
-  [[nodiscard]] virtual bool reload(const mil::Blobs& /*weights*/) { return false; }
 };
 
 /// Compilation that a device refused; keeps what a bug report needs.

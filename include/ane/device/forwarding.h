@@ -21,7 +21,6 @@ class ForwardingKernel : public Kernel {
   void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override {
     kernel_->run(inputs, outputs);
   }
-  [[nodiscard]] bool reload(const mil::Blobs& weights) override { return kernel_->reload(weights); }
 
  private:
   std::unique_ptr<Kernel> kernel_;

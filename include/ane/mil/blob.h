@@ -54,8 +54,6 @@ class BlobWriter {
 /// Makes `file` a one-tensor blob file for `data_bytes` bytes and returns the data's place in it, to be filled by the
 /// caller; reuses the vector's memory, so that an update writes weights without allocating.
 std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, std::vector<std::byte>& file);
-/// The data of a file that single_blob() made.
-[[nodiscard]] std::span<std::byte> single_blob_data(std::vector<std::byte>& file);
 
 /// The data of the record at `offset`, after checking header version, sentinel, type, size against `type`, alignment
 /// and bounds. Throws BlobError.

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,9 +33,6 @@ class KernelBank {
   [[nodiscard]] int compiles_ahead() const;
   void compile_ahead(const Engine& engine, const ParameterLayout& layout, std::span<const float> parameters);
   void adopt_ahead();
-  /// Each round a layer further, the kernels of one layer are watched (see reload_watched).
-  [[nodiscard]] std::optional<std::string> reload(KernelSet set, const Engine& engine, const ParameterLayout& layout,
-                                                  std::span<const float> parameters);
 
   [[nodiscard]] const KernelPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] std::size_t layers() const noexcept { return layer_prefixes_.size(); }
@@ -60,7 +56,6 @@ class KernelBank {
   std::vector<Entry> entries_;  ///< by row of the plan
   std::vector<std::string> layer_prefixes_;
   std::size_t lanes_;
-  std::size_t reloads_ = 0;
   std::uint64_t revision_ = 0;  ///< of the weights in inputs
 };
 

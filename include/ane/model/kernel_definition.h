@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -68,20 +67,12 @@ class KernelKind {
                                                         const ParameterLayout& layout,
                                                         std::span<const float> parameters, math::ThreadPool& threads);
 
-  /// Converts the weights for reload(), as compile() does.
-  void pack(std::string_view prefix, const ParameterLayout& layout, std::span<const float> parameters,
-            math::ThreadPool& threads);
-  /// Gives the packed weights to a kernel that compile() made. Nothing, or what the kernel does instead of taking them.
-  [[nodiscard]] std::optional<std::string> reload(device::Kernel& kernel) const;
-  /// The same, but before it the kernel is given decoys, the weights in reverse order; and after each of the two it
-  /// must compute from a fixed input what the reference device does. An update alone would prove nothing: it changes
-  /// weights by less than what the results of two devices may differ by.
-  [[nodiscard]] std::optional<std::string> reload_watched(device::Kernel& kernel, const Engine& engine) const;
-
   /// Bytes of the blobs of one copy.
   [[nodiscard]] std::size_t blob_bytes() const;
 
  private:
+  void pack(std::string_view prefix, const ParameterLayout& layout, std::span<const float> parameters,
+            math::ThreadPool& threads);
   void pack(const WeightBlob& weight, std::string_view prefix, const ParameterLayout& layout,
             std::span<const float> parameters);
 

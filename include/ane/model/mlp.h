@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,7 +44,6 @@ class Mlp final : public Model {
   [[nodiscard]] int compiles_ahead() const override { return kernels_.compiles_ahead(); }
   void compile_ahead(std::span<const float> parameters) override;
   void adopt_ahead() override { kernels_.adopt_ahead(); }
-  [[nodiscard]] std::optional<std::string> reload(KernelSet set, std::span<const float> parameters) override;
   bool load_weights(KernelSet set, std::span<const float> parameters) override;
 
   StepResult step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,

@@ -89,8 +89,6 @@ struct Engine {
   device::Device& device;
   surface::SurfacePool& surfaces;
   math::ThreadPool& threads;
-  /// What reloaded kernels are compared with; without it none is reloaded.
-  device::Device* reference = nullptr;
   SpanListener* spans = nullptr;  ///< without it nobody watches
   /// Sequences that go through the model side by side, each on one of `threads` from end to end; not more than those.
   /// For a device that shares the CPU; it then lets a run have one thread as well.
@@ -128,11 +126,6 @@ class Model {
   virtual void compile_ahead(std::span<const float> parameters) = 0;
   /// That set replaces the one that runs.
   virtual void adopt_ahead() = 0;
-
-  /// Gives the training kernels that are compiled, or those of `set` among them, new weights without compiling, and has
-  /// some of them show that they compute with those. Nothing if they do; else what is wrong, and the model must be
-  /// compiled before it runs again. Throws DeviceError.
-  [[nodiscard]] virtual std::optional<std::string> reload(KernelSet set, std::span<const float> parameters) = 0;
 
   /// Forward and backward of one sample. `parameters` are those that were loaded; `gradients` are added to,
   /// multiplied by `loss_scale`; `times` is added to.

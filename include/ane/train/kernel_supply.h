@@ -75,7 +75,6 @@ class KernelSupply {
 
   [[nodiscard]] bool holds(model::KernelSet set, std::int64_t version) const noexcept;
   [[nodiscard]] bool adopt();
-  [[nodiscard]] bool reload(model::KernelSet set, std::int64_t version);
   [[nodiscard]] bool compile_or_load(model::KernelSet set, std::int64_t version);
   [[nodiscard]] bool compile(model::KernelSet set, int kernels, std::span<const float> parameters);
   [[nodiscard]] bool retry_in_fresh_process(const device::CompileError& error);

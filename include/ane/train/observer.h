@@ -14,7 +14,7 @@ namespace ane::train {
 using Duration = model::Duration;
 
 struct CompileEvent {
-  enum class Kind { compile, ahead, reload };
+  enum class Kind { compile, ahead };
   int kernels = 0;
   Duration time{};
   Kind kind = Kind::compile;

@@ -38,7 +38,6 @@ struct LossScaleOptions {
 /// How kernels with baked weights come to those of an update.
 enum class Renewal {
   compile,  ///< they are compiled anew
-  reload,   ///< they are given the weights without a compile, if that works on this machine; else as above
   pipeline  ///< they are compiled while the batch before runs, so that a batch runs one update behind
 };
 

@@ -15,7 +15,7 @@ struct RunTotals {
   std::int64_t started_ns = 0;       ///< monotonic clock, at the first process's start; main sets it, else the Trainer
   std::int64_t booked_until_ns = 0;  ///< RunClock's last booking
   std::int64_t startup_ns = 0;       ///< of the first process, before training
-  std::int64_t compile_ns = 0;       ///< that training waited for; reloads included
+  std::int64_t compile_ns = 0;       ///< that training waited for
   std::int64_t hidden_compile_ns = 0;  ///< beside the steps of a pipeline; part of no wall time
   std::int64_t weights_ns = 0;         ///< handing weights to kernels that take them as input
   std::int64_t train_ns = 0;           ///< steps and updates
@@ -26,8 +26,6 @@ struct RunTotals {
   std::int64_t compiles = 0;
   std::int64_t compile_rounds = 0;          ///< of training kernels
   std::int64_t forward_compile_rounds = 0;  ///< for a validation that no training follows
-  std::int64_t reloads = 0;                 ///< rounds in which kernels were given weights without a compile
-  bool reload_refused = false;              ///< it was tried, and does not work here
   std::int64_t failed_compiles_in_row = 0;  ///< rounds; a second on a fresh process is an error
   std::int64_t restarts = 0;
   std::int64_t skipped_updates = 0;

@@ -81,7 +81,7 @@ std::unique_ptr<Kernel> AneDevice::compile(std::string_view mil_text, const mil:
   return objc::guarded("compiling a program for the ANE", [&] {
     const objc::AutoreleasePool pool(state_->session.frameworks.runtime);
     std::shared_ptr<LoadedModel> model = state_->models.acquire({mil_text, &weights, inputs, outputs});
-    return std::make_unique<AneKernel>(state_->models, std::move(model), std::move(inputs), std::move(outputs));
+    return std::make_unique<AneKernel>(std::move(model), std::move(inputs), std::move(outputs));
   });
 }
 

@@ -59,10 +59,8 @@ void collect(std::string_view side, std::span<const Port> ports, std::span<const
 
 }  // namespace
 
-AneKernel::AneKernel(LoadedModels& models, std::shared_ptr<LoadedModel> model, std::vector<Port> inputs,
-                     std::vector<Port> outputs)
-    : models_(&models),
-      model_(std::move(model)),
+AneKernel::AneKernel(std::shared_ptr<LoadedModel> model, std::vector<Port> inputs, std::vector<Port> outputs)
+    : model_(std::move(model)),
       inputs_(std::move(inputs)),
       outputs_(std::move(outputs)),
       input_order_(binding_order(inputs_)),
@@ -81,14 +79,6 @@ void AneKernel::run(std::span<surface::Surface* const> inputs, std::span<surface
   objc::guarded("running a kernel on the ANE", [&] {
     const objc::AutoreleasePool pool(model_->session().frameworks.runtime);
     evaluate(request_for(std::move(surfaces), resident_input(inputs)));
-  });
-}
-
-bool AneKernel::reload(const mil::Blobs& weights) {
-  return objc::guarded("giving a kernel other weights", [&] {
-    const objc::AutoreleasePool pool(model_->session().frameworks.runtime);
-    requests_.clear();  // an unload invalidates them
-    return models_->reload(model_, weights);
   });
 }
 

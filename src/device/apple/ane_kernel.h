@@ -4,20 +4,18 @@
 #include <span>
 #include <vector>
 
-#include "loaded_models.h"
+#include "loaded_model.h"
 
 namespace ane::device::apple {
 
 class AneKernel final : public Kernel {
  public:
-  AneKernel(LoadedModels& models, std::shared_ptr<LoadedModel> model, std::vector<Port> inputs,
-            std::vector<Port> outputs);
+  AneKernel(std::shared_ptr<LoadedModel> model, std::vector<Port> inputs, std::vector<Port> outputs);
   ~AneKernel() override;
 
   [[nodiscard]] std::span<const Port> inputs() const override { return inputs_; }
   [[nodiscard]] std::span<const Port> outputs() const override { return outputs_; }
   void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override;
-  [[nodiscard]] bool reload(const mil::Blobs& weights) override;
 
  private:
   /// A request serves any number of evaluations of the same surfaces, which it keeps alive.
@@ -32,7 +30,6 @@ class AneKernel final : public Kernel {
   [[nodiscard]] objc::Owned make_request(std::span<const IoSurfaceRef> surfaces) const;
   void evaluate(objc::Id request) const;
 
-  LoadedModels* models_;
   std::shared_ptr<LoadedModel> model_;
   std::vector<Port> inputs_;
   std::vector<Port> outputs_;

@@ -84,16 +84,6 @@ LoadedModel::~LoadedModel() {
   model_.reset();
 }
 
-bool LoadedModel::reload(const mil::Blobs& weights) {
-  if (!directory_.is_ours()) return false;
-  unload();
-  was_reloaded_ = true;
-  directory_.overwrite(weights);
-  load();
-  session_->count([](AneCounters& counters) { ++counters.reloads; });
-  return true;
-}
-
 void LoadedModel::compile() {
   const EngineMessages& engine = session_->frameworks.engine;
   if (session_->options.purge_cached && engine.purge) engine.purge(model_.get());

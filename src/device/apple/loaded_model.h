@@ -64,10 +64,6 @@ class LoadedModel {
 
   [[nodiscard]] objc::Id model() const noexcept { return model_.get(); }
   [[nodiscard]] Session& session() const noexcept { return *session_; }
-  /// Unloads, overwrites the blob files and loads again. False, with nothing done, if the directory is another
-  /// process's. Throws DeviceError; the program is then not loaded.
-  [[nodiscard]] bool reload(const mil::Blobs& weights);
-  [[nodiscard]] bool was_reloaded() const noexcept { return was_reloaded_; }
   /// Whether it is the program of this text and these weights.
   [[nodiscard]] bool is_made_of(const ModelSource& source) const {
     return directory_.holds(source.mil_text, *source.weights);
@@ -83,7 +79,6 @@ class LoadedModel {
   ModelDirectory directory_;  // goes last
   objc::Owned model_;
   bool loaded_ = false;
-  bool was_reloaded_ = false;
 };
 
 }  // namespace ane::device::apple

@@ -14,10 +14,8 @@ std::shared_ptr<LoadedModel> LoadedModels::acquire(const ModelSource& source) {
     if (!live->is_made_of(source)) {
       throw CompileError(
           fmt::format("a program that is loaded has this one's identifier ({}), and so the directory that this one "
-                      "needs, but {}; destroy its kernels first",
-                      uncompiled.identifier,
-                      live->was_reloaded() ? "other weights since it was reloaded"
-                                           : "other text or weights, or its files were changed"));
+                      "needs, but other text or weights, or its files were changed; destroy its kernels first",
+                      uncompiled.identifier));
     }
     session_->count([](AneCounters& counters) { ++counters.shared; });
     return live;
@@ -31,12 +29,6 @@ std::shared_ptr<LoadedModel> LoadedModels::acquire(const ModelSource& source) {
   std::shared_ptr<LoadedModel> shared(made.release(), remove);
   slot = shared;
   return shared;
-}
-
-bool LoadedModels::reload(const std::shared_ptr<LoadedModel>& model, const mil::Blobs& weights) {
-  const std::scoped_lock lock(mutex_);
-  if (model.use_count() != 1) return false;
-  return model->reload(weights);
 }
 
 }  // namespace ane::device::apple

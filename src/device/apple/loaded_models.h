@@ -9,9 +9,9 @@
 
 namespace ane::device::apple {
 
-/// The programs of one device, by the identifier that the framework derives from text and weights. Compilations,
-/// reloads and unloads take turns, from whichever thread; a directory is never removed while another program of the
-/// same content moves in.
+/// The programs of one device, by the identifier that the framework derives from text and weights. Compilations and
+/// unloads take turns, from whichever thread; a directory is never removed while another program of the same content
+/// moves in.
 class LoadedModels {
  public:
   /// The session must outlive this, and this the models.
@@ -19,9 +19,6 @@ class LoadedModels {
 
   /// The program of this text and these weights, loaded now unless it is there. Throws CompileError.
   [[nodiscard]] std::shared_ptr<LoadedModel> acquire(const ModelSource& source);
-  /// LoadedModel::reload, unless somebody else holds the model: then false. It keeps its identifier and directory, so
-  /// that no program of its old weights can be loaded as long as it lives.
-  [[nodiscard]] bool reload(const std::shared_ptr<LoadedModel>& model, const mil::Blobs& weights);
 
  private:
   Session* session_;

@@ -125,10 +125,6 @@ void ModelDirectory::populate(std::string_view mil_text, const mil::Blobs& weigh
   // Empty or not, others always make it.
   fs::create_directories(path_ / "weights");
   write(path_ / kTextFile, bytes_of(mil_text));
-  overwrite(weights);
-}
-
-void ModelDirectory::overwrite(const mil::Blobs& weights) const {
   for (const auto& [key, bytes] : weights) write(path_ / blob_file(key), bytes);
 }
 

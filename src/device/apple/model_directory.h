@@ -39,8 +39,6 @@ class ModelDirectory {
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   [[nodiscard]] bool is_ours() const noexcept { return claim_.is_ours(); }
-  /// Overwrites the blob files of a directory that is ours. Throws DeviceError if one cannot be written.
-  void overwrite(const mil::Blobs& weights) const;
   /// Whether the files are there and hold just this.
   [[nodiscard]] bool holds(std::string_view mil_text, const mil::Blobs& weights) const;
 

@@ -54,13 +54,6 @@ HostKernel::HostKernel(std::shared_ptr<SharedPlan> plan, const mil::Blobs& blobs
 
 HostKernel::~HostKernel() { shared_->give_back(std::move(constants_)); }
 
-bool HostKernel::reload(const mil::Blobs& weights) try {
-  run_prologue(weights);
-  return true;
-} catch (const mil::BlobError& error) {
-  throw DeviceError(error.what());
-}
-
 void HostKernel::bind_own_memory(RunMemory& run) {
   for (std::size_t i = 0; i < run.addresses.size(); ++i) {
     const Buffer& buffer = plan().buffers[i];

@@ -41,8 +41,6 @@ class HostKernel final : public Kernel {
   [[nodiscard]] std::span<const Port> inputs() const override { return plan().inputs; }
   [[nodiscard]] std::span<const Port> outputs() const override { return plan().outputs; }
   void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override;
-  /// Converts them as a compilation does.
-  [[nodiscard]] bool reload(const mil::Blobs& weights) override;
 
  private:
   [[nodiscard]] const Plan& plan() const noexcept { return shared_->plan(); }

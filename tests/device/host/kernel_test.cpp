@@ -105,28 +105,6 @@ TEST_CASE("with one thread a run results are those of a pool of one", "[device][
   CHECK(run(device, program, weights(1), inputs)[0].data == run(alone, program, weights(1), inputs)[0].data);
 }
 
-TEST_CASE("a reloaded kernel computes what one compiled with its weights does", "[device][host]") {
-  math::ThreadPool threads(2);
-  HostDevice device(threads);
-  const std::string text = mil::print(scaled_projection());
-  const auto kernel = device.compile(text, weights(1));
-  const auto other = device.compile(text, weights(2));
-  surface::SurfacePool pool(device.surface_allocator());
-  Surface in = pool.acquire(kernel->inputs()[0].size_bytes);
-  std::ranges::fill(in.map_for_write().bytes(), std::byte{0x3C});
-  const auto result = [&](Kernel& of) {
-    Surface y = pool.acquire(of.outputs()[0].size_bytes);
-    Surface gate = pool.acquire(of.outputs()[1].size_bytes);
-    of.run(std::array{&in}, std::array{&y, &gate});
-    const auto mapping = gate.map_for_read();
-    return std::vector<std::byte>(mapping.bytes().begin(), mapping.bytes().end());
-  };
-  CHECK(result(*kernel) != result(*other));
-  CHECK(kernel->reload(weights(2)));
-  CHECK(result(*kernel) == result(*other));
-  CHECK_THROWS_AS(kernel->reload({}), DeviceError);
-}
-
 struct Surfaces {
   surface::HeapAllocator allocator;
   surface::SurfacePool pool{allocator};

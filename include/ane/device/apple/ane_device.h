@@ -31,7 +31,6 @@ struct AneOptions {
 struct AneCounters {
   int compiles = 0;  ///< calls of the compiler, failed ones too
   int shared = 0;    ///< compilations served by a loaded program of equal text and weights
-  int reloads = 0;   ///< programs that were given other weights
   int load_retries = 0;
   int cancel_retries = 0;
   int requests = 0;  ///< requests built, each reused from then on
@@ -43,10 +42,7 @@ struct AneCounters {
 ///
 /// A program that breaks a rule of the ANE which makes it fail or lie is refused with a CompileError that lists all.
 /// Every DeviceError keeps the system's words. Kernels of equal text and weights share one loaded program.
-/// Compilations, reloads and unloads are made one after another.
-///
-/// A reload unloads the program, overwrites the blob files in its directory and loads it again. It says no for a
-/// program that two kernels share, or whose directory another process owns.
+/// Compilations and unloads are made one after another.
 class AneDevice final : public Device {
  public:
   /// Throws DeviceError naming each library, class, method or function that is missing, or if there is no ANE.
