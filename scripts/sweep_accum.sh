@@ -28,5 +28,5 @@ for accum in "${values[@]}"; do
   average=$(figure 'Avg train')
   printf '| %11d | %7s | %6s | %9s | %8s | %9s |\n' "$accum" "${average%% *}" \
     "$(sed 's/.*(\(.*\) s).*/\1/' <<<"$wall")" "$(sed 's/.*(\(.*\)%).*/\1/' <<<"$compile")" \
-    "$(sed 's/.*), \([0-9]*\) of.*/\1/; t; s/.*/0/' <<<"$restarts")" "$(sed 's/.*(\(.*\)%).*/\1/' <<<"$restarts")"
+    "$(sed -e 's/.*), \([0-9]*\) of.*/\1/' -e t -e 's/.*/0/' <<<"$restarts")" "$(sed 's/.*(\(.*\)%).*/\1/' <<<"$restarts")"
 done

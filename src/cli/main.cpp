@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include "ane/cli/doctor_command.h"

@@ -1,6 +1,6 @@
 #include "ane/device/budget.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include "ane/core/error.h"
 

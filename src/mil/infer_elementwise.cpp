@@ -12,7 +12,8 @@ namespace {
 void require_one_of(const OpView& op, std::string_view argument, std::string_view value,
                     std::initializer_list<std::string_view> allowed) {
   if (std::find(allowed.begin(), allowed.end(), value) == allowed.end())
-    fail(op, fmt::format("argument '{}' is \"{}\", expected one of {}", argument, value, fmt::join(allowed, ", ")));
+    fail(op, fmt::format("argument '{}' is \"{}\", expected one of {}", argument, value,
+                         fmt::join(allowed.begin(), allowed.end(), ", ")));
 }
 
 }  // namespace

@@ -249,7 +249,10 @@ TEST_CASE("help and version are answers", "[cli][settings]") {
   const CommandLine help = parse_command_line(Words{"--help"});
   REQUIRE(help.answer);
   for (const Setting& row : settings_table()) CHECK_THAT(*help.answer, ANE_CONTAINS(row.flag()));
-  CHECK_THAT(*help.answer, ANE_CONTAINS("--tied,--untied ") && ANE_CONTAINS("weights of its own) [true]"));
+  // CLI11 decides where blanks and line breaks go, each version differently.
+  std::string packed = *help.answer;
+  std::erase_if(packed, [](char c) { return c == ' ' || c == '\n'; });
+  CHECK_THAT(packed, ANE_CONTAINS("--tied,--untiedthe") && ANE_CONTAINS("weightsofitsown)[true]"));
   const CommandLine version = parse_command_line(Words{"--version"});
   REQUIRE(version.answer);
   CHECK_THAT(*version.answer, ANE_CONTAINS("ane-train "));

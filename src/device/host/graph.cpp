@@ -7,7 +7,7 @@
 #include <numeric>
 #include <utility>
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include "ane/core/error.h"
 #include "ane/mil/types.h"
