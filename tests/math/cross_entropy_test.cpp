@@ -10,16 +10,16 @@
 
 #include "compare.h"
 #include "support/catch.h"
-#include "targets.h"
+#include "support/targets.h"
 
 namespace {
 
 using ane::math::CounterRandom;
 using ane::math::normal_values;
-using ane::math::on_every_target;
 using ane::math::relative_error;
 using ane::math::ThreadPool;
 using ane::math::to_double;
+using ane::test::on_every_target;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 

@@ -6,13 +6,13 @@
 
 #include "compare.h"
 #include "support/catch.h"
-#include "targets.h"
+#include "support/targets.h"
 
 namespace {
 
 using ane::math::normal_values;
-using ane::math::on_every_target;
 using ane::math::ThreadPool;
+using ane::test::on_every_target;
 
 std::size_t any_size() { return GENERATE(0U, 1U, 2U, 7U, 16U, 31U, 1000U, 16'384U, 16'385U, 50'003U); }
 

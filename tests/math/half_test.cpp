@@ -10,14 +10,14 @@
 
 #include "compare.h"
 #include "support/catch.h"
-#include "targets.h"
+#include "support/targets.h"
 
 namespace {
 
 using ane::math::Half;
-using ane::math::on_every_target;
 using ane::math::to_float;
 using ane::math::to_half;
+using ane::test::on_every_target;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr std::uint32_t kHalves = 1U << 16U;

@@ -5,16 +5,16 @@
 
 #include "compare.h"
 #include "support/catch.h"
-#include "targets.h"
+#include "support/targets.h"
 
 namespace {
 
 using ane::math::AdamWStep;
 using ane::math::normal_values;
-using ane::math::on_every_target;
 using ane::math::relative_error;
 using ane::math::ThreadPool;
 using ane::math::to_double;
+using ane::test::on_every_target;
 
 // fp32 state against float64, over a few updates.
 constexpr double kTolerance = 1e-6;

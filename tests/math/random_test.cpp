@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "support/catch.h"
-#include "targets.h"
+#include "support/targets.h"
 
 namespace {
 
@@ -115,7 +115,7 @@ TEST_CASE("an array is filled with the generator's normals, any length of it ali
   const std::size_t size = GENERATE(0U, 1U, 2U, 7U, 511U, 512U, 513U, 3000U);
   ane::math::ThreadPool pool(3);
   CAPTURE(size);
-  ane::math::on_every_target([&] {
+  ane::test::on_every_target([&] {
     std::vector<float> values(size);
     ane::math::fill_normal(random, 0.02, values);
     bool same = true;
@@ -130,7 +130,7 @@ TEST_CASE("an array is filled with the generator's normals, any length of it ali
 TEST_CASE("normal values follow Box and Muller's formula on every instruction set", "[math]") {
   const CounterRandom random(8, 1);
   constexpr std::size_t kPairs = 20'000;
-  ane::math::on_every_target([&] {
+  ane::test::on_every_target([&] {
     double worst = 0;
     for (std::size_t i = 0; i < 2 * kPairs; i += 2) {
       const double radius = std::sqrt(-2 * std::log(1 - random.uniform(i)));

@@ -6,15 +6,15 @@
 
 #include "compare.h"
 #include "support/catch.h"
-#include "targets.h"
+#include "support/targets.h"
 
 namespace {
 
 using ane::math::normal_values;
-using ane::math::on_every_target;
 using ane::math::relative_error;
 using ane::math::ThreadPool;
 using ane::math::to_double;
+using ane::test::on_every_target;
 
 constexpr float kEps = 1e-5F;
 
@@ -169,6 +169,34 @@ TEST_CASE("rms_norm spoils only the position that holds a NaN", "[math][rms_norm
   layer.x[3 * 20 + 5] = std::numeric_limits<float>::quiet_NaN();
   const Results found = run(layer, 2);
   for (std::size_t s = 0; s < 20; ++s) CHECK(std::isnan(found.y[s]) == (s == 5));
+}
+
+TEST_CASE("a product is rounded before it is added: the compiler fuses nothing", "[math][rms_norm]") {
+  // Fewer positions than any vector has lanes, so that the gradient of w is summed one product after another.
+  constexpr std::size_t kChannels = 64;
+  constexpr std::size_t kSeq = 3;
+  const std::vector<float> x = normal_values(kChannels * kSeq, 1);
+  const std::vector<float> dy = normal_values(kChannels * kSeq, 2);
+  const std::vector<float> w(kChannels, 1);
+  const std::vector<float> r = {1.1F, 0.9F, 1.3F};
+  const std::vector<float> base(kChannels * kSeq, 0);
+  std::vector<float> expected(kChannels);
+  for (std::size_t c = 0; c < kChannels; ++c) {
+    volatile float total = 0;
+    for (std::size_t s = 0; s < kSeq; ++s) {
+      volatile float product = x[c * kSeq + s] * r[s];
+      product = product * dy[c * kSeq + s];
+      total = total + product;
+    }
+    expected[c] = total;
+  }
+  on_every_target([&] {
+    ThreadPool pool(1);
+    std::vector<float> dx(kChannels * kSeq);
+    std::vector<float> dw(kChannels);
+    ane::math::rms_norm_backward(x, dy, w, r, base, dx, dw, pool);
+    CHECK(dw == expected);
+  });
 }
 
 }  // namespace

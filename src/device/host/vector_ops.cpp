@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "vector_ops.cpp"
@@ -81,8 +80,18 @@ HWY_INLINE VF soft_plus(VF x) {
   return hn::Add(hn::IfThenElse(hn::Lt(x, hn::Zero(f)), hn::Zero(f), x), tail);
 }
 
-HWY_INLINE VF propagating_max(VF a, VF b) { return hn::IfThenElse(hn::IsNaN(a), a, hn::Max(a, b)); }
-HWY_INLINE VF propagating_min(VF a, VF b) { return hn::IfThenElse(hn::IsNaN(a), a, hn::Min(a, b)); }
+// What Max and Min are beside NaN, and of two zeros, is each processor's own: arm64 takes the number. Here it is what
+// x86 does, the first where it is larger (smaller) and else the second, and NaN wherever it is.
+
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+HWY_INLINE VF larger_or_second(VF a, VF b) { return hn::Max(a, b); }
+HWY_INLINE VF smaller_or_second(VF a, VF b) { return hn::Min(a, b); }
+#else
+HWY_INLINE VF larger_or_second(VF a, VF b) { return hn::IfThenElse(hn::Gt(a, b), a, b); }
+HWY_INLINE VF smaller_or_second(VF a, VF b) { return hn::IfThenElse(hn::Lt(a, b), a, b); }
+#endif
+HWY_INLINE VF propagating_max(VF a, VF b) { return hn::IfThenElse(hn::IsNaN(a), a, larger_or_second(a, b)); }
+HWY_INLINE VF propagating_min(VF a, VF b) { return hn::IfThenElse(hn::IsNaN(a), a, smaller_or_second(a, b)); }
 
 template <class D, class T>
 void load_tail(D d, const T* from, std::size_t count, T* padded) {
@@ -120,7 +129,8 @@ void map(D d, R r, std::size_t count, void* target, Function function, const Sou
 
 template <class Function, class... Values>
 HWY_INLINE VF value_of([[maybe_unused]] const MicroOp& op, Values... values) {
-  if constexpr (std::is_invocable_v<Function, const MicroOp&, Values...>) {
+  // Not std::is_invocable: SVE's vectors have no size at compile time, and GCC takes such types for incomplete there.
+  if constexpr (requires { Function()(op, values...); }) {
     return Function()(op, values...);
   } else {
     return Function()(values...);
@@ -339,12 +349,13 @@ Loop loop_of_floats(const MicroOp& op) {
         const VF magnitude = hn::IfThenZeroElse(hn::Eq(x, hn::Zero(f)), hn::Set(f, 1.0F));
         return hn::IfThenElse(hn::IsNaN(x), x, hn::CopySign(magnitude, x));
       });
+    // Where the processor has no instruction for it, Highway goes through an integer, and zero may lose its sign.
     case OpKind::floor:
-      return unary(op, [](VF x) HWY_ATTR { return hn::Floor(x); });
+      return unary(op, [](VF x) HWY_ATTR { return hn::CopySign(hn::Floor(x), x); });
     case OpKind::ceil:
-      return unary(op, [](VF x) HWY_ATTR { return hn::Ceil(x); });
+      return unary(op, [](VF x) HWY_ATTR { return hn::CopySign(hn::Ceil(x), x); });
     case OpKind::round:
-      return unary(op, [](VF x) HWY_ATTR { return hn::Round(x); });
+      return unary(op, [](VF x) HWY_ATTR { return hn::CopySign(hn::Round(x), x); });
     case OpKind::exp:
       return unary(op, [](VF x) HWY_ATTR { return exponential(x); });
     case OpKind::log:
@@ -434,17 +445,17 @@ HWY_INLINE float folded(const float* row, std::size_t count) {
   VF s3 = s0;
   std::size_t i = 0;
   for (; i + 4 * lanes <= count; i += 4 * lanes) {
-    s0 = Fold::join(s0, Fold::map(hn::LoadU(f, row + i)));
-    s1 = Fold::join(s1, Fold::map(hn::LoadU(f, row + i + lanes)));
-    s2 = Fold::join(s2, Fold::map(hn::LoadU(f, row + i + 2 * lanes)));
-    s3 = Fold::join(s3, Fold::map(hn::LoadU(f, row + i + 3 * lanes)));
+    s0 = Fold::take(s0, hn::LoadU(f, row + i));
+    s1 = Fold::take(s1, hn::LoadU(f, row + i + lanes));
+    s2 = Fold::take(s2, hn::LoadU(f, row + i + 2 * lanes));
+    s3 = Fold::take(s3, hn::LoadU(f, row + i + 3 * lanes));
   }
-  for (; i + lanes <= count; i += lanes) s0 = Fold::join(s0, Fold::map(hn::LoadU(f, row + i)));
+  for (; i + lanes <= count; i += lanes) s0 = Fold::take(s0, hn::LoadU(f, row + i));
   if (i < count) {
     HWY_ALIGN std::array<float, HWY_MAX_BYTES / sizeof(float)> tail;
     std::fill_n(tail.data(), lanes, Fold::kPadding);
     std::copy_n(row + i, count - i, tail.data());
-    s1 = Fold::join(s1, Fold::map(hn::Load(f, tail.data())));
+    s1 = Fold::take(s1, hn::Load(f, tail.data()));
   }
   return Fold::finish(Fold::join(Fold::join(s0, s1), Fold::join(s2, s3)));
 }
@@ -452,19 +463,19 @@ HWY_INLINE float folded(const float* row, std::size_t count) {
 struct SumFold {
   static constexpr float kStart = 0;
   static constexpr float kPadding = 0;
-  static HWY_INLINE VF map(VF x) { return x; }
+  static HWY_INLINE VF take(VF sum, VF x) { return hn::Add(sum, x); }
   static HWY_INLINE VF join(VF a, VF b) { return hn::Add(a, b); }
   static HWY_INLINE float finish(VF x) { return hn::GetLane(hn::SumOfLanes(F(), x)); }
 };
 
 struct SumSquareFold : SumFold {
-  static HWY_INLINE VF map(VF x) { return hn::Mul(x, x); }
+  static HWY_INLINE VF take(VF sum, VF x) { return hn::MulAdd(x, x, sum); }
 };
 
 struct MaxFold {
   static constexpr float kStart = -kInfinity;
   static constexpr float kPadding = -kInfinity;
-  static HWY_INLINE VF map(VF x) { return x; }
+  static HWY_INLINE VF take(VF most, VF x) { return propagating_max(most, x); }
   static HWY_INLINE VF join(VF a, VF b) { return propagating_max(a, b); }
   static HWY_INLINE float finish(VF x) {
     const F f;
@@ -476,7 +487,7 @@ struct MaxFold {
 struct MinFold {
   static constexpr float kStart = kInfinity;
   static constexpr float kPadding = kInfinity;
-  static HWY_INLINE VF map(VF x) { return x; }
+  static HWY_INLINE VF take(VF least, VF x) { return propagating_min(least, x); }
   static HWY_INLINE VF join(VF a, VF b) { return propagating_min(a, b); }
   static HWY_INLINE float finish(VF x) {
     const F f;

@@ -6,9 +6,9 @@
 
 #include "support/catch.h"
 
-namespace ane::math {
+namespace ane::test {
 
-/// Runs `check` once for each instruction set that the library was built for and this processor has. Vectorised code is
+/// Runs `check` once for each instruction set that the program was built for and this processor has. Vectorised code is
 /// tested so: what a newer processor computes must hold on an older one too.
 template <class Check>
 void on_every_target(const Check& check) {
@@ -34,4 +34,4 @@ void on_every_target(const Check& check) {
   }
 }
 
-}  // namespace ane::math
+}  // namespace ane::test
