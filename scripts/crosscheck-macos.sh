@@ -79,7 +79,7 @@ stub "$ANE_CROSS/lib/libhwy.tbd" /opt/homebrew/opt/highway/lib/libhwy.1.dylib \
   __ZN3hwy15GetChosenTargetEv __ZN3hwy12ChosenTarget6UpdateEx __ZN3hwy16SupportedTargetsEv
 
 # Optimised it would be the same check, and take twice as long. Without -O Zig turns on a sanitizer.
-cmake -S . -B "$folder" -G Ninja --toolchain scripts/macos-toolchain.cmake -DCMAKE_BUILD_TYPE=Release -DANE_TESTS=OFF \
+cmake -S . -B "$folder" -G Ninja --toolchain scripts/macos-toolchain.cmake -DCMAKE_BUILD_TYPE=Release -DANE_TESTS=OFF -DANE_WERROR=ON \
   -DCMAKE_CXX_FLAGS_RELEASE="-O0 -DNDEBUG -fno-sanitize=undefined" \
   >"$folder/configure.log" 2>&1 || { cat "$folder/configure.log" >&2; exit 1; }
 cmake --build "$folder" --target "${@:-ane-train}"

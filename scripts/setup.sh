@@ -6,7 +6,9 @@
 #   scripts/setup.sh --dev    also what lint.sh, coverage.sh, fuzz.sh, crosscheck-macos.sh and a Clang build need
 set -euo pipefail
 
-debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libdnnl2 libhwy-dev libxxhash-dev)
+debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev libxxhash-dev)
+# Libraries that are used where they are: the beginning of a name that each release ends in its own way.
+debian_optional=(libdnnl)
 debian_test=(gobjc libgnustep-base-dev)
 debian_bench=(libbenchmark-dev python3-torch libopenblas0-openmp libtcmalloc-minimal4)
 debian_dev=(clang libclang-rt-dev llvm clang-format clang-tidy gcovr)
@@ -26,25 +28,44 @@ for argument in "$@"; do
   esac
 done
 
+# The newest package whose name is $1 and a version.
+numbered() { { grep -xE "$1[0-9][0-9.]*" || true; } | sort -V | tail -n 1; }
+
 install_debian() {
   local wanted=("${debian[@]}") missing=() installed package
   $test && wanted+=("${debian_test[@]}")
   $bench && wanted+=("${debian_bench[@]}")
   $dev && wanted+=("${debian_dev[@]}")
   $dev && ! command -v npm >/dev/null && wanted+=(npm)  # Node.js may come from elsewhere, with an npm of its own
-  installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null || true)
+  installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p')
   for package in "${wanted[@]}"; do
-    grep -qx -- "$package installed" <<<"$installed" || missing+=("$package")
+    grep -qxF -- "$package" <<<"$installed" || missing+=("$package")
   done
-  ((${#missing[@]})) || return 0
-  local root=()
-  if ((EUID != 0)); then
-    command -v sudo >/dev/null || { echo "setup.sh: needs root or sudo to install: ${missing[*]}" >&2; exit 1; }
-    root=(sudo)
+  if ((${#missing[@]})); then
+    echo "setup.sh: installing ${missing[*]}" >&2
+    as_root apt-get update -qq >&2
+    apt_install "${missing[@]}"
   fi
-  echo "setup.sh: installing ${missing[*]}" >&2
-  "${root[@]}" apt-get update -qq >&2
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+  for package in "${debian_optional[@]}"; do
+    [[ -z $(numbered "$package" <<<"$installed") ]] || continue
+    package=$(apt-cache pkgnames "$package" | numbered "$package")
+    [[ -n $package ]] || continue  # this release has none
+    echo "setup.sh: installing $package" >&2
+    apt_install "$package" || echo "setup.sh: going on without $package, which is optional" >&2
+  done
+}
+
+apt_install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2; }
+
+as_root() {
+  if ((EUID == 0)); then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    echo "setup.sh: installing needs root or sudo" >&2
+    return 1
+  fi
 }
 
 install_homebrew() {
