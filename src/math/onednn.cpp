@@ -28,8 +28,10 @@ struct OneDnn {
   }
 };
 
+// Debian 13 counts every minor version of oneDNN 3 as a library of its own: CMake has looked up its name.
 void* open_library() {
-  for (const char* name : {"libdnnl.so.3", "libdnnl.so.2"}) {
+  for (const char* name : {ANE_ONEDNN_LIBRARY, "libdnnl.so.3", "libdnnl.so.2"}) {
+    if (*name == '\0') continue;  // it would be this program
     if (void* library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL)) return library;
   }
   return nullptr;
