@@ -120,7 +120,7 @@ TEST_CASE("faults in MIL text and in arguments name the place", "[cli][mil]") {
     CHECK(result.code == 2);
     CHECK_THAT(result.err, ANE_CONTAINS(row.message));
   }
-  CHECK(run({"mil", "doubled.mil", "--run", "--device", "ane"}, {}, folder.path()).code == 4);
+  if (!kMayHaveEngine) CHECK(run({"mil", "doubled.mil", "--run", "--device", "ane"}, {}, folder.path()).code == 4);
   CHECK_THAT(run({"mil", "--help"}).out, ANE_CONTAINS("--compare"));
 }
 

@@ -1,5 +1,6 @@
 #include "cli/program.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -28,6 +29,8 @@ std::vector<std::string> environment_of_tests(const Words& added) {
     if (!text.starts_with("ANE_")) result.push_back(text);
   }
   result.insert(result.end(), added.begin(), added.end());
+  const auto names_device = [](const std::string& text) { return text.starts_with("ANE_DEVICE="); };
+  if (kMayHaveEngine && std::ranges::none_of(added, names_device)) result.emplace_back("ANE_DEVICE=host");
   return result;
 }
 

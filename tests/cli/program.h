@@ -31,6 +31,13 @@ struct Result {
   std::string err;  ///< standard error
 };
 
+/// Whether --device ane may succeed here. Where it may, programs are run on the host unless they are told otherwise.
+#ifdef __APPLE__
+constexpr bool kMayHaveEngine = true;
+#else
+constexpr bool kMayHaveEngine = false;
+#endif
+
 /// A process that runs in `folder`, with the environment of this one (without its ANE_ variables) and `environment`.
 class Program {
  public:
