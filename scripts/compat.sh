@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Builds and tests as on a machine that this one is not, in build/compat/NAME:
+#   scripts/compat.sh SUITE    the two commands of the README in a new root of another Debian (bookworm, trixie, sid)
+#   scripts/compat.sh arm64    the tests of math, mil, the host device and the models, on an emulated processor with NEON
+#   scripts/compat.sh libc++   every test, with Clang and LLVM's C++ library, as on a Mac
+# Warnings are errors. Runs on Debian 12, as root; nothing of the system is changed but for the packages named below. A second call
+# takes up where the first was stopped; remove build/compat/NAME to begin anew.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CI=true
+
+name=${1-}
+folder=$PWD/build/compat/$name
+jobs=$(getconf _NPROCESSORS_ONLN)
+
+install() {  # PACKAGE...: what this script itself needs
+  dpkg-query -W "$@" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"; } >&2
+}
+
+# Where apt gets this system's packages, and its name.
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
+mirror() { apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $codename" | head -n 1; }
+
+suite() {
+  local root=$folder/root
+  install debootstrap
+  if [[ ! -e $folder/complete ]]; then
+    rm -rf "$root"
+    mkdir -p "$root"
+    debootstrap --variant=minbase "$name" "$root" "$(mirror)" >"$folder/debootstrap.log" ||
+      { tail "$folder/debootstrap.log" >&2; exit 1; }
+    # A mirror may keep a state for longer than a suite that moves calls itself valid.
+    echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/compat"
+    touch "$folder/complete"
+  fi
+  cp /etc/resolv.conf "$root/etc/resolv.conf"
+  # The sources as they are now; its build stays.
+  mkdir -p "$root/work/ane-train"
+  find "$root/work/ane-train" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+  git ls-files -z --cached --others --exclude-standard | while IFS= read -rd '' file; do [[ ! -e $file ]] || printf '%s\0' "$file"; done |
+    tar -c --null --files-from=- | tar -x -C "$root/work/ane-train"
+  [[ ! -d ../shared ]] || cp -rT ../shared "$root/work/shared"
+  # Mounts of a namespace of its own end with it.
+  unshare --mount bash -euc '
+    for system in proc sys dev; do mount --rbind "/$system" "$1/$system"; done
+    chroot "$1" env -i CI=true HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin bash -euc "
+      cd /work/ane-train
+      scripts/train.sh --steps 200
+      scripts/test.sh"' suite "$root"
+}
+
+# Packages of the other architecture, unpacked and not installed, beside the system's cross compiler.
+unpack_arm64() {  # ROOT PACKAGE...
+  local root=$1 state=$folder/apt
+  shift
+  mkdir -p "$state"/{state/lists/partial,cache/archives/partial} "$root"
+  : >"$state/status"
+  echo "deb $(mirror) $codename main" >"$state/sources.list"
+  local options=(-qq -o "Dir::State=$state/state" -o "Dir::State::status=$state/status" -o "Dir::Cache=$state/cache"
+    -o "Dir::Etc::SourceList=$state/sources.list" -o Dir::Etc::SourceParts=- -o APT::Architecture=arm64
+    -o APT::Architectures=arm64 -o APT::Sandbox::User=root)
+  apt-get "${options[@]}" update
+  apt-get "${options[@]}" install -y --download-only --no-install-recommends "$@" >/dev/null
+  local package
+  for package in "$state"/cache/archives/*.deb; do dpkg -x "$package" "$root"; done
+}
+
+arm64() {
+  local root=$folder/root tests=(math device_host mil model)
+  local openblas=$root/usr/lib/aarch64-linux-gnu/openblas-pthread/cmake/openblas
+  install g++-aarch64-linux-gnu qemu-user-static
+  if [[ ! -e $folder/complete ]]; then
+    unpack_arm64 "$root" libc6-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev \
+      libhwy-dev libxxhash-dev
+    sed -i "s|/usr/|$root/usr/|" "$openblas/OpenBLASConfig.cmake"  # the only one with absolute paths
+    touch "$folder/complete"
+  fi
+  # A processor without SVE, as Apple's are.
+  configure_and_build "${tests[*]/#/test_}" release -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+    -DCMAKE_SYSROOT="$root" -DCMAKE_FIND_ROOT_PATH_MODE_PROGRAM=NEVER -DCMAKE_FIND_ROOT_PATH_MODE_LIBRARY=ONLY \
+    -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY -DOpenBLAS_DIR="$openblas" -DANE_STANDIN=OFF \
+    "-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64-static;-cpu;cortex-a76;-L;$root"
+  local names
+  names=$(IFS='|'; echo "${tests[*]}")
+  ctest --test-dir "$folder/build" --output-on-failure --progress --parallel "$jobs" --timeout 3600 -R "^($names): "
+}
+
+# Debian compiles fmt and spdlog against GCC's library, whose types are others: here they are used as headers alone, as Catch2 2 is
+# anyway. LLVM 16 is what Xcode 15 comes from.
+libcxx() {
+  scripts/setup.sh --test
+  install clang-16 libc++-16-dev libc++abi-16-dev
+  configure_and_build all release -DCMAKE_CXX_COMPILER=clang++-16 \
+    "-DCMAKE_CXX_FLAGS=-stdlib=libc++ -DFMT_HEADER_ONLY -USPDLOG_COMPILED_LIB -USPDLOG_SHARED_LIB"
+  ctest --test-dir "$folder/build" --output-on-failure --progress --parallel "$jobs"
+}
+
+configure_and_build() {  # TARGETS PRESET OPTION...
+  local targets=$1 preset=$2
+  shift 2
+  mkdir -p "$folder"
+  command -v ccache >/dev/null && set -- "$@" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache
+  cmake --preset "$preset" -B "$folder/build" "$@" >"$folder/configure.log" 2>&1 || { cat "$folder/configure.log" >&2; exit 1; }
+  # shellcheck disable=SC2086
+  cmake --build "$folder/build" --target $targets >"$folder/build.log" 2>&1 || { cat "$folder/build.log" >&2; exit 1; }
+}
+
+case $name in
+  bookworm | trixie | sid) suite ;;
+  arm64) arm64 ;;
+  libc++) libcxx ;;
+  *) echo "compat.sh: there are bookworm, trixie, sid, arm64 and libc++, not '$name'" >&2; exit 2 ;;
+esac
+echo "compat.sh: $name passes"
