@@ -17,9 +17,9 @@ DeviceChoice parse_device_choice(const std::string& name) {
 device::apple::AneOptions ane_options(const Settings& settings) {
   return {.qos = static_cast<unsigned>(settings.ane_qos),
           .load_options = {},
-          .dictionary_offset = static_cast<std::uint64_t>(settings.ane_dictionary_offset),
           .purge_cached = settings.ane_purge_cache,
           .compare_attributes = settings.ane_compare_attributes,
+          .on_difference = {},
           .load_retries = static_cast<int>(settings.ane_load_retries),
           .cancel_retries = static_cast<int>(settings.ane_cancel_retries)};
 }
@@ -30,7 +30,11 @@ PickedDevice pick_device(DeviceChoice choice, const device::apple::AneOptions& a
   const RunThreads run_threads = parallel_sequences > 1 ? RunThreads::one : RunThreads::all;
   if (choice == DeviceChoice::host) return {std::make_unique<device::host::HostDevice>(threads, run_threads), ""};
   const device::apple::Probe probe = device::apple::probe();
-  if (probe.usable()) return {std::make_unique<device::apple::AneDevice>(ane), ""};
+  if (probe.usable_unasked()) return {std::make_unique<device::apple::AneDevice>(ane), ""};
+  if (choice == DeviceChoice::ane && probe.usable()) {
+    return {std::make_unique<device::apple::AneDevice>(ane),
+            "this is a virtual machine: whether kernels run on an ANE, and right, is up to its host"};
+  }
   if (choice == DeviceChoice::ane) {
     throw DeviceError(
         fmt::format("--device ane: {}; use --device host, which runs the same kernels on the CPU", probe.reason()));

@@ -1,6 +1,8 @@
 #include "ane/cli/doctor_command.h"
 
+#include <deque>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -9,6 +11,7 @@
 #include "ane/cli/command_options.h"
 #include "ane/cli/device_probes.h"
 #include "ane/cli/devices.h"
+#include "ane/cli/settings.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/text.h"
 #include "ane/cli/version.h"
@@ -21,17 +24,42 @@ namespace {
 
 constexpr int kDeviceExit = 4;
 
-/// The wanted device's name; nothing if --help was all that was asked for, and printed.
-std::optional<std::string> parse_device(std::span<const std::string> arguments, Terminal& terminal) {
-  std::string device = "auto";
+/// Nothing if --help was all that was asked for, and printed.
+std::optional<Settings> parse_settings(std::span<const std::string> arguments, Terminal& terminal) {
+  struct Given {
+    const Setting* row;
+    std::string value;
+    bool is_on;
+  };
+  Settings settings;
+  std::deque<Given> given;  // the options point into it
+  std::vector<CommandOption> options;
+  std::string device = setting("device").show(settings);
+  options.push_back({"--device", "NAME", "auto, ane or host [auto]", &device});
+  for (const Setting& row : settings_table()) {
+    if (row.group != "ANE") continue;
+    Given& value = given.emplace_back(Given{&row, row.show(settings), row.show(settings) == "true"});
+    const std::string help = fmt::format("{} [{}]", row.help, value.value);
+    if (row.kind == ValueKind::toggle) {
+      options.push_back({fmt::format("{},!{}", row.flag(), row.negation), "", help, &value.is_on});
+    } else {
+      options.push_back({row.flag(), std::string(row.placeholder), help, &value.value});
+    }
+  }
   const std::string help = parse_command_options(
       {"doctor", "Checks what this machine offers and whether the picked device computes what training needs."},
-      std::vector<CommandOption>{{"--device", "NAME", "auto, ane or host [auto]", &device}}, arguments);
+      options, arguments);
   if (!help.empty()) {
     terminal.print(help);
     return std::nullopt;
   }
-  return device;
+  settings.device = parse_device_choice(device);
+  for (const Given& value : given) {
+    const std::string text = value.row->kind == ValueKind::toggle ? (value.is_on ? "true" : "false") : value.value;
+    if (!value.row->assign(text, settings))
+      throw UsageError(fmt::format("{}: '{}' is not {}", value.row->flag(), text, value.row->expects));
+  }
+  return settings;
 }
 
 double memory_bytes() {
@@ -61,12 +89,14 @@ void print_machine(const device::apple::Probe& probe, math::ThreadPool& threads,
   terminal.print(fmt::format("CPU: {}", device::host::HostDevice(threads).description()));
   terminal.print("Apple Neural Engine:");
   print_findings(probe, terminal);
+  if (probe.virtual_machine.value_or(false)) terminal.print("  this is a virtual machine");
   if (probe.has_ane) terminal.print(fmt::format("  reported by the framework: {}", *probe.has_ane ? "yes" : "no"));
   if (!probe.architecture.empty()) terminal.print(fmt::format("  architecture: {}", probe.architecture));
   if (probe.cores) terminal.print(fmt::format("  cores: {}", *probe.cores));
 }
 
-bool run_probes(device::Device& device, device::Device& host, Terminal& terminal) {
+/// `warnings` is what the device tells beside its results.
+bool run_probes(device::Device& device, device::Device& host, std::vector<std::string>& warnings, Terminal& terminal) {
   const bool on_ane = device.name() == "ane";
   bool all_right = true;
   for (const DeviceProbe& probe : device_probes()) {
@@ -78,6 +108,7 @@ bool run_probes(device::Device& device, device::Device& host, Terminal& terminal
                                                  result.from_expected, result.from_host)
                                    : result.failure;
     terminal.print(fmt::format("  {:5} {}: {}", right ? "right" : "WRONG", probe.name, detail));
+    for (const std::string& warning : std::exchange(warnings, {})) terminal.print("        warning: " + warning);
   }
   return all_right;
 }
@@ -86,18 +117,23 @@ bool run_probes(device::Device& device, device::Device& host, Terminal& terminal
 
 int doctor_command(std::span<const std::string> arguments) {
   Terminal terminal;
-  const std::optional<std::string> name = parse_device(arguments, terminal);
-  if (!name) return 0;
-  const DeviceChoice choice = parse_device_choice(*name);
+  const std::optional<Settings> settings = parse_settings(arguments, terminal);
+  if (!settings) return 0;
   math::ThreadPool threads(math::processor_count());
   const device::apple::Probe probe = device::apple::probe();
   print_machine(probe, threads, terminal);
-  terminal.print(fmt::format("auto picks: {}", probe.usable() ? "ane" : fmt::format("host, as {}", probe.reason())));
+  terminal.print(
+      fmt::format("auto picks: {}", probe.usable_unasked() ? "ane" : fmt::format("host, as {}", probe.reason())));
 
-  const PickedDevice picked = pick_device(choice, {}, threads);
+  // A training run refuses a program that describes itself otherwise than expected; here it is run all the same.
+  std::vector<std::string> warnings;
+  device::apple::AneOptions options = ane_options(*settings);
+  options.on_difference = [&](const std::string& difference) { warnings.push_back(difference); };
+  const PickedDevice picked = pick_device(settings->device, options, threads);
+  if (!picked.note.empty()) terminal.print(fmt::format("Note: {}", picked.note));
   device::host::HostDevice host(threads);
   terminal.print(fmt::format("Probe kernels on {}:", picked.device->name()));
-  const bool right = run_probes(*picked.device, host, terminal);
+  const bool right = run_probes(*picked.device, host, warnings, terminal);
   terminal.print(right ? "All right: this device can train."
                        : "Not all right: do not trust a training run on this device. Please send this text with your "
                          "chip and system version to the project.");

@@ -10,6 +10,7 @@
 #include "ane/mil/ane_rules.h"
 
 #include "cli/program.h"
+#include "cli/small_run.h"
 #include "support/catch.h"
 
 namespace {
@@ -86,3 +87,57 @@ TEST_CASE("doctor reports machine, choice and verdict", "[cli][doctor]") {
   CHECK(unknown.code == 2);
   CHECK_THAT(unknown.err, ANE_CONTAINS("'gpu'"));
 }
+
+#ifdef ANE_TRAIN_STANDIN
+TEST_CASE("doctor calls the framework as it is told to", "[cli][doctor]") {
+  const Folder folder;
+  const auto doctor = [&](const Words& more) {
+    return Program(Words{"doctor", "--device", "ane"} + more, {}, folder.path(), ANE_TRAIN_STANDIN).wait();
+  };
+  const Result good = doctor({"--ane-qos", "33", "--ane-load-retries", "0", "--no-ane-purge-cache"});
+  CAPTURE(good.out, good.err);
+  CHECK(good.code == 0);
+  CHECK_THAT(good.out, ANE_CONTAINS("Probe kernels on ane:") && ANE_CONTAINS("All right"));
+  const Result wrong = doctor({"--ane-qos", "64"});
+  CHECK(wrong.code == 2);
+  CHECK_THAT(wrong.err, ANE_CONTAINS("--ane-qos: '64' is not"));
+}
+
+TEST_CASE("what a program says of itself is a warning to doctor and an error to training", "[cli][doctor]") {
+  const Folder folder;
+  const Words environment = {"STANDIN_INTERLEAVE=4"};
+  const Result doctor = Program({"doctor", "--device", "ane"}, environment, folder.path(), ANE_TRAIN_STANDIN).wait();
+  CAPTURE(doctor.out, doctor.err);
+  CHECK(doctor.code == 0);
+  CHECK(count(doctor.out, "warning: the compiled program wants other surfaces") == cli::device_probes().size());
+  CHECK_THAT(doctor.out, ANE_CONTAINS("expected interleave 1, the program has 4"));
+  const Words settings = {"--config", "tiny", "--steps", "2", "--device", "ane"};
+  const Result training = Program(settings, environment, folder.path(), ANE_TRAIN_STANDIN).wait();
+  CHECK(training.code == 4);
+  CHECK_THAT(training.err, ANE_CONTAINS("expected interleave 1, the program has 4"));
+}
+
+TEST_CASE("a virtual machine's engine is used only when it is asked for", "[cli][doctor]") {
+  const Folder folder;
+  const auto train = [&](const std::string& device, const std::string& kind) {
+    return Program({"--config", "tiny", "--steps", "2", "--device", device}, {"STANDIN_VIRTUAL=" + kind}, folder.path(),
+                   ANE_TRAIN_STANDIN)
+        .wait();
+  };
+  for (const char* kind : {"bare", "client"}) {
+    CAPTURE(kind);
+    const Result automatic = train("auto", kind);
+    CHECK(automatic.code == 0);
+    CHECK_THAT(automatic.err, ANE_CONTAINS("the host device runs the kernels on the CPU: this is a virtual machine"));
+  }
+  const Result works = train("ane", "client");
+  CAPTURE(works.out, works.err);
+  CHECK(works.code == 0);
+  CHECK_THAT(works.err, ANE_CONTAINS("this is a virtual machine: whether kernels run on an ANE"));
+  const Result refused = train("ane", "bare");
+  CHECK(refused.code == 4);
+  CHECK_THAT(refused.err, ANE_CONTAINS("code 22"));
+  const Result doctor = Program({"doctor"}, {"STANDIN_VIRTUAL=client"}, folder.path(), ANE_TRAIN_STANDIN).wait();
+  CHECK_THAT(doctor.out, ANE_CONTAINS("auto picks: host, as this is a virtual machine"));
+}
+#endif

@@ -50,19 +50,16 @@ TEST_CASE("settings of the bridge default to the bridge's own, and reach it", "[
   CHECK(defaults.qos == own.qos);
   CHECK(defaults.load_retries == own.load_retries);
   CHECK(defaults.cancel_retries == own.cancel_retries);
-  CHECK(defaults.dictionary_offset == own.dictionary_offset);
   CHECK(defaults.purge_cached == own.purge_cached);
   CHECK(defaults.compare_attributes == own.compare_attributes);
 
-  const AneOptions set =
-      ane_options(load({"--ane-qos", "33", "--ane-load-retries", "4", "--ane-cancel-retries", "0",
-                        "--ane-dictionary-offset", "64", "--ane-purge-cache", "--no-ane-compare-attributes"})
-                      .values);
+  const AneOptions set = ane_options(load({"--ane-qos", "33", "--ane-load-retries", "4", "--ane-cancel-retries", "0",
+                                           "--no-ane-purge-cache", "--no-ane-compare-attributes"})
+                                         .values);
   CHECK(set.qos == 33);
   CHECK(set.load_retries == 4);
   CHECK(set.cancel_retries == 0);
-  CHECK(set.dictionary_offset == 64);
-  CHECK(set.purge_cached);
+  CHECK_FALSE(set.purge_cached);
   CHECK_FALSE(set.compare_attributes);
 }
 

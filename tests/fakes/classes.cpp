@@ -2,9 +2,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -78,10 +80,14 @@ bool is_a(Id object, const char* type) {
                                   object, runtime().find_class(type)) != 0;
 }
 
+/// As Apple's runtime throws: the preprocessor sees the exception first.
 [[noreturn]] void raise(const std::string& text) {
-  const Id exception = runtime().find_class("NSException");
-  objc::Message<void, Id, Id>(runtime(), runtime().selector("raise:format:"))(
-      exception, foundation().string("NSInvalidArgumentException"), foundation().string(text));
+  Id exception = objc::Message<Id, Id, Id, Id>(runtime(), runtime().selector("exceptionWithName:reason:userInfo:"))(
+      runtime().find_class("NSException"), foundation().string("NSInvalidArgumentException"), foundation().string(text),
+      nullptr);
+  if (const auto preprocessor = state().exception_preprocessor(); preprocessor != nullptr)
+    exception = preprocessor(exception);
+  objc::Message<void>(runtime(), runtime().selector("raise"))(exception);
   std::abort();
 }
 
@@ -100,25 +106,31 @@ std::string data_text(Id data) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-Flag refuse(Id* error, int code, const std::string& text) {
+Flag refuse(Id* error, int code, const std::string& text, const char* domain = kEngineDomain) {
   if (error == nullptr) return 0;
   const Id key = *static_cast<Id*>(state().gnustep().library.find("NSLocalizedDescriptionKey"));
   const std::array<std::pair<Id, Id>, 1> info{{{key, foundation().string(text)}}};
   const Id type = runtime().find_class("NSError");
   *error = objc::Message<Id, Id, long, Id>(runtime(), runtime().selector("errorWithDomain:code:userInfo:"))(
-      type, foundation().string("com.apple.appleneuralengine"), code, foundation().dictionary(info));
+      type, foundation().string(domain), code, foundation().dictionary(info));
   return 0;
 }
 
 /// Runs `call` and turns a refusal into NO and an NSError.
 template <class Call>
 Flag answer(const char* name, Id* error, Call&& call) {
-  if (state().fails(name)) return refuse(error, 99, fmt::format("the stand-in was told to fail {}", name));
+  if (state().fails(name)) {
+    if (state().raises()) raise(fmt::format("the stand-in was told to raise in {}", name));
+    return refuse(error, 99, fmt::format("the stand-in was told to fail {}", name));
+  }
+  if (State::is_virtual() && !State::has_virtual_client()) {
+    return refuse(error, kHostTooOld, fmt::format("{}: host too old for a virtual machine", name));
+  }
   try {
     call();
     return 1;
   } catch (const Refusal& refusal) {
-    return refuse(error, refusal.code, refusal.what());
+    return refuse(error, refusal.code, refusal.what(), refusal.domain);
   }
 }
 
@@ -140,7 +152,12 @@ Id make_descriptor(Id self, SEL, Id text, Id weights, Id options) {
       foundation().items(objc::Message<Id>(runtime(), runtime().selector("allKeys"))(weights)).value();
   for (const Id key : keys) {
     const std::string path = foundation().text(key).value();
-    const Id data = foundation().find(foundation().find(weights, path), "data");
+    const Id entry = foundation().find(weights, path);
+    const auto names = foundation().items(objc::Message<Id>(runtime(), runtime().selector("allKeys"))(entry)).value();
+    if (names.empty()) return nullptr;
+    // The framework takes the first value that it meets; which that is of several, nobody knows.
+    if (names.size() > 1) raise(fmt::format("the weight {} has {} entries; only one is safe", path, names.size()));
+    const Id data = foundation().find(entry, foundation().text(names.front()).value());
     expect(data, "NSData", "data of a weight");
     const std::span<const std::byte> bytes = data_bytes(data);
     source->weights.emplace(path, std::vector<std::byte>(bytes.begin(), bytes.end()));
@@ -178,16 +195,33 @@ Id identifier(Id self, SEL) {
   return foundation().string(body<Model>(self).identifier);
 }
 
+/// The framework's own file writer: the text as net.plist, each weight as "data", the only key of its entry.
+void write_own_files(const Model& model) {
+  const std::filesystem::path directory = model.directory();
+  std::ofstream(directory / "net.plist", std::ios::binary) << model.source->mil_text;
+  if (model.source->weights.empty()) return;
+  const std::vector<std::byte>& last = std::prev(model.source->weights.end())->second;
+  std::ofstream(directory / "data", std::ios::binary)
+      .write(reinterpret_cast<const char*>(last.data()), static_cast<std::streamsize>(last.size()));
+}
+
+/// Whether or not the daemon has it. Throws Refusal.
+void compile_anew(Model& model) {
+  auto program = std::make_unique<Program>(*model.source, model.directory());
+  if (!state().try_add(&Counts::compiles, State::kCompileLimit)) {
+    throw Refusal(kCompileFailed, "_ANECompiler : ANECCompile() FAILED", kCompilerDomain);
+  }
+  write_own_files(model);
+  model.program = std::move(program);
+  state().cache(model.identifier);
+}
+
 Flag compile(Id self, SEL, unsigned, Id options, Id* error) {
   return answer("compile", error, [&] {
     expect(options, "NSDictionary", "options");
     auto& model = body<Model>(self);
     std::this_thread::sleep_for(state().compile_delay());
-    auto program = std::make_unique<Program>(*model.source, model.directory());
-    if (!state().try_add(&Counts::compiles, State::kCompileLimit)) {
-      throw Refusal(1, "_ANECompiler : ANECCompile() FAILED");
-    }
-    model.program = std::move(program);
+    compile_anew(model);
   });
 }
 
@@ -195,22 +229,26 @@ Flag load(Id self, SEL, unsigned, Id options, Id* error) {
   return answer("load", error, [&] {
     expect(options, "NSDictionary", "options");
     auto& model = body<Model>(self);
-    if (model.program == nullptr) throw Refusal(2, "the program was not compiled");
-    const std::filesystem::path directory = model.directory();
-    if (!std::filesystem::exists(directory / "model.mil")) throw Refusal(2, directory.string() + " is gone");
+    // From the daemon's cache, whatever the directory holds by now; what is not there is compiled.
+    if (!state().is_cached(model.identifier)) {
+      if (!std::filesystem::exists(model.directory())) throw Refusal(kFileNotFound, model.directory() + " is gone");
+      compile_anew(model);
+    }
+    if (model.program == nullptr) model.program = std::make_unique<Program>(*model.source);
     if (!model.has_slot && !state().try_add(&Counts::loaded, State::kProgramLimit)) {
-      throw Refusal(5, "Program load failure (0x50004)");
+      throw Refusal(kLoadFailed, "Program load failure (0x50004)");
     }
     model.has_slot = true;
     model.is_loaded = true;
-    for (const char* name : {"net.plist", "data"}) std::ofstream(directory / name) << "made by the stand-in\n";
   });
 }
 
 Flag unload(Id self, SEL, unsigned, Id* error) {
+  auto& model = body<Model>(self);
+  std::error_code ignored;
+  std::filesystem::remove_all(model.directory(), ignored);  // even if the unload then fails
   return answer("unload", error, [&] {
-    auto& model = body<Model>(self);
-    if (!model.is_loaded) throw Refusal(3, "the program is not loaded");
+    if (!model.is_loaded) throw Refusal(kProgramNotFound, "Program not found");
     model.is_loaded = false;
   });
 }
@@ -282,9 +320,10 @@ Id make_short_request(Id self, SEL, Id inputs, Id input_indices, Id outputs, Id 
 std::vector<std::span<std::byte>> buffers(const Binding& binding) {
   std::vector<std::span<std::byte>> buffers(binding.size());
   for (const auto& [index, object] : binding) {
-    if (index >= buffers.size() || !buffers[index].empty()) throw Refusal(8, "status=0x2: wrong symbol index");
+    if (index >= buffers.size() || !buffers[index].empty())
+      throw Refusal(kInferenceFailed, "status=0x2: wrong symbol index");
     FakeSurface* const surface = body<SurfaceObject>(object.get()).surface;
-    if (is_locked(surface)) throw Refusal(8, "status=0x1: a surface is locked");
+    if (is_locked(surface)) throw Refusal(kInferenceFailed, "status=0x1: a surface is locked");
     buffers[index] = bytes(surface);
   }
   return buffers;
@@ -294,8 +333,8 @@ Flag evaluate(Id self, SEL, unsigned, Id options, Id request, Id* error) {
   return answer("evaluate", error, [&] {
     expect(options, "NSDictionary", "options");
     auto& model = body<Model>(self);
-    if (!model.is_loaded) throw Refusal(8, "status=0x1: the program is not loaded");
-    if (state().cancels()) throw Refusal(8, "status=0x12: Request cancelled");
+    if (!model.is_loaded) throw Refusal(kInferenceFailed, "status=0x1: the program is not loaded");
+    if (state().cancels()) throw Refusal(kInferenceFailed, "status=0x12: Request cancelled");
     const auto& bound = body<Request>(request);
     model.program->run(buffers(bound.inputs), buffers(bound.outputs));
     state().add(&Counts::evaluations, 1);
@@ -322,7 +361,8 @@ Id live_entry(const device::Port& port) {
   const auto number = [](std::uint64_t value) { return foundation().number(value); };
   const std::uint64_t row =
       mil::surface_layout(port.type).row_bytes + static_cast<std::uint64_t>(state().extra_row_bytes());
-  const std::uint64_t plane = row * static_cast<std::uint64_t>(shape[2]);
+  const std::uint64_t plane =
+      row * static_cast<std::uint64_t>(shape[2]) + static_cast<std::uint64_t>(state().extra_plane_bytes());
   return dictionary({{"Name", foundation().string(port.name)},
                      {"Symbol", foundation().string(port.name)},
                      {"Type", foundation().string(port.type.dtype == mil::DType::fp16 ? "Float16" : "Float32")},
@@ -331,7 +371,7 @@ Id live_entry(const device::Port& port) {
                      {"Depth", number(1)},
                      {"Height", number(static_cast<std::uint64_t>(shape[2]))},
                      {"Width", number(static_cast<std::uint64_t>(shape[3]))},
-                     {"Interleave", number(1)},
+                     {"Interleave", number(static_cast<std::uint64_t>(state().interleave()))},
                      {"BatchStride", number(plane * static_cast<std::uint64_t>(shape[1]))},
                      {"PlaneStride", number(plane)},
                      {"RowStride", number(row)}});
@@ -360,11 +400,23 @@ Id attributes(Id self, SEL) {
   return dictionary({{"ANEFModelDescription", description}, {"NetworkStatusList", foundation().array(networks)}});
 }
 
-void purge(Id, SEL) {}
+void purge(Id self, SEL) {
+  if (state().fails("purgeCompiledModel") && state().raises()) raise("the stand-in was told to raise in purge");
+  state().purge(body<Model>(self).identifier);
+}
+
+// ---- _ANEClient
+
+Id shared_client(Id self, SEL) { return make(self, std::make_unique<Body>()); }
+void purge_by_identifier(Id, SEL, Id hash) {
+  expect(hash, "NSString", "a program's hash");
+  state().purge(foundation().text(hash).value());
+}
 
 // ---- _ANEDeviceInfo
 
 Flag has_ane(Id, SEL) { return std::getenv("STANDIN_NO_ANE") == nullptr ? 1 : 0; }
+Flag is_virtual_machine(Id, SEL) { return State::is_virtual() ? 1 : 0; }
 unsigned core_count(Id, SEL) { return 16; }
 Id architecture(Id, SEL) { return foundation().string("standin"); }
 
@@ -423,6 +475,10 @@ struct Registration {
         .method("modelAttributes", "@@:", attributes)
         .method("purgeCompiledModel", "v@:", purge)
         .done();
+    NewClass("_ANEClient")
+        .class_method("sharedConnection", "@@:", shared_client)
+        .method("purgeCompiledModelMatchingHash:", "v@:@", purge_by_identifier)
+        .done();
     NewClass("_ANEIOSurfaceObject").class_method("objectWithIOSurface:", "@@:^{__IOSurface=}", wrap_surface).done();
     NewClass("_ANERequest")
         .class_method("requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:perfStats:procedureIndex:",
@@ -436,6 +492,7 @@ struct Registration {
         .done();
     NewClass("_ANEDeviceInfo")
         .class_method("hasANE", "C@:", has_ane)
+        .class_method("isVirtualMachine", "C@:", is_virtual_machine)
         .class_method("numANECores", "I@:", core_count)
         .class_method("aneArchitectureType", "@@:", architecture)
         .done();
@@ -449,3 +506,9 @@ const Registration kRegistration;
 }  // namespace ane::fakes
 
 ANE_STANDIN_EXPORT ane::fakes::Control* ane_standin_control() { return &ane::fakes::state(); }
+
+// NOLINTNEXTLINE(readability-identifier-naming): Apple's name
+ANE_STANDIN_EXPORT ane::fakes::objc::ExceptionPreprocessor objc_setExceptionPreprocessor(
+    ane::fakes::objc::ExceptionPreprocessor preprocessor) {
+  return ane::fakes::state().set_exception_preprocessor(preprocessor);
+}

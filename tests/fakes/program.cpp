@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -23,8 +24,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kCompileFailed = 4;
-constexpr int kInferenceFailed = 8;
+[[noreturn]] void refuse_program(const std::string& text) {
+  throw Refusal(kCompileFailed, "_ANECompiler : ANECCompile() FAILED : InvalidMILProgram: " + text, kCompilerDomain);
+}
+
+[[noreturn]] void refuse_inference(const std::string& text) {
+  throw Refusal(kInferenceFailed, "ANEProgramProcessRequestDirect() Failed with " + text);
+}
+
 constexpr std::string_view kModelPath = "@model_path/";
 
 std::uint64_t mixed(std::uint64_t hash, std::span<const std::byte> bytes) {
@@ -38,6 +45,17 @@ std::uint64_t mixed(std::uint64_t hash, std::span<const std::byte> bytes) {
   return (hash ^ bytes.size()) * kPrime;
 }
 
+/// As long as SHA-256's, which the framework takes.
+std::string digest(std::span<const std::span<const std::byte>> values) {
+  std::string text;
+  for (std::uint64_t part = 1; part <= 4; ++part) {
+    std::uint64_t hash = part;
+    for (const std::span<const std::byte> value : values) hash = mixed(hash, value);
+    text += fmt::format("{:016X}", hash);
+  }
+  return text;
+}
+
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 std::optional<std::string> file_text(const fs::path& path) {
@@ -48,8 +66,8 @@ std::optional<std::string> file_text(const fs::path& path) {
 
 std::string read_text(const fs::path& directory, const std::string& expected) {
   std::optional<std::string> text = file_text(directory / "model.mil");
-  if (!text) throw Refusal(kCompileFailed, "InvalidMILProgram: there is no model.mil in " + directory.string());
-  if (*text != expected) throw Refusal(kCompileFailed, "InvalidMILProgram: model.mil is not the descriptor's text");
+  if (!text) refuse_program("there is no model.mil in " + directory.string());
+  if (*text != expected) refuse_program("model.mil is not the descriptor's text");
   return std::move(*text);
 }
 
@@ -57,12 +75,10 @@ std::string read_text(const fs::path& directory, const std::string& expected) {
 mil::Blobs read_weights(const fs::path& directory, const mil::Blobs& named) {
   mil::Blobs weights;
   for (const auto& [key, data] : named) {
-    if (key.substr(0, kModelPath.size()) != kModelPath) {
-      throw Refusal(kCompileFailed, "InvalidMILProgram: weight path " + key);
-    }
+    if (key.substr(0, kModelPath.size()) != kModelPath) refuse_program("weight path " + key);
     const fs::path path = directory / key.substr(kModelPath.size());
     const std::optional<std::string> file = file_text(path);
-    if (!file) throw Refusal(kCompileFailed, "InvalidMILProgram: cannot open " + path.string());
+    if (!file) refuse_program("cannot open " + path.string());
     const std::span<const std::byte> bytes = bytes_of(*file);
     weights.emplace(key, std::vector<std::byte>(bytes.begin(), bytes.end()));
   }
@@ -71,9 +87,7 @@ mil::Blobs read_weights(const fs::path& directory, const mil::Blobs& named) {
 
 void expect_equal(const mil::Blobs& files, const mil::Blobs& dictionary) {
   for (const auto& [key, data] : dictionary) {
-    if (files.at(key) != data) {
-      throw Refusal(kCompileFailed, "InvalidMILProgram: the file of " + key + " differs from the weights dictionary");
-    }
+    if (files.at(key) != data) refuse_program("the file of " + key + " differs from the weights dictionary");
   }
 }
 
@@ -133,13 +147,12 @@ std::vector<surface::Surface> lend_all(Lender& lender, std::span<const device::P
                                        std::span<const std::size_t> places,
                                        std::span<const std::span<std::byte>> buffers) {
   if (buffers.size() != ports.size()) {
-    throw Refusal(kInferenceFailed,
-                  fmt::format("status=0x2: {} surfaces bound, the program has {}", buffers.size(), ports.size()));
+    refuse_inference(fmt::format("status=0x2: {} surfaces bound, the program has {}", buffers.size(), ports.size()));
   }
   std::vector<surface::Surface> surfaces(ports.size());
   for (std::size_t i = 0; i < ports.size(); ++i) {
     if (buffers[i].size() < ports[i].size_bytes) {
-      throw Refusal(kInferenceFailed, "status=0x1d : statusType=0x9: Program Inference error");
+      refuse_inference("status=0x1d : statusType=0x9: Program Inference error");
     }
     surfaces[places[i]] = lender.lend(buffers[i]);
   }
@@ -155,21 +168,28 @@ std::vector<surface::Surface*> pointers(std::vector<surface::Surface>& surfaces)
 }  // namespace
 
 std::string Source::identifier() const {
-  std::uint64_t weights_hash = 0;
-  for (const auto& [key, bytes] : weights) weights_hash = mixed(mixed(weights_hash, bytes_of(key)), bytes);
-  return fmt::format("{:016X}_{:016X}_{:016X}", mixed(1, bytes_of(mil_text)), weights_hash,
-                     mixed(2, bytes_of(options)));
+  std::vector<std::span<const std::byte>> values;
+  for (const auto& [key, bytes] : weights) values.push_back(bytes);
+  const std::array text{bytes_of(mil_text)};
+  const std::array plist{bytes_of(options)};
+  return fmt::format("{}_{}_{}", digest(text), digest(values), digest(plist));
 }
 
 Program::Program(const Source& source, const std::string& directory) {
   const std::string text = read_text(directory, source.mil_text);
   const mil::Blobs weights = read_weights(directory, source.weights);
   expect_equal(weights, source.weights);
+  compile(text, weights);
+}
+
+Program::Program(const Source& source) { compile(source.mil_text, source.weights); }
+
+void Program::compile(const std::string& text, const mil::Blobs& weights) {
   const std::scoped_lock lock(state().host_mutex());
   try {
     kernel_ = state().host().compile(without_attention_masks(text), weights);
   } catch (const Error& error) {
-    throw Refusal(kCompileFailed, std::string("InvalidMILProgram: ") + error.what());
+    refuse_program(error.what());
   }
   sort_ports(kernel_->inputs(), inputs_, input_places_);
   sort_ports(kernel_->outputs(), outputs_, output_places_);
@@ -188,7 +208,7 @@ void Program::run(std::span<const std::span<std::byte>> inputs, std::span<const 
   try {
     kernel_->run(pointers(in), pointers(out));
   } catch (const Error& error) {
-    throw Refusal(kInferenceFailed, std::string("status=0x1: ") + error.what());
+    refuse_inference(std::string("status=0x1: ") + error.what());
   }
 }
 

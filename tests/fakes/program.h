@@ -12,11 +12,27 @@
 
 namespace ane::fakes {
 
+/// Where errors of the framework, and where those of its compiler belong.
+inline constexpr const char* kEngineDomain = "com.apple.appleneuralengine";
+inline constexpr const char* kCompilerDomain = "com.apple.appleneuralengine.compiler";
+
+/// The framework's codes (ane.md 8.1).
+enum ErrorCode : int {
+  kCompileFailed = 1,  ///< in the compiler's domain
+  kLoadFailed = 6,
+  kInferenceFailed = 8,
+  kFileNotFound = 16,
+  kHostTooOld = 22,  ///< in a virtual machine without a client
+  kProgramNotFound = 23,
+};
+
 /// What an NSError will carry.
 class Refusal : public Error {
  public:
-  Refusal(int error_code, const std::string& text) : Error(text), code(error_code) {}
+  Refusal(int error_code, const std::string& text, const char* error_domain = kEngineDomain)
+      : Error(text), code(error_code), domain(error_domain) {}
   int code;
+  const char* domain;
 };
 
 /// Text and weights as a descriptor holds them.
@@ -24,7 +40,7 @@ struct Source {
   std::string mil_text;
   mil::Blobs weights;
   std::string options;
-  /// Derived from all of it.
+  /// Derived from the text, the weights' bytes in the order of their keys, and the options (ane.md L1).
   [[nodiscard]] std::string identifier() const;
 };
 
@@ -33,6 +49,8 @@ class Program {
  public:
   /// Reads `directory` and compares it with `source`. Throws Refusal.
   Program(const Source& source, const std::string& directory);
+  /// One that was compiled before, from the daemon's cache. Throws Refusal.
+  explicit Program(const Source& source);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
@@ -45,6 +63,8 @@ class Program {
   void run(std::span<const std::span<std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
 
  private:
+  void compile(const std::string& text, const mil::Blobs& weights);
+
   std::unique_ptr<device::Kernel> kernel_;
   std::vector<device::Port> inputs_;
   std::vector<device::Port> outputs_;

@@ -3,9 +3,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -26,9 +28,10 @@ int number(const char* name, int otherwise) {
   return value.empty() ? otherwise : std::stoi(value);
 }
 
-// One a process, so that programs with equal kernels do not meet.
-std::string own_temporary_directory() {
-  return (fs::temp_directory_path() / fmt::format("ane-standin-{}", getpid())).string() + "/";
+// Without STANDIN_HOME one a process, so that programs with equal kernels do not meet.
+fs::path home() {
+  const std::string given = variable("STANDIN_HOME");
+  return given.empty() ? fs::temp_directory_path() / fmt::format("ane-standin-{}", getpid()) : fs::path(given);
 }
 
 }  // namespace
@@ -44,11 +47,12 @@ Gnustep::Gnustep()
   }
 }
 
-State::State() : temporary_directory_(own_temporary_directory()) {
+State::State() : temporary_directory_(home().string() + "/"), cache_directory_(home().string() + "-cache") {
   const std::string fault = variable("STANDIN_FAIL");
   const std::size_t colon = fault.find(':');
   if (colon != std::string::npos) fail(fault.substr(0, colon), std::stoi(fault.substr(colon + 1)));
   compile_delay_ = std::chrono::milliseconds(number("STANDIN_COMPILE_MS", 0));
+  interleave_ = number("STANDIN_INTERLEAVE", 1);
   set_threads(number("STANDIN_THREADS", static_cast<int>(std::thread::hardware_concurrency())));
 }
 
@@ -57,12 +61,13 @@ State::~State() {
   const std::string report = variable("STANDIN_REPORT");
   if (!report.empty()) {
     std::ofstream(report, std::ios::app) << fmt::format(
-        "objects={} surfaces={} loaded={} directories={} files={} compiles={} evaluations={} requests={}\n",
-        left.objects, left.surfaces, left.loaded, left.directories, left.files, left.compiles, left.evaluations,
-        left.requests);
+        "objects={} surfaces={} loaded={} directories={} files={} cached={} compiles={} evaluations={} requests={}\n",
+        left.objects, left.surfaces, left.loaded, left.directories, left.files, left.cached, left.compiles,
+        left.evaluations, left.requests);
   }
   std::error_code ignored;
   fs::remove(temporary_directory_, ignored);  // unless something was left in it
+  fs::remove(cache_directory_, ignored);
 }
 
 Counts State::counts() const {
@@ -72,6 +77,8 @@ Counts State::counts() const {
   for (fs::directory_iterator entry(temporary_directory_, missing), end; !missing && entry != end; ++entry) {
     ++(entry->is_directory() ? counts.directories : counts.files);
   }
+  fs::directory_iterator cached(cache_directory_, missing);
+  if (!missing) counts.cached = static_cast<int>(std::distance(cached, fs::directory_iterator()));
   return counts;
 }
 
@@ -81,7 +88,10 @@ void State::reset() {
   calls_until_fault_ = 0;
   failed_.clear();
   cancellations_ = 0;
+  raises_ = false;
   extra_row_bytes_ = 0;
+  extra_plane_bytes_ = 0;
+  interleave_ = 1;
   compile_delay_ = {};
 }
 
@@ -135,6 +145,62 @@ void State::widen_reported_rows(int bytes) {
 int State::extra_row_bytes() const {
   const std::scoped_lock lock(mutex_);
   return extra_row_bytes_;
+}
+
+void State::raise_exceptions(bool raise) {
+  const std::scoped_lock lock(mutex_);
+  raises_ = raise;
+}
+
+bool State::raises() const {
+  const std::scoped_lock lock(mutex_);
+  return raises_;
+}
+
+void State::widen_reported_planes(int bytes) {
+  const std::scoped_lock lock(mutex_);
+  extra_plane_bytes_ = bytes;
+}
+
+int State::extra_plane_bytes() const {
+  const std::scoped_lock lock(mutex_);
+  return extra_plane_bytes_;
+}
+
+void State::report_interleave(int channels) {
+  const std::scoped_lock lock(mutex_);
+  interleave_ = channels;
+}
+
+int State::interleave() const {
+  const std::scoped_lock lock(mutex_);
+  return interleave_;
+}
+
+void State::cache(const std::string& identifier) const {
+  fs::create_directories(cache_directory_);
+  std::ofstream(fs::path(cache_directory_) / identifier) << "compiled by the stand-in\n";
+}
+
+bool State::is_cached(const std::string& identifier) const {
+  return fs::exists(fs::path(cache_directory_) / identifier);
+}
+
+void State::purge(const std::string& identifier) const { fs::remove(fs::path(cache_directory_) / identifier); }
+
+void State::clear_cache() { fs::remove_all(cache_directory_); }
+
+bool State::is_virtual() { return !variable("STANDIN_VIRTUAL").empty(); }
+bool State::has_virtual_client() { return variable("STANDIN_VIRTUAL") == "client"; }
+
+objc::ExceptionPreprocessor State::set_exception_preprocessor(objc::ExceptionPreprocessor preprocessor) {
+  const std::scoped_lock lock(mutex_);
+  return std::exchange(exception_preprocessor_, preprocessor);
+}
+
+objc::ExceptionPreprocessor State::exception_preprocessor() const {
+  const std::scoped_lock lock(mutex_);
+  return exception_preprocessor_;
 }
 
 void State::add(int Counts::*count, int change) {

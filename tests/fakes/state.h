@@ -40,15 +40,35 @@ class State final : public Control {
   [[nodiscard]] std::string failed() const override;
   void cancel_evaluations(int count) override;
   void slow_compiles(std::chrono::milliseconds delay) override;
+  void raise_exceptions(bool raise) override;
   void widen_reported_rows(int bytes) override;
+  void widen_reported_planes(int bytes) override;
+  void report_interleave(int channels) override;
   void set_threads(int threads) override;
+  void clear_cache() override;
   [[nodiscard]] std::string temporary_directory() const override { return temporary_directory_; }
 
   /// To be asked at the beginning of every call that can fail.
   [[nodiscard]] bool fails(const std::string& call);
   [[nodiscard]] bool cancels();
   [[nodiscard]] std::chrono::milliseconds compile_delay() const;
+  [[nodiscard]] bool raises() const;
   [[nodiscard]] int extra_row_bytes() const;
+  [[nodiscard]] int extra_plane_bytes() const;
+  [[nodiscard]] int interleave() const;
+
+  // The daemon's cache. Only which programs are in it is on disk: their content follows from the identifier.
+  void cache(const std::string& identifier) const;
+  [[nodiscard]] bool is_cached(const std::string& identifier) const;
+  void purge(const std::string& identifier) const;
+
+  /// Whether this is a virtual machine, and then whether its host runs programs.
+  [[nodiscard]] static bool is_virtual();
+  [[nodiscard]] static bool has_virtual_client();
+
+  /// As set by the program that loaded the stand-in; null if it set none.
+  [[nodiscard]] objc::ExceptionPreprocessor set_exception_preprocessor(objc::ExceptionPreprocessor preprocessor);
+  [[nodiscard]] objc::ExceptionPreprocessor exception_preprocessor() const;
   void add(int Counts::*count, int change);
   /// Adds 1 unless that would exceed `limit`.
   [[nodiscard]] bool try_add(int Counts::*count, int limit);
@@ -62,6 +82,7 @@ class State final : public Control {
  private:
   Gnustep gnustep_;
   std::string temporary_directory_;
+  std::string cache_directory_;
 
   mutable std::mutex mutex_;
   Counts counts_;
@@ -69,7 +90,11 @@ class State final : public Control {
   int calls_until_fault_ = 0;
   std::string failed_;
   int cancellations_ = 0;
+  bool raises_ = false;
   int extra_row_bytes_ = 0;
+  int extra_plane_bytes_ = 0;
+  int interleave_ = 1;
+  objc::ExceptionPreprocessor exception_preprocessor_ = nullptr;
   std::chrono::milliseconds compile_delay_{0};
 
   std::mutex host_mutex_;

@@ -5,10 +5,10 @@
 
 namespace ane::cli {
 
-/// `ane-train doctor [--device NAME]`: what this machine offers, which device is picked and why, and whether it
-/// computes what training needs. `arguments` come after `doctor`. Returns 0 only if every probe kernel compiled, ran
-/// and gave the right result on the picked device, else 4. Throws UsageError, and DeviceError if the named device is
-/// not there.
+/// `ane-train doctor [--device NAME] [--ane-...]`: what this machine offers, which device is picked and why, and
+/// whether it computes what training needs. `arguments` come after `doctor`. Returns 0 only if every probe kernel
+/// compiled, ran and gave the right result on the picked device, else 4. Throws UsageError, and DeviceError if the
+/// named device is not there.
 [[nodiscard]] int doctor_command(std::span<const std::string> arguments);
 
 }  // namespace ane::cli

@@ -68,8 +68,7 @@ struct Settings {
   std::int64_t ane_qos = 21;
   std::int64_t ane_load_retries = 1;
   std::int64_t ane_cancel_retries = 8;
-  std::int64_t ane_dictionary_offset = 0;
-  bool ane_purge_cache = false;
+  bool ane_purge_cache = true;
   bool ane_compare_attributes = true;
 
   std::int64_t val_every = 0;

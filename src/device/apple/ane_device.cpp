@@ -43,6 +43,27 @@ struct AneDevice::State {
   State(AneOptions options, const LibraryPaths& paths)
       : session(std::move(options), paths), allocator(session.frameworks), models(session) {}
 
+  /// Drops what dead processes, and the process that this one replaces, left in the daemon's cache.
+  void purge_abandoned_programs() {
+    const Frameworks& frameworks = session.frameworks;
+    const objc::AutoreleasePool pool(frameworks.runtime);
+    const auto purge = [&](const std::string& identifier) {
+      if (!session.options.purge_cached || !frameworks.engine.shared_client || !frameworks.engine.purge_by_identifier)
+        return;
+      try {
+        objc::guarded("dropping an abandoned program from the system's cache", [&] {
+          const objc::Id client = frameworks.engine.shared_client(frameworks.engine.client_type);
+          if (client == nullptr) throw DeviceError("the framework has no client to drop abandoned programs with");
+          frameworks.engine.purge_by_identifier(client, frameworks.foundation.string(identifier));
+        });
+        session.count([](AneCounters& counters) { ++counters.purges; });
+      } catch (const std::exception& error) {
+        session.count_failed_unload(error.what());
+      }
+    };
+    remove_abandoned_programs(frameworks.foundation.temporary_directory(), purge);
+  }
+
   Session session;
   IoSurfaceAllocator allocator;
   LoadedModels models;
@@ -52,8 +73,7 @@ AneDevice::AneDevice(AneOptions options, const LibraryPaths& paths)
     : state_(std::make_unique<State>(std::move(options), paths)) {
   const Probe& probe = state_->session.frameworks.probe();
   if (!probe.usable()) throw DeviceError(probe.reason());
-  const objc::AutoreleasePool pool(state_->session.frameworks.runtime);
-  remove_abandoned_directories(state_->session.frameworks.foundation.temporary_directory());
+  state_->purge_abandoned_programs();
 }
 
 AneDevice::~AneDevice() = default;

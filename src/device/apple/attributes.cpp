@@ -84,11 +84,17 @@ class Comparison {
       found_.push_back(
           fmt::format("{}: expected {} bytes, the program uses {}", where, port->size_bytes, *batches * *stride));
     }
-    const auto row = number(entry, "RowStride");
-    if (row && *row != mil::surface_layout(port->type).row_bytes) {
-      found_.push_back(fmt::format("{}: expected rows {} bytes apart, the program has {}", where,
-                                   mil::surface_layout(port->type).row_bytes, *row));
-    }
+    const mil::SurfaceLayout layout = mil::surface_layout(port->type);
+    const auto expect = [&](const char* key, std::string_view what, std::uint64_t expected, std::string_view unit) {
+      const auto found = number(entry, key);
+      if (!found || *found == expected) return;
+      found_.push_back(fmt::format("{}: expected {} {}{}, the program has {}", where, what, expected, unit, *found));
+    };
+    expect("RowStride", "rows", layout.row_bytes, " bytes apart");
+    // How a tensor of another rank is seen as planes is not known.
+    if (const mil::Shape& shape = port->type.shape; shape.size() == 4)
+      expect("PlaneStride", "planes", layout.row_bytes * static_cast<std::uint64_t>(shape[2]), " bytes apart");
+    expect("Interleave", "interleave", 1, "");
     const auto type = foundation_->text(foundation_->find(entry, "Type"));
     const std::string_view expected = type_name(port->type.dtype);
     if (type && !expected.empty() && *type != expected) {

@@ -35,6 +35,7 @@ EngineMessages::EngineMessages(Lookup& lookup, const objc::Runtime& runtime, con
   surface_type = type("_ANEIOSurfaceObject");
   request_type = type("_ANERequest");
   device_info_type = type("_ANEDeviceInfo", Need::optional);
+  client_type = type("_ANEClient", Need::optional);
 
   lookup.class_method(make_descriptor, runtime, descriptor_type, "modelWithMILText:weights:optionsPlist:");
   lookup.class_method(make_model, runtime, model_type, "inMemoryModelWithDescriptor:");
@@ -45,6 +46,8 @@ EngineMessages::EngineMessages(Lookup& lookup, const objc::Runtime& runtime, con
   lookup.method(unload, runtime, model_type, "unloadWithQoS:error:");
   lookup.method(attributes, runtime, model_type, "modelAttributes", Need::optional);
   lookup.method(purge, runtime, model_type, "purgeCompiledModel", Need::optional);
+  lookup.class_method(shared_client, runtime, client_type, "sharedConnection", Need::optional);
+  lookup.method(purge_by_identifier, runtime, client_type, "purgeCompiledModelMatchingHash:", Need::optional);
   lookup.class_method(wrap_surface, runtime, surface_type, "objectWithIOSurface:");
 
   lookup.class_method(make_request_short, runtime, request_type,
@@ -60,6 +63,7 @@ EngineMessages::EngineMessages(Lookup& lookup, const objc::Runtime& runtime, con
                       has_other ? Need::optional : Need::required);
 
   lookup.class_method(has_ane, runtime, device_info_type, "hasANE", Need::optional);
+  lookup.class_method(is_virtual_machine, runtime, device_info_type, "isVirtualMachine", Need::optional);
   lookup.class_method(core_count, runtime, device_info_type, "numANECores", Need::optional);
   lookup.class_method(architecture, runtime, device_info_type, "aneArchitectureType", Need::optional);
 }
@@ -82,9 +86,11 @@ Frameworks::Frameworks(const LibraryPaths& paths)
   probe_.findings = std::move(lookup_.findings());
   if (!probe_.usable()) return;
 
+  objc::observe_exceptions(runtime);
   const objc::AutoreleasePool pool(runtime);
   const Id info = engine.device_info_type;
   if (engine.has_ane) probe_.has_ane = engine.has_ane(info) != 0;
+  if (engine.is_virtual_machine) probe_.virtual_machine = engine.is_virtual_machine(info) != 0;
   if (engine.core_count) probe_.cores = engine.core_count(info);
   if (engine.architecture) probe_.architecture = foundation.text(engine.architecture(info)).value_or("");
 }

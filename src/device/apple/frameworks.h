@@ -42,6 +42,7 @@ struct EngineMessages {
   objc::Id surface_type = nullptr;
   objc::Id request_type = nullptr;
   objc::Id device_info_type = nullptr;
+  objc::Id client_type = nullptr;
 
   using Call = objc::Message<objc::Flag, unsigned, objc::Id, objc::Id*>;
   objc::Message<objc::Id, objc::Id, objc::Id, objc::Id> make_descriptor;
@@ -61,8 +62,13 @@ struct EngineMessages {
   objc::Message<objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id> make_request_without_weights;
   objc::Message<objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id> make_request_short;
 
+  // Programs of processes that are gone have no model to send a message to; both optional.
+  objc::Message<objc::Id> shared_client;
+  objc::Message<void, objc::Id> purge_by_identifier;
+
   // What the machine has; all optional.
   objc::Message<objc::Flag> has_ane;
+  objc::Message<objc::Flag> is_virtual_machine;
   objc::Message<unsigned> core_count;
   objc::Message<objc::Id> architecture;
 };

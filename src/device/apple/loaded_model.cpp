@@ -1,6 +1,7 @@
 #include "loaded_model.h"
 
 #include <array>
+#include <exception>
 #include <thread>
 #include <utility>
 
@@ -15,14 +16,13 @@ using objc::Id;
 
 namespace {
 
-/// { "@model_path/weights/w.bin": { "offset": 0, "data": whole file } }; empty if there are none, never nil.
+/// { "@model_path/weights/w.bin": { "data": whole file } }; empty if there are none, never nil. One entry each: the
+/// framework takes the first that it meets, whatever its name (ane.md L3, L4).
 Id weights_dictionary(const Session& session, const mil::Blobs& weights) {
   const Foundation& foundation = session.frameworks.foundation;
   std::vector<std::pair<Id, Id>> entries;
   for (const auto& [key, bytes] : weights) {
-    const std::array<std::pair<Id, Id>, 2> entry{
-        {{foundation.string("offset"), foundation.number(session.options.dictionary_offset)},
-         {foundation.string("data"), foundation.data(bytes)}}};
+    const std::array<std::pair<Id, Id>, 1> entry{{{foundation.string("data"), foundation.data(bytes)}}};
     entries.emplace_back(foundation.string(key), foundation.dictionary(entry));
   }
   return foundation.dictionary(entries);
@@ -68,12 +68,13 @@ LoadedModel::LoadedModel(Session& session, UncompiledModel uncompiled, const Mod
     : session_(&session),
       directory_(directory_of(session, uncompiled.identifier), source.mil_text, *source.weights),
       model_(std::move(uncompiled.model)) {
-  compile();
   try {
+    compile(source);
     load();
     if (session_->options.compare_attributes) compare_attributes(source);
   } catch (...) {
     unload();
+    purge();
     throw;
   }
 }
@@ -81,18 +82,28 @@ LoadedModel::LoadedModel(Session& session, UncompiledModel uncompiled, const Mod
 LoadedModel::~LoadedModel() {
   const objc::AutoreleasePool pool(session_->frameworks.runtime);
   unload();
+  purge();
   model_.reset();
 }
 
-void LoadedModel::compile() {
+void LoadedModel::compile(const ModelSource& source) {
+  std::optional<std::string> refusal = try_compile();
+  // Another process with the same program may have unloaded it, which deletes the directory (ane.md L9).
+  if (refusal && directory_.restore(source.mil_text, *source.weights)) {
+    model_ = make_model(*session_, source).model;
+    refusal = try_compile();
+  }
+  if (refusal) throw CompileError(*refusal);
+}
+
+std::optional<std::string> LoadedModel::try_compile() {
   const EngineMessages& engine = session_->frameworks.engine;
-  if (session_->options.purge_cached && engine.purge) engine.purge(model_.get());
   int compiles = 0;
   session_->count([&](AneCounters& counters) { compiles = ++counters.compiles; });
   Id error = nullptr;
   const Id no_options = session_->frameworks.foundation.dictionary({});
   const bool done = engine.compile(model_.get(), session_->options.qos, no_options, &error) != 0;
-  if (done && error == nullptr) return;
+  if (done && error == nullptr) return std::nullopt;
   std::string message =
       fmt::format("the ANE's compiler refused the program: {}", session_->frameworks.foundation.describe(error));
   if (compiles > CompileBudget::kAneHardLimit) {
@@ -101,7 +112,7 @@ void LoadedModel::compile() {
         "(--max-compiles) to {} or less",
         compiles, CompileBudget::kAneHardLimit, CompileBudget::kDefault);
   }
-  throw CompileError(message);
+  return message;
 }
 
 void LoadedModel::load() {
@@ -126,13 +137,26 @@ void LoadedModel::load() {
 // Also when a load was refused: nobody knows what it left behind. Only then may the unload fail in turn.
 void LoadedModel::unload() noexcept {
   const bool was_loaded = std::exchange(loaded_, false);
-  Id error = nullptr;
-  const bool done = session_->frameworks.engine.unload(model_.get(), session_->options.qos, &error) != 0;
-  if (done || !was_loaded) return;
-  session_->count([&](AneCounters& counters) {
-    ++counters.failed_unloads;
-    counters.unload_error = session_->frameworks.foundation.describe(error);
-  });
+  try {
+    objc::guarded("unloading a program", [&] {
+      Id error = nullptr;
+      const bool done = session_->frameworks.engine.unload(model_.get(), session_->options.qos, &error) != 0;
+      if (!done && was_loaded) session_->count_failed_unload(session_->frameworks.foundation.describe(error));
+    });
+  } catch (const std::exception& error) {
+    session_->count_failed_unload(error.what());
+  }
+}
+
+void LoadedModel::purge() noexcept {
+  const EngineMessages& engine = session_->frameworks.engine;
+  if (!session_->options.purge_cached || !engine.purge || !directory_.take_over()) return;
+  try {
+    objc::guarded("dropping a program from the system's cache", [&] { engine.purge(model_.get()); });
+    session_->count([](AneCounters& counters) { ++counters.purges; });
+  } catch (const std::exception& error) {
+    session_->count_failed_unload(error.what());
+  }
 }
 
 void LoadedModel::compare_attributes(const ModelSource& source) {
@@ -141,10 +165,11 @@ void LoadedModel::compare_attributes(const ModelSource& source) {
   const std::vector<std::string> found =
       differences(frameworks.foundation, frameworks.engine.attributes(model_.get()), source.inputs, source.outputs);
   if (found.empty()) return;
-  throw CompileError(
-      fmt::format("the compiled program wants other surfaces than would be bound, so its results would "
-                  "be wrong: {}",
-                  fmt::join(found, "; ")));
+  const std::string text =
+      fmt::format("the compiled program wants other surfaces than would be bound, so its results would be wrong: {}",
+                  fmt::join(found, "; "));
+  if (!session_->options.on_difference) throw CompileError(text);
+  session_->options.on_difference(text);
 }
 
 }  // namespace ane::device::apple

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,13 @@ struct Session {
     const std::scoped_lock lock(mutex_);
     return counters_;
   }
+  /// For what goes wrong where nothing can be thrown.
+  void count_failed_unload(std::string reason) noexcept {
+    count([&](AneCounters& counters) {
+      ++counters.failed_unloads;
+      counters.unload_error = std::move(reason);
+    });
+  }
 
  private:
   mutable std::mutex mutex_;
@@ -52,8 +60,8 @@ struct UncompiledModel {
 /// Throws CompileError. Needs an autorelease pool around it, as everything here does.
 [[nodiscard]] UncompiledModel make_model(Session& session, const ModelSource& source);
 
-/// A program in the ANE's memory, with its weights baked in. Destruction unloads it and removes its directory; so does
-/// a constructor that fails.
+/// A program in the ANE's memory, with its weights baked in. Destruction unloads it and, unless another process holds
+/// it too, drops it from the daemon's cache and removes its directory; so does a constructor that fails.
 class LoadedModel {
  public:
   /// Compiles and loads. Throws CompileError with the framework's words.
@@ -64,15 +72,14 @@ class LoadedModel {
 
   [[nodiscard]] objc::Id model() const noexcept { return model_.get(); }
   [[nodiscard]] Session& session() const noexcept { return *session_; }
-  /// Whether it is the program of this text and these weights.
-  [[nodiscard]] bool is_made_of(const ModelSource& source) const {
-    return directory_.holds(source.mil_text, *source.weights);
-  }
 
  private:
-  void compile();
+  void compile(const ModelSource& source);
+  /// Nothing, or why the compiler refused.
+  [[nodiscard]] std::optional<std::string> try_compile();
   void load();
   void unload() noexcept;
+  void purge() noexcept;
   void compare_attributes(const ModelSource& source);
 
   Session* session_;

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include <fmt/format.h>
-
 namespace ane::device::apple {
 
 std::shared_ptr<LoadedModel> LoadedModels::acquire(const ModelSource& source) {
@@ -11,12 +9,6 @@ std::shared_ptr<LoadedModel> LoadedModels::acquire(const ModelSource& source) {
   UncompiledModel uncompiled = make_model(*session_, source);
   std::weak_ptr<LoadedModel>& slot = loaded_[uncompiled.identifier];
   if (std::shared_ptr<LoadedModel> live = slot.lock()) {
-    if (!live->is_made_of(source)) {
-      throw CompileError(
-          fmt::format("a program that is loaded has this one's identifier ({}), and so the directory that this one "
-                      "needs, but other text or weights, or its files were changed; destroy its kernels first",
-                      uncompiled.identifier));
-    }
     session_->count([](AneCounters& counters) { ++counters.shared; });
     return live;
   }

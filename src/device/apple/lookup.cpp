@@ -76,6 +76,7 @@ objc::Runtime Lookup::runtime(const objc::Library& library) {
   function(functions.push_pool, library, "objc_autoreleasePoolPush", Need::optional);
   function(functions.pop_pool, library, "objc_autoreleasePoolPop",
            functions.push_pool == nullptr ? Need::optional : Need::required);
+  function(functions.set_exception_preprocessor, library, "objc_setExceptionPreprocessor", Need::optional);
   return objc::Runtime(functions);
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <mutex>
+#include <utility>
 
 #include <dlfcn.h>
 
@@ -56,6 +58,57 @@ AutoreleasePool::~AutoreleasePool() {
     Message<void>(*runtime_, runtime_->selector("drain"))(static_cast<Id>(pool_));
   }
 }
+
+namespace {
+
+/// What the preprocessor needs. The runtime calls it with the exception alone, so this has to be found by name.
+struct ExceptionObserver {
+  Runtime runtime;  // copied: it is a table of functions of a library that stays loaded
+  ExceptionPreprocessor next = nullptr;
+};
+ExceptionObserver* observer = nullptr;                     // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+thread_local ExceptionReason* innermost_reason = nullptr;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
+std::string text_of(const Runtime& runtime, Id object, const char* selector) {
+  const Id text = Message<Id>(runtime, runtime.selector(selector))(object);
+  const char* const utf8 =
+      text == nullptr ? nullptr : Message<const char*>(runtime, runtime.selector("UTF8String"))(text);
+  return utf8 == nullptr ? "" : utf8;
+}
+
+Id preprocess(Id exception) {
+  // Nothing that reading the exception raises in turn is noted.
+  ExceptionReason* const reason = std::exchange(innermost_reason, nullptr);
+  if (reason != nullptr && exception != nullptr) try {
+      const Runtime& runtime = observer->runtime;
+      const bool is_named = Message<Flag, Id>(runtime, runtime.selector("isKindOfClass:"))(
+                                exception, runtime.find_class("NSException")) != 0;
+      const std::string name = is_named ? text_of(runtime, exception, "name") + ": " : "";
+      reason->note(name + text_of(runtime, exception, is_named ? "reason" : "description"));
+    } catch (...) {  // then it stays unknown
+    }
+  innermost_reason = reason;
+  return observer->next == nullptr ? exception : observer->next(exception);
+}
+
+}  // namespace
+
+void observe_exceptions(const Runtime& runtime) {
+  static std::once_flag once;
+  std::call_once(once, [&] {
+    const auto set = runtime.functions().set_exception_preprocessor;
+    if (set == nullptr) return;
+    static ExceptionObserver observing{runtime};
+    observer = &observing;
+    observing.next = set(preprocess);
+  });
+}
+
+ExceptionReason::ExceptionReason() noexcept : outer_(std::exchange(innermost_reason, this)) {}
+
+ExceptionReason::~ExceptionReason() { innermost_reason = outer_; }
+
+std::string ExceptionReason::text() const { return text_.empty() ? "nothing more is known" : text_; }
 
 namespace {
 

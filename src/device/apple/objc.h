@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "ane/core/error.h"
 
@@ -19,6 +20,8 @@ using Selector = const SelectorRecord*;
 using Flag =
     unsigned char;  ///< BOOL is one byte everywhere; not `bool`, because GNU's may hold other values than 0 and 1
 using AnyFunction = void (*)();
+/// Sees an exception before it is thrown, and returns the one to throw.
+using ExceptionPreprocessor = Id (*)(Id);
 
 /// A library opened by dlopen; closed never, because classes once registered cannot go.
 class Library {
@@ -47,6 +50,7 @@ struct RuntimeFunctions {
   // Apple's alone; elsewhere NSAutoreleasePool does it.
   void* (*push_pool)() = nullptr;
   void (*pop_pool)(void*) = nullptr;
+  ExceptionPreprocessor (*set_exception_preprocessor)(ExceptionPreprocessor) = nullptr;
 };
 
 class Runtime {
@@ -67,6 +71,7 @@ class Runtime {
 
   void retain(Id object) const noexcept;
   void release(Id object) const noexcept;
+  [[nodiscard]] const RuntimeFunctions& functions() const noexcept { return functions_; }
 
  private:
   friend class AutoreleasePool;
@@ -140,15 +145,39 @@ class Message {
   Selector selector_ = nullptr;
 };
 
-/// Runs `body`; an Objective-C exception, which no C++ type describes, becomes a DeviceError that says what was done.
+/// From now on ExceptionReason works, if the runtime shows exceptions that are thrown. To be called before the first
+/// guarded(); later calls change nothing.
+void observe_exceptions(const Runtime& runtime);
+
+/// Keeps what the last Objective-C exception says that is thrown in this thread while it lives. No C++ handler can read
+/// it from the exception itself.
+class ExceptionReason {
+ public:
+  ExceptionReason() noexcept;
+  ~ExceptionReason();
+  ExceptionReason(const ExceptionReason&) = delete;
+  ExceptionReason& operator=(const ExceptionReason&) = delete;
+
+  /// "NSRangeException: index 5 beyond bounds", or that nothing is known.
+  [[nodiscard]] std::string text() const;
+  void note(std::string text) noexcept { text_ = std::move(text); }
+
+ private:
+  std::string text_;
+  ExceptionReason* outer_;
+};
+
+/// Runs `body`; an Objective-C exception, which no C++ type describes, becomes a DeviceError that says what was done
+/// and why the exception was raised.
 template <class Body>
 auto guarded(std::string_view doing, Body&& body) {
+  const ExceptionReason reason;
   try {
     return body();
   } catch (const std::exception&) {
     throw;
   } catch (...) {
-    throw DeviceError(std::string(doing) + ": the framework raised an Objective-C exception; nothing more is known");
+    throw DeviceError(std::string(doing) + ": the framework raised an Objective-C exception: " + reason.text());
   }
 }
 

@@ -28,8 +28,14 @@ bool Probe::usable() const {
          });
 }
 
+bool Probe::usable_unasked() const { return usable() && !virtual_machine.value_or(false); }
+
 std::string Probe::reason() const {
-  if (usable()) return {};
+  if (usable_unasked()) return {};
+  if (usable()) {
+    return "this is a virtual machine, in which programs for the Apple Neural Engine run only if its host offers that; "
+           "--device ane tries it, and ane-train doctor --device ane shows whether it computes right";
+  }
   std::string missing;
   for (const Finding& finding : findings) {
     if (finding.found || !finding.required) continue;

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -61,22 +62,27 @@ TEST_CASE("what a killed process left is replaced", "[apple]") {
   CHECK(fs::is_directory(path / "weights"));
 }
 
-TEST_CASE("a directory in use by another is left alone", "[apple]") {
+TEST_CASE("a directory goes with the last that holds the program", "[apple]") {
   const Scratch scratch;
   const fs::path& path = scratch.path;
+  std::vector<std::string> purged;
+  const auto purge = [&](const std::string& identifier) { purged.push_back(identifier); };
   {
-    const ModelDirectory owner(path, "program", two_blobs());
-    {
-      const ModelDirectory guest(path, "program", two_blobs());
-      CHECK(guest.holds("program", two_blobs()));
-      CHECK_THROWS_WITH(ModelDirectory(path, "other", {}), ANE_CONTAINS("in use by another process"));
-    }
-    CHECK(owner.holds("program", two_blobs()));
-    remove_abandoned_directories(path.parent_path());
-    CHECK(owner.holds("program", two_blobs()));
+    auto first = std::make_unique<ModelDirectory>(path, "program", two_blobs());
+    ModelDirectory second(path, "program", two_blobs());
+    CHECK_FALSE(first->take_over());
+    first.reset();
+    CHECK(second.holds("program", two_blobs()));
+    remove_abandoned_programs(path.parent_path(), purge);
+    CHECK(second.holds("program", two_blobs()));
+    fs::remove_all(path);  // as the framework does when it unloads the other
+    CHECK(second.restore("program", two_blobs()));
+    CHECK_FALSE(second.restore("program", two_blobs()));
+    CHECK(second.take_over());
   }
   CHECK_FALSE(fs::exists(path));
-  CHECK_FALSE(fs::exists(path.string() + std::string(DirectoryClaim::kSuffix)));
+  CHECK_FALSE(fs::exists(path.string() + std::string(ProgramClaim::kSuffix)));
+  CHECK(purged.empty());
 }
 
 TEST_CASE("what a killed process left is removed by the next", "[apple]") {
@@ -93,10 +99,13 @@ TEST_CASE("what a killed process left is removed by the next", "[apple]") {
   REQUIRE(WIFSIGNALED(status));
   REQUIRE(fs::exists(path / "model.mil"));
 
-  remove_abandoned_directories(path.parent_path());
+  std::vector<std::string> purged;
+  const auto purge = [&](const std::string& identifier) { purged.push_back(identifier); };
+  remove_abandoned_programs(path.parent_path(), purge);
   CHECK_FALSE(fs::exists(path));
-  CHECK_FALSE(fs::exists(path.string() + std::string(DirectoryClaim::kSuffix)));
-  CHECK_NOTHROW(remove_abandoned_directories("/nowhere"));
+  CHECK_FALSE(fs::exists(path.string() + std::string(ProgramClaim::kSuffix)));
+  CHECK(purged == std::vector<std::string>{"0123ABCD"});
+  CHECK_NOTHROW(remove_abandoned_programs("/nowhere", purge));
 }
 
 TEST_CASE("a directory that cannot be filled is removed", "[apple]") {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,9 +15,11 @@ namespace ane::device::apple {
 struct AneOptions {
   unsigned qos = 21;
   std::map<std::string, bool> load_options;  ///< such as kANEFKeepModelMemoryWiredKey
-  std::uint64_t dictionary_offset = 0;       ///< "offset" of each entry of the weights dictionary
-  bool purge_cached = false;                 ///< drop the daemon's copy of a program before compiling it
-  bool compare_attributes = true;            ///< compare the compiled program's own description with what we bind
+  /// Drop a program from the daemon's cache once it is unloaded; without that each update leaves its weights there.
+  bool purge_cached = true;
+  bool compare_attributes = true;  ///< compare the compiled program's own description with what we bind
+  /// Is told where they differ. Without it that is an error.
+  std::function<void(const std::string& difference)> on_difference;
 
   /// A load fails while the memory of a program that was just unloaded is not reclaimed yet.
   int load_retries = 1;
@@ -33,9 +35,10 @@ struct AneCounters {
   int shared = 0;    ///< compilations served by a loaded program of equal text and weights
   int load_retries = 0;
   int cancel_retries = 0;
-  int requests = 0;  ///< requests built, each reused from then on
-  int failed_unloads = 0;
-  std::string unload_error;  ///< of the last failed unload
+  int requests = 0;          ///< requests built, each reused from then on
+  int purges = 0;            ///< programs dropped from the daemon's cache, those that dead processes had left included
+  int failed_unloads = 0;    ///< failed purges too
+  std::string unload_error;  ///< of the last of these
 };
 
 /// The Apple Neural Engine through AppleNeuralEngine.framework, found at run time.
@@ -43,6 +46,9 @@ struct AneCounters {
 /// A program that breaks a rule of the ANE which makes it fail or lie is refused with a CompileError that lists all.
 /// Every DeviceError keeps the system's words. Kernels of equal text and weights share one loaded program.
 /// Compilations and unloads are made one after another.
+///
+/// Programs stay in the daemon's cache longer than processes live. What a process holds is recorded beside the
+/// directories in which the compiler reads programs; the next device drops what is recorded and held by nobody.
 class AneDevice final : public Device {
  public:
   /// Throws DeviceError naming each library, class, method or function that is missing, or if there is no ANE.

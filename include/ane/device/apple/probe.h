@@ -24,15 +24,18 @@ struct Finding {
 /// What this machine offers, found without compiling or allocating anything.
 struct Probe {
   std::vector<Finding> findings;
-  std::string chip;               ///< "Apple M4 Pro", or empty
-  std::string os;                 ///< "macOS 15.3 (24D60)", or empty
-  std::optional<bool> has_ane;    ///< unless the framework does not tell
-  std::string architecture;       ///< "h16g", or empty
-  std::optional<unsigned> cores;  ///< of the ANE
+  std::string chip;                     ///< "Apple M4 Pro", or empty
+  std::string os;                       ///< "macOS 15.3 (24D60)", or empty
+  std::optional<bool> has_ane;          ///< unless the framework does not tell
+  std::optional<bool> virtual_machine;  ///< in one the host may answer has_ane (ane.md L18)
+  std::string architecture;             ///< "h16g", or empty
+  std::optional<unsigned> cores;        ///< of the ANE
 
   /// Everything required is there, and the framework does not deny that there is an ANE.
   [[nodiscard]] bool usable() const;
-  /// Why not, in one line that names each missing thing; empty if usable.
+  /// And it is no virtual machine, so that it can be picked unasked.
+  [[nodiscard]] bool usable_unasked() const;
+  /// Why it is not picked unasked, in one line that names each missing thing; empty if it is.
   [[nodiscard]] std::string reason() const;
 };
 

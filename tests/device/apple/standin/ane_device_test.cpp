@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <functional>
 #include <thread>
+#include <vector>
 
 #include "ane/device/apple/probe.h"
 
@@ -97,14 +98,103 @@ TEST_CASE("kernels of equal text and weights share a loaded program", "[apple][s
   CHECK(standin.counts().loaded == 1);
 }
 
-TEST_CASE("a loaded program whose files were changed is not shared", "[apple][standin]") {
-  const fakes::Control& standin = fresh_standin();
+TEST_CASE("the cache holds what is loaded, however many updates there are", "[apple][standin][cache]") {
+  fakes::Control& standin = fresh_standin();
   AneDevice ane;
-  const auto kernel = ane.compile(projection().text, projection().weights);
-  for (const auto& entry : std::filesystem::directory_iterator(standin.temporary_directory())) {
-    if (entry.is_directory()) std::filesystem::remove(entry.path() / "weights" / "w.bin");
+  std::vector<std::unique_ptr<Kernel>> layers(3);
+  for (std::uint32_t update = 0; update < 300; ++update) {
+    if (update % 30 == 0) standin.reset();  // the number of compilations is another limit
+    if (update % 7 == 3) {
+      standin.fail(update % 2 == 0 ? "compile" : "load", 1);
+      AneOptions once;
+      once.load_retries = 0;
+      AneDevice failing(once);
+      CHECK_THROWS_AS(failing.compile(projection(update + 1000).text, projection(update + 1000).weights), CompileError);
+    }
+    layers[update % 3] = nullptr;
+    layers[update % 3] = ane.compile(projection(update).text, projection(update).weights);
+    const fakes::Counts counts = standin.counts();
+    REQUIRE(counts.cached == counts.loaded);
+    REQUIRE(counts.cached == std::min(static_cast<int>(update) + 1, 3));
   }
-  CHECK_THROWS_WITH(ane.compile(projection().text, projection().weights), ANE_CONTAINS("its files were changed"));
+  layers.clear();
+  CHECK(standin.counts().none_left());
+  CHECK(ane.counters().purges == 300);
+}
+
+TEST_CASE("without purging every program stays in the cache", "[apple][standin][cache]") {
+  fakes::Control& standin = fresh_standin();
+  AneOptions keeping;
+  keeping.purge_cached = false;
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    AneDevice ane(keeping);
+    static_cast<void>(ane.compile(projection(i).text, projection(i).weights));
+  }
+  CHECK(standin.counts().cached == 3);
+  standin.clear_cache();
+}
+
+// Two devices lock as two processes do.
+TEST_CASE("a program that another holds is not purged", "[apple][standin][cache]") {
+  const fakes::Control& standin = fresh_standin();
+  AneDevice one;
+  auto ours = one.compile(projection().text, projection().weights);
+  {
+    AneDevice other;  // drops what nobody holds
+    CHECK(standin.counts().cached == 1);
+    auto theirs = other.compile(projection().text, projection().weights);
+    ours.reset();
+    CHECK(standin.counts().cached == 1);
+    surface::SurfacePool pool(other.surface_allocator());
+    Bound bound(pool, *theirs, 1);
+    CHECK_NOTHROW(bound.run(*theirs));
+    ours = one.compile(projection().text, projection().weights);  // the unload has deleted the directory meanwhile
+  }
+  CHECK(standin.counts().cached == 1);
+  ours.reset();
+  CHECK(standin.counts().none_left());
+}
+
+TEST_CASE("a program that another unloads during its compilation is compiled again", "[apple][standin][cache]") {
+  fakes::Control& standin = fresh_standin();
+  AneDevice one;
+  auto ours = one.compile(projection().text, projection().weights);
+  AneDevice other;
+  standin.slow_compiles(std::chrono::milliseconds(200));
+  std::unique_ptr<Kernel> theirs;
+  std::thread compiler([&] { theirs = other.compile(projection().text, projection().weights); });
+  while (other.counters().compiles == 0) std::this_thread::yield();
+  ours.reset();
+  compiler.join();
+  CHECK(theirs != nullptr);
+  CHECK(other.counters().compiles == 2);
+  CHECK(standin.counts().cached == 1);
+}
+
+TEST_CASE("an exception raised while unloading is counted with its reason and ends nothing", "[apple][standin]") {
+  fakes::Control& standin = fresh_standin();
+  AneDevice ane;
+  auto kernel = ane.compile(projection().text, projection().weights);
+  standin.raise_exceptions(true);
+  const std::string call = GENERATE(as<std::string>(), "unload", "purgeCompiledModel");
+  standin.fail(call, 1);
+  kernel.reset();
+  CHECK(ane.counters().failed_unloads == 1);
+  CHECK_THAT(ane.counters().unload_error,
+             ANE_CONTAINS("NSInvalidArgumentException: the stand-in was told to raise in"));
+  standin.clear_cache();
+}
+
+TEST_CASE("an exception keeps its reason", "[apple][standin]") {
+  fakes::Control& standin = fresh_standin();
+  AneDevice ane;
+  standin.raise_exceptions(true);
+  standin.fail("compile", 1);
+  CHECK(message([&] { static_cast<void>(ane.compile(projection().text, projection().weights)); }) ==
+        "compiling a program for the ANE: the framework raised an Objective-C exception: NSInvalidArgumentException: "
+        "the stand-in was told to raise in compile");
+  standin.raise_exceptions(false);
+  CHECK(standin.counts().none_left());
 }
 
 TEST_CASE("weights are baked in", "[apple][standin]") {
@@ -242,6 +332,31 @@ TEST_CASE("a program that wants other surfaces is an error before its first run"
     CHECK_NOTHROW(other.compile(projection().text, projection().weights));
   }
   CHECK(standin.counts().evaluations == evaluations);
+}
+
+TEST_CASE("planes and interleaved channels are compared as well", "[apple][standin]") {
+  fakes::Control& standin = fresh_standin();
+  AneDevice ane;
+  const auto compile = [&] {
+    return message([&] { static_cast<void>(ane.compile(projection().text, projection().weights)); });
+  };
+  standin.widen_reported_planes(64);
+  CHECK_THAT(compile(), ANE_CONTAINS("expected planes 64 bytes apart, the program has 128"));
+  standin.reset();
+  standin.report_interleave(4);
+  CHECK_THAT(compile(), ANE_CONTAINS("expected interleave 1, the program has 4"));
+}
+
+TEST_CASE("who asks to be told of differences goes on", "[apple][standin]") {
+  fakes::Control& standin = fresh_standin();
+  standin.report_interleave(4);
+  std::vector<std::string> told;
+  AneOptions listening;
+  listening.on_difference = [&](const std::string& text) { told.push_back(text); };
+  AneDevice ane(listening);
+  CHECK_NOTHROW(ane.compile(projection().text, projection().weights));
+  REQUIRE(told.size() == 1);
+  CHECK_THAT(told[0], ANE_CONTAINS("expected interleave 1"));
 }
 
 TEST_CASE("cancelled requests are retried", "[apple][standin]") {

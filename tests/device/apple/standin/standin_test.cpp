@@ -18,11 +18,14 @@ class Direct {
  public:
   Direct() : standin(fresh_standin()), frameworks(standard_libraries()), pool_(frameworks.runtime) {}
 
+  ~Direct() { standin.clear_cache(); }
+  Direct(const Direct&) = delete;
+  Direct& operator=(const Direct&) = delete;
+
   [[nodiscard]] Id weights(const mil::Blobs& blobs) const {
     std::vector<std::pair<Id, Id>> entries;
     for (const auto& [key, bytes] : blobs) {
-      const std::array<std::pair<Id, Id>, 2> entry{
-          {{foundation.string("offset"), foundation.number(0)}, {foundation.string("data"), foundation.data(bytes)}}};
+      const std::array<std::pair<Id, Id>, 1> entry{{{foundation.string("data"), foundation.data(bytes)}}};
       entries.emplace_back(foundation.string(key), foundation.dictionary(entry));
     }
     return foundation.dictionary(entries);
@@ -112,7 +115,77 @@ TEST_CASE("MIL text must be NSData, weights a dictionary", "[apple][standin]") {
   CHECK(make(data, nullptr) == nullptr);
   CHECK(make(data, direct.weights({})) != nullptr);
   CHECK_THROWS_WITH(make(direct.foundation.string("program"), direct.weights({})),
-                    "making a descriptor: the framework raised an Objective-C exception; nothing more is known");
+                    "making a descriptor: the framework raised an Objective-C exception: NSInvalidArgumentException: "
+                    "MIL text must be NSData");
+}
+
+TEST_CASE("an entry of the weights dictionary holds the file and nothing else", "[apple][standin]") {
+  const Direct direct;
+  const Foundation& foundation = direct.foundation;
+  const Sample sample = projection();
+  const auto& [key, bytes] = *sample.weights.begin();
+  const auto make = [&](std::span<const std::pair<Id, Id>> entry) {
+    const std::array<std::pair<Id, Id>, 1> weights{{{foundation.string(key), foundation.dictionary(entry)}}};
+    return objc::guarded("making a descriptor", [&] {
+      return direct.engine.make_descriptor(direct.engine.descriptor_type,
+                                           foundation.data(std::as_bytes(std::span(sample.text))),
+                                           foundation.dictionary(weights), nullptr);
+    });
+  };
+  const std::pair<Id, Id> data{foundation.string("data"), foundation.data(bytes)};
+  const std::array one{data};
+  const std::array two{std::pair<Id, Id>{foundation.string("offset"), foundation.number(0)}, data};
+  CHECK(make({}) == nullptr);
+  CHECK(make(one) != nullptr);
+  CHECK_THROWS_WITH(make(two), ANE_CONTAINS("2 entries; only one is safe"));
+}
+
+TEST_CASE("the identifier covers text and bytes of weights, and not their keys", "[apple][standin]") {
+  const Direct direct;
+  const auto identifier = [&](const Sample& sample) {
+    return direct.foundation.text(direct.engine.identifier(direct.model(sample))).value();
+  };
+  Sample renamed = projection();
+  renamed.weights = {{"@model_path/weights/other.bin", renamed.weights.begin()->second}};
+  CHECK(identifier(projection(1)) == identifier(renamed));
+  CHECK(identifier(projection(1)) != identifier(projection(2)));
+  Sample longer = projection();
+  longer.text += "\n";
+  CHECK(identifier(projection(1)) != identifier(longer));
+  CHECK(identifier(projection(1)).size() == 3 * 64 + 2);
+}
+
+TEST_CASE("a program stays in the cache until it is purged, and loads from there", "[apple][standin]") {
+  Direct direct;
+  const Sample sample = projection();
+  const Id first = direct.loaded(sample);
+  const std::filesystem::path directory = direct.directories.back()->path();
+  CHECK(std::filesystem::exists(directory / "net.plist"));
+  CHECK(std::filesystem::file_size(directory / "data") == sample.weights.begin()->second.size());
+  direct.standin.fail("unload", 1);
+  CHECK_FALSE(direct.unload(first).empty());
+  CHECK_FALSE(std::filesystem::exists(directory));  // even though the unload failed
+  CHECK(direct.unload(first).empty());
+  CHECK(direct.standin.counts().cached == 1);
+
+  const int compiles = direct.standin.counts().compiles;
+  CHECK(direct.load(direct.model(sample)).empty());
+  CHECK(direct.standin.counts().compiles == compiles);
+  direct.engine.purge(first);
+  CHECK(direct.standin.counts().cached == 0);
+  const Id gone = direct.model(sample);
+  CHECK_THAT(direct.load(gone), ANE_CONTAINS("is gone") && ANE_CONTAINS("code 16"));
+  const auto written = direct.directory(gone, sample);
+  CHECK(direct.load(gone).empty());  // it compiles within the load
+  CHECK(direct.standin.counts().compiles == compiles + 1);
+}
+
+TEST_CASE("errors have the framework's domains and codes", "[apple][standin]") {
+  const Direct direct;
+  const Id model = direct.model(projection());
+  CHECK_THAT(direct.compile(model), ANE_CONTAINS("_ANECompiler : ANECCompile() FAILED") &&
+                                        ANE_CONTAINS("domain com.apple.appleneuralengine.compiler, code 1"));
+  CHECK_THAT(direct.unload(model), ANE_CONTAINS("domain com.apple.appleneuralengine, code 23"));
 }
 
 TEST_CASE("the compiler needs its directory as the dictionary says it", "[apple][standin]") {
@@ -140,17 +213,11 @@ TEST_CASE("a broken blob record is refused", "[apple][standin]") {
   CHECK_THAT(direct.compile(model), ANE_CONTAINS("InvalidMILProgram"));
 }
 
-TEST_CASE("models of equal content share a directory, which a load needs", "[apple][standin]") {
+TEST_CASE("models of equal content share a directory", "[apple][standin]") {
   Direct direct;
   const Sample sample = projection();
-  const Id first = direct.model(sample);
-  const Id second = direct.model(sample);
-  auto directory = direct.directory(first, sample);
-  CHECK(direct.foundation.text(direct.engine.identifier(first)) ==
-        direct.foundation.text(direct.engine.identifier(second)));
-  CHECK(direct.compile(second).empty());
-  directory.reset();
-  CHECK_THAT(direct.load(second), ANE_CONTAINS("is gone"));
+  CHECK(direct.foundation.text(direct.engine.identifier(direct.model(sample))) ==
+        direct.foundation.text(direct.engine.identifier(direct.model(sample))));
 }
 
 TEST_CASE("program 128 does not load until one is unloaded and released", "[apple][standin]") {
@@ -160,7 +227,8 @@ TEST_CASE("program 128 does not load until one is unloaded and released", "[appl
   std::vector<objc::Owned> models;
   const auto load_one = [&] {
     const objc::AutoreleasePool pool(direct.frameworks.runtime);
-    direct.standin.reset();  // the number of compilations is another limit
+    direct.standin.reset();                                              // the number of compilations is another limit
+    static_cast<void>(directory->restore(sample.text, sample.weights));  // an unload deletes it
     models.push_back(objc::retained(direct.frameworks.runtime, direct.model(sample)));
     REQUIRE(direct.compile(models.back().get()).empty());
     return direct.load(models.back().get());

@@ -1,0 +1,87 @@
+#include <csignal>
+#include <filesystem>
+#include <iterator>
+#include <string>
+
+#include "cli/program.h"
+#include "cli/small_run.h"
+#include "support/catch.h"
+
+// What a run leaves in the cache of the system's daemon, which keeps compiled programs longer than processes live.
+
+#ifdef ANE_TRAIN_STANDIN
+
+using namespace cli_test;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::ptrdiff_t entries(const fs::path& directory) {
+  if (!fs::exists(directory)) return 0;
+  return std::distance(fs::directory_iterator(directory), fs::directory_iterator());
+}
+
+/// A directory for temporary files and a cache that all processes of a test share, as on a Mac.
+struct Home {
+  [[nodiscard]] std::string variable() const { return "STANDIN_HOME=" + (folder / "home"); }
+  [[nodiscard]] std::ptrdiff_t cached() const { return entries(folder / "home-cache"); }
+  [[nodiscard]] std::ptrdiff_t directories() const { return entries(folder / "home"); }
+  Folder folder;
+};
+
+Result run_in(const Home& home, const Words& settings, const Words& environment = {}) {
+  return Program(Words{"--device", "ane"} + settings, environment + Words{home.variable()}, home.folder.path(),
+                 ANE_TRAIN_STANDIN)
+      .wait();
+}
+
+const Words kTiny = {"--config", "tiny", "--accum-steps", "1"};
+
+}  // namespace
+
+TEST_CASE("300 updates and their restarts leave nothing in the system's cache", "[cli][cache]") {
+  const Home home;
+  const Result result = run_in(home, kTiny + Words{"--steps", "300"}, {"ANE_MAX_COMPILES=20"});
+  CAPTURE(result.out, result.err);
+  REQUIRE(result.code == 0);
+  CHECK(count(result.out, "[exec() restart") >= 10);
+  CHECK(home.cached() == 0);
+  CHECK(home.directories() == 0);
+  // The test can fail: without purging there is an entry for every compile.
+  REQUIRE(run_in(home, kTiny + Words{"--steps", "30", "--no-ane-purge-cache"}).code == 0);
+  CHECK(home.cached() >= 30);
+}
+
+TEST_CASE("a run that ends with an error leaves nothing in the system's cache", "[cli][cache]") {
+  const Home home;
+  const std::string fault = GENERATE("compile:31", "run:40", "compile:7=delay:1ms,run:41");
+  const Result result =
+      run_in(home, kTiny + Words{"--steps", "60"}, {"ANE_TRAIN_FAULT=" + fault, "ANE_MAX_COMPILES=50"});
+  CAPTURE(fault, result.out, result.err);
+  CHECK(home.cached() == 0);
+  CHECK(home.directories() == 0);
+}
+
+TEST_CASE("the next start drops what a killed run left in the system's cache, and not what another holds",
+          "[cli][cache]") {
+  const Home home;
+  const Words endless = kTiny + Words{"--steps", "100000", "--device", "ane", "--log-every", "1"};
+  Program living(endless + Words{"--weights", "dynamic"}, {home.variable()}, home.folder.path(), ANE_TRAIN_STANDIN);
+  REQUIRE(living.wait_for("step 5 "));
+  const std::ptrdiff_t held = home.cached();
+  REQUIRE(held > 0);
+  {
+    Program killed(endless + Words{"--seed", "7"}, {home.variable(), "ANE_TRAIN_FAULT=run:*=delay:5ms"},
+                   home.folder.path(), ANE_TRAIN_STANDIN);
+    REQUIRE(killed.wait_for("step 5 "));
+    killed.send(SIGKILL);
+    REQUIRE(killed.wait().code == 128 + SIGKILL);
+  }
+  REQUIRE(home.cached() > held);
+  REQUIRE(run_in(home, kTiny + Words{"--steps", "2"}).code == 0);
+  CHECK(home.cached() == held);
+  living.send(SIGTERM);
+  static_cast<void>(living.wait());
+  CHECK(home.cached() == 0);
+}
+#endif
