@@ -82,7 +82,7 @@ arm64() {
     "-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64-static;-cpu;cortex-a76;-L;$root"
   local names
   names=$(IFS='|'; echo "${tests[*]}")
-  ctest --test-dir "$folder/build" --output-on-failure --progress --parallel "$jobs" --timeout 3600 -R "^($names): "
+  ctest --test-dir "$folder/build" --output-on-failure --progress --parallel "$jobs" --timeout 3600 -R "^($names):"
 }
 
 # Debian compiles fmt and spdlog against GCC's library, whose types are others: here they are used as headers alone, as Catch2 2 is
