@@ -119,9 +119,11 @@ std::size_t Elementwise::place_registers() {
     }
     if (instruction.action == Action::store) continue;
     Home& home = registers_[instruction.target];
-    if (instruction.action == Action::load && accesses_[instruction.access].in_place) {
+    // What is loaded once serves every block and thread, so that it cannot lie where one of them stores.
+    const bool may_lie_in_memory = i >= once_;
+    if (may_lie_in_memory && instruction.action == Action::load && accesses_[instruction.access].in_place) {
       home = {.in_memory = true, .index = instruction.access};
-    } else if (const auto stored = in_memory_store(instruction.target, i + 1)) {
+    } else if (const auto stored = may_lie_in_memory ? in_memory_store(instruction.target, i + 1) : std::nullopt) {
       home = {.in_memory = true, .index = *stored};
     } else if (!free.empty()) {
       home = {.in_memory = false, .index = free.back()};
