@@ -53,8 +53,9 @@ Graph Lowering::run() && {
                                      mil::name(op.kind), error.what()));
     }
   }
-  for (const mil::ValueId output : function_.outputs) {
-    if (!views_[output] && !placement_.dissolved.contains(output)) static_cast<void>(operand(mil::Operand(output)));
+  // Constants that nobody computes with: outputs, and parts of outputs.
+  for (const auto& [value, places] : placement_.copies) {
+    if (!views_[value]) static_cast<void>(operand(mil::Operand(value)));
   }
   return std::move(builder_).finish();
 }
