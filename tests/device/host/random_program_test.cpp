@@ -1,136 +1,150 @@
+#include "random_program.h"
+
 #include <algorithm>
-#include <optional>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "ane/core/file.h"
+#include "ane/mil/text.h"
 
 #include "harness.h"
 #include "support/catch.h"
 #include "support/sanitized.h"
 
+#if __has_include(<sanitizer/asan_interface.h>)
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace ane::device::host {
 namespace {
 
-using mil::Builder;
-using mil::DType;
 using mil::OpKind;
-using mil::Shape;
-using mil::Var;
 
-/// Grows a program by random operations on random values. Elementwise functions are smooth and have slopes of at most
-/// about 1, so that rounding differences do not grow; nothing is compared or cut off.
-class RandomProgram {
- public:
-  RandomProgram(std::uint32_t seed, DType dtype) : random_(seed), builder_(dtype) {
-    for (const char* name : {"in_a", "in_b", "in_c"}) values_.push_back(builder_.input(name, {dtype, {1, 12, 1, 32}}));
-  }
+/// Where a program that fails is written, with its blob files, for ane-train mil; nowhere if not set.
+constexpr const char* kFindings = "ANE_RANDOM_FINDINGS";
 
-  mil::Program grow(int operations) {
-    for (int i = 0; i < operations; ++i) add_operation();
-    std::vector<Var> outputs;
-    for (std::size_t i = values_.size(); i-- > 3 && outputs.size() < 3;) {
-      if (pick(2) == 0 || i + 1 == values_.size()) outputs.push_back(values_[i]);
-    }
-    return std::move(builder_).finish(outputs);
-  }
+std::int64_t from_environment(const char* name, std::int64_t otherwise) {
+  const char* const text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoll(text, nullptr, 10);
+}
 
- private:
-  std::size_t pick(std::size_t count) { return std::uniform_int_distribution<std::size_t>(0, count - 1)(random_); }
-  Var any() { return values_[pick(values_.size())]; }
-  const Shape& shape(Var value) { return builder_.type(value).shape; }
+/// How often each operation was generated.
+using Uses = std::map<OpKind, int>;
 
-  std::optional<Var> other_of(const Shape& wanted) {
-    std::vector<Var> fitting;
-    for (const Var value : values_) {
-      if (shape(value) == wanted) fitting.push_back(value);
-    }
-    return fitting.empty() ? std::nullopt : std::optional(fitting[pick(fitting.size())]);
-  }
-
-  void add_operation() {
-    const Var x = any();
-    switch (pick(9)) {
-      case 0:
-        return values_.push_back(builder_.unary(pick(2) == 0 ? OpKind::tanh : OpKind::sigmoid, "u", x));
-      case 1:
-      case 2:
-        return values_.push_back(average(x, *other_of(shape(x))));
-      case 3:
-        return values_.push_back(transposed(x));
-      case 4:
-        return values_.push_back(reshaped(x));
-      case 5:
-        return values_.push_back(half_of(x));
-      case 6:
-        return join(x);
-      case 7:
-        return values_.push_back(fold(x));
-      default:
-        return multiply(x);
-    }
-  }
-
-  Var average(Var x, Var y) {
-    const Var sum = pick(2) == 0 ? builder_.add("s", x, y) : builder_.sub("d", x, y);
-    return builder_.mul("h", sum, builder_.scalar(0.5F));
-  }
-
-  Var transposed(Var x) {
-    std::vector<std::int64_t> perm(shape(x).size());
-    for (std::size_t i = 0; i < perm.size(); ++i) perm[i] = static_cast<std::int64_t>(i);
-    std::shuffle(perm.begin(), perm.end(), random_);
-    return builder_.transpose("t", x, perm);
-  }
-
-  Var reshaped(Var x) {
-    const std::int64_t count = mil::element_count(shape(x));
-    std::vector<Shape> shapes{{1, count, 1, 1}, {1, 1, 1, count}};
-    for (const std::int64_t d : {2, 3, 4, 6, 8, 12}) {
-      if (count % d == 0) shapes.insert(shapes.end(), {{1, d, 1, count / d}, {1, 1, count / d, d}});
-      if (count % (2 * d) == 0) shapes.push_back({1, d, 2, count / d / 2});
-    }
-    return builder_.reshape("r", x, shapes[pick(shapes.size())]);
-  }
-
-  Var half_of(Var x) {
-    const std::size_t axis = pick(shape(x).size());
-    Shape begin(shape(x).size(), 0);
-    Shape size = shape(x);
-    size[axis] = (size[axis] + 1) / 2;
-    begin[axis] = static_cast<std::int64_t>(pick(static_cast<std::size_t>(shape(x)[axis] - size[axis]) + 1));
-    return builder_.slice("p", x, begin, size);
-  }
-
-  void join(Var x) {
-    if (mil::element_count(shape(x)) > 4096) return;
-    const std::vector<Var> parts{x, *other_of(shape(x)), *other_of(shape(x))};
-    values_.push_back(builder_.concat("c", parts, static_cast<int>(pick(shape(x).size()))));
-  }
-
-  Var fold(Var x) {
-    const auto axis = static_cast<std::int64_t>(pick(shape(x).size()));
-    if (pick(2) == 0) return builder_.softmax("m", x, static_cast<int>(axis));
-    const Var mean = builder_.reduce(OpKind::reduce_mean, "a", x, {axis});
-    return builder_.sub("centred", x, mean);
-  }
-
-  /// x times its own transpose, divided by the length of the sum.
-  void multiply(Var x) {
-    const Shape s = shape(x);  // a copy: adding values moves them
-    if (s.size() < 2 || s[s.size() - 2] > 64) return;
-    const Var product = builder_.matmul("g", x, x, false, true);
-    values_.push_back(builder_.mul("n", product, builder_.scalar(1.0F / static_cast<float>(s.back()))));
-  }
-
-  std::mt19937 random_;
-  Builder builder_;
-  std::vector<Var> values_;
+/// What is running, so that it can be shown when the process dies of it.
+struct Running {
+  std::uint64_t seed = 0;
+  const RandomProgram* program = nullptr;
 };
+Running& running() {
+  static Running one;
+  return one;
+}
 
-TEST_CASE("random programs agree with the reference", "[device][host][random]") {
-  const std::uint32_t seed = GENERATE(range(1U, kSanitized ? 31U : 101U));
-  const int operations = GENERATE(6, 20);
-  CAPTURE(seed, operations);
-  check_against_reference(RandomProgram(seed, DType::fp32).grow(operations), seed, 2e-5);
-  // fp16: a unit in the last place an operation, of which at most a dozen follow one another undamped.
-  check_against_reference(RandomProgram(seed, DType::fp16).grow(operations), seed, 12 * tolerance_of(DType::fp16));
+std::string describe_outputs(const RandomProgram& random) {
+  std::string text;
+  const mil::Function& main = random.program.main();
+  for (std::size_t i = 0; i < random.outputs.size(); ++i) {
+    const std::vector<double>& data = random.outputs[i].data;
+    const auto [least, most] = std::minmax_element(data.begin(), data.end());
+    double sum = 0;
+    for (const double element : data) sum += element;
+    text +=
+        fmt::format("  {}: from {:.6g} to {:.6g}, mean {:.6g}, each within {:.3g}\n", main.value(main.outputs[i]).name,
+                    *least, *most, sum / static_cast<double>(data.size()), random.errors[i]);
+  }
+  return text;
+}
+
+void write_findings(const Running& now) {
+  const char* const directory = std::getenv(kFindings);
+  if (directory == nullptr) return;
+  const std::filesystem::path place = std::filesystem::path(directory) / fmt::format("seed-{}", now.seed);
+  std::filesystem::create_directories(place);
+  const std::string text = mil::print(now.program->program);
+  write_file_atomically(place / "program.mil", std::as_bytes(std::span(text)));
+  for (const auto& [path, bytes] : now.program->blobs) {
+    write_file_atomically(place / path.substr(path.find('/') + 1), bytes);
+  }
+}
+
+/// The program, and what `ane-train mil --run` should print of it.
+std::string report(const Running& now) {
+  write_findings(now);
+  return fmt::format("random program of seed {}:\n{}expected{}:\n{}", now.seed, mil::print(now.program->program),
+                     now.program->closed ? " for any inputs" : " for the inputs of this test",
+                     describe_outputs(*now.program));
+}
+
+void show_running() { std::fputs(report(running()).c_str(), stderr); }
+
+/// The first element that is not what it should be; empty if there is none.
+std::string fault_of(const Tensor& found, const Tensor& expected, double error, std::string_view name) {
+  if (found.type != expected.type) return fmt::format("{} is {}", name, mil::to_string(found.type));
+  for (std::size_t i = 0; i < expected.data.size(); ++i) {
+    if (found.data[i] == expected.data[i] || std::abs(found.data[i] - expected.data[i]) <= error) continue;
+    return fmt::format("{}: element {} is {}, not {}", name, i, found.data[i], expected.data[i]);
+  }
+  return {};
+}
+
+/// Runs the program of `seed` on one and on two threads.
+std::string fault_of_seed(std::uint64_t seed, Uses& uses) {
+  static std::array<math::ThreadPool, 2> pools{math::ThreadPool(1), math::ThreadPool(2)};
+  const RandomProgram random = random_program(seed);
+  running() = {seed, &random};
+  const mil::Function& main = random.program.main();
+  for (const mil::Operation& operation : main.operations) ++uses[operation.kind];
+  for (math::ThreadPool& pool : pools) {
+    HostDevice device(pool);
+    const std::vector<Tensor> found = run(device, random.program, random.blobs, random.inputs);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const std::string fault =
+          fault_of(found[i], random.outputs[i], random.errors[i], main.value(main.outputs[i]).name);
+      if (!fault.empty()) return fmt::format("on {} thread(s) {}\n{}", pool.size(), fault, report(running()));
+    }
+  }
+  return {};
+}
+
+TEST_CASE("every operation has a generator", "[device][host][random]") {
+  for (std::size_t i = 0; i < mil::kOpCount; ++i) {
+    const auto kind = static_cast<OpKind>(i);
+    if (kind == OpKind::constant) continue;
+    CAPTURE(mil::name(kind));
+    const auto generators = operation_generators();
+    CHECK(std::count_if(generators.begin(), generators.end(),
+                        [&](const OperationGenerator& generator) { return generator.kind == kind; }) == 1);
+  }
+}
+
+// Run by itself: ANE_RANDOM_PROGRAMS programs from the seed ANE_RANDOM_SEED on (scripts/fuzz_programs.sh).
+TEST_CASE("random programs compute what the reference does", "[device][host][random]") {
+  if constexpr (kSanitized) __asan_set_death_callback(show_running);
+  const std::int64_t count = from_environment("ANE_RANDOM_PROGRAMS", 5000);
+  const std::int64_t first = from_environment("ANE_RANDOM_SEED", 1);
+  constexpr int kMostFaults = 5;
+  int faults = 0;
+  Uses uses;
+  for (std::int64_t seed = first; seed < first + count && faults < kMostFaults; ++seed) {
+    CAPTURE(seed);
+    const std::string fault = fault_of_seed(static_cast<std::uint64_t>(seed), uses);
+    if (fault.empty()) continue;
+    ++faults;
+    FAIL_CHECK(fault);
+  }
+  if (count < 1000) return;
+  for (const OperationGenerator& generator : operation_generators()) {
+    CAPTURE(mil::name(generator.kind));
+    CHECK(uses[generator.kind] > 20 * generator.weight * count / 5000);
+  }
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <functional>
 #include <limits>
-#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -31,16 +30,12 @@ std::int64_t linear(const Shape& shape, const Index& index) {
 }
 
 /// Calls body(index) for every index of `shape`, the last one fastest.
-void for_each(const Shape& shape, const std::function<void(const Index&)>& body) {
-  const std::int64_t count = mil::element_count(shape);
-  for (std::int64_t n = 0; n < count; ++n) {
-    Index index(shape.size());
-    std::int64_t rest = n;
-    for (std::size_t i = shape.size(); i-- > 0;) {
-      index[i] = rest % shape[i];
-      rest /= shape[i];
-    }
-    body(index);
+template <class Body>
+void for_each(const Shape& shape, const Body& body) {
+  Index index(shape.size(), 0);
+  for (std::int64_t left = mil::element_count(shape); left > 0; --left) {
+    body(std::as_const(index));
+    for (std::size_t i = shape.size(); i-- > 0 && ++index[i] == shape[i];) index[i] = 0;
   }
 }
 
@@ -50,16 +45,18 @@ double at(const Tensor& tensor, const Index& index) {
 
 /// Numpy's broadcasting: aligned right, a dimension of 1 repeats.
 double at_broadcast(const Tensor& tensor, const Index& index) {
-  const std::size_t rank = tensor.type.shape.size();
-  Index own(rank);
-  for (std::size_t i = 0; i < rank; ++i) {
-    own[i] = tensor.type.shape[i] == 1 ? 0 : index[index.size() - rank + i];
+  const Shape& shape = tensor.type.shape;
+  std::int64_t place = 0;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    place = place * shape[i] + (shape[i] == 1 ? 0 : index[index.size() - shape.size() + i]);
   }
-  return at(tensor, own);
+  return tensor.data.at(static_cast<std::size_t>(place));
 }
 
-Tensor make(const mil::TensorType& type, const std::function<double(const Index&)>& element) {
+template <class Element>
+Tensor make(const mil::TensorType& type, const Element& element) {
   Tensor result{type, {}};
+  result.data.reserve(static_cast<std::size_t>(mil::element_count(type.shape)));
   for_each(type.shape, [&](const Index& index) { result.data.push_back(round_to(type.dtype, element(index))); });
   return result;
 }
@@ -90,7 +87,6 @@ double read_element(DType dtype, const std::byte* from) {
 }
 
 double unary(const OpView& op, double x) {
-  const bool real = mil::is_float(op.type("x").dtype);
   switch (op.kind()) {
     case OpKind::abs:
       return std::abs(x);
@@ -147,7 +143,7 @@ double unary(const OpView& op, double x) {
     case OpKind::cast: {
       const DType to = op.result_type().dtype;
       if (to == DType::boolean) return x != 0 ? 1 : 0;
-      return real && !mil::is_float(to) ? std::trunc(x) : x;
+      return mil::is_float(op.type("x").dtype) && !mil::is_float(to) ? std::trunc(x) : x;
     }
     default:
       return x;
@@ -189,19 +185,10 @@ double binary(OpKind kind, double x, double y) {
 
 class Interpreter {
  public:
-  Interpreter(const mil::Function& function, const mil::Blobs& blobs) : function_(function), blobs_(blobs) {}
+  Interpreter(const mil::Function& function, const Values& values, const mil::Blobs& blobs)
+      : function_(function), values_(values), blobs_(blobs) {}
 
-  std::vector<Tensor> run(const std::vector<Tensor>& inputs) {
-    for (std::size_t i = 0; i < inputs.size(); ++i) values_[function_.inputs[i]] = inputs[i];
-    for (const mil::Operation& operation : function_.operations) {
-      const OpView op(function_, operation);
-      std::vector<Tensor> results = evaluate(op);
-      for (std::size_t i = 0; i < results.size(); ++i) values_[operation.results[i]] = std::move(results[i]);
-    }
-    std::vector<Tensor> outputs;
-    for (const mil::ValueId output : function_.outputs) outputs.push_back(values_.at(output));
-    return outputs;
-  }
+  std::vector<Tensor> evaluate(const OpView& op) const;
 
  private:
   Tensor constant(const mil::Constant& constant) const {
@@ -226,7 +213,6 @@ class Interpreter {
   }
   Tensor value(const OpView& op, std::string_view argument) const { return value(op.operand(argument)); }
 
-  std::vector<Tensor> evaluate(const OpView& op) const;
   Tensor matmul(const OpView& op) const;
   Tensor linear_layer(const OpView& op) const;
   Tensor conv(const OpView& op) const;
@@ -243,8 +229,8 @@ class Interpreter {
   Tensor dequantize(const OpView& op) const;
 
   const mil::Function& function_;
+  const Values& values_;
   const mil::Blobs& blobs_;
-  std::map<mil::ValueId, Tensor> values_;
 };
 
 std::vector<Tensor> Interpreter::evaluate(const OpView& op) const {
@@ -347,8 +333,9 @@ Tensor Interpreter::matmul(const OpView& op) const {
 Tensor Interpreter::linear_layer(const OpView& op) const {
   const Tensor x = value(op, "x");
   const Tensor weight = value(op, "weight");
+  const std::optional<Tensor> bias = op.has("bias") ? std::optional(value(op, "bias")) : std::nullopt;
   return make(op.result_type(), [&](const Index& index) {
-    double sum = op.has("bias") ? at(value(op, "bias"), {index.back()}) : 0;
+    double sum = bias ? at(*bias, {index.back()}) : 0;
     for (std::int64_t k = 0; k < weight.type.shape[1]; ++k) {
       Index from = index;
       from.back() = k;
@@ -478,6 +465,8 @@ Tensor Interpreter::layer_norm(const OpView& op) const {
   Shape inner;
   for (const std::size_t axis : axes) inner.push_back(x.type.shape[axis]);
   const auto count = static_cast<double>(mil::element_count(inner));
+  const std::optional<Tensor> gamma = op.has("gamma") ? std::optional(value(op, "gamma")) : std::nullopt;
+  const std::optional<Tensor> beta = op.has("beta") ? std::optional(value(op, "beta")) : std::nullopt;
   return make(op.result_type(), [&](const Index& index) {
     double mean = 0;
     double variance = 0;
@@ -492,9 +481,8 @@ Tensor Interpreter::layer_norm(const OpView& op) const {
     each([&](double v) { variance += (v - mean) * (v - mean) / count; });
     Index own;
     for (const std::size_t axis : axes) own.push_back(index[axis]);
-    const double gamma = op.has("gamma") ? at(value(op, "gamma"), own) : 1;
-    const double beta = op.has("beta") ? at(value(op, "beta"), own) : 0;
-    return (at(x, index) - mean) / std::sqrt(variance + static_cast<double>(op.real("epsilon", 1e-5F))) * gamma + beta;
+    const double normal = (at(x, index) - mean) / std::sqrt(variance + static_cast<double>(op.real("epsilon", 1e-5F)));
+    return normal * (gamma ? at(*gamma, own) : 1) + (beta ? at(*beta, own) : 0);
   });
 }
 
@@ -623,9 +611,21 @@ double round_to(DType dtype, double value) {
   return std::abs(rounded) > 65504 ? std::copysign(std::numeric_limits<double>::infinity(), value) : rounded;
 }
 
+std::vector<Tensor> evaluate(const OpView& op, const Values& values, const mil::Blobs& blobs) {
+  return Interpreter(op.function(), values, blobs).evaluate(op);
+}
+
 std::vector<Tensor> interpret(const mil::Function& function, const mil::Blobs& blobs,
                               const std::vector<Tensor>& inputs) {
-  return Interpreter(function, blobs).run(inputs);
+  Values values;
+  for (std::size_t i = 0; i < inputs.size(); ++i) values[function.inputs[i]] = inputs[i];
+  for (const mil::Operation& operation : function.operations) {
+    std::vector<Tensor> results = evaluate(OpView(function, operation), values, blobs);
+    for (std::size_t i = 0; i < results.size(); ++i) values[operation.results[i]] = std::move(results[i]);
+  }
+  std::vector<Tensor> outputs;
+  for (const mil::ValueId output : function.outputs) outputs.push_back(values.at(output));
+  return outputs;
 }
 
 }  // namespace ane::device::host::reference

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "ane/mil/blob.h"
+#include "ane/mil/op_view.h"
 #include "ane/mil/program.h"
 #include "ane/mil/types.h"
 
@@ -18,6 +20,11 @@ struct Tensor {
 
 /// The nearest value that `dtype` can hold.
 [[nodiscard]] double round_to(mil::DType dtype, double value);
+
+using Values = std::map<mil::ValueId, Tensor>;
+
+/// The results of one operation. `values` holds those of the operations before it and the function's inputs.
+[[nodiscard]] std::vector<Tensor> evaluate(const mil::OpView& op, const Values& values, const mil::Blobs& blobs);
 
 /// The outputs of `function`.
 [[nodiscard]] std::vector<Tensor> interpret(const mil::Function& function, const mil::Blobs& blobs,
