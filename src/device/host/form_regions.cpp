@@ -1,6 +1,8 @@
 #include "form_regions.h"
 
 #include <algorithm>
+#include <deque>
+#include <iterator>
 #include <map>
 #include <type_traits>
 #include <utility>
@@ -50,7 +52,7 @@ struct Slices {
   std::size_t begin = 0;
   std::size_t end = 0;
   std::int64_t count = 1;
-  std::vector<Region::Part> parts;
+  std::deque<Region::Part> parts;
   std::map<BufferId, Footprint> footprints;
 };
 
@@ -131,13 +133,17 @@ void RegionFinder::grow(std::size_t seed, std::int64_t slices) {
 bool RegionFinder::add(Slices& slices, std::size_t step, std::size_t place) const {
   std::optional<Region::Part> part = slice_of(steps_[step], slices.count);
   if (!part) return false;
-  std::map<BufferId, Footprint> footprints = slices.footprints;
-  for (const Touch& touch : touches(*part)) footprints[touch.slot->buffer].add(touch);
-  const bool independent = std::all_of(footprints.begin(), footprints.end(), [](const auto& entry) {
+  std::map<BufferId, Footprint> changed;
+  for (const Touch& touch : touches(*part)) {
+    const auto known = slices.footprints.find(touch.slot->buffer);
+    const Footprint before = known == slices.footprints.end() ? Footprint() : known->second;
+    changed.try_emplace(touch.slot->buffer, before).first->second.add(touch);
+  }
+  const bool independent = std::all_of(changed.begin(), changed.end(), [](const auto& entry) {
     return !entry.second.passes_data() || entry.second.one_piece_a_slice();
   });
   if (!independent) return false;
-  slices.footprints = std::move(footprints);
+  for (const auto& [buffer, footprint] : changed) slices.footprints.insert_or_assign(buffer, footprint);
   slices.parts.insert(slices.parts.begin() + static_cast<std::ptrdiff_t>(place), std::move(*part));
   return true;
 }
@@ -161,15 +167,14 @@ Region RegionFinder::finish(Slices slices) {
   const std::int64_t workers = std::min<std::int64_t>(threads_, slices.count);
   std::vector<BufferId> own;
   std::vector<Lifetime> own_lifetimes;
-  for (BufferId id = 0; id < buffers_.size(); ++id) {
+  for (const auto& [id, footprint] : slices.footprints) {
     std::optional<Lifetime>& life = lifetimes_[id];
-    if (!life || life->last < slices.begin || life->first >= slices.end) continue;
-    const auto footprint = slices.footprints.find(id);
+    if (!life) continue;
     const bool inside = buffers_[id].space == Space::arena && life->first >= slices.begin && life->last < slices.end;
-    if (inside && footprint->second.passes_data()) {
+    if (inside && footprint.passes_data()) {
       own.push_back(id);
       own_lifetimes.push_back(*life);
-      own_lifetimes.back().bytes = static_cast<std::size_t>(footprint->second.size()) * sizeof(float);
+      own_lifetimes.back().bytes = static_cast<std::size_t>(footprint.size()) * sizeof(float);
       life.reset();
     } else {  // while one worker is at the first step, another may be at the last
       life->first = std::min(life->first, slices.begin);
@@ -185,8 +190,8 @@ Region RegionFinder::finish(Slices slices) {
   }
   for (Region::Part& part : slices.parts) {
     for (const Touch& touch : touches(part)) {
-      const auto found = std::find(own.begin(), own.end(), touch.slot->buffer);
-      if (found == own.end()) continue;
+      const auto found = std::lower_bound(own.begin(), own.end(), touch.slot->buffer);
+      if (found == own.end() || *found != touch.slot->buffer) continue;
       const auto place =
           static_cast<std::int64_t>(plan.offsets[static_cast<std::size_t>(found - own.begin())] / sizeof(float));
       touch.slot->offset += place - slices.footprints.at(*found).begin();
@@ -195,7 +200,9 @@ Region RegionFinder::finish(Slices slices) {
       touch.slot->buffer = shared;
     }
   }
-  return {std::move(slices.parts), slices.count, workers};
+  return {{std::make_move_iterator(slices.parts.begin()), std::make_move_iterator(slices.parts.end())},
+          slices.count,
+          workers};
 }
 
 }  // namespace

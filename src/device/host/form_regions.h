@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "arena.h"
+#include "convolution.h"
 #include "elementwise.h"
 #include "gather.h"
 #include "memory.h"
+#include "pad.h"
 #include "product.h"
 #include "reduction.h"
 #include "region.h"
@@ -24,7 +26,7 @@
 namespace ane::device::host {
 
 using Step =
-    std::variant<Elementwise, Product, RowSelection, Reduction, Softmax, Gather, TableCopy, StagedCopy, Region>;
+    std::variant<Elementwise, Product, Convolution, RowSelection, Reduction, Softmax, Gather, Pad, StagedCopy, Region>;
 
 /// When each buffer is in use, counted in steps; nothing for one that is not.
 using Lifetimes = std::vector<std::optional<Lifetime>>;

@@ -2,12 +2,10 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "memory.h"
 #include "view.h"
 
-/// Copies whose places are not an arithmetic progression.
 namespace ane::device::host {
 
 /// out[b, o, j, i] = x[b, o, indices[b, j], i], elements of 4 bytes, all three packed. Negative indices count from the
@@ -33,25 +31,6 @@ class Gather {
   Slot out_;
   Sizes sizes_;
   std::string operation_;
-};
-
-/// out[i, j, ..] = x[table[0][i], table[1][j], ..], or `fill` where a table says kFill: padding of every mode. `out` is
-/// packed.
-class TableCopy {
- public:
-  static constexpr std::int64_t kFill = -1;
-  TableCopy(const View& x, const View& out, std::vector<Dims> tables, std::int32_t fill_bits);
-  void run(const RunContext& context) const;
-
- private:
-  void run_rows(const RunContext& context, math::Range range) const;
-
-  Slot x_;
-  Slot out_;
-  Dims shape_;
-  std::vector<Dims> offsets_;  ///< the tables times the strides of x
-  std::vector<std::vector<bool>> fill_;
-  std::int32_t fill_bits_;
 };
 
 }  // namespace ane::device::host

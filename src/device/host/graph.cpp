@@ -133,10 +133,14 @@ View GraphBuilder::allocate(mil::DType dtype, const Dims& shape, bool constant) 
 }
 
 View GraphBuilder::joined(const View& view, std::span<const View> parts) {
-  Tensor tensor{view.buffer, {}};
+  Tensor tensor{view.buffer, {}, {}};
   for (const View& part : parts) {
-    const std::vector<NodeId>& producers = graph_.tensors[part.tensor].producers;
-    tensor.producers.insert(tensor.producers.end(), producers.begin(), producers.end());
+    const Tensor& from = graph_.tensors[part.tensor];
+    if (const NodeId* const producer = from.sole_producer()) {
+      tensor.producers.push_back(*producer);
+    } else if (!from.producers.empty() || !from.parts.empty()) {
+      tensor.parts.push_back(part.tensor);
+    }
   }
   graph_.tensors.push_back(std::move(tensor));
   View result = view;
@@ -325,13 +329,21 @@ View GraphBuilder::gather(const View& x, const View& indices, const Gather::Size
   return write(out, Gather(reads[0], reads[1], out, sizes, std::move(operation)), reads, constant);
 }
 
-View GraphBuilder::table_copy(const View& x, std::vector<Dims> tables, std::int32_t fill_bits) {
+View GraphBuilder::padded(const View& x, std::span<const mil::PadAxis> axes, PadMode mode, std::int32_t fill_bits) {
   const View in = in_memory(x);
-  Dims shape;
-  for (const Dims& table : tables) shape.push_back(static_cast<std::int64_t>(table.size()));
+  Dims shape = in.shape;
+  for (std::size_t i = 0; i < axes.size(); ++i) shape[i] += axes[i].before + axes[i].after;
   const bool constant = is_constant(in);
   const View out = allocate(held(x), shape, constant);
-  return write(out, TableCopy(in, out, std::move(tables), fill_bits), std::span(&in, 1), constant);
+  return write(out, Pad(in, out, axes, mode, fill_bits), std::span(&in, 1), constant);
+}
+
+View GraphBuilder::convolution(const View& x, const View& weight, const mil::ConvGeometry& geometry,
+                               const Dims& shape) {
+  const std::array<View, 2> reads{in_memory(x), dense(weight)};
+  const bool constant = is_constant(reads[0]) && is_constant(reads[1]);
+  const View out = allocate(mil::DType::fp32, shape, constant);
+  return write(out, Convolution(reads[0], reads[1], out, geometry), reads, constant);
 }
 
 }  // namespace ane::device::host

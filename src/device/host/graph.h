@@ -3,15 +3,18 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <variant>
 #include <vector>
 
 #include "ane/mil/blob.h"
 #include "ane/mil/program.h"
 
+#include "convolution.h"
 #include "elementwise.h"
 #include "gather.h"
 #include "memory.h"
+#include "pad.h"
 #include "product.h"
 #include "reduction.h"
 #include "row_selection.h"
@@ -23,7 +26,8 @@
 namespace ane::device::host {
 
 using NodeId = std::uint32_t;
-using Work = std::variant<ElementwiseNode, Product, RowSelection, Reduction, Softmax, Gather, TableCopy, StagedCopy>;
+using Work =
+    std::variant<ElementwiseNode, Product, Convolution, RowSelection, Reduction, Softmax, Gather, Pad, StagedCopy>;
 
 struct Node {
   Work work;
@@ -32,10 +36,16 @@ struct Node {
   bool constant = false;  ///< depends on constants alone: done once, when a kernel is made
 };
 
-/// What a view's elements are, and who makes them. Inputs and constants have no producers; a concatenation has several.
+/// What a view's elements are, and who makes them. Inputs and constants have no producers; a concatenation has several,
+/// and those of the concatenations among its parts are theirs, so that lists do not grow with every level.
 struct Tensor {
   BufferId buffer = 0;
   std::vector<NodeId> producers;
+  std::vector<TensorId> parts;
+  /// The node whose result it is as a whole, if there is one.
+  [[nodiscard]] const NodeId* sole_producer() const noexcept {
+    return producers.size() == 1 && parts.empty() ? &producers.front() : nullptr;
+  }
 };
 
 struct BlobSource {
@@ -84,7 +94,10 @@ class GraphBuilder {
   View reduce(mil::OpKind kind, View in, float scale, bool round);
   View softmax(View in, bool round);
   View gather(const View& x, const View& indices, const Gather::Sizes& sizes, const Dims& shape, std::string operation);
-  View table_copy(const View& x, std::vector<Dims> tables, std::int32_t fill_bits);
+  /// `axes`: one for each of x. `fill_bits`: what PadMode::constant pads with.
+  View padded(const View& x, std::span<const mil::PadAxis> axes, PadMode mode, std::int32_t fill_bits);
+  /// See Convolution; `shape` is that of the result.
+  View convolution(const View& x, const View& weight, const mil::ConvGeometry& geometry, const Dims& shape);
 
   /// The same elements in memory of four bytes each, copied (once) only if they lie in a surface or blob.
   View in_memory(const View& view);

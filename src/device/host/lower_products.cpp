@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -24,6 +25,25 @@ Dims product_shape(const Dims& result, const View& a, const View& b) {
   shape.push_back(a.rank() == 1 ? 1 : a.shape[a.rank() - 2]);
   shape.push_back(b.rank() == 1 ? 1 : b.shape[b.rank() - 1]);
   return shape;
+}
+
+/// The elements that the patches of x would take, and x with its padding.
+double elements_of_patches(const mil::ConvGeometry& geometry) {
+  const auto channels = static_cast<double>(geometry.batch * geometry.in_channels);
+  double padded = channels;
+  double patches = channels;
+  for (const mil::ConvDimension& dim : geometry.dimensions) {
+    padded *= static_cast<double>(dim.in) + static_cast<double>(dim.pad_begin) + static_cast<double>(dim.pad_end);
+    patches *= static_cast<double>(dim.kernel) * static_cast<double>(dim.out);
+  }
+  return std::max(padded, patches);
+}
+
+/// What an operation may take beside its operands and its result, which have `elements`.
+double temporary_elements(std::int64_t elements) {
+  constexpr double kAlwaysAllowed = 1 << 22;
+  constexpr double kTimesAsMany = 64;
+  return std::max(kAlwaysAllowed, kTimesAsMany * static_cast<double>(elements));
 }
 
 }  // namespace
@@ -54,27 +74,35 @@ void Lowering::linear(const Op& op) {
   finish(result, *reshaped(c, type(result).shape), bias);
 }
 
-/// A product of the weight with the patches of x, which are a view of it that repeats elements where they overlap:
-/// [N, groups, Co / groups, Ci / groups * kernel] x [N, groups, Ci / groups * kernel, positions].
 void Lowering::conv(const Op& op) {
   const mil::ValueId result = op.operation().results.front();
   const mil::ConvGeometry geometry = mil::conv_geometry(op);
-  View x = operand(op, "x");
-  std::vector<Dims> padding(2);
-  bool padded = false;
-  for (std::size_t axis = 0; axis < x.rank(); ++axis) {
-    const mil::ConvDimension* const dim = axis < 2 ? nullptr : &geometry.dimensions[axis - 2];
-    Dims table(dim == nullptr ? 0 : static_cast<std::size_t>(dim->pad_begin), TableCopy::kFill);
-    for (std::int64_t i = 0; i < x.shape[axis]; ++i) table.push_back(i);
-    table.insert(table.end(), dim == nullptr ? 0 : static_cast<std::size_t>(dim->pad_end), TableCopy::kFill);
-    padded = padded || table.size() != static_cast<std::size_t>(x.shape[axis]);
-    if (axis < 2) {
-      padding[axis] = std::move(table);
-    } else {
-      padding.push_back(std::move(table));
-    }
+  const View x = operand(op, "x");
+  const View weight = operand(op, "weight");
+  const Dims& shape = type(result).shape;
+  const std::int64_t elements = element_count(x.shape) + element_count(weight.shape) + element_count(shape);
+  const View y = elements_of_patches(geometry) > temporary_elements(elements)
+                     ? builder_.convolution(x, weight, geometry, shape)
+                     : patch_product(x, weight, geometry, result);
+  std::optional<View> bias;
+  if (op.has("bias")) {
+    Dims aligned(x.rank() - 1, 1);
+    aligned[0] = geometry.out_channels;
+    bias = reshaped(operand(op, "bias"), aligned);
   }
-  if (padded) x = builder_.table_copy(x, std::move(padding), 0);
+  finish(result, y, bias);
+}
+
+/// A convolution as a product of the weight with the patches of x, which are a view of it that repeats elements where
+/// they overlap: [N, groups, Co / groups, Ci / groups * kernel] x [N, groups, Ci / groups * kernel, positions].
+View Lowering::patch_product(View x, const View& weight, const mil::ConvGeometry& geometry, mil::ValueId result) {
+  std::vector<mil::PadAxis> padding(2);
+  bool padded = false;
+  for (const mil::ConvDimension& dim : geometry.dimensions) {
+    padding.push_back({dim.pad_begin, dim.pad_end});
+    padded = padded || dim.pad_begin > 0 || dim.pad_end > 0;
+  }
+  if (padded) x = builder_.padded(x, padding, PadMode::constant, 0);
 
   const std::int64_t group_channels = geometry.in_channels / geometry.groups;
   View patches = x;
@@ -97,32 +125,57 @@ void Lowering::conv(const Op& op) {
   if (!columns) columns = reshaped(builder_.dense(patches), matrix);
 
   const std::int64_t group_out = geometry.out_channels / geometry.groups;
-  const View weight = *reshaped(builder_.dense(operand(op, "weight")), Dims{geometry.groups, group_out, depth});
+  const View rows = *reshaped(builder_.dense(weight), Dims{geometry.groups, group_out, depth});
   const Dims shape{geometry.batch, geometry.groups, group_out, positions};
-  const View c = builder_.product(weight, *columns, shape, 1.0F, type(result).dtype, target(result, shape));
-
-  std::optional<View> bias;
-  if (op.has("bias")) {
-    Dims aligned(x.rank() - 1, 1);
-    aligned[0] = geometry.out_channels;
-    bias = reshaped(operand(op, "bias"), aligned);
-  }
-  std::optional<View> y = reshaped(c, type(result).shape);
-  if (!y) y = reshaped(builder_.dense(c), type(result).shape);
-  finish(result, *y, bias);
+  const View c = builder_.product(rows, *columns, shape, 1.0F, type(result).dtype, target(result, shape));
+  const std::optional<View> y = reshaped(c, type(result).shape);
+  return y ? *y : *reshaped(builder_.dense(c), type(result).shape);
 }
 
-/// softmax(Q K^T / sqrt(E) + mask) V as one operation: only its result is rounded.
+/// softmax(Q K^T / sqrt(E) + mask) V as one operation: only its result is rounded. The queries are taken in as many
+/// blocks as their scores need.
 void Lowering::attention(const Op& op) {
   const mil::ValueId result = op.operation().results.front();
   const View query = operand(op, "query");
   const View key = swapped(operand(op, "key"));
+  const View value = operand(op, "value");
+  const Dims& out = type(result).shape;
+  const std::size_t axis = out.size() - 2;
+  const std::int64_t queries = out[axis];
+  const double scores_of_query = static_cast<double>(element_count(query.shape) / (queries * query.shape.back())) *
+                                 static_cast<double>(key.shape.back());
+  const double allowed = temporary_elements(element_count(query.shape) + element_count(key.shape) +
+                                            element_count(value.shape) + element_count(out));
+  const auto block =
+      static_cast<std::int64_t>(std::clamp(allowed / scores_of_query, 1.0, static_cast<double>(queries)));
+  const GraphBuilder::Target place = target(result, out);
+  if (block == queries) return finish(result, attended(op, query, key, value, place), std::nullopt);
+
+  const View whole = place.home ? *place.home : builder_.allocate(mil::DType::fp32, out, /*constant=*/false);
+  std::vector<View> parts;
+  for (std::int64_t begin = 0; begin < queries; begin += block) {
+    const std::int64_t size = std::min(block, queries - begin);
+    const GraphBuilder::Target part{.home = sliced(whole, axis, begin, size), .copies = {}, .order = {}};
+    View made = attended(op, sliced(query, axis, begin, size), key, value, part, begin);
+    if (!same_elements(made, *part.home)) {
+      made = builder_.elementwise(MicroOp{}, {made}, made.shape, mil::DType::fp32, part);
+    }
+    parts.push_back(made);
+  }
+  finish(result, builder_.joined(whole, parts), std::nullopt);
+}
+
+/// Attention of some queries, from number `first` on.
+View Lowering::attended(const Op& op, const View& query, const View& key, const View& value,
+                        const GraphBuilder::Target& place, std::int64_t first) {
   Dims shape(query.shape.begin(), query.shape.end() - 1);
   shape.push_back(key.shape.back());
   const auto width = static_cast<float>(query.shape.back());
   View scores = builder_.product(query, key, shape, 1.0F / std::sqrt(width), mil::DType::fp32);
   if (op.has("attn_mask")) {
-    const View mask = operand(op, "attn_mask");
+    View mask = operand(op, "attn_mask");
+    const std::size_t row = mask.rank() - std::min<std::size_t>(mask.rank(), 2);
+    if (mask.rank() >= 2 && mask.shape[row] != 1) mask = sliced(mask, row, first, query.shape[query.rank() - 2]);
     if (op.type("attn_mask").dtype == mil::DType::boolean) {
       const View never = builder_.scalar(-std::numeric_limits<float>::infinity());
       scores = compute(OpKind::select, {mask, scores, never}, shape);
@@ -131,9 +184,9 @@ void Lowering::attention(const Op& op) {
     }
   }
   const View weights = builder_.softmax(scores, /*round=*/false);
-  const Dims& out = type(result).shape;
-  finish(result, builder_.product(weights, operand(op, "value"), out, 1.0F, mil::DType::fp32, target(result, out)),
-         std::nullopt);
+  Dims out(query.shape.begin(), query.shape.end() - 1);
+  out.push_back(value.shape.back());
+  return builder_.product(weights, value, out, 1.0F, mil::DType::fp32, place);
 }
 
 }  // namespace ane::device::host

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <bit>
 #include <string>
 
@@ -9,12 +8,9 @@
 namespace ane::device::host {
 namespace {
 
-/// Which element of an axis of `size` lies at `i`, counted from its start, when it is padded.
-std::int64_t padded_index(std::int64_t i, std::int64_t size, const std::string& mode) {
-  if (i >= 0 && i < size) return i;
-  if (mode == "replicate") return std::clamp<std::int64_t>(i, 0, size - 1);
-  if (mode == "reflect") return i < 0 ? -i : 2 * (size - 1) - i;
-  return TableCopy::kFill;
+PadMode pad_mode(const std::string& name) {
+  if (name == "reflect") return PadMode::reflect;
+  return name == "replicate" ? PadMode::replicate : PadMode::constant;
 }
 
 }  // namespace
@@ -54,10 +50,11 @@ void Lowering::join(const Op& op) {
   const mil::ValueId result = op.operation().results.front();
   const View whole = placement_.homes.at(result);
   const std::vector<bool>& in_place = placement_.in_place.at(result);
+  const std::vector<View> places = parts_of(op, whole);
   std::vector<View> parts;
   for (std::size_t i = 0; i < in_place.size(); ++i) {
     const View part = operand(op.operands("values")[i]);
-    const View place = part_of(op, whole, i);
+    const View& place = places[i];
     parts.push_back(in_place[i] ? part
                                 : builder_.elementwise(MicroOp{}, {part}, place.shape, type(result).dtype,
                                                        {.home = place, .copies = {}, .order = {}}));
@@ -68,20 +65,11 @@ void Lowering::join(const Op& op) {
 void Lowering::pad(const Op& op) {
   const View x = operand(op, "x");
   if (x.rank() == 0) return publish(op.operation().results.front(), x);
-  const std::vector<mil::PadAxis> axes = mil::pad_geometry(op);
-  const std::string mode = op.text("mode", "constant");
-  std::vector<Dims> tables;
-  for (std::size_t i = 0; i < axes.size(); ++i) {
-    Dims& table = tables.emplace_back();
-    for (std::int64_t at = -axes[i].before; at < x.shape[i] + axes[i].after; ++at) {
-      table.push_back(padded_index(at, x.shape[i], mode));
-    }
-  }
   const float fill = op.real("constant_val", 0);
   const bool real = mil::is_float(op.result_type().dtype);
   publish(op.operation().results.front(),
-          builder_.table_copy(x, std::move(tables),
-                              real ? std::bit_cast<std::int32_t>(fill) : static_cast<std::int32_t>(fill)));
+          builder_.padded(x, mil::pad_geometry(op), pad_mode(op.text("mode", "constant")),
+                          real ? std::bit_cast<std::int32_t>(fill) : static_cast<std::int32_t>(fill)));
 }
 
 /// [a, b] tiled [r, s] is the view [r, a, s, b] that repeats along r and s, copied into [r * a, s * b].

@@ -28,7 +28,10 @@ class Lowering {
   void matmul(const Op& op);
   void linear(const Op& op);
   void conv(const Op& op);
+  View patch_product(View x, const View& weight, const mil::ConvGeometry& geometry, mil::ValueId result);
   void attention(const Op& op);
+  View attended(const Op& op, const View& query, const View& key, const View& value, const GraphBuilder::Target& place,
+                std::int64_t first = 0);
   // lower_axes.cpp
   void softmax(const Op& op);
   void reduce(const Op& op);

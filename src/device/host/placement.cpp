@@ -35,6 +35,10 @@ std::vector<int> uses_of(const mil::Function& function) {
   return uses;
 }
 
+/// Through so many reshapes and the like in a row a place is passed on: without a bound the time would be quadratic in
+/// the length of such chains.
+constexpr std::size_t kMostViews = 64;
+
 bool joins(OpKind kind) { return kind == OpKind::concat || kind == OpKind::stack; }
 
 class Placer {
@@ -45,7 +49,7 @@ class Placer {
   Placement run() {
     for (std::size_t i = 0; i < function_.outputs.size(); ++i) {
       const ValueId output = function_.outputs[i];
-      place_in_surface(output, builder_.port(Space::output, i, function_.value(output).type), uses_[output] == 1);
+      place_in_surface(output, builder_.port(Space::output, i, function_.value(output).type));
     }
     std::for_each(function_.operations.rbegin(), function_.operations.rend(), [&](const mil::Operation& operation) {
       const OpView op(function_, operation);
@@ -56,7 +60,15 @@ class Placer {
   }
 
  private:
-  void place_in_surface(ValueId value, const View& place, bool only_use);
+  /// That a value lies at `place`. `only_use`: nobody else reads it.
+  struct Wish {
+    ValueId value = 0;
+    View place;
+    bool only_use = false;
+  };
+  [[nodiscard]] Wish follow_views(Wish wish, std::vector<ValueId>& views) const;
+  [[nodiscard]] bool dissolves(const Wish& wish) const;
+  void place_in_surface(ValueId output, const View& place);
   bool place_in_arena(const mil::Operand& operand, const View& place);
   std::optional<std::pair<ValueId, View>> through_view(ValueId value, const View& place) const;
   void place_parts(const OpView& op);
@@ -95,45 +107,67 @@ std::optional<std::pair<ValueId, View>> Placer::through_view(ValueId value, cons
   return std::pair(*source, *view);
 }
 
-/// `only_use`: nobody else reads `value`, so that a concatenation need not exist as a whole.
-void Placer::place_in_surface(ValueId value, const View& place, bool only_use) {
-  if (const auto source = through_view(value, place)) {
-    place_in_surface(source->first, source->second, only_use && uses_[source->first] == 1);
-    if (result_.dissolved.contains(source->first)) result_.dissolved.insert(value);
-    return;
+/// Where the elements of `wish` have to be computed. Adds the values passed on the way, which are the same elements
+/// seen differently, to `views`.
+Placer::Wish Placer::follow_views(Wish wish, std::vector<ValueId>& views) const {
+  while (views.size() < kMostViews) {
+    const auto source = through_view(wish.value, wish.place);
+    if (!source) break;
+    views.push_back(wish.value);
+    wish = {source->first, source->second, wish.only_use && uses_[source->first] == 1};
   }
-  if (!only_use || producers_[value] == nullptr || !joins(producers_[value]->kind)) {
-    result_.copies[value].push_back(place);
-    return;
-  }
-  const OpView op(function_, *producers_[value]);
-  const std::vector<mil::Operand>& parts = op.operands("values");
-  const bool all_named = std::all_of(
-      parts.begin(), parts.end(), [](const mil::Operand& operand) { return std::holds_alternative<ValueId>(operand); });
-  if (!all_named) {
-    result_.copies[value].push_back(place);
-    return;
-  }
-  result_.dissolved.insert(value);
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    const ValueId part = std::get<ValueId>(parts[i]);
-    place_in_surface(part, part_of(op, place, i), uses_[part] == 1);
+  return wish;
+}
+
+/// Whether a value that is to lie in the outputs need not exist as a whole.
+bool Placer::dissolves(const Wish& wish) const {
+  const mil::Operation* const producer = producers_[wish.value];
+  if (!wish.only_use || producer == nullptr || !joins(producer->kind)) return false;
+  const std::vector<mil::Operand>& parts = OpView(function_, *producer).operands("values");
+  return std::all_of(parts.begin(), parts.end(),
+                     [](const mil::Operand& operand) { return std::holds_alternative<ValueId>(operand); });
+}
+
+void Placer::place_in_surface(ValueId output, const View& place) {
+  std::vector<Wish> open{{output, place, uses_[output] == 1}};
+  while (!open.empty()) {
+    std::vector<ValueId> views;
+    const Wish wish = follow_views(std::move(open.back()), views);
+    open.pop_back();
+    if (!dissolves(wish)) {
+      result_.copies[wish.value].push_back(wish.place);
+      continue;
+    }
+    result_.dissolved.insert(views.begin(), views.end());
+    result_.dissolved.insert(wish.value);
+    const OpView op(function_, *producers_[wish.value]);
+    const std::vector<View> places = parts_of(op, wish.place);
+    for (std::size_t i = places.size(); i-- > 0;) {  // taken from the end
+      const ValueId part = std::get<ValueId>(op.operands("values")[i]);
+      open.push_back({part, places[i], uses_[part] == 1});
+    }
   }
 }
 
 bool Placer::place_in_arena(const mil::Operand& operand, const View& place) {
   const auto* value = std::get_if<ValueId>(&operand);
   if (value == nullptr || producers_[*value] == nullptr) return false;
-  if (const auto source = through_view(*value, place)) return place_in_arena(source->first, source->second);
-  switch (producers_[*value]->kind) {
+  std::vector<ValueId> views;
+  const Wish wish = follow_views({*value, place, false}, views);
+  if (producers_[wish.value] == nullptr) return false;
+  switch (producers_[wish.value]->kind) {
     case OpKind::constant:
     case OpKind::reshape:
+    case OpKind::expand_dims:
+    case OpKind::squeeze:
+    case OpKind::identity:
+    case OpKind::transpose:
     case OpKind::slice_by_size:
     case OpKind::slice_by_index:
     case OpKind::split:
       return false;
     default:
-      return result_.homes.emplace(*value, place).second;
+      return result_.homes.emplace(wish.value, wish.place).second;
   }
 }
 
@@ -146,8 +180,9 @@ void Placer::place_parts(const OpView& op) {
       home != result_.homes.end() ? home->second : builder_.allocate(type.dtype, type.shape, /*constant=*/false);
   result_.homes.insert_or_assign(value, whole);
   std::vector<bool>& in_place = result_.in_place[value];
-  for (std::size_t i = 0; i < op.operands("values").size(); ++i) {
-    in_place.push_back(place_in_arena(op.operands("values")[i], part_of(op, whole, i)));
+  const std::vector<View> places = parts_of(op, whole);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    in_place.push_back(place_in_arena(op.operands("values")[i], places[i]));
   }
 }
 
@@ -204,18 +239,24 @@ Dims transpose_perm(const OpView& op) {
   return perm;
 }
 
-View part_of(const OpView& op, const View& whole, std::size_t index) {
+std::vector<View> parts_of(const OpView& op, const View& whole) {
   const std::vector<mil::Operand>& values = op.operands("values");
   const std::size_t axis = mil::axis_of(op);
-  const auto at = static_cast<std::int64_t>(index);
-  if (op.kind() == OpKind::stack) return squeezed(sliced(whole, axis, at, 1), axis);
-  const std::int64_t size = op.type(values[index]).shape[axis];
-  if (op.flag("interleave", false)) {
-    return sliced(whole, axis, at, size, static_cast<std::int64_t>(values.size()));
-  }
+  const bool interleave = op.flag("interleave", false);
+  std::vector<View> parts;
   std::int64_t begin = 0;
-  for (std::size_t i = 0; i < index; ++i) begin += op.type(values[i]).shape[axis];
-  return sliced(whole, axis, begin, size);
+  for (const mil::Operand& value : values) {
+    const auto index = static_cast<std::int64_t>(parts.size());
+    if (op.kind() == OpKind::stack) {
+      parts.push_back(squeezed(sliced(whole, axis, index, 1), axis));
+      continue;
+    }
+    const std::int64_t size = op.type(value).shape[axis];
+    parts.push_back(interleave ? sliced(whole, axis, index, size, static_cast<std::int64_t>(values.size()))
+                               : sliced(whole, axis, begin, size));
+    begin += size;
+  }
+  return parts;
 }
 
 Placement place_values(const mil::Function& function, GraphBuilder& builder) { return Placer(function, builder).run(); }

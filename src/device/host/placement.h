@@ -33,7 +33,7 @@ struct Placement {
 
 /// The `perm` of a transpose, counted from the front.
 [[nodiscard]] Dims transpose_perm(const mil::OpView& op);
-/// The part of `whole`, which is where the result of a concat or stack lies, that operand `index` fills.
-[[nodiscard]] View part_of(const mil::OpView& op, const View& whole, std::size_t index);
+/// The parts of `whole`, which is where the result of a concat or stack lies, that its operands fill.
+[[nodiscard]] std::vector<View> parts_of(const mil::OpView& op, const View& whole);
 
 }  // namespace ane::device::host

@@ -16,7 +16,8 @@ namespace {
 
 /// Bounds a group's code and registers.
 constexpr std::size_t kLargestGroup = 48;
-/// Elementwise nodes that may wait for company; bounds the depth of the search through them.
+/// Elementwise nodes that may wait for company; bounds the depth of the search through them, and what is looked at to
+/// fill a group.
 constexpr std::size_t kMostWaiting = 512;
 
 class Scheduler {
@@ -34,7 +35,7 @@ class Scheduler {
     return std::get_if<ElementwiseNode>(&graph_.nodes[node].work);
   }
   [[nodiscard]] Space space(BufferId buffer) const { return graph_.buffers[buffer].space; }
-  void mark_alive(NodeId node);
+  void mark_alive();
   void assign_domains();
   /// Elementwise nodes fuse if they have one shape, laid out in one order, and run at the same time.
   [[nodiscard]] bool may_join(NodeId node, NodeId seed) const {
@@ -44,18 +45,24 @@ class Scheduler {
   [[nodiscard]] const NodeId* source_in_group(const View& operand, NodeId seed) const;
 
   void require(NodeId id);
+  void require_tensor(TensorId tensor);
+  [[nodiscard]] bool is_complete(TensorId tensor);
   void require_around(NodeId id, NodeId seed, std::set<NodeId>& visited);
   void collect(NodeId id, NodeId seed, std::vector<NodeId>& group);
   void collect_others(NodeId seed, std::vector<NodeId>& group);
-  [[nodiscard]] bool is_ready(NodeId id, NodeId seed, const std::vector<NodeId>& group) const;
+  [[nodiscard]] bool is_ready(NodeId id, NodeId seed, const std::vector<NodeId>& group);
   void emit_group(const std::vector<NodeId>& all);
   void touch(BufferId buffer);
 
   const Graph& graph_;
-  std::vector<std::vector<NodeId>> users_;
+  std::vector<std::vector<NodeId>> users_;  ///< of the result as a whole
+  std::vector<bool> is_read_in_memory_;     ///< as a part of something larger
   std::vector<bool> alive_;
   std::vector<bool> done_;
-  std::vector<std::size_t> domains_;  ///< of elementwise nodes: equal if they may fuse
+  std::vector<bool> complete_;                ///< tensors that were found to be, all of whose producers are done
+  std::vector<std::size_t> domains_;          ///< of elementwise nodes: equal if they may fuse
+  std::vector<std::vector<NodeId>> waiting_;  ///< by domain, in order: nodes that are alive
+  std::vector<std::size_t> first_waiting_;    ///< of waiting_: those before it are done
   Lifetimes lifetimes_;
   std::vector<Step> steps_;
 };
@@ -63,18 +70,17 @@ class Scheduler {
 Scheduler::Scheduler(const Graph& graph)
     : graph_(graph),
       users_(graph.nodes.size()),
+      is_read_in_memory_(graph.nodes.size(), false),
       alive_(graph.nodes.size(), false),
       done_(graph.nodes.size(), false),
+      complete_(graph.tensors.size(), false),
       domains_(graph.nodes.size(), 0),
       lifetimes_(graph.buffers.size()) {
-  for (NodeId id = 0; id < graph.nodes.size(); ++id) {
-    const ElementwiseNode* const node = elementwise(id);
-    if (space(graph.nodes[id].writes) == Space::output || (node != nullptr && !node->copies.empty())) mark_alive(id);
-  }
+  mark_alive();
   for (NodeId id = 0; id < graph.nodes.size(); ++id) {
     if (!alive_[id]) continue;
     for (const TensorId tensor : graph.nodes[id].reads) {
-      for (const NodeId producer : graph.tensors[tensor].producers) users_[producer].push_back(id);
+      if (const NodeId* const producer = graph.tensors[tensor].sole_producer()) users_[*producer].push_back(id);
     }
   }
   assign_domains();
@@ -84,31 +90,50 @@ void Scheduler::assign_domains() {
   std::map<std::tuple<Dims, std::vector<std::size_t>, bool>, std::size_t> known;
   for (NodeId id = 0; id < graph_.nodes.size(); ++id) {
     const ElementwiseNode* const node = elementwise(id);
-    if (node == nullptr) continue;
+    if (node == nullptr || !alive_[id]) continue;
     const View packed = squeezed(node->result);
     domains_[id] =
         known.try_emplace({packed.shape, memory_order(packed), graph_.nodes[id].constant}, known.size()).first->second;
+    waiting_.resize(known.size());
+    waiting_[domains_[id]].push_back(id);
   }
+  first_waiting_.assign(known.size(), 0);
 }
 
-void Scheduler::mark_alive(NodeId node) {
-  std::vector<NodeId> open{node};
-  while (!open.empty()) {
-    const NodeId next = open.back();
-    open.pop_back();
+/// What writes to an output, and what that needs.
+void Scheduler::mark_alive() {
+  std::vector<NodeId> nodes;
+  for (NodeId id = 0; id < graph_.nodes.size(); ++id) {
+    const ElementwiseNode* const node = elementwise(id);
+    if (space(graph_.nodes[id].writes) == Space::output || (node != nullptr && !node->copies.empty()))
+      nodes.push_back(id);
+  }
+  std::vector<bool> seen(graph_.tensors.size(), false);
+  std::vector<TensorId> tensors;
+  while (!nodes.empty()) {
+    const NodeId next = nodes.back();
+    nodes.pop_back();
     if (alive_[next]) continue;
     alive_[next] = true;
-    for (const TensorId tensor : graph_.nodes[next].reads) {
-      const std::vector<NodeId>& producers = graph_.tensors[tensor].producers;
-      open.insert(open.end(), producers.begin(), producers.end());
+    tensors = graph_.nodes[next].reads;
+    while (!tensors.empty()) {
+      const TensorId id = tensors.back();
+      tensors.pop_back();
+      if (seen[id]) continue;
+      seen[id] = true;
+      const Tensor& tensor = graph_.tensors[id];
+      nodes.insert(nodes.end(), tensor.producers.begin(), tensor.producers.end());
+      tensors.insert(tensors.end(), tensor.parts.begin(), tensor.parts.end());
+      if (tensor.sole_producer() != nullptr) continue;
+      for (const NodeId producer : tensor.producers) is_read_in_memory_[producer] = true;
     }
   }
 }
 
 const NodeId* Scheduler::source_in_group(const View& operand, NodeId seed) const {
-  const std::vector<NodeId>& producers = graph_.tensors[operand.tensor].producers;
-  if (producers.size() != 1 || !may_join(producers.front(), seed)) return nullptr;
-  return same_elements(operand, elementwise(producers.front())->result) ? &producers.front() : nullptr;
+  const NodeId* const producer = graph_.tensors[operand.tensor].sole_producer();
+  if (producer == nullptr || !may_join(*producer, seed)) return nullptr;
+  return same_elements(operand, elementwise(*producer)->result) ? producer : nullptr;
 }
 
 std::vector<Step> Scheduler::steps(bool constant) {
@@ -145,9 +170,7 @@ void Scheduler::require(NodeId id) {
     return;
   }
   const Node& node = graph_.nodes[id];
-  for (const TensorId tensor : node.reads) {
-    for (const NodeId producer : graph_.tensors[tensor].producers) require(producer);
-  }
+  for (const TensorId tensor : node.reads) require_tensor(tensor);
   for (const TensorId tensor : node.reads) touch(graph_.tensors[tensor].buffer);
   touch(node.writes);
   std::visit(
@@ -158,6 +181,37 @@ void Scheduler::require(NodeId id) {
   done_[id] = true;
 }
 
+void Scheduler::require_tensor(TensorId tensor) {
+  std::vector<TensorId> open{tensor};
+  std::vector<TensorId> required;
+  while (!open.empty()) {
+    const TensorId next = open.back();
+    open.pop_back();
+    if (complete_[next]) continue;
+    for (const NodeId producer : graph_.tensors[next].producers) require(producer);
+    required.push_back(next);
+    const std::vector<TensorId>& parts = graph_.tensors[next].parts;
+    open.insert(open.end(), parts.rbegin(), parts.rend());
+  }
+  // Not before: on the way others ask what is complete.
+  for (const TensorId done : required) complete_[done] = true;
+}
+
+bool Scheduler::is_complete(TensorId tensor) {
+  std::vector<TensorId> open{tensor};
+  while (!open.empty()) {
+    const Tensor& next = graph_.tensors[open.back()];
+    const bool known = complete_[open.back()];
+    open.pop_back();
+    if (known) continue;
+    const auto is_done = [&](NodeId producer) { return done_[producer]; };
+    if (!std::all_of(next.producers.begin(), next.producers.end(), is_done)) return false;
+    open.insert(open.end(), next.parts.begin(), next.parts.end());
+  }
+  complete_[tensor] = true;
+  return true;
+}
+
 /// Requires everything that the group around `seed` reads from memory. May complete members of the group on the way.
 void Scheduler::require_around(NodeId id, NodeId seed, std::set<NodeId>& visited) {
   if (!visited.insert(id).second) return;
@@ -166,7 +220,7 @@ void Scheduler::require_around(NodeId id, NodeId seed, std::set<NodeId>& visited
       if (!done_[*source]) require_around(*source, seed, visited);
       continue;
     }
-    for (const NodeId producer : graph_.tensors[operand.tensor].producers) require(producer);
+    require_tensor(operand.tensor);
   }
 }
 
@@ -178,20 +232,24 @@ void Scheduler::collect(NodeId id, NodeId seed, std::vector<NodeId>& group) {
   group.push_back(id);
 }
 
-bool Scheduler::is_ready(NodeId id, NodeId seed, const std::vector<NodeId>& group) const {
+bool Scheduler::is_ready(NodeId id, NodeId seed, const std::vector<NodeId>& group) {
   const std::vector<View>& operands = elementwise(id)->operands;
   return std::all_of(operands.begin(), operands.end(), [&](const View& operand) {
     const NodeId* const source = source_in_group(operand, seed);
     if (source != nullptr && std::find(group.begin(), group.end(), *source) != group.end()) return true;
-    const std::vector<NodeId>& producers = graph_.tensors[operand.tensor].producers;
-    return std::all_of(producers.begin(), producers.end(), [&](NodeId producer) { return done_[producer]; });
+    return is_complete(operand.tensor);
   });
 }
 
 /// What could be computed on the way: its operands are there or in the group.
 void Scheduler::collect_others(NodeId seed, std::vector<NodeId>& group) {
-  for (NodeId id = 0; id < graph_.nodes.size(); ++id) {
-    if (!alive_[id] || done_[id] || group.size() >= kLargestGroup || !may_join(id, seed)) continue;
+  const std::vector<NodeId>& all = waiting_[domains_[seed]];
+  std::size_t& first = first_waiting_[domains_[seed]];
+  while (first < all.size() && done_[all[first]]) ++first;
+  const std::size_t end = std::min(all.size(), first + kMostWaiting);
+  for (std::size_t i = first; i < end && group.size() < kLargestGroup; ++i) {
+    const NodeId id = all[i];
+    if (done_[id]) continue;
     if (std::find(group.begin(), group.end(), id) == group.end() && is_ready(id, seed, group)) group.push_back(id);
   }
 }
@@ -203,12 +261,12 @@ void Scheduler::emit_group(const std::vector<NodeId>& all) {
     std::vector<GroupMember> members;
     for (const NodeId id : group) {
       const ElementwiseNode& node = *elementwise(id);
-      const bool stored =
-          space(node.result.buffer) == Space::output || !std::all_of(users_[id].begin(), users_[id].end(), inside);
+      const bool stored = space(node.result.buffer) == Space::output || is_read_in_memory_[id] ||
+                          !std::all_of(users_[id].begin(), users_[id].end(), inside);
       members.push_back({&node, stored});
       for (const View& operand : node.operands) {
-        const std::vector<NodeId>& producers = graph_.tensors[operand.tensor].producers;
-        if (producers.size() != 1 || !inside(producers.front())) touch(operand.buffer);
+        const NodeId* const producer = graph_.tensors[operand.tensor].sole_producer();
+        if (producer == nullptr || !inside(*producer)) touch(operand.buffer);
       }
       if (stored) touch(node.result.buffer);
       for (const View& copy : node.copies) touch(copy.buffer);
