@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <limits>
 #include <optional>
+#include <system_error>
 #include <variant>
 #include <vector>
 
@@ -122,8 +123,10 @@ mil::Blobs load_weights(const mil::Program& program, const std::vector<std::stri
   constexpr std::string_view kModelPath = "@model_path/";
   std::vector<std::string> missing;
   for (const std::string& path : paths) {
-    const std::string relative = path.starts_with(kModelPath) ? path.substr(kModelPath.size()) : path;
-    if (!std::filesystem::exists(directory / relative)) missing.push_back((directory / relative).string());
+    const std::filesystem::path place =
+        directory / (path.starts_with(kModelPath) ? path.substr(kModelPath.size()) : path);
+    std::error_code error;  // whatever else is wrong with it, reading it will tell
+    if (!std::filesystem::exists(place, error) && !error) missing.push_back(place.string());
   }
   if (!missing.empty()) {
     throw FileError(
@@ -184,6 +187,15 @@ void run_program(const MilOptions& options, const std::string& text, const mil::
   print_comparison(run, run_kernel(host, text, weights, seed, 1), *picked.device, terminal);
 }
 
+/// Throws FileError for text that is no program, or one without a function to run.
+mil::Program parse_program(const std::filesystem::path& file, const std::string& text) try {
+  mil::Program program = mil::parse(text);
+  static_cast<void>(program.main());
+  return program;
+} catch (const Error& error) {
+  throw FileError(fmt::format("{}: {}", file.string(), error.what()));
+}
+
 }  // namespace
 
 int mil_command(std::span<const std::string> arguments) {
@@ -192,12 +204,7 @@ int mil_command(std::span<const std::string> arguments) {
   if (!options) return 0;
   const std::filesystem::path file = options->file;
   const std::string text = read_text_file(file, "MIL text");
-  mil::Program program;
-  try {
-    program = mil::parse(text);
-  } catch (const mil::ParseError& error) {
-    throw FileError(fmt::format("{}: {}", file.string(), error.what()));
-  }
+  const mil::Program program = parse_program(file, text);
   const std::vector<std::string> blobs = mil::blob_paths(program);
   print_program(program, blobs, terminal);
   const std::filesystem::path directory =

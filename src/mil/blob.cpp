@@ -11,7 +11,6 @@
 #include <fmt/format.h>
 
 #include "ane/core/checked.h"
-#include "ane/core/file.h"
 
 #include "constants.h"
 
@@ -169,9 +168,9 @@ std::vector<std::byte> BlobWriter::finish() && {
   return std::move(file_);
 }
 
-std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, std::vector<std::byte>& file) {
-  file.resize(kFirstData + data_bytes);
-  const std::span<std::byte> bytes = file;
+std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, BlobFile& file) {
+  file.own().resize(kFirstData + data_bytes);
+  const std::span<std::byte> bytes = file.own();
   std::ranges::fill(bytes.first(kFirstData), std::byte{0});
   write_header(bytes, 1);
   write_record(bytes.subspan(kFirstRecord, kRecordBytes), dtype, data_bytes, kFirstData);
@@ -217,8 +216,7 @@ std::span<const std::byte> read_blob(const Blobs& blobs, const BlobRef& ref, con
 Blobs load_blobs(const Program& program, const std::filesystem::path& directory) {
   Blobs blobs;
   for (const std::string& path : blob_paths(program)) {
-    const MappedFile file(directory / relative_path(path), "weight blob file");
-    blobs.emplace(path, std::vector<std::byte>(file.bytes().begin(), file.bytes().end()));
+    blobs.emplace(path, BlobFile(MappedFile(directory / relative_path(path), "weight blob file")));
   }
   return blobs;
 }

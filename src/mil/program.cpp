@@ -26,8 +26,10 @@ const Function& Program::main() const {
   for (const Function& function : functions)
     if (function.name == "main") return function;
   if (functions.size() == 1) return functions.front();
-  throw Error(functions.empty() ? "the program has no function"
-                                : "the program has several functions and none of them is called 'main'");
+  throw Error(
+      functions.empty()
+          ? "the program has no function"
+          : "the program has several functions and none of them is called 'main', which is the one that is run");
 }
 
 std::vector<std::pair<std::string, std::string>> default_build_info(Dialect dialect) {

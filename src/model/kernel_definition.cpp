@@ -26,7 +26,7 @@ void transpose(std::span<const float> from, std::size_t rows, std::size_t column
     for (std::size_t column = 0; column < columns; ++column) to[column * rows + row] = from[row * columns + column];
 }
 
-std::span<std::byte> make_blob(mil::DType element, std::size_t count, std::vector<std::byte>& file) {
+std::span<std::byte> make_blob(mil::DType element, std::size_t count, mil::BlobFile& file) {
   return mil::single_blob(element, count * mil::element_bytes(element), file);
 }
 
@@ -70,7 +70,7 @@ KernelKind::KernelKind(const KernelDefinition& definition, mil::DType element)
     : definition_(&definition), element_(element), text_(mil::print(definition.program)) {
   for (const WeightBlob& weight : definition.weights) blobs_.try_emplace(weight.path);
   for (const ConstantBlob& constant : definition.constants) {
-    std::vector<std::byte>& file = blobs_[constant.path];
+    mil::BlobFile& file = blobs_[constant.path];
     fill(element_, constant.values, make_blob(element_, constant.values.size(), file));
   }
 }

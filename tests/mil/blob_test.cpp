@@ -93,15 +93,15 @@ TEST_CASE("one tensor is written as the format says, byte for byte", "[mil][blob
   const Bytes written = std::move(writer).finish();
   CHECK(written == file);
 
-  Bytes reused(500, std::byte{0xFF});
+  BlobFile reused(Bytes(500, std::byte{0xFF}));
   const std::span<std::byte> place = single_blob(DType::fp16, 6, reused);
   REQUIRE(place.size() == 6);
   std::ranges::copy(data, place.begin());
-  CHECK(reused == file);
+  CHECK(reused == BlobFile(file));
 }
 
 TEST_CASE("single_blob writes again without moving its memory", "[mil][blob]") {
-  Bytes file;
+  BlobFile file;
   const std::byte* first = single_blob(DType::fp32, 4000, file).data();
   CHECK(single_blob(DType::fp32, 4000, file).data() == first);
 }

@@ -1,15 +1,21 @@
 #pragma once
 
+#include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ane/core/error.h"
+#include "ane/core/file.h"
 #include "ane/mil/program.h"
 #include "ane/mil/types.h"
 
@@ -31,8 +37,31 @@ class BlobError : public FileError {
   using FileError::FileError;
 };
 
+/// The bytes of a blob file: made in memory, or a file's, of which only what is read takes memory. Copies of the latter
+/// share it.
+class BlobFile {
+ public:
+  BlobFile() = default;
+  BlobFile(std::vector<std::byte> bytes) : own_(std::move(bytes)) {}  // NOLINT(google-explicit-constructor)
+  BlobFile(std::initializer_list<std::byte> bytes) : own_(bytes) {}
+  explicit BlobFile(MappedFile file) : mapped_(std::make_shared<const MappedFile>(std::move(file))) {}
+
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return mapped_ ? mapped_->bytes() : own_; }
+  operator std::span<const std::byte>() const noexcept { return bytes(); }  // NOLINT(google-explicit-constructor)
+  /// Of one that was made in memory: to be changed.
+  [[nodiscard]] std::vector<std::byte>& own() noexcept {
+    assert(!mapped_);
+    return own_;
+  }
+  friend bool operator==(const BlobFile& a, const BlobFile& b) { return std::ranges::equal(a.bytes(), b.bytes()); }
+
+ private:
+  std::vector<std::byte> own_;
+  std::shared_ptr<const MappedFile> mapped_;
+};
+
 /// The blob files of one program by the path that its BLOBFILE constants name ("@model_path/weights/wq.bin").
-using Blobs = std::map<std::string, std::vector<std::byte>, std::less<>>;
+using Blobs = std::map<std::string, BlobFile, std::less<>>;
 
 /// Offset of the first record, and of its data.
 inline constexpr std::uint64_t kFirstRecord = 64;
@@ -52,8 +81,8 @@ class BlobWriter {
 };
 
 /// Makes `file` a one-tensor blob file for `data_bytes` bytes and returns the data's place in it, to be filled by the
-/// caller; reuses the vector's memory, so that an update writes weights without allocating.
-std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, std::vector<std::byte>& file);
+/// caller; reuses the file's memory, so that an update writes weights without allocating.
+std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, BlobFile& file);
 
 /// The data of the record at `offset`, after checking header version, sentinel, type, size against `type`, alignment
 /// and bounds. Throws BlobError.
@@ -63,7 +92,7 @@ std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, std::vecto
 /// Finds `ref` among `blobs` and reads it; the error names path and offset. Throws BlobError.
 [[nodiscard]] std::span<const std::byte> read_blob(const Blobs& blobs, const BlobRef& ref, const TensorType& type);
 
-/// Loads every blob file that `program` names from `directory`, for which "@model_path/" stands. Throws BlobError for a
+/// Maps every blob file that `program` names from `directory`, for which "@model_path/" stands. Throws BlobError for a
 /// path that does not begin so or that leads out of the directory, FileError for a file that cannot be read.
 [[nodiscard]] Blobs load_blobs(const Program& program, const std::filesystem::path& directory);
 

@@ -43,7 +43,7 @@ TEST_CASE("a model's directory holds text and weights while it lives", "[apple]"
     CHECK(directory.holds("program", two_blobs()));
     CHECK_FALSE(directory.holds("programs", two_blobs()));
     mil::Blobs other = two_blobs();
-    other["@model_path/masks/deep/m.bin"][2] = std::byte{9};
+    other["@model_path/masks/deep/m.bin"].own()[2] = std::byte{9};
     CHECK_FALSE(directory.holds("program", other));
     other = two_blobs();
     other["@model_path/more.bin"] = {};
