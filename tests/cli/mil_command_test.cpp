@@ -93,6 +93,31 @@ TEST_CASE("weights come from the folder that is named, and missing ones are list
   CHECK_THAT(damaged.err, ANE_CONTAINS("w.bin"));
 }
 
+TEST_CASE("files that cannot be looked up and programs that cannot be run are wrong input", "[cli][mil]") {
+  const Folder folder;
+  std::filesystem::create_symlink("loop", folder / "loop");
+  for (const std::string& path : {std::string(300, 'a'), std::string("loop"), "loop/" + std::string(5000, 'b')}) {
+    std::string text = kWeighted;
+    text.replace(text.find("weights/w.bin"), std::string_view("weights/w.bin").size(), path);
+    write_file(folder / "unreadable.mil", text);
+    const Result result = run({"mil", "unreadable.mil", "--run"}, {}, folder.path());
+    CAPTURE(path, result.err);
+    CHECK(result.code == 3);
+    CHECK_THAT(result.err, ANE_CONTAINS("cannot be read"));
+  }
+  const Result text = run({"mil", std::string(300, 'a')}, {}, folder.path());
+  CHECK(text.code == 3);
+  const Result directory = run({"mil", "unreadable.mil", "--run", "--weights", "loop"}, {}, folder.path());
+  CHECK(directory.code == 3);
+
+  write_file(folder / "two.mil", "program(1.3) { func a<ios18>(fp16 x) {} -> (x); func b<ios18>(fp16 x) {} -> (x); }");
+  for (const Words& arguments : {Words{"mil", "two.mil"}, Words{"mil", "two.mil", "--run"}}) {
+    const Result result = run(arguments, {}, folder.path());
+    CHECK(result.code == 3);
+    CHECK_THAT(result.err, ANE_CONTAINS("two.mil: ") && ANE_CONTAINS("'main'"));
+  }
+}
+
 TEST_CASE("faults in MIL text and in arguments name the place", "[cli][mil]") {
   const Folder folder;
   std::string text = kDoubled;
