@@ -5,7 +5,7 @@
 #include "ane/mil/text.h"
 
 #include "harness.h"
-#include "plan.h"
+#include "plan_memory.h"
 #include "support/catch.h"
 
 /// Programs that nobody writes but anybody may hand in: degenerate, very long, or small with huge numbers in them.
@@ -22,11 +22,6 @@ mil::Constant numbers(DType dtype, const Shape& shape) {
   std::vector<float> data;
   for (std::int64_t i = 0; i < mil::element_count(shape); ++i) data.push_back(static_cast<float>(i % 7) - 3);
   return {{dtype, shape}, data};
-}
-
-std::size_t memory_of(const mil::Program& program) {
-  const Plan plan = make_plan(mil::print(program), 1);
-  return plan.arena_bytes + plan.constants_bytes + plan.staging_bytes;
 }
 
 TEST_CASE("one element is tiled as often as was asked, and no further", "[device][host]") {
@@ -129,7 +124,7 @@ TEST_CASE("convolutions whose patches are out of proportion take no memory for t
     if (padding == "custom") arguments.push_back(arg("pad", b.integers("pad", pad)));
     const Var y = b.operation(OpKind::conv, "y", arguments).front();
     const mil::Program program = std::move(b).finish(std::vector{y});
-    CHECK(memory_of(program) < 1U << 20U);
+    CHECK(plan_bytes(mil::print(program)) < 1U << 20U);
     check_against_reference(program, 1, tolerance_of(DType::fp32));
   };
   constexpr std::int64_t kFar = 1 << 24;
@@ -153,7 +148,7 @@ TEST_CASE("the scores of attention are bounded by its tensors", "[device][host]"
                     .front();
   const Var z = b.add("z", y, y);
   const mil::Program program = std::move(b).finish(std::vector{y, z});
-  CHECK(memory_of(program) < std::size_t{3} * kLength * kLength * sizeof(float));
+  CHECK(plan_bytes(mil::print(program)) < std::size_t{3} * kLength * kLength * sizeof(float));
   check_against_reference(program, 1, tolerance_of(DType::fp32));
 }
 
