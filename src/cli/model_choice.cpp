@@ -1,21 +1,26 @@
 #include "ane/cli/model_choice.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "ane/cli/text.h"
 #include "ane/core/error.h"
 #include "ane/model/llama_kernels.h"
 #include "ane/model/mlp.h"
 #include "ane/model/models.h"
 #include "ane/model/safetensors.h"
 #include "ane/model/weight_files.h"
+#include "ane/train/checkpoint.h"
 
 namespace ane::cli {
 namespace {
@@ -24,11 +29,16 @@ constexpr std::string_view kLlama2c = ".bin";
 constexpr std::string_view kSafetensors = ".safetensors";
 const char* const kClassifier = "output.weight";
 
-/// A dimension that a model file has.
+/// A dimension of the model, from its file.
 struct FileDimension {
   std::string name;  ///< of the setting
   std::string value;
 };
+
+/// All that the metadata of a safetensors file may set, by the names of the settings. A file comes from anywhere: it
+/// must never name a path or change how a run behaves.
+constexpr std::array<std::string_view, 7> kDimensions = {"dim",      "hidden", "layers", "heads",
+                                                         "kv-heads", "vocab",  "seq"};
 
 std::vector<FileDimension> llama2c_dimensions(const std::filesystem::path& path) {
   const model::LlamaConfig config = model::read_llama2c_config(path);
@@ -44,22 +54,36 @@ std::vector<FileDimension> llama2c_dimensions(const std::filesystem::path& path)
           {"tied", config.tied_classifier ? "true" : "false"}};
 }
 
-/// A checkpoint's metadata hold the line of dimensions, "dim=64 hidden=176 ..."; other files have nothing to adopt.
-std::vector<FileDimension> safetensors_dimensions(const std::filesystem::path& path) {
-  const model::SafetensorsFile file(path);
-  const auto line = file.metadata().find("model");
-  if (line == file.metadata().end()) return {};
+/// The line of dimensions of a checkpoint's metadata, "dim=64 hidden=176 ...". Throws FileError for a word that is
+/// none, or is there twice.
+std::vector<FileDimension> parse_dimensions(const std::filesystem::path& path, std::string_view line) {
   std::vector<FileDimension> dimensions;
-  std::string_view rest = line->second;
-  while (!rest.empty()) {
-    const std::string_view word = rest.substr(0, rest.find(' '));
-    rest.remove_prefix(std::min(word.size() + 1, rest.size()));
-    const std::size_t equals = word.find('=');
-    if (equals == std::string_view::npos) continue;
-    std::string name(word.substr(0, equals));
-    std::replace(name.begin(), name.end(), '_', '-');
-    dimensions.push_back({std::move(name), std::string(word.substr(equals + 1))});
+  while (!line.empty()) {
+    const std::string_view word = line.substr(0, line.find(' '));
+    line.remove_prefix(std::min(word.size() + 1, line.size()));
+    const std::string_view key = word.substr(0, word.find('='));
+    const std::string_view value = word.substr(std::min(key.size() + 1, word.size()));
+    const auto* const name = std::find_if(kDimensions.begin(), kDimensions.end(),
+                                          [&](std::string_view each) { return setting(each).key() == key; });
+    const bool is_there = std::any_of(dimensions.begin(), dimensions.end(),
+                                      [&](const FileDimension& each) { return setting(each.name).key() == key; });
+    if (name == kDimensions.end() || is_there || !parse_integer(value)) {
+      constexpr std::size_t kMostShown = 80;
+      throw FileError(
+          fmt::format("{}: its metadata describe the model with '{}', but what is expected is {}, each once, as NAME=N",
+                      path.string(), word.substr(0, kMostShown), fmt::join(kDimensions, ", ")));
+    }
+    dimensions.push_back({std::string(*name), std::string(value)});
   }
+  return dimensions;
+}
+
+/// What the file's metadata say of the model; nothing if ane-train has not written them, and the settings must say all.
+std::vector<FileDimension> safetensors_dimensions(const model::SafetensorsFile& file) {
+  constexpr std::string_view kStart = "dim=";
+  const auto line = file.metadata().find("model");
+  if (line == file.metadata().end() || !line->second.starts_with(kStart)) return {};
+  std::vector<FileDimension> dimensions = parse_dimensions(file.path(), line->second);
   const bool is_llama =
       std::any_of(dimensions.begin(), dimensions.end(), [](const auto& d) { return d.name == "layers"; });
   dimensions.push_back({"arch", is_llama ? "llama" : "mlp"});
@@ -110,19 +134,44 @@ model::MlpConfig mlp_config(const Settings& settings) {
   return {.dim = size(settings.dim), .hidden = size(settings.hidden), .seq_len = size(settings.seq)};
 }
 
+/// The file itself, where a checkpoint's directory is named. Throws UsageError for a kind of file that is not read.
+std::filesystem::path model_file(const std::filesystem::path& given) {
+  std::error_code ignored;
+  const bool is_checkpoint = std::filesystem::is_directory(given, ignored);
+  const std::filesystem::path path = is_checkpoint ? given / train::kModelFile : given;
+  if (is_checkpoint && !std::filesystem::exists(path, ignored))
+    throw FileError(
+        fmt::format("model '{}' is a directory without {}; name a file, or a checkpoint's directory (step-NNNNNNNN)",
+                    given.string(), train::kModelFile));
+  if (path.extension() != kLlama2c && path.extension() != kSafetensors)
+    throw UsageError(fmt::format("model '{}': expected llama2.c's {} or {}, or a checkpoint's directory",
+                                 given.string(), kLlama2c, kSafetensors));
+  return path;
+}
+
+/// The parameters of the model that the settings describe. What a file has said wrong is the file's fault.
+model::ParameterLayout parameters_of(const LoadedSettings& loaded) try {
+  return loaded.values.arch == Architecture::mlp ? model::mlp_parameters(mlp_config(loaded.values))
+                                                 : model::llama_parameters(llama_config(loaded.values));
+} catch (const UsageError& error) {
+  if (loaded.origin("arch").origin != Origin::model_file) throw;
+  throw FileError(fmt::format("{}: its dimensions make no model: {}", loaded.values.model, error.what()));
+}
+
 }  // namespace
 
 void adopt_model_file(LoadedSettings& loaded) {
-  const std::string& file = loaded.values.model;
-  if (file.empty()) return;
-  const std::filesystem::path path(file);
-  if (path.extension() != kLlama2c && path.extension() != kSafetensors) {
-    throw UsageError(fmt::format("model '{}': expected llama2.c's {} or {}", file, kLlama2c, kSafetensors));
+  if (loaded.values.model.empty()) return;
+  const std::filesystem::path path = model_file(loaded.values.model);
+  loaded.values.model = path.string();
+  if (path.extension() == kLlama2c) {
+    for (const FileDimension& dimension : llama2c_dimensions(path)) adopt(dimension, loaded);
+    return;
   }
-  for (const FileDimension& dimension :
-       path.extension() == kLlama2c ? llama2c_dimensions(path) : safetensors_dimensions(path)) {
-    adopt(dimension, loaded);
-  }
+  const model::SafetensorsFile file(path);
+  for (const FileDimension& dimension : safetensors_dimensions(file)) adopt(dimension, loaded);
+  // Before anything of that size is allocated.
+  model::expect_tensors(file, parameters_of(loaded));
 }
 
 model::KernelPlan make_plan(const Settings& settings, model::WeightMode weights) {

@@ -167,6 +167,18 @@ void convert(std::string_view dtype, std::span<const std::byte> data, std::span<
   }
 }
 
+/// In pieces that are checked while the cache holds them for their way to the file.
+void write_tensor(AsideFile& file, const NamedTensor& tensor) {
+  constexpr std::size_t kPiece = std::size_t{1} << 18U;  // a megabyte
+  for (std::span<const float> rest = tensor.values; !rest.empty();) {
+    const std::span<const float> piece = rest.first(std::min(rest.size(), kPiece));
+    if (!std::isfinite(math::max_magnitude(piece)))
+      throw FileError(fmt::format("tensor '{}' holds a value that is not finite: it is not written", tensor.name));
+    file.write(std::as_bytes(piece));
+    rest = rest.subspan(piece.size());
+  }
+}
+
 std::string header_text(std::span<const NamedTensor> tensors, const Metadata& metadata) {
   ensure_memory_reserve();  // for JSON's destructors
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
@@ -199,7 +211,7 @@ void write_safetensors(AsideFile& file, std::span<const NamedTensor> tensors, co
   const std::uint64_t length = header.size();
   file.write(std::as_bytes(std::span(&length, 1)));
   file.write(std::as_bytes(std::span(header)));
-  for (const NamedTensor& tensor : tensors) file.write(std::as_bytes(tensor.values));
+  for (const NamedTensor& tensor : tensors) write_tensor(file, tensor);
 }
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path, "safetensors file") {
@@ -229,13 +241,21 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
   check_coverage(tensors_, data, fault);
 }
 
-void SafetensorsFile::read(std::string_view name, const mil::Shape& shape, std::span<float> values) const {
+const SafetensorsFile::Tensor& SafetensorsFile::expect(std::string_view name, const mil::Shape& shape) const {
   const Fault fault(file_.path());
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) fault("there is no tensor '{}'", name);
   const Tensor& tensor = found->second;
-  if (tensor.shape != shape || tensor.data.size() != values.size() * dtype_bytes(tensor.dtype))
+  if (tensor.shape != shape)
     fault("tensor '{}' has shape {}, expected {}", name, mil::to_string(tensor.shape), mil::to_string(shape));
+  return tensor;
+}
+
+void SafetensorsFile::read(std::string_view name, const mil::Shape& shape, std::span<float> values) const {
+  const Fault fault(file_.path());
+  const Tensor& tensor = expect(name, shape);
+  if (tensor.data.size() != values.size() * dtype_bytes(tensor.dtype))
+    fault("tensor '{}' has {} bytes, too few or too many for {} values", name, tensor.data.size(), values.size());
   convert(tensor.dtype, tensor.data, values);
   if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
     fault("tensor '{}' holds a value that is not finite", name);

@@ -25,14 +25,19 @@ void write_safetensors(AsideFile& file, const ParameterLayout& layout, std::span
   write_safetensors(file, tensors, metadata);
 }
 
-void read_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> values) {
-  const SafetensorsFile file(path);
-  for (const Parameter& parameter : layout.parameters())
-    file.read(parameter.name, parameter.shape, slice(values, parameter));
+void expect_tensors(const SafetensorsFile& file, const ParameterLayout& layout) {
+  for (const Parameter& parameter : layout.parameters()) file.expect(parameter.name, parameter.shape);
   for (const auto& [name, tensor] : file.tensors())
     if (layout.find(name) == nullptr)
       throw FileError(fmt::format("{}: tensor '{}' {} is none of this model's; does the file belong to another?",
-                                  path.string(), name, mil::to_string(tensor.shape)));
+                                  file.path().string(), name, mil::to_string(tensor.shape)));
+}
+
+void read_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> values) {
+  const SafetensorsFile file(path);
+  expect_tensors(file, layout);
+  for (const Parameter& parameter : layout.parameters())
+    file.read(parameter.name, parameter.shape, slice(values, parameter));
 }
 
 Metadata read_safetensors_metadata(const std::filesystem::path& path) { return SafetensorsFile(path).metadata(); }

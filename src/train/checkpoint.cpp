@@ -28,7 +28,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "step-";
 constexpr std::string_view kDamagedPrefix = "damaged-";
-constexpr const char* kModelFile = "model.safetensors";
 constexpr std::array<const char*, 2> kMomentFiles = {"first_moment.safetensors", "second_moment.safetensors"};
 constexpr const char* kRunningFile = "running.safetensors";
 constexpr std::uint64_t kHeaderRoom = std::uint64_t{4} << 20U;  // for what a checkpoint has besides its arrays

@@ -13,6 +13,7 @@
 
 #include "ane/core/checksum.h"
 #include "ane/core/memory_reserve.h"
+#include "ane/core/precision.h"
 
 namespace ane::train {
 
@@ -22,6 +23,7 @@ using json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "ane-train checkpoint";
 constexpr int kVersion = 2;
+constexpr std::uint64_t kMostMoments = 2;
 constexpr std::string_view kEnd = "\n}";  // of an object that dump() has indented
 constexpr int kHex = 16;
 
@@ -42,9 +44,9 @@ class Fields {
     if (!value.is_string()) refuse(name, "a string", value);
     return value.get<std::string>();
   }
-  [[nodiscard]] std::int64_t count(const std::string& name) const {
+  [[nodiscard]] std::int64_t count(const std::string& name, std::uint64_t most = std::uint64_t{1} << 53) const {
     const json& value = field(name);
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > (std::uint64_t{1} << 53))
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most)
       refuse(name, "a whole number of 0 or more", value);
     return value.get<std::int64_t>();
   }
@@ -95,7 +97,7 @@ Progress read_progress(const Fields& fields) {
                           .good_updates = fields.count("good_updates"),
                           .skipped_in_row = fields.count("skipped_in_row"),
                           .last_loss = fields.number("last_loss")};
-  if (progress.loss_scale <= 0) fields.refuse("loss_scale", "positive");
+  if (progress.loss_scale <= 0 || !to_fp32(progress.loss_scale)) fields.refuse("loss_scale", "positive in fp32");
   return progress;
 }
 
@@ -109,6 +111,8 @@ FileDigests read_files(const Fields& fields) {
   FileDigests files;
   for (const std::string& name : fields.names()) {
     const Fields file = fields.object(name);
+    if (std::filesystem::path(name).filename() != name || name.starts_with('.'))
+      fields.refuse(name, "the name of a file beside it");
     files[name] = {.size_bytes = static_cast<std::uint64_t>(file.count("bytes")), .checksum = file.checksum("xxh3")};
   }
   return files;
@@ -175,7 +179,7 @@ TrainerFileContents read_trainer_file(const std::filesystem::path& path) {
                        .data = fields.text("data"),
                        .settings = read_settings(fields.object("settings"))},
           .parameters = static_cast<std::size_t>(fields.count("parameters")),
-          .moments = static_cast<int>(fields.count("moments")),
+          .moments = static_cast<int>(fields.count("moments", kMostMoments)),
           .files = read_files(fields.object("files"))};
 }
 

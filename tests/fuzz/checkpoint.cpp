@@ -41,7 +41,8 @@ void checkpoint(Bytes json) {
     train::load_checkpoint(place, layout, state, kIdentity);
     const train::Progress& progress = state.progress();
     require(progress.step >= 0 && progress.update >= 0 && progress.optimizer_updates >= 0, "counts are not negative");
-    require(progress.loss_scale > 0 && std::isfinite(progress.loss_scale), "the loss scale is positive");
+    require(std::isnormal(static_cast<float>(progress.loss_scale)) && progress.loss_scale > 0,
+            "the loss scale is positive, in fp32");
   });
 }
 

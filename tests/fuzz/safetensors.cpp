@@ -32,6 +32,15 @@ void safetensors(Bytes bytes) {
     cli::adopt_model_file(loaded);
     static_cast<void>(cli::thaw(cli::freeze(loaded.values)));
   });
+  cli::Settings untouched;
+  untouched.model = path.string();
+  cli::FlagValues expected = cli::freeze(untouched);
+  cli::FlagValues found = cli::freeze(loaded.values);
+  for (const char* dimension : {"arch", "dim", "hidden", "layers", "heads", "kv-heads", "vocab", "seq", "tied"}) {
+    expected.erase(dimension);
+    found.erase(dimension);
+  }
+  require(found == expected, "a model file sets dimensions alone");
 }
 
 }  // namespace fuzz

@@ -19,6 +19,7 @@ namespace ane::model {
 namespace {
 
 using test::bytes_of;
+using test::read_file;
 using test::TemporaryFolder;
 using test::write_file;
 
@@ -159,9 +160,28 @@ TEST_CASE("a file of another model is refused by tensor", "[model][safetensors][
   check_fault({{"a", {2, 3}, six}}, "no tensor 'b'");
   check_fault({{"a", {3, 2}, six}, {"b", {5}, five}}, "'a' has shape [3, 2], expected [2, 3]");
   check_fault({{"a", {2, 3}, six}, {"b", {5}, five}, {"c", {5}, five}}, "'c' [5] is none of this model's");
-  std::vector<float> bad = five;
-  bad[3] = std::numeric_limits<float>::quiet_NaN();
-  check_fault({{"a", {2, 3}, six}, {"b", {5}, bad}}, "'b' holds a value that is not finite");
+
+  write_safetensors(folder / "w", std::vector<NamedTensor>{{"a", {2, 3}, six}, {"b", {5}, five}}, {});
+  std::string bytes = read_file(folder / "w");
+  bytes.replace(bytes.size() - 8, 4, bytes_of(std::numeric_limits<float>::quiet_NaN()));
+  write_file(folder / "w", bytes);
+  CHECK_THROWS_WITH(read_safetensors(folder / "w", layout, values),
+                    ANE_CONTAINS("'b' holds a value that is not finite"));
+}
+
+TEST_CASE("a value that is not finite is not written over what is there", "[model][safetensors]") {
+  const TemporaryFolder folder;
+  const float bad = GENERATE(std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity());
+  const std::size_t place = GENERATE(0U, 300'000U, 600'000U);  // pieces hold 262,144
+  std::vector<float> values(600'001, 1);
+  const std::vector<NamedTensor> tensors = {{"t", {600'001}, values}};
+  write_safetensors(folder / "w", tensors, {});
+  const std::string before = read_file(folder / "w");
+  values[place] = bad;
+  CHECK_THROWS_AS(write_safetensors(folder / "w", tensors, {}), FileError);
+  CHECK_THROWS_WITH(write_safetensors(folder / "w", tensors, {}), ANE_CONTAINS("'t' holds a value that is not finite"));
+  CHECK((read_file(folder / "w") == before));
+  CHECK(folder.file_count() == 1);
 }
 
 TEST_CASE("two tensors of one name are not written", "[model][safetensors]") {

@@ -24,8 +24,8 @@ struct NamedTensor {
 };
 
 /// Writes `tensors` as F32, in their order, and `metadata` to a file beside `path` that is synced and renamed into
-/// place. Nothing is copied: values go from the caller's memory to the file. Throws FileError with the system's words;
-/// Error for two tensors of one name.
+/// place. Nothing is copied: values go from the caller's memory to the file. Throws FileError with the system's words,
+/// and for a value that is not finite, as nothing is written that would not be read; Error for two tensors of one name.
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                        const Metadata& metadata);
 /// The same to a file that the caller commits.
@@ -45,7 +45,10 @@ class SafetensorsFile {
   };
   [[nodiscard]] const std::map<std::string, Tensor, std::less<>>& tensors() const noexcept { return tensors_; }
   [[nodiscard]] const Metadata& metadata() const noexcept { return metadata_; }
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return file_.path(); }
 
+  /// Throws FileError if there is no such tensor, or it has another shape.
+  const Tensor& expect(std::string_view name, const mil::Shape& shape) const;
   /// The tensor as fp32. Throws FileError if it is missing, has another shape, or holds a value that is not finite.
   void read(std::string_view name, const mil::Shape& shape, std::span<float> values) const;
 

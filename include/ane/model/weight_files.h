@@ -24,6 +24,9 @@ void write_safetensors(const std::filesystem::path& path, const ParameterLayout&
 void write_safetensors(AsideFile& file, const ParameterLayout& layout, std::span<const float> values,
                        const Metadata& metadata);
 
+/// Throws FileError unless the file holds every tensor of the layout, in its shape, and no other.
+void expect_tensors(const SafetensorsFile& file, const ParameterLayout& layout);
+
 /// Reads F32 (or F16, BF16) tensors by name into `values`. Every tensor of the layout must be there with its shape and
 /// no other; header length, offsets, sizes, overlaps and the file's end are checked first. Throws FileError naming the
 /// tensor.

@@ -19,6 +19,9 @@
 /// used.
 namespace ane::train {
 
+/// The file of a checkpoint that has the parameters, which another run may start from.
+inline constexpr const char* kModelFile = "model.safetensors";
+
 struct CheckpointIdentity {
   std::string model;        ///< dimensions line
   std::string data;         ///< Source::identity
