@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "ane/cli/text.h"
+#include "ane/core/precision.h"
 #include "ane/device/budget.h"
 #include "ane/surface/pool.h"
 
@@ -44,17 +45,25 @@ struct Interval {
   double least;
   double most;
   bool open = false;  ///< `most` itself is out of range
+
+  /// Training computes in fp32, so that is what counts: 1 - 1e-8 is 1 there, and 1e-46 nothing.
+  [[nodiscard]] bool holds(double value) const {
+    if (value < least || value > most) return false;
+    const std::optional<float> used = to_fp32(value);
+    return used && (!open || *used < static_cast<float>(most));
+  }
 };
 
 Setting real(Setting row, Field<double> field, Interval range, Word zero = {}) {
   row.kind = ValueKind::number;
-  row.expects = fmt::format("a number from {} to {}{}", range.least, range.open ? "below " : "", range.most);
+  row.expects = fmt::format("a number from {} to {}{} in fp32", range.least, range.open ? "below " : "", range.most);
+  if (range.least == 0) row.expects += fmt::format(" (0, or at least {:.2g})", std::numeric_limits<float>::min());
   if (!zero.word.empty()) row.expects += fmt::format(" or '{}'", zero.word);
   row.assign = [=](std::string_view text, Settings& settings) {
     const bool is_word = !zero.word.empty() && text == zero.word;
     const std::optional<double> value = is_word ? std::optional<double>(0) : parse_real(text);
     if (!value) return false;
-    if (!is_word && (*value < range.least || *value > range.most || (range.open && *value == range.most))) return false;
+    if (!is_word && !range.holds(*value)) return false;
     settings.*field = *value;
     return true;
   };
@@ -108,6 +117,9 @@ Setting toggle(Setting row, Field<bool> field) {
   return row;
 }
 
+// The square of a gradient below 1.5e-19 is 0 in fp32, whatever beta2 leaves of it, and the gradient itself is not:
+// with less than this below it, a step would be many times lr.
+constexpr double kLeastEps = 1e-18;
 constexpr std::int64_t kMillion = 1000000;
 constexpr std::int64_t kBillion = 1000 * kMillion;
 constexpr std::int64_t kMostSteps = 1000 * kBillion;
@@ -225,7 +237,7 @@ std::vector<Setting> optimizer_rows() {
       real({.name = "beta2", .group = "Optimiser", .placeholder = "X", .help = "decay of AdamW's second moment"},
            &Settings::beta2, {0, 1, true}),
       real({.name = "eps", .group = "Optimiser", .placeholder = "X", .help = "AdamW's guard against division by 0"},
-           &Settings::eps, {1e-30, 1}),
+           &Settings::eps, {kLeastEps, 1}),
       real({.name = "weight-decay",
             .group = "Optimiser",
             .placeholder = "X",

@@ -124,6 +124,13 @@ TEST_CASE("each named config loads and makes the model it names", "[cli][setting
   CHECK(load({"--config", "tiny"}).values.arch == Architecture::mlp);
 }
 
+TEST_CASE("numbers as near to their limits as fp32 can come are taken", "[cli][settings]") {
+  CHECK(load({"--beta2", "0.9999999"}).values.beta2 == 0.9999999);
+  CHECK(load({"--beta1", "0"}).values.beta1 == 0);
+  CHECK(load({"--lr", "1.2e-38"}).values.lr == 1.2e-38);
+  CHECK(load({"--weight-decay", "0"}).values.weight_decay == 0);
+}
+
 TEST_CASE("words stand for what a number cannot say", "[cli][settings]") {
   CHECK(load({"--threads", "auto"}).values.threads == 0);
   CHECK(load({"--kv-heads", "heads"}).values.kv_heads == 0);
@@ -152,12 +159,20 @@ TEST_CASE("a value that does not parse or is out of range names setting, value a
       {{"--lr", "1e-3x"}, {}, "--lr: '1e-3x' is not a number from 0 to 1000"},
       {{"--lr", "1e999"}, {}, "--lr: '1e999' is not a number from 0 to 1000"},
       {{"--beta2", "1"}, {}, "--beta2: '1' is not a number from 0 to below 1"},
+      {{"--beta2", "0.99999998"}, {}, "--beta2: '0.99999998' is not a number from 0 to below 1 in fp32"},
+      {{"--beta1", "0.9999999999"}, {}, "--beta1: '0.9999999999' is not a number from 0 to below 1 in fp32"},
+      {{"--beta1", "1e-46"}, {}, "--beta1: '1e-46' is not a number from 0 to below 1 in fp32 (0, or at least 1.2e-38)"},
+      {{"--lr", "1e-39"}, {}, "--lr: '1e-39' is not a number from 0 to 1000 in fp32 (0, or at least 1.2e-38)"},
+      {{"--min-lr", "1e-300"}, {}, "--min-lr: '1e-300' is not a number"},
+      {{"--weight-decay", "1e-40"}, {}, "--weight-decay: '1e-40' is not a number"},
+      {{"--grad-clip", "1e-40"}, {}, "--grad-clip: '1e-40' is not a number"},
+      {{"--eps", "1e-30"}, {}, "--eps: '1e-30' is not a number from 1e-18 to 1 in fp32"},
       {{"--steps", "0"}, {}, "--steps: '0' is not a whole number from 1 to"},
       {{"--steps", "10.0"}, {}, "--steps: '10.0' is not a whole number from 1 to"},
       {{"--threads", "0"}, {}, "--threads: '0' is not a whole number from 1 to 256 or 'auto'"},
       {{"--optimizer", "adam"}, {}, "--optimizer: 'adam' is not one of adamw, sgd"},
       {{"--vocab", "65537"}, {}, "--vocab: '65537' is not a whole number from 2 to 65536"},
-      {{"--loss-scale", "0"}, {}, "--loss-scale: '0' is not a number from 1 to 65536 or 'dynamic'"},
+      {{"--loss-scale", "0"}, {}, "--loss-scale: '0' is not a number from 1 to 65536 in fp32 or 'dynamic'"},
       {{"--data="}, {}, "--data"},
   }));
   CAPTURE(arguments, environment);

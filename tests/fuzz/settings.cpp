@@ -44,6 +44,8 @@ void settings(Bytes bytes) {
     const cli::LoadedSettings loaded = cli::load_settings(line.flags, words.environment);
     const cli::FlagValues frozen = cli::freeze(loaded.values);
     require(cli::freeze(cli::thaw(frozen)) == frozen, "settings survive a restart");
+    for (const double beta : {loaded.values.beta1, loaded.values.beta2})
+      require(static_cast<float>(beta) < 1, "a moment decays, in fp32");
   });
   may_refuse<UsageError>([&] { static_cast<void>(cli::find_handover(words.environment)); });
   may_refuse<UsageError>([&] {
