@@ -114,7 +114,7 @@ void Training::update() {
       train::gradient_norm(layout, state_.gradients(), average, options_.optimizer.grad_clip, threads_);
   if (norm.unusable) throw Error(*norm.unusable);
   const train::UpdateStep step{.lr = options_.optimizer.lr, .grad_factor = average};
-  train::apply_update(options_.optimizer, step, layout, state_.gradients(), state_, threads_);
+  static_cast<void>(train::apply_update(options_.optimizer, step, layout, state_.gradients(), state_, threads_));
 }
 
 train::Trainer::Parts Training::parts(device::CompileBudget& budget, std::vector<train::Observer*> observers,

@@ -105,7 +105,8 @@ void add_cpu_operations(math::ThreadPool& threads) {
   std::fill(v->all().begin(), v->all().end(), 1e-4F);
   const double parameter_bytes = static_cast<double>(kParameters) * sizeof(float);
   cpu_operation("adamw/25M/f32", 8 * parameter_bytes, threads, [=, &threads] {
-    math::adamw({.lr = 1e-6F, .weight_decay = 0.1F}, p->all(), g->all(), m->all(), v->all(), threads);
+    benchmark::DoNotOptimize(
+        math::adamw({.lr = 1e-6F, .weight_decay = 0.1F}, p->all(), g->all(), m->all(), v->all(), threads));
   });
   cpu_operation("sum_of_squares/25M/f32", parameter_bytes, threads,
                 [=, &threads] { benchmark::DoNotOptimize(math::sum_of_squares(p->all(), threads)); });

@@ -11,6 +11,9 @@ namespace {
 
 double ms(train::Duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
 
+/// Without the sign that a NaN has by chance.
+double signless(double value) { return std::isnan(value) ? std::abs(value) : value; }
+
 std::string millions(std::size_t count) { return fmt::format("{:.2f}M", static_cast<double>(count) / 1e6); }
 
 /// "43487M", or with decimals where a small model would read 0M.
@@ -55,7 +58,7 @@ std::string compiled_line(const train::CompileEvent& event) {
 }
 
 std::string step_line(const train::StepEvent& event) {
-  return fmt::format("step {:<4} loss={:.4f} lr={:.1e} {:.1f}ms/step", event.step, event.loss, event.lr,
+  return fmt::format("step {:<4} loss={:.4f} lr={:.1e} {:.1f}ms/step", event.step, signless(event.loss), event.lr,
                      ms(event.time));
 }
 
@@ -73,7 +76,7 @@ std::string breakdown_line(const train::UpdateEvent& event) {
 }
 
 std::string validation_line(const train::ValidationEvent& event) {
-  return fmt::format("[val update {}: loss={:.4f} over {} sequences in {:.0f}ms]", event.update, event.loss,
+  return fmt::format("[val update {}: loss={:.4f} over {} sequences in {:.0f}ms]", event.update, signless(event.loss),
                      event.samples, ms(event.time));
 }
 
@@ -82,18 +85,19 @@ std::string checkpoint_line(const train::CheckpointEvent& event) {
 }
 
 std::string restart_line(const train::RestartEvent& event) {
-  return fmt::format("[exec() restart step {}, {} compiles, loss={:.4f}]", event.step, event.compiles, event.loss);
+  return fmt::format("[exec() restart step {}, {} compiles, loss={:.4f}]", event.step, event.compiles,
+                     signless(event.loss));
 }
 
 std::string resumed_line(const train::ResumeEvent& event) {
-  return fmt::format("[RESUMED step {}, loss={:.4f}]", event.step, event.loss);
+  return fmt::format("[RESUMED step {}, loss={:.4f}]", event.step, signless(event.loss));
 }
 
 std::string progress_bar(const BarState& state, int columns) {
   const double part = state.steps > 0 ? static_cast<double>(state.step) / static_cast<double>(state.steps) : 0;
   const double seconds_left = static_cast<double>(state.steps - state.step) * state.ms_per_step / 1000;
-  const std::string text = fmt::format(" {}/{} loss {:.4f} {:.1f} ms/step {} left", state.step, state.steps, state.loss,
-                                       state.ms_per_step, clock_text(seconds_left));
+  const std::string text = fmt::format(" {}/{} loss {:.4f} {:.1f} ms/step {} left", state.step, state.steps,
+                                       signless(state.loss), state.ms_per_step, clock_text(seconds_left));
   const int width = std::min(30, columns - 1 - static_cast<int>(text.size()) - 2);  // the last column would wrap
   if (width < 5) return text.substr(1, static_cast<std::size_t>(std::max(0, columns - 1)));
   const auto filled = static_cast<int>(std::lround(std::clamp(part, 0.0, 1.0) * width));

@@ -1,3 +1,4 @@
+#include <atomic>
 #include <cassert>
 #include <cmath>
 
@@ -16,8 +17,11 @@
 HWY_BEFORE_NAMESPACE();
 namespace ane::math::HWY_NAMESPACE {
 
-void adamw_kernel(const AdamWFactors& by, float* HWY_RESTRICT p, float* HWY_RESTRICT gradient, float* HWY_RESTRICT m,
+/// Whether the new parameters and second moments are finite; a first moment that is not leads to a parameter that is
+/// not.
+bool adamw_kernel(const AdamWFactors& by, float* HWY_RESTRICT p, float* HWY_RESTRICT gradient, float* HWY_RESTRICT m,
                   float* HWY_RESTRICT v, Range range) {
+  bool finite = true;
   for_each_vector(range.begin, range.end, [&](auto d, std::size_t i) HWY_ATTR {
     const auto g = hn::Mul(hn::LoadU(d, gradient + i), hn::Set(d, by.gradient));
     const auto new_m =
@@ -26,22 +30,29 @@ void adamw_kernel(const AdamWFactors& by, float* HWY_RESTRICT p, float* HWY_REST
         hn::MulAdd(hn::Set(d, by.beta2), hn::LoadU(d, v + i), hn::Mul(hn::Mul(hn::Set(d, by.one_minus_beta2), g), g));
     const auto root = hn::MulAdd(hn::Sqrt(new_v), hn::Set(d, by.root_correction), hn::Set(d, by.eps));
     const auto decayed = hn::Mul(hn::LoadU(d, p + i), hn::Set(d, by.decay));
-    hn::StoreU(hn::NegMulAdd(hn::Set(d, by.step), hn::Div(new_m, root), decayed), d, p + i);
+    const auto new_p = hn::NegMulAdd(hn::Set(d, by.step), hn::Div(new_m, root), decayed);
+    finite &= hn::AllTrue(d, hn::And(hn::IsFinite(new_p), hn::IsFinite(new_v)));
+    hn::StoreU(new_p, d, p + i);
     hn::StoreU(new_m, d, m + i);
     hn::StoreU(new_v, d, v + i);
     hn::StoreU(hn::Zero(d), d, gradient + i);
   });
+  return finite;
 }
 
-void sgd_kernel(float lr, float weight_decay, float grad_factor, float* HWY_RESTRICT p, float* HWY_RESTRICT gradient,
+bool sgd_kernel(float lr, float weight_decay, float grad_factor, float* HWY_RESTRICT p, float* HWY_RESTRICT gradient,
                 Range range) {
+  bool finite = true;
   for_each_vector(range.begin, range.end, [&](auto d, std::size_t i) HWY_ATTR {
     const auto old_p = hn::LoadU(d, p + i);
     const auto decayed = hn::Mul(hn::Set(d, weight_decay), old_p);
     const auto g = hn::MulAdd(hn::Set(d, grad_factor), hn::LoadU(d, gradient + i), decayed);
-    hn::StoreU(hn::NegMulAdd(hn::Set(d, lr), g, old_p), d, p + i);
+    const auto new_p = hn::NegMulAdd(hn::Set(d, lr), g, old_p);
+    finite &= hn::AllTrue(d, hn::IsFinite(new_p));
+    hn::StoreU(new_p, d, p + i);
     hn::StoreU(hn::Zero(d), d, gradient + i);
   });
+  return finite;
 }
 
 }  // namespace ane::math::HWY_NAMESPACE
@@ -77,22 +88,28 @@ AdamWFactors factors_of(const AdamWStep& step) {
 HWY_EXPORT(adamw_kernel);
 HWY_EXPORT(sgd_kernel);
 
-void adamw(const AdamWStep& step, std::span<float> p, std::span<float> gradient, std::span<float> m, std::span<float> v,
+bool adamw(const AdamWStep& step, std::span<float> p, std::span<float> gradient, std::span<float> m, std::span<float> v,
            ThreadPool& pool) {
   assert(step.update >= 1);
   assert(gradient.size() == p.size() && m.size() == p.size() && v.size() == p.size());
   const AdamWFactors factors = factors_of(step);
+  std::atomic<bool> finite{true};
   pool.parallel_for(p.size(), kGrain, [&](Range range) {
-    HWY_DYNAMIC_DISPATCH(adamw_kernel)(factors, p.data(), gradient.data(), m.data(), v.data(), range);
+    if (!HWY_DYNAMIC_DISPATCH(adamw_kernel)(factors, p.data(), gradient.data(), m.data(), v.data(), range))
+      finite.store(false, std::memory_order_relaxed);
   });
+  return finite;
 }
 
-void sgd(float lr, float weight_decay, float grad_factor, std::span<float> p, std::span<float> gradient,
+bool sgd(float lr, float weight_decay, float grad_factor, std::span<float> p, std::span<float> gradient,
          ThreadPool& pool) {
   assert(gradient.size() == p.size());
+  std::atomic<bool> finite{true};
   pool.parallel_for(p.size(), kGrain, [&](Range range) {
-    HWY_DYNAMIC_DISPATCH(sgd_kernel)(lr, weight_decay, grad_factor, p.data(), gradient.data(), range);
+    if (!HWY_DYNAMIC_DISPATCH(sgd_kernel)(lr, weight_decay, grad_factor, p.data(), gradient.data(), range))
+      finite.store(false, std::memory_order_relaxed);
   });
+  return finite;
 }
 
 }  // namespace ane::math

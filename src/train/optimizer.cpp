@@ -34,16 +34,21 @@ GradientNorm gradient_norm(const ParameterLayout& layout, std::span<const float>
   return {norm, std::nullopt};
 }
 
-void apply_update(const OptimizerOptions& options, const UpdateStep& step, const ParameterLayout& layout,
-                  std::span<float> gradients, StateArena& state, math::ThreadPool& threads) {
+std::optional<std::string> apply_update(const OptimizerOptions& options, const UpdateStep& step,
+                                        const ParameterLayout& layout, std::span<float> gradients, StateArena& state,
+                                        math::ThreadPool& threads) {
+  std::optional<std::string> not_finite;
   const auto lr = static_cast<float>(step.lr);
   const auto factor = static_cast<float>(step.grad_factor);
   for (const Parameter& parameter : layout.parameters()) {
     const auto values = slice(state.parameters(), parameter);
     const auto gradient = slice(gradients, parameter);
     const auto decay = static_cast<float>(parameter.decays ? options.weight_decay : 0);
+    const auto note = [&](bool finite) {
+      if (!finite && !not_finite) not_finite = parameter.name;
+    };
     if (options.kind == OptimizerKind::sgd) {
-      math::sgd(lr, decay, factor, values, gradient, threads);
+      note(math::sgd(lr, decay, factor, values, gradient, threads));
       continue;
     }
     const math::AdamWStep adamw{.lr = lr,
@@ -53,8 +58,10 @@ void apply_update(const OptimizerOptions& options, const UpdateStep& step, const
                                 .weight_decay = decay,
                                 .grad_factor = factor,
                                 .update = step.update_count};
-    math::adamw(adamw, values, gradient, slice(state.moment(0), parameter), slice(state.moment(1), parameter), threads);
+    note(math::adamw(adamw, values, gradient, slice(state.moment(0), parameter), slice(state.moment(1), parameter),
+                     threads));
   }
+  return not_finite;
 }
 
 int optimizer_moments(OptimizerKind kind) noexcept { return kind == OptimizerKind::adamw ? 2 : 0; }

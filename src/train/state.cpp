@@ -100,7 +100,7 @@ Descriptor allocate(std::size_t bytes) {
 }
 
 [[noreturn]] void refuse(int descriptor, const std::string& reason) {
-  throw Error(
+  throw UsageError(
       fmt::format("the training state handed over in descriptor {} cannot be used: {}. If no ane-train started "
                   "this process, unset ANE_TRAIN_STATE",
                   descriptor, reason));

@@ -22,6 +22,9 @@ namespace {
 using model::KernelSet;
 using model::StepTimes;
 
+/// Training has gone on from all but the newest, which alone may hold what is about to diverge.
+constexpr std::int64_t kKeptWhileTraining = 2;
+
 void add_times(RunTotals& totals, const StepTimes& times) {
   totals.ane_ns += times.ane.count();
   totals.io_ns += times.io.count();
@@ -75,7 +78,8 @@ Trainer::Trainer(Parts parts, TrainOptions options)
   total_updates_ =
       progress.update + ceil_div(std::max<std::int64_t>(options_.steps - progress.step, 0), options_.accum_steps);
   if (options_.checkpoint_dir)
-    checkpoints_.emplace(*options_.checkpoint_dir, options_.keep_checkpoints, parts_.model.parameters(), parts_.state);
+    checkpoints_.emplace(*options_.checkpoint_dir, std::max(options_.keep_checkpoints, kKeptWhileTraining),
+                         parts_.model.parameters(), parts_.state);
 }
 
 template <class Event>
@@ -93,7 +97,9 @@ Outcome Trainer::run() {
       finish_checkpoint();
       tell_restart();
     } else {
+      if (outcome == Outcome::finished) expect_converging();
       write_last_checkpoint();
+      if (outcome == Outcome::finished) remove_spare_checkpoint();
     }
     count_surfaces(surfaces_before);
     return outcome;
@@ -220,16 +226,16 @@ void Trainer::finish_update(Batch& batch) {
                     .parts = batch.times,
                     .compiles = parts_.budget.used()};
   Progress next = progress;
+  std::optional<std::string> not_finite;
   event.train = batch.train + clock_.book(&RunTotals::train_ns);
   supply_.before_update();
   if (gradient.unusable) {
     drop_gradients();
-    ++parts_.state.totals().skipped_updates;
     next = after_skipped_update(next, options_.loss_scale);
   } else {
     const double clipping = clip > 0 && gradient.norm > clip ? clip / gradient.norm : 1;
     const UpdateStep step{.lr = batch.lr, .grad_factor = average * clipping, .update_count = ++next.optimizer_updates};
-    apply_update(options_.optimizer, step, layout, parts_.state.gradients(), parts_.state, parts_.threads);
+    not_finite = apply_update(options_.optimizer, step, layout, parts_.state.gradients(), parts_.state, parts_.threads);
     supply_.parameters_changed();
     next = after_good_update(next, options_.loss_scale);
   }
@@ -237,64 +243,102 @@ void Trainer::finish_update(Batch& batch) {
   next.update = event.update;
   if (std::isfinite(event.mean_loss)) next.last_loss = event.mean_loss;
   progress = next;
+  count_update(parts_.state.totals(), gradient.unusable.has_value());
   if (!gradient.unusable) last_good_ = next;
 
   event.train += clock_.book(&RunTotals::train_ns);
   tell(&Observer::on_update, event);
+  if (not_finite)
+    throw LostStateError(
+        fmt::format("training diverged: update {} left '{}', or a moment of it, not finite; begin again, or from an "
+                    "earlier checkpoint, with a lower --lr (it was {:.3g})",
+                    event.update, *not_finite, batch.lr));
   if (gradient.unusable) report_skip(*gradient.unusable);
 }
 
-/// Warns, or throws DivergedError if this has gone on for too long.
+/// Throws DivergedError with the progress back at the last update that was applied.
+void Trainer::give_up(const std::string& what) {
+  parts_.state.progress() = last_good_;
+  throw DivergedError(
+      fmt::format("training diverged: {}. The last good state is that of step {}: go on from it with a lower --lr "
+                  "(it was {:.3g}), a longer --warmup or a smaller --grad-clip; if that overflows at once, from an "
+                  "earlier checkpoint",
+                  what, last_good_.step, options_.optimizer.lr));
+}
+
+/// Warns, or gives up if this has gone on for too long.
 void Trainer::report_skip(const std::string& reason) {
-  Progress& progress = parts_.state.progress();
-  if (progress.skipped_in_row >= options_.loss_scale.give_up_after) {
-    const Progress last = std::exchange(progress, last_good_);
-    throw DivergedError(fmt::format(
-        "training diverged: {} updates in a row were skipped, the last (update {}, step {}) because {}; the loss "
-        "scale is down to {}. The last good state is that of step {}: go on from it with a lower --lr, a longer "
-        "--warmup or a smaller --grad-clip",
-        last.skipped_in_row, last.update, last.step, reason, last.loss_scale, last_good_.step));
-  }
+  const Progress& progress = parts_.state.progress();
+  last_skip_ = reason;
+  if (progress.skipped_in_row >= options_.loss_scale.give_up_after)
+    give_up(fmt::format(
+        "{} updates in a row were skipped, the last (update {}, step {}) because {}; the loss scale is down to {}",
+        progress.skipped_in_row, progress.update, progress.step, reason, progress.loss_scale));
   tell(&Observer::on_warning,
        fmt::format("update {} skipped: {}; the loss scale is now {}", progress.update, reason, progress.loss_scale));
 }
 
-/// False if it was interrupted.
+/// Nothing that diverged is the end of a run, or its checkpoint.
+void Trainer::expect_converging() {
+  if (validation_fault_)
+    throw LostStateError(
+        fmt::format("training diverged: the validation at the end (update {}) overflowed twice, as {}; begin again, or "
+                    "from an earlier checkpoint, with a lower --lr (it was {:.3g}) or a longer --warmup",
+                    parts_.state.progress().update, *validation_fault_, options_.optimizer.lr));
+  if (const RecentSkips recent = recent_skips(parts_.state.totals()); recent.diverged())
+    give_up(fmt::format("{} of the last {} updates were skipped, the last of them because {}", recent.skipped,
+                        recent.updates, last_skip_.empty() ? "of an overflow" : last_skip_));
+}
+
+/// False if it was interrupted. What overflows at the end is tried once more: a device may have been at fault.
 bool Trainer::validate() {
+  std::optional<ValidationEvent> event = evaluate_held_out();
+  if (!event) return false;
+  if (validation_fault_ && done()) {
+    tell(&Observer::on_warning, fmt::format("validation after update {} overflowed: {}; it is tried once more",
+                                            event->update, *validation_fault_));
+    event = evaluate_held_out();
+    if (!event) return false;
+  }
+  validated_update_ = parts_.state.progress().update;
+  if (validation_fault_)
+    tell(&Observer::on_warning,
+         fmt::format("validation after update {} overflowed: {}", *validated_update_, *validation_fault_));
+  tell(&Observer::on_validation, *event);
+  return true;
+}
+
+/// Nothing if it was interrupted. Leaves in `validation_fault_` what was not finite.
+std::optional<ValidationEvent> Trainer::evaluate_held_out() {
   std::size_t count = parts_.source.validation_count();
   if (options_.validation_samples > 0) count = std::min(count, static_cast<std::size_t>(options_.validation_samples));
   clock_.leave_out();
   StepTimes times;
   double loss_sum = 0;
-  std::optional<std::string> overflow;
-  for (std::size_t done = 0; done < count && !parts_.stop;) {
-    const std::span<data::Sample> samples = samples_for(static_cast<std::int64_t>(count - done));
-    for (data::Sample& sample : samples) parts_.source.validation_sample(done++, sample);
+  validation_fault_ = std::nullopt;
+  for (std::size_t sequence = 0; sequence < count && !parts_.stop;) {
+    const std::span<data::Sample> samples = samples_for(static_cast<std::int64_t>(count - sequence));
+    for (data::Sample& sample : samples) parts_.source.validation_sample(sequence++, sample);
     const std::span<model::StepResult> results = std::span(results_).first(samples.size());
     parts_.model.evaluate_each(samples, supply_.parameters(), results, times);
     for (const model::StepResult& result : results) {
       loss_sum += result.loss;
-      if (!overflow) overflow = result.overflow;
+      if (!validation_fault_) validation_fault_ = result.overflow;
     }
   }
   const Duration time = clock_.book(&RunTotals::validation_ns);
-  if (parts_.stop) return false;
-
-  const std::int64_t update = parts_.state.progress().update;
-  validated_update_ = update;
-  if (overflow)
-    tell(&Observer::on_warning, fmt::format("validation after update {} overflowed: {}", update, *overflow));
-  tell(&Observer::on_validation, ValidationEvent{.update = update - supply_.updates_behind(),
-                                                 .loss = loss_sum / static_cast<double>(count),
-                                                 .samples = count,
-                                                 .time = time});
-  return true;
+  if (parts_.stop) return std::nullopt;
+  if (!validation_fault_ && !std::isfinite(loss_sum)) validation_fault_ = "the loss is not finite";
+  return ValidationEvent{.update = parts_.state.progress().update - supply_.updates_behind(),
+                         .loss = loss_sum / static_cast<double>(count),
+                         .samples = count,
+                         .time = time};
 }
 
 bool Trainer::checkpoint_due() const {
   if (!checkpoints_) return false;
   const std::int64_t update = parts_.state.progress().update;
-  if (done()) return true;
+  if (done()) return false;  // the last one waits for the validation
   // One of a shrunken loss scale would hide those before it.
   if (parts_.state.progress().skipped_in_row > 0) return false;
   if (options_.checkpoint_every > 0 && update % options_.checkpoint_every == 0) return true;
@@ -355,6 +399,14 @@ void Trainer::write_last_checkpoint() {
   start_checkpoint(std::launch::deferred);  // nothing runs beside it any more
   finish_checkpoint();
   if (!written()) throw FileError(fmt::format("the run's last checkpoint is missing: {}", checkpoint_failure_));
+}
+
+/// What is kept while the newest may yet turn out to be of no use.
+void Trainer::remove_spare_checkpoint() try {
+  if (checkpoints_ && options_.keep_checkpoints < kKeptWhileTraining)
+    remove_old_checkpoints(*options_.checkpoint_dir, options_.keep_checkpoints);
+} catch (const FileError& error) {
+  tell(&Observer::on_warning, std::string(error.what()));
 }
 
 void Trainer::tell_restart() {

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "ane/math/nn.h"
@@ -56,7 +57,7 @@ TEST_CASE("adamw agrees with float64 over several updates and zeroes the gradien
       step.update = update;
       std::vector<float> gradient = normal_values(size, 10 + static_cast<std::uint64_t>(update));
       reference.update(step, gradient);
-      ane::math::adamw(step, p, gradient, m, v, pool);
+      CHECK(ane::math::adamw(step, p, gradient, m, v, pool));
       CHECK(gradient == std::vector<float>(size, 0));
     }
     CHECK(relative_error(p, reference.p) <= kTolerance);
@@ -76,7 +77,7 @@ TEST_CASE("adamw's bias correction holds from the first update to the millionth"
   std::vector<float> gradient = normal_values(50, 3);
   Adam reference{to_double(p), to_double(m), to_double(v)};
   reference.update(step, gradient);
-  ane::math::adamw(step, p, gradient, m, v, pool);
+  CHECK(ane::math::adamw(step, p, gradient, m, v, pool));
   CHECK(relative_error(p, reference.p) <= kTolerance);
 }
 
@@ -86,7 +87,7 @@ TEST_CASE("adamw's first update has the size of the learning rate", "[math][opti
   std::vector<float> gradient{100, -0.01F, 0};
   std::vector<float> m(3);
   std::vector<float> v(3);
-  ane::math::adamw({.lr = 0.5F}, p, gradient, m, v, pool);
+  CHECK(ane::math::adamw({.lr = 0.5F}, p, gradient, m, v, pool));
   CHECK(p[0] == catch_compat::Approx(-0.5));
   CHECK(p[1] == catch_compat::Approx(0.5).epsilon(1e-5));
   CHECK(p[2] == 0);
@@ -100,7 +101,7 @@ TEST_CASE("adamw gives the same bits for any number of threads", "[math][optimiz
     std::vector<float> gradient = normal_values(kSize, 2);
     std::vector<float> m = normal_values(kSize, 3);
     std::vector<float> v(kSize, 0.5F);
-    ane::math::adamw({.lr = 0.01F, .weight_decay = 0.1F, .update = 7}, p, gradient, m, v, pool);
+    CHECK(ane::math::adamw({.lr = 0.01F, .weight_decay = 0.1F, .update = 7}, p, gradient, m, v, pool));
     return p;
   };
   const std::vector<float> expected = run(1);
@@ -121,9 +122,34 @@ TEST_CASE("sgd agrees with float64 and zeroes the gradients", "[math][optimizer]
     ThreadPool pool(2);
     std::vector<float> p = old;
     std::vector<float> used = gradient;
-    ane::math::sgd(0.05F, 0.01F, 0.25F, p, used, pool);
+    CHECK(ane::math::sgd(0.05F, 0.01F, 0.25F, p, used, pool));
     CHECK(relative_error(p, expected) <= kTolerance);
     CHECK(used == std::vector<float>(size, 0));
+  });
+}
+
+TEST_CASE("an update says whether a parameter or a second moment is not finite, wherever it is", "[math][optimizer]") {
+  constexpr std::size_t kSize = 10'001;  // several parts, and a rest that fills no vector
+  const std::size_t place = GENERATE(0U, 17U, 5000U, 10'000U);
+  const float bad = GENERATE(std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+                             std::numeric_limits<float>::quiet_NaN());
+  CAPTURE(place, bad);
+  on_every_target([&] {
+    ThreadPool pool(2);
+    const AdamWStep step{.lr = 0.1F};
+    const auto updates_to_finite = [&](std::vector<float> p, std::vector<float> m, std::vector<float> v) {
+      std::vector<float> gradient(kSize, 1);
+      return ane::math::adamw(step, p, gradient, m, v, pool);
+    };
+    const std::vector<float> zeros(kSize);
+    std::vector<float> spoiled = zeros;
+    spoiled[place] = bad;
+    CHECK(updates_to_finite(zeros, zeros, zeros));
+    CHECK_FALSE(updates_to_finite(spoiled, zeros, zeros));
+    CHECK_FALSE(updates_to_finite(zeros, spoiled, zeros));
+    CHECK_FALSE(updates_to_finite(zeros, zeros, spoiled));
+    std::vector<float> p = zeros;
+    CHECK_FALSE(ane::math::sgd(0.1F, 0, 1, p, spoiled, pool));
   });
 }
 

@@ -90,6 +90,9 @@ class FakeModel final : public ane::model::Model {
   ane::model::StepResult evaluate(const ane::data::Sample& sample, std::span<const float> parameters,
                                   ane::model::StepTimes& /*times*/) override {
     const double error = error_of(sample, parameters);
+    ++evaluations;
+    if (overflow_in_evaluation && overflow_in_evaluation(evaluations))
+      return {.loss = std::numeric_limits<double>::quiet_NaN(), .overflow = "layers.2.attn_fwd"};
     return {.loss = error * error, .overflow = {}};
   }
 
@@ -108,6 +111,8 @@ class FakeModel final : public ane::model::Model {
   int loads = 0;
   int steps = 0;  ///< forward and backward passes
   std::set<int> overflow_in_steps;
+  int evaluations = 0;
+  std::function<bool(int)> overflow_in_evaluation;
   std::function<void(int)> on_step;
   std::function<bool()> fail_compile;
   std::function<void()> on_compile_ahead;  ///< on the thread that does it

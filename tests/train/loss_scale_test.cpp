@@ -1,5 +1,8 @@
 #include "ane/train/loss_scale.h"
 
+#include <algorithm>
+#include <string>
+
 #include "support/catch.h"
 
 using namespace ane::train;
@@ -12,6 +15,25 @@ TEST_CASE("the scale doubles after growth_interval good updates, up to the large
     CAPTURE(update);
     CHECK(progress.loss_scale == (update < 3 ? 1024 : update < 6 ? 2048 : 4096));
   }
+}
+
+TEST_CASE("a run has diverged if most of its last ten updates were skipped, and three at least", "[train]") {
+  const auto diverged = [](const std::string& updates) {  // '-': skipped
+    RunTotals totals;
+    for (const char update : updates) count_update(totals, update == '-');
+    CHECK(totals.updates == static_cast<std::int64_t>(updates.size()));
+    CHECK(totals.skipped_updates == std::count(updates.begin(), updates.end(), '-'));
+    return recent_skips(totals).diverged();
+  };
+  CHECK_FALSE(diverged(""));
+  CHECK_FALSE(diverged("--"));
+  CHECK(diverged("---"));
+  CHECK_FALSE(diverged("---+++"));
+  CHECK(diverged("----+++"));
+  CHECK_FALSE(diverged("--------------------+++++-----"));
+  CHECK(diverged("++++++++++++++++++++------++++"));
+  CHECK(diverged("+" + std::string(99, '-')));
+  CHECK_FALSE(diverged(std::string(99, '-') + "++++++++++"));
 }
 
 TEST_CASE("an overflow halves the scale and starts the count again", "[train]") {

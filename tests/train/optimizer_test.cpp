@@ -57,7 +57,8 @@ TEST_CASE("AdamW decays matrices alone and follows the float64 reference", "[tra
         gradients[i] = static_cast<float>(random.normal(1000 * static_cast<std::uint64_t>(update) + i));
         reference[i].update(options, 0.25 * double{gradients[i]}, lr, parameter.decays ? 0.3 : 0, update);
       }
-    apply_update(options, {.lr = lr, .grad_factor = 0.25, .update_count = update}, layout, gradients, state, threads);
+    CHECK(apply_update(options, {.lr = lr, .grad_factor = 0.25, .update_count = update}, layout, gradients, state,
+                       threads) == std::nullopt);
     CHECK(std::all_of(gradients.begin(), gradients.end(), [](float g) { return g == 0; }));
   }
   for (std::size_t i = 0; i < layout.size(); ++i) {
@@ -67,6 +68,22 @@ TEST_CASE("AdamW decays matrices alone and follows the float64 reference", "[tra
     CHECK(std::abs(double{state.moment(0)[i]} - reference[i].m) <= 1e-6);
     CHECK(std::abs(double{state.moment(1)[i]} - reference[i].v) <= 1e-6);
   }
+}
+
+TEST_CASE("an update that makes something not finite names the tensor", "[train]") {
+  const auto layout = three_tensors();
+  ane::math::ThreadPool threads(2);
+  const auto kind = GENERATE(OptimizerKind::adamw, OptimizerKind::sgd);
+  StateArena state(layout.size(), optimizer_moments(kind), 1);
+  std::vector<float> gradients(layout.size(), 1.0F);
+  slice(state.parameters(), layout.at(1))[2] = std::numeric_limits<float>::infinity();
+  OptimizerOptions options{.kind = kind};
+  CHECK(apply_update(options, {.lr = 0.1}, layout, gradients, state, threads) == layout.at(1).name);
+  if (kind == OptimizerKind::sgd) return;
+  StateArena fresh(layout.size(), 2, 1);
+  std::ranges::fill(gradients, 1.0F);
+  options.beta2 = 0.99999998;  // 1 in fp32
+  CHECK(apply_update(options, {.lr = 0.1}, layout, gradients, fresh, threads) == layout.at(0).name);
 }
 
 TEST_CASE("the norm is that of the scaled gradient, over all tensors", "[train]") {

@@ -372,6 +372,100 @@ TEST_CASE("training that only overflows is given up, with advice", "[train]") {
   CHECK_THROWS_WITH(again.run(), ANE_CONTAINS("5 updates in a row") && ANE_CONTAINS("--lr") && ANE_CONTAINS("step 28"));
 }
 
+TEST_CASE("a run whose updates were mostly skipped at its end has diverged, and stops where it was good", "[train]") {
+  const TemporaryDirectory directory;
+  FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 40;
+  options.checkpoint_dir = directory.path();
+  const std::uint64_t from = GENERATE(16U, 20U);  // 6 or 5 of the last 10 updates
+  for (std::uint64_t i = from; i < 40; ++i) source.poisoned.insert(i);
+  const int max_compiles = GENERATE(3, kPlenty);
+  Run run(plain_model, source, options, max_compiles);
+  if (from == 20) {
+    CHECK(run.run() == Outcome::finished);
+    CHECK(run.progress().step == 40);
+    return;
+  }
+  CHECK_THROWS_AS(run.run(), ane::DivergedError);
+  CHECK(run.progress().step == 16);
+  CHECK(run.progress().loss_scale == 1024);
+  CHECK(run.recorder.checkpoints.empty());
+  Run again(plain_model, source, options, kPlenty);
+  CHECK_THROWS_WITH(again.run(),
+                    ANE_CONTAINS("6 of the last 10 updates were skipped") && ANE_CONTAINS("--lr (it was 0.05)"));
+}
+
+TEST_CASE("a validation at the end that overflows twice means divergence, and no checkpoint of it", "[train]") {
+  const TemporaryDirectory directory;
+  FakeSource source;
+  source.held_out = 3;
+  TrainOptions options = small_options();
+  options.steps = 12;
+  options.checkpoint_dir = directory.path();
+  options.checkpoint_every = 1;
+  const int failures = GENERATE(1, 2);
+  Run run(model_with([&](FakeModel& model) {
+            model.overflow_in_evaluation = [=](int count) { return count <= 3 * failures; };
+          }),
+          source, options, kPlenty);
+  if (failures == 1) {
+    CHECK(run.run() == Outcome::finished);
+    REQUIRE(run.recorder.warnings.size() == 1);
+    CHECK_THAT(run.recorder.warnings[0], ANE_CONTAINS("layers.2.attn_fwd") && ANE_CONTAINS("it is tried once more"));
+    CHECK(std::isfinite(run.recorder.validations.back().loss));
+    CHECK(run.recorder.checkpoints.back().step == 12);
+    return;
+  }
+  CHECK_THROWS_AS(run.run(), LostStateError);
+  CHECK(run.recorder.checkpoints.back().step == 8);
+}
+
+TEST_CASE("an update that makes parameters not finite ends the run at once", "[train]") {
+  const TemporaryDirectory directory;
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 12;
+  options.checkpoint_dir = directory.path();
+  options.checkpoint_every = 1;
+  options.optimizer.beta1 = GENERATE(0.9, 0.99999998);  // the second is 1 in fp32
+  Run run(plain_model, source, options, kPlenty);
+  if (options.optimizer.beta1 < 0.95) {
+    CHECK(run.run() == Outcome::finished);
+    return;
+  }
+  CHECK_THROWS_AS(run.run(), LostStateError);
+  CHECK(run.recorder.updates.size() == 1);
+  CHECK(checkpoints_in(directory.path()).empty());
+  Run again(plain_model, source, options, kPlenty);
+  CHECK_THROWS_WITH(again.run(), ANE_CONTAINS("update 1 left 'w'") && ANE_CONTAINS("--lr"));
+}
+
+TEST_CASE("one checkpoint alone is kept only once the run has ended well", "[train]") {
+  const TemporaryDirectory directory;
+  FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 40;
+  options.checkpoint_dir = directory.path();
+  options.checkpoint_every = 1;
+  options.keep_checkpoints = 1;
+  const bool diverges = GENERATE(false, true);
+  if (diverges) {
+    for (std::uint64_t i = 12; i < 40; ++i) source.poisoned.insert(i);
+  }
+  Run run(plain_model, source, options, kPlenty);
+  if (diverges) {
+    CHECK_THROWS_AS(run.run(), ane::DivergedError);
+    const auto left = checkpoints_in(directory.path());
+    REQUIRE(left.size() == 2);
+    CHECK(left[0].filename() == "step-00000012");
+    CHECK(left[1].filename() == "step-00000008");
+  } else {
+    CHECK(run.run() == Outcome::finished);
+    CHECK(checkpoints_in(directory.path()).size() == 1);
+  }
+}
+
 TEST_CASE("held-out samples are evaluated with the parameters of the update they are told for", "[train]") {
   FakeSource source;
   source.held_out = 10;

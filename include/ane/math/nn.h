@@ -50,12 +50,14 @@ struct AdamWStep {
 };
 
 /// One pass over parameters, gradients and moments (Loshchilov and Hutter 2019, algorithm 2 with PyTorch's order of
-/// operations): m, v and p are updated, and gradients are zeroed for the next accumulation.
-void adamw(const AdamWStep& step, std::span<float> p, std::span<float> gradient, std::span<float> m, std::span<float> v,
-           ThreadPool& pool);
+/// operations): m, v and p are updated, and gradients are zeroed for the next accumulation. Whether all of the new
+/// values are finite.
+[[nodiscard]] bool adamw(const AdamWStep& step, std::span<float> p, std::span<float> gradient, std::span<float> m,
+                         std::span<float> v, ThreadPool& pool);
 
-/// p -= lr * (grad_factor * gradient + weight_decay * p); gradients are zeroed.
-void sgd(float lr, float weight_decay, float grad_factor, std::span<float> p, std::span<float> gradient,
-         ThreadPool& pool);
+/// p -= lr * (grad_factor * gradient + weight_decay * p); gradients are zeroed. Whether all of the new values are
+/// finite.
+[[nodiscard]] bool sgd(float lr, float weight_decay, float grad_factor, std::span<float> p, std::span<float> gradient,
+                       ThreadPool& pool);
 
 }  // namespace ane::math

@@ -33,9 +33,11 @@ struct UpdateStep {
 };
 
 /// One AdamW or SGD update of every tensor, with weight decay only where Parameter::decays. Gradients are zeroed. The
-/// state has the moments that optimizer_moments() says.
-void apply_update(const OptimizerOptions& options, const UpdateStep& step, const model::ParameterLayout& layout,
-                  std::span<float> gradients, StateArena& state, math::ThreadPool& threads);
+/// state has the moments that optimizer_moments() says. Returns the name of the first tensor that is no longer finite,
+/// or whose moments are not: the state is then of no use.
+[[nodiscard]] std::optional<std::string> apply_update(const OptimizerOptions& options, const UpdateStep& step,
+                                                      const model::ParameterLayout& layout, std::span<float> gradients,
+                                                      StateArena& state, math::ThreadPool& threads);
 
 /// Arrays of moments that the optimiser keeps: 2 for AdamW, 0 for SGD.
 [[nodiscard]] int optimizer_moments(OptimizerKind kind) noexcept;

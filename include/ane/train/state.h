@@ -28,7 +28,9 @@ struct RunTotals {
   std::int64_t forward_compile_rounds = 0;  ///< for a validation that no training follows
   std::int64_t failed_compiles_in_row = 0;  ///< rounds; a second on a fresh process is an error
   std::int64_t restarts = 0;
+  std::int64_t updates = 0;  ///< made here, skipped ones included
   std::int64_t skipped_updates = 0;
+  std::uint64_t recent_skips = 0;  ///< bit i: the update i before the last one was skipped
   std::int64_t surfaces_created = 0, surfaces_reused = 0, surfaces_released = 0;
   std::int64_t peak_memory_bytes = 0;
   std::int64_t checkpointed_update = -1;  ///< that the last checkpoint holds; -1: there is none
@@ -59,8 +61,8 @@ class StateArena {
   /// `fingerprint` identifies model and settings that must agree across a restart. Throws DeviceError if memory is
   /// short, with the size, and UsageError if a limit of this process (ulimit) forbids it.
   StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint, Delay delay = Delay::none);
-  /// Adopts what the process before left in `descriptor`, and owns the descriptor from then on. Throws Error if header,
-  /// size or fingerprint disagree; the descriptor is then left alone, for it may be someone else's.
+  /// Adopts what the process before left in `descriptor`, and owns the descriptor from then on. Throws UsageError if
+  /// header, size or fingerprint disagree; the descriptor is then left alone, for it may be someone else's.
   StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint, Delay delay = Delay::none);
   StateArena(const StateArena&) = delete;
   StateArena& operator=(const StateArena&) = delete;

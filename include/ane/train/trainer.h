@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ane/core/error.h"
 #include "ane/data/source.h"
 #include "ane/device/budget.h"
 #include "ane/model/model.h"
@@ -24,6 +25,12 @@ enum class Outcome {
   finished,
   restart_needed,  ///< the compile budget is used up; state is at a whole update, ready for exec
   interrupted      ///< `stop` was set; state is at a whole update, a checkpoint is written if a directory was given
+};
+
+/// Divergence that leaves no state worth keeping: parameters that are not finite, or that overflow in validation.
+class LostStateError : public DivergedError {
+ public:
+  using DivergedError::DivergedError;
 };
 
 /// The training loop. It reads like the paragraph that describes it: provide kernels with this update's weights if the
@@ -51,9 +58,11 @@ class Trainer {
   /// Trains until done, out of budget or stopped. Held-out samples are evaluated every validate_every updates, with the
   /// kernels of the next batch (in a pipeline one update behind), and at the end with the newest parameters.
   /// Checkpoints are written, beside the training, after every checkpoint_every updates or checkpoint_minutes, but for
-  /// those due while updates are being skipped, after the last update and when stopped; none is being written any more
-  /// when this comes back or throws. One that cannot be written is warned of, and an error only if it is the last.
-  /// Throws DivergedError, with the progress back at the last update that was applied, DeviceError (a compile that
+  /// those due while updates are being skipped, at the end, after validation, and when stopped; none is being written
+  /// any more when this comes back or throws. One that cannot be written is warned of, and an error only if it is the
+  /// last. Throws DivergedError, with the progress back at the last update that was applied, if too many updates were
+  /// skipped (give_up_after in a row, or most of the recent ones when the run ends, see loss_scale.h); LostStateError
+  /// if an update made something not finite, or the validation at the end overflowed; DeviceError (a compile that
   /// failed on two processes in a row), FileError.
   [[nodiscard]] Outcome run();
 
@@ -71,13 +80,17 @@ class Trainer {
   void drop_gradients() noexcept;
   void finish_update(Batch& batch);
   void report_skip(const std::string& reason);
+  [[noreturn]] void give_up(const std::string& what);
+  void expect_converging();
   [[nodiscard]] bool validate();
+  [[nodiscard]] std::optional<ValidationEvent> evaluate_held_out();
   [[nodiscard]] bool checkpoint_due() const;
   void start_checkpoint(std::launch how = std::launch::async);
   void hold_for_checkpoint();
   void take_checkpoint(const std::optional<CheckpointWriter::Result>& result);
   void finish_checkpoint();
   void write_last_checkpoint();
+  void remove_spare_checkpoint();
   void tell_restart();
   void count_surfaces(const surface::PoolCounters& before);
 
@@ -90,7 +103,9 @@ class Trainer {
   std::int64_t total_updates_;
   Progress last_good_;  ///< at the last update that was applied
   KernelSupply supply_;
+  std::string last_skip_;  ///< why the last update that was skipped in this process was
   std::optional<std::int64_t> validated_update_;
+  std::optional<std::string> validation_fault_;  ///< what overflowed in the last validation
   std::optional<CheckpointWriter> checkpoints_;
   std::string checkpoint_failure_;     ///< of the last one
   std::vector<data::Sample> samples_;  ///< as many as run side by side, and what became of them
