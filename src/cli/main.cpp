@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@
 #include "ane/cli/train_command.h"
 #include "ane/core/error.h"
 #include "ane/core/memory_reserve.h"
+#include "ane/core/stack.h"
 #include "ane/mil/text.h"
 
 extern char** environ;  // NOLINT: POSIX declares it so
@@ -51,16 +53,15 @@ int fail(ExitCode code, const char* message) {
   return code;
 }
 
-}  // namespace
-
 /// The only place where an error becomes an exit code.
-int main(int /*argc*/, char** argv) try {
-  open_closed_streams();
+int run_and_report(char** argv) try {
   ane::ensure_memory_reserve();
   return run(strings_of(argv), strings_of(environ));
 } catch (const ane::UsageError& error) {
   return fail(kUsage, error.what());
 } catch (const ane::FileError& error) {
+  return fail(kFile, error.what());
+} catch (const std::filesystem::filesystem_error& error) {
   return fail(kFile, error.what());
 } catch (const ane::mil::ParseError& error) {
   return fail(kFile, error.what());
@@ -74,4 +75,13 @@ int main(int /*argc*/, char** argv) try {
       "out of memory: try a smaller model, a shorter sequence or fewer --threads; --dry-run shows what is needed");
 } catch (const std::exception& error) {
   return fail(kInternal, error.what());
+}
+
+}  // namespace
+
+int main(int /*argc*/, char** argv) try {
+  open_closed_streams();
+  return ane::with_enough_stack([&] { return run_and_report(argv); });
+} catch (const ane::DeviceError& error) {
+  return fail(kDevice, error.what());
 }

@@ -96,29 +96,56 @@ void add_compiles(const CompilePlan& plan, const Settings& settings, std::vector
   }
 }
 
-void add_memory(const model::Model& model, std::span<const model::KernelInfo> kernels, const Settings& settings,
+void add_memory(const MemoryNeed& need, const std::optional<AvailableMemory>& available,
                 std::vector<std::string>& lines) {
-  std::size_t weights = 0;
-  std::size_t surfaces = 0;
-  std::size_t inputs = 0;
-  for (const model::KernelInfo& kernel : kernels) {
-    weights += kernel.weight_bytes * static_cast<std::size_t>(kernel.copies);
-    inputs += kernel.input_bytes;
-    surfaces += surface_bytes(kernel.program) * static_cast<std::size_t>(kernel.copies) * model.samples_at_once();
-  }
-  const double floats = static_cast<double>(model.parameters().size()) * sizeof(float);
-  const auto activations = static_cast<double>(model.summary().activation_bytes);
-  const double state = floats * ((settings.pipeline ? 2 : 1) + train::optimizer_moments(settings.optimizer));
-  if (settings.pipeline) weights *= 2;
-  const double total = state + floats + activations + static_cast<double>(weights + inputs + surfaces);
   lines.push_back(
       fmt::format("Memory: about {} (state {}, gradients {}, {} weights {}, activations {}, surfaces at most {})",
-                  human_bytes(total), human_bytes(state), human_bytes(floats), inputs > 0 ? "kernels'" : "baked",
-                  human_bytes(static_cast<double>(weights + inputs)), human_bytes(activations),
-                  human_bytes(static_cast<double>(surfaces))));
+                  human_bytes(need.total()), human_bytes(need.state), human_bytes(need.gradients),
+                  need.weights_are_input ? "kernels'" : "baked", human_bytes(need.weights),
+                  human_bytes(need.activations), human_bytes(need.surfaces)));
+  if (!available) return;
+  lines.push_back(fmt::format("Available: {} ({}){}", human_bytes(static_cast<double>(available->bytes)),
+                              available->limit, fits(need, *available) ? "" : ": too little for this model"));
 }
 
 }  // namespace
+
+MemoryNeed memory_need(const model::Model& model, const Settings& settings) {
+  MemoryNeed need;
+  const double sets = settings.pipeline ? 2 : 1;
+  for (const model::KernelInfo& kernel : model.kernels()) {
+    const double copies = kernel.copies;
+    need.weights += sets * copies * static_cast<double>(kernel.weight_bytes) + static_cast<double>(kernel.input_bytes);
+    need.weights_are_input = need.weights_are_input || kernel.input_bytes > 0;
+    need.surfaces +=
+        copies * static_cast<double>(surface_bytes(kernel.program)) * static_cast<double>(model.samples_at_once());
+  }
+  need.gradients = static_cast<double>(model.parameters().size()) * sizeof(float);
+  need.state = need.gradients * (sets + train::optimizer_moments(settings.optimizer));
+  need.activations = static_cast<double>(model.summary().activation_bytes);
+  return need;
+}
+
+bool fits(const MemoryNeed& need, const AvailableMemory& available) {
+  return need.total() <= static_cast<double>(available.bytes);
+}
+
+std::optional<std::string> check_memory(const MemoryNeed& need, const std::optional<AvailableMemory>& available) {
+  // Peaks of runs were 1.0 (stories15m), 1.1 (stories110m) and 1.35 times the estimate (the same with dynamic weights,
+  // of which the host keeps a converted copy), and no less.
+  constexpr double kClose = 0.75;
+  if (!available) return std::nullopt;
+  const auto bytes = static_cast<double>(available->bytes);
+  const std::string numbers = fmt::format("about {} of memory, but {} are available ({})", human_bytes(need.total()),
+                                          human_bytes(bytes), available->limit);
+  if (!fits(need, *available))
+    throw UsageError(
+        fmt::format("this model needs {}; use a smaller model, a shorter sequence or fewer --parallel-sequences "
+                    "(--dry-run shows what needs how much)",
+                    numbers));
+  if (need.total() <= kClose * bytes) return std::nullopt;
+  return fmt::format("this run needs {}: that may be too little, as a run can take a third more", numbers);
+}
 
 CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates, const Settings& settings) {
   CompilePlan plan{.updates = ceil_div(settings.steps, settings.accum_steps)};
@@ -175,7 +202,7 @@ std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& benc
   add_plan_table(kernels, lines);
   for (const model::KernelInfo& kernel : kernels) add_kernel(kernel, bench.device(), lines);
   add_compiles(plan_compiles(kernels, source.validation_count() > 0, settings), settings, lines);
-  add_memory(bench.model(), kernels, settings, lines);
+  add_memory(memory_need(bench.model(), settings), bench.available_memory(), lines);
   return lines;
 }
 

@@ -48,6 +48,13 @@ fs::path make_unasked_folder() {
   return folder;
 }
 
+/// With what was left to the program decided: sums depend on the number of threads, and the processors that a process
+/// may use can change while a run lasts.
+Settings settled_for_all_processes(Settings settings, Workbench& bench) {
+  settings.threads = bench.threads().size();
+  return settled(std::move(settings), bench.weights());
+}
+
 /// What a resumed run does otherwise than the one that wrote its checkpoint.
 std::vector<std::string> changes_since(const train::SettingTexts& before, const Settings& settings) {
   std::vector<std::string> changes;
@@ -69,7 +76,7 @@ Session::Session(Settings settings, std::optional<Handover> before, std::optiona
       before_(std::move(before)),
       trace_(make_trace(settings.profile)),
       bench_(settings, planned_faults(invocation.environment, process()), trace_.get()),
-      settings_(settled(std::move(settings), bench_.weights())),
+      settings_(settled_for_all_processes(std::move(settings), bench_)),
       options_(train_options(settings_)),
       flops_(bench_.model().summary().flops_per_step),
       state_(make_state()),
@@ -111,6 +118,7 @@ int Session::run() {
   }
   if (outcome == train::Outcome::interrupted) return stopped(signals.number());
   tell_end("finished");
+  terminal_.expect_all_written();
   return 0;
 }
 
@@ -136,6 +144,8 @@ std::unique_ptr<train::StateArena> Session::make_state() {
                 .time = train::count_restart(*state, before_->handoff)};
     return state;
   }
+  if (const auto warning = check_memory(memory_need(bench_.model(), settings_), bench_.available_memory()))
+    terminal_.warn(*warning);
   auto state = std::make_unique<train::StateArena>(layout.size(), moments, fingerprint, delay);
   state->totals().started_ns = invocation_.started_ns;
   state->back_with_huge_pages(bench_.threads());
@@ -184,6 +194,19 @@ std::string Session::rescue() try {
   return fmt::format("What was learnt could not be saved: {}", error.what());
 }
 
+std::string Session::earlier_checkpoint() try {
+  const std::vector<fs::path> checkpoints =
+      options_.checkpoint_dir ? train::checkpoints_in(*options_.checkpoint_dir) : std::vector<fs::path>();
+  if (checkpoints.empty()) return "This state is of no use and was not saved; there is no earlier checkpoint.";
+  const train::Progress& progress = state_->progress();
+  const bool has_this_state = state_->totals().checkpointed_update >= progress.update - progress.skipped_in_row;
+  return fmt::format("This state is of no use and was not saved. {} is the newest checkpoint{}; go on with:\n  {}",
+                     checkpoints.front().string(), has_this_state ? ", but has the same parameters: move it away" : "",
+                     resume_text(*options_.checkpoint_dir));
+} catch (const FileError& error) {
+  return fmt::format("This state is of no use and was not saved: {}", error.what());
+}
+
 void Session::tell_start() {
   if (!before_) {
     if (!bench_.device_note().empty()) terminal_.info(bench_.device_note());
@@ -218,6 +241,10 @@ train::Outcome Session::train_until_outcome(train::Trainer& trainer) try {
   const train::Outcome outcome = trainer.run();
   terminal_.clear_bar();
   return outcome;
+} catch (const train::LostStateError& error) {
+  if (telemetry_ != nullptr) telemetry_->end(error.what(), state_->progress(), report());
+  terminal_.warn(earlier_checkpoint());
+  throw;
 } catch (const std::exception& error) {
   if (telemetry_ != nullptr) telemetry_->end(error.what(), state_->progress(), report());
   terminal_.warn(rescue());

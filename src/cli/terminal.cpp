@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,9 +11,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "ane/core/error.h"
+
 namespace ane::cli {
 
-Terminal::Terminal() : has_bar_(::isatty(STDERR_FILENO) == 1) {
+Terminal::Terminal(LostOutput lost_output) : has_bar_(::isatty(STDERR_FILENO) == 1), lost_output_(lost_output) {
   log_ = std::make_shared<spdlog::logger>("ane-train", std::make_shared<spdlog::sinks::stderr_color_sink_st>());
   log_->set_pattern("%H:%M:%S %^%l%$ %v");
 }
@@ -23,9 +26,15 @@ void Terminal::print(std::string_view line) {
   clear_bar();
   const bool written = std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
                        std::fputc('\n', stdout) != EOF && std::fflush(stdout) == 0;
-  if (written || std::exchange(stdout_failed_, true)) return;
-  // A run of days is worth more than its lines.
-  warn(fmt::format("standard output cannot be written ({}); going on", std::generic_category().message(errno)));
+  if (written || !lost_because_.empty()) return;
+  lost_because_ = std::generic_category().message(errno);
+  if (lost_output_ == LostOutput::fails) expect_all_written();
+  warn(fmt::format("standard output cannot be written ({}); going on", lost_because_));
+}
+
+void Terminal::expect_all_written() const {
+  if (!lost_because_.empty())
+    throw FileError(fmt::format("standard output could not be written ({}): lines are lost", lost_because_));
 }
 
 void Terminal::info(const std::string& message) {

@@ -60,6 +60,7 @@ Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faul
       device_(make_device(settings, std::move(faults), threads_, lanes_, device_note_)),
       weights_(settle_weights(settings, *device_)),
       surfaces_(device_->surface_allocator(), surfaces_to_keep(settings, *device_, lanes_)),
+      available_memory_(ane::available_memory()),
       model_(make_model(settled(settings, weights_),
                         {*device_, surfaces_, threads_, spans, static_cast<std::size_t>(lanes_)})) {
   device_->set_names([this](std::string_view text) -> std::string {

@@ -49,7 +49,8 @@ TaskQueue::TaskQueue() : worker_(std::make_unique<Worker>()) {
   try {
     worker_->thread = std::thread([worker = worker_.get()] { worker->work(); });
   } catch (const std::system_error& error) {
-    throw Error(fmt::format("no thread could be started for work beside the device ({})", error.code().message()));
+    throw DeviceError(
+        fmt::format("no thread could be started for work beside the device ({})", error.code().message()));
   }
 }
 

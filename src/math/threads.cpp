@@ -19,6 +19,7 @@
 #include <hwy/cache_control.h>
 
 #include "ane/core/error.h"
+#include "ane/core/machine.h"
 
 #include "blas.h"
 
@@ -96,8 +97,11 @@ bool spin_until(std::chrono::microseconds limit, const Condition& condition) {
 }  // namespace
 
 int processor_count() noexcept {
-  constexpr unsigned kMost = kMaxThreads;
-  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, kMost));
+  try {
+    return std::min(usable_processors(), kMaxThreads);
+  } catch (const std::exception&) {  // no memory to find out
+    return 1;
+  }
 }
 
 // Parts are claimed, not assigned: a worker that the system has not woken yet costs nothing, as whoever is awake does

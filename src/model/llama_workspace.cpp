@@ -1,28 +1,14 @@
 #include "llama_workspace.h"
 
-#include <system_error>
-
-#include <fmt/format.h>
-
 #include "ane/core/checked.h"
-#include "ane/core/error.h"
+
+#include "activation_memory.h"
 
 namespace ane::model {
 
 namespace {
 
 constexpr std::size_t kAlignment = 16;  // elements: 64 bytes
-
-MappedMemory memory_for(std::size_t elements) {
-  try {
-    return MappedMemory::anonymous(elements * sizeof(float));
-  } catch (const std::system_error& error) {
-    throw Error(fmt::format(
-        "no memory for the activations of a step: {} bytes ({:.1f} GB): {}; a shorter sequence or "
-        "a smaller model would need less",
-        elements * sizeof(float), static_cast<double>(elements * sizeof(float)) / 1e9, error.code().message()));
-  }
-}
 
 }  // namespace
 
@@ -38,7 +24,7 @@ Llama::Workspace::Workspace(const LlamaConfig& config, const ParameterLayout& la
   operands.resize(products.run_beside() ? 2 : 1);
   std::size_t size = 0;
   lay_out(config, [&](std::span<float>& /*part*/, std::size_t count) { size += round_up(count, kAlignment); });
-  memory = memory_for(size);
+  memory = activation_memory(size);
   const std::span<float> all(reinterpret_cast<float*>(memory.data()), size);
   std::size_t begin = 0;
   lay_out(config, [&](std::span<float>& part, std::size_t count) {

@@ -5,9 +5,11 @@
 
 #include <fmt/format.h>
 
+#include "ane/core/checked.h"
 #include "ane/core/error.h"
 #include "ane/model/models.h"
 
+#include "activation_memory.h"
 #include "initialize.h"
 #include "layer_runner.h"
 #include "phase_timer.h"
@@ -17,6 +19,9 @@
 namespace ane::model {
 
 namespace {
+
+/// Elements, so that what follows begins at a multiple of 64 bytes.
+std::size_t padded(std::size_t elements) { return round_up<std::size_t>(elements, 16); }
 
 /// Mean of (y - target)^2, summed in order.
 double mean_squared_error(std::span<const float> y, std::span<const float> target) {
@@ -49,10 +54,18 @@ Mlp::Mlp(const MlpConfig& config, const KernelForm& form, const Engine& engine)
       engine_(engine),
       layout_(mlp_parameters(config)),
       kernels_(mlp_plan(config, form), form.element, {""}),
-      y_(config.dim * config.seq_len),
-      dy_(y_.size()),
-      h_(config.hidden * config.seq_len),
-      dh_(h_.size()) {}
+      memory_(activation_memory(2 * (padded(config.dim * config.seq_len) + padded(config.hidden * config.seq_len)))) {
+  std::span<float> rest(reinterpret_cast<float*>(memory_.data()), memory_.size() / sizeof(float));
+  const auto take = [&](std::size_t channels) {
+    const std::span<float> part = rest.first(channels * config.seq_len);
+    rest = rest.subspan(padded(part.size()));
+    return part;
+  };
+  y_ = take(config.dim);
+  dy_ = take(config.dim);
+  h_ = take(config.hidden);
+  dh_ = take(config.hidden);
+}
 
 void Mlp::compile(KernelSet set, std::span<const float> parameters) {
   kernels_.compile(set, engine_, layout_, parameters);
@@ -75,7 +88,7 @@ ModelSummary Mlp::summary() const {
   ModelSummary summary;
   summary.dimensions = fmt::format("dim={} hidden={} seq={}", config_.dim, config_.hidden, config_.seq_len);
   summary.transformer_parameters = layout_.parameter_count();
-  summary.activation_bytes = 2 * (y_.size() + h_.size()) * sizeof(float);
+  summary.activation_bytes = memory_.size();
   summary.flops_per_step.forward = 2 * product;
   summary.flops_per_step.backward_dx = product;  // through W2; nothing needs the gradient of x
   summary.flops_per_step.backward_dw = 2 * product;

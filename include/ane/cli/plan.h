@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "ane/cli/settings.h"
 #include "ane/cli/workbench.h"
+#include "ane/core/machine.h"
 #include "ane/data/source.h"
 #include "ane/model/model.h"
 
@@ -24,6 +26,23 @@ struct CompilePlan {
 };
 [[nodiscard]] CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates,
                                         const Settings& settings);
+
+/// Bytes that a run takes, as the sizes of its arrays say. A real run needs no less, and up to a third more.
+struct MemoryNeed {
+  double state = 0;  ///< parameters and moments
+  double gradients = 0;
+  double weights = 0;  ///< in compiled kernels, or in their input
+  bool weights_are_input = false;
+  double activations = 0;
+  double surfaces = 0;
+  [[nodiscard]] double total() const noexcept { return state + gradients + weights + activations + surfaces; }
+};
+[[nodiscard]] MemoryNeed memory_need(const model::Model& model, const Settings& settings);
+[[nodiscard]] bool fits(const MemoryNeed& need, const AvailableMemory& available);
+/// Throws UsageError with both numbers if a run needs more than is available, as the system would end it without a
+/// word. Returns a warning if it comes close.
+[[nodiscard]] std::optional<std::string> check_memory(const MemoryNeed& need,
+                                                      const std::optional<AvailableMemory>& available);
 
 /// Throws UsageError if the ANE cannot hold or compile the two sets of kernels of a pipeline.
 void check_pipeline(std::span<const model::KernelInfo> kernels, const Settings& settings);

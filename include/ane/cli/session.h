@@ -58,6 +58,8 @@ class Session {
   /// Saves what was learnt when the run cannot go on, and says where. Throws only if there is no memory even
   /// for words.
   std::string rescue();
+  /// The newest checkpoint, for a state that is of no use.
+  std::string earlier_checkpoint();
   void tell_start();
   [[nodiscard]] train::RunDescription description();
   train::Outcome train_until_outcome(train::Trainer& trainer);
@@ -75,7 +77,7 @@ class Session {
   Invocation invocation_;
   std::optional<Handover> before_;
   std::optional<train::ResumeEvent> resumed_;
-  Terminal terminal_;
+  Terminal terminal_{Terminal::LostOutput::is_warned_of};
   std::unique_ptr<train::Trace> trace_;
   Workbench bench_;
   Settings settings_;  ///< with nothing left to the program

@@ -14,13 +14,19 @@ namespace ane::cli {
 /// never garbles a line: it is taken away before one is written.
 class Terminal {
  public:
-  Terminal();
+  /// When a line cannot be written: an error, for a command whose lines are all that it is for; or a warning, once, for
+  /// a run, which is worth more than its lines.
+  enum class LostOutput { fails, is_warned_of };
+
+  explicit Terminal(LostOutput lost_output = LostOutput::fails);
   ~Terminal();
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
-  /// Writes a line and flushes it, so that whoever reads a pipe sees it at once.
+  /// Writes a line and flushes it, so that whoever reads a pipe sees it at once. Throws FileError as LostOutput says.
   void print(std::string_view line);
+  /// Throws FileError if a line was lost.
+  void expect_all_written() const;
   void info(const std::string& message);
   void warn(const std::string& message);
 
@@ -35,7 +41,8 @@ class Terminal {
   std::string bar_;
   bool has_bar_;
   bool bar_shown_ = false;
-  bool stdout_failed_ = false;
+  LostOutput lost_output_;
+  std::string lost_because_;  ///< empty: nothing was lost
 };
 
 }  // namespace ane::cli

@@ -9,6 +9,7 @@
 #include "ane/cli/recording_device.h"
 #include "ane/cli/settings.h"
 #include "ane/cli/weights_choice.h"
+#include "ane/core/machine.h"
 #include "ane/device/fault_device.h"
 #include "ane/math/threads.h"
 #include "ane/model/model.h"
@@ -46,6 +47,8 @@ class Workbench {
   [[nodiscard]] std::string device_text() const;
   /// A word about the device that was picked; may be empty.
   [[nodiscard]] const std::string& device_note() const noexcept { return device_note_; }
+  /// Before the model reserved addresses for its activations; nothing of its size has been written to yet.
+  [[nodiscard]] const std::optional<AvailableMemory>& available_memory() const noexcept { return available_memory_; }
   [[nodiscard]] bool faults_planned() const noexcept { return faults_planned_; }
 
  private:
@@ -56,6 +59,7 @@ class Workbench {
   std::unique_ptr<RecordingDevice> device_;
   WeightsDecision weights_;
   surface::SurfacePool surfaces_;
+  std::optional<AvailableMemory> available_memory_;
   std::unique_ptr<model::Model> model_;
 };
 

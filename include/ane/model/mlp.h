@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "ane/core/mapped_memory.h"
 #include "ane/model/kernel_bank.h"
 #include "ane/model/kernel_form.h"
 #include "ane/model/llama_config.h"
@@ -57,8 +58,9 @@ class Mlp final : public Model {
   Engine engine_;
   ParameterLayout layout_;
   KernelBank kernels_;
-  std::vector<float> y_, dy_;  ///< [D, S]
-  std::vector<float> h_, dh_;  ///< [H, S]
+  MappedMemory memory_;
+  std::span<float> y_, dy_;  ///< [D, S]
+  std::span<float> h_, dh_;  ///< [H, S]
 };
 
 }  // namespace ane::model
