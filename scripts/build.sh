@@ -16,7 +16,10 @@ for argument in "$@"; do
 done
 ((${#targets[@]})) || targets=(all)
 configure=${#options[@]}
-command -v ccache >/dev/null && options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+if command -v ccache >/dev/null; then
+  options+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS-pch_defines,time_macros}  # without it ccache refuses precompiled headers
+fi
 
 folder=build/$preset
 mkdir -p "$folder"

@@ -5,7 +5,7 @@
 #   scripts/lint.sh --recent   every file's layout; faults in the sources that changed last, as many as half a minute allows (all take
 #                              half an hour of 2 cores)
 #   scripts/lint.sh FILE...    these files
-# Faults are looked for in what build/release compiles: add bench/ by scripts/build.sh release -DANE_BENCH=ON
+# Nothing is built. bench/ takes part where Google Benchmark is installed (scripts/setup.sh --bench).
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 cd "$scripts/.."
@@ -25,7 +25,9 @@ fi
 clang-format --dry-run -Werror "${files[@]}"
 echo "clang-format: ${#files[@]} files in order"
 [[ $tidy != none ]] || exit 0
-"$scripts/build.sh" release
+bench=OFF
+[[ ! -f /usr/include/benchmark/benchmark.h ]] || bench=ON
+cmake --preset lint -DANE_BENCH=$bench >/dev/null
 deadline=$((1 << 62))
 if [[ $tidy == recent ]]; then
   deadline=$(($(date +%s) + 30))
@@ -36,7 +38,7 @@ fi
 
 sources=()
 for file in "${files[@]+"${files[@]}"}"; do
-  ! grep -q "\"file\": \"[^\"]*/$file\"" build/release/compile_commands.json || sources+=("$file")
+  ! grep -q "\"file\": \"[^\"]*/$file\"" build/lint/compile_commands.json || sources+=("$file")
 done
 ((${#sources[@]})) || exit 0
 
@@ -44,7 +46,7 @@ checked=$(mktemp)
 trap 'rm -f "$checked"' EXIT
 check() {
   (($(date +%s) < deadline)) || return 0
-  clang-tidy --quiet -p build/release "$1" && echo "$1" >>"$checked"
+  clang-tidy --quiet -p build/lint "$1" && echo "$1" >>"$checked"
 }
 export -f check
 export deadline checked

@@ -101,7 +101,8 @@ void write(const fs::path& path, std::string_view text) { std::ofstream(path, st
 
 TEST_CASE("a mapped file shows the bytes of the file and moves", "[core]") {
   const Folder folder;
-  const std::string text = std::string("a\0b\n", 4) + std::string(10'000, 'x');
+  std::string text("a\0b\n", 4);
+  text.append(10'000, 'x');
   write(folder / "data", text);
   ane::MappedFile file(folder / "data", "token file");
   CHECK(text_of(file.bytes()) == text);
