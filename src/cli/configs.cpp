@@ -12,13 +12,20 @@
 
 namespace ane::cli {
 
+bool is_config_file(const std::string& name_or_file) {
+  const std::span<const NamedConfig> named = named_configs();
+  const bool is_named =
+      std::any_of(named.begin(), named.end(), [&](const NamedConfig& c) { return c.name == name_or_file; });
+  return !is_named && (name_or_file.find('/') != std::string::npos || name_or_file.ends_with(".json"));
+}
+
 ConfigText find_config(const std::string& name_or_file) {
   const std::span<const NamedConfig> named = named_configs();
   const auto found =
       std::find_if(named.begin(), named.end(), [&](const NamedConfig& c) { return c.name == name_or_file; });
   if (found != named.end()) return {fmt::format("config {}", found->name), std::string(found->json)};
 
-  if (name_or_file.find('/') != std::string::npos || name_or_file.ends_with(".json")) {
+  if (is_config_file(name_or_file)) {
     return {name_or_file, read_text_file(name_or_file, "config")};
   }
   std::vector<std::string> names;

@@ -1,6 +1,7 @@
 #include "ane/cli/handover.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -13,7 +14,15 @@ namespace {
 // No setting has a blank in its name.
 constexpr const char* kDataIdentity = "data identity";
 constexpr const char* kProcess = "process number";
-constexpr const char* kLock = "checkpoint lock";
+
+/// A descriptor that is handed over, and the field that has it.
+struct Passed {
+  const char* field;
+  std::optional<int> Handover::*descriptor;
+};
+constexpr std::array kPassed = {Passed{"checkpoint lock", &Handover::lock},
+                                Passed{"telemetry descriptor", &Handover::telemetry},
+                                Passed{"profile descriptor", &Handover::profile}};
 
 const std::string* find_variable(std::span<const std::string> environment, const char* name) {
   const std::string prefix = fmt::format("{}=", name);
@@ -26,6 +35,13 @@ std::string value_of(const std::string& entry) { return entry.substr(entry.find(
 
 }  // namespace
 
+std::vector<int> Handover::descriptors() const {
+  std::vector<int> descriptors = {handoff.descriptor};
+  for (const Passed& passed : kPassed)
+    if (const std::optional<int>& descriptor = this->*passed.descriptor) descriptors.push_back(*descriptor);
+  return descriptors;
+}
+
 std::vector<std::string> handover_environment(std::span<const std::string> environment, const Handover& handover) {
   std::vector<std::string> result = train::restart_environment(environment, handover.handoff);
   const std::string prefix = fmt::format("{}=", kSettingsVariable);
@@ -33,7 +49,9 @@ std::vector<std::string> handover_environment(std::span<const std::string> envir
   Fields fields = freeze(handover.settings);
   fields[kDataIdentity] = handover.data_identity;
   fields[kProcess] = fmt::format("{}", handover.process);
-  if (handover.lock) fields[kLock] = fmt::format("{}", *handover.lock);
+  for (const Passed& passed : kPassed)
+    if (const std::optional<int>& descriptor = handover.*passed.descriptor)
+      fields[passed.field] = fmt::format("{}", *descriptor);
   result.push_back(prefix + pack_fields(fields));
   return result;
 }
@@ -56,7 +74,8 @@ std::optional<Handover> find_handover(std::span<const std::string> environment) 
   Handover handover{.handoff = *handoff, .settings = thaw(fields), .data_identity = {}};
   if (const auto data = fields.find(kDataIdentity); data != fields.end()) handover.data_identity = data->second;
   handover.process = number(kProcess).value_or(1);
-  if (const auto lock = number(kLock)) handover.lock = static_cast<int>(*lock);
+  for (const Passed& passed : kPassed)
+    if (const auto descriptor = number(passed.field)) handover.*passed.descriptor = static_cast<int>(*descriptor);
   return handover;
 }
 

@@ -97,10 +97,24 @@ std::string shown(const Setting& row, const Settings& values) {
   return row.show(values);
 }
 
-void adopt(const FileDimension& dimension, LoadedSettings& loaded) {
+/// What the run that is resumed was trained with: its model file may be gone.
+std::vector<FileDimension> checkpoint_dimensions(const train::SettingTexts& recorded) {
+  std::vector<FileDimension> dimensions;
+  Settings saved;
+  for (const char* name : {"arch", "dim", "hidden", "layers", "heads", "kv-heads", "vocab", "seq", "tied"}) {
+    const Setting& row = setting(name);
+    // The default may be no value that can be given.
+    if (const auto text = recorded.find(name); text != recorded.end() && text->second != row.show(saved))
+      static_cast<void>(row.assign(text->second, saved));
+    dimensions.push_back({name, shown(row, saved)});
+  }
+  return dimensions;
+}
+
+/// `file`: what has the dimension.
+void adopt(const FileDimension& dimension, const std::string& file, LoadedSettings& loaded) {
   const std::span<const Setting> rows = settings_table();
   const auto row = std::find_if(rows.begin(), rows.end(), [&](const Setting& r) { return r.name == dimension.name; });
-  const std::string& file = loaded.values.model;
   Settings adopted = loaded.values;
   if (row == rows.end() || !row->assign(dimension.value, adopted)) {
     throw FileError(
@@ -162,14 +176,22 @@ model::ParameterLayout parameters_of(const LoadedSettings& loaded) try {
 
 void adopt_model_file(LoadedSettings& loaded) {
   if (loaded.values.model.empty()) return;
+  if (loaded.values.resume) {
+    const std::string& directory = loaded.values.checkpoint_dir;
+    if (const std::optional<train::SettingTexts> recorded = train::recorded_settings(directory)) {
+      for (const FileDimension& dimension : checkpoint_dimensions(*recorded)) adopt(dimension, directory, loaded);
+      return;
+    }
+  }
   const std::filesystem::path path = model_file(loaded.values.model);
   loaded.values.model = path.string();
+  const std::string& file_name = loaded.values.model;
   if (path.extension() == kLlama2c) {
-    for (const FileDimension& dimension : llama2c_dimensions(path)) adopt(dimension, loaded);
+    for (const FileDimension& dimension : llama2c_dimensions(path)) adopt(dimension, file_name, loaded);
     return;
   }
   const model::SafetensorsFile file(path);
-  for (const FileDimension& dimension : safetensors_dimensions(file)) adopt(dimension, loaded);
+  for (const FileDimension& dimension : safetensors_dimensions(file)) adopt(dimension, file_name, loaded);
   // Before anything of that size is allocated.
   model::expect_tensors(file, parameters_of(loaded));
 }

@@ -1,5 +1,6 @@
 #include "ane/cli/recording_device.h"
 
+#include <exception>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -45,11 +46,19 @@ std::unique_ptr<device::Kernel> RecordingDevice::compile(std::string_view mil_te
   try {
     return ForwardingDevice::compile(mil_text, weights);
   } catch (const Error& error) {
-    const std::filesystem::path saved = settings_.failures_to / name_of(mil_text);
-    write_kernel_files(saved, mil_text, weights);
+    const std::string name = name_of(mil_text);
     throw device::CompileError(
-        fmt::format("{} did not compile: {}; its MIL is in {}", name_of(mil_text), error.what(), saved.string()));
+        fmt::format("{} did not compile: {}; {}", name, error.what(), save_failed(name, mil_text, weights)));
   }
+}
+
+std::string RecordingDevice::save_failed(const std::string& name, std::string_view mil_text,
+                                         const mil::Blobs& weights) try {
+  const std::filesystem::path directory = settings_.failures_to() / name;
+  write_kernel_files(directory, mil_text, weights);
+  return fmt::format("its MIL is in {}", directory.string());
+} catch (const std::exception& error) {
+  return fmt::format("its MIL could not be saved: {}", error.what());
 }
 
 std::string RecordingDevice::name_of(std::string_view mil_text) const {

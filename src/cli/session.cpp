@@ -1,19 +1,22 @@
 #include "ane/cli/session.h"
 
+#include <cerrno>
 #include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "ane/cli/devices.h"
 #include "ane/cli/lines.h"
 #include "ane/cli/model_choice.h"
 #include "ane/cli/plan.h"
 #include "ane/cli/resume_command.h"
-#include "ane/cli/signals.h"
 #include "ane/cli/version.h"
 #include "ane/cli/weights_choice.h"
 #include "ane/core/error.h"
+#include "ane/core/file.h"
 #include "ane/train/clock.h"
 #include "ane/train/optimizer.h"
 #include "ane/train/restart.h"
@@ -25,28 +28,21 @@ namespace fs = std::filesystem;
 
 constexpr int kSignalExit = 128;
 const char* const kUnaskedCheckpoints = "ane-train-checkpoint";
-
-/// What `open` opens. A later process of a run goes on without, as when the file can no longer be written.
-template <class Open>
-auto open_output(bool first_process, Terminal& terminal, Open open) -> decltype(open()) {
-  try {
-    return open();
-  } catch (const FileError& error) {
-    if (first_process) throw;
-    terminal.warn(fmt::format("{}; the run goes on without", error.what()));
-    return nullptr;
-  }
-}
+constexpr int kMostUnasked = 10000;
 
 /// A new folder in the current one.
-fs::path make_unasked_folder() {
+fs::path make_folder_here() {
   fs::path folder = kUnaskedCheckpoints;
-  std::error_code error;
-  for (int i = 2; !fs::create_directory(folder, error) && !error; ++i)
+  for (int i = 2; ::mkdir(folder.c_str(), S_IRWXU | S_IRWXG | S_IRWXO) != 0; ++i) {
+    if (errno != EEXIST || i > kMostUnasked)
+      throw FileError(
+          fmt::format("{}: the folder could not be made: {}", folder.string(), std::generic_category().message(errno)));
     folder = fmt::format("{}-{}", kUnaskedCheckpoints, i);
-  if (error) throw FileError(fmt::format("{}: the folder could not be made: {}", folder.string(), error.message()));
+  }
   return folder;
 }
+
+fs::path make_temporary_folder() { return make_temporary_directory(kUnaskedCheckpoints); }
 
 /// With what was left to the program decided: sums depend on the number of threads, and the processors that a process
 /// may use can change while a run lasts.
@@ -85,20 +81,14 @@ Session::Session(Settings settings, std::optional<Handover> before, std::optiona
                          .log_every = settings_.log_every,
                          .first_step = before_ ? 0 : state_->progress().step + 1}) {
   if (trace_ != nullptr) observers_.insert(observers_.begin(), trace_.get());  // its spans end when it is told
-  if (!settings_.telemetry.empty()) {
-    telemetry_ = open_output(!before_, terminal_, [this] {
-      return std::make_unique<train::Telemetry>(settings_.telemetry, flops_, bench_.on_ane(),
-                                                [this](const std::string& text) { terminal_.warn(text); });
-    });
-    if (telemetry_ != nullptr) observers_.push_back(telemetry_.get());
-  }
+  telemetry_ = make_telemetry();
+  if (telemetry_ != nullptr) observers_.push_back(telemetry_.get());
 }
 
 int Session::run() {
   if (bench_.on_ane()) check_pipeline(bench_.model().kernels(), settings_);
   source_ = open_source();
   if (settings_.resume && !before_) load_newest_checkpoint();
-  const StopSignals signals;
   train::unblock_stop_signals();
   train::Trainer trainer({.model = bench_.model(),
                           .source = *source_,
@@ -107,27 +97,34 @@ int Session::run() {
                           .budget = budget_,
                           .state = *state_,
                           .observers = observers_,
-                          .stop = signals.stop()},
+                          .stop = signals_.stop(),
+                          .checkpoint_lock = lock_ ? &*lock_ : nullptr},
                          options_);
   tell_start();
   train::Outcome outcome = train_until_outcome(trainer);
   if (outcome == train::Outcome::restart_needed) {
     const train::BlockedSignals blocked;  // from here on a signal waits for the next process
-    if (!signals.stop()) replace_process();
+    if (!signals_.stop()) replace_process();
     outcome = train::Outcome::interrupted;
   }
-  if (outcome == train::Outcome::interrupted) return stopped(signals.number());
+  if (outcome == train::Outcome::interrupted) return stopped(signals_.number());
   tell_end("finished");
   terminal_.expect_all_written();
   return 0;
 }
 
+// What the process before could no longer write is not handed over, and stays away.
 std::unique_ptr<train::Trace> Session::make_trace(const std::string& file) {
-  if (file.empty()) return nullptr;
-  const auto begin = before_ ? train::Trace::Begin::in_middle : train::Trace::Begin::anew;
-  return open_output(!before_, terminal_, [&] {
-    return std::make_unique<train::Trace>(file, begin, [this](const std::string& text) { terminal_.warn(text); });
-  });
+  if (file.empty() || (before_ && !before_->profile)) return nullptr;
+  return std::make_unique<train::Trace>(
+      file, [this](const std::string& text) { terminal_.warn(text); }, before_ ? before_->profile : std::nullopt);
+}
+
+std::unique_ptr<train::Telemetry> Session::make_telemetry() {
+  if (settings_.telemetry.empty() || (before_ && !before_->telemetry)) return nullptr;
+  return std::make_unique<train::Telemetry>(
+      settings_.telemetry, flops_, bench_.on_ane(), [this](const std::string& text) { terminal_.warn(text); },
+      before_ ? before_->telemetry : std::nullopt);
 }
 
 std::unique_ptr<train::StateArena> Session::make_state() {
@@ -256,12 +253,11 @@ void Session::replace_process() {
   try {
     Handover handover{
         .handoff = handoff, .settings = settings_, .data_identity = source_->identity(), .process = process() + 1};
-    std::vector<int> kept = {handoff.descriptor};
-    if (lock_) {
-      handover.lock = lock_->descriptor();
-      kept.push_back(lock_->descriptor());
-    }
-    train::exec_self(invocation_.arguments, handover_environment(invocation_.environment, handover), kept);
+    if (lock_) handover.lock = lock_->descriptor();
+    if (telemetry_ != nullptr) handover.telemetry = telemetry_->descriptor();
+    if (trace_ != nullptr) handover.profile = trace_->descriptor();
+    train::exec_self(invocation_.arguments, handover_environment(invocation_.environment, handover),
+                     handover.descriptors());
   } catch (const Error& error) {
     throw DeviceError(fmt::format("{}\n{}", error.what(), rescue()));
   }
@@ -269,13 +265,35 @@ void Session::replace_process() {
 
 fs::path Session::save_checkpoint() {
   const std::optional<fs::path>& asked = options_.checkpoint_dir;
-  if (asked && state_->totals().checkpointed_update == state_->progress().update) return *asked;
-  fs::path folder = asked ? *asked : make_unasked_folder();
+  if (!asked) return save_unasked_checkpoint();
+  if (state_->totals().checkpointed_update == state_->progress().update) return *asked;
+  if (lock_) lock_->keep();
+  save_checkpoint_in(*asked);
+  return *asked;
+}
+
+fs::path Session::save_unasked_checkpoint() {
+  std::string failure;
+  for (const auto make_folder : {make_folder_here, make_temporary_folder}) {
+    fs::path folder;
+    try {
+      folder = make_folder();
+      save_checkpoint_in(folder);
+      if (!failure.empty()) terminal_.warn(fmt::format("{}; the checkpoint is in {}", failure, folder.string()));
+      return folder;
+    } catch (const FileError& error) {
+      if (!folder.empty()) ::rmdir(folder.c_str());
+      failure += fmt::format("{}{}", failure.empty() ? "" : "\n", error.what());
+    }
+  }
+  throw FileError(failure);
+}
+
+void Session::save_checkpoint_in(const fs::path& folder) {
   train::CheckpointEvent event{.step = state_->progress().step, .begin_ns = train::monotonic_ns()};
   event.path = train::write_checkpoint(folder, bench_.model().parameters(), *state_, identity());
   event.time = train::Duration(train::monotonic_ns() - event.begin_ns);
   for (train::Observer* observer : observers_) observer->on_checkpoint(event);
-  return folder;
 }
 
 std::string Session::resume_text(const fs::path& folder) const {

@@ -1,6 +1,9 @@
 #include "ane/cli/signals.h"
 
+#include <algorithm>
 #include <csignal>
+
+#include <sys/resource.h>
 
 #include "ane/train/restart.h"
 
@@ -36,8 +39,7 @@ StopSignals::StopSignals() : handler_stack_(kHandlerStackBytes) {
     struct sigaction action = {};
     action.sa_handler = request_stop;
     action.sa_flags = SA_RESTART | SA_ONSTACK;
-    // The second one finds the default; but each further line for a pipe without a reader brings a SIGPIPE.
-    if (number != SIGPIPE) action.sa_flags |= static_cast<int>(SA_RESETHAND);
+    if (number == SIGINT) action.sa_flags |= static_cast<int>(SA_RESETHAND);
     sigemptyset(&action.sa_mask);
     sigaction(number, &action, nullptr);
   }
@@ -56,5 +58,16 @@ StopSignals::~StopSignals() {
 const std::atomic<bool>& StopSignals::stop() const noexcept { return stop_requested; }
 int StopSignals::number() const noexcept { return first_signal; }
 // NOLINTEND(readability-convert-member-functions-to-static)
+
+void leave_processor_time_to_stop() noexcept {
+  constexpr rlim_t kMostSeconds = 60;
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_CPU, &limit) != 0 || limit.rlim_max == RLIM_INFINITY) return;
+  if (limit.rlim_cur < limit.rlim_max) return;  // chosen by whoever set it
+  const rlim_t reserve = std::clamp<rlim_t>(limit.rlim_max / 10, 1, kMostSeconds);
+  if (limit.rlim_max <= reserve) return;
+  limit.rlim_cur = limit.rlim_max - reserve;
+  ::setrlimit(RLIMIT_CPU, &limit);
+}
 
 }  // namespace ane::cli

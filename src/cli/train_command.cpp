@@ -17,9 +17,11 @@
 #include "ane/cli/handover.h"
 #include "ane/cli/lines.h"
 #include "ane/cli/model_choice.h"
+#include "ane/cli/output_files.h"
 #include "ane/cli/plan.h"
 #include "ane/cli/session.h"
 #include "ane/cli/settings.h"
+#include "ane/cli/signals.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/weights_choice.h"
 #include "ane/cli/workbench.h"
@@ -80,12 +82,13 @@ std::optional<train::RunLock> lock_checkpoints(const Settings& settings) {
 
 int train_command(std::span<const std::string> arguments, std::span<const std::string> environment) {
   const Invocation invocation{arguments, environment, train::monotonic_ns()};
+  leave_processor_time_to_stop();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error where it is written, not the end
   if (std::optional<Handover> before = find_handover(environment)) {
     const train::BlockedSignals blocked;  // until there is a handler that loses nothing
     Settings settings = before->settings;
     std::optional<train::RunLock> lock;
-    if (before->lock) lock.emplace(*before->lock);
+    if (before->lock) lock.emplace(settings.checkpoint_dir, *before->lock);
     return Session(std::move(settings), std::move(before), std::move(lock), invocation).run();
   }
 
@@ -98,6 +101,7 @@ int train_command(std::span<const std::string> arguments, std::span<const std::s
   LoadedSettings loaded = load_settings(line.flags, environment);
   adopt_model_file(loaded);
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
+  check_output_files(loaded);
   if (loaded.values.print_config) {
     const std::string text = describe(loaded);
     terminal.print(text.substr(0, text.size() - 1));

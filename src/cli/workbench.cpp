@@ -5,22 +5,21 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "ane/cli/devices.h"
 #include "ane/cli/model_choice.h"
 #include "ane/cli/parallel_sequences.h"
 #include "ane/core/error.h"
+#include "ane/core/file.h"
 #include "ane/mil/text.h"
 
 namespace ane::cli {
 namespace {
 
-const char* const kFailuresFolder = "ane-train-failed";
-
-std::filesystem::path temporary_folder() try {
-  return std::filesystem::temp_directory_path();
-} catch (const std::filesystem::filesystem_error& error) {
-  throw FileError(fmt::format("no folder for temporary files ({}); set TMPDIR to one", error.code().message()));
+/// One for all processes of a run, which have one number, so that a kernel that fails again and again fills no disk.
+std::filesystem::path failures_directory() {
+  return private_temporary_directory(fmt::format("ane-train-failed-{}", ::getpid()));
 }
 
 int thread_count(const Settings& settings) {
@@ -35,7 +34,7 @@ std::unique_ptr<RecordingDevice> make_device(const Settings& settings, std::opti
     picked.device =
         std::make_unique<device::FaultDevice>(std::move(picked.device), std::move(faults->plan), faults->process);
   }
-  RecordingDevice::Settings recording{.failures_to = temporary_folder() / kFailuresFolder};
+  RecordingDevice::Settings recording{.failures_to = failures_directory};
   if (!settings.dump_mil.empty()) recording.dump_to = settings.dump_mil;
   return std::make_unique<RecordingDevice>(std::move(picked.device), std::move(recording));
 }

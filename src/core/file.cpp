@@ -9,11 +9,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "ane/core/checked.h"
 #include "ane/core/error.h"
 
 namespace ane {
@@ -58,6 +58,7 @@ OpenFile open_for_reading(const fs::path& path, std::string_view what, int flags
 }
 
 constexpr std::size_t kMostTextBytes = std::size_t{1} << 28U;  // a device may have no end
+constexpr std::string_view kAsideSuffix = ".tmp-";             // and the numbers of the process and of the attempt
 constexpr int kNameAttempts = 100;
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20U;  // summed and then written while the cache holds it
 
@@ -70,6 +71,14 @@ void write_all(int descriptor, std::span<const std::byte> bytes, const fs::path&
   }
 }
 
+fs::path temporary_directory() {
+  std::error_code error;
+  fs::path path = fs::temp_directory_path(error);
+  if (error)
+    throw FileError(fmt::format("there is no directory for temporary files ({}); set TMPDIR to one", error.message()));
+  return path;
+}
+
 void sync_file(int descriptor, const fs::path& place) {
 #ifdef F_FULLFSYNC  // macOS: fsync alone leaves the data in the drive's cache.
   if (::fcntl(descriptor, F_FULLFSYNC) == 0) return;
@@ -79,31 +88,49 @@ void sync_file(int descriptor, const fs::path& place) {
 
 }  // namespace
 
-MappedFile::MappedFile(const fs::path& path, std::string_view what) : path_(path) {
+RegularFile::RegularFile(const fs::path& path, std::string_view what) : path_(path), what_(what) {
   // O_NONBLOCK: opening a pipe must fail below, not wait for a writer.
-  const OpenFile file = open_for_reading(path, what, O_NONBLOCK);
+  OpenFile file = open_for_reading(path, what, O_NONBLOCK);
   if (!S_ISREG(file.status.st_mode)) {
     throw FileError(fmt::format("{} '{}' is a pipe or a device, but a regular file is needed", what, path.string()));
   }
-  if (file.status.st_size == 0) throw FileError(fmt::format("{} '{}' is empty", what, path.string()));
-  if (std::cmp_greater(file.status.st_size, SIZE_MAX)) throw_read_error(path, what, EFBIG);
-  const auto size = static_cast<std::size_t>(file.status.st_size);
-  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor.get(), 0);
-  if (address == MAP_FAILED) throw_read_error(path, what, errno);
-  bytes_ = {static_cast<const std::byte*>(address), size};
+  descriptor_ = std::move(file.descriptor);
+  size_bytes_ = static_cast<std::uint64_t>(file.status.st_size);
 }
 
-MappedFile::~MappedFile() {
-  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+void RegularFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t found = ::pread(descriptor_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (found < 0 && errno == EINTR) continue;
+    if (found < 0) throw_read_error(path_, what_, errno);
+    if (found == 0)
+      throw FileError(fmt::format(
+          "{} '{}' ends at byte {}, but it had {} bytes when it was opened; a file must not be shortened while it "
+          "is read",
+          what_, path_.string(), offset, size_bytes_));
+    bytes = bytes.subspan(static_cast<std::size_t>(found));
+    offset += static_cast<std::uint64_t>(found);
+  }
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
+std::vector<std::byte> RegularFile::read_all() const {
+  if (std::cmp_greater(size_bytes_, PTRDIFF_MAX)) throw_read_error(path_, what_, EFBIG);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(size_bytes_));
+  read(0, bytes);
+  return bytes;
+}
 
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(bytes_, other.bytes_);
-  return *this;
+std::uint64_t checksum_of(const RegularFile& file) {
+  std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, file.size_bytes())));
+  Checksum checksum;
+  for (std::uint64_t offset = 0; offset < file.size_bytes();) {
+    const auto piece = std::span(buffer).first(
+        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file.size_bytes() - offset)));
+    file.read(offset, piece);
+    checksum.add(piece);
+    offset += piece.size();
+  }
+  return checksum.value();
 }
 
 std::string read_text_file(const fs::path& path, std::string_view what) {
@@ -124,7 +151,7 @@ AsideFile::AsideFile(const fs::path& place) : place_(place) {
   // Names left by a crashed process with our number must not stop us.
   for (int attempt = 0; !descriptor_; ++attempt) {
     path_ = place;
-    path_ += fmt::format(".tmp-{}-{}", ::getpid(), attempt);
+    path_ += fmt::format("{}{}-{}", kAsideSuffix, ::getpid(), attempt);
     descriptor_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (!descriptor_ && (errno != EEXIST || attempt == kNameAttempts))
       throw_write_error(place_, fmt::format("no new file '{}' can be made", path_.string()), errno);
@@ -133,6 +160,20 @@ AsideFile::AsideFile(const fs::path& place) : place_(place) {
 
 AsideFile::~AsideFile() {
   if (!path_.empty()) ::unlink(path_.c_str());
+}
+
+bool AsideFile::is_name_for(std::string_view place, std::string_view name) {
+  const auto skip = [&](std::string_view text) {
+    const bool is_next = name.starts_with(text);
+    if (is_next) name.remove_prefix(text.size());
+    return is_next;
+  };
+  const auto skip_number = [&] {
+    const std::size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
+    name.remove_prefix(digits);
+    return digits > 0;
+  };
+  return skip(place) && skip(kAsideSuffix) && skip_number() && skip("-") && skip_number() && name.empty();
 }
 
 void AsideFile::write(std::span<const std::byte> bytes) {
@@ -178,10 +219,32 @@ void sync_directory(const fs::path& directory) {
   }
 }
 
-std::uint64_t free_disk_bytes(const fs::path& path) {
+fs::path make_temporary_directory(std::string_view prefix) {
+  std::string path = (temporary_directory() / fmt::format("{}-XXXXXX", prefix)).string();
+  if (::mkdtemp(path.data()) == nullptr)
+    throw_write_error(path, "the directory could not be made; does TMPDIR name one that can be written?", errno);
+  return path;
+}
+
+fs::path private_temporary_directory(std::string_view name) {
+  const fs::path path = temporary_directory() / name;
+  if (::mkdir(path.c_str(), S_IRWXU) == 0) return path;
+  if (errno != EEXIST) throw_write_error(path, "the directory could not be made", errno);
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) throw_write_error(path, "nothing is known of it", errno);
+  const bool is_private = S_ISDIR(status.st_mode) && status.st_uid == ::geteuid() &&
+                          (status.st_mode & static_cast<mode_t>(S_IRWXG | S_IRWXO)) == 0;
+  if (!is_private) throw_write_error(path, "it is there already and is no directory of this user alone", EEXIST);
+  return path;
+}
+
+std::optional<std::uint64_t> free_disk_bytes(const fs::path& path) noexcept {
   struct statvfs status {};
-  if (::statvfs(path.c_str(), &status) != 0) throw_write_error(path, "its free space is not known", errno);
-  return std::uint64_t{status.f_bavail} * std::uint64_t{status.f_frsize};
+  // Some network file systems report nothing but zeros.
+  if (::statvfs(path.c_str(), &status) != 0 || status.f_blocks == 0) return std::nullopt;
+  const std::uint64_t block_bytes = status.f_frsize != 0 ? status.f_frsize : status.f_bsize;
+  if (block_bytes == 0) return std::nullopt;
+  return checked_mul<std::uint64_t>(status.f_bavail, block_bytes).value_or(UINT64_MAX);
 }
 
 }  // namespace ane

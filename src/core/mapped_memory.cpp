@@ -71,6 +71,15 @@ MappedMemory MappedMemory::anonymous(std::size_t size_bytes) {
   return memory;
 }
 
+MappedMemory MappedMemory::sparse(std::size_t size_bytes) {
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  MappedMemory memory({map(nullptr, size_bytes, PROT_READ | PROT_WRITE, kFlags, -1), size_bytes});
+#ifdef MADV_NOHUGEPAGE
+  ::madvise(memory.data(), size_bytes, MADV_NOHUGEPAGE);
+#endif
+  return memory;
+}
+
 MappedMemory MappedMemory::shared(int descriptor, std::size_t size_bytes) {
   return MappedMemory(map_aligned(size_bytes, MAP_SHARED, descriptor));
 }

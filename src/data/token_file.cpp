@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cassert>
 #include <concepts>
-#include <cstring>
+#include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -40,17 +42,18 @@ class TokenFile final : public Source {
         settings_(settings),
         name_(path.filename().string()) {
     assert(settings.seq_len > 0 && settings.vocab_size > 0);
-    const std::size_t bytes = file_.bytes().size();
+    const std::uint64_t bytes = file_.size_bytes();
     if (bytes % sizeof(Unit) != 0)
       throw FileError(fmt::format("{}: {} bytes are no whole number of uint16 tokens; is the file cut short?",
                                   path.string(), bytes));
-    split_ = split(bytes / sizeof(Unit));
+    split_ = split(static_cast<std::size_t>(bytes / sizeof(Unit)));
     // One token more than a sequence: the last one's target.
     if (split_.training <= settings.seq_len)
       throw FileError(
           fmt::format("{}: {} for training, but one sequence needs {}; use a shorter --seq or a longer file",
                       path.string(), amount(split_.training), settings.seq_len + 1));
     if (settings.scan) scan();
+    content_checksum_ = content_checksum();
   }
 
   std::string description() const override {
@@ -67,7 +70,7 @@ class TokenFile final : public Source {
   std::string identity() const override {
     const bool random = settings_.order == Order::random;
     return fmt::format("{} {} content={:016x} seq={} order={}", name_, amount(split_.training + split_.held_out),
-                       content_checksum(), settings_.seq_len,
+                       content_checksum_, settings_.seq_len,
                        random ? fmt::format("random seed={}", settings_.seed) : "sequential");
   }
 
@@ -97,16 +100,14 @@ class TokenFile final : public Source {
   [[nodiscard]] std::uint64_t content_checksum() const {
     constexpr std::size_t kPieces = 64;
     constexpr std::size_t kPieceBytes = 4096;
-    const std::span<const std::byte> bytes = file_.bytes();
-    if (bytes.size() <= kPieces * kPieceBytes) return checksum_of(bytes);
+    if (file_.size_bytes() <= kPieces * kPieceBytes) return checksum_of(file_);
+    std::array<std::byte, kPieceBytes> piece{};
     Checksum checksum;
-    for (std::size_t i = 0; i < kPieces; ++i)
-      checksum.add(bytes.subspan((bytes.size() - kPieceBytes) * i / (kPieces - 1), kPieceBytes));
+    for (std::size_t i = 0; i < kPieces; ++i) {
+      file_.read((file_.size_bytes() - kPieceBytes) * i / (kPieces - 1), piece);
+      checksum.add(piece);
+    }
     return checksum.value();
-  }
-
-  [[nodiscard]] std::span<const Unit> tokens() const noexcept {
-    return {reinterpret_cast<const Unit*>(file_.bytes().data()), split_.training + split_.held_out};
   }
 
   [[nodiscard]] std::size_t training_start(std::uint64_t step) const noexcept {
@@ -116,15 +117,30 @@ class TokenFile final : public Source {
   }
 
   void read(std::size_t start, Sample& sample) const {
-    const auto sequence = tokens().subspan(start, settings_.seq_len + 1);
-    sample.tokens.assign(sequence.begin(), sequence.end());
-    check(start, sequence);
+    sample.tokens.clear();
+    sample.tokens.reserve(settings_.seq_len + 1);
+    for_pieces(start, settings_.seq_len + 1, [&](std::span<const Unit> piece) {
+      sample.tokens.insert(sample.tokens.end(), piece.begin(), piece.end());
+    });
   }
 
   void scan() const {
     // The largest value that the file can hold is known without reading it.
     if (settings_.vocab_size > std::numeric_limits<Unit>::max()) return;
-    check(0, tokens());
+    for_pieces(0, split_.training + split_.held_out, [](std::span<const Unit>) {});
+  }
+
+  /// Reads and checks `count` tokens from `start` on, and gives them to `take` in pieces.
+  template <class Take>
+  void for_pieces(std::size_t start, std::size_t count, Take&& take) const {
+    std::array<Unit, 8192> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): read() fills it
+    for (std::size_t done = 0; done < count;) {
+      const std::span<Unit> piece = std::span(buffer).first(std::min(buffer.size(), count - done));
+      file_.read((start + done) * sizeof(Unit), std::as_writable_bytes(piece));
+      check(start + done, piece);
+      take(std::span<const Unit>(piece));
+      done += piece.size();
+    }
   }
 
   void check(std::size_t start, std::span<const Unit> sequence) const {
@@ -137,10 +153,11 @@ class TokenFile final : public Source {
         file_.path().string(), place, place * sizeof(Unit), *bad, settings_.vocab_size));
   }
 
-  MappedFile file_;
+  RegularFile file_;
   TokenSettings settings_;
   std::string name_;
   Split split_;
+  std::uint64_t content_checksum_ = 0;  ///< of what was opened: a checkpoint names the data even if they are gone
 };
 
 }  // namespace

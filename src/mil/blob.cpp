@@ -5,12 +5,15 @@
 #include <cassert>
 #include <optional>
 #include <set>
+#include <system_error>
 #include <utility>
 #include <variant>
 
 #include <fmt/format.h>
 
 #include "ane/core/checked.h"
+#include "ane/core/file.h"
+#include "ane/core/mapped_memory.h"
 
 #include "constants.h"
 
@@ -138,6 +141,51 @@ std::uint64_t bytes_of(const TensorType& type) {
   return *bytes;
 }
 
+/// Calls visit(constant, reference) for every constant that lies in a blob file.
+template <class Visit>
+void for_each_blob(const Program& program, Visit&& visit) {
+  for (const Function& function : program.functions)
+    for (const Operation& operation : function.operations)
+      for_each_constant(operation, [&](const Constant& constant) {
+        if (const auto* ref = std::get_if<BlobRef>(&constant.data)) visit(constant, *ref);
+      });
+}
+
+/// What `constants` name of the file. All else of it is zero, and takes no memory.
+BlobFile load_blob(const RegularFile& file, std::span<const Constant* const> constants) {
+  if (file.size_bytes() == 0) return {};
+  MappedMemory memory = [&] {
+    try {
+      return MappedMemory::sparse(static_cast<std::size_t>(file.size_bytes()));
+    } catch (const std::system_error& error) {
+      throw FileError(fmt::format("{}: there are no addresses for its {} bytes ({})", file.path().string(),
+                                  file.size_bytes(), error.code().message()));
+    }
+  }();
+  const std::span<std::byte> bytes = memory.bytes();
+  const auto load = [&](std::uint64_t begin, std::uint64_t size) {
+    begin = std::min<std::uint64_t>(begin, bytes.size());
+    const auto part = bytes.subspan(begin, std::min<std::uint64_t>(size, bytes.size() - begin));
+    file.read(begin, part);
+  };
+  load(0, kFirstRecord);
+  std::set<std::pair<std::uint64_t, std::int64_t>> seen;  // many constants may share one record
+  for (const Constant* constant : constants) {
+    const std::uint64_t offset = std::get<BlobRef>(constant->data).offset;
+    if (!seen.emplace(offset, element_count(constant->type.shape)).second) continue;
+    // With the record before, which a message about a wrong offset looks at.
+    const std::uint64_t before = std::min(offset, kRecordBytes);
+    load(offset - before, before + kRecordBytes);
+    try {
+      const std::span<const std::byte> data = read_blob(bytes, offset, constant->type);
+      load(static_cast<std::uint64_t>(data.data() - bytes.data()), data.size());
+    } catch (const BlobError&) {
+      // Whoever compiles the program finds the same, and says where in it.
+    }
+  }
+  return BlobFile(std::move(memory));
+}
+
 std::filesystem::path relative_path(std::string_view path) {
   std::filesystem::path inside = path.starts_with(kModelPath) ? path.substr(kModelPath.size()) : "";
   if (inside.empty())
@@ -214,20 +262,18 @@ std::span<const std::byte> read_blob(const Blobs& blobs, const BlobRef& ref, con
 }
 
 Blobs load_blobs(const Program& program, const std::filesystem::path& directory) {
+  std::map<std::string, std::vector<const Constant*>, std::less<>> constants;  // by path
+  for_each_blob(program,
+                [&](const Constant& constant, const BlobRef& ref) { constants[ref.path].push_back(&constant); });
   Blobs blobs;
-  for (const std::string& path : blob_paths(program)) {
-    blobs.emplace(path, BlobFile(MappedFile(directory / relative_path(path), "weight blob file")));
-  }
+  for (const auto& [path, named] : constants)
+    blobs.emplace(path, load_blob(RegularFile(directory / relative_path(path), "weight blob file"), named));
   return blobs;
 }
 
 std::vector<std::string> blob_paths(const Program& program) {
   std::set<std::string> paths;
-  for (const Function& function : program.functions)
-    for (const Operation& operation : function.operations)
-      for_each_constant(operation, [&](const Constant& constant) {
-        if (const auto* ref = std::get_if<BlobRef>(&constant.data)) paths.insert(ref->path);
-      });
+  for_each_blob(program, [&](const Constant&, const BlobRef& ref) { paths.insert(ref.path); });
   return {paths.begin(), paths.end()};
 }
 

@@ -1,7 +1,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
+#include <span>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -38,13 +38,13 @@ std::size_t positive(const std::filesystem::path& path, std::string_view field, 
   return static_cast<std::size_t>(value);
 }
 
-LlamaConfig parse_header(const MappedFile& file) {
+LlamaConfig parse_header(const RegularFile& file) {
   const auto& path = file.path();
   Header header{};
-  if (file.bytes().size() < sizeof header)
-    fail(path, fmt::format("{} bytes are too few for a llama2.c model, whose header alone has {}", file.bytes().size(),
+  if (file.size_bytes() < sizeof header)
+    fail(path, fmt::format("{} bytes are too few for a llama2.c model, whose header alone has {}", file.size_bytes(),
                            sizeof header));
-  std::memcpy(&header, file.bytes().data(), sizeof header);
+  file.read(0, std::as_writable_bytes(std::span(&header, 1)));
 
   LlamaConfig config;
   config.dim = positive(path, "dim", header.dim);
@@ -76,18 +76,18 @@ void walk(const LlamaConfig& config, const ParameterLayout& layout, Visit&& visi
   if (!config.tied_classifier) visit(*layout.find("output.weight"));
 }
 
-void check_size(const MappedFile& file, const LlamaConfig& config, const ParameterLayout& layout) {
+void check_size(const RegularFile& file, const LlamaConfig& config, const ParameterLayout& layout) {
   const std::size_t elements = layout.parameter_count() + config.seq_len * config.head_dim();
   const std::size_t expected = sizeof(Header) + elements * sizeof(float);
-  if (file.bytes().size() != expected)
+  if (file.size_bytes() != expected)
     fail(file.path(),
          fmt::format("it has {} bytes, but dim={} hidden={} layers={} heads={} kv_heads={} vocab={} seq={} need {}; is "
                      "it cut short or of another format?",
-                     file.bytes().size(), config.dim, config.hidden, config.layers, config.heads, config.kv_heads,
+                     file.size_bytes(), config.dim, config.hidden, config.layers, config.heads, config.kv_heads,
                      config.vocab, config.seq_len, expected));
 }
 
-void check_same(const MappedFile& file, const ParameterLayout& found, const ParameterLayout& expected) {
+void check_same(const RegularFile& file, const ParameterLayout& found, const ParameterLayout& expected) {
   for (const Parameter& parameter : found.parameters()) {
     const Parameter* match = expected.find(parameter.name);
     if (match == nullptr) fail(file.path(), fmt::format("the model has no tensor '{}'", parameter.name));
@@ -103,28 +103,28 @@ void check_same(const MappedFile& file, const ParameterLayout& found, const Para
 }  // namespace
 
 LlamaConfig read_llama2c_config(const std::filesystem::path& path) {
-  const MappedFile file(path, "model");
+  const RegularFile file(path, "model");
   const LlamaConfig config = parse_header(file);
   check_size(file, config, llama_parameters(config));
   return config;
 }
 
 void read_llama2c(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> parameters) {
-  const MappedFile file(path, "model");
+  const RegularFile file(path, "model");
   const LlamaConfig config = parse_header(file);
   const ParameterLayout own = llama_parameters(config);
   check_size(file, config, own);
   check_same(file, own, layout);
 
-  std::span<const std::byte> rest = file.bytes().subspan(sizeof(Header));
+  std::uint64_t offset = sizeof(Header);
   const auto read = [&](const Parameter& parameter) {
     const std::span<float> values = slice(parameters, *layout.find(parameter.name));
-    std::memcpy(values.data(), rest.data(), values.size_bytes());
-    rest = rest.subspan(values.size_bytes());
+    file.read(offset, std::as_writable_bytes(values));
+    offset += values.size_bytes();
     if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
       fail(path, fmt::format("tensor '{}' holds a value that is not finite", parameter.name));
   };
-  const auto skip = [&](std::size_t elements) { rest = rest.subspan(elements * sizeof(float)); };
+  const auto skip = [&](std::size_t elements) { offset += elements * sizeof(float); };
   walk(config, own, read, skip);
 }
 

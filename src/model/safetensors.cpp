@@ -5,7 +5,6 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <set>
 #include <utility>
@@ -102,7 +101,13 @@ std::optional<std::uint64_t> size_of(const std::vector<std::uint64_t>& shape, st
   return size;
 }
 
-SafetensorsFile::Tensor parse_tensor(const std::string& name, const json& entry, std::span<const std::byte> data,
+/// The part of the file that follows the header.
+struct DataPart {
+  std::uint64_t offset = 0;
+  std::uint64_t size_bytes = 0;
+};
+
+SafetensorsFile::Tensor parse_tensor(const std::string& name, const json& entry, const DataPart& data,
                                      const Fault& fault) {
   if (!entry.is_object()) fault("tensor '{}': its entry is not an object", name);
   const auto dtype = entry.find("dtype");
@@ -116,49 +121,46 @@ SafetensorsFile::Tensor parse_tensor(const std::string& name, const json& entry,
   if (offsets.size() != 2) fault("tensor '{}': data_offsets has {} numbers, expected 2", name, offsets.size());
   const std::uint64_t begin = offsets[0];
   const std::uint64_t end = offsets[1];
-  if (begin > end || end > data.size())
+  if (begin > end || end > data.size_bytes)
     fault("tensor '{}' lies at bytes {} to {} of the data, but there are {}; is the file cut short?", name, begin, end,
-          data.size());
+          data.size_bytes);
   const auto size = size_of(shape, element_bytes);
   if (!size || *size != end - begin)
     fault("tensor '{}' spans {} bytes, but shape [{}] in {} needs {}", name, end - begin, fmt::join(shape, ", "),
           dtype_name, size ? std::to_string(*size) : "more than fit");
 
-  return {dtype_name, mil::Shape(shape.begin(), shape.end()), data.subspan(begin, end - begin)};
+  return {dtype_name, mil::Shape(shape.begin(), shape.end()), data.offset + begin, end - begin};
 }
 
 /// The tensors must cover the data, each byte once.
-void check_coverage(const std::map<std::string, SafetensorsFile::Tensor, std::less<>>& tensors,
-                    std::span<const std::byte> data, const Fault& fault) {
-  std::vector<std::pair<std::size_t, const std::string*>> order;  // by place
+void check_coverage(const std::map<std::string, SafetensorsFile::Tensor, std::less<>>& tensors, const DataPart& data,
+                    const Fault& fault) {
+  std::vector<std::pair<std::uint64_t, const std::string*>> order;  // by place
   for (const auto& [name, tensor] : tensors)
-    if (!tensor.data.empty()) order.emplace_back(tensor.data.data() - data.data(), &name);
+    if (tensor.size_bytes != 0) order.emplace_back(tensor.offset - data.offset, &name);
   std::sort(order.begin(), order.end());
 
-  std::size_t covered = 0;
+  std::uint64_t covered = 0;
   for (const auto& [begin, name] : order) {
     if (begin < covered) fault("tensor '{}' begins at byte {}, inside the one before it", *name, begin);
     if (begin > covered) fault("{} bytes before tensor '{}' belong to no tensor", begin - covered, *name);
-    covered = begin + tensors.find(*name)->second.data.size();
+    covered = begin + tensors.find(*name)->second.size_bytes;
   }
-  if (covered != data.size()) fault("{} bytes after the last tensor belong to none", data.size() - covered);
+  if (covered != data.size_bytes) fault("{} bytes after the last tensor belong to none", data.size_bytes - covered);
 }
 
 float bfloat_to_float(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16U); }
 
-/// Data may lie at odd addresses, so elements are copied out in blocks before they are read.
-void convert(std::string_view dtype, std::span<const std::byte> data, std::span<float> values) {
-  if (dtype == "F32") {
-    if (!data.empty()) std::memcpy(values.data(), data.data(), data.size());
-    return;
-  }
+/// Reads the elements of `tensor`, which are as many as `values`.
+void read_elements(const RegularFile& file, const SafetensorsFile::Tensor& tensor, std::span<float> values) {
+  if (tensor.dtype == "F32") return file.read(tensor.offset, std::as_writable_bytes(values));
   std::array<std::uint16_t, 4096> block{};
   for (std::size_t done = 0; done < values.size();) {
     const std::size_t count = std::min(block.size(), values.size() - done);
-    std::memcpy(block.data(), data.data() + 2 * done, 2 * count);
-    const std::span<const std::uint16_t> from(block.data(), count);
+    const std::span<std::uint16_t> from = std::span(block).first(count);
+    file.read(tensor.offset + 2 * done, std::as_writable_bytes(from));
     const std::span<float> to = values.subspan(done, count);
-    if (dtype == "F16") {
+    if (tensor.dtype == "F16") {
       math::to_float(from, to);
     } else {
       std::transform(from.begin(), from.end(), to.begin(), bfloat_to_float);
@@ -216,21 +218,22 @@ void write_safetensors(AsideFile& file, std::span<const NamedTensor> tensors, co
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path, "safetensors file") {
   const Fault fault(path);
-  const std::span<const std::byte> bytes = file_.bytes();
-  if (bytes.size() < kLengthBytes)
-    fault("{} bytes are too few for a safetensors file, which begins with {} of header length", bytes.size(),
+  if (file_.size_bytes() < kLengthBytes)
+    fault("{} bytes are too few for a safetensors file, which begins with {} of header length", file_.size_bytes(),
           kLengthBytes);
   std::uint64_t header_bytes = 0;
-  std::memcpy(&header_bytes, bytes.data(), kLengthBytes);
-  const std::uint64_t rest = bytes.size() - kLengthBytes;
+  file_.read(0, std::as_writable_bytes(std::span(&header_bytes, 1)));
+  const std::uint64_t rest = file_.size_bytes() - kLengthBytes;
   if (header_bytes > std::min(rest, kMaxHeaderBytes))
     fault(
         "its first 8 bytes claim a header of {} bytes, but {} follow and at most {} are accepted; is it a "
         "safetensors file?",
         header_bytes, rest, kMaxHeaderBytes);
 
-  const auto data = bytes.subspan(kLengthBytes + header_bytes);
-  const json header = parse_header(bytes.subspan(kLengthBytes, header_bytes), fault);
+  const DataPart data{kLengthBytes + header_bytes, rest - header_bytes};
+  std::vector<std::byte> text(static_cast<std::size_t>(header_bytes));
+  file_.read(kLengthBytes, text);
+  const json header = parse_header(text, fault);
   for (const auto& [name, entry] : header.items()) {
     if (name == kMetadataKey) {
       metadata_ = parse_metadata(entry, fault);
@@ -254,9 +257,9 @@ const SafetensorsFile::Tensor& SafetensorsFile::expect(std::string_view name, co
 void SafetensorsFile::read(std::string_view name, const mil::Shape& shape, std::span<float> values) const {
   const Fault fault(file_.path());
   const Tensor& tensor = expect(name, shape);
-  if (tensor.data.size() != values.size() * dtype_bytes(tensor.dtype))
-    fault("tensor '{}' has {} bytes, too few or too many for {} values", name, tensor.data.size(), values.size());
-  convert(tensor.dtype, tensor.data, values);
+  if (tensor.size_bytes != values.size() * dtype_bytes(tensor.dtype))
+    fault("tensor '{}' has {} bytes, too few or too many for {} values", name, tensor.size_bytes, values.size());
+  read_elements(file_, tensor, values);
   if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
     fault("tensor '{}' holds a value that is not finite", name);
 }

@@ -29,12 +29,15 @@ off_t size_of(int descriptor) noexcept {
 
 }  // namespace
 
-AppendFile::AppendFile(std::filesystem::path path, std::string what, Warn warn)
-    : path_(std::move(path)),
-      what_(std::move(what)),
-      warn_(std::move(warn)),
-      // O_NONBLOCK: a pipe that nobody reads is an error, not something to wait for.
-      file_(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666)) {
+AppendFile::AppendFile(std::filesystem::path path, std::string what, Warn warn, std::optional<int> handed_over)
+    : path_(std::move(path)), what_(std::move(what)), warn_(std::move(warn)) {
+  if (handed_over) {
+    file_ = Descriptor(*handed_over);
+    ::fcntl(*handed_over, F_SETFD, FD_CLOEXEC);
+    return;
+  }
+  // O_NONBLOCK: a pipe that nobody reads is an error, not something to wait for.
+  file_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666));
   if (!file_)
     throw FileError(fmt::format("{}: the {} file cannot be written: {}", path_.string(), what_,
                                 errno == ENXIO ? "it is a pipe that nobody reads" : system_text(errno)));
@@ -57,7 +60,7 @@ void AppendFile::empty() noexcept {
   if (size_of(file_.get()) > 0 && ::ftruncate(file_.get(), 0) != 0) file_ = Descriptor();
 }
 
-bool AppendFile::is_empty() const noexcept { return size_of(file_.get()) == 0; }
+std::optional<int> AppendFile::descriptor() const noexcept { return file_ ? std::optional(file_.get()) : std::nullopt; }
 
 void AppendFile::mend_end(std::string_view line_start) {
   const std::string line = unfinished_line();
@@ -71,7 +74,7 @@ void AppendFile::mend_end(std::string_view line_start) {
 std::string AppendFile::unfinished_line() const {
   const off_t size = size_of(file_.get());
   if (size == 0) return {};
-  const Descriptor reader(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor reader(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   std::string end(std::min<std::size_t>(kLongestLine, static_cast<std::size_t>(size)), '\0');
   if (!reader || ::pread(reader.get(), end.data(), end.size(), size - static_cast<off_t>(end.size())) < 0) return {};
   return end.substr(end.rfind('\n') + 1);

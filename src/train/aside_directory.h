@@ -1,13 +1,13 @@
 #pragma once
 
 #include <filesystem>
-#include <string_view>
 
 namespace ane::train {
 
-/// A new, empty directory beside `place`, made with a name that is never taken for a checkpoint and removed with all
-/// that is in it unless it is moved into place. What dead processes left beside `place` is removed first. Every member
-/// throws FileError.
+/// A new, empty directory beside `place`, the place of a checkpoint, made with a name that is never taken for one and
+/// removed with the checkpoint's files unless it is moved into place. What dead processes left beside `place` is
+/// removed first. Nothing here removes a file that is none of a checkpoint's (checkpoint_names.h), or a directory in
+/// which there is one. Every member throws FileError.
 class AsideDirectory {
  public:
   explicit AsideDirectory(std::filesystem::path place);
@@ -28,8 +28,8 @@ class AsideDirectory {
 /// Removes what processes that died while they wrote or removed directories in `directory` left there.
 void remove_leftovers(const std::filesystem::path& directory);
 
-/// Removes `directory` with all that is in it. Whoever looks meanwhile, or finds what a kill left, sees no part of it
-/// under its name. Throws FileError.
+/// Removes the checkpoint `directory`. Whoever looks meanwhile, or finds what a kill left, sees no part of it under its
+/// name. With other files in it, it stays with those alone; a symbolic link stays. Throws FileError.
 void remove_directory(const std::filesystem::path& directory);
 
 }  // namespace ane::train

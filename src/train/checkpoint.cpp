@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <deque>
 #include <optional>
 #include <span>
@@ -18,6 +17,7 @@
 #include "ane/model/weight_files.h"
 
 #include "aside_directory.h"
+#include "checkpoint_names.h"
 #include "trainer_file.h"
 
 namespace ane::train {
@@ -26,23 +26,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPrefix = "step-";
-constexpr std::string_view kDamagedPrefix = "damaged-";
-constexpr std::array<const char*, 2> kMomentFiles = {"first_moment.safetensors", "second_moment.safetensors"};
-constexpr const char* kRunningFile = "running.safetensors";
+constexpr std::array<const char*, 2> kMomentFiles = {kFirstMomentFile, kSecondMomentFile};
 constexpr std::uint64_t kHeaderRoom = std::uint64_t{4} << 20U;  // for what a checkpoint has besides its arrays
-
-std::string directory_name(std::int64_t step) { return fmt::format("{}{:08}", kPrefix, step); }
-
-std::optional<std::int64_t> step_of(const fs::path& checkpoint) {
-  const std::string name = checkpoint.filename().string();
-  if (!name.starts_with(kPrefix)) return std::nullopt;
-  std::int64_t step = 0;
-  const char* const last = name.data() + name.size();
-  const auto [end, error] = std::from_chars(name.data() + kPrefix.size(), last, step);
-  if (error != std::errc{} || end != last || name != directory_name(step)) return std::nullopt;
-  return step;
-}
 
 /// An array of the state and the file that holds it.
 struct StateFile {
@@ -61,14 +46,14 @@ std::vector<StateFile> files_of(StateArena& state) {
 void check_room(const fs::path& directory, std::span<const StateFile> files) {
   std::uint64_t needed = kHeaderRoom;
   for (const StateFile& file : files) needed += file.values.size_bytes();
-  if (const std::uint64_t found = free_disk_bytes(directory); found < needed)
+  if (const std::optional<std::uint64_t> found = free_disk_bytes(directory); found && *found < needed)
     throw FileError(
         fmt::format("{}: a checkpoint needs {:.1f} MB, but the disk has {:.1f} MB left; make room, or keep fewer "
                     "(--keep-checkpoints)",
-                    directory.string(), static_cast<double>(needed) / 1e6, static_cast<double>(found) / 1e6));
+                    directory.string(), static_cast<double>(needed) / 1e6, static_cast<double>(*found) / 1e6));
 }
 
-/// Sizes are asked first: they cost nothing, and a mapping must not be read beyond its file.
+/// Sizes are asked first: they cost nothing.
 void expect_size(const fs::path& path, const FileDigest& digest) {
   std::error_code error;
   const std::uint64_t found = fs::file_size(path, error);
@@ -80,8 +65,7 @@ void expect_size(const fs::path& path, const FileDigest& digest) {
 
 void expect_contents(const fs::path& path, const FileDigest& digest) {
   expect_size(path, digest);
-  const MappedFile file(path, "checkpoint");
-  if (const std::uint64_t found = checksum_of(file.bytes()); found != digest.checksum)
+  if (const std::uint64_t found = checksum_of(RegularFile(path, "checkpoint")); found != digest.checksum)
     refuse_damaged(path,
                    fmt::format("its checksum is {:016x}, but it was written with {:016x}", found, digest.checksum));
 }
@@ -128,10 +112,12 @@ void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& save
 
 /// Gives a damaged checkpoint a name that no scan takes for one, and returns it; the old one if that fails.
 fs::path set_aside(const fs::path& checkpoint) {
-  const fs::path damaged =
-      checkpoint.parent_path() / fmt::format("{}{}", kDamagedPrefix, checkpoint.filename().string());
+  constexpr int kMostOfOneStep = 100;
+  const std::string name = fmt::format("{}{}", kDamagedPrefix, checkpoint.filename().string());
+  fs::path damaged = checkpoint.parent_path() / name;
   std::error_code error;
-  fs::remove_all(damaged, error);
+  for (int i = 2; fs::symlink_status(damaged, error).type() != fs::file_type::not_found && i <= kMostOfOneStep; ++i)
+    damaged = checkpoint.parent_path() / fmt::format("{}-{}", name, i);
   fs::rename(checkpoint, damaged, error);
   return error ? checkpoint : damaged;
 }
@@ -145,7 +131,7 @@ CheckpointIdentity identity_of(const model::Model& model, const data::Source& so
 fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayout& layout, StateArena& state,
                           const TrainerRecord& record, const CheckpointIdentity& identity,
                           const std::function<void()>& copied) {
-  fs::path place = directory / directory_name(record.progress.step);
+  fs::path place = directory / checkpoint_name(record.progress.step);
   if (is_undamaged(place)) return place;
 
   AsideDirectory aside(place);
@@ -184,13 +170,14 @@ std::vector<fs::path> checkpoints_in(const fs::path& directory) {
   for (fs::directory_iterator entry(directory, error); !error && entry != fs::directory_iterator();
        entry.increment(error)) {
     std::error_code ignored;
-    if (const auto step = step_of(entry->path()); step && entry->is_directory(ignored)) steps.push_back(*step);
+    if (const auto step = step_of(entry->path().filename().string()); step && entry->is_directory(ignored))
+      steps.push_back(*step);
   }
   if (error) throw FileError(fmt::format("{}: no checkpoints can be found: {}", directory.string(), error.message()));
   std::sort(steps.begin(), steps.end(), std::greater<>());
   std::vector<fs::path> checkpoints;
   checkpoints.reserve(steps.size());
-  for (const std::int64_t step : steps) checkpoints.push_back(directory / directory_name(step));
+  for (const std::int64_t step : steps) checkpoints.push_back(directory / checkpoint_name(step));
   return checkpoints;
 }
 

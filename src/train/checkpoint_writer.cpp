@@ -35,8 +35,8 @@ void lower_priority() noexcept {
 }  // namespace
 
 CheckpointWriter::CheckpointWriter(std::filesystem::path directory, std::int64_t keep,
-                                   const model::ParameterLayout& layout, StateArena& state)
-    : directory_(std::move(directory)), keep_(keep), layout_(&layout), state_(&state) {}
+                                   const model::ParameterLayout& layout, StateArena& state, RunLock* lock)
+    : directory_(std::move(directory)), keep_(keep), layout_(&layout), state_(&state), lock_(lock) {}
 
 CheckpointWriter::~CheckpointWriter() {
   if (busy()) result_.wait();
@@ -67,6 +67,7 @@ CheckpointWriter::Result CheckpointWriter::write(const TrainerRecord& record, co
     if (!std::exchange(state_is_free, true)) copied.set_value();
   };
   try {
+    if (lock_ != nullptr) lock_->keep();
     result.event.path = write_checkpoint(directory_, *layout_, *state_, record, identity, free_state);
     try {
       remove_old_checkpoints(directory_, keep_);

@@ -1,29 +1,47 @@
 #include "ane/train/run_lock.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 
+#include "checkpoint_names.h"
+
 namespace ane::train {
 
 namespace {
 
-constexpr const char* kLockFile = ".lock";
+namespace fs = std::filesystem;
 
-std::string holder(int file) {
-  std::array<char, 16> text{};
+[[noreturn]] void fail(const fs::path& path, std::string_view reason) {
+  throw FileError(fmt::format("{}: the directory could not be locked against other runs: {}", path.string(), reason));
+}
+
+[[noreturn]] void fail(const fs::path& path, int error) { fail(path, std::generic_category().message(error)); }
+
+/// The process number in a lock, which may be empty. Throws FileError if it is anything else: somebody else's file.
+std::string number_in(int file, const fs::path& path) {
+  std::array<char, 21> text{};  // one more than any number has
   const ssize_t size = ::pread(file, text.data(), text.size(), 0);
-  return size > 0 ? fmt::format("process {}", std::string(text.data(), static_cast<std::size_t>(size)))
-                  : std::string("another process");
+  if (size < 0) fail(path, errno);
+  std::string number(text.data(), static_cast<std::size_t>(size));
+  const bool is_number = std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (!is_number || number.size() == text.size())
+    fail(path,
+         "the file is not of ane-train, as it holds something other than a process number; name another directory");
+  return number;
 }
 
 /// Whoever meets the lock reads it; the lock holds without.
@@ -32,25 +50,67 @@ void write_own_number(int file) {
   if (::ftruncate(file, 0) == 0) static_cast<void>(::pwrite(file, text.data(), text.size(), 0) > 0);
 }
 
-}  // namespace
-
-RunLock::RunLock(const std::filesystem::path& directory) {
-  make_directories(directory);
-  const std::filesystem::path path = directory / kLockFile;
-  const auto fail = [&](int error) {
-    throw FileError(fmt::format("{}: the directory could not be locked against other runs: {}", path.string(),
-                                std::generic_category().message(error)));
-  };
-  file_ = Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (!file_) fail(errno);
-  if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) fail(errno);
-    throw UsageError(fmt::format("{}: {} writes its checkpoints here; wait for it, or name another directory",
-                                 directory.string(), holder(file_.get())));
-  }
-  write_own_number(file_.get());
+Descriptor open_lock(const fs::path& path) {
+  // O_NONBLOCK: a pipe must be refused below, not waited for.
+  Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
+  if (!file && errno == ELOOP) fail(path, "it is a symbolic link; remove it, or name another directory");
+  if (!file) fail(path, errno);
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) fail(path, errno);
+  if (!S_ISREG(status.st_mode)) fail(path, "it is no regular file; remove it, or name another directory");
+  return file;
 }
 
-RunLock::RunLock(int descriptor) noexcept : file_(descriptor) { ::fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
+/// Whether `path` still leads to the open `file`.
+bool is_in_place(int file, const fs::path& path) {
+  struct stat ours {};
+  struct stat there {};
+  return ::fstat(file, &ours) == 0 && ::lstat(path.c_str(), &there) == 0 && ours.st_dev == there.st_dev &&
+         ours.st_ino == there.st_ino;
+}
+
+struct Attempt {
+  Descriptor lock;     ///< none if another process has it:
+  std::string holder;  ///< which
+};
+
+Attempt try_lock(const fs::path& directory) {
+  make_directories(directory);
+  const fs::path path = directory / kLockFile;
+  for (;;) {
+    Descriptor file = open_lock(path);
+    const std::string number = number_in(file.get(), path);
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) fail(path, errno);
+      return {{}, number.empty() ? "another process" : fmt::format("process {}", number)};
+    }
+    if (!is_in_place(file.get(), path)) continue;  // it was removed between our open and our lock
+    write_own_number(file.get());
+    return {std::move(file), {}};
+  }
+}
+
+}  // namespace
+
+RunLock::RunLock(fs::path directory) : directory_(std::move(directory)) {
+  Attempt attempt = try_lock(directory_);
+  if (!attempt.lock)
+    throw UsageError(fmt::format("{}: {} writes its checkpoints here; wait for it, or name another directory",
+                                 directory_.string(), attempt.holder));
+  file_ = std::move(attempt.lock);
+}
+
+RunLock::RunLock(fs::path directory, int descriptor) noexcept : directory_(std::move(directory)), file_(descriptor) {
+  ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+}
+
+void RunLock::keep() {
+  if (is_in_place(file_.get(), directory_ / kLockFile)) return;
+  Attempt attempt = try_lock(directory_);
+  if (!attempt.lock)
+    throw FileError(fmt::format("{}: the directory was removed or replaced, and now {} writes its checkpoints here",
+                                directory_.string(), attempt.holder));
+  file_ = std::move(attempt.lock);
+}
 
 }  // namespace ane::train

@@ -41,9 +41,9 @@ Record rates_record(const Rates& rates, bool on_ane, double ane_peak_tflops) {
 }  // namespace
 
 Telemetry::Telemetry(const std::filesystem::path& path, const model::Flops& flops_per_step, bool on_ane,
-                     AppendFile::Warn warn)
-    : file_(path, "telemetry", std::move(warn)), flops_per_step_(flops_per_step), on_ane_(on_ane) {
-  file_.mend_end(kRecordStart);
+                     AppendFile::Warn warn, std::optional<int> handed_over)
+    : file_(path, "telemetry", std::move(warn), handed_over), flops_per_step_(flops_per_step), on_ane_(on_ane) {
+  if (!handed_over) file_.mend_end(kRecordStart);
 }
 
 void Telemetry::run(const RunDescription& description) {

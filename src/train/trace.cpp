@@ -25,11 +25,13 @@ std::string number(double value) { return std::isfinite(value) ? fmt::format("{}
 
 }  // namespace
 
-Trace::Trace(const std::filesystem::path& path, Begin begin, AppendFile::Warn warn)
-    : file_(path, "trace", std::move(warn)) {
-  if (begin == Begin::anew) file_.empty();
-  if (file_.is_empty()) unwritten_ = kOpen;
-  if (begin == Begin::anew) add_name("process_name", kMainThread, "ane-train");
+Trace::Trace(const std::filesystem::path& path, AppendFile::Warn warn, std::optional<int> handed_over)
+    : file_(path, "trace", std::move(warn), handed_over) {
+  if (!handed_over) {
+    file_.empty();
+    unwritten_ = kOpen;
+    add_name("process_name", kMainThread, "ane-train");
+  }
   threads_.emplace(main_, kMainThread);
   add_name("thread_name", kMainThread, "main");
   flush();

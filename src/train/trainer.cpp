@@ -79,7 +79,7 @@ Trainer::Trainer(Parts parts, TrainOptions options)
       progress.update + ceil_div(std::max<std::int64_t>(options_.steps - progress.step, 0), options_.accum_steps);
   if (options_.checkpoint_dir)
     checkpoints_.emplace(*options_.checkpoint_dir, std::max(options_.keep_checkpoints, kKeptWhileTraining),
-                         parts_.model.parameters(), parts_.state);
+                         parts_.model.parameters(), parts_.state, parts_.checkpoint_lock);
 }
 
 template <class Event>

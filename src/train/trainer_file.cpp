@@ -24,7 +24,8 @@ using json = nlohmann::ordered_json;
 constexpr const char* kFormat = "ane-train checkpoint";
 constexpr int kVersion = 2;
 constexpr std::uint64_t kMostMoments = 2;
-constexpr std::string_view kEnd = "\n}";  // of an object that dump() has indented
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 24U;  // a few thousand are usual
+constexpr std::string_view kEnd = "\n}";                       // of an object that dump() has indented
 constexpr int kHex = 16;
 
 std::string hex(std::uint64_t checksum) { return fmt::format("{:016x}", checksum); }
@@ -88,6 +89,14 @@ class Fields {
   const std::filesystem::path* path_;
   const json* object_;
 };
+
+std::string read_text(const RegularFile& file) {
+  if (file.size_bytes() > kMostBytes)
+    refuse_damaged(file.path(), fmt::format("{} bytes long, of at most {}", file.size_bytes(), kMostBytes));
+  std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
+  file.read(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
 
 Progress read_progress(const Fields& fields) {
   const Progress progress{.step = fields.count("step"),
@@ -161,7 +170,7 @@ TrainerFileContents read_trainer_file(const std::filesystem::path& path) {
   std::error_code ignored;
   if (std::filesystem::status(path, ignored).type() == std::filesystem::file_type::not_found)
     refuse_damaged(path, "it does not exist");
-  const std::string text = read_text_file(path, "checkpoint");
+  const std::string text = read_text(RegularFile(path, "checkpoint"));
   const std::size_t seal_bytes = seal("").size();
   const std::string_view body = std::string_view(text).substr(0, text.size() - std::min(text.size(), seal_bytes));
   if (text.substr(body.size()) != seal(body)) refuse_damaged(path, "its text is not what its seal says");

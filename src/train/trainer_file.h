@@ -24,9 +24,6 @@ class DamagedError : public FileError {
 
 using FileDigests = std::map<std::string, FileDigest>;
 
-/// A checkpoint's trainer.json.
-inline constexpr const char* kTrainerFile = "trainer.json";
-
 struct TrainerFileContents {
   TrainerRecord record;
   CheckpointIdentity identity;

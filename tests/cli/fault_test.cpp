@@ -1,5 +1,6 @@
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "ane/model/safetensors.h"
 #include "ane/train/checkpoint.h"
@@ -36,14 +37,18 @@ const std::string& undisturbed() {
   return learnt;
 }
 
+std::vector<float> values_of(const ane::model::SafetensorsFile& file, const std::string& name) {
+  const auto& tensor = file.tensors().at(name);
+  std::vector<float> values(tensor.size_bytes / sizeof(float));
+  file.read(name, tensor.shape, values);
+  return values;
+}
+
 bool same_tensors(const fs::path& a, const fs::path& b) {
   const ane::model::SafetensorsFile left(a);
   const ane::model::SafetensorsFile right(b);
   for (const auto& [name, tensor] : left.tensors()) {
-    const auto other = right.tensors().find(name);
-    if (other == right.tensors().end() ||
-        !std::equal(tensor.data.begin(), tensor.data.end(), other->second.data.begin(), other->second.data.end()))
-      return false;
+    if (!right.tensors().contains(name) || values_of(left, name) != values_of(right, name)) return false;
   }
   return left.tensors().size() == right.tensors().size();
 }

@@ -1,8 +1,10 @@
 #include "ane/cli/recording_device.h"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "ane/core/error.h"
 #include "ane/device/host/host_device.h"
@@ -31,12 +33,17 @@ cli::RecordingDevice recording(math::ThreadPool& threads, cli::RecordingDevice::
   return {std::make_unique<device::host::HostDevice>(threads), std::move(settings)};
 }
 
+std::function<fs::path()> into(fs::path directory) {
+  return [directory = std::move(directory)] { return directory; };
+}
+
 }  // namespace
 
 TEST_CASE("each compiled kernel is written once more, with its blobs where the text names them", "[cli][recording]") {
   const Folder folder;
   math::ThreadPool threads(1);
-  cli::RecordingDevice device = recording(threads, {.dump_to = folder.path(), .failures_to = folder.path() / "failed"});
+  cli::RecordingDevice device =
+      recording(threads, {.dump_to = folder.path(), .failures_to = into(folder.path() / "failed")});
   CHECK(device.name() == "host");
   const mil::Blobs blobs = {{"@model_path/weights/w.bin", {std::byte{1}, std::byte{2}}},
                             {"/abs/olute.bin", {std::byte{3}}}};
@@ -55,7 +62,7 @@ TEST_CASE("each compiled kernel is written once more, with its blobs where the t
 TEST_CASE("a kernel that does not compile is kept, and the error says where", "[cli][recording]") {
   const Folder folder;
   math::ThreadPool threads(1);
-  cli::RecordingDevice device = recording(threads, {.failures_to = folder.path() / "failed"});
+  cli::RecordingDevice device = recording(threads, {.failures_to = into(folder.path() / "failed")});
   std::string broken = kDoubled;
   broken.replace(broken.find("add("), 3, "addx");
   CHECK_THROWS_AS(device.compile(broken, {}), device::CompileError);
@@ -63,4 +70,19 @@ TEST_CASE("a kernel that does not compile is kept, and the error says where", "[
   CHECK_THROWS_WITH(device.compile(broken, {}), ANE_CONTAINS("addx"));
   CHECK_THROWS_WITH(device.compile(broken, {}), ANE_CONTAINS((folder.path() / "failed/doubled").string()));
   CHECK(read_file(folder / "failed/doubled/model.mil") == broken);
+}
+
+TEST_CASE("a kernel that cannot be kept hides nothing of why it did not compile", "[cli][recording]") {
+  const Folder folder;
+  cli_test::write_file(folder / "file", "x");
+  math::ThreadPool threads(1);
+  std::string broken = kDoubled;
+  broken.replace(broken.find("add("), 3, "addx");
+  const auto refuse = []() -> fs::path { throw FileError("there is no place"); };
+  for (const auto& failures_to : {std::function<fs::path()>(refuse), into(folder / "file")}) {
+    cli::RecordingDevice device = recording(threads, {.failures_to = failures_to});
+    CHECK_THROWS_AS(device.compile(broken, {}), device::CompileError);
+    CHECK_THROWS_WITH(device.compile(broken, {}), ANE_CONTAINS("doubled did not compile: ") && ANE_CONTAINS("addx") &&
+                                                      ANE_CONTAINS("its MIL could not be saved: "));
+  }
 }

@@ -16,16 +16,21 @@ stack_t handler_stack() {
 
 }  // namespace
 
-TEST_CASE("the first signal asks for a stop, and the second would kill", "[cli][signal]") {
+TEST_CASE("a signal asks for a stop, and of a second one SIGINT alone would kill", "[cli][signal]") {
+  const int number = GENERATE(SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXCPU);
+  CAPTURE(number);
   const StopSignals signals;
   CHECK_FALSE(signals.stop());
   CHECK(signals.number() == 0);
-  REQUIRE(::raise(SIGTERM) == 0);
+  REQUIRE(::raise(number) == 0);
   CHECK(signals.stop());
-  CHECK(signals.number() == SIGTERM);
+  CHECK(signals.number() == number);
   struct sigaction present = {};
-  ::sigaction(SIGTERM, nullptr, &present);
-  CHECK(present.sa_handler == SIG_DFL);
+  ::sigaction(number, nullptr, &present);
+  CHECK((present.sa_handler == SIG_DFL) == (number == SIGINT));
+  if (number == SIGINT) return;
+  REQUIRE(::raise(number) == 0);
+  CHECK(signals.number() == number);
 }
 
 TEST_CASE("a stop signal's handler has a stack of its own", "[cli][signal]") {

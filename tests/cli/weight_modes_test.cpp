@@ -51,7 +51,7 @@ std::vector<float> values_in(const fs::path& safetensors) {
   const ane::model::SafetensorsFile file(safetensors);
   std::vector<float> all;
   for (const auto& [name, tensor] : file.tensors()) {
-    std::vector<float> values(tensor.data.size() / sizeof(float));
+    std::vector<float> values(tensor.size_bytes / sizeof(float));
     file.read(name, tensor.shape, values);
     all.insert(all.end(), values.begin(), values.end());
   }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -99,47 +100,66 @@ std::string contents(const fs::path& path) {
 
 void write(const fs::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
 
-TEST_CASE("a mapped file shows the bytes of the file and moves", "[core]") {
+TEST_CASE("a regular file is read in pieces and as a whole, and moves", "[core]") {
   const Folder folder;
   std::string text("a\0b\n", 4);
-  text.append(10'000, 'x');
+  text.append(3'000'000, 'x');
+  text += "end";
   write(folder / "data", text);
-  ane::MappedFile file(folder / "data", "token file");
-  CHECK(text_of(file.bytes()) == text);
+  ane::RegularFile file(folder / "data", "token file");
+  CHECK(file.size_bytes() == text.size());
+  CHECK(text_of(file.read_all()) == text);
   CHECK(file.path() == folder / "data");
+  CHECK(ane::checksum_of(file) == ane::checksum_of(bytes_of(text)));
 
-  ane::MappedFile moved(std::move(file));
-  CHECK(text_of(moved.bytes()) == text);
-
-  write(folder / "other", "other");
-  moved = ane::MappedFile(folder / "other", "token file");
-  CHECK(text_of(moved.bytes()) == "other");
-  CHECK(moved.path() == folder / "other");
-}
-
-TEST_CASE("a file that cannot be mapped is named with its role and the reason", "[core]") {
-  const Folder folder;
-  const auto map = [](const fs::path& path) { return ane::MappedFile(path, "token file"); };
-
-  const fs::path missing = folder / "missing.bin";
-  REQUIRE_THROWS_AS(map(missing), ane::FileError);
-  REQUIRE_THROWS_WITH(
-      map(missing), "token file '" + missing.string() + "' does not exist (No such file or directory); check the path");
-
-  REQUIRE_THROWS_AS(map(folder.path()), ane::FileError);
-  REQUIRE_THROWS_WITH(map(folder.path()), ANE_CONTAINS("token file '" + folder.path().string() + "' is a directory"));
+  const ane::RegularFile moved(std::move(file));
+  std::vector<std::byte> piece(5);
+  moved.read(text.size() - piece.size(), piece);
+  CHECK(text_of(piece) == "xxend");
+  CHECK_NOTHROW(moved.read(text.size(), {}));
 
   write(folder / "empty", "");
-  REQUIRE_THROWS_AS(map(folder / "empty"), ane::FileError);
-  REQUIRE_THROWS_WITH(map(folder / "empty"), ANE_CONTAINS("empty' is empty"));
+  const ane::RegularFile empty(folder / "empty", "token file");
+  CHECK(empty.read_all().empty());
+  CHECK(ane::checksum_of(empty) == ane::checksum_of({}));
+}
+
+TEST_CASE("a file that is shortened while it is read is an error that names it", "[core]") {
+  const Folder folder;
+  write(folder / "data", std::string(100'000, 'x'));
+  const ane::RegularFile file(folder / "data", "token file");
+  fs::resize_file(folder / "data", 50'000);
+  std::vector<std::byte> piece(2000);
+  CHECK_NOTHROW(file.read(48'000, piece));
+  for (const std::uint64_t offset : {48'001U, 50'000U, 98'000U, 200'000U}) {
+    CAPTURE(offset);
+    CHECK_THROWS_AS(file.read(offset, piece), ane::FileError);
+    CHECK_THROWS_WITH(file.read(offset, piece),
+                      ANE_CONTAINS("token file '" + (folder / "data").string() + "' ends at"));
+  }
+  CHECK_THROWS_AS(file.read_all(), ane::FileError);
+  CHECK_THROWS_AS(ane::checksum_of(file), ane::FileError);
+}
+
+TEST_CASE("a file that cannot be opened is named with its role and the reason", "[core]") {
+  const Folder folder;
+  const auto open = [](const fs::path& path) { return ane::RegularFile(path, "token file"); };
+
+  const fs::path missing = folder / "missing.bin";
+  REQUIRE_THROWS_AS(open(missing), ane::FileError);
+  REQUIRE_THROWS_WITH(open(missing), "token file '" + missing.string() +
+                                         "' does not exist (No such file or directory); check the path");
+
+  REQUIRE_THROWS_AS(open(folder.path()), ane::FileError);
+  REQUIRE_THROWS_WITH(open(folder.path()), ANE_CONTAINS("token file '" + folder.path().string() + "' is a directory"));
 
   write(folder / "file", "x");
-  REQUIRE_THROWS_AS(map(folder / "file" / "below"), ane::FileError);
-  REQUIRE_THROWS_WITH(map(folder / "file" / "below"), ANE_CONTAINS("cannot be read (Not a directory)"));
+  REQUIRE_THROWS_AS(open(folder / "file" / "below"), ane::FileError);
+  REQUIRE_THROWS_WITH(open(folder / "file" / "below"), ANE_CONTAINS("cannot be read (Not a directory)"));
 
   REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
-  REQUIRE_THROWS_AS(map(folder / "pipe"), ane::FileError);
-  REQUIRE_THROWS_WITH(map(folder / "pipe"), ANE_CONTAINS("a regular file is needed"));
+  REQUIRE_THROWS_AS(open(folder / "pipe"), ane::FileError);
+  REQUIRE_THROWS_WITH(open(folder / "pipe"), ANE_CONTAINS("a regular file is needed"));
 }
 
 TEST_CASE("a file without read permission says so", "[core]") {
@@ -147,14 +167,14 @@ TEST_CASE("a file without read permission says so", "[core]") {
   write(folder / "secret", "x");
   fs::permissions(folder.path(), fs::perms::owner_all | fs::perms::others_exec);
   fs::permissions(folder / "secret", fs::perms::none);
-  std::string mapped;
+  std::string opened;
   std::string read;
   {
     const WithoutRootRights guard;
     try {
-      const ane::MappedFile file(folder / "secret", "model");
+      const ane::RegularFile file(folder / "secret", "model");
     } catch (const ane::FileError& error) {
-      mapped = error.what();
+      opened = error.what();
     }
     try {
       read = ane::read_text_file(folder / "secret", "config");
@@ -162,7 +182,7 @@ TEST_CASE("a file without read permission says so", "[core]") {
       read = error.what();
     }
   }
-  CHECK_THAT(mapped, ANE_CONTAINS("model '") && ANE_CONTAINS("may not be read (Permission denied)"));
+  CHECK_THAT(opened, ANE_CONTAINS("model '") && ANE_CONTAINS("may not be read (Permission denied)"));
   CHECK_THAT(read, ANE_CONTAINS("config '") && ANE_CONTAINS("may not be read (Permission denied)"));
 }
 
@@ -235,12 +255,68 @@ TEST_CASE("directories are made with those above them, and a file in the way is 
   CHECK_THROWS_WITH(ane::make_directories(folder / "file/d"), ANE_CONTAINS("file"));
 }
 
-TEST_CASE("free space is that of the disk", "[core]") {
+TEST_CASE("free space is that of the disk, where it is known", "[core]") {
   const Folder folder;
-  const std::uint64_t bytes = ane::free_disk_bytes(folder.path());
-  CHECK(bytes <= fs::space(folder.path()).capacity);
-  CHECK(bytes > 0);
-  CHECK_THROWS_WITH(ane::free_disk_bytes(folder / "missing"), ANE_CONTAINS("No such file or directory"));
+  const std::optional<std::uint64_t> bytes = ane::free_disk_bytes(folder.path());
+  REQUIRE(bytes.has_value());
+  CHECK(*bytes <= fs::space(folder.path()).capacity);
+  CHECK(*bytes > 0);
+  CHECK_FALSE(ane::free_disk_bytes(folder / "missing").has_value());
+#ifdef __linux__
+  CHECK_FALSE(ane::free_disk_bytes("/proc").has_value());  // reports zeros
+#endif
+}
+
+// While this lives, temporary files go to `folder`.
+class TemporaryFilesIn {
+ public:
+  explicit TemporaryFilesIn(const fs::path& folder) {
+    if (const char* const before = std::getenv("TMPDIR")) before_ = before;
+    ::setenv("TMPDIR", folder.c_str(), 1);
+  }
+  ~TemporaryFilesIn() { before_ ? ::setenv("TMPDIR", before_->c_str(), 1) : ::unsetenv("TMPDIR"); }
+  TemporaryFilesIn(const TemporaryFilesIn&) = delete;
+  TemporaryFilesIn& operator=(const TemporaryFilesIn&) = delete;
+
+ private:
+  std::optional<std::string> before_;
+};
+
+TEST_CASE("temporary directories are this user's alone", "[core]") {
+  const Folder folder;
+  const TemporaryFilesIn moved(folder.path());
+  const fs::path first = ane::make_temporary_directory("saved");
+  const fs::path second = ane::make_temporary_directory("saved");
+  CHECK(first.parent_path() == folder.path());
+  CHECK_THAT(first.string(), ANE_CONTAINS("/saved-"));
+  CHECK(first != second);
+  CHECK(fs::status(first).permissions() == fs::perms::owner_all);
+
+  const fs::path named = ane::private_temporary_directory("failed-1");
+  CHECK(named == folder / "failed-1");
+  CHECK(fs::status(named).permissions() == fs::perms::owner_all);
+  CHECK(ane::private_temporary_directory("failed-1") == named);
+
+  fs::permissions(named, fs::perms::group_write, fs::perm_options::add);
+  CHECK_THROWS_AS(ane::private_temporary_directory("failed-1"), ane::FileError);
+  fs::create_directory_symlink(first, folder / "link");
+  CHECK_THROWS_WITH(ane::private_temporary_directory("link"), ANE_CONTAINS("link' cannot be written"));
+  write(folder / "file", "x");
+  CHECK_THROWS_AS(ane::private_temporary_directory("file"), ane::FileError);
+
+  const TemporaryFilesIn nowhere("/dev/null/nowhere");
+  CHECK_THROWS_WITH(ane::make_temporary_directory("saved"), ANE_CONTAINS("set TMPDIR to one"));
+  CHECK_THROWS_WITH(ane::private_temporary_directory("saved"), ANE_CONTAINS("set TMPDIR to one"));
+}
+
+TEST_CASE("names of files that are written aside are known", "[core]") {
+  const auto is_name = [](std::string_view name) { return ane::AsideFile::is_name_for("model", name); };
+  CHECK(is_name("model.tmp-123-0"));
+  for (const char* name : {"model", "model.tmp-", "model.tmp-1", "model.tmp-1-", "model.tmp-1-2x", "model.tmp--1",
+                           "model.tmp-a-1", "model2.tmp-1-1", "x.tmp-1-1"}) {
+    CAPTURE(name);
+    CHECK_FALSE(is_name(name));
+  }
 }
 
 TEST_CASE("an atomic write gives the permissions that any new file gets", "[core]") {

@@ -89,6 +89,7 @@ WRAP(int, flock, (int file, int operation), (file, operation), path_of(file))
 WRAP(int, rename, (const char* from, const char* to), (from, to), from)
 WRAP(int, mkdir, (const char* path, mode_t mode), (path, mode), path)
 WRAP(int, statvfs, (const char* path, struct statvfs* status), (path, status), path)
+WRAP(int, rmdir, (const char* path), (path), path)
 WRAP(int, unlink, (const char* path), (path), path)
 WRAP(int, unlinkat, (int folder, const char* path, int flags), (folder, path, flags), path_at(folder, path))
 

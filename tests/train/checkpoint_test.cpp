@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "ane/core/checksum.h"
 #include "ane/core/error.h"
@@ -191,10 +192,12 @@ TEST_CASE("a damaged checkpoint is told of, renamed and replaced by the one befo
   CHECK(checkpoints_in(directory.path()) == std::vector{second, first});
   CHECK(load_newest(directory.path()).unusable.empty());
 
-  // Damage of the same step again does not stop the renaming.
+  // Damage of the same step again does not stop the renaming, and what was set aside before stays.
   const fs::path again = write_some(directory.path(), 30);
   fs::remove(again / "trainer.json");
   CHECK(load_newest(directory.path()).path == second);
+  CHECK(fs::exists(directory.path() / "damaged-step-00000030/trainer.json"));
+  CHECK(fs::exists(directory.path() / "damaged-step-00000030-2/model.safetensors"));
   for (const fs::path& checkpoint : {first, second}) fs::remove(checkpoint / "trainer.json");
   CHECK_THROWS_AS(load_newest(directory.path()), ane::FileError);
   CHECK_THROWS_WITH(load_newest(directory.path()), ANE_CONTAINS("no checkpoint to resume from"));
@@ -223,8 +226,11 @@ TEST_CASE("the newest checkpoints are kept, and damaged ones neither count nor g
 
 TEST_CASE("a checkpoint of the same step stays if it is whole, and leftovers are cleared", "[train]") {
   const TemporaryDirectory directory;
-  fs::create_directories(directory.path() / ".partial-step-00000050" / "rubbish");
-  fs::create_directories(directory.path() / ".old-step-00000010" / "rubbish");
+  for (const char* leftover : {".partial-step-00000050", ".old-step-00000010"}) {
+    fs::create_directories(directory.path() / leftover);
+    for (const char* file : {"trainer.json", "model.safetensors", "first_moment.safetensors.tmp-123-0"})
+      write_text(directory.path() / leftover / file, "rubbish");
+  }
   const fs::path old = write_some(directory.path(), 50, 1);
   CHECK(entries(directory.path()) == 1);
   const std::string old_bytes = text_of(old / "model.safetensors");
@@ -235,6 +241,65 @@ TEST_CASE("a checkpoint of the same step stays if it is whole, and leftovers are
   CHECK(text_of(old / "model.safetensors") != old_bytes);
   CHECK(entries(directory.path()) == 1);
   load_some(old);
+}
+
+TEST_CASE("nothing is removed that a checkpoint does not consist of", "[train]") {
+  const TemporaryDirectory directory;
+  const TemporaryDirectory elsewhere;
+  const fs::path& place = directory.path();
+  std::vector<fs::path> others;
+  const auto add = [&](const fs::path& file) {
+    fs::create_directories((place / file).parent_path());
+    write_text(place / file, file.string());
+    others.push_back(file);
+  };
+  add(".old-notes");
+  add(".old-dotfiles/model.safetensors");
+  add(".partial-thesis/trainer.json");
+  add(".partial-step-5/model.safetensors");
+  add(".partial-step-00000005x/model.safetensors");
+  add(".partial-step-00000006");
+  add(".old-step-00000007/thesis");
+  add(".partial-step-00000008/weights/model.safetensors");
+  (void)elsewhere.write("model.safetensors", "linked");
+  fs::create_directory_symlink(elsewhere.path(), place / ".partial-step-00000009");
+  fs::create_directory_symlink(elsewhere.path(), place / ".old-step-00000009");
+
+  for (const int step : {1, 2, 3, 4}) {
+    write_some(place, step);
+    if (step == 1) add("step-00000001/notes");
+    remove_old_checkpoints(place, 1);
+  }
+  load_newest(place);
+  others[6] = "damaged-step-00000007/thesis";  // back at its place, where it makes no checkpoint
+  for (const fs::path& file : others) {
+    CAPTURE(file);
+    CHECK(fs::exists(place / file));
+  }
+  CHECK(text_of(elsewhere.path() / "model.safetensors") == "linked");
+  CHECK(entries(place / "step-00000001") == 1);
+  CHECK_FALSE(fs::exists(place / "step-00000002"));
+  CHECK(fs::exists(place / "step-00000004"));
+}
+
+TEST_CASE("a pipe or a device in a checkpoint is refused at once", "[train][malformed]") {
+  const std::string file = GENERATE(from_range(kFiles));
+  const bool is_pipe = GENERATE(true, false);
+  CAPTURE(file, is_pipe);
+  const TemporaryDirectory directory;
+  const fs::path older = write_some(directory.path(), 10);
+  const fs::path newer = write_some(directory.path(), 20);
+  fs::remove(newer / file);
+  if (is_pipe) {
+    REQUIRE(::mkfifo((newer / file).c_str(), 0600) == 0);
+  } else {
+    fs::create_symlink("/dev/zero", newer / file);
+  }
+  const LoadedCheckpoint loaded = load_newest(directory.path());
+  CHECK(loaded.path == older);
+  REQUIRE(loaded.unusable.size() == 1);
+  CHECK_THAT(loaded.unusable[0], ANE_CONTAINS(file));
+  CHECK_NOTHROW(remove_old_checkpoints(directory.path(), 1));
 }
 
 TEST_CASE("a checkpoint that cannot be written leaves the older one as it was", "[train]") {

@@ -1,9 +1,13 @@
 #include "ane/train/run_lock.h"
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <string>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ane/core/error.h"
@@ -12,6 +16,16 @@
 #include "support/temporary_directory.h"
 
 using namespace ane::train;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string text_of(const fs::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
 
 TEST_CASE("a directory has one run at a time, and the other is named", "[train]") {
   const TemporaryDirectory directory;
@@ -31,7 +45,7 @@ TEST_CASE("a lock that is handed over holds until its last owner is gone", "[tra
   const int handed = ::dup(first->descriptor());
   first.reset();
   {
-    const RunLock second(handed);
+    const RunLock second(directory.path(), handed);
     CHECK((::fcntl(handed, F_GETFD) & FD_CLOEXEC) != 0);
     CHECK_THROWS_AS(RunLock(directory.path()), ane::UsageError);
   }
@@ -43,4 +57,61 @@ TEST_CASE("a directory that cannot be locked is an error", "[train]") {
   const auto file = directory.write("file", "x");
   CHECK_THROWS_AS(RunLock(file), ane::FileError);
   CHECK_THROWS_WITH(RunLock(file), ANE_CONTAINS("file"));
+}
+
+TEST_CASE("a file that is not ours is no lock, and keeps what is in it", "[train]") {
+  const TemporaryDirectory directory;
+  const fs::path victim = directory.write("victim", "12 very important");
+  const fs::path place = directory.path() / "run";
+  const fs::path lock = place / ".lock";
+  fs::create_directory(place);
+  SECTION("behind a symbolic link") {
+    fs::create_symlink("../victim", lock);
+    CHECK_THROWS_WITH(RunLock(place), ANE_CONTAINS("run/.lock") && ANE_CONTAINS("it is a symbolic link"));
+  }
+  SECTION("behind a symbolic link to nothing, which stays nothing") {
+    fs::create_symlink("../nothing", lock);
+    CHECK_THROWS_AS(RunLock(place), ane::FileError);
+    CHECK_FALSE(fs::exists(directory.path() / "nothing"));
+  }
+  SECTION("the same file by a second name") {
+    fs::create_hard_link(victim, lock);
+    CHECK_THROWS_WITH(RunLock(place), ANE_CONTAINS("run/.lock") && ANE_CONTAINS("not of ane-train"));
+  }
+  SECTION("a pipe, which is not waited for") {
+    REQUIRE(::mkfifo(lock.c_str(), 0600) == 0);
+    CHECK_THROWS_WITH(RunLock(place), ANE_CONTAINS("run/.lock") && ANE_CONTAINS("no regular file"));
+  }
+  SECTION("a directory") {
+    fs::create_directory(lock);
+    CHECK_THROWS_AS(RunLock(place), ane::FileError);
+  }
+  CHECK(text_of(victim) == "12 very important");
+}
+
+TEST_CASE("a lock that was removed with its directory is taken anew before anything is written", "[train]") {
+  const TemporaryDirectory directory;
+  const fs::path place = directory.path() / "run";
+  RunLock lock(place);
+  CHECK_NOTHROW(lock.keep());
+
+  SECTION("while nobody else has it") {
+    fs::remove_all(place);
+    lock.keep();
+    CHECK(fs::exists(place / ".lock"));
+    CHECK_THROWS_AS(RunLock(place), ane::UsageError);
+  }
+  SECTION("the file alone") {
+    fs::remove(place / ".lock");
+    lock.keep();
+    CHECK_THROWS_AS(RunLock(place), ane::UsageError);
+  }
+  SECTION("unless another run came in between") {
+    fs::remove_all(place);
+    std::optional<RunLock> other(place);
+    CHECK_THROWS_AS(lock.keep(), ane::FileError);
+    CHECK_THROWS_WITH(lock.keep(), ANE_CONTAINS("process " + std::to_string(::getpid())));
+    other.reset();
+    CHECK_NOTHROW(lock.keep());
+  }
 }

@@ -1,13 +1,18 @@
 #include "ane/train/trace.h"
 
+#include <array>
 #include <limits>
 #include <map>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "ane/core/descriptor.h"
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 
@@ -52,7 +57,7 @@ TEST_CASE("a step holds its phases though its time was taken before it was told"
   const TemporaryDirectory directory;
   const auto path = directory.path() / "trace.json";
   {
-    Trace trace(path, Trace::Begin::anew, fail_on_warning);
+    Trace trace(path, fail_on_warning);
     run_phase(trace, "compile attn_fwd");
     trace.on_compile({.kernels = 1, .time = microseconds(50)});
     run_phase(trace, "attn_fwd");
@@ -75,26 +80,60 @@ TEST_CASE("a step holds its phases though its time was taken before it was told"
 
 TEST_CASE("a re-executed process goes on in the trace of the one before, which never closed it", "[train]") {
   const TemporaryDirectory directory;
-  const auto first_path = directory.path() / "first.json";
   const auto path = directory.path() / "trace.json";
-  Trace first(first_path, Trace::Begin::anew, fail_on_warning);
-  first.on_step({.step = 1});
-  first.on_restart({.step = 1, .compiles = 61});
-  CHECK(Json::parse(text_of(first_path) + "]").size() == 4);  // two names, step, leaving
+  const auto trace_pipe = directory.path() / "pipe";
+  const bool into_pipe = GENERATE(false, true);
+  CAPTURE(into_pipe);
+  ane::Descriptor reader;
+  if (into_pipe) {
+    REQUIRE(::mkfifo(trace_pipe.c_str(), 0600) == 0);
+    reader = ane::Descriptor(::open(trace_pipe.c_str(), O_RDONLY | O_NONBLOCK));
+    REQUIRE(reader);
+  }
+  std::string text;
+  const auto read_pipe = [&] {
+    std::array<char, 65536> buffer{};
+    const ssize_t size = ::read(reader.get(), buffer.data(), buffer.size());
+    REQUIRE(size > 0);
+    text.append(buffer.data(), static_cast<std::size_t>(size));
+  };
 
-  std::filesystem::copy_file(first_path, path);
+  // What exec leaves of a process is a descriptor.
+  int handed_over = -1;
   {
-    Trace second(path, Trace::Begin::in_middle, fail_on_warning);
+    Trace first(into_pipe ? trace_pipe : path, fail_on_warning);
+    first.on_step({.step = 1});
+    first.on_restart({.step = 1, .compiles = 61});
+    REQUIRE(first.descriptor().has_value());
+    handed_over = ::dup(*first.descriptor());
+    text = into_pipe ? std::string() : text_of(path);
+    if (into_pipe) read_pipe();
+    CHECK(Json::parse(text + "]").size() == 4);  // two names, step, leaving
+  }
+  if (into_pipe) {
+    std::array<char, 16> closing{};
+    REQUIRE(::read(reader.get(), closing.data(), closing.size()) == 3);
+  } else {
+    std::filesystem::resize_file(path, text.size());
+  }
+  {
+    Trace second(into_pipe ? trace_pipe : path, fail_on_warning, handed_over);
     second.on_resume({.step = 1, .time = microseconds(10)});
     second.on_step({.step = 2});
   }
-  const Json events = Json::parse(text_of(path));
+  if (into_pipe) {
+    read_pipe();
+  } else {
+    text = text_of(path);
+  }
+  const Json events = Json::parse(text);
   CHECK(named(events, "process_name").size() == 1);
   CHECK(named(events, "step").size() == 2);
   REQUIRE(named(events, "restart").size() == 1);
   CHECK(named(events, "restart").at(0).at("dur").get<double>() == 10);
+  if (into_pipe) return;
 
-  { const Trace third(path, Trace::Begin::anew, fail_on_warning); }
+  { const Trace third(path, fail_on_warning); }
   CHECK(Json::parse(text_of(path)).size() == 2);
 }
 
@@ -102,7 +141,7 @@ TEST_CASE("phases of other threads have tracks of their own, with names", "[trai
   const TemporaryDirectory directory;
   const auto path = directory.path() / "trace.json";
   {
-    Trace trace(path, Trace::Begin::anew, fail_on_warning);
+    Trace trace(path, fail_on_warning);
     run_phase(trace, "attn_fwd");
     std::thread([&] { run_phase(trace, "weight gradient"); }).join();
     trace.on_step({.step = 1});
@@ -121,7 +160,7 @@ TEST_CASE("steps side by side are one span that lasts as long as all, whichever 
   const TemporaryDirectory directory;
   const auto path = directory.path() / "trace.json";
   {
-    Trace trace(path, Trace::Begin::anew, fail_on_warning);
+    Trace trace(path, fail_on_warning);
     trace.on_update({.update = 1});
     std::this_thread::sleep_for(microseconds(300));  // the main thread ran no part of them
     trace.on_step({.step = 1, .time = microseconds(100), .more_follow = true});
@@ -139,7 +178,7 @@ TEST_CASE("a checkpoint has its own track, and its own begin", "[train]") {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "trace.json";
   {
-    Trace trace(path, Trace::Begin::anew, fail_on_warning);
+    Trace trace(path, fail_on_warning);
     trace.on_step({.step = 1, .time = microseconds(50)});
     trace.on_checkpoint({.step = 1, .begin_ns = 3'000'000, .time = microseconds(20)});
     run_phase(trace, "write weights");
@@ -156,12 +195,12 @@ TEST_CASE("a checkpoint has its own track, and its own begin", "[train]") {
 }
 
 TEST_CASE("a trace that cannot be written is an error at the start and one warning later", "[train]") {
-  CHECK_THROWS_AS(Trace("/dev/null/nowhere/trace", Trace::Begin::anew, fail_on_warning), ane::FileError);
-  CHECK_THROWS_WITH(Trace("/dev/null/nowhere/trace", Trace::Begin::anew, fail_on_warning),
+  CHECK_THROWS_AS(Trace("/dev/null/nowhere/trace", fail_on_warning), ane::FileError);
+  CHECK_THROWS_WITH(Trace("/dev/null/nowhere/trace", fail_on_warning),
                     ANE_CONTAINS("/dev/null/nowhere/trace: the trace file"));
   if (!std::filesystem::exists("/dev/full")) return;
   int warnings = 0;
-  Trace trace("/dev/full", Trace::Begin::anew, [&](const std::string& text) {
+  Trace trace("/dev/full", [&](const std::string& text) {
     ++warnings;
     CHECK_THAT(text, ANE_CONTAINS("goes on without trace"));
   });

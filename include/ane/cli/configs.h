@@ -18,6 +18,9 @@ struct ConfigText {
   std::string json;
 };
 
+/// Whether `--config` asks for a file: a path with a slash or ending in .json, and none of the names.
+[[nodiscard]] bool is_config_file(const std::string& name_or_file);
+
 /// What `--config` asks for: one of the names, or a path (with a slash or ending in .json). Throws UsageError for
 /// another name, with the nearest one, and FileError for a file that cannot be read.
 [[nodiscard]] ConfigText find_config(const std::string& name_or_file);

@@ -20,8 +20,13 @@ struct Handover {
   train::Handoff handoff;
   Settings settings;
   std::string data_identity;
-  std::int64_t process = 1;   ///< of the run, from 1: the one that finds this
-  std::optional<int> lock{};  ///< descriptor of the checkpoint directory's lock, if there is one
+  std::int64_t process = 1;  ///< of the run, from 1: the one that finds this
+  /// Descriptors, of what there is:
+  std::optional<int> lock{};       ///< of the checkpoint directory
+  std::optional<int> telemetry{};  ///< as long as it can be written
+  std::optional<int> profile{};    ///< as long as it can be written
+
+  [[nodiscard]] std::vector<int> descriptors() const;
 };
 
 /// `environment` with what find_handover() reads.

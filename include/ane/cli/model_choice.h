@@ -15,8 +15,9 @@ namespace ane::cli {
 
 /// Takes the model's dimensions, and nothing else, from the header of `--model FILE`, if there is such a setting; where
 /// a checkpoint's directory is named, it becomes the file in it. A dimension that was given as well must agree (`seq`
-/// may be less), else UsageError names both. Throws FileError for a file that cannot be read, whose metadata hold
-/// anything but dimensions where those belong, or whose size or tensors are not those of its dimensions.
+/// may be less), else UsageError names both. A run that is resumed takes them from its newest checkpoint instead, and
+/// needs the file no more. Throws FileError for a file that cannot be read, whose metadata hold anything but dimensions
+/// where those belong, or whose size or tensors are not those of its dimensions.
 void adopt_model_file(LoadedSettings& loaded);
 
 /// The kernels of the settings' model, in whatever way they get their weights. Throws UsageError for dimensions that

@@ -21,19 +21,21 @@ class RecordingDevice final : public device::ForwardingDevice {
  public:
   struct Settings {
     std::optional<std::filesystem::path> dump_to{};          ///< every kernel goes here until stop_dumping()
-    std::filesystem::path failures_to;                       ///< a kernel that does not compile goes here
+    std::function<std::filesystem::path()> failures_to{};    ///< makes the directory for kernels that do not compile
     std::function<std::string(std::string_view)> name_of{};  ///< a kernel's name from its text
   };
 
   RecordingDevice(std::unique_ptr<device::Device> device, Settings settings);
 
-  /// Throws CompileError with the device's words and where the files are.
+  /// Throws CompileError with the device's words and where the files are, or why there are none.
   [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
 
   void set_names(std::function<std::string(std::string_view)> name_of) { settings_.name_of = std::move(name_of); }
   void stop_dumping() noexcept { settings_.dump_to.reset(); }
 
  private:
+  /// Where the files are, in words; never throws for what fails here.
+  [[nodiscard]] std::string save_failed(const std::string& name, std::string_view mil_text, const mil::Blobs& weights);
   [[nodiscard]] std::string name_of(std::string_view mil_text) const;
 
   Settings settings_;

@@ -10,6 +10,7 @@
 
 #include "ane/cli/handover.h"
 #include "ane/cli/settings.h"
+#include "ane/cli/signals.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/terminal_observer.h"
 #include "ane/cli/workbench.h"
@@ -50,6 +51,7 @@ class Session {
   /// The number of this process in the run, from 1.
   [[nodiscard]] std::int64_t process() const noexcept { return before_ ? before_->process : 1; }
   std::unique_ptr<train::Trace> make_trace(const std::string& file);
+  std::unique_ptr<train::Telemetry> make_telemetry();
   std::unique_ptr<train::StateArena> make_state();
   /// Opens the data. In a process that replaces another they must be what they were; if not, what was learnt is saved.
   std::unique_ptr<data::Source> open_source();
@@ -65,14 +67,18 @@ class Session {
   train::Outcome train_until_outcome(train::Trainer& trainer);
   /// Returns only by throwing, after saving what was learnt.
   void replace_process();
-  /// Unless it is saved already. Returns the folder.
+  /// Unless it is saved already. Returns the folder. Where none was asked for, it is a new one: in the current folder,
+  /// or, if that cannot be written, among the temporary files.
   std::filesystem::path save_checkpoint();
+  std::filesystem::path save_unasked_checkpoint();
+  void save_checkpoint_in(const std::filesystem::path& folder);
   [[nodiscard]] std::string resume_text(const std::filesystem::path& folder) const;
   int stopped(int signal);
   void tell_end(const std::string& outcome);
   void tell_hint(const train::RunReport& end);
   [[nodiscard]] train::RunReport report();
 
+  StopSignals signals_;  // goes last, so that a second signal still finds everything closed
   std::optional<train::RunLock> lock_;
   Invocation invocation_;
   std::optional<Handover> before_;

@@ -3,36 +3,47 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ane/core/checksum.h"
 #include "ane/core/descriptor.h"
 
 namespace ane {
 
-/// A file mapped read-only. Move-only; unmapped on destruction. The file must not be shortened meanwhile.
-class MappedFile {
+/// A regular file that is read in pieces. It is not mapped: in a mapping of a file that somebody shortens, the next
+/// access kills the process, while a read is an error that can be told. Move-only.
+class RegularFile {
  public:
-  /// Throws FileError if `path` is missing, a directory, unreadable or empty. `what` names the file's role in messages
-  /// ("token file", "model"), so that they say which setting is wrong.
-  MappedFile(const std::filesystem::path& path, std::string_view what);
-  ~MappedFile();
-  MappedFile(MappedFile&& other) noexcept;
-  MappedFile& operator=(MappedFile&& other) noexcept;
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
+  /// Throws FileError if `path` is missing, unreadable, or no regular file; it never waits for a pipe's writer. `what`
+  /// names the file's role in messages ("token file", "model"), so that they say which setting is wrong.
+  RegularFile(const std::filesystem::path& path, std::string_view what);
 
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
+  /// When it was opened.
+  [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+  /// Fills `bytes` from byte `offset` of the file on. Several threads may read at once. Throws FileError if the file
+  /// ends before, as it does when it has been shortened, and if the disk fails.
+  void read(std::uint64_t offset, std::span<std::byte> bytes) const;
+  /// All of it. Whoever calls knows that there is memory for it.
+  [[nodiscard]] std::vector<std::byte> read_all() const;
 
  private:
   std::filesystem::path path_;
-  std::span<const std::byte> bytes_;
+  std::string what_;
+  Descriptor descriptor_;
+  std::uint64_t size_bytes_ = 0;
 };
 
-/// The whole of a text file, which may be empty or a pipe. Throws FileError as MappedFile does, and beyond 256 MB.
+/// Of all of `file`, which is read in pieces. Throws FileError.
+[[nodiscard]] std::uint64_t checksum_of(const RegularFile& file);
+
+/// The whole of a text file, which may be empty or a pipe. Throws FileError if it is missing, unreadable, a directory
+/// or larger than 256 MB.
 [[nodiscard]] std::string read_text_file(const std::filesystem::path& path, std::string_view what);
 
 /// What a file holds, to tell later whether it still does.
@@ -55,6 +66,8 @@ class AsideFile {
   void write(std::span<const std::byte> bytes);
   /// Of what was written so far.
   [[nodiscard]] FileDigest digest() const noexcept { return {size_bytes_, checksum_.value()}; }
+  /// Whether `name` is one that a file for the place `place` has until commit().
+  [[nodiscard]] static bool is_name_for(std::string_view place, std::string_view name);
   /// Syncs and renames into place, which sync_directory() makes durable. Nothing may be written afterwards.
   void commit();
 
@@ -76,7 +89,15 @@ void make_directories(const std::filesystem::path& directory);
 /// Throws FileError with the system's words.
 void sync_directory(const std::filesystem::path& directory);
 
-/// What this user may still write on the disk of `path`, which exists. Throws FileError.
-[[nodiscard]] std::uint64_t free_disk_bytes(const std::filesystem::path& path);
+/// A new directory PREFIX-XXXXXX that this user alone may enter, in the system's directory for temporary files. Throws
+/// FileError.
+[[nodiscard]] std::filesystem::path make_temporary_directory(std::string_view prefix);
+
+/// The same for a directory with just this name, which may be there already. Throws FileError, also if it is there and
+/// others may enter it or own it, or if it is a symbolic link.
+[[nodiscard]] std::filesystem::path private_temporary_directory(std::string_view name);
+
+/// What this user may still write on the disk of `path`; nothing if the file system does not say.
+[[nodiscard]] std::optional<std::uint64_t> free_disk_bytes(const std::filesystem::path& path) noexcept;
 
 }  // namespace ane

@@ -16,6 +16,8 @@ class MappedMemory {
   MappedMemory() noexcept = default;
   /// Zeros that cost nothing until they are touched, in huge pages where the system has them. Throws std::system_error.
   static MappedMemory anonymous(std::size_t size_bytes);
+  /// Zeros of which only the pages that are written take memory, however large it is. Throws std::system_error.
+  static MappedMemory sparse(std::size_t size_bytes);
   /// The first `size_bytes` of what `descriptor` stands for, to read and write, as every process that maps it sees it.
   /// Throws std::system_error.
   static MappedMemory shared(int descriptor, std::size_t size_bytes);

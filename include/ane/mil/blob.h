@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "ane/core/error.h"
-#include "ane/core/file.h"
+#include "ane/core/mapped_memory.h"
 #include "ane/mil/program.h"
 #include "ane/mil/types.h"
 
@@ -37,27 +37,29 @@ class BlobError : public FileError {
   using FileError::FileError;
 };
 
-/// The bytes of a blob file: made in memory, or a file's, of which only what is read takes memory. Copies of the latter
-/// share it.
+/// The bytes of a blob file: made in memory, or a file's, of which only what a program names takes memory. Copies of
+/// the latter share it.
 class BlobFile {
  public:
   BlobFile() = default;
   BlobFile(std::vector<std::byte> bytes) : own_(std::move(bytes)) {}  // NOLINT(google-explicit-constructor)
   BlobFile(std::initializer_list<std::byte> bytes) : own_(bytes) {}
-  explicit BlobFile(MappedFile file) : mapped_(std::make_shared<const MappedFile>(std::move(file))) {}
+  explicit BlobFile(MappedMemory bytes) : loaded_(std::make_shared<const MappedMemory>(std::move(bytes))) {}
 
-  [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return mapped_ ? mapped_->bytes() : own_; }
+  [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+    return loaded_ ? std::span<const std::byte>(loaded_->bytes()) : own_;
+  }
   operator std::span<const std::byte>() const noexcept { return bytes(); }  // NOLINT(google-explicit-constructor)
   /// Of one that was made in memory: to be changed.
   [[nodiscard]] std::vector<std::byte>& own() noexcept {
-    assert(!mapped_);
+    assert(!loaded_);
     return own_;
   }
   friend bool operator==(const BlobFile& a, const BlobFile& b) { return std::ranges::equal(a.bytes(), b.bytes()); }
 
  private:
   std::vector<std::byte> own_;
-  std::shared_ptr<const MappedFile> mapped_;
+  std::shared_ptr<const MappedMemory> loaded_;
 };
 
 /// The blob files of one program by the path that its BLOBFILE constants name ("@model_path/weights/wq.bin").
@@ -92,8 +94,9 @@ std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, BlobFile& 
 /// Finds `ref` among `blobs` and reads it; the error names path and offset. Throws BlobError.
 [[nodiscard]] std::span<const std::byte> read_blob(const Blobs& blobs, const BlobRef& ref, const TensorType& type);
 
-/// Maps every blob file that `program` names from `directory`, for which "@model_path/" stands. Throws BlobError for a
-/// path that does not begin so or that leads out of the directory, FileError for a file that cannot be read.
+/// Reads what `program` names of its blob files in `directory`, for which "@model_path/" stands; all else of them is
+/// zero. Throws BlobError for a path that does not begin so or that leads out of the directory, FileError for a file
+/// that cannot be read.
 [[nodiscard]] Blobs load_blobs(const Program& program, const std::filesystem::path& directory);
 
 /// Every blob path that `program` names, once, sorted.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <span>
@@ -31,7 +31,7 @@ void write_safetensors(const std::filesystem::path& path, std::span<const NamedT
 /// The same to a file that the caller commits.
 void write_safetensors(AsideFile& file, std::span<const NamedTensor> tensors, const Metadata& metadata);
 
-/// A safetensors file, mapped. All that its header claims has been checked against the file's size.
+/// A safetensors file, of which the header is in memory. All that it claims has been checked against the file's size.
 class SafetensorsFile {
  public:
   /// Throws FileError naming the tensor and what is wrong with it: header, dtype (F32, F16 and BF16 are read), shape,
@@ -41,7 +41,8 @@ class SafetensorsFile {
   struct Tensor {
     std::string dtype;
     mil::Shape shape;
-    std::span<const std::byte> data;
+    std::uint64_t offset = 0;      ///< of the data in the file
+    std::uint64_t size_bytes = 0;  ///< of the data
   };
   [[nodiscard]] const std::map<std::string, Tensor, std::less<>>& tensors() const noexcept { return tensors_; }
   [[nodiscard]] const Metadata& metadata() const noexcept { return metadata_; }
@@ -49,11 +50,12 @@ class SafetensorsFile {
 
   /// Throws FileError if there is no such tensor, or it has another shape.
   const Tensor& expect(std::string_view name, const mil::Shape& shape) const;
-  /// The tensor as fp32. Throws FileError if it is missing, has another shape, or holds a value that is not finite.
+  /// The tensor as fp32. Throws FileError if it is missing, has another shape, holds a value that is not finite, or can
+  /// no longer be read.
   void read(std::string_view name, const mil::Shape& shape, std::span<float> values) const;
 
  private:
-  MappedFile file_;
+  RegularFile file_;
   std::map<std::string, Tensor, std::less<>> tensors_;
   Metadata metadata_;
 };

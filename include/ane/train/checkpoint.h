@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ane/data/source.h"
@@ -51,8 +52,12 @@ std::filesystem::path write_checkpoint(const std::filesystem::path& directory, c
 /// be read.
 [[nodiscard]] std::vector<std::filesystem::path> checkpoints_in(const std::filesystem::path& directory);
 
+/// Whether `name` is one that the program gives to what it makes in a checkpoint directory: step-00000120, .lock, ...
+[[nodiscard]] bool is_reserved_name(std::string_view name);
+
 /// Removes all but the newest `keep` of those in `directory` whose trainer.json is undamaged and whose files have their
-/// sizes; what is damaged neither counts nor goes. Throws FileError if one cannot be removed.
+/// sizes; what is damaged neither counts nor goes, and neither do files that no checkpoint has. Throws FileError if one
+/// cannot be removed.
 void remove_old_checkpoints(const std::filesystem::path& directory, std::int64_t keep);
 
 /// Settings that the newest checkpoint in `directory` whose trainer.json is undamaged was written with; its arrays are

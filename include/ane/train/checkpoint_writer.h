@@ -9,6 +9,7 @@
 #include "ane/model/parameters.h"
 #include "ane/train/checkpoint.h"
 #include "ane/train/observer.h"
+#include "ane/train/run_lock.h"
 #include "ane/train/state.h"
 
 namespace ane::train {
@@ -25,9 +26,10 @@ class CheckpointWriter {
     std::optional<std::string> warning{};  ///< it was written, but older ones could not be removed
   };
 
-  /// `keep`: how many checkpoints stay in `directory`; older ones are removed once a new one is durable.
+  /// `keep`: how many checkpoints stay in `directory`; older ones are removed once a new one is durable. `lock`: on
+  /// `directory`, if it has one, which nobody else uses while a checkpoint is written.
   CheckpointWriter(std::filesystem::path directory, std::int64_t keep, const model::ParameterLayout& layout,
-                   StateArena& state);
+                   StateArena& state, RunLock* lock = nullptr);
   ~CheckpointWriter();  ///< waits
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
@@ -50,6 +52,7 @@ class CheckpointWriter {
   std::int64_t keep_;
   const model::ParameterLayout* layout_;
   StateArena* state_;
+  RunLock* lock_;
   std::future<Result> result_;
   std::future<void> copied_;
 };

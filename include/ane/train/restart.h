@@ -49,8 +49,9 @@ struct Handoff {
 /// process's last update. Returns the time since exec, for ResumeEvent.
 Duration count_restart(StateArena& state, const Handoff& handoff) noexcept;
 
-/// What asks a run to stop: Ctrl-C, kill, a terminal that is closed, and a program that read the output and has ended.
-inline constexpr std::array kStopSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+/// What asks a run to stop: Ctrl-C, kill, a terminal that is closed, a program that read the output and has ended, and
+/// processor time that is used up.
+inline constexpr std::array kStopSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXCPU};
 
 /// Those are blocked for the calling thread, and those it starts, while this lives and across exec.
 class BlockedSignals {

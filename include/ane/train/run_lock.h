@@ -11,15 +11,20 @@ namespace ane::train {
 class RunLock {
  public:
   /// Makes `directory` if it is missing. Throws UsageError naming the process that has the lock, and FileError if there
-  /// can be none.
-  explicit RunLock(const std::filesystem::path& directory);
+  /// can be none, as where `.lock` is a symbolic link or holds anything but a process number: then it is not ours.
+  explicit RunLock(std::filesystem::path directory);
   /// What the process before held in `descriptor`.
-  explicit RunLock(int descriptor) noexcept;
+  RunLock(std::filesystem::path directory, int descriptor) noexcept;
+
+  /// Makes sure, before something is written in the directory, that it is locked: if it or the file in it was removed
+  /// or replaced meanwhile, the lock went with it, and is taken anew. Throws FileError, also if another process has it.
+  void keep();
 
   /// For the hand-off; stays owned by the lock, and closes on exec.
   [[nodiscard]] int descriptor() const noexcept { return file_.get(); }
 
  private:
+  std::filesystem::path directory_;
   Descriptor file_;
 };
 

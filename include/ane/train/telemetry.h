@@ -32,7 +32,12 @@ class Telemetry final : public Observer {
  public:
   /// Throws FileError if `path` cannot be opened for appending. If a line cannot be written later, `warn` is told once
   /// and the run goes on without telemetry. `on_ane` says which rates the perf records give.
-  Telemetry(const std::filesystem::path& path, const model::Flops& flops_per_step, bool on_ane, AppendFile::Warn warn);
+  /// `handed_over`: descriptor() of the process before.
+  Telemetry(const std::filesystem::path& path, const model::Flops& flops_per_step, bool on_ane, AppendFile::Warn warn,
+            std::optional<int> handed_over = {});
+
+  /// For the hand-off, as long as the file can be written.
+  [[nodiscard]] std::optional<int> descriptor() const noexcept { return file_.descriptor(); }
 
   /// Once a run, from its first process.
   void run(const RunDescription& description);

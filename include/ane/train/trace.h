@@ -21,17 +21,17 @@ namespace ane::train {
 /// Written to after every step. Viewers also read it without its closing bracket, as a killed run leaves it.
 class Trace final : public Observer, public model::SpanListener {
  public:
-  enum class Begin {
-    anew,      ///< what is there goes
-    in_middle  ///< a re-executed process goes on where the one before ended
-  };
-
-  /// Throws FileError if `path` cannot be written; if that happens later, `warn` is told once and the run goes on.
-  Trace(const std::filesystem::path& path, Begin begin, AppendFile::Warn warn);
+  /// What is in `path` goes, unless the process before handed over the descriptor() of its trace, which this one goes
+  /// on with. Throws FileError if `path` cannot be written; if that happens later, `warn` is told once and the run goes
+  /// on.
+  Trace(const std::filesystem::path& path, AppendFile::Warn warn, std::optional<int> handed_over = {});
   /// Closes the array. A process that is replaced does not come here.
   ~Trace() override;
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
+
+  /// For the hand-off, as long as the file can be written.
+  [[nodiscard]] std::optional<int> descriptor() const noexcept { return file_.descriptor(); }
 
   void on_span(std::string_view name, Clock::time_point begin, Clock::time_point end) noexcept override;
   void on_compile(const CompileEvent& event) override;

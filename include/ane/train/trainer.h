@@ -49,7 +49,8 @@ class Trainer {
     device::CompileBudget& budget;
     StateArena& state;
     std::vector<Observer*> observers;
-    const std::atomic<bool>& stop;  ///< set by a signal handler
+    const std::atomic<bool>& stop;       ///< set by a signal handler
+    RunLock* checkpoint_lock = nullptr;  ///< on the directory of the checkpoints, if it has one
   };
 
   /// Throws UsageError if the budget cannot hold even one update, with the smallest value that would do.

@@ -50,8 +50,8 @@ void write(const fs::path& path, std::span<const std::byte> bytes) {
 
 bool file_holds(const fs::path& path, std::span<const std::byte> bytes) {
   try {
-    const MappedFile file(path, "compiled program's file");
-    return std::equal(file.bytes().begin(), file.bytes().end(), bytes.begin(), bytes.end());
+    const RegularFile file(path, "compiled program's file");
+    return file.size_bytes() == bytes.size() && checksum_of(file) == checksum_of(bytes);
   } catch (const FileError&) {
     return false;
   }
@@ -76,7 +76,7 @@ ProgramClaim::ProgramClaim(const fs::path& directory)
   std::error_code ignored;  // open will say it
   fs::create_directories(file_.parent_path(), ignored);
   for (auto waited = std::chrono::milliseconds(0); waited < kPatience; waited += kPause) {
-    descriptor_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    descriptor_ = ::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
     if (descriptor_ < 0) {
       throw DeviceError(fmt::format("cannot make {}, next to where the ANE's compiler reads the program: {}",
                                     file_.string(), std::strerror(errno)));
