@@ -29,6 +29,7 @@ struct MilOptions {
   std::string file;
   std::string weights;  ///< empty: the file's folder
   std::string device = "auto";
+  std::string chip;  ///< whose rules hold; empty: every chip's
   std::string compare;
   bool run = false;
   std::int64_t seed = 42;
@@ -59,6 +60,7 @@ std::optional<MilOptions> parse_options(std::span<const std::string> arguments, 
           {"--weights", "DIR", "folder that @model_path stands for [the file's]", &options.weights},
           {"--run", "", "run it on random inputs", &options.run},
           {"--device", "NAME", "auto, ane or host [auto]", &options.device},
+          {"--chip", "NAME", "whose rules hold, such as \"M3 Ultra\" [every chip's]", &options.chip},
           {"--compare", "host", "run it on this device as well, and show the largest difference", &options.compare},
           {"--seed", "N", "of the random inputs [42]", &seed},
           {"--runs", "N", "how often to run it, for the time [3]", &runs}},
@@ -211,7 +213,7 @@ int mil_command(std::span<const std::string> arguments) {
       options->weights.empty() ? file.parent_path() : std::filesystem::path(options->weights);
   mil::Blobs weights;
   if (options->run || !options->weights.empty()) weights = load_weights(program, blobs, directory);
-  print_rules(mil::check_for_ane(program, weights.empty() ? nullptr : &weights), terminal);
+  print_rules(mil::check_for_ane(program, weights.empty() ? nullptr : &weights, options->chip), terminal);
   if (options->run) run_program(*options, text, weights, terminal);
   return 0;
 }

@@ -47,7 +47,7 @@ std::optional<std::string> obstacle_to_dynamic(const Settings& settings, const d
   const model::KernelPlan plan = make_plan(settings, model::WeightMode::dynamic);
   for (const model::PlannedKernel& kernel : plan.kernels())
     for (const mil::Diagnostic& broken : device.check(kernel.definition.program))
-      if (broken.severity != mil::Severity::slow)
+      if (mil::is_fault(broken.severity))
         return fmt::format("with weights in its input kernel '{}' breaks {}", kernel.definition.name,
                            mil::to_string(broken));
   return std::nullopt;

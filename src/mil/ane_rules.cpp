@@ -20,8 +20,8 @@ constexpr auto kRules = std::to_array<AneRule>({
      "make it a multiple of 32 (fp16): pad the data and ignore the rest", rules::whole_rows},
     {"A3", wrong_result, "the last dimension of every input and output is at least 32",
      "widen it to 32 even if the data are narrower, and ignore the rest", rules::wide_rows},
-    {"A4", refusal, "inputs and outputs are not fp32: M1 and M5 refuse that", "declare it fp16 and convert on the CPU",
-     rules::no_fp32_boundary},
+    {"A4", refusal, "inputs and outputs are not fp32", "declare it fp16 and convert on the CPU",
+     rules::no_fp32_boundary, "M1, M5"},
     {"A5", refusal, "inputs and outputs are not integers",
      "pass fp16, which is exact for integers up to 2,048, or keep this part on the CPU", rules::no_integer_boundary},
     {"A6", refusal, "inputs and outputs have rank 4 and batch 1", "lay it out as [1, C, 1, S] and reshape inside",
@@ -34,25 +34,26 @@ constexpr auto kRules = std::to_array<AneRule>({
      rules::sorted_attention_inputs},
     {"A20", wrong_result, "scaled_dot_product_attention ignores attn_mask",
      "write it out: matmul, scale, add the mask, softmax, matmul", rules::no_attention_mask},
-    {"A21", refusal, "every argument of an operation is a named const or a value",
+    {"A21", note, "arguments of an operation that are written in place were refused once",
      "define a const with the value and name that", rules::named_attributes},
-    {"A22", refusal, "there is no rsqrt, and no sqrt of a reduction's result",
-     "use pow with the const exponent -0.5 (or 0.5)", rules::no_rsqrt},
+    {"A22", refusal, "rsqrt, inverse and log are given their epsilon",
+     "pass epsilon, or use pow with the const exponent -0.5 (for sqrt 0.5)", rules::no_rsqrt},
     {"A23", refusal, "there is no gelu", "write 0.5 * x * (1 + tanh(0.79788456 * (x + 0.044715 * x^3)))",
      rules::no_gelu},
     {"A24", refusal, "conv takes no bias", "add a const of shape [1, Co, 1, 1] to its result", rules::no_conv_bias},
     {"A25", refusal, "layer_norm with gamma or beta fails at some widths from 1,024 on",
      "normalise on the CPU, or by reduce_sum, pow and mul", rules::no_wide_layer_norm},
-    {"A26", refusal, "reduce_mean and reduce_max over channels fail at some shapes",
+    {"A26", note, "reduce_mean and reduce_max over channels fail at some shapes",
      "use reduce_sum and multiply by a scalar; for a maximum move the channels to the last axis",
      rules::no_channel_mean},
-    {"A27", refusal, "conv with a weight computed at run time is refused if grouped, slow otherwise",
-     "use matmul for weights that are not constants", rules::runtime_conv_weight},
-    {"A28", refusal, "M3 Ultra refuses to split and join pairs along the last axis, as RoPE does",
+    {"A27", wrong_result, "conv may ignore a weight computed at run time, or refuse it if grouped",
+     "use matmul for weights that are not constants, and compare with the host first", rules::runtime_conv_weight,
+     "M3 Max"},
+    {"A28", refusal, "pairs are not split or joined along the last axis, as RoPE does",
      "multiply by a constant matrix that swaps and negates with matmul; concatenate along channels",
-     rules::no_width_moves},
-    {"A29", refusal, "M1 refuses a constant operand of a matmul of rank 3",
-     "reshape to rank 4 first, where it is in use on all chips", rules::rank_3_constant_matmul},
+     rules::no_width_moves, "M3 Ultra"},
+    {"A29", refusal, "a constant operand of a matmul has rank 4",
+     "reshape to rank 4 first, where it is in use on all chips", rules::rank_3_constant_matmul, "M1"},
     {"A30", refusal, "constant tensors in elementwise operations are refused in programs of several functions",
      "put each function into a program of its own, or pass the constant as an input", rules::constants_among_functions},
     {"A31", refusal, "there is no gather, tile or stack",
@@ -60,8 +61,8 @@ constexpr auto kRules = std::to_array<AneRule>({
      rules::unsupported_ops},
     {"A32", refusal, "conv takes at most 17,408 input channels and 62,080 output channels",
      "split the channels over several convolutions, and add or concatenate", rules::conv_channels},
-    {"A33", refusal, "elementwise operations on flat tensors hang M1 above 16,384 elements",
-     "reshape to [1, C, 1, S] first", rules::flat_elementwise},
+    {"A33", refusal, "elementwise operations on flat tensors hang above 16,384 elements",
+     "reshape to [1, C, 1, S] first", rules::flat_elementwise, "M1"},
     {"A34", refusal, "softmax fails over an odd number of elements",
      "pad the axis to a multiple of 32 with masked elements", rules::softmax_length},
     {"A36", wrong_result, "an input whose last dimension is 1 broadcasts as zeros",
@@ -86,30 +87,57 @@ constexpr auto kRules = std::to_array<AneRule>({
     {"A50", slow, "long sums of products are slow", "split the contraction and add the parts", rules::long_contraction},
     {"A54", slow, "many short reductions are slow: cost follows the number of results",
      "arrange the data so that a long axis is reduced", rules::short_reduction},
+    {"A55", refusal, "a reduction's result is not multiplied by 0: the compiler crashes",
+     "leave the product out, or write the zeros as a const", rules::reduction_times_zero},
+    {"A56", refusal, "there is no sin and no cos", "compute the table on the CPU and pass it as a const or an input",
+     rules::no_sine, "M1, M2"},
+    {"A57", refusal, "program(1.0) has a buildInfo", "copy the one that ane-train writes, or write program(1.3)",
+     rules::build_info},
+    {"B4", refusal, "a convolution's kernel is at most 15 wide, on M1 13",
+     "split the kernel over several convolutions, and add", rules::kernel_width},
     {"N1", wrong_result, "the ANE stores fp16 whatever the text says: constants beyond 65,504 are infinite",
      "scale the computation; for masks take -10000", rules::infinite_constants},
-    {"N2", wrong_result, "conv and matmul return 0 once a partial sum reaches 32,768",
+    {"N2", wrong_result, "conv and matmul return inf, on M3 Ultra 0, once a partial sum reaches 32,768",
      "scale the constant down and the result up", rules::huge_factors},
-    {"N7", wrong_result, "constants below 2^-14 may be flushed to zero, an epsilon of 1e-5 among them",
+    {"N7", note, "constants below 2^-14 may be flushed to zero, an epsilon of 1e-5 among them",
      "take 0x1p-14 (6.1e-5) or more, or scale the computation up; for log pass epsilon 0", rules::vanishing_constants},
+    {"R3", wrong_result, "a slice that begins inside the last axis turns magnitudes beyond 4,094 into inf",
+     "pack along channels, or keep the values small", rules::offset_slices, "M1, M2"},
+    {"R4", wrong_result, "round is wrong from 1,024 on", "round smaller numbers, or on the CPU", rules::coarse_round},
     {"mask", wrong_result, "a row that is masked out altogether becomes -inf before softmax, and NaN after it",
      "leave one element of each row unmasked, and mask with -10000", rules::masked_rows},
 });
 
-constexpr std::array<std::string_view, 3> kSeverityNames{"refusal", "wrong result", "slow"};
+constexpr std::array<std::string_view, 4> kSeverityNames{"refusal", "wrong result", "slow", "note"};
+
+/// Whether `chip` ("Apple M3 Ultra") is of one of the families in `chips` ("M1, M3 Ultra").
+bool is_among(std::string_view chip, std::string_view chips) {
+  constexpr std::string_view kSeparator = ", ";
+  while (!chips.empty()) {
+    const std::string_view family = chips.substr(0, chips.find(kSeparator));
+    const std::size_t at = chip.find(family);
+    const std::size_t end = at + family.size();
+    if (at != std::string_view::npos && (end == chip.size() || chip[end] == ' ')) return true;
+    chips.remove_prefix(std::min(chips.size(), family.size() + kSeparator.size()));
+  }
+  return false;
+}
 
 }  // namespace
 
 std::string_view name(Severity severity) noexcept { return kSeverityNames[static_cast<std::size_t>(severity)]; }
 
 std::string to_string(const Diagnostic& diagnostic) {
-  return fmt::format("{} ({}): {}: {}; {}", diagnostic.rule, name(diagnostic.severity), diagnostic.where,
-                     diagnostic.message, diagnostic.remedy);
+  const std::string_view of_chips = diagnostic.chips.empty()                ? ""
+                                    : diagnostic.severity == Severity::note ? "; seen on "
+                                                                            : " on ";
+  return fmt::format("{} ({}{}{}): {}: {}; {}", diagnostic.rule, name(diagnostic.severity), of_chips, diagnostic.chips,
+                     diagnostic.where, diagnostic.message, diagnostic.remedy);
 }
 
 std::span<const AneRule> ane_rules() { return kRules; }
 
-std::vector<Diagnostic> check_for_ane(const Program& program, const Blobs* blobs) {
+std::vector<Diagnostic> check_for_ane(const Program& program, const Blobs* blobs, std::string_view chip) {
   std::vector<Diagnostic> diagnostics;
   const bool readable = rules::has_its_values(program);
   for (const AneRule& rule : kRules) {
@@ -117,6 +145,9 @@ std::vector<Diagnostic> check_for_ane(const Program& program, const Blobs* blobs
     Findings found(rule, diagnostics);
     rule.check(program, blobs, found);
   }
+  for (Diagnostic& diagnostic : diagnostics)
+    if (!chip.empty() && !diagnostic.chips.empty() && !is_among(chip, diagnostic.chips))
+      diagnostic.severity = Severity::note;
   return diagnostics;
 }
 

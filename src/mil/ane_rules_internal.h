@@ -22,8 +22,11 @@ class Findings {
 
   void add(std::string where, std::string message) { add(std::move(where), std::move(message), rule_->severity); }
   void add(std::string where, std::string message, Severity severity) {
-    diagnostics_->push_back(
-        {std::string(rule_->id), severity, std::move(where), std::move(message), std::string(rule_->remedy)});
+    add(std::move(where), std::move(message), severity, rule_->chips);
+  }
+  void add(std::string where, std::string message, Severity severity, std::string_view chips) {
+    diagnostics_->push_back({std::string(rule_->id), severity, std::move(where), std::move(message),
+                             std::string(rule_->remedy), std::string(chips)});
   }
 
  private:
@@ -94,15 +97,16 @@ using Rule = void(const Program& program, const Blobs* blobs, Findings& found);
 Rule whole_rows, wide_rows, no_fp32_boundary, no_integer_boundary, rank_4_boundary, sorted_names,
     sorted_attention_inputs;
 // ane_rules_program.cpp: names, dialects, constants.
-Rule named_attributes, unique_live_names, one_dialect, blob_records, few_blobs, weight_bytes;
+Rule named_attributes, unique_live_names, one_dialect, blob_records, few_blobs, weight_bytes, build_info;
 // ane_rules_ops.cpp: operations and their forms.
 Rule no_attention_mask, no_rsqrt, no_gelu, no_conv_bias, no_wide_layer_norm, no_channel_mean, runtime_conv_weight,
-    no_width_moves, rank_3_constant_matmul, constants_among_functions, unsupported_ops, broadcast_input;
+    no_width_moves, rank_3_constant_matmul, constants_among_functions, unsupported_ops, broadcast_input, no_sine,
+    reduction_times_zero;
 // ane_rules_size.cpp: sizes that fail or are slow.
 Rule conv_channels, flat_elementwise, softmax_length, layer_width, working_set, odd_channels, long_contraction,
-    short_reduction;
-// ane_rules_numerics.cpp: constants that fp16 or the multiplier cannot hold.
-Rule infinite_constants, huge_factors, vanishing_constants, masked_rows;
+    short_reduction, kernel_width;
+// ane_rules_numerics.cpp: values that fp16, the multiplier or an operation cannot hold.
+Rule infinite_constants, huge_factors, vanishing_constants, offset_slices, coarse_round, masked_rows;
 
 /// Whether every operand, input and output names a value of its function. Without that no other rule can look.
 [[nodiscard]] bool has_its_values(const Program& program);

@@ -23,7 +23,6 @@ constexpr float kMaskedOut = -60000.0F;
 
 /// The epsilon that an operation has unless it is given one; 0 if it has none that matters here.
 float default_epsilon(OpKind kind) {
-  if (kind == OpKind::log) return 1e-45F;
   if (kind == OpKind::layer_norm) return 1e-5F;
   return 0.0F;
 }
@@ -96,6 +95,22 @@ void vanishing_constants(const Program& program, const Blobs* /*blobs*/, Finding
     });
     if (!op.has("epsilon") && vanishes(default_epsilon(op.kind())))
       found.add(place(op), fmt::format("its epsilon is {:g} unless it is given", default_epsilon(op.kind())));
+  });
+}
+
+void offset_slices(const Program& program, const Blobs* /*blobs*/, Findings& found) {
+  for_each_op(program, [&](const OpView& op) {
+    if (op.kind() != OpKind::slice_by_size && op.kind() != OpKind::slice_by_index) return;
+    const TensorType& x = op.type("x");
+    const SliceAxis last = slice_geometry(op).back();
+    if (is_float(x.dtype) && last.begin != 0)
+      found.add(place(op), fmt::format("it begins at element {} of the last axis of {}", last.begin, to_string(x)));
+  });
+}
+
+void coarse_round(const Program& program, const Blobs* /*blobs*/, Findings& found) {
+  for_each_op(program, [&](const OpView& op) {
+    if (op.kind() == OpKind::round) found.add(place(op), fmt::format("round of {}", to_string(op.type("x"))));
   });
 }
 

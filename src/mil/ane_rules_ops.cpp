@@ -66,10 +66,12 @@ void no_attention_mask(const Program& program, const Blobs* /*blobs*/, Findings&
 
 void no_rsqrt(const Program& program, const Blobs* /*blobs*/, Findings& found) {
   for_each_op(program, [&](const OpView& op) {
-    if (op.kind() == OpKind::rsqrt)
-      found.add(place(op), fmt::format("rsqrt of {}", to_string(op.type("x"))));
-    else if (op.kind() == OpKind::sqrt && comes_from_reduction(op, op.operand("x")))
-      found.add(place(op), fmt::format("sqrt of a reduction's result, {}", to_string(op.type("x"))));
+    const OpKind kind = op.kind();
+    if ((kind == OpKind::rsqrt || kind == OpKind::inverse || kind == OpKind::log) && !op.has("epsilon"))
+      found.add(place(op), fmt::format("{} of {} without epsilon", name(kind), to_string(op.type("x"))));
+    else if (kind == OpKind::sqrt && comes_from_reduction(op, op.operand("x")))
+      found.add(place(op), fmt::format("sqrt of a reduction's result, {}, was refused once", to_string(op.type("x"))),
+                Severity::note);
   });
 }
 
@@ -111,9 +113,13 @@ void runtime_conv_weight(const Program& program, const Blobs* /*blobs*/, Finding
   for_each_op(program, [&](const OpView& op) {
     if (op.kind() != OpKind::conv || is_compile_time(op, op.operand("weight"))) return;
     const std::int64_t groups = op.integer("groups", 1);
-    found.add(place(op),
-              fmt::format("its weight, {}, is computed at run time; {} groups", to_string(op.type("weight")), groups),
-              groups > 1 ? Severity::refusal : Severity::slow);
+    std::string message =
+        fmt::format("its weight, {}, is computed at run time; {} groups", to_string(op.type("weight")), groups);
+    if (groups > 1) {
+      found.add(place(op), std::move(message), Severity::refusal, "M1");
+    } else {
+      found.add(place(op), std::move(message));
+    }
   });
 }
 
@@ -148,8 +154,33 @@ void constants_among_functions(const Program& program, const Blobs* /*blobs*/, F
 
 void unsupported_ops(const Program& program, const Blobs* /*blobs*/, Findings& found) {
   for_each_op(program, [&](const OpView& op) {
-    if (op.kind() == OpKind::gather || op.kind() == OpKind::tile || op.kind() == OpKind::stack)
+    if (op.kind() == OpKind::gather || op.kind() == OpKind::stack)
       found.add(place(op), fmt::format("{} to {}", name(op.kind()), to_string(op.result_type())));
+    else if (op.kind() == OpKind::tile)
+      found.add(place(op), fmt::format("tile to {}; where it compiles (M3 Max), what the process compiles or runs "
+                                       "afterwards fails",
+                                       to_string(op.result_type())));
+  });
+}
+
+void no_sine(const Program& program, const Blobs* /*blobs*/, Findings& found) {
+  for_each_op(program, [&](const OpView& op) {
+    if (op.kind() == OpKind::sin || op.kind() == OpKind::cos)
+      found.add(place(op), fmt::format("{} of {}", name(op.kind()), to_string(op.type("x"))));
+  });
+}
+
+void reduction_times_zero(const Program& program, const Blobs* /*blobs*/, Findings& found) {
+  for_each_op(program, [&](const OpView& op) {
+    if (op.kind() != OpKind::mul) return;
+    const auto is_zero = [&](const Operand& operand) {
+      const std::vector<float>* numbers = numbers_of(op, operand);
+      return numbers != nullptr && std::ranges::all_of(*numbers, [](float value) { return value == 0; });
+    };
+    const bool x_is_zero = is_zero(op.operand("x"));
+    if (!x_is_zero && !is_zero(op.operand("y"))) return;
+    if (comes_from_reduction(op, op.operand(x_is_zero ? "y" : "x")))
+      found.add(place(op), fmt::format("it multiplies a reduction's result, {}, by 0", to_string(op.result_type())));
   });
 }
 

@@ -100,6 +100,11 @@ void one_dialect(const Program& program, const Blobs* /*blobs*/, Findings& found
   });
 }
 
+void build_info(const Program& program, const Blobs* /*blobs*/, Findings& found) {
+  if (program.dialect == Dialect::ios16 && program.build_info.empty())
+    found.add("the program", "it is a program(1.0) without buildInfo");
+}
+
 void blob_records(const Program& program, const Blobs* blobs, Findings& found) {
   for_each_blob(program, [&](const OpView& op, const Constant& constant, const BlobRef& ref) {
     if (blobs != nullptr) {

@@ -13,6 +13,8 @@ namespace ane::mil::rules {
 namespace {
 
 constexpr std::int64_t kMostOutputChannels = 62080;
+constexpr std::int64_t kMostKernelWidth = 15;
+constexpr std::int64_t kMostKernelWidthOfM1 = 13;
 constexpr std::int64_t kMostFlatElements = 16384;
 constexpr std::int64_t kSoftmaxStep = 32;
 constexpr std::int64_t kSlowWidth = 5120;
@@ -118,6 +120,19 @@ void short_reduction(const Program& program, const Blobs* /*blobs*/, Findings& f
     const std::int64_t reduced = element_count(op.type("x").shape) / results;
     if (reduced <= kShortAxis && results >= kManyResults)
       found.add(place(op), fmt::format("{} results of {} elements each", results, reduced));
+  });
+}
+
+void kernel_width(const Program& program, const Blobs* /*blobs*/, Findings& found) {
+  for_each_op(program, [&](const OpView& op) {
+    if (op.kind() != OpKind::conv) return;
+    const std::int64_t width = conv_geometry(op).dimensions.back().kernel;
+    const std::string message = fmt::format("its kernel is {} wide", width);
+    if (width > kMostKernelWidth) {
+      found.add(place(op), message);
+    } else if (width > kMostKernelWidthOfM1) {
+      found.add(place(op), message, Severity::refusal, "M1");
+    }
   });
 }
 

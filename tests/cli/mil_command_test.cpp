@@ -38,6 +38,21 @@ const char* const kWeighted = R"(program(1.3)
 
 }  // namespace
 
+TEST_CASE("MIL by hand: the rules of one chip are notes for another", "[cli][mil]") {
+  const Folder folder;
+  std::string text = kDoubled;
+  text.replace(text.find("mul("), std::string("mul(x = x, y = two)").size(), "sin(x = x)");
+  write_file(folder / "sine.mil", text);
+  const auto rules = [&](const Words& more) {
+    Words arguments = {"mil", "sine.mil"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments, {}, folder.path()).out;
+  };
+  CHECK_THAT(rules({}), ANE_CONTAINS("A56 (refusal on M1, M2)"));
+  CHECK_THAT(rules({"--chip", "M2 Max"}), ANE_CONTAINS("A56 (refusal on M1, M2)"));
+  CHECK_THAT(rules({"--chip", "M4"}), ANE_CONTAINS("A56 (note; seen on M1, M2)"));
+}
+
 TEST_CASE("MIL by hand: ports, rules, time, range and checksum", "[cli][mil]") {
   const Folder folder;
   write_file(folder / "doubled.mil", kDoubled);

@@ -66,21 +66,31 @@ TEST_CASE("N2: factors of products are far below 2^15", "[mil][rules]") {
 }
 
 TEST_CASE("N7: scalars are normal in fp16", "[mil][rules]") {
-  breaks(times(1e-5F), "N7", kWrong, "op 'y' (mul)", "it takes the constant 1.00136e-05");
+  breaks(times(1e-5F), "N7", Severity::note, "op 'y' (mul)", "it takes the constant 1.00136e-05");
   passes(times(0x1p-14F));
   passes(times(0.0F));
 }
 
-TEST_CASE("N7: an epsilon that is not given counts too", "[mil][rules]") {
-  const auto log = [](bool given) {
-    return with_input({1, 16, 1, 32}, [=](Builder& b, Var x) {
-      std::vector<Argument> arguments{named("x", x)};
-      if (given) arguments.push_back(named("epsilon", b.scalar(0.0F)));
-      return apply(b, OpKind::log, arguments);
+TEST_CASE("R3: slices begin at the start of the last axis, on M1 and M2", "[mil][rules]") {
+  const auto slice = [](std::int64_t begin) {
+    return with_input({1, 64, 1, 96}, [=](Builder& b, Var x) {
+      return b.slice("y", x, {0, 0, 0, begin}, {1, 64, 1, 64});
     });
   };
-  breaks(log(false), "N7", kWrong, "op 'y' (log)", "its epsilon is 1.4013e-45 unless it is given");
-  passes(log(true));
+  breaks(slice(32), "R3", kWrong, "op 'y' (slice_by_size)",
+         "it begins at element 32 of the last axis of fp16 [1, 64, 1, 96]");
+  passes(slice(0));
+  passes(with_input({1, 96, 1, 64}, [](Builder& b, Var x) { return b.slice("y", x, {0, 32, 0, 0}, {1, 64, 1, 64}); }));
+  const auto severity = [&](std::string_view chip) { return check_for_ane(slice(32), nullptr, chip).front().severity; };
+  CHECK(severity("Apple M1") == kWrong);
+  CHECK(severity("Apple M2 Ultra") == kWrong);
+  CHECK(severity("Apple M4 Max") == Severity::note);
+  CHECK(severity("Apple M10") == Severity::note);
+}
+
+TEST_CASE("R4: round is exact below 1,024", "[mil][rules]") {
+  breaks(with_input({1, 64, 1, 32}, [](Builder& b, Var x) { return b.unary(OpKind::round, "y", x); }), "R4", kWrong,
+         "op 'y' (round)", "round of fp16 [1, 64, 1, 32]");
 }
 
 TEST_CASE("mask: no row is masked out altogether", "[mil][rules]") {

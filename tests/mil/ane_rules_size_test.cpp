@@ -13,10 +13,10 @@ Program conv(std::int64_t in, std::int64_t out) {
 
 /// A matmul of [1, 1, 32, inner] by [1, 1, inner, outer], both cut from one input.
 Program matmul(std::int64_t inner, std::int64_t outer) {
-  return with_input({1, inner, 1, 32 + outer}, [=](Builder& b, Var x) {
-    const Var left = b.reshape("a", b.slice("left", x, {0, 0, 0, 0}, {1, inner, 1, 32}), {1, 1, inner, 32});
-    const Var right = b.reshape("b", b.slice("right", x, {0, 0, 0, 32}, {1, inner, 1, outer}), {1, 1, inner, outer});
-    return b.matmul("y", left, right, true);
+  return with_input({1, 1, 32 + outer, inner}, [=](Builder& b, Var x) {
+    const Var left = b.slice("left", x, {0, 0, 0, 0}, {1, 1, 32, inner});
+    const Var right = b.slice("right", x, {0, 0, 32, 0}, {1, 1, outer, inner});
+    return b.matmul("y", left, right, false, true);
   });
 }
 
@@ -92,6 +92,26 @@ TEST_CASE("A54: reductions have long axes", "[mil][rules]") {
   passes(reduce({1, 32, 64, 64}, 1));
   passes(reduce({1, 16, 32, 64}, 1));
   passes(reduce({1, 12, 256, 256}, -1));  // the backward of softmax
+}
+
+TEST_CASE("B4: a convolution's kernel is not wide", "[mil][rules]") {
+  const auto conv = [](std::int64_t width) {
+    return with_input({1, 64, 1, 64}, [=](Builder& b, Var x) {
+      const Var ones = b.integers("ones", {1, 1});
+      const std::int64_t before = (width - 1) / 2;
+      return apply(b, OpKind::conv,
+                   {named("dilations", ones), named("groups", b.integer("groups", 1)),
+                    named("pad", b.integers("around", {0, 0, before, width - 1 - before})),
+                    named("pad_type", b.text("custom", "custom")), named("strides", ones),
+                    named("weight", b.blob("w", {64, 64, 1, width}, "@model_path/w.bin")), named("x", x)});
+    });
+  };
+  breaks(conv(16), "B4", Severity::refusal, "op 'y' (conv)", "its kernel is 16 wide");
+  CHECK(check_for_ane(conv(16), nullptr, "Apple M4").front().severity == Severity::refusal);
+  breaks(conv(14), "B4", Severity::refusal, "op 'y' (conv)", "its kernel is 14 wide");
+  CHECK(check_for_ane(conv(14), nullptr, "Apple M1 Max").front().severity == Severity::refusal);
+  CHECK(check_for_ane(conv(14), nullptr, "Apple M4").front().severity == Severity::note);
+  passes(conv(13));
 }
 
 }  // namespace ane::mil

@@ -12,20 +12,26 @@
 /// what it computes slowly. The table that ane_rules() returns is their documentation.
 namespace ane::mil {
 
-/// refusal: the compiler or the run fails on at least one chip. wrong_result: it runs and lies. slow: it runs.
-enum class Severity { refusal, wrong_result, slow };
+/// refusal: the compiler or the run fails. wrong_result: it runs and lies. slow: it runs. note: it runs on the chip
+/// that was asked about, or failed in a single report.
+enum class Severity { refusal, wrong_result, slow, note };
 [[nodiscard]] std::string_view name(Severity severity) noexcept;
+/// Whether what breaks such a rule fails or lies.
+[[nodiscard]] constexpr bool is_fault(Severity severity) noexcept {
+  return severity == Severity::refusal || severity == Severity::wrong_result;
+}
 
 /// A rule of the ANE that a program breaks.
 struct Diagnostic {
   std::string rule;  ///< "A22"
   Severity severity;
-  std::string where;    ///< "line 12, column 9: op 'r' (rsqrt)" or "input 'x'"
-  std::string message;  ///< what was found
-  std::string remedy;   ///< what to do instead
+  std::string where;       ///< "line 12, column 9: op 'r' (rsqrt)" or "input 'x'"
+  std::string message;     ///< what was found
+  std::string remedy;      ///< what to do instead
+  std::string chips = {};  ///< "M1, M3 Ultra": where it was seen; empty: everywhere
 };
 
-/// "A22 (refusal) at line 12, column 9: op 'r' (rsqrt): MESSAGE; REMEDY"
+/// "A22 (refusal): line 12, column 9: op 'r' (rsqrt): MESSAGE; REMEDY"; with chips "A28 (refusal on M3 Ultra): ...".
 [[nodiscard]] std::string to_string(const Diagnostic& diagnostic);
 
 /// Where a rule puts what it found.
@@ -38,11 +44,14 @@ struct AneRule {
   std::string_view summary;
   std::string_view remedy;
   void (*check)(const Program& program, const Blobs* blobs, Findings& found);
+  std::string_view chips = {};  ///< as Diagnostic's, of most findings
 };
 [[nodiscard]] std::span<const AneRule> ane_rules();
 
 /// Every rule that `program` breaks, in the order of the rules. With `blobs`, records (A39) and masks are read as well.
+/// With `chip` ("Apple M4 Pro"), what was only seen on other chips is a note.
 /// Never throws on a verified program. Of a program whose operands name no value, only that is reported (A37).
-[[nodiscard]] std::vector<Diagnostic> check_for_ane(const Program& program, const Blobs* blobs = nullptr);
+[[nodiscard]] std::vector<Diagnostic> check_for_ane(const Program& program, const Blobs* blobs = nullptr,
+                                                    std::string_view chip = {});
 
 }  // namespace ane::mil

@@ -30,7 +30,7 @@ void refuse_broken_rules(const mil::Program& program, const mil::Blobs& weights,
   std::string text;
   int count = 0;
   for (const mil::Diagnostic& diagnostic : broken_rules(program, &weights, chip)) {
-    if (diagnostic.severity == mil::Severity::slow) continue;
+    if (!mil::is_fault(diagnostic.severity)) continue;
     text += "\n  " + to_string(diagnostic);
     ++count;
   }
