@@ -60,7 +60,7 @@ DeviceProbe gate_and_projection() {
   const mil::Var w = mil.blob("w", {kProjected, kChannels, 1, 1}, kWeightPath);
   const std::array parts{mil.conv1x1("proj", gate, w), gate};
   const std::array outputs{mil.concat("result", parts, 1)};
-  return {"gate and projection", std::move(mil).finish(outputs), blob_of(kProjected, kChannels, weight_at),
+  return {"gate and projection", "", std::move(mil).finish(outputs), blob_of(kProjected, kChannels, weight_at),
           [](const TensorValues& input) {
             std::vector<double> result(kProjected * kWidth);
             for (std::size_t i = 0; i < kChannels * kWidth; ++i) {
@@ -74,19 +74,34 @@ DeviceProbe gate_and_projection() {
           }};
 }
 
-DeviceProbe constant_matrix() {
+/// (x P)[2i] = -x[2i+1], (x P)[2i+1] = x[2i], for one input.
+std::vector<double> turned_pairs(const TensorValues& input) {
+  std::vector<double> result(input.values.size());
+  for (std::size_t i = 0; i < result.size(); i += 2) {
+    result[i] = -input.values[i + 1];
+    result[i + 1] = input.values[i];
+  }
+  return result;
+}
+
+DeviceProbe pairs_by_matrix() {
   mil::Builder mil(mil::DType::fp16);
   const mil::Var x = mil.input("heads", {1, 2, kWidth, kHeadDim});
   const std::array outputs{mil.matmul("turned", x, mil.blob("turn", {1, 1, kHeadDim, kHeadDim}, kWeightPath))};
-  return {"product with a constant matrix", std::move(mil).finish(outputs), blob_of(kHeadDim, kHeadDim, turn_at),
-          [](const TensorValues& input) {
-            std::vector<double> result(input.values.size());
-            for (std::size_t i = 0; i < result.size(); i += 2) {
-              result[i] = -input.values[i + 1];
-              result[i + 1] = input.values[i];
-            }
-            return result;
-          }};
+  return {"pairs turned by a constant matrix", "matrix", std::move(mil).finish(outputs),
+          blob_of(kHeadDim, kHeadDim, turn_at), turned_pairs};
+}
+
+DeviceProbe pairs_by_slices() {
+  constexpr std::int64_t kPairs = kWidth * kHeadDim / 2;
+  mil::Builder mil(mil::DType::fp16);
+  const mil::Var x = mil.input("heads", {1, 2, kWidth, kHeadDim});
+  const mil::Var pairs = mil.reshape("pairs", x, {1, 2, kPairs, 2});
+  const mil::Var first = mil.slice("first", pairs, {0, 0, 0, 0}, {1, 2, kPairs, 1});
+  const mil::Var second = mil.slice("second", pairs, {0, 0, 0, 1}, {1, 2, kPairs, 1});
+  const std::array parts{mil.mul("negated", second, mil.scalar(-1.0F)), first};
+  const std::array outputs{mil.reshape("turned", mil.concat("swapped", parts, 3), {1, 2, kWidth, kHeadDim})};
+  return {"pairs turned by slices", "slices", std::move(mil).finish(outputs), {}, turned_pairs};
 }
 
 DeviceProbe concatenation() {
@@ -96,7 +111,7 @@ DeviceProbe concatenation() {
   for (std::size_t part = kParts; part-- > 0;)
     parts.push_back(mil.relu("part", channels_from(mil, "slice", x, part * kProjected, kProjected)));
   const std::array outputs{mil.concat("result", parts, 1)};
-  return {"concatenation of six", std::move(mil).finish(outputs), {}, [](const TensorValues& input) {
+  return {"concatenation of six", "", std::move(mil).finish(outputs), {}, [](const TensorValues& input) {
             constexpr std::size_t kPart = kProjected * kWidth;
             std::vector<double> result;
             for (std::size_t part = kParts; part-- > 0;)
@@ -108,7 +123,7 @@ DeviceProbe concatenation() {
 DeviceProbe softmax_of_rows() {
   mil::Builder mil(mil::DType::fp16);
   const std::array outputs{mil.softmax("probs", mil.input("scores", {1, 2, kWidth, kWidth}))};
-  return {"softmax over rows", std::move(mil).finish(outputs), {}, [](const TensorValues& input) {
+  return {"softmax over rows", "", std::move(mil).finish(outputs), {}, [](const TensorValues& input) {
             std::vector<double> result;
             for (std::size_t row = 0; row < input.values.size(); row += kWidth) {
               double sum = 0;
@@ -128,7 +143,8 @@ double relative(const Difference& difference) {
 std::vector<DeviceProbe> device_probes() {
   std::vector<DeviceProbe> probes;
   probes.push_back(gate_and_projection());
-  probes.push_back(constant_matrix());
+  probes.push_back(pairs_by_matrix());
+  probes.push_back(pairs_by_slices());
   probes.push_back(concatenation());
   probes.push_back(softmax_of_rows());
   return probes;

@@ -95,22 +95,41 @@ void print_machine(const device::apple::Probe& probe, math::ThreadPool& threads,
   if (probe.cores) terminal.print(fmt::format("  cores: {}", *probe.cores));
 }
 
+/// What the probes showed.
+struct Verdict {
+  bool needed = true;   ///< all that every run needs is right
+  bool matrix = false;  ///< the forms of RoPE
+  bool slices = false;
+  [[nodiscard]] bool can_train() const { return needed && (matrix || slices); }
+  [[nodiscard]] std::string text() const {
+    if (!can_train())
+      return "Not all right: do not trust a training run on this device. Please send this text with your chip and "
+             "system version to the project.";
+    if (!matrix) return "All right with --rope slices: this device can train, but not with --rope matrix, the default.";
+    return "All right: this device can train.";
+  }
+};
+
 /// `warnings` is what the device tells beside its results.
-bool run_probes(device::Device& device, device::Device& host, std::vector<std::string>& warnings, Terminal& terminal) {
+Verdict run_probes(device::Device& device, device::Device& host, std::vector<std::string>& warnings,
+                   Terminal& terminal) {
   const bool on_ane = device.name() == "ane";
-  bool all_right = true;
+  Verdict verdict;
   for (const DeviceProbe& probe : device_probes()) {
     const ProbeResult result = run_probe(probe, device, host);
     const bool right = result.right(on_ane);
-    all_right = all_right && right;
+    if (probe.setting.empty()) verdict.needed = verdict.needed && right;
+    if (probe.setting == "matrix") verdict.matrix = right;
+    if (probe.setting == "slices") verdict.slices = right;
     const std::string detail = result.failure.empty()
                                    ? fmt::format("differs from plain arithmetic by {:.1e}, from the host by {:.1e}",
                                                  result.from_expected, result.from_host)
                                    : result.failure;
-    terminal.print(fmt::format("  {:5} {}: {}", right ? "right" : "WRONG", probe.name, detail));
+    const std::string needed_by = probe.setting.empty() ? "" : fmt::format(" (for --rope {})", probe.setting);
+    terminal.print(fmt::format("  {:5} {}{}: {}", right ? "right" : "WRONG", probe.name, needed_by, detail));
     for (const std::string& warning : std::exchange(warnings, {})) terminal.print("        warning: " + warning);
   }
-  return all_right;
+  return verdict;
 }
 
 }  // namespace
@@ -133,11 +152,9 @@ int doctor_command(std::span<const std::string> arguments) {
   if (!picked.note.empty()) terminal.print(fmt::format("Note: {}", picked.note));
   device::host::HostDevice host(threads);
   terminal.print(fmt::format("Probe kernels on {}:", picked.device->name()));
-  const bool right = run_probes(*picked.device, host, warnings, terminal);
-  terminal.print(right ? "All right: this device can train."
-                       : "Not all right: do not trust a training run on this device. Please send this text with your "
-                         "chip and system version to the project.");
-  return right ? 0 : kDeviceExit;
+  const Verdict verdict = run_probes(*picked.device, host, warnings, terminal);
+  terminal.print(verdict.text());
+  return verdict.can_train() ? 0 : kDeviceExit;
 }
 
 }  // namespace ane::cli

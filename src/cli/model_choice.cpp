@@ -197,7 +197,7 @@ void adopt_model_file(LoadedSettings& loaded) {
 }
 
 model::KernelPlan make_plan(const Settings& settings, model::WeightMode weights) {
-  const model::KernelForm form(settings.precision, weights, settings.plan);
+  const model::KernelForm form(settings.precision, weights, settings.plan, settings.rope);
   if (settings.arch == Architecture::mlp) {
     const model::MlpConfig config = mlp_config(settings);
     model::check(config);
@@ -212,8 +212,8 @@ std::unique_ptr<model::Model> make_model(const Settings& settings, const model::
   assert(settings.weights != WeightsChoice::automatic);
   const model::KernelForm form(
       settings.precision,
-      settings.weights == WeightsChoice::dynamic ? model::WeightMode::dynamic : model::WeightMode::baked,
-      settings.plan);
+      settings.weights == WeightsChoice::dynamic ? model::WeightMode::dynamic : model::WeightMode::baked, settings.plan,
+      settings.rope);
   if (settings.arch == Architecture::mlp) {
     const model::MlpConfig config = mlp_config(settings);
     model::check(config);

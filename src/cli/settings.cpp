@@ -279,6 +279,14 @@ std::vector<Setting> device_rows() {
                                  .llama_only = true},
                                 &Settings::plan,
                                 {{"split", model::PlanChoice::split}, {"merged", model::PlanChoice::merged}}),
+      choice<model::RopeForm>({.name = "rope",
+                               .group = "Device",
+                               .placeholder = "FORM",
+                               .help = "how attention turns pairs of channels: by a product with a constant matrix, or "
+                                       "by slices; ane-train doctor says which a device computes right",
+                               .llama_only = true},
+                              &Settings::rope,
+                              {{"matrix", model::RopeForm::matrix}, {"slices", model::RopeForm::slices}}),
       choice<WeightsChoice>(
           {.name = "weights",
            .group = "Device",

@@ -36,7 +36,7 @@ KernelDefinition attn_bwd2(const LlamaConfig& config, const KernelForm& form) {
                       {{"probs", score_rows}, {"dp", score_rows}, {"q", dim}, {"k", kv_dim}}, {},
                       {{"dq", dim}, {"dk", kv_dim}});
   mil::Builder& mil = kernel.mil();
-  Rope rope(kernel, config);
+  Rope rope(kernel, config, form.rope);
 
   const mil::Shape grouped = shape_of({1, config.kv_heads, config.group() * seq_len, seq_len});
   const mil::Var probs = mil.reshape("probs_groups", kernel.tensor("probs"), grouped);
@@ -73,7 +73,7 @@ KernelDefinition attn_bwd(const LlamaConfig& config, const KernelForm& form) {
                        {"attention.wv", dim, kv_dim, Weight::transposed}},
                       {{"dxn", dim}, {"dq", dim}, {"dk", kv_dim}, {"dv", kv_dim}});
   mil::Builder& mil = kernel.mil();
-  Rope rope(kernel, config);
+  Rope rope(kernel, config, form.rope);
 
   const mil::Var q_heads = split_heads(mil, "q_heads", kernel.tensor("q"), config);
   const mil::Var k_heads = split_heads(mil, "k_heads", kernel.tensor("k"), config);

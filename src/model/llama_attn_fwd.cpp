@@ -14,7 +14,7 @@ KernelDefinition attn_fwd(const LlamaConfig& config, const KernelForm& form) {
                        {"attention.wo", dim, dim}},
                       {{"o", dim}, {"q", dim}, {"k", kv_dim}, {"v", kv_dim}, {"attn", dim}});
   mil::Builder& mil = kernel.mil();
-  Rope rope(kernel, config);
+  Rope rope(kernel, config, form.rope);
 
   const mil::Var xn = kernel.tensor("xn");
   const mil::Var q_proj = kernel.project("q_proj", xn, "attention.wq");

@@ -1,6 +1,7 @@
 #include "llama_blocks.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <vector>
@@ -100,12 +101,13 @@ mil::Var attention_probabilities(KernelWriter& kernel, mil::Var q, mil::Var k, c
   return mil.softmax("probs", masked, kKeyAxis);
 }
 
-Rope::Rope(KernelWriter& kernel, const LlamaConfig& config) : mil_(&kernel.mil()) {
+Rope::Rope(KernelWriter& kernel, const LlamaConfig& config, RopeForm form) : mil_(&kernel.mil()) {
   const mil::Shape table = shape_of({1, 1, config.seq_len, config.head_dim()});
   cos_ = kernel.constant("rope_cos", table, angle_table(config, [](double angle) { return std::cos(angle); }));
   sin_ = kernel.constant("rope_sin", table, angle_table(config, [](double angle) { return std::sin(angle); }));
-  turn_ = kernel.constant("rope_turn", shape_of({1, 1, config.head_dim(), config.head_dim()}),
-                          quarter_turn(config.head_dim()));
+  if (form == RopeForm::slices) return;
+  matrix_ = kernel.constant("rope_turn", shape_of({1, 1, config.head_dim(), config.head_dim()}),
+                            quarter_turn(config.head_dim()));
 }
 
 mil::Var Rope::rotate(std::string_view name, mil::Var x) { return combine(mil::OpKind::add, name, x); }
@@ -115,9 +117,22 @@ mil::Var Rope::rotate_back(std::string_view name, mil::Var x) { return combine(m
 
 mil::Var Rope::combine(mil::OpKind kind, std::string_view name, mil::Var x) {
   const mil::Var along = mil_->mul(suffixed(name, "along"), x, cos_);
-  const mil::Var turned = mil_->matmul(suffixed(name, "turned"), x, turn_);
+  const mil::Var turned = turn(suffixed(name, "turned"), x);
   const mil::Var across = mil_->mul(suffixed(name, "across"), turned, sin_);
   return mil_->binary(kind, name, along, across);
+}
+
+mil::Var Rope::turn(std::string_view name, mil::Var x) {
+  if (matrix_) return mil_->matmul(name, x, *matrix_);
+  const mil::Shape shape = mil_->type(x).shape;
+  const std::int64_t heads = shape[1];
+  const std::int64_t count = shape[2] * shape[3] / 2;
+  const mil::Var pairs = mil_->reshape(suffixed(name, "pairs"), x, {1, heads, count, 2});
+  const mil::Var first = mil_->slice(suffixed(name, "first"), pairs, {0, 0, 0, 0}, {1, heads, count, 1});
+  const mil::Var second = mil_->slice(suffixed(name, "second"), pairs, {0, 0, 0, 1}, {1, heads, count, 1});
+  const mil::Var negated = mil_->mul(suffixed(name, "negated"), second, mil_->scalar(-1.0F));
+  const mil::Var swapped = mil_->concat(suffixed(name, "swapped"), std::array{negated, first}, 3);
+  return mil_->reshape(name, swapped, shape);
 }
 
 // a = probs v and o = Wo a:  da = Wo^T do,  dv = probs^T da,  dp = da v^T

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "ane/model/llama_config.h"
@@ -29,20 +30,22 @@ namespace ane::model {
 /// 1 / sqrt(HD) as a scalar.
 [[nodiscard]] mil::Var score_scale(mil::Builder& mil, const LlamaConfig& config);
 
-/// Rotary position embedding of [1, heads, S, HD], on the pairs (2i, 2i+1): y = x cos + (x P) sin with the constant
-/// P that turns each pair by 90 degrees. Slicing pairs apart is refused by some chips (ane.md A28).
+/// Rotary position embedding of [1, heads, S, HD], on the pairs (2i, 2i+1): y = x cos + (x P) sin, where P turns each
+/// pair by 90 degrees.
 class Rope {
  public:
-  Rope(KernelWriter& kernel, const LlamaConfig& config);
+  Rope(KernelWriter& kernel, const LlamaConfig& config, RopeForm form);
   [[nodiscard]] mil::Var rotate(std::string_view name, mil::Var x);
   /// The inverse, which is also the transpose: what gradients need.
   [[nodiscard]] mil::Var rotate_back(std::string_view name, mil::Var x);
 
  private:
   mil::Var combine(mil::OpKind kind, std::string_view name, mil::Var x);
+  mil::Var turn(std::string_view name, mil::Var x);
 
   mil::Builder* mil_;
-  mil::Var cos_, sin_, turn_;
+  mil::Var cos_, sin_;
+  std::optional<mil::Var> matrix_;  ///< P, unless pairs are sliced
 };
 
 // ---- Attention backward, in the order it runs. q and k are the taps: after RoPE.

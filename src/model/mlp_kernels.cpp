@@ -18,8 +18,13 @@ KernelDefinition mlp_bwd(const MlpConfig& config, const KernelForm& form) {
   KernelWriter kernel("mlp_bwd", form, config.seq_len, {{"dy", config.dim}, {"h", config.hidden}},
                       {{"w2", config.hidden, config.dim, Weight::transposed}}, {{"dh", config.hidden}});
   mil::Builder& mil = kernel.mil();
-  // h is not negative, so its sign is relu's slope: 1 or 0.
-  const mil::Var slope = mil.unary(mil::OpKind::sign, "slope", kernel.tensor("h"));
+  // relu's slope, 1 or 0. No project is known to have run `sign`, which would be one operation.
+  const mil::Var is_open = mil.binary(mil::OpKind::greater, "is_open", kernel.tensor("h"), mil.scalar(0.0F));
+  const mil::Var type = mil.text("type", mil::name(form.element));
+  const mil::Var slope =
+      mil.operation(mil::OpKind::cast, "slope",
+                    {{"dtype", {mil::Operand(type.id)}, false}, {"x", {mil::Operand(is_open.id)}, false}})
+          .front();
   const mil::Var back = kernel.project("back", kernel.tensor("dy"), "w2");
   kernel.output("dh", mil.mul("dh", back, slope));
   return std::move(kernel).finish();

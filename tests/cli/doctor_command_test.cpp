@@ -49,15 +49,15 @@ TEST_CASE("the host computes every probe right", "[cli][doctor]") {
   math::ThreadPool threads(2);
   device::host::HostDevice host(threads);
   const std::vector<cli::DeviceProbe> probes = cli::device_probes();
-  REQUIRE(probes.size() == 4);
+  REQUIRE(probes.size() == 5);
   for (const cli::DeviceProbe& probe : probes) {
     CAPTURE(std::string(probe.name));
     const cli::ProbeResult result = cli::run_probe(probe, host, host);
     CAPTURE(result.failure, result.from_expected);
     CHECK(result.right(false));
     CHECK(result.from_host == 0);
-    for (const mil::Diagnostic& diagnostic : mil::check_for_ane(probe.program, &probe.weights))
-      CHECK(diagnostic.severity == mil::Severity::slow);
+    for (const mil::Diagnostic& diagnostic : mil::check_for_ane(probe.program, &probe.weights, "Apple M4"))
+      CHECK_FALSE(mil::is_fault(diagnostic.severity));
   }
 }
 
@@ -115,6 +115,25 @@ TEST_CASE("what a program says of itself is a warning to doctor and an error to 
   const Result training = Program(settings, environment, folder.path(), ANE_TRAIN_STANDIN).wait();
   CHECK(training.code == 4);
   CHECK_THAT(training.err, ANE_CONTAINS("expected interleave 1, the program has 4"));
+}
+
+TEST_CASE("a device that turns pairs in one form only can train, and doctor names the form", "[cli][doctor]") {
+  const Folder folder;
+  const auto doctor = [&](const std::string& refused) {
+    return Program({"doctor", "--device", "ane"}, {"STANDIN_REFUSE=" + refused}, folder.path(), ANE_TRAIN_STANDIN)
+        .wait();
+  };
+  const Result slices = doctor("matmul");
+  CAPTURE(slices.out, slices.err);
+  CHECK(slices.code == 0);
+  CHECK_THAT(slices.out, ANE_CONTAINS("WRONG pairs turned by a constant matrix (for --rope matrix)") &&
+                             ANE_CONTAINS("All right with --rope slices"));
+  const Result matrix = doctor("reshape");
+  CHECK(matrix.code == 0);
+  CHECK_THAT(matrix.out, ANE_CONTAINS("WRONG pairs turned by slices") && ANE_CONTAINS("All right: this device"));
+  const Result neither = doctor("conv");
+  CHECK(neither.code == 4);
+  CHECK_THAT(neither.out, ANE_CONTAINS("Not all right"));
 }
 
 TEST_CASE("a virtual machine's engine is used only when it is asked for", "[cli][doctor]") {

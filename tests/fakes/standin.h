@@ -16,6 +16,7 @@
 ///   STANDIN_NO_ANE=1          +[_ANEDeviceInfo hasANE] answers NO
 ///   STANDIN_VIRTUAL=bare      a virtual machine that claims an ANE; whatever is asked of it is refused with code 22
 ///   STANDIN_VIRTUAL=client    one whose host runs its programs
+///   STANDIN_REFUSE=OPERATION  programs with this operation do not compile
 ///   STANDIN_INTERLEAVE=N      modelAttributes reports as many interleaved channels
 ///   STANDIN_HOME=DIR          directories of programs and the cache of compiled ones lie there, for all processes;
 ///                             otherwise every process has its own, which it keeps through exec

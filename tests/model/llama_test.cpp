@@ -467,6 +467,25 @@ TEST_CASE("weights baked in and in the input give the same step but for rounding
   CHECK(test::relative_error(dynamic.gradients, baked.gradients) <= (element == DType::fp16 ? 2e-3 : 1e-5));
 }
 
+TEST_CASE("RoPE by slices gives the numbers of RoPE by a matrix", "[model]") {
+  const auto kv_heads = GENERATE(as<std::size_t>(), 4, 2);
+  const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
+  const DType element = GENERATE(DType::fp16, DType::fp32);
+  const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
+  Session matrix(tiny(kv_heads, true), {element, weights, plan, RopeForm::matrix});
+  Session slices(tiny(kv_heads, true), {element, weights, plan, RopeForm::slices});
+  double losses[2] = {};
+  for (Session* session : {&matrix, &slices}) {
+    session->model.load(KernelSet::training, session->parameters);
+    const StepResult result = session->step(element == DType::fp16 ? 256 : 1);
+    REQUIRE_FALSE(result.overflow);
+    losses[session == &slices ? 1 : 0] = result.loss;
+  }
+  // The matrix holds 0, 1 and -1 alone, so its products are exact.
+  CHECK(losses[0] == losses[1]);
+  CHECK(slices.gradients == matrix.gradients);
+}
+
 TEST_CASE("input surfaces that hold weights stay on loan, and steps make no others", "[model][dynamic][surfaces]") {
   Session session(tiny(2, true), {DType::fp16, WeightMode::dynamic});
   session.model.load(KernelSet::training, session.parameters);

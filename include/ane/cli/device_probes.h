@@ -15,13 +15,15 @@ namespace ane::cli {
 
 struct DeviceProbe {
   std::string_view name;
-  mil::Program program;  ///< one input, one output
+  std::string_view setting;  ///< the choice of --rope that alone needs it; empty: every run needs it
+  mil::Program program;      ///< one input, one output
   mil::Blobs weights;
   /// What the output must be, computed in double by plain loops that share nothing with any device.
   std::vector<double> (*expected)(const TensorValues& input);
 };
 
-/// A gate and a projection; a product with a constant matrix; a concatenation of six; a softmax over rows.
+/// A gate and a projection; pairs turned by a constant matrix and by slices; a concatenation of six; a softmax over
+/// rows.
 [[nodiscard]] std::vector<DeviceProbe> device_probes();
 
 /// What came of a probe: largest differences relative to the largest magnitude of what was expected.

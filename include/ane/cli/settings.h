@@ -54,6 +54,7 @@ struct Settings {
   double loss_scale = 0;  ///< 0: dynamic
   std::int64_t give_up_after = train::LossScaleOptions{}.give_up_after;
   model::PlanChoice plan = model::PlanChoice::split;
+  model::RopeForm rope = model::RopeForm::matrix;
   WeightsChoice weights = WeightsChoice::baked;
   bool pipeline = false;
   mil::DType precision = mil::DType::fp16;

@@ -11,15 +11,21 @@ enum class PlanChoice { split, merged };
 /// compile serves every layer and every update (ane.md 7.2).
 enum class WeightMode { baked, dynamic };
 
+/// How RoPE turns its pairs (x[2i], x[2i+1]) by 90 degrees: by a product with a constant matrix that is broadcast over
+/// the heads, or by slices of pairs that are concatenated the other way round, as other trainers do it. The numbers are
+/// the same. No project is known to have run the first, and M3 Ultra refuses the second (ane.md A28).
+enum class RopeForm { matrix, slices };
+
 /// What kernels are written for. An element type alone says the rest is as usual.
 struct KernelForm {
   KernelForm(mil::DType element_type = mil::DType::fp16, WeightMode weight_mode = WeightMode::baked,
-             PlanChoice plan_choice = PlanChoice::split)
-      : element(element_type), weights(weight_mode), plan(plan_choice) {}
+             PlanChoice plan_choice = PlanChoice::split, RopeForm rope_form = RopeForm::matrix)
+      : element(element_type), weights(weight_mode), plan(plan_choice), rope(rope_form) {}
 
   mil::DType element;  ///< fp16, or fp32 to run the same programs unrounded on the host
   WeightMode weights;
   PlanChoice plan;
+  RopeForm rope;
 };
 
 }  // namespace ane::model
