@@ -90,8 +90,8 @@ void print_ports(const char* title, const mil::Function& main, const std::vector
 
 void print_program(const mil::Program& program, const std::vector<std::string>& blobs, Terminal& terminal) {
   const mil::Function& main = program.main();
-  terminal.print(fmt::format("function {} of {} operations, {}", main.name, main.operations.size(),
-                             program.dialect == mil::Dialect::ios18 ? "program(1.3)/ios18" : "program(1.0)/ios16"));
+  terminal.print(fmt::format("function {} of {} operations, program({})/{}", main.name, main.operations.size(),
+                             mil::name(program.version), mil::name(main.opset)));
   print_ports("Inputs:", main, main.inputs, terminal);
   print_ports("Outputs:", main, main.outputs, terminal);
   if (blobs.empty()) return;

@@ -52,15 +52,20 @@ void check_output(const Function& function, ValueId id, Findings& found) {
                                                                        : "it is a const, not an operation's result");
 }
 
-/// Why program(1.0) cannot hold `op`; empty if it can.
-std::string later_than_ios16(const OpView& op) {
-  if (op.kind() == OpKind::scaled_dot_product_attention) return "the operation came with ios18";
+/// What an operation has of an operation set later than ios16.
+struct Arrival {
+  std::string what;
+  OpSet opset = OpSet::ios13;
+};
+
+Arrival arrival_of(const OpView& op) {
+  if (op.kind() == OpKind::scaled_dot_product_attention) return {"the operation", OpSet::ios18};
   for (const std::string_view argument : {"batch_dims", "validate_indices"})
-    if (op.kind() == OpKind::gather && op.has(argument)) return fmt::format("argument '{}' came with ios17", argument);
+    if (op.kind() == OpKind::gather && op.has(argument)) return {fmt::format("argument '{}'", argument), OpSet::ios17};
   if (op.kind() == OpKind::cast) {
     const DType to = op.result_type().dtype;
     if (std::ranges::find(kIos17Casts, to) != kIos17Casts.end())
-      return fmt::format("cast to {} came with ios17", name(to));
+      return {fmt::format("cast to {}", name(to)), OpSet::ios17};
   }
   return {};
 }
@@ -93,10 +98,11 @@ void unique_live_names(const Program& program, const Blobs* /*blobs*/, Findings&
 }
 
 void one_dialect(const Program& program, const Blobs* /*blobs*/, Findings& found) {
-  if (program.dialect != Dialect::ios16) return;
   for_each_op(program, [&](const OpView& op) {
-    if (const std::string reason = later_than_ios16(op); !reason.empty())
-      found.add(place(op), reason + ", but the program is written as program(1.0) and ios16");
+    const Arrival arrival = arrival_of(op);
+    if (arrival.opset > op.function().opset)
+      found.add(place(op), fmt::format("{} came with {}, but function '{}' is for {}", arrival.what,
+                                       name(arrival.opset), op.function().name, name(op.function().opset)));
   });
 }
 

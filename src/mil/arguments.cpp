@@ -177,8 +177,7 @@ void check_soundness(const OpView& op, const Argument& argument) {
   }
 }
 
-void check_list(const OpView& op, const std::vector<Argument>& given, std::span<const Parameter> parameters,
-                bool others_allowed) {
+void check_list(const OpView& op, const std::vector<Argument>& given, std::span<const Parameter> parameters) {
   for (const Argument& argument : given) check_soundness(op, argument);
   for (std::size_t i = 0; i < given.size(); ++i) {
     const Argument& argument = given[i];
@@ -187,7 +186,6 @@ void check_list(const OpView& op, const std::vector<Argument>& given, std::span<
     const auto parameter =
         std::find_if(parameters.begin(), parameters.end(), [&](const Parameter& p) { return p.name == argument.name; });
     if (parameter == parameters.end()) {
-      if (others_allowed) continue;
       std::vector<std::string_view> names;
       for (const Parameter& p : parameters) names.push_back(p.name);
       fail(op, fmt::format("there is no argument '{}'; it takes {}", argument.name, fmt::join(names, ", ")));
@@ -263,9 +261,8 @@ std::optional<std::string> fault_of(const Constant& constant) {
 void check_arguments(const OpView& op) {
   const OpSpec& spec = op_spec(op.kind());
   const std::span<const Parameter> none;
-  // Attributes of ordinary operations are remarks; those of const and constexpr_* are its data.
-  check_list(op, op.operation().attributes, spec.in_brackets ? spec.parameters : none, !spec.in_brackets);
-  check_list(op, op.operation().arguments, spec.in_brackets ? none : spec.parameters, false);
+  check_list(op, op.operation().attributes, spec.in_brackets ? spec.parameters : none);
+  check_list(op, op.operation().arguments, spec.in_brackets ? none : spec.parameters);
 }
 
 }  // namespace ane::mil

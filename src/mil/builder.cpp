@@ -35,9 +35,12 @@ std::string name_part(std::string text) {
 
 Builder::Builder(DType element, Dialect dialect) : element_(element) {
   assert(is_float(element));
-  program_.dialect = dialect;
+  const bool older = dialect == Dialect::ios16;
+  program_.version = older ? Version::v1_0 : Version::v1_3;
   program_.build_info = default_build_info(dialect);
-  program_.functions.emplace_back().name = "main";
+  Function& function = program_.functions.emplace_back();
+  function.name = "main";
+  function.opset = older ? OpSet::ios16 : OpSet::ios18;
 }
 
 std::string Builder::unique_name(std::string_view wanted) {

@@ -12,7 +12,7 @@ bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 bool is_sign(char c) noexcept { return c == '-' || c == '+'; }
 /// How much of a token messages show.
 constexpr std::size_t kShown = 40;
-constexpr std::string_view kSymbols = "()[]{}<>=,;";
+constexpr std::string_view kSymbols = "()[]{}<>=,;?";
 
 }  // namespace
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <string>
 #include <string_view>
@@ -26,13 +25,8 @@ namespace {
 constexpr std::size_t kMaxTextBytes = std::size_t{256} << 20;
 constexpr std::size_t kMaxValues = std::size_t{1} << 20;
 
-struct DialectInfo {
-  std::string_view version;
-  Dialect dialect;
-  std::string_view opsets;
-};
-constexpr std::array<DialectInfo, 2> kDialects{
-    {{"1.0", Dialect::ios16, "ios13 ios14 ios15 ios16 ios17"}, {"1.3", Dialect::ios18, "ios18"}}};
+/// The first operation set that came with scalars written bare, and so not with program(1.0).
+constexpr OpSet kFirstBare = OpSet::ios18;
 
 class Parser {
  public:
@@ -90,12 +84,11 @@ class Parser {
   void parse_header() {
     expect_word("program");
     expect("(");
-    const Token version = expect(TokenKind::number, "a version such as 1.3");
-    info_ = std::find_if(kDialects.begin(), kDialects.end(),
-                         [&](const DialectInfo& d) { return d.version == version.text; });
-    if (info_ == kDialects.end())
-      fail(version.where, fmt::format("program version {} is not supported, expected 1.0 or 1.3", version.text));
-    program_.dialect = info_->dialect;
+    const Token number = expect(TokenKind::number, "a version such as 1.3");
+    const auto version = version_from_name(number.text);
+    if (!version)
+      fail(number.where, fmt::format("program version {} is not supported, expected 1.0, 1.3 or 1.5", number.text));
+    program_.version = *version;
     expect(")");
     if (!token_.is("[")) return;
     parse_list("[", "]", [&] {
@@ -168,6 +161,7 @@ class Parser {
     expect(",");
     const Token at = token_;
     parse_list("[", "]", [&] {
+      if (token_.is("?")) fail_flexible();
       const Token dim = expect(TokenKind::number, "a dimension");
       const auto size = parse_integer(dim.text);
       if (!size) fail(dim.where, fmt::format("'{}' is no dimension", dim.text));
@@ -178,6 +172,15 @@ class Parser {
     expect(">");
     if (const auto fault = fault_of(type.shape)) fail(at.where, *fault);
     return type;
+  }
+
+  /// The name of what has the type stands behind it.
+  [[noreturn]] void fail_flexible() {
+    const SourceLocation where = token_.where;
+    while (token_.kind != TokenKind::end && !token_.is(">")) advance();
+    accept(">");
+    fail(where, fmt::format("flexible dimension '?': give a fixed shape{}",
+                            token_.kind == TokenKind::identifier ? fmt::format(" to '{}'", token_.text) : ""));
   }
 
   static DType parse_dtype(const Token& token) {
@@ -212,21 +215,35 @@ class Parser {
 
   void parse_opset() {
     expect("<");
-    const Token opset = expect(TokenKind::identifier, "an operation set such as ios18");
+    const Token word = expect(TokenKind::identifier, "an operation set such as ios18");
     expect(">");
-    const std::string_view mine = info_->opsets;
-    const auto at = mine.find(opset.text);
-    if (at != std::string_view::npos && opset.text.size() == std::string_view("ios18").size()) return;
-    fail(opset.where,
-         fmt::format("function '{}' is for {}, but program({}) goes with {}: the dialects must not be mixed",
-                     function_->name, opset.text, info_->version, mine));
+    const auto opset = opset_from_name(word.text);
+    if (!opset)
+      fail(word.where, fmt::format("operation set '{}' is not known, expected ios13 to ios18 or ios26", word.text));
+    if (program_.version == Version::v1_0 && *opset >= kFirstBare)
+      fail(word.where, fmt::format("function '{}' is for {}, but program(1.0) goes with ios13 to ios17: the dialects "
+                                   "must not be mixed",
+                                   function_->name, word.text));
+    function_->opset = *opset;
   }
 
   void parse_input() {
     const Token at = token_;
+    if (at.kind == TokenKind::identifier && at.text == "state") fail_state();
     TensorType type = parse_type();
     if (type.dtype == DType::string) fail(at.where, "an input cannot be a string");
     function_->inputs.push_back(define(expect(TokenKind::identifier, "an input's name"), std::move(type)));
+  }
+
+  /// state<tensor<T, [...]>> name
+  [[noreturn]] void fail_state() {
+    const SourceLocation where = advance().where;
+    expect("<");
+    parse_type();
+    expect(">");
+    const Token name = expect(TokenKind::identifier, "an input's name");
+    fail(where, fmt::format("state inputs are not supported: make '{}' an input, and what is written to it an output",
+                            name.text));
   }
 
   void parse_outputs() {
@@ -292,9 +309,15 @@ class Parser {
   }
 
   Argument parse_argument() {
-    Argument argument;
-    argument.name = expect(TokenKind::identifier, "an argument's name").text;
+    const Token name = expect(TokenKind::identifier, "an argument's name");
     expect("=");
+    return parse_argument(name);
+  }
+
+  /// From its value on.
+  Argument parse_argument(const Token& name) {
+    Argument argument;
+    argument.name = name.text;
     argument.is_tuple = token_.is("(");
     if (argument.is_tuple)
       parse_list("(", ")", [&] { argument.operands.push_back(parse_operand()); });
@@ -304,12 +327,13 @@ class Parser {
   }
 
   void parse_attribute(Operation& operation) {
-    const Token at = token_;
-    Argument attribute = parse_argument();
-    if (attribute.name != "name") {
-      operation.attributes.push_back(std::move(attribute));
-      return;
+    const Token at = expect(TokenKind::identifier, "an attribute's name");
+    expect("=");
+    if (at.text != "name") {
+      if (is_data(operation.kind, at.text)) return operation.attributes.push_back(parse_argument(at));
+      return skip_value();
     }
+    const Argument attribute = parse_argument(at);
     const auto* constant = attribute.is_tuple ? nullptr : std::get_if<Constant>(&attribute.operands.front());
     if (constant == nullptr || constant->type != TensorType{DType::string, {}} ||
         std::holds_alternative<BlobRef>(constant->data))
@@ -317,11 +341,21 @@ class Parser {
     operation.name = std::get<std::vector<std::string>>(constant->data).front();
   }
 
-  /// A value's name, or a constant: TYPE(...). Values may be called as types are, so that what follows decides.
+  /// Whether attribute `name` of an operation is one of its arguments.
+  static bool is_data(OpKind kind, std::string_view name) {
+    const OpSpec& spec = op_spec(kind);
+    return spec.in_brackets && std::any_of(spec.parameters.begin(), spec.parameters.end(),
+                                           [&](const Parameter& parameter) { return parameter.name == name; });
+  }
+
+  /// A value's name, or a constant: TYPE(...), or true or false alone. Values may be called as types and constants are,
+  /// so that what follows decides, and what is defined.
   Operand parse_operand() {
     if (token_.kind != TokenKind::identifier) fail_expecting("a value's name or a constant such as int32(1)");
     const Token after = peek();
     if (after.is("(") || after.is("<")) return parse_constant();
+    if ((token_.text == "true" || token_.text == "false") && !values_.contains(token_.text))
+      return Constant{{DType::boolean, {}}, std::vector<std::int64_t>{parse_bool_element()}};
     return find(advance());
   }
 
@@ -441,7 +475,6 @@ class Parser {
   Lexer lexer_;
   Token token_;  ///< the one to be read next
   Program program_;
-  std::array<DialectInfo, 2>::const_iterator info_ = kDialects.end();
   Function* function_ = nullptr;
   std::unordered_map<std::string_view, ValueId> values_;
 };

@@ -26,7 +26,7 @@ class Printer {
   explicit Printer(const Program& program) : program_(&program) {}
 
   std::string print() {
-    out_ += program_->dialect == Dialect::ios16 ? "program(1.0)\n" : "program(1.3)\n";
+    out_ += fmt::format("program({})\n", name(program_->version));
     print_build_info();
     out_ += "{\n";
     for (const Function& function : program_->functions) {
@@ -48,7 +48,7 @@ class Printer {
   }
 
   void print_function() {
-    out_ += fmt::format("    func {}<{}>(", function_->name, program_->dialect == Dialect::ios16 ? "ios16" : "ios18");
+    out_ += fmt::format("    func {}<{}>(", function_->name, name(function_->opset));
     print_values(function_->inputs);
     out_ += ") {\n";
     for (const Operation& operation : function_->operations) print_operation(operation);
@@ -143,7 +143,7 @@ class Printer {
   }
 
   std::string type_name(const TensorType& type) const {
-    if (type.is_scalar() && program_->dialect == Dialect::ios18) return std::string(name(type.dtype));
+    if (type.is_scalar() && program_->version != Version::v1_0) return std::string(name(type.dtype));
     return fmt::format("tensor<{}, {}>", name(type.dtype), to_string(type.shape));
   }
 

@@ -1,12 +1,26 @@
 #include "ane/mil/program.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "ane/core/error.h"
 
 namespace ane::mil {
 namespace {
+
+// In the order of the enumerators.
+constexpr std::array<std::string_view, 3> kVersions{"1.0", "1.3", "1.5"};
+constexpr std::array<std::string_view, 7> kOpSets{"ios13", "ios14", "ios15", "ios16", "ios17", "ios18", "ios26"};
+
+template <class Enum, std::size_t kCount>
+std::optional<Enum> from_name(const std::array<std::string_view, kCount>& names, std::string_view name) noexcept {
+  const auto* const found = std::find(names.begin(), names.end(), name);
+  return found == names.end() ? std::nullopt : std::optional(static_cast<Enum>(found - names.begin()));
+}
 
 bool same_float(float a, float b) {
   return std::isnan(a) ? std::isnan(b) : a == b && std::signbit(a) == std::signbit(b);
@@ -22,14 +36,25 @@ bool operator==(const Constant& a, const Constant& b) {
   return std::equal(floats->begin(), floats->end(), others.begin(), others.end(), same_float);
 }
 
+std::string_view name(Version version) noexcept { return kVersions[static_cast<std::size_t>(version)]; }
+
+std::optional<Version> version_from_name(std::string_view name) noexcept { return from_name<Version>(kVersions, name); }
+
+std::string_view name(OpSet opset) noexcept { return kOpSets[static_cast<std::size_t>(opset)]; }
+
+std::optional<OpSet> opset_from_name(std::string_view name) noexcept { return from_name<OpSet>(kOpSets, name); }
+
 const Function& Program::main() const {
-  for (const Function& function : functions)
+  std::vector<std::string_view> names;
+  for (const Function& function : functions) {
     if (function.name == "main") return function;
+    names.emplace_back(function.name);
+  }
   if (functions.size() == 1) return functions.front();
-  throw Error(
-      functions.empty()
-          ? "the program has no function"
-          : "the program has several functions and none of them is called 'main', which is the one that is run");
+  if (functions.empty()) throw Error("the program has no function");
+  throw Error(fmt::format(
+      "the program has several functions and none of them is called 'main', which is the one that is run: {}",
+      fmt::join(names, ", ")));
 }
 
 std::vector<std::pair<std::string, std::string>> default_build_info(Dialect dialect) {

@@ -86,7 +86,7 @@ TEST_CASE("A37: an output is not a const", "[mil][rules]") {
   breaks(program, "A37", kRefusal, "output 'c'", "it is a const, not an operation's result");
 }
 
-TEST_CASE("A38: a program of the older dialect holds no later operation", "[mil][rules]") {
+TEST_CASE("A38: a function holds no operation of a later set", "[mil][rules]") {
   const auto attention = [](Dialect dialect) {
     return with_input(
         TensorType{DType::fp16, {1, 2, 64, 32}},
@@ -97,7 +97,7 @@ TEST_CASE("A38: a program of the older dialect holds no later operation", "[mil]
         DType::fp16, dialect);
   };
   breaks(attention(Dialect::ios16), "A38", kRefusal, "op 'y' (scaled_dot_product_attention)",
-         "the operation came with ios18, but the program is written as program(1.0) and ios16");
+         "the operation came with ios18, but function 'main' is for ios16");
   passes(attention(Dialect::ios18));
 
   const auto cast = [](const char* dtype) {

@@ -49,7 +49,7 @@ bool same(std::span<const std::byte> a, std::span<const std::byte> b) { return s
 /// A program whose constants name these blob paths.
 Program program_with(std::initializer_list<std::string> paths) {
   Program program;
-  program.functions.push_back({"main", {}, {}, {}, {}});
+  program.functions.emplace_back().name = "main";
   for (const std::string& path : paths) {
     Operation constant;
     constant.attributes.push_back({"val", {Constant{kThreeHalves, BlobRef{path, 64}}}});

@@ -38,7 +38,8 @@ TEST_CASE("built programs verify, print and read back", "[mil]") {
   const auto [element, dialect] = GENERATE(table<DType, Dialect>(
       {{DType::fp16, Dialect::ios18}, {DType::fp32, Dialect::ios18}, {DType::fp16, Dialect::ios16}}));
   const Program program = everything(element, dialect);
-  CHECK(program.dialect == dialect);
+  CHECK(program.version == (dialect == Dialect::ios16 ? Version::v1_0 : Version::v1_3));
+  CHECK(program.main().opset == (dialect == Dialect::ios16 ? OpSet::ios16 : OpSet::ios18));
   CHECK(program.build_info == default_build_info(dialect));
   const Function& main = program.main();
   REQUIRE(main.outputs.size() == 1);

@@ -29,7 +29,7 @@ TEST_CASE("the main function is the one of that name, or the only one", "[mil]")
   program.functions.emplace_back().name = "forward";
   CHECK(program.main().name == "forward");
   program.functions.emplace_back().name = "backward";
-  REQUIRE_THROWS_WITH(program.main(), ANE_CONTAINS("none of them is called 'main'"));
+  REQUIRE_THROWS_WITH(program.main(), ANE_CONTAINS("forward, backward"));
   program.functions.emplace_back().name = "main";
   CHECK(&program.main() == &program.functions.back());
 }

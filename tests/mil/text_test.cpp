@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ane/mil/op_view.h"
@@ -101,8 +102,9 @@ program ( 1.3 )
 } -> ( out ) ; }
 )mil";
 
-Program with_dialect(Program program, Dialect dialect) {
-  program.dialect = dialect;
+Program declared(Program program, Version version, OpSet opset) {
+  program.version = version;
+  for (Function& function : program.functions) function.opset = opset;
   return program;
 }
 
@@ -120,14 +122,19 @@ std::vector<Malformed> malformed() {
   return {
       {"", "line 1, column 1: expected 'program', found the end of the text"},
       {"\n  model(1.3)", "line 2, column 3: expected 'program', found 'model'"},
-      {"program(2.0) {}", "line 1, column 9: program version 2.0 is not supported, expected 1.0 or 1.3"},
+      {"program(2.0) {}", "line 1, column 9: program version 2.0 is not supported, expected 1.0, 1.3 or 1.5"},
       {"program(1.3) {}", "line 1, column 15: expected 'func', found '}'"},
       {"program(1.0)\n{ func main<ios18>() {",
-       "line 2, column 13: function 'main' is for ios18, but program(1.0) goes with ios13 ios14 ios15 ios16 ios17: the "
-       "dialects must not be mixed"},
-      {"program(1.3)\n{ func main<ios16>() {",
-       "line 2, column 13: function 'main' is for ios16, but program(1.3) goes with ios18: the dialects must not be "
-       "mixed"},
+       "line 2, column 13: function 'main' is for ios18, but program(1.0) goes with ios13 to ios17: the dialects must "
+       "not be mixed"},
+      {"program(1.3)\n{ func main<ios19>() {",
+       "line 2, column 13: operation set 'ios19' is not known, expected ios13 to ios18 or ios26"},
+      {"program(1.3){func main<ios18>(tensor<fp16, [1]> x, state<tensor<fp16, [1, 4]>> kv) {",
+       "line 1, column 52: state inputs are not supported: make 'kv' an input, and what is written to it an output"},
+      {"program(1.3){func main<ios18>(tensor<fp16, [1, ?]> x) {",
+       "line 1, column 48: flexible dimension '?': give a fixed shape to 'x'"},
+      {"program(1.3){func main<ios18>(tensor<fp16, [1, ?",
+       "line 1, column 48: flexible dimension '?': give a fixed shape"},
       {"program(1.3)[buildInfo = dict<string, int32>({})]", "line 1, column 39: expected string or tensor<string, []>"},
       {"program(1.3)[a = [(]", "line 1, column 21: expected ']', found the end of the text"},
       {"program(1.3)[a = >]", "line 1, column 18: expected a value, found '>'"},
@@ -155,7 +162,10 @@ std::vector<Malformed> malformed() {
        "line 4, column 45: an operation's name must be written as a string"},
       {in_main("tensor<fp17, [2, 4]> y = exp(x = x);"),
        "line 4, column 16: 'fp17' is no element type that is supported"},
-      {in_main("tensor<fp16, [2, ?]> y = exp(x = x);"), "line 4, column 26: unexpected character '?'"},
+      {in_main("tensor<fp16, [2, ?]> y = exp(x = x);"),
+       "line 4, column 26: flexible dimension '?': give a fixed shape to 'y'"},
+      {in_main("tensor<fp16, [2, 4]> y = exp(x = true);"), "line 4, column 9: op 'y' (exp): argument 'x' must be"},
+      {in_main("tensor<fp16, [2, 4]> y = lstm(x = x);"), "line 4, column 34: operation 'lstm' is not supported"},
       {in_main("tensor<fp16, [2, 4.5]> y = exp(x = x);"), "line 4, column 26: '4.5' is no dimension"},
       {in_main("tensor<fp16, [2, -4]> y = exp(x = x);"),
        "line 4, column 22: shape [2, -4] has dimension -4, expected 1 to 2147483647"},
@@ -221,7 +231,8 @@ bool reads(std::string_view text) {
 TEST_CASE("text in our own layout prints as it was read", "[mil]") {
   const Program program = parse(kGate);
   CHECK(print(program) == kGate);
-  CHECK(program.dialect == Dialect::ios18);
+  CHECK(program.version == Version::v1_3);
+  CHECK(program.main().opset == OpSet::ios18);
   CHECK(program.build_info == default_build_info(Dialect::ios18));
   CHECK(program.main().operations[3].where.line == 8);
   CHECK(program.main().operations[3].where.column == 9);
@@ -230,7 +241,8 @@ TEST_CASE("text in our own layout prints as it was read", "[mil]") {
 
 TEST_CASE("attention in the older dialect reads, whatever its spacing", "[mil]") {
   const Program program = parse(kAttention);
-  CHECK(program.dialect == Dialect::ios16);
+  CHECK(program.version == Version::v1_0);
+  CHECK(program.main().opset == OpSet::ios16);
   CHECK(program.build_info == default_build_info(Dialect::ios16));
   const Function& main = program.main();
   REQUIRE(main.outputs.size() == 1);
@@ -263,17 +275,58 @@ TEST_CASE("dynamic weights, mixed scalar forms and unknown attributes read", "[m
   CHECK(parse(print(program)) == program);
 }
 
-TEST_CASE("every operation survives printing and reading in both dialects", "[mil]") {
+TEST_CASE("every operation survives printing and reading, whatever the text declares", "[mil]") {
   for (const auto& sample : samples::all()) {
     const Program program = parse(samples::text(sample.inputs, sample.body));
-    for (const Dialect dialect : {Dialect::ios16, Dialect::ios18}) {
-      const Program expected = with_dialect(program, dialect);
+    for (const auto& [version, opset] : std::vector<std::pair<Version, OpSet>>{
+             {Version::v1_0, OpSet::ios16}, {Version::v1_3, OpSet::ios18}, {Version::v1_5, OpSet::ios26}}) {
+      const Program expected = declared(program, version, opset);
       const std::string text = print(expected);
       CAPTURE(text);
       CHECK(parse(text) == expected);
       CHECK(print(parse(text)) == text);
     }
   }
+}
+
+TEST_CASE("what a text declares is what its print declares", "[mil]") {
+  for (const std::string version : {"1.0", "1.3", "1.5"}) {
+    for (const std::string opset : {"ios13", "ios14", "ios15", "ios16", "ios17", "ios18", "ios26"}) {
+      if (version == "1.0" && opset >= "ios18") continue;
+      const std::string text = "program(" + version + ")\n{ func main<" + opset +
+                               ">(tensor<fp16, [2]> x) { tensor<fp16, [2]> y = relu(x = x); } -> (y);" +
+                               "func other<ios16>(tensor<fp16, [2]> x) { tensor<fp16, [2]> y = abs(x = x); } -> (y); }";
+      const Program program = parse(text);
+      const std::string printed = print(program);
+      CAPTURE(printed);
+      CHECK(printed.starts_with("program(" + version + ")\n"));
+      CHECK_THAT(printed, ANE_CONTAINS("func main<" + opset + ">("));
+      CHECK_THAT(printed, ANE_CONTAINS("func other<ios16>("));
+      CHECK(parse(printed) == program);
+    }
+  }
+}
+
+TEST_CASE("true and false stand alone as arguments, unless values are called so", "[mil]") {
+  const Program bare = parse(in_main("tensor<fp16, [2, 2]> y = matmul(x = x, y = x, transpose_y = true);"));
+  CHECK(bare == parse(in_main("tensor<fp16, [2, 2]> y = matmul(x = x, y = x, transpose_y = bool(true));")));
+  const Program named = parse(
+      in_main("bool true = const()[val = bool(false)]; tensor<fp16, [4, 4]> y = matmul(x = x, y = x, transpose_x = "
+              "bool(true), transpose_y = true);"));
+  CHECK_FALSE(OpView(named.main(), named.main().operations.back()).flag("transpose_y", true));
+  CHECK(parse(print(bare)) == bare);
+  CHECK(parse(print(named)) == named);
+}
+
+TEST_CASE("attributes that say nothing of what is computed are skipped, whatever they hold", "[mil]") {
+  const std::string remarks =
+      R"(a = list<string, 2>({"x", "y]"}), b = dict<string, fp64>({{"k", fp64(0x1p-1074)}}), c = fp64(1e300), d = [1, [2]])";
+  CHECK(parse(in_main("tensor<fp16, [2, 4]> y = exp(x = x)[" + remarks + ", name = string(\"y\"), e = q];")) ==
+        parse(in_main("tensor<fp16, [2, 4]> y = exp(x = x)[name = string(\"y\")];")));
+  CHECK(parse(in_main("fp16 y = const()[" + remarks + ", val = fp16(1), name = string(\"y\")];")) ==
+        parse(in_main("fp16 y = const()[name = string(\"y\"), val = fp16(1)];")));
+  CHECK_THROWS_WITH(parse(in_main("tensor<fp16, [2, 4]> y = exp(x = x)[a = (];")),
+                    ANE_CONTAINS("expected a value, found '}'"));
 }
 
 TEST_CASE("several functions, names like types and other attributes read", "[mil]") {
@@ -284,7 +337,7 @@ TEST_CASE("several functions, names like types and other attributes read", "[mil
       func second<ios18>(tensor<fp16, [2]> x) { tensor<fp16, [2]> y = abs(x = x); } -> (y); })");
   REQUIRE(program.functions.size() == 2);
   CHECK(program.functions[0].operations[0].name == "a \"b\"");
-  CHECK(program.functions[0].operations[0].attributes.size() == 1);
+  CHECK(program.functions[0].operations[0].attributes.empty());
   CHECK(program.functions[0].outputs == std::vector<ValueId>{2, 0});
   CHECK(parse(print(program)) == program);
 }

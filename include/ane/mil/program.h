@@ -14,8 +14,18 @@
 /// A MIL program as typed SSA: what the builder makes, the printer writes and the parser reads.
 namespace ane::mil {
 
-/// The two dialects in circulation (ane.md 2.1): program(1.0)/ios16 writes every scalar as tensor<T, []>,
-/// program(1.3)/ios18 writes it bare. They must not be mixed in one text.
+/// What a text declares itself as: program(1.3). Version 1.0 writes every scalar as tensor<T, []>, the later ones write
+/// it bare (ane.md 2.1).
+enum class Version : std::uint8_t { v1_0, v1_3, v1_5 };
+[[nodiscard]] std::string_view name(Version version) noexcept;  ///< "1.3"
+[[nodiscard]] std::optional<Version> version_from_name(std::string_view name) noexcept;
+
+/// The operation set that a function declares: func main<ios18>.
+enum class OpSet : std::uint8_t { ios13, ios14, ios15, ios16, ios17, ios18, ios26 };
+[[nodiscard]] std::string_view name(OpSet opset) noexcept;  ///< "ios18"
+[[nodiscard]] std::optional<OpSet> opset_from_name(std::string_view name) noexcept;
+
+/// The pairs of version and operation set that a Builder writes: program(1.0) with ios16, program(1.3) with ios18.
 enum class Dialect : std::uint8_t { ios16, ios18 };
 
 /// Where in the text something began, from 1; 0 if it came from a builder. Never part of a comparison.
@@ -76,6 +86,7 @@ struct Operation {
 /// before it is used.
 struct Function {
   std::string name;
+  OpSet opset = OpSet::ios18;
   std::vector<Value> values;
   std::vector<ValueId> inputs;
   std::vector<Operation> operations;
@@ -86,12 +97,12 @@ struct Function {
 };
 
 struct Program {
-  Dialect dialect = Dialect::ios18;
+  Version version = Version::v1_3;
   std::vector<std::pair<std::string, std::string>> build_info;  ///< key and text, in written order
   std::vector<Function> functions;
   friend bool operator==(const Program&, const Program&) = default;
 
-  /// The function called `main`, or the only one. Throws Error if there is neither.
+  /// The function called `main`, or the only one. Throws Error, naming those there are, if there is neither.
   [[nodiscard]] const Function& main() const;
 };
 

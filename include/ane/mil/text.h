@@ -18,13 +18,14 @@ class ParseError : public Error {
   SourceLocation where_;
 };
 
-/// MIL text of `program` in its dialect. Floats print as hexadecimal (exact) unless a short decimal reads back as the
-/// same. parse(print(p)) == p for every program that verify accepts.
+/// MIL text of `program` as the version and operation sets that it declares. Floats print as hexadecimal (exact) unless
+/// a short decimal reads back as the same. parse(print(p)) == p for every program that verify accepts.
 [[nodiscard]] std::string print(const Program& program);
 
-/// Reads both dialects, any spacing, and verifies what it read: names, types, operations. Throws ParseError with line
-/// and column for every fault, also for an operation that is not supported. Safe on any input: nesting and sizes are
-/// bounded.
+/// Reads every version, any spacing, and verifies what it read: names, types, operations. What says nothing about what
+/// a program computes is skipped: attributes other than buildInfo, an operation's name and its data. Throws ParseError
+/// with line and column for every fault, also for what is not supported: operations, state inputs, flexible dimensions.
+/// Safe on any input: nesting and sizes are bounded.
 [[nodiscard]] Program parse(std::string_view text);
 
 }  // namespace ane::mil
