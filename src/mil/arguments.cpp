@@ -56,8 +56,12 @@ std::string_view wanted(Want want) {
       return "a tensor of fp16, fp32 or int32";
     case Want::any:
       return "a tensor";
+    case Want::numeric:
+      return "a tensor of numbers";
     case Want::indices:
       return "a tensor of integers";
+    case Want::eight_bits:
+      return "a tensor of int8 or uint8";
     case Want::booleans:
       return "a tensor of bool";
     case Want::mask:
@@ -68,8 +72,14 @@ std::string_view wanted(Want want) {
       return "a compile-time constant tensor of fp16 or fp32";
     case Want::quantized:
       return "a compile-time constant tensor of int8 or uint8";
+    case Want::stored:
+      return "a compile-time constant tensor of fp16, fp32, int8 or uint8";
+    case Want::bytes:
+      return "a compile-time constant tensor of uint8";
     case Want::real_scalar:
       return "a compile-time constant of fp16 or fp32, not a tensor";
+    case Want::number_scalar:
+      return "a compile-time constant of fp16, fp32 or int32, not a tensor";
     case Want::integer:
       return "a compile-time constant integer";
     case Want::integers:
@@ -90,6 +100,7 @@ std::string_view wanted(Want want) {
 std::optional<std::size_t> wanted_rank(Want want) {
   switch (want) {
     case Want::real_scalar:
+    case Want::number_scalar:
     case Want::integer:
     case Want::flag:
     case Want::text:
@@ -109,7 +120,10 @@ bool suits(Want want, DType dtype) {
     case Want::real_scalar:
       return is_float(dtype);
     case Want::number:
+    case Want::number_scalar:
       return is_float(dtype) || dtype == DType::int32;
+    case Want::numeric:
+      return is_float(dtype) || is_integer(dtype);
     case Want::any:
     case Want::tuple:
       return dtype != DType::string;
@@ -123,14 +137,24 @@ bool suits(Want want, DType dtype) {
       return dtype == DType::boolean;
     case Want::mask:
       return is_float(dtype) || dtype == DType::boolean;
+    case Want::eight_bits:
     case Want::quantized:
       return dtype == DType::int8 || dtype == DType::uint8;
+    case Want::stored:
+      return is_float(dtype) || dtype == DType::int8 || dtype == DType::uint8;
+    case Want::bytes:
+      return dtype == DType::uint8;
     case Want::text:
       return dtype == DType::string;
     case Want::literal:
       return true;
   }
   return false;
+}
+
+/// Whether the argument is a tensor that must be known at compile time, wherever it lies.
+bool is_weight(Want want) {
+  return want == Want::weights || want == Want::quantized || want == Want::stored || want == Want::bytes;
 }
 
 void check_operand(const OpView& op, const Parameter& parameter, const Operand& operand) {
@@ -141,9 +165,7 @@ void check_operand(const OpView& op, const Parameter& parameter, const Operand& 
   };
   const auto rank = wanted_rank(parameter.want);
   if (!suits(parameter.want, type.dtype) || (rank && type.shape.size() != *rank)) refuse("");
-  if (parameter.want == Want::weights || parameter.want == Want::quantized) {
-    if (!is_compile_time(op, operand)) refuse(" computed at run time");
-  }
+  if (is_weight(parameter.want) && !is_compile_time(op, operand)) refuse(" computed at run time");
   if (parameter.want == Want::literal && !std::holds_alternative<Constant>(operand)) refuse(" of another operation");
   if (!rank) return;
 

@@ -261,14 +261,14 @@ std::span<const std::byte> read_blob(const Blobs& blobs, const BlobRef& ref, con
   }
 }
 
-Blobs load_blobs(const Program& program, const std::filesystem::path& directory) {
+Blobs load_blobs(const Program& program, const std::filesystem::path& directory, Blobs given) {
   std::map<std::string, std::vector<const Constant*>, std::less<>> constants;  // by path
   for_each_blob(program,
                 [&](const Constant& constant, const BlobRef& ref) { constants[ref.path].push_back(&constant); });
-  Blobs blobs;
   for (const auto& [path, named] : constants)
-    blobs.emplace(path, load_blob(RegularFile(directory / relative_path(path), "weight blob file"), named));
-  return blobs;
+    if (!given.contains(path))
+      given.emplace(path, load_blob(RegularFile(directory / relative_path(path), "weight blob file"), named));
+  return given;
 }
 
 std::vector<std::string> blob_paths(const Program& program) {

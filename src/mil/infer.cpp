@@ -3,8 +3,12 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "ane/core/error.h"
 #include "ane/mil/verify.h"
+
+#include "op_spec.h"
 
 namespace ane::mil {
 
@@ -77,26 +81,27 @@ void require_length(const OpView& op, std::string_view argument, const std::vect
     fail(op, fmt::format("argument '{}' has {} elements, expected {}", argument, list.size(), length));
 }
 
+void require_one_of(const OpView& op, std::string_view argument, std::string_view value,
+                    std::initializer_list<std::string_view> allowed) {
+  if (std::find(allowed.begin(), allowed.end(), value) == allowed.end())
+    fail(op, fmt::format("argument '{}' is \"{}\", expected one of {}", argument, value,
+                         fmt::join(allowed.begin(), allowed.end(), ", ")));
+}
+
+std::int64_t elements_in(const OpView& op, const Shape& shape) {
+  try {
+    return element_count(shape);
+  } catch (const Error& error) {
+    fail(op, error.what());
+  }
+}
+
 bool is_compile_time(const OpView& op, const Operand& operand) {
   if (constant_of(op.function(), operand) != nullptr) return true;
   const Operation* source = defining_operation(op.function(), std::get<ValueId>(operand));
-  return source != nullptr && source->kind == OpKind::constexpr_affine_dequantize;
+  return source != nullptr && op_spec(source->kind).in_brackets;
 }
 
 Types infer_constant(const OpView& op) { return {op.type("val")}; }
-
-Types infer_affine_dequantize(const OpView& op) {
-  const TensorType& data = op.type("quantized_data");
-  const std::size_t axis = axis_in(op, op.integer("axis", 0), data.shape.size());
-  if (op.type("zero_point").dtype != data.dtype)
-    fail(op, fmt::format("element types disagree: {}", describe(op, {"quantized_data", "zero_point"})));
-  for (const std::string_view argument : {"scale", "zero_point"}) {
-    const Shape& shape = op.type(argument).shape;
-    if (!shape.empty() && shape != Shape{data.shape[axis]})
-      fail(op, fmt::format("'{}' must be a scalar or have one element for each index of axis {}: {}", argument, axis,
-                           describe(op, {"quantized_data", argument})));
-  }
-  return {{op.type("scale").dtype, data.shape}};
-}
 
 }  // namespace ane::mil

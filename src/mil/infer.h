@@ -30,15 +30,19 @@ void require_same_dtype(const OpView& op, std::initializer_list<std::string_view
                                                std::size_t rank);
 void require_length(const OpView& op, std::string_view argument, const std::vector<std::int64_t>& list,
                     std::size_t length);
+void require_one_of(const OpView& op, std::string_view argument, std::string_view value,
+                    std::initializer_list<std::string_view> allowed);
+/// How many elements `shape` has, after checking that they can be counted.
+[[nodiscard]] std::int64_t elements_in(const OpView& op, const Shape& shape);
 /// A constant, or computed from constants alone (constexpr_*).
 [[nodiscard]] bool is_compile_time(const OpView& op, const Operand& operand);
 
 Types infer_constant(const OpView& op);
-Types infer_affine_dequantize(const OpView& op);
 
 Types infer_conv(const OpView& op);
 Types infer_matmul(const OpView& op);
 Types infer_linear(const OpView& op);
+Types infer_einsum(const OpView& op);
 Types infer_attention(const OpView& op);
 
 Types infer_binary(const OpView& op);
@@ -51,7 +55,11 @@ Types infer_select(const OpView& op);
 
 Types infer_softmax(const OpView& op);
 Types infer_reduce(const OpView& op);
+Types infer_reduce_arg(const OpView& op);
+Types infer_topk(const OpView& op);
 Types infer_layer_norm(const OpView& op);
+
+Types infer_pool(const OpView& op);
 
 Types infer_reshape(const OpView& op);
 Types infer_transpose(const OpView& op);
@@ -64,5 +72,13 @@ Types infer_stack(const OpView& op);
 Types infer_pad(const OpView& op);
 Types infer_tile(const OpView& op);
 Types infer_gather(const OpView& op);
+Types infer_gather_along_axis(const OpView& op);
+Types infer_range_1d(const OpView& op);
+Types infer_shape(const OpView& op);
+
+Types infer_quantize(const OpView& op);
+Types infer_dequantize(const OpView& op);
+Types infer_lut_to_dense(const OpView& op);
+Types infer_sparse_to_dense(const OpView& op);
 
 }  // namespace ane::mil

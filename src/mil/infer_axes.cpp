@@ -7,16 +7,30 @@
 #include "infer.h"
 
 namespace ane::mil {
+namespace {
+
+/// The type that `argument` names for the indices of an axis of x.
+DType index_type(const OpView& op, std::string_view argument, std::size_t axis) {
+  constexpr std::int64_t kMostUint16 = 65536;
+  const std::string type = op.text(argument, "int32");
+  require_one_of(op, argument, type, {"int32", "uint16"});
+  if (type == "uint16" && op.type("x").shape[axis] > kMostUint16)
+    fail(op, fmt::format("uint16 cannot hold the indices of axis {}: {}", axis, describe(op, {"x"})));
+  return *dtype_from_name(type);
+}
+
+}  // namespace
 
 std::size_t axis_of(const OpView& op) {
-  const std::int64_t otherwise = op.kind() == OpKind::softmax ? -1 : 0;
+  const bool last = op.kind() == OpKind::softmax || op.kind() == OpKind::reduce_argmax ||
+                    op.kind() == OpKind::reduce_argmin || op.kind() == OpKind::topk;
   std::size_t rank = 0;
   if (op.kind() == OpKind::concat || op.kind() == OpKind::stack)
     rank = op.type(op.operands("values").front()).shape.size();
   else
     rank = op.type("x").shape.size();
   // stack makes a new axis.
-  return axis_in(op, op.integer("axis", otherwise), op.kind() == OpKind::stack ? rank + 1 : rank);
+  return axis_in(op, op.integer("axis", last ? -1 : 0), op.kind() == OpKind::stack ? rank + 1 : rank);
 }
 
 std::vector<std::size_t> axes_of(const OpView& op) {
@@ -46,6 +60,28 @@ Types infer_reduce(const OpView& op) {
     const bool reduced = std::binary_search(axes.begin(), axes.end(), i);
     if (!reduced || keep) type.shape.push_back(reduced ? 1 : x.shape[i]);
   }
+  return {type};
+}
+
+Types infer_reduce_arg(const OpView& op) {
+  const std::size_t axis = axis_of(op);
+  TensorType type{index_type(op, "output_dtype", axis), op.type("x").shape};
+  type.shape[axis] = 1;
+  if (!op.flag("keep_dims", false)) type.shape.erase(type.shape.begin() + static_cast<std::ptrdiff_t>(axis));
+  return {type};
+}
+
+Types infer_topk(const OpView& op) {
+  TensorType type = op.type("x");
+  const std::size_t axis = axis_of(op);
+  const std::int64_t size = type.shape[axis];
+  const std::int64_t k = op.integer("k", 1);
+  if (k != -1 && (k < 1 || k > size))
+    fail(op, fmt::format("k is {}, expected -1 (all) or 1 to {}, the size of axis {}: {}", k, size, axis,
+                         describe(op, {"x"})));
+  type.shape[axis] = k == -1 ? size : k;
+  if (op.flag("return_indices", true)) return {type, {index_type(op, "output_indices_dtype", axis), type.shape}};
+  if (op.has("output_indices_dtype")) fail(op, "output_indices_dtype is given, but return_indices is false");
   return {type};
 }
 

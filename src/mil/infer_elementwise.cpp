@@ -1,22 +1,8 @@
-#include <algorithm>
-#include <array>
-
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "infer.h"
 
 namespace ane::mil {
-namespace {
-
-void require_one_of(const OpView& op, std::string_view argument, std::string_view value,
-                    std::initializer_list<std::string_view> allowed) {
-  if (std::find(allowed.begin(), allowed.end(), value) == allowed.end())
-    fail(op, fmt::format("argument '{}' is \"{}\", expected one of {}", argument, value,
-                         fmt::join(allowed.begin(), allowed.end(), ", ")));
-}
-
-}  // namespace
 
 Types infer_binary(const OpView& op) {
   require_same_dtype(op, {"x", "y"});

@@ -5,51 +5,10 @@
 #include "ane/mil/geometry.h"
 
 #include "infer.h"
+#include "windows.h"
 
 namespace ane::mil {
 namespace {
-
-struct ConvPadding {
-  std::string kind;
-  std::vector<std::int64_t> explicit_pad;
-};
-
-void place_padding(const OpView& op, const ConvPadding& padding, std::size_t index, ConvDimension& dim) {
-  const std::int64_t reach = dim.dilation * (dim.kernel - 1) + 1;
-  if (padding.kind == "custom") {
-    dim.pad_begin = padding.explicit_pad[2 * index];
-    dim.pad_end = padding.explicit_pad[2 * index + 1];
-    if (dim.pad_begin < 0 || dim.pad_end < 0) fail(op, "argument 'pad' has a negative element");
-  } else if (padding.kind != "valid") {
-    const std::int64_t out = (dim.in + dim.stride - 1) / dim.stride;
-    const std::int64_t total = std::max<std::int64_t>(0, (out - 1) * dim.stride + reach - dim.in);
-    dim.pad_begin = padding.kind == "same" ? total / 2 : total - total / 2;
-    dim.pad_end = total - dim.pad_begin;
-  }
-  const std::int64_t room = dim.in + dim.pad_begin + dim.pad_end - reach;
-  if (room < 0)
-    fail(op, fmt::format("the kernel does not fit: it reaches over {} elements of spatial dimension {}, which has {} "
-                         "with its padding; {}",
-                         reach, index, room + reach, describe(op, {"x", "weight"})));
-  dim.out = room / dim.stride + 1;
-}
-
-ConvPadding conv_padding(const OpView& op, std::size_t spatial) {
-  ConvPadding padding{op.text("pad_type", "valid"), op.integers("pad", std::vector<std::int64_t>(2 * spatial, 0))};
-  if (padding.kind != "valid" && padding.kind != "custom" && padding.kind != "same" && padding.kind != "same_lower")
-    fail(op,
-         fmt::format("argument 'pad_type' is \"{}\", expected one of valid, custom, same, same_lower", padding.kind));
-  require_length(op, "pad", padding.explicit_pad, 2 * spatial);
-  return padding;
-}
-
-std::vector<std::int64_t> positive_list(const OpView& op, std::string_view argument, std::size_t length) {
-  std::vector<std::int64_t> list = op.integers(argument, std::vector<std::int64_t>(length, 1));
-  require_length(op, argument, list, length);
-  for (const std::int64_t element : list)
-    if (element < 1) fail(op, fmt::format("argument '{}' must be positive, found {}", argument, element));
-  return list;
-}
 
 /// Rows and columns of a matmul operand. A vector is a row on the left and a column on the right.
 struct Matrix {
@@ -94,14 +53,7 @@ ConvGeometry conv_geometry(const OpView& op) {
          fmt::format("weight must be [Co, Ci / groups, *kernel] with Ci and Co multiples of groups: groups is {}, {}",
                      geometry.groups, describe(op, {"x", "weight"})));
 
-  const auto strides = positive_list(op, "strides", spatial);
-  const auto dilations = positive_list(op, "dilations", spatial);
-  const ConvPadding padding = conv_padding(op, spatial);
-  for (std::size_t i = 0; i < spatial; ++i) {
-    ConvDimension dim{x[i + 2], weight[i + 2], 0, strides[i], dilations[i], 0, 0};
-    place_padding(op, padding, i, dim);
-    geometry.dimensions.push_back(dim);
-  }
+  geometry.dimensions = windows(op, {weight.begin() + 2, weight.end()}, positive_list(op, "dilations", spatial));
   return geometry;
 }
 
@@ -144,8 +96,8 @@ Types infer_linear(const OpView& op) {
   require_same_dtype(op, {"x", "weight"});
   TensorType type = op.type("x");
   const Shape& weight = op.type("weight").shape;
-  if (type.shape.empty() || type.shape.size() > 3)
-    fail(op, fmt::format("x must be of rank 1 to 3: {}", describe(op, {"x"})));
+  if (type.shape.empty() || type.shape.size() > 5)
+    fail(op, fmt::format("x must be of rank 1 to 5: {}", describe(op, {"x"})));
   if (weight.size() != 2 || weight[1] != type.shape.back())
     fail(op, fmt::format("weight must be [Do, Di] with Di the last dimension of x: {}", describe(op, {"x", "weight"})));
   if (op.has("bias") && op.type("bias") != TensorType{type.dtype, {weight[0]}})

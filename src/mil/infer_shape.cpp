@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "ane/core/error.h"
 #include "ane/mil/geometry.h"
 
 #include "infer.h"
@@ -12,14 +11,6 @@ namespace {
 
 /// More results than any program needs; bounds what `split` can be asked for.
 constexpr std::int64_t kMaxSplits = 1024;
-
-std::int64_t elements_in(const OpView& op, const Shape& shape) {
-  try {
-    return element_count(shape);
-  } catch (const Error& error) {
-    fail(op, error.what());
-  }
-}
 
 std::vector<std::int64_t> mask_of(const OpView& op, std::string_view argument, std::size_t rank) {
   auto mask = op.integers(argument, std::vector<std::int64_t>(rank, 0));
@@ -273,5 +264,18 @@ Types infer_gather(const OpView& op) {
   shape.insert(shape.end(), at + 1, x.shape.end());
   return {{x.dtype, shape}};
 }
+
+Types infer_gather_along_axis(const OpView& op) {
+  const TensorType& x = op.type("x");
+  const Shape& indices = op.type("indices").shape;
+  const std::size_t axis = axis_of(op);
+  bool agree = indices.size() == x.shape.size();
+  for (std::size_t i = 0; agree && i < indices.size(); ++i) agree = i == axis || indices[i] == x.shape[i];
+  if (!agree)
+    fail(op, fmt::format("x and indices must agree on all axes but {}: {}", axis, describe(op, {"x", "indices"})));
+  return {{x.dtype, indices}};
+}
+
+Types infer_shape(const OpView& op) { return {{DType::int32, {static_cast<std::int64_t>(op.type("x").shape.size())}}}; }
 
 }  // namespace ane::mil

@@ -12,22 +12,27 @@ namespace ane::mil {
 
 /// What a parameter takes.
 enum class Want : std::uint8_t {
-  real,         ///< a tensor of fp16 or fp32
-  number,       ///< or of int32
-  any,          ///< of anything but strings
-  indices,      ///< of an integer type
-  booleans,     ///< of bool
-  mask,         ///< of bool or floats
-  tuple,        ///< one or more tensors of one element type: values=(a, b)
-  weights,      ///< a float tensor known at compile time; may lie in a blob file
-  quantized,    ///< the same of int8 or uint8
-  real_scalar,  ///< a float known at compile time, of the element type of x if there is an x
-  integer,      ///< an integer known at compile time
-  integers,     ///< a list of them
-  flag,         ///< a bool known at compile time
-  flags,        ///< a list of them
-  text,         ///< a string known at compile time
-  literal       ///< whatever `const` holds
+  real,           ///< a tensor of fp16 or fp32
+  number,         ///< or of int32
+  any,            ///< of anything but strings
+  numeric,        ///< or of another integer type
+  indices,        ///< of an integer type
+  eight_bits,     ///< of int8 or uint8
+  booleans,       ///< of bool
+  mask,           ///< of bool or floats
+  tuple,          ///< one or more tensors of one element type: values=(a, b)
+  weights,        ///< a float tensor known at compile time; may lie in a blob file
+  quantized,      ///< the same of int8 or uint8
+  stored,         ///< the same of floats, int8 or uint8
+  bytes,          ///< the same of uint8
+  real_scalar,    ///< a float known at compile time, of the element type of x if there is an x
+  number_scalar,  ///< a float or int32 known at compile time
+  integer,        ///< an integer known at compile time
+  integers,       ///< a list of them
+  flag,           ///< a bool known at compile time
+  flags,          ///< a list of them
+  text,           ///< a string known at compile time
+  literal         ///< whatever `const` holds
 };
 
 enum class Presence : std::uint8_t { required, optional };
@@ -44,7 +49,7 @@ struct OpSpec {
   std::string_view name;
   std::span<const Parameter> parameters;
   std::vector<TensorType> (*infer)(const OpView& op);
-  bool in_brackets = false;  ///< the parameters are attributes, in brackets
+  bool in_brackets = false;  ///< the parameters are attributes, in brackets: known at compile time, and so the results
 };
 
 [[nodiscard]] std::span<const OpSpec> op_specs() noexcept;

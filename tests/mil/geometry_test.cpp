@@ -49,6 +49,40 @@ std::string pair(const std::string& name, int first, int second) {
 
 }  // namespace
 
+TEST_CASE("pooling: padding and size, rounded down and up", "[mil]") {
+  const auto pool = [](const std::string& more, std::int64_t out) {
+    const Viewed viewed("tensor<fp16, [1, 2, 10]> x",
+                        "tensor<fp16, [1, 2, " + std::to_string(out) +
+                            "]> y = max_pool(x = x, kernel_sizes = tensor<int32, [1]>([3]), " + more + ");");
+    const std::vector<ConvDimension> dimensions = pool_geometry(viewed.op());
+    REQUIRE(dimensions.size() == 1);
+    return dimensions[0];
+  };
+  const std::string by_three = "strides = tensor<int32, [1]>([3]), ";
+  CHECK(pool("pad_type = string(\"valid\")", 8).pad_begin == 0);
+  CHECK(pool(by_three + "pad_type = string(\"valid\")", 3).stride == 3);
+  CHECK(pool(by_three + "pad_type = string(\"valid\"), ceil_mode = bool(true)", 4).out == 4);
+  // Of 10 elements and 2 on either side in steps of 3, a fifth window would begin at 10, behind the last element.
+  const std::string padded = "pad_type = string(\"custom\"), pad = tensor<int32, [2]>([2, 2]), ceil_mode = bool(true)";
+  CHECK(pool(by_three + padded, 4).pad_begin == 2);
+  const ConvDimension same = pool(by_three + "pad_type = string(\"same_lower\")", 4);
+  CHECK(same.pad_begin == 1);
+  CHECK(same.pad_end == 1);
+}
+
+TEST_CASE("ranges count as coremltools does, in the element type", "[mil]") {
+  const auto count = [](const std::string& type, const std::string& arguments, std::int64_t expected) {
+    const Viewed viewed("tensor<fp16, [1]> x",
+                        "tensor<" + type + ", [" + std::to_string(expected) + "]> y = range_1d(" + arguments + ");");
+    return range_geometry(viewed.op()).count;
+  };
+  CHECK(count("int32", "start = int32(-3), end = int32(3), step = int32(4)", 2) == 2);
+  CHECK(count("int32", "start = int32(3), end = int32(-3), step = int32(-2)", 3) == 3);
+  CHECK(count("fp32", "start = fp32(0), end = fp32(1), step = fp32(0.25)", 4) == 4);
+  // 0.1 in fp16 is 0.09998, of which 1 holds 10.0024: 10 after rounding.
+  CHECK(count("fp16", "start = fp16(0), end = fp16(1), step = fp16(0.1)", 10) == 10);
+}
+
 TEST_CASE("convolutions: padding, stride and size", "[mil]") {
   const ConvDimension valid = conv_dimension("", 7);
   CHECK(valid.pad_begin == 0);

@@ -23,8 +23,8 @@ std::vector<Sample> with_one_operand() {
 std::vector<Sample> with_two_operands() {
   std::vector<Sample> samples;
   const std::string inputs = "tensor<fp16, [2, 1, 4]> a, tensor<fp16, [3, 1]> b";
-  for (const OpKind kind :
-       {OpKind::add, OpKind::sub, OpKind::mul, OpKind::real_div, OpKind::pow, OpKind::maximum, OpKind::minimum}) {
+  for (const OpKind kind : {OpKind::add, OpKind::sub, OpKind::mul, OpKind::real_div, OpKind::pow, OpKind::maximum,
+                            OpKind::minimum, OpKind::floor_div, OpKind::mod}) {
     const std::string op(name(kind));
     samples.push_back(
         {kind, inputs, "tensor<fp16, [2, 3, 4]> y = " + op + "(x = a, y = b)[name = string(\"y\")];", fp16({2, 3, 4})});
@@ -35,7 +35,93 @@ std::vector<Sample> with_two_operands() {
     samples.push_back({kind, inputs, "tensor<bool, [2, 3, 4]> y = " + op + "(x = a, y = b)[name = string(\"y\")];",
                        boolean({2, 3, 4})});
   }
+  for (const OpKind kind : {OpKind::logical_and, OpKind::logical_or, OpKind::logical_xor}) {
+    const std::string op(name(kind));
+    samples.push_back({kind, "tensor<bool, [2, 1, 4]> a, tensor<bool, [3, 1]> b",
+                       "tensor<bool, [2, 3, 4]> y = " + op + "(x = a, y = b)[name = string(\"y\")];",
+                       boolean({2, 3, 4})});
+  }
   return samples;
+}
+
+std::vector<Sample> selections() {
+  const TensorType indices{DType::int32, {2, 1}};
+  std::vector<Sample> samples;
+  for (const OpKind kind : {OpKind::reduce_argmax, OpKind::reduce_argmin}) {
+    const std::string op(name(kind));
+    samples.push_back({kind, "tensor<fp16, [2, 3]> x",
+                       "tensor<int32, [2, 1]> y = " + op + "(x = x, axis = int32(-1), keep_dims = bool(true));",
+                       indices});
+    samples.push_back({kind,
+                       "tensor<int32, [2, 3]> x",
+                       "tensor<uint16, [2]> y = " + op + "(x = x, output_dtype = string(\"uint16\"));",
+                       {DType::uint16, {2}}});
+  }
+  samples.push_back({OpKind::topk, "tensor<fp16, [2, 3]> x",
+                     "tensor<fp16, [2, 2]> y, tensor<int32, [2, 2]> i = topk(x = x, k = int32(2), axis = int32(1), "
+                     "ascending = bool(false), sort = bool(true))[name = string(\"y\")];",
+                     fp16({2, 2})});
+  samples.push_back(
+      {OpKind::topk,
+       "tensor<uint8, [2, 3]> x",
+       "tensor<uint8, [2, 3]> y = topk(x = x, k = int32(-1), axis = int32(0), return_indices = bool(false));",
+       {DType::uint8, {2, 3}}});
+  return samples;
+}
+
+std::vector<Sample> windows() {
+  std::vector<Sample> samples;
+  for (const OpKind kind : {OpKind::max_pool, OpKind::avg_pool}) {
+    const std::string op(name(kind));
+    samples.push_back({kind, "tensor<fp16, [1, 8, 6, 10]> x",
+                       "tensor<fp16, [1, 8, 3, 4]> y = " + op +
+                           "(x = x, kernel_sizes = tensor<int32, [2]>([2, 3]), strides = tensor<int32, [2]>([2, 3]), "
+                           "pad_type = string(\"same\"));",
+                       fp16({1, 8, 3, 4})});
+    samples.push_back({kind, "tensor<fp16, [2, 3, 9]> x",
+                       "tensor<fp16, [2, 3, 5]> y = " + op +
+                           "(x = x, kernel_sizes = tensor<int32, [1]>([2]), strides = tensor<int32, [1]>([2]), "
+                           "pad_type = string(\"valid\"), ceil_mode = bool(true));",
+                       fp16({2, 3, 5})});
+  }
+  samples.push_back({OpKind::avg_pool, "tensor<fp16, [1, 1, 4, 4, 4]> x",
+                     "tensor<fp16, [1, 1, 4, 4, 5]> y = avg_pool(x = x, kernel_sizes = tensor<int32, [3]>([1, 1, 2]), "
+                     "pad_type = string(\"custom\"), pad = tensor<int32, [6]>([0, 0, 0, 0, 1, 1]), "
+                     "exclude_padding_from_average = bool(true));",
+                     fp16({1, 1, 4, 4, 5})});
+  return samples;
+}
+
+std::vector<Sample> quantized() {
+  const std::string brackets = "()[name = string(\"y\"), shape = tensor<uint32, [2]>([2, 3]), ";
+  return {
+      {OpKind::quantize,
+       "tensor<fp16, [2, 3]> x",
+       R"(tensor<int8, [2, 3]> y = quantize(input = x, scale = fp16(0x1p-4), output_dtype = string("int8"));)",
+       {DType::int8, {2, 3}}},
+      {OpKind::quantize,
+       "tensor<fp32, [2, 3]> x",
+       R"(tensor<uint8, [2, 3]> y = quantize(input = x, scale = tensor<fp32, [3]>([1, 2, 3]), zero_point = tensor<uint8, [3]>([1, 2, 255]), axis = int32(-1), output_dtype = string("uint8"));)",
+       {DType::uint8, {2, 3}}},
+      {OpKind::dequantize, "tensor<uint8, [2, 3]> x",
+       "tensor<fp16, [2, 3]> y = dequantize(input = x, scale = tensor<fp16, [2]>([1, 2]), zero_point = tensor<uint8, "
+       "[2]>([0, 7]), axis = int32(0));",
+       fp16({2, 3})},
+      {OpKind::constexpr_lut_to_dense, "tensor<fp16, [2]> x",
+       "tensor<fp16, [2, 3]> y = constexpr_lut_to_dense" + brackets +
+           "indices = tensor<uint8, [1]>([42]), lut = tensor<fp16, [2]>([-1, 1])];",
+       fp16({2, 3})},
+      {OpKind::constexpr_lut_to_dense,
+       "tensor<fp16, [2]> x",
+       "tensor<int8, [2, 3]> y = constexpr_lut_to_dense" + brackets +
+           "indices = tensor<uint8, [3]>([16, 50, 1]), lut = tensor<int8, [16]>([-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, "
+           "2, 3, 4, 5, 6, 7])];",
+       {DType::int8, {2, 3}}},
+      {OpKind::constexpr_sparse_to_dense, "tensor<fp16, [2]> x",
+       "tensor<fp16, [2, 3]> y = constexpr_sparse_to_dense" + brackets +
+           "nonzero_data = tensor<fp16, [2]>([1.5, -2]), mask = tensor<uint8, [1]>([33])];",
+       fp16({2, 3})},
+  };
 }
 
 std::vector<Sample> reductions() {
@@ -104,6 +190,15 @@ std::vector<Sample> others() {
        "tensor<fp16, [4, 3]> y = linear(x = x, weight = tensor<fp16, [3, 2]>([1, 2, 3, 4, 5, 6]), bias = tensor<fp16, "
        "[3]>([1, 2, 3]));",
        fp16({4, 3})},
+      {OpKind::linear, "tensor<fp16, [1, 1, 4, 2]> x",
+       "tensor<fp16, [1, 1, 4, 3]> y = linear(x = x, weight = tensor<fp16, [3, 2]>([1, 2, 3, 4, 5, 6]));",
+       fp16({1, 1, 4, 3})},
+      {OpKind::einsum, "tensor<fp16, [2, 3, 4, 5]> a, tensor<fp16, [2, 5, 4, 7]> b",
+       R"(tensor<fp16, [2, 3, 4, 7]> y = einsum(equation = string("nchw,nwhu->nchu"), values = (a, b));)",
+       fp16({2, 3, 4, 7})},
+      {OpKind::einsum, "tensor<fp16, [3, 1, 5]> a, tensor<fp16, [5, 4, 7]> b",
+       R"(tensor<fp16, [7, 4, 3]> y = einsum(equation = string("chw, whr -> rhc"), values = (a, b));)",
+       fp16({7, 4, 3})},
       {OpKind::leaky_relu, "tensor<fp16, [4]> x", "tensor<fp16, [4]> y = leaky_relu(x = x, alpha = fp16(0.5));",
        fp16({4})},
       {OpKind::clip, "tensor<fp16, [4]> x",
@@ -169,6 +264,15 @@ std::vector<Sample> others() {
       {OpKind::gather, "tensor<fp16, [4, 6, 2]> x, tensor<int32, [4, 5]> i",
        "tensor<fp16, [4, 5, 2]> y = gather(x = x, indices = i, axis = int32(1), batch_dims = int32(1));",
        fp16({4, 5, 2})},
+      {OpKind::gather_along_axis, "tensor<fp16, [4, 6, 2]> x, tensor<int32, [4, 5, 2]> i",
+       "tensor<fp16, [4, 5, 2]> y = gather_along_axis(x = x, indices = i, axis = int32(-2));", fp16({4, 5, 2})},
+      {OpKind::range_1d,
+       "tensor<fp16, [2]> x",
+       "tensor<int32, [4]> y = range_1d(start = int32(7), end = int32(-4), step = int32(-3));",
+       {DType::int32, {4}}},
+      {OpKind::range_1d, "tensor<fp16, [2]> x",
+       "tensor<fp16, [10]> y = range_1d(start = fp16(0), end = fp16(1), step = fp16(0.1));", fp16({10})},
+      {OpKind::shape, "tensor<fp16, [2, 6]> x", "tensor<int32, [2]> y = shape(x = x);", {DType::int32, {2}}},
       {OpKind::constexpr_affine_dequantize, "tensor<fp16, [6, 2]> x",
        R"(tensor<fp16, [2, 2]> y = constexpr_affine_dequantize()[axis = int32(0), name = string("y"), quantized_data = tensor<int8, [2, 2]>([-128, 2, 3, 127]), scale = fp16(0.5), zero_point = int8(0)];)",
        fp16({2, 2})},
@@ -180,7 +284,8 @@ std::vector<Sample> others() {
 const std::vector<Sample>& all() {
   static const std::vector<Sample> kSamples = [] {
     std::vector<Sample> samples = others();
-    for (const auto& more : {with_one_operand(), with_two_operands(), reductions()})
+    for (const auto& more :
+         {with_one_operand(), with_two_operands(), reductions(), selections(), windows(), quantized()})
       samples.insert(samples.end(), more.begin(), more.end());
     return samples;
   }();

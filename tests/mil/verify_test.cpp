@@ -153,6 +153,92 @@ std::vector<Fault> faults() {
        "the first batch_dims (1) axes of x and indices must agree and lie before axis 0"},
       {x + ", tensor<fp16, [3]> i", "gather(x = x, indices = i)",
        "argument 'indices' must be a tensor of integers, but it is fp16 [3]"},
+      {x + ", tensor<int32, [2, 5, 3]> i", "gather_along_axis(x = x, indices = i, axis = int32(1))",
+       "x and indices must agree on all axes but 1: x is fp16 [2, 3, 4] and indices is int32 [2, 5, 3]"},
+      {x + ", tensor<int32, [5]> i", "gather_along_axis(x = x, indices = i)", "x and indices must agree"},
+      {x, "range_1d(start = int32(0), end = int32(4), step = int32(0))",
+       "the range from 0 to 4 in steps of 0 has no length from 1 to 1048576"},
+      {x, "range_1d(start = int32(0), end = int32(2000000000), step = int32(1))", "has no length from 1 to 1048576"},
+      {x, "range_1d(start = int32(4), end = int32(0), step = int32(1))", "has no length from 1 to 1048576"},
+      {x, "range_1d(start = fp16(0), end = fp16(1), step = fp16(nan))", "has no length from 1 to 1048576"},
+      {x, "range_1d(start = fp16(0), end = fp16(1), step = fp32(1))", "element types disagree"},
+      {x + ", int32 n", "range_1d(start = int32(0), end = n, step = int32(1))", "computed at run time"},
+      {"fp16 x", "shape(x = x)", "shape [0] has dimension 0"},
+      // selection
+      {x, "topk(x = x, k = int32(5))", "k is 5, expected -1 (all) or 1 to 4, the size of axis 2"},
+      {x, "topk(x = x, return_indices = bool(false), output_indices_dtype = string(\"int32\"))",
+       "output_indices_dtype is given, but return_indices is false"},
+      {x, "reduce_argmax(x = x, output_dtype = string(\"int8\"))",
+       "argument 'output_dtype' is \"int8\", expected one of int32, uint16"},
+      {"tensor<fp16, [65537]> x", "reduce_argmin(x = x, output_dtype = string(\"uint16\"))",
+       "uint16 cannot hold the indices of axis 0"},
+      {"fp16 x", "reduce_argmax(x = x)", "a scalar has no axes"},
+      {"tensor<bool, [2]> x", "topk(x = x)", "argument 'x' must be a tensor of numbers, but it is bool [2]"},
+      // windows
+      {image, "max_pool(x = x, kernel_sizes = tensor<int32, [1]>([2]), pad_type = string(\"valid\"))",
+       "argument 'kernel_sizes' has 1 elements, expected 2"},
+      {"tensor<fp16, [2, 3]> x",
+       "max_pool(x = x, kernel_sizes = tensor<int32, [1]>([2]), pad_type = string(\"valid\"))",
+       "x must be [N, C, *spatial] of rank 3 to 5"},
+      {image, "max_pool(x = x, kernel_sizes = tensor<int32, [2]>([7, 1]), pad_type = string(\"valid\"))",
+       "the kernel does not fit: it reaches over 7 elements of spatial dimension 0"},
+      {image,
+       "avg_pool(x = x, kernel_sizes = tensor<int32, [2]>([2, 2]), pad_type = string(\"same\"), ceil_mode = "
+       "bool(true))",
+       "ceil_mode does not go with pad_type \"same\""},
+      {image,
+       "avg_pool(x = x, kernel_sizes = tensor<int32, [2]>([2, 2]), pad_type = string(\"custom\"), pad = "
+       "tensor<int32, [4]>([0, 1, 0, 0]), ceil_mode = bool(true))",
+       "with ceil_mode padding must be symmetric, but it is 0 and 1 on spatial dimension 0"},
+      {image,
+       "avg_pool(x = x, kernel_sizes = tensor<int32, [2]>([2, 2]), pad_type = string(\"custom\"), pad = "
+       "tensor<int32, [4]>([0, 0, 2, 0]))",
+       "the first window of spatial dimension 1 holds no element of x"},
+      {image,
+       "avg_pool(x = x, kernel_sizes = tensor<int32, [2]>([1, 1]), pad_type = string(\"valid\"), strides = "
+       "tensor<int32, [2]>([9, 1]), ceil_mode = bool(true))",
+       "the last window of spatial dimension 0 holds no element of x"},
+      // einsum
+      {x, "einsum(values = (x, x, x), equation = string(\"abc,abc->abc\"))", "it multiplies two values, found 3"},
+      {x, "einsum(values = (x, x), equation = string(\"abc,abc\"))",
+       "equation \"abc,abc\" is not of the form \"nchw,nwhu->nchu\""},
+      {x, "einsum(values = (x, x), equation = string(\"...c,abc->abc\"))", "the equation must be letters"},
+      {x, "einsum(values = (x, x), equation = string(\"aac,abc->abc\"))", "'a' stands twice in \"aac\""},
+      {x, "einsum(values = (x, x), equation = string(\"ab,abc->abc\"))",
+       "\"ab\" has 2 letters, but value 1 is fp16 [2, 3, 4]"},
+      {x, "einsum(values = (x, x), equation = string(\"abc,cbd->ad\"))",
+       "'c' is 4 in the first operand and 2 in the second"},
+      {x, "einsum(values = (x, x), equation = string(\"abc,abd->abe\"))", "no operand has 'e' of the result"},
+      {"tensor<int32, [2, 3]> x", "einsum(values = (x, x), equation = string(\"ab,ab->ab\"))",
+       "both values must be of fp16 or of fp32"},
+      // quantized values and compressed weights
+      {x, "quantize(input = x, scale = fp16(1), output_dtype = string(\"int16\"))",
+       "argument 'output_dtype' is \"int16\", expected one of int8, uint8"},
+      {x, "quantize(input = x, scale = fp16(1), zero_point = int8(1), output_dtype = string(\"uint8\"))",
+       "zero_point must be of the output's type, uint8: zero_point is int8 []"},
+      {x, "quantize(input = x, scale = tensor<fp16, [3]>([1, 2, 3]), output_dtype = string(\"uint8\"))",
+       "'scale' is no scalar, so axis must be given"},
+      {"tensor<int8, [2, 3]> x", "dequantize(input = x, scale = tensor<fp16, [2]>([1, 2]), axis = int32(1))",
+       "'scale' must be a scalar or have one element for each index of axis 1: input is int8 [2, 3] and scale is fp16 "
+       "[2]"},
+      {"tensor<int8, [2, 3]> x", "dequantize(input = x, scale = fp16(1), zero_point = uint8(1))",
+       "element types disagree"},
+      {x,
+       "constexpr_lut_to_dense()[indices = tensor<uint8, [1]>([0]), lut = tensor<fp16, [3]>([1, 2, 3]), shape = "
+       "tensor<uint32, [1]>([8]), name = string(\"o\")]",
+       "the table must have 2, 4, 16, 64 or 256 elements: lut is fp16 [3]"},
+      {x,
+       "constexpr_lut_to_dense()[indices = tensor<uint8, [1]>([0]), lut = tensor<fp16, [4]>([1, 2, 3, 4]), shape = "
+       "tensor<uint32, [1]>([8]), name = string(\"o\")]",
+       "8 elements of 2 bits take 2 bytes, but indices is uint8 [1]"},
+      {x,
+       "constexpr_sparse_to_dense()[nonzero_data = tensor<fp16, [1]>([1]), mask = tensor<uint8, [1]>([3]), shape = "
+       "tensor<uint32, [1]>([8]), name = string(\"o\")]",
+       "the mask sets 2 bits: nonzero_data is fp16 [1]"},
+      {x,
+       "constexpr_sparse_to_dense()[nonzero_data = tensor<fp16, [1]>([1]), mask = tensor<uint8, [1]>([8]), shape = "
+       "tensor<uint32, [1]>([3]), name = string(\"o\")]",
+       "the mask sets bits past the last element"},
       // declared type
       {x, "exp(x = x)", "'y' is declared as fp16 [], but the operation gives fp16 [2, 3, 4]"},
   };
@@ -181,7 +267,8 @@ TEST_CASE("inference gives every operation's result type", "[mil]") {
 TEST_CASE("ill-typed operations are refused with what was expected and found", "[mil]") {
   for (const Fault& fault : faults()) {
     CAPTURE(fault.operation);
-    const std::string text = samples::text(fault.inputs, "fp16 y = " + fault.operation + "[name = string(\"o\")];");
+    const std::string name = fault.operation.ends_with(']') ? "" : "[name = string(\"o\")]";
+    const std::string text = samples::text(fault.inputs, "fp16 y = " + fault.operation + name + ";");
     CHECK_THROWS_AS(parse(text), ParseError);
     CHECK_THROWS_WITH(parse(text), ANE_CONTAINS("line 3, column 1: op 'o' (") && ANE_CONTAINS(fault.message));
   }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "ane/mil/op_view.h"
@@ -11,8 +12,8 @@
 /// program.
 namespace ane::mil {
 
-/// One spatial dimension of a convolution: output o reads inputs o * stride + k * dilation - pad_begin, k < kernel;
-/// outside [0, in) lie zeros.
+/// One spatial dimension of a convolution or pooling: output o reads inputs o * stride + k * dilation - pad_begin,
+/// k < kernel. Outside [0, in) lie zeros; pooling takes no notice of them, but for their number.
 struct ConvDimension {
   std::int64_t in = 0;
   std::int64_t kernel = 0;
@@ -32,6 +33,30 @@ struct ConvGeometry {
   std::vector<ConvDimension> dimensions;  ///< 1 to 3
 };
 [[nodiscard]] ConvGeometry conv_geometry(const OpView& op);
+
+/// For max_pool and avg_pool, one for each of the 1 to 3 spatial dimensions of x [N, C, *in]. Each window holds an
+/// element of x. With ceil_mode the last one may reach past the padding.
+[[nodiscard]] std::vector<ConvDimension> pool_geometry(const OpView& op);
+
+/// What the equation of an einsum of two operands says of their dimensions and the result's: one letter each, none
+/// twice in a group. A letter that the result does not have is summed over.
+struct EinsumEquation {
+  std::string x;
+  std::string y;
+  std::string result;
+};
+[[nodiscard]] EinsumEquation einsum_equation(const OpView& op);
+
+/// Elements start, start + step, .. of range_1d, `count` of them, at least one.
+struct RangeGeometry {
+  double start = 0;
+  double step = 1;
+  std::int64_t count = 0;
+};
+[[nodiscard]] RangeGeometry range_geometry(const OpView& op);
+
+/// How many bits each index of a constexpr_lut_to_dense has, for a table of 2, 4, 16, 64 or 256 elements.
+[[nodiscard]] int lut_index_bits(const OpView& op);
 
 /// Along one axis of x: elements begin, begin + step, ... (`count` of them, at least one).
 struct SliceAxis {
@@ -53,7 +78,8 @@ struct PadAxis {
 /// The axes of x, counted from the front and sorted, that a reduction, layer_norm or squeeze works on (default: all;
 /// for squeeze: those of size 1).
 [[nodiscard]] std::vector<std::size_t> axes_of(const OpView& op);
-/// The `axis` of softmax, concat, split, stack or gather, counted from the front.
+/// The `axis` of an operation along one axis of x (or of the values that concat and stack join), counted from the
+/// front.
 [[nodiscard]] std::size_t axis_of(const OpView& op);
 
 }  // namespace ane::mil

@@ -15,6 +15,7 @@ enum class OpKind : std::uint8_t {
   conv,
   matmul,
   linear,
+  einsum,
   // elementwise, two operands
   add,
   sub,
@@ -29,6 +30,11 @@ enum class OpKind : std::uint8_t {
   less_equal,
   equal,
   not_equal,
+  floor_div,
+  mod,
+  logical_and,
+  logical_or,
+  logical_xor,
   // elementwise, one operand
   abs,
   sign,
@@ -64,8 +70,14 @@ enum class OpKind : std::uint8_t {
   reduce_min,
   reduce_sum_square,
   reduce_l2_norm,
+  reduce_argmax,
+  reduce_argmin,
   layer_norm,
   scaled_dot_product_attention,
+  topk,
+  // over windows
+  max_pool,
+  avg_pool,
   // shape and place
   reshape,
   transpose,
@@ -79,12 +91,19 @@ enum class OpKind : std::uint8_t {
   pad,
   tile,
   gather,
-  // compressed weights
+  gather_along_axis,
+  range_1d,
+  shape,
+  // quantized values and compressed weights
+  quantize,
+  dequantize,
   constexpr_affine_dequantize,
+  constexpr_lut_to_dense,
+  constexpr_sparse_to_dense,
 };
 
 /// How many there are: kinds are 0 .. kOpCount - 1.
-inline constexpr std::size_t kOpCount = static_cast<std::size_t>(OpKind::constexpr_affine_dequantize) + 1;
+inline constexpr std::size_t kOpCount = static_cast<std::size_t>(OpKind::constexpr_sparse_to_dense) + 1;
 
 /// As written in text.
 [[nodiscard]] std::string_view name(OpKind kind) noexcept;

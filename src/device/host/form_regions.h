@@ -7,14 +7,17 @@
 #include "arena.h"
 #include "convolution.h"
 #include "elementwise.h"
+#include "expansion.h"
 #include "gather.h"
 #include "memory.h"
 #include "pad.h"
 #include "product.h"
+#include "ranking.h"
 #include "reduction.h"
 #include "region.h"
 #include "row_selection.h"
 #include "staging.h"
+#include "window_fold.h"
 
 /// Which steps are taken together, slice by slice: the heads of an attention, whose scores then never leave the cache,
 /// or the rows of a product that one thread computes, with what follows element by element.
@@ -25,8 +28,8 @@
 /// is one piece a worker, used again for each slice.
 namespace ane::device::host {
 
-using Step =
-    std::variant<Elementwise, Product, Convolution, RowSelection, Reduction, Softmax, Gather, Pad, StagedCopy, Region>;
+using Step = std::variant<Elementwise, Product, Convolution, RowSelection, Reduction, Softmax, Gather, Pad, StagedCopy,
+                          Ranking, WindowFold, TableExpansion, MaskExpansion, Region>;
 
 /// When each buffer is in use, counted in steps; nothing for one that is not.
 using Lifetimes = std::vector<std::optional<Lifetime>>;

@@ -329,6 +329,37 @@ View GraphBuilder::gather(const View& x, const View& indices, const Gather::Size
   return write(out, Gather(reads[0], reads[1], out, sizes, std::move(operation)), reads, constant);
 }
 
+View GraphBuilder::ranking(const View& x, std::int64_t k, Ranking::Order order) {
+  const View rows = dense(x);
+  const bool constant = is_constant(rows);
+  Dims shape = x.shape;
+  shape.back() = k;
+  const View out = allocate(mil::DType::int32, shape, constant);
+  return write(out, Ranking(rows, out, order, held(x) == mil::DType::int32), std::span(&rows, 1), constant);
+}
+
+View GraphBuilder::window_fold(mil::OpKind kind, const View& x, std::size_t axis, const mil::ConvDimension& dimension) {
+  const View in = dense(x);
+  const bool constant = is_constant(in);
+  Dims shape = in.shape;
+  shape[axis] = dimension.out;
+  const View out = allocate(mil::DType::fp32, shape, constant);
+  return write(out, WindowFold(kind, in, out, axis, dimension), std::span(&in, 1), constant);
+}
+
+View GraphBuilder::expanded_by_table(const View& indices, const View& table, int bits, const Dims& shape) {
+  const std::array<View, 2> reads{is_raw(indices) ? indices : dense(indices), dense(table)};
+  const View out = allocate(held(table), shape, /*constant=*/true);
+  return write(out, TableExpansion(reads[0], is_raw(reads[0]), reads[1], out, bits), reads, /*constant=*/true);
+}
+
+View GraphBuilder::expanded_by_mask(const View& mask, const View& values, const Dims& shape, std::string operation) {
+  const std::array<View, 2> reads{is_raw(mask) ? mask : dense(mask), dense(values)};
+  const View out = allocate(held(values), shape, /*constant=*/true);
+  return write(out, MaskExpansion(reads[0], is_raw(reads[0]), reads[1], out, std::move(operation)), reads,
+               /*constant=*/true);
+}
+
 View GraphBuilder::padded(const View& x, std::span<const mil::PadAxis> axes, PadMode mode, std::int32_t fill_bits) {
   const View in = in_memory(x);
   Dims shape = in.shape;

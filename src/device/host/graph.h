@@ -12,22 +12,25 @@
 
 #include "convolution.h"
 #include "elementwise.h"
+#include "expansion.h"
 #include "gather.h"
 #include "memory.h"
 #include "pad.h"
 #include "product.h"
+#include "ranking.h"
 #include "reduction.h"
 #include "row_selection.h"
 #include "staging.h"
 #include "view.h"
+#include "window_fold.h"
 
 /// A program as what has to be done: nodes that read and write views of buffers. Reshapes, transposes and slices are
 /// gone; rounding to fp16 and conversions are elementwise nodes. Nodes stand in an order that could be run.
 namespace ane::device::host {
 
 using NodeId = std::uint32_t;
-using Work =
-    std::variant<ElementwiseNode, Product, Convolution, RowSelection, Reduction, Softmax, Gather, Pad, StagedCopy>;
+using Work = std::variant<ElementwiseNode, Product, Convolution, RowSelection, Reduction, Softmax, Gather, Pad,
+                          StagedCopy, Ranking, WindowFold, TableExpansion, MaskExpansion>;
 
 struct Node {
   Work work;
@@ -98,6 +101,13 @@ class GraphBuilder {
   View padded(const View& x, std::span<const mil::PadAxis> axes, PadMode mode, std::int32_t fill_bits);
   /// See Convolution; `shape` is that of the result.
   View convolution(const View& x, const View& weight, const mil::ConvGeometry& geometry, const Dims& shape);
+  /// x [.., n] -> [.., k], see Ranking.
+  View ranking(const View& x, std::int64_t k, Ranking::Order order);
+  /// See WindowFold.
+  View window_fold(mil::OpKind kind, const View& x, std::size_t axis, const mil::ConvDimension& dimension);
+  // Of constants: see TableExpansion and MaskExpansion.
+  View expanded_by_table(const View& indices, const View& table, int bits, const Dims& shape);
+  View expanded_by_mask(const View& mask, const View& values, const Dims& shape, std::string operation);
 
   /// The same elements in memory of four bytes each, copied (once) only if they lie in a surface or blob.
   View in_memory(const View& view);

@@ -68,6 +68,8 @@ void Lowering::operation(const Op& op) {
       return matmul(op);
     case OpKind::linear:
       return linear(op);
+    case OpKind::einsum:
+      return einsum(op);
     case OpKind::scaled_dot_product_attention:
       return attention(op);
     case OpKind::softmax:
@@ -79,8 +81,16 @@ void Lowering::operation(const Op& op) {
     case OpKind::reduce_sum_square:
     case OpKind::reduce_l2_norm:
       return reduce(op);
+    case OpKind::reduce_argmax:
+    case OpKind::reduce_argmin:
+      return reduce_arg(op);
     case OpKind::layer_norm:
       return layer_norm(op);
+    case OpKind::topk:
+      return topk(op);
+    case OpKind::max_pool:
+    case OpKind::avg_pool:
+      return pool(op);
     case OpKind::reshape:
     case OpKind::expand_dims:
     case OpKind::squeeze:
@@ -102,8 +112,21 @@ void Lowering::operation(const Op& op) {
       return tile(op);
     case OpKind::gather:
       return gather(op);
+    case OpKind::gather_along_axis:
+      return gather_along_axis(op);
+    case OpKind::range_1d:
+      return range(op);
+    case OpKind::shape:
+      return shape(op);
+    case OpKind::quantize:
+      return quantize(op);
+    case OpKind::dequantize:
     case OpKind::constexpr_affine_dequantize:
       return dequantize(op);
+    case OpKind::constexpr_lut_to_dense:
+      return lut_to_dense(op);
+    case OpKind::constexpr_sparse_to_dense:
+      return sparse_to_dense(op);
     default:
       return elementwise(op);
   }
@@ -171,6 +194,11 @@ void Lowering::finish(mil::ValueId value, const View& product, const std::option
   std::vector<View> operands{product};
   if (bias) operands.push_back(*bias);
   define(value, op, std::move(operands), product);
+}
+
+View Lowering::shaped(const View& view, const Dims& shape) {
+  const std::optional<View> same = reshaped(view, shape);
+  return same ? *same : *reshaped(builder_.dense(view), shape);
 }
 
 View Lowering::compute(OpKind kind, std::vector<View> operands, const Dims& shape, float alpha) {

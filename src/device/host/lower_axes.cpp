@@ -11,7 +11,8 @@ using mil::OpKind;
 
 constexpr float kLayerNormEpsilon = 1e-5F;
 
-/// All axes but `axes`, in order, then `axes`.
+}  // namespace
+
 Dims axes_last(std::size_t rank, const std::vector<std::size_t>& axes) {
   Dims perm;
   for (std::size_t i = 0; i < rank; ++i) {
@@ -20,8 +21,6 @@ Dims axes_last(std::size_t rank, const std::vector<std::size_t>& axes) {
   for (const std::size_t axis : axes) perm.push_back(static_cast<std::int64_t>(axis));
   return perm;
 }
-
-}  // namespace
 
 void Lowering::softmax(const Op& op) {
   const mil::ValueId result = op.operation().results.front();

@@ -64,28 +64,4 @@ void Lowering::elementwise(const Op& op) {
   define(result, micro, std::move(operands));
 }
 
-/// scale * (quantized_data - zero_point), with vectors along `axis`.
-void Lowering::dequantize(const Op& op) {
-  const mil::ValueId result = op.operation().results.front();
-  const Dims& shape = type(result).shape;
-  std::int64_t axis = op.integer("axis", 0);
-  if (axis < 0) axis += static_cast<std::int64_t>(shape.size());
-  const auto along_axis = [&](std::string_view argument) {
-    View view = operand(op, argument);
-    if (view.rank() == 0) return view;
-    Dims aligned(shape.size(), 1);
-    aligned[static_cast<std::size_t>(axis)] = element_count(view.shape);
-    return *reshaped(view, aligned);
-  };
-  const MicroOp to_float{.kind = OpKind::cast, .integer = true, .to = mil::DType::fp32};
-  const View data = builder_.elementwise(to_float, {operand(op, "quantized_data")}, shape, mil::DType::fp32);
-  View centred = data;
-  if (op.has("zero_point")) {
-    const View zero = along_axis("zero_point");
-    const View zero_float = builder_.elementwise(to_float, {zero}, zero.shape, mil::DType::fp32);
-    centred = compute(OpKind::sub, {data, zero_float}, shape);
-  }
-  define(result, {.kind = OpKind::mul, .round = rounds(result)}, {centred, along_axis("scale")});
-}
-
 }  // namespace ane::device::host

@@ -128,8 +128,7 @@ View Lowering::patch_product(View x, const View& weight, const mil::ConvGeometry
   const View rows = *reshaped(builder_.dense(weight), Dims{geometry.groups, group_out, depth});
   const Dims shape{geometry.batch, geometry.groups, group_out, positions};
   const View c = builder_.product(rows, *columns, shape, 1.0F, type(result).dtype, target(result, shape));
-  const std::optional<View> y = reshaped(c, type(result).shape);
-  return y ? *y : *reshaped(builder_.dense(c), type(result).shape);
+  return shaped(c, type(result).shape);
 }
 
 /// softmax(Q K^T / sqrt(E) + mask) V as one operation: only its result is rounded. The queries are taken in as many

@@ -1,6 +1,7 @@
 #include <bit>
 #include <string>
 
+#include "ane/math/half.h"
 #include "ane/mil/geometry.h"
 
 #include "lowering.h"
@@ -18,10 +19,7 @@ PadMode pad_mode(const std::string& name) {
 /// Also expand_dims, squeeze and identity.
 void Lowering::reshape(const Op& op) {
   const mil::ValueId result = op.operation().results.front();
-  const View x = operand(op, "x");
-  std::optional<View> view = reshaped(x, type(result).shape);
-  if (!view) view = reshaped(builder_.dense(x), type(result).shape);
-  publish(result, *view);
+  publish(result, shaped(operand(op, "x"), type(result).shape));
 }
 
 void Lowering::slice(const Op& op) {
@@ -101,6 +99,27 @@ void Lowering::gather(const Op& op) {
   sizes.indices = element_count(std::span(indices.shape).subspan(batch));
   sizes.inner = element_count(shape.subspan(axis + 1));
   publish(result, builder_.gather(x, indices, sizes, type(result).shape, op.operation().name));
+}
+
+/// Each element is computed by itself, so that no rounding adds up.
+void Lowering::range(const Op& op) {
+  const mil::ValueId result = op.operation().results.front();
+  const mil::RangeGeometry geometry = mil::range_geometry(op);
+  const auto element = [&](std::int64_t i) { return geometry.start + static_cast<double>(i) * geometry.step; };
+  if (type(result).dtype == mil::DType::int32) {
+    std::vector<std::int64_t> elements;
+    for (std::int64_t i = 0; i < geometry.count; ++i) elements.push_back(static_cast<std::int64_t>(element(i)));
+    return publish(result, builder_.literal({type(result), std::move(elements)}));
+  }
+  std::vector<float> elements;
+  for (std::int64_t i = 0; i < geometry.count; ++i) elements.push_back(static_cast<float>(element(i)));
+  if (rounds(result)) math::round_to_half(elements);
+  publish(result, builder_.literal({type(result), std::move(elements)}));
+}
+
+void Lowering::shape(const Op& op) {
+  const mil::ValueId result = op.operation().results.front();
+  publish(result, builder_.literal({type(result), op.type("x").shape}));
 }
 
 }  // namespace ane::device::host

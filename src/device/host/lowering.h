@@ -1,9 +1,11 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "ane/mil/geometry.h"
 #include "ane/mil/op_view.h"
 
 #include "graph.h"
@@ -23,7 +25,13 @@ class Lowering {
   void operation(const Op& op);
   // lower_elementwise.cpp
   void elementwise(const Op& op);
+  // lower_quantization.cpp
+  void quantize(const Op& op);
   void dequantize(const Op& op);
+  void lut_to_dense(const Op& op);
+  void sparse_to_dense(const Op& op);
+  View as_float(const View& integers);
+  View along_axis(const Op& op, std::string_view argument);
   // lower_products.cpp
   void matmul(const Op& op);
   void linear(const Op& op);
@@ -32,12 +40,22 @@ class Lowering {
   void attention(const Op& op);
   View attended(const Op& op, const View& query, const View& key, const View& value, const GraphBuilder::Target& place,
                 std::int64_t first = 0);
+  // lower_einsum.cpp
+  void einsum(const Op& op);
+  void sum_unshared(View& view, std::string& labels, std::string_view shared);
   // lower_axes.cpp
   void softmax(const Op& op);
   void reduce(const Op& op);
   void layer_norm(const Op& op);
   /// x folded along `axes`, which stay as dimensions of 1.
   View reduced(const View& x, const std::vector<std::size_t>& axes, mil::OpKind kind, bool round);
+  // lower_selection.cpp
+  void reduce_arg(const Op& op);
+  void topk(const Op& op);
+  void gather_along_axis(const Op& op);
+  View picked(const View& x, const View& indices, const Op& op);
+  // lower_pool.cpp
+  void pool(const Op& op);
   // lower_shape.cpp
   void reshape(const Op& op);
   void slice(const Op& op);
@@ -46,6 +64,8 @@ class Lowering {
   void pad(const Op& op);
   void tile(const Op& op);
   void gather(const Op& op);
+  void range(const Op& op);
+  void shape(const Op& op);
 
   /// The elements of an operand, as a view.
   View operand(const mil::Operand& operand);
@@ -59,6 +79,8 @@ class Lowering {
   void publish(mil::ValueId value, const View& view);
   /// What is left of a product that may need a bias and rounding.
   void finish(mil::ValueId value, const View& product, const std::optional<View>& bias);
+  /// `view` under another shape, copied if need be.
+  View shaped(const View& view, const Dims& shape);
   /// A step within one operation: in fp32, not rounded.
   View compute(mil::OpKind kind, std::vector<View> operands, const Dims& shape, float alpha = 0);
 
@@ -71,5 +93,8 @@ class Lowering {
   Placement placement_;
   std::vector<std::optional<View>> views_;
 };
+
+/// The permutation that puts `axes` behind all others and keeps their order.
+[[nodiscard]] Dims axes_last(std::size_t rank, const std::vector<std::size_t>& axes);
 
 }  // namespace ane::device::host

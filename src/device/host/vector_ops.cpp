@@ -280,6 +280,29 @@ void integer_of_integer_loop(const MicroOp& op, const Operands& o) {
   for (std::size_t i = 0; i < o.count; ++i) to[i] = static_cast<std::int32_t>(saturate(from[i], op.to));
 }
 
+/// As numpy has them: the quotient rounded down and what is left, of the sign of `b`; integers by 0 give 0.
+
+std::int64_t floor_quotient(std::int64_t a, std::int64_t b) {
+  if (b == 0) return 0;
+  return a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0);
+}
+
+std::int64_t floor_remainder(std::int64_t a, std::int64_t b) { return b == 0 ? 0 : a - floor_quotient(a, b) * b; }
+
+/// Exact, as fmod is: floor(a / b) would round up to the next integer what lies just below it.
+float floor_quotient(float a, float b) {
+  if (b == 0) return a / b;
+  const float rest = std::fmod(a, b);
+  const float whole = std::round((a - rest) / b);
+  return rest != 0 && (rest < 0) != (b < 0) ? whole - 1 : whole;
+}
+
+float floor_remainder(float a, float b) {
+  const float rest = std::fmod(a, b);
+  if (rest == 0) return std::copysign(rest, b);
+  return (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
 Loop cast_loop(const MicroOp& op) {
   if (!mil::is_float(op.to)) return op.integer ? &integer_of_integer_loop : &integer_of_float_loop;
   if (op.integer) return op.round ? &float_of_integer_loop<true> : &float_of_integer_loop<false>;
@@ -296,6 +319,16 @@ Loop loop_of_integers(const MicroOp& op) {
       return integers([](Wide a, Wide b) { return a - b; });
     case OpKind::mul:
       return integers([](Wide a, Wide b) { return a * b; });
+    case OpKind::floor_div:
+      return integers([](Wide a, Wide b) { return floor_quotient(a, b); });
+    case OpKind::mod:
+      return integers([](Wide a, Wide b) { return floor_remainder(a, b); });
+    case OpKind::logical_and:
+      return integers([](Wide a, Wide b) { return a & b; });
+    case OpKind::logical_or:
+      return integers([](Wide a, Wide b) { return a | b; });
+    case OpKind::logical_xor:
+      return integers([](Wide a, Wide b) { return a ^ b; });
     case OpKind::abs:
       return integers([](Wide a, Wide) { return std::abs(a); });
     case OpKind::sign:
@@ -341,6 +374,10 @@ Loop loop_of_floats(const MicroOp& op) {
       return binary(op, [](VF a, VF b) HWY_ATTR { return propagating_min(a, b); });
     case OpKind::pow:
       return scalar([](float x, float exponent) { return std::pow(x, exponent); });
+    case OpKind::floor_div:
+      return scalar([](float x, float y) { return floor_quotient(x, y); });
+    case OpKind::mod:
+      return scalar([](float x, float y) { return floor_remainder(x, y); });
     case OpKind::abs:
       return unary(op, [](VF x) HWY_ATTR { return hn::Abs(x); });
     case OpKind::sign:

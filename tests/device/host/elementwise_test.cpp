@@ -37,6 +37,61 @@ TEST_CASE("binary operations broadcast as numpy does", "[device][host]") {
   check_against_reference(std::move(b).finish(std::vector{out}), 1, tolerance_of(dtype));
 }
 
+TEST_CASE("floor_div and mod round down, by positive and negative numbers", "[device][host]") {
+  const DType dtype = GENERATE(DType::fp16, DType::fp32, DType::int32);
+  const OpKind kind = GENERATE(OpKind::floor_div, OpKind::mod);
+  CAPTURE(mil::name(dtype), mil::name(kind));
+  const bool real = mil::is_float(dtype);
+  Builder b(real ? dtype : DType::fp32);
+  const Var x = b.input("x_in", {dtype, {3, 345}});
+  // Integers are 0 to 3: less 2, they have both signs.
+  const Var minus_two = real ? b.scalar(-2.0F) : b.integer("minus_two", -2);
+  std::vector<Var> outputs;
+  for (const double divisor : {2.0, -3.0, 0.375, -0.7}) {
+    const auto whole = static_cast<std::int64_t>(divisor * 8);
+    const Var y = real ? b.scalar(static_cast<float>(divisor)) : b.integer("by", whole);
+    outputs.push_back(b.binary(kind, "out", b.add("shifted", x, minus_two), y));
+  }
+  check_against_reference(std::move(b).finish(outputs), 5, real ? tolerance_of(dtype) : 0, {}, 3);
+}
+
+TEST_CASE("floor_div and mod where rounding and 0 matter", "[device][host]") {
+  const double inf = std::numeric_limits<double>::infinity();
+  const auto results = [](DType dtype, const std::vector<double>& x, const std::vector<double>& y) {
+    Builder b(DType::fp32);
+    const auto size = static_cast<std::int64_t>(x.size());
+    const Var left = b.input("x_in", {dtype, {size}});
+    const Var right = b.input("y_in", {dtype, {size}});
+    const std::vector<Var> outputs{b.binary(OpKind::floor_div, "quotient", left, right),
+                                   b.binary(OpKind::mod, "rest", left, right)};
+    math::ThreadPool pool(1);
+    HostDevice device(pool);
+    return run(device, std::move(b).finish(outputs), {}, {{{dtype, {size}}, x}, {{dtype, {size}}, y}});
+  };
+  // 1 / 0.1 is 10 in fp32, but 0.1 is more than a tenth. As numpy: the sign of 0 aside.
+  const auto real =
+      results(DType::fp32, {1, -1, 7, -7, 1, -1, 5}, {static_cast<double>(0.1F), 0.25, -2, 2, inf, inf, 0});
+  CHECK(real[0].data == std::vector<double>{9, -4, -4, -4, 0, -1, inf});
+  CHECK(real[1].data[2] == -1);
+  CHECK(real[1].data[3] == 1);
+  CHECK(std::isnan(real[1].data[6]));
+  const auto whole = results(DType::int32, {7, -7, 7, -7, -2147483648.0, 5, 0}, {2, 2, -2, -2, -1, 0, 0});
+  CHECK(whole[0].data == std::vector<double>{3, -4, -4, 3, -2147483648.0, 0, 0});
+  CHECK(whole[1].data == std::vector<double>{1, 1, -1, -1, 0, 0, 0});
+}
+
+TEST_CASE("operations of bools broadcast", "[device][host]") {
+  const OpKind kind = GENERATE(OpKind::logical_and, OpKind::logical_or, OpKind::logical_xor);
+  CAPTURE(mil::name(kind));
+  Builder b(DType::fp16);
+  const Var x = b.input("x_in", {DType::boolean, {4, 1, 70}});
+  const Var y = b.input("y_in", {DType::boolean, {3, 1}});
+  const Var z = b.input("z_in", {70});
+  const Var out = b.binary(kind, "out", x, y);
+  const Var more = b.binary(kind, "more", out, b.binary(OpKind::less, "compared", z, b.scalar(0)));
+  check_against_reference(std::move(b).finish(std::vector{out, more}), 6, 0);
+}
+
 TEST_CASE("unary operations agree with C's to a unit of fp16 or a few of fp32", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
   const OpKind kind = GENERATE(OpKind::abs, OpKind::sign, OpKind::floor, OpKind::ceil, OpKind::round, OpKind::exp,

@@ -1,6 +1,7 @@
 #include "reference.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -8,6 +9,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "ane/math/half.h"
@@ -166,6 +168,16 @@ double binary(OpKind kind, double x, double y) {
       return std::max(x, y);
     case OpKind::minimum:
       return std::min(x, y);
+    case OpKind::floor_div:
+      return std::floor(x / y);
+    case OpKind::mod:
+      return x - std::floor(x / y) * y;
+    case OpKind::logical_and:
+      return x != 0 && y != 0 ? 1 : 0;
+    case OpKind::logical_or:
+      return x != 0 || y != 0 ? 1 : 0;
+    case OpKind::logical_xor:
+      return (x != 0) != (y != 0) ? 1 : 0;
     case OpKind::greater:
       return x > y ? 1 : 0;
     case OpKind::greater_equal:
@@ -226,7 +238,15 @@ class Interpreter {
   Tensor join(const OpView& op) const;
   Tensor pad(const OpView& op) const;
   Tensor gather(const OpView& op) const;
-  Tensor dequantize(const OpView& op) const;
+  Tensor gather_along_axis(const OpView& op) const;
+  Tensor einsum(const OpView& op) const;
+  Tensor reduce_arg(const OpView& op) const;
+  std::vector<Tensor> topk(const OpView& op) const;
+  Tensor pool(const OpView& op) const;
+  Tensor quantize(const OpView& op) const;
+  Tensor dequantize(const OpView& op, std::string_view data) const;
+  Tensor lut_to_dense(const OpView& op) const;
+  Tensor sparse_to_dense(const OpView& op) const;
 
   const mil::Function& function_;
   const Values& values_;
@@ -281,8 +301,37 @@ std::vector<Tensor> Interpreter::evaluate(const OpView& op) const {
     }
     case OpKind::gather:
       return {gather(op)};
+    case OpKind::gather_along_axis:
+      return {gather_along_axis(op)};
+    case OpKind::einsum:
+      return {einsum(op)};
+    case OpKind::reduce_argmax:
+    case OpKind::reduce_argmin:
+      return {reduce_arg(op)};
+    case OpKind::topk:
+      return topk(op);
+    case OpKind::max_pool:
+    case OpKind::avg_pool:
+      return {pool(op)};
+    case OpKind::range_1d: {
+      const double start = value(op, "start").data[0];
+      const double step = value(op, "step").data[0];
+      return {make(op.result_type(), [&](const Index& index) { return start + static_cast<double>(index[0]) * step; })};
+    }
+    case OpKind::shape: {
+      const Shape& shape = op.type("x").shape;
+      return {{op.result_type(), {shape.begin(), shape.end()}}};
+    }
+    case OpKind::quantize:
+      return {quantize(op)};
+    case OpKind::dequantize:
+      return {dequantize(op, "input")};
     case OpKind::constexpr_affine_dequantize:
-      return {dequantize(op)};
+      return {dequantize(op, "quantized_data")};
+    case OpKind::constexpr_lut_to_dense:
+      return {lut_to_dense(op)};
+    case OpKind::constexpr_sparse_to_dense:
+      return {sparse_to_dense(op)};
     case OpKind::select: {
       const Tensor cond = value(op, "cond");
       const Tensor a = value(op, "a");
@@ -585,17 +634,188 @@ Tensor Interpreter::gather(const OpView& op) const {
   });
 }
 
-Tensor Interpreter::dequantize(const OpView& op) const {
-  const Tensor data = value(op, "quantized_data");
-  const Tensor scale = value(op, "scale");
-  const Tensor zero = value(op, "zero_point");
-  std::int64_t axis = op.integer("axis", 0);
-  if (axis < 0) axis += static_cast<std::int64_t>(data.type.shape.size());
+Tensor Interpreter::gather_along_axis(const OpView& op) const {
+  const Tensor x = value(op, "x");
+  const Tensor indices = value(op, "indices");
+  const std::size_t axis = mil::axis_of(op);
+  return make(op.result_type(), [&](Index index) {
+    const auto place = static_cast<std::int64_t>(at(indices, index));
+    index[axis] = place < 0 ? place + x.type.shape[axis] : place;
+    return at(x, index);
+  });
+}
+
+/// The sum over all letters that the result does not have, one assignment of letters after the other.
+Tensor Interpreter::einsum(const OpView& op) const {
+  const std::string equation = op.text("equation", "");
+  std::vector<std::string> groups(1);
+  for (const char c : equation) {
+    if (std::isalpha(static_cast<unsigned char>(c)) != 0) groups.back() += c;
+    if (c == ',' || c == '>') groups.emplace_back();
+  }
+  const Tensor x = value(op.operands("values")[0]);
+  const Tensor y = value(op.operands("values")[1]);
+  std::string summed;
+  Shape sizes;
+  for (std::size_t i = 0; i < groups[0].size() + groups[1].size(); ++i) {
+    const bool first = i < groups[0].size();
+    const std::size_t place = first ? i : i - groups[0].size();
+    const char letter = groups[first ? 0 : 1][place];
+    if ((groups[2] + summed).find(letter) != std::string::npos) continue;
+    summed += letter;
+    sizes.push_back((first ? x : y).type.shape[place]);
+  }
+  const std::string letters = groups[2] + summed;
+  const auto at_letters = [&](const Tensor& tensor, const std::string& labels, const Index& all) {
+    Index own;
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      own.push_back(tensor.type.shape[i] == 1 ? 0 : all[letters.find(labels[i])]);
+    }
+    return at(tensor, own);
+  };
   return make(op.result_type(), [&](const Index& index) {
-    const auto along = [&](const Tensor& t) {
-      return t.data.size() == 1 ? t.data[0] : t.data[static_cast<std::size_t>(index[static_cast<std::size_t>(axis)])];
-    };
-    return along(scale) * (at(data, index) - along(zero));
+    double sum = 0;
+    for_each(sizes, [&](const Index& rest) {
+      Index all = index;
+      all.insert(all.end(), rest.begin(), rest.end());
+      sum += at_letters(x, groups[0], all) * at_letters(y, groups[1], all);
+    });
+    return sum;
+  });
+}
+
+Tensor Interpreter::reduce_arg(const OpView& op) const {
+  const Tensor x = value(op, "x");
+  const std::size_t axis = mil::axis_of(op);
+  const bool keep = op.flag("keep_dims", false);
+  return make(op.result_type(), [&](Index index) {
+    if (!keep) index.insert(index.begin() + static_cast<std::ptrdiff_t>(axis), 0);
+    std::int64_t best = 0;
+    index[axis] = 0;
+    double most = at(x, index);
+    for (std::int64_t i = 1; i < x.type.shape[axis]; ++i) {
+      index[axis] = i;
+      const double element = at(x, index);
+      if (op.kind() == OpKind::reduce_argmax ? element > most : element < most) {
+        most = element;
+        best = i;
+      }
+    }
+    return static_cast<double>(best);
+  });
+}
+
+std::vector<Tensor> Interpreter::topk(const OpView& op) const {
+  const Tensor x = value(op, "x");
+  const std::size_t axis = mil::axis_of(op);
+  const bool ascending = op.flag("ascending", false);
+  std::vector<Tensor> results;
+  for (std::size_t r = 0; r < op.operation().results.size(); ++r) {
+    results.push_back(make(op.result_type(r), [&](const Index& index) {
+      const auto element = [&](std::int64_t i) {
+        Index other = index;
+        other[axis] = i;
+        return at(x, other);
+      };
+      std::vector<std::int64_t> order;
+      for (std::int64_t i = 0; i < x.type.shape[axis]; ++i) order.push_back(i);
+      std::stable_sort(order.begin(), order.end(), [&](std::int64_t i, std::int64_t j) {
+        return ascending ? element(i) < element(j) : element(i) > element(j);
+      });
+      const std::int64_t place = order[static_cast<std::size_t>(index[axis])];
+      return r == 0 ? element(place) : static_cast<double>(place);
+    }));
+  }
+  return results;
+}
+
+Tensor Interpreter::pool(const OpView& op) const {
+  const Tensor x = value(op, "x");
+  const std::vector<mil::ConvDimension> dimensions = mil::pool_geometry(op);
+  const bool exclude = op.flag("exclude_padding_from_average", false);
+  Shape taps;
+  for (const mil::ConvDimension& dim : dimensions) taps.push_back(dim.kernel);
+  return make(op.result_type(), [&](const Index& index) {
+    double most = -std::numeric_limits<double>::infinity();
+    double sum = 0;
+    std::int64_t inside = 0;
+    std::int64_t with_padding = 0;
+    for_each(taps, [&](const Index& tap) {
+      Index from{index[0], index[1]};
+      bool in_x = true;
+      bool in_padding = true;
+      for (std::size_t i = 0; i < dimensions.size(); ++i) {
+        const mil::ConvDimension& dim = dimensions[i];
+        const std::int64_t place = index[i + 2] * dim.stride + tap[i] - dim.pad_begin;
+        from.push_back(place);
+        in_x = in_x && place >= 0 && place < dim.in;
+        in_padding = in_padding && place < dim.in + dim.pad_end;
+      }
+      if (in_padding) ++with_padding;
+      if (!in_x) return;
+      ++inside;
+      sum += at(x, from);
+      most = std::max(most, at(x, from));
+    });
+    return op.kind() == OpKind::max_pool ? most : sum / static_cast<double>(exclude ? inside : with_padding);
+  });
+}
+
+/// The element for `index` of a scalar or a vector along the operation's axis.
+double along_axis(const OpView& op, const Tensor& tensor, const Index& index) {
+  if (tensor.type.is_scalar()) return tensor.data[0];
+  const std::int64_t axis = op.integer("axis", 0);
+  return tensor.data[static_cast<std::size_t>(
+      index[static_cast<std::size_t>(axis < 0 ? axis + static_cast<std::int64_t>(index.size()) : axis)])];
+}
+
+Tensor Interpreter::quantize(const OpView& op) const {
+  const Tensor x = value(op, "input");
+  const Tensor scale = value(op, "scale");
+  const std::optional<Tensor> zero = op.has("zero_point") ? std::optional(value(op, "zero_point")) : std::nullopt;
+  const bool is_signed = op.result_type().dtype == DType::int8;
+  return make(op.result_type(), [&](const Index& index) {
+    const double whole = std::nearbyint(at(x, index) / along_axis(op, scale, index));
+    return std::clamp<double>(whole + (zero ? along_axis(op, *zero, index) : 0), is_signed ? -128 : 0,
+                              is_signed ? 127 : 255);
+  });
+}
+
+Tensor Interpreter::dequantize(const OpView& op, std::string_view data) const {
+  const Tensor x = value(op, data);
+  const Tensor scale = value(op, "scale");
+  const std::optional<Tensor> zero = op.has("zero_point") ? std::optional(value(op, "zero_point")) : std::nullopt;
+  return make(op.result_type(), [&](const Index& index) {
+    return along_axis(op, scale, index) * (at(x, index) - (zero ? along_axis(op, *zero, index) : 0));
+  });
+}
+
+/// Bit `i` of packed bytes, the lowest of each byte first.
+int bit_of(const Tensor& bytes, std::int64_t i) {
+  return static_cast<int>(bytes.data.at(static_cast<std::size_t>(i / 8))) >> (i % 8) & 1;
+}
+
+Tensor Interpreter::lut_to_dense(const OpView& op) const {
+  const Tensor indices = value(op, "indices");
+  const Tensor table = value(op, "lut");
+  const auto bits = static_cast<std::int64_t>(std::lround(std::log2(static_cast<double>(table.data.size()))));
+  return make(op.result_type(), [&](const Index& index) {
+    const std::int64_t place = linear(op.result_type().shape, index);
+    std::size_t entry = 0;
+    for (std::int64_t b = 0; b < bits; ++b) entry += static_cast<std::size_t>(bit_of(indices, place * bits + b)) << b;
+    return table.data[entry];
+  });
+}
+
+Tensor Interpreter::sparse_to_dense(const OpView& op) const {
+  const Tensor mask = value(op, "mask");
+  const Tensor values = value(op, "nonzero_data");
+  return make(op.result_type(), [&](const Index& index) {
+    const std::int64_t place = linear(op.result_type().shape, index);
+    if (bit_of(mask, place) == 0) return 0.0;
+    std::size_t before = 0;
+    for (std::int64_t i = 0; i < place; ++i) before += static_cast<std::size_t>(bit_of(mask, i));
+    return values.data[before];
   });
 }
 

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ane/mil/geometry.h"
+
+#include "memory.h"
+#include "vector_ops.h"
+#include "view.h"
+
+namespace ane::device::host {
+
+/// Pooling along one axis: out[.., o, ..] is the largest element or the sum of the window at o. Padding is not there: a
+/// window is cut off where x ends, and holds one element of x at least.
+class WindowFold {
+ public:
+  /// `kind`: reduce_max or reduce_sum. x and `out` are packed and differ along `axis` alone.
+  WindowFold(mil::OpKind kind, const View& x, const View& out, std::size_t axis, const mil::ConvDimension& dimension);
+  void run(const RunContext& context) const;
+
+ private:
+  void run_windows(const RunContext& context, math::Range range) const;
+
+  RowFold fold_;
+  MicroOp join_;
+  Slot x_;
+  Slot out_;
+  mil::ConvDimension dimension_;
+  std::int64_t outer_;  ///< elements of the axes before, and of those behind, which lie together
+  std::int64_t inner_;
+};
+
+}  // namespace ane::device::host

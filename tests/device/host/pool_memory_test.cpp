@@ -1,0 +1,19 @@
+#include "plan.h"
+#include "support/catch.h"
+
+namespace ane::device::host {
+
+// What a pooling takes is in proportion to x and the result, a million elements each, and not to the windows.
+TEST_CASE("large windows take no memory of their own", "[device][host]") {
+  const Plan plan = make_plan(R"(program(1.3)
+{
+  func main<ios18>(tensor<fp16, [1, 1, 1024, 1024]> x) {
+    tensor<fp16, [1, 1, 1024, 1024]> y = max_pool(x = x, kernel_sizes = tensor<int32, [2]>([513, 513]), pad_type = string("same"));
+    tensor<fp16, [1, 1, 1024, 1024]> z = avg_pool(x = x, kernel_sizes = tensor<int32, [2]>([513, 513]), pad_type = string("same"));
+  } -> (y, z);
+})",
+                              1);
+  CHECK(plan.arena_bytes <= std::size_t{64} << 20);
+}
+
+}  // namespace ane::device::host
