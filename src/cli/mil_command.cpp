@@ -5,7 +5,11 @@
 #include <filesystem>
 #include <limits>
 #include <optional>
+#include <set>
+#include <string>
+#include <string_view>
 #include <system_error>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -15,6 +19,7 @@
 #include "ane/cli/command_options.h"
 #include "ane/cli/devices.h"
 #include "ane/cli/kernel_run.h"
+#include "ane/cli/random_weights.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/text.h"
 #include "ane/core/error.h"
@@ -25,9 +30,13 @@
 namespace ane::cli {
 namespace {
 
+/// For --weights: what is missing is made up.
+constexpr std::string_view kRandomWeights = "random";
+
 struct MilOptions {
   std::string file;
-  std::string weights;  ///< empty: the file's folder
+  std::string weights;   ///< empty: the file's folder
+  std::string function;  ///< empty: `main`, or the only one
   std::string device = "auto";
   std::string chip;  ///< whose rules hold; empty: every chip's
   std::string compare;
@@ -56,13 +65,16 @@ std::optional<MilOptions> parse_options(std::span<const std::string> arguments, 
       {"mil",
        "Checks MIL text written by hand: its inputs, outputs and the rules of the ANE that it breaks; and runs it."},
       std::vector<CommandOption>{
-          {"FILE", "", "MIL text, program(1.0) or program(1.3)", &options.file},
-          {"--weights", "DIR", "folder that @model_path stands for [the file's]", &options.weights},
+          {"FILE", "", "MIL text: program(1.0), program(1.3) or program(1.5)", &options.file},
+          {"--function", "NAME", "the function to look at [main, or the only one]", &options.function},
+          {"--weights", "DIR",
+           "folder that @model_path stands for [the file's]; or random: make up what the file's folder does not hold",
+           &options.weights},
           {"--run", "", "run it on random inputs", &options.run},
           {"--device", "NAME", "auto, ane or host [auto]", &options.device},
           {"--chip", "NAME", "whose rules hold, such as \"M3 Ultra\" [every chip's]", &options.chip},
           {"--compare", "host", "run it on this device as well, and show the largest difference", &options.compare},
-          {"--seed", "N", "of the random inputs [42]", &seed},
+          {"--seed", "N", "of random inputs and made-up weights [42]", &seed},
           {"--runs", "N", "how often to run it, for the time [3]", &runs}},
       arguments);
   if (!help.empty()) {
@@ -78,6 +90,42 @@ std::optional<MilOptions> parse_options(std::span<const std::string> arguments, 
   return options;
 }
 
+/// The program that is looked at: one function.
+struct Subject {
+  mil::Program program;
+  std::string text;                 ///< as it was written if it is all of the file, else printed
+  std::vector<std::string> others;  ///< functions that were left out
+};
+
+/// Throws FileError for what is no MIL text and for a function that is not there.
+Subject read_subject(const std::filesystem::path& file, const std::string& function) {
+  Subject subject;
+  subject.text = read_text_file(file, "MIL text");
+  std::vector<mil::Function>& functions = subject.program.functions;
+  try {
+    subject.program = mil::parse(subject.text);
+  } catch (const Error& error) {
+    throw FileError(fmt::format("{}: {}", file.string(), error.what()));
+  }
+  std::string wanted = function;
+  if (wanted.empty()) wanted = functions.size() == 1 ? functions.front().name : "main";
+  std::optional<mil::Function> found;
+  for (mil::Function& each : functions) {
+    if (each.name == wanted) {
+      found = std::move(each);
+    } else {
+      subject.others.push_back(each.name);
+    }
+  }
+  if (!found) {
+    throw FileError(fmt::format("{}: there is no function '{}'; --function NAME chooses one of {}", file.string(),
+                                wanted, fmt::join(subject.others, ", ")));
+  }
+  functions.assign(1, *std::move(found));
+  if (!subject.others.empty()) subject.text = mil::print(subject.program);
+  return subject;
+}
+
 void print_ports(const char* title, const mil::Function& main, const std::vector<mil::ValueId>& ports,
                  Terminal& terminal) {
   terminal.print(title);
@@ -88,10 +136,17 @@ void print_ports(const char* title, const mil::Function& main, const std::vector
   }
 }
 
-void print_program(const mil::Program& program, const std::vector<std::string>& blobs, Terminal& terminal) {
+void print_program(const Subject& subject, const std::vector<std::string>& blobs, Terminal& terminal) {
+  const mil::Program& program = subject.program;
   const mil::Function& main = program.main();
   terminal.print(fmt::format("function {} of {} operations, program({})/{}", main.name, main.operations.size(),
                              mil::name(program.version), mil::name(main.opset)));
+  if (!subject.others.empty()) {
+    terminal.print(fmt::format("Other functions (--function NAME): {}", fmt::join(subject.others, ", ")));
+  }
+  if (program.version == mil::Version::v1_5) {
+    terminal.print("Note: program(1.5) is untested: nobody has told whether the engine's compiler takes it.");
+  }
   print_ports("Inputs:", main, main.inputs, terminal);
   print_ports("Outputs:", main, main.outputs, terminal);
   if (blobs.empty()) return;
@@ -119,24 +174,41 @@ void check_records(const mil::Function& main, const mil::Blobs& weights) {
   }
 }
 
-/// The blob files that are there, or an error that names those that are not.
-mil::Blobs load_weights(const mil::Program& program, const std::vector<std::string>& paths,
-                        const std::filesystem::path& directory) {
+/// Those of `paths` that `directory` does not hold.
+std::set<std::string> missing_files(const std::vector<std::string>& paths, const std::filesystem::path& directory) {
   constexpr std::string_view kModelPath = "@model_path/";
-  std::vector<std::string> missing;
+  std::set<std::string> missing;
   for (const std::string& path : paths) {
     const std::filesystem::path place =
         directory / (path.starts_with(kModelPath) ? path.substr(kModelPath.size()) : path);
     std::error_code error;  // whatever else is wrong with it, reading it will tell
-    if (!std::filesystem::exists(place, error) && !error) missing.push_back(place.string());
+    if (!std::filesystem::exists(place, error) && !error) missing.insert(path);
   }
-  if (!missing.empty()) {
+  return missing;
+}
+
+/// The blob files that the program names, made up where there are none and that was asked for. Throws FileError naming
+/// those that are not there.
+mil::Blobs load_weights(Subject& subject, const MilOptions& options, Terminal& terminal) {
+  const bool make_up = options.weights == kRandomWeights;
+  const std::filesystem::path directory = options.weights.empty() || make_up
+                                              ? std::filesystem::path(options.file).parent_path()
+                                              : std::filesystem::path(options.weights);
+  const std::set<std::string> missing = missing_files(mil::blob_paths(subject.program), directory);
+  mil::Blobs weights;
+  if (!missing.empty() && make_up) {
+    weights = make_up_weights(subject.program, missing, static_cast<std::uint64_t>(options.seed));
+    subject.text = mil::print(subject.program);
+    terminal.print(fmt::format("Weights made up from seed {}, as their files are missing: {}", options.seed,
+                               fmt::join(missing, ", ")));
+  } else if (!missing.empty()) {
     throw FileError(
-        fmt::format("weights are missing: {}; name the folder that @model_path stands for with --weights DIR",
-                    fmt::join(missing, ", ")));
+        fmt::format("weights are missing in {}: {}; name the folder that @model_path stands for with "
+                    "--weights DIR, or have them made up with --weights random",
+                    directory.empty() ? "this folder" : directory.string(), fmt::join(missing, ", ")));
   }
-  mil::Blobs weights = mil::load_blobs(program, directory);
-  check_records(program.main(), weights);
+  weights = mil::load_blobs(subject.program, directory, std::move(weights));
+  check_records(subject.program.main(), weights);
   return weights;
 }
 
@@ -189,32 +261,18 @@ void run_program(const MilOptions& options, const std::string& text, const mil::
   print_comparison(run, run_kernel(host, text, weights, seed, 1), *picked.device, terminal);
 }
 
-/// Throws FileError for text that is no program, or one without a function to run.
-mil::Program parse_program(const std::filesystem::path& file, const std::string& text) try {
-  mil::Program program = mil::parse(text);
-  static_cast<void>(program.main());
-  return program;
-} catch (const Error& error) {
-  throw FileError(fmt::format("{}: {}", file.string(), error.what()));
-}
-
 }  // namespace
 
 int mil_command(std::span<const std::string> arguments) {
   Terminal terminal;
   const std::optional<MilOptions> options = parse_options(arguments, terminal);
   if (!options) return 0;
-  const std::filesystem::path file = options->file;
-  const std::string text = read_text_file(file, "MIL text");
-  const mil::Program program = parse_program(file, text);
-  const std::vector<std::string> blobs = mil::blob_paths(program);
-  print_program(program, blobs, terminal);
-  const std::filesystem::path directory =
-      options->weights.empty() ? file.parent_path() : std::filesystem::path(options->weights);
+  Subject subject = read_subject(options->file, options->function);
+  print_program(subject, mil::blob_paths(subject.program), terminal);
   mil::Blobs weights;
-  if (options->run || !options->weights.empty()) weights = load_weights(program, blobs, directory);
-  print_rules(mil::check_for_ane(program, weights.empty() ? nullptr : &weights, options->chip), terminal);
-  if (options->run) run_program(*options, text, weights, terminal);
+  if (options->run || !options->weights.empty()) weights = load_weights(subject, *options, terminal);
+  print_rules(mil::check_for_ane(subject.program, weights.empty() ? nullptr : &weights, options->chip), terminal);
+  if (options->run) run_program(*options, subject.text, weights, terminal);
   return 0;
 }
 

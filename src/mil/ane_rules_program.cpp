@@ -107,7 +107,7 @@ void one_dialect(const Program& program, const Blobs* /*blobs*/, Findings& found
 }
 
 void build_info(const Program& program, const Blobs* /*blobs*/, Findings& found) {
-  if (program.dialect == Dialect::ios16 && program.build_info.empty())
+  if (program.version == Version::v1_0 && program.build_info.empty())
     found.add("the program", "it is a program(1.0) without buildInfo");
 }
 

@@ -1,16 +1,23 @@
 #include "ane/cli/mil_command.h"
 
+#include <bit>
 #include <cmath>
+#include <filesystem>
 #include <limits>
+#include <map>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "ane/cli/kernel_run.h"
+#include "ane/cli/random_weights.h"
 #include "ane/device/host/host_device.h"
 #include "ane/mil/blob.h"
+#include "ane/mil/text.h"
 
 #include "cli/program.h"
 #include "support/catch.h"
+#include "support/paths.h"
 
 namespace {
 
@@ -130,6 +137,145 @@ TEST_CASE("files that cannot be looked up and programs that cannot be run are wr
     const Result result = run(arguments, {}, folder.path());
     CHECK(result.code == 3);
     CHECK_THAT(result.err, ANE_CONTAINS("two.mil: ") && ANE_CONTAINS("'main'"));
+  }
+}
+
+TEST_CASE("weights that are missing are made up when that is asked for, and it is said", "[cli][mil]") {
+  const Folder folder;
+  write_file(folder / "weighted.mil", kWeighted);
+  const auto checksum = [&](const Words& more) {
+    Words arguments = {"mil", "weighted.mil", "--run", "--device", "host", "--weights", "random"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Result result = run(arguments, {}, folder.path());
+    CAPTURE(result.out, result.err);
+    REQUIRE(result.code == 0);
+    CHECK_THAT(result.out, ANE_CONTAINS("as their files are missing: @model_path/weights/w.bin"));
+    const std::size_t at = result.out.find("checksum ");
+    REQUIRE(at != std::string::npos);
+    return result.out.substr(at, 25);
+  };
+  CHECK(checksum({}) == checksum({}));
+  CHECK(checksum({}) != checksum({"--seed", "43"}));
+  CHECK_FALSE(std::filesystem::exists(folder / "weights"));
+
+  // A file that is there is used as it is.
+  ane::mil::BlobWriter writer;
+  const std::vector<std::uint16_t> zeros = {0, 0};
+  writer.add(ane::mil::DType::fp16, std::as_bytes(std::span(zeros)));
+  const std::vector<std::byte> blob = std::move(writer).finish();
+  std::filesystem::create_directories(folder / "weights");
+  write_file(folder / "weights/w.bin", {reinterpret_cast<const char*>(blob.data()), blob.size()});
+  const Result present =
+      run({"mil", "weighted.mil", "--run", "--device", "host", "--weights", "random"}, {}, folder.path());
+  CHECK(present.code == 0);
+  CHECK(present.out.find("made up") == std::string::npos);
+  CHECK_THAT(present.out, ANE_CONTAINS("y: from 0 to 0"));
+}
+
+TEST_CASE("made-up weights are of the declared types and sizes, one file a tensor", "[cli][mil]") {
+  using ane::mil::DType;
+  ane::mil::Program program = ane::mil::parse(R"(program(1.3)
+{
+  func main<ios18>(tensor<fp16, [1, 64, 1, 32]> x) {
+    tensor<fp16, [64, 64, 1, 1]> w = const()[val = tensor<fp16, [64, 64, 1, 1]>(BLOBFILE(path = string("all.bin"), offset = uint64(64)))];
+    tensor<fp16, [64, 64, 1, 1]> w2 = const()[val = tensor<fp16, [64, 64, 1, 1]>(BLOBFILE(path = string("all.bin"), offset = uint64(64)))];
+    tensor<fp32, [2]> v = const()[val = tensor<fp32, [2]>(BLOBFILE(path = string("all.bin"), offset = uint64(9000000000000000000)))];
+    tensor<fp16, [10]> s = constexpr_sparse_to_dense()[mask = tensor<uint8, [2]>(BLOBFILE(path = string("all.bin"), offset = uint64(128))), nonzero_data = tensor<fp16, [3]>(BLOBFILE(path = string("here.bin"), offset = uint64(64))), shape = tensor<uint32, [1]>([10])];
+    tensor<fp16, [1, 64, 1, 32]> y = conv(x = x, weight = w);
+  } -> (y);
+})");
+  const ane::mil::Blobs blobs = ane::cli::make_up_weights(program, {"all.bin"}, 7);
+  CHECK(blobs.size() == 3);
+  const auto constant = [&](std::size_t operation, std::size_t attribute) {
+    return std::get<ane::mil::Constant>(program.main().operations[operation].attributes[attribute].operands[0]);
+  };
+  const auto bytes = [&](std::size_t operation) {
+    const ane::mil::Constant wanted = constant(operation, 0);
+    return ane::mil::read_blob(blobs, std::get<ane::mil::BlobRef>(wanted.data), wanted.type);
+  };
+  CHECK(bytes(0).size() == 64 * 64 * 2);
+  CHECK(bytes(0).data() == bytes(1).data());
+  CHECK(bytes(2).size() == 8);
+  CHECK(std::popcount(std::to_integer<unsigned>(bytes(3)[0])) + std::popcount(std::to_integer<unsigned>(bytes(3)[1])) ==
+        3);
+  CHECK(std::to_integer<unsigned>(bytes(3)[1]) < 4);
+  CHECK(std::get<ane::mil::BlobRef>(constant(3, 1).data).path == "here.bin");
+  CHECK(ane::mil::parse(ane::mil::print(program)) == program);
+}
+
+TEST_CASE("weights that the machine has no memory for are not made up", "[cli][mil]") {
+  const Folder folder;
+  std::string text = kWeighted;
+  for (std::size_t at = text.find("[1, 2, 1, 1]"); at != std::string::npos; at = text.find("[1, 2, 1, 1]")) {
+    text.replace(at, 12, "[1048576, 2, 4096, 64]");
+  }
+  const std::string used = "mul(x = x, y = w)";
+  text.replace(text.find(used), used.size(), "exp(x = x)");
+  write_file(folder / "huge.mil", text);
+  const Result result = run({"mil", "huge.mil", "--run", "--device", "host", "--weights", "random"}, {}, folder.path());
+  CAPTURE(result.out, result.err);
+  CHECK(result.code == 4);
+  CHECK_THAT(result.err, ANE_CONTAINS("made-up weights would take"));
+}
+
+TEST_CASE("of several functions main is looked at, or the one that is named", "[cli][mil]") {
+  const auto function = [](const std::string& name, const std::string& operation) {
+    return "func " + name + "<ios17>(tensor<fp16, [1, 4, 1, 32]> x) { tensor<fp16, [1, 4, 1, 32]> y_" + name + " = " +
+           operation + "(x = x); } -> (y_" + name + ");\n";
+  };
+  const Folder folder;
+  write_file(folder / "two.mil", "program(1.3)\n{" + function("main", "relu") + function("other", "abs") + "}");
+  write_file(folder / "none.mil", "program(1.5)\n{" + function("first", "relu") + function("second", "abs") + "}");
+  write_file(folder / "one.mil", "program(1.0)\n{" + function("only", "relu") + "}");
+
+  const Result main = run({"mil", "two.mil", "--run", "--device", "host"}, {}, folder.path());
+  CAPTURE(main.out, main.err);
+  CHECK(main.code == 0);
+  CHECK_THAT(main.out, ANE_CONTAINS("function main of 1 operations, program(1.3)/ios17"));
+  CHECK_THAT(main.out, ANE_CONTAINS("Other functions (--function NAME): other"));
+  CHECK_THAT(main.out, ANE_CONTAINS("y_main: from 0 to"));
+  const Result other = run({"mil", "two.mil", "--run", "--device", "host", "--function", "other"}, {}, folder.path());
+  CHECK(other.code == 0);
+  CHECK_THAT(other.out, ANE_CONTAINS("y_other: from"));
+  CHECK(other.out.find("y_main: from") == std::string::npos);
+
+  const Result unclear = run({"mil", "none.mil"}, {}, folder.path());
+  CHECK(unclear.code == 3);
+  CHECK_THAT(unclear.err, ANE_CONTAINS("there is no function 'main'; --function NAME chooses one of first, second"));
+  const Result unknown = run({"mil", "two.mil", "--function", "mian"}, {}, folder.path());
+  CHECK(unknown.code == 3);
+  CHECK_THAT(unknown.err, ANE_CONTAINS("there is no function 'mian'; --function NAME chooses one of main, other"));
+  const Result chosen = run({"mil", "none.mil", "--function", "second"}, {}, folder.path());
+  CHECK(chosen.code == 0);
+  CHECK_THAT(chosen.out, ANE_CONTAINS("Note: program(1.5) is untested"));
+  CHECK_THAT(run({"mil", "one.mil"}, {}, folder.path()).out,
+             ANE_CONTAINS("function only of 1 operations, program(1.0)/ios17"));
+}
+
+TEST_CASE("MIL of other projects is taken or refused as it should be", "[cli][mil]") {
+  const std::filesystem::path cases = ane::test::shared_dir() / "cases/mil";
+  if (!std::filesystem::exists(cases)) {
+    WARN(cases.string() + " is not there");
+    return;
+  }
+  const std::map<std::string, std::string> refused = {
+      {"flexible_dim.mil", "flexible dimension '?': give a fixed shape to 'x'"},
+      {"state_input.mil", "state inputs are not supported: make 'kv' an input"},
+      {"op_lstm.mil", "operation 'lstm' is not supported"}};
+  for (const auto& entry : std::filesystem::directory_iterator(cases)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.path().extension() != ".mil" || name.starts_with("rule_")) continue;
+    const Result result = run({"mil", entry.path().string(), "--run", "--device", "host", "--weights", "random"});
+    CAPTURE(name, result.out, result.err);
+    const auto refusal = refused.find(name);
+    if (refusal != refused.end()) {
+      CHECK(result.code == 3);
+      CHECK_THAT(result.err, ANE_CONTAINS(refusal->second));
+      continue;
+    }
+    CHECK(result.code == 0);
+    CHECK_THAT(result.out, ANE_CONTAINS("checksum"));
+    if (name == "program_15.mil") CHECK_THAT(result.out, ANE_CONTAINS("program(1.5) is untested"));
   }
 }
 
