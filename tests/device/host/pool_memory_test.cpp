@@ -16,4 +16,15 @@ TEST_CASE("large windows take no memory of their own", "[device][host]") {
   CHECK(plan.arena_bytes <= std::size_t{64} << 20);
 }
 
+TEST_CASE("padding of a window takes neither memory nor time", "[device][host]") {
+  const Plan plan = make_plan(R"(program(1.3)
+{
+  func main<ios18>(tensor<fp16, [1, 1, 3]> x) {
+    tensor<fp16, [1, 1, 2]> y = max_pool(x = x, kernel_sizes = tensor<int32, [1]>([2147483647]), strides = tensor<int32, [1]>([2147483647]), pad_type = string("custom"), pad = tensor<int32, [2]>([2147483646, 2147483646]));
+  } -> (y);
+})",
+                              1);
+  CHECK(plan.arena_bytes <= 1024);
+}
+
 }  // namespace ane::device::host

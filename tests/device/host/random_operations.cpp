@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "harness.h"
 #include "random_program.h"
@@ -189,6 +191,23 @@ bool power(Grower& g, OpKind kind) {
   return add_all(g, kind, {g.argument("x", *x), g.argument("y", y)}, {.gain = 1, .own = kOwn});
 }
 
+/// floor_div and mod, by anything but 0.
+bool floored(Grower& g, OpKind kind) {
+  const auto x = g.find([&](ValueId v) { return g.is_number(v) && g.is_exact(v); });
+  if (!x) return false;
+  Tensor divisors = g.elements({g.type(*x).dtype, g.broadcastable_to(g.type(*x).shape)});
+  for (double& divisor : divisors.data) divisor = divisor == 0 ? 3 : divisor;
+  const ValueId y = g.chance(50) ? g.constant(divisors) : g.at_run_time(divisors);
+  return add_all(g, kind, {g.argument("x", *x), g.argument("y", y)}, kExact);
+}
+
+bool logical(Grower& g, OpKind kind) {
+  const auto found = g.find([&](ValueId v) { return g.type(v).dtype == DType::boolean; });
+  const ValueId x = found ? *found : g.value({DType::boolean, g.shape(0, 5)});
+  const ValueId y = partner(g, x, [](ValueId) { return true; });
+  return add_all(g, kind, {g.argument("x", x), g.argument("y", y)}, kExact);
+}
+
 bool select(Grower& g, OpKind kind) {
   const auto a = g.find([](ValueId) { return true; });
   if (!a) return false;
@@ -255,6 +274,35 @@ bool reduction(Grower& g, OpKind kind) {
   }
   if (g.chance(70)) arguments.push_back(g.flag("keep_dims", g.chance(50)));
   return add_all(g, kind, std::move(arguments), effect_of_reduction(g, kind, *x, count_along(shape, axes)));
+}
+
+bool reduce_arg(Grower& g, OpKind kind) {
+  const auto x = g.find([&](ValueId v) { return g.is_number(v) && g.is_exact(v) && !g.type(v).shape.empty(); });
+  if (!x) return false;
+  const std::size_t rank = g.type(*x).shape.size();
+  std::vector<Argument> arguments{g.argument("x", *x)};
+  if (g.chance(80)) {
+    arguments.push_back(g.integer("axis", either_way(g, g.between(0, static_cast<std::int64_t>(rank) - 1), rank)));
+  }
+  if (g.chance(70)) arguments.push_back(g.flag("keep_dims", g.chance(50)));
+  if (g.chance(30)) arguments.push_back(g.text("output_dtype", "uint16"));
+  return add_all(g, kind, std::move(arguments), kExact);
+}
+
+bool topk(Grower& g, OpKind kind) {
+  const auto x =
+      g.find([&](ValueId v) { return g.type(v).dtype != DType::boolean && g.is_exact(v) && !g.type(v).shape.empty(); });
+  if (!x) return false;
+  const Shape shape = g.type(*x).shape;
+  const std::int64_t axis = g.between(0, signed_size(shape) - 1);
+  const std::int64_t size = shape[static_cast<std::size_t>(axis)];
+  std::vector<Argument> arguments{g.argument("x", *x), g.integer("axis", either_way(g, axis, shape.size()))};
+  if (g.chance(80)) arguments.push_back(g.integer("k", g.chance(20) ? -1 : g.between(1, size)));
+  if (g.chance(60)) arguments.push_back(g.flag("ascending", g.chance(50)));
+  const bool indices = g.chance(70);
+  if (!indices || g.chance(30)) arguments.push_back(g.flag("return_indices", indices));
+  if (indices && g.chance(30)) arguments.push_back(g.text("output_indices_dtype", "uint16"));
+  return add_all(g, kind, std::move(arguments), kExact);
 }
 
 bool layer_norm(Grower& g, OpKind kind) {
@@ -377,6 +425,67 @@ bool conv(Grower& g, OpKind kind) {
   if (padding == "custom") arguments.push_back(g.integers("pad", pad));
   if (groups > 1) arguments.push_back(g.integer("groups", groups));
   return add_all(g, kind, std::move(arguments), effect_of_products(g, x, weight, depth));
+}
+
+/// Padding is smaller than the kernel, so that no window is empty.
+bool pool(Grower& g, OpKind kind) {
+  const std::int64_t spatial = g.between(1, 3);
+  static const std::vector<std::string> kPadding{"valid", "custom", "same", "same_lower"};
+  const std::string padding = g.one_of(kPadding);
+  TensorType x_type{g.element(), {g.between(1, 2), g.between(1, 4)}};
+  Integers kernel, strides, pad;
+  bool ceil = spatial < 3 && padding != "same" && g.chance(40);
+  for (std::int64_t i = 0; i < spatial; ++i) {
+    Window w = window(g, false, false);
+    if (padding == "custom") w.before = g.between(0, w.kernel - 1);
+    if (padding == "custom") w.after = ceil ? w.before : g.between(0, w.kernel - 1);
+    ceil = ceil && w.stride <= w.kernel;
+    x_type.shape.push_back(w.size);
+    kernel.push_back(w.kernel);
+    strides.push_back(w.stride);
+    pad.insert(pad.end(), {w.before, w.after});
+  }
+  if (mil::element_count(x_type.shape) > 2100) return false;
+  const ValueId x = g.value(x_type);
+  std::vector<Argument> arguments{g.argument("x", x), g.integers("kernel_sizes", kernel),
+                                  g.integers("strides", strides), g.text("pad_type", padding)};
+  if (padding == "custom") arguments.push_back(g.integers("pad", pad));
+  if (ceil) arguments.push_back(g.flag("ceil_mode", true));
+  if (kind == OpKind::max_pool) return add_all(g, kind, std::move(arguments), kExact);
+  if (g.chance(60)) arguments.push_back(g.flag("exclude_padding_from_average", g.chance(50)));
+  return add_all(g, kind, std::move(arguments), {.gain = 1, .own = kOwn * g.largest(x)});
+}
+
+/// Letters that are in some of two operands and the result; in which ones, chance decides.
+bool einsum(Grower& g, OpKind kind) {
+  std::string x, y, result;
+  TensorType x_type{g.element(), {}};
+  TensorType y_type{g.element(), {}};
+  std::int64_t depth = 1;
+  const std::int64_t letters = g.between(2, 5);
+  const auto insert = [&](std::string& labels, Shape* shape, char letter, std::int64_t size) {
+    const std::int64_t at = g.between(0, signed_size(labels));
+    labels.insert(labels.begin() + at, letter);
+    if (shape != nullptr) shape->insert(shape->begin() + at, size);
+  };
+  for (std::int64_t i = 0; i < letters; ++i) {
+    const auto letter = static_cast<char>('a' + i);
+    const std::int64_t size = g.between(1, 5);
+    const bool in_x = g.chance(75);
+    const bool in_y = !in_x || g.chance(60);
+    const bool in_result = g.chance(60);
+    const bool stretched = in_x && in_y && in_result && g.chance(20);
+    if (in_x) insert(x, &x_type.shape, letter, stretched ? 1 : size);
+    if (in_y) insert(y, &y_type.shape, letter, size);
+    if (in_result) insert(result, nullptr, letter, size);
+    if (!in_result) depth *= size;
+  }
+  if (x.empty() || y.empty()) return false;
+  const ValueId a = g.value(x_type);
+  const ValueId b = g.value(y_type);
+  if (!g.is_exact(b)) return false;
+  return add_all(g, kind, {g.arguments("values", {a, b}), g.text("equation", x + "," + y + "->" + result)},
+                 effect_of_products(g, a, b, depth));
 }
 
 bool attention(Grower& g, OpKind kind) {
@@ -617,7 +726,120 @@ bool gather(Grower& g, OpKind kind) {
   return add_all(g, kind, std::move(arguments), kExact);
 }
 
+bool gather_along_axis(Grower& g, OpKind kind) {
+  const auto x = with_rank(g, 1, 5);
+  if (!x) return false;
+  Shape shape = g.type(*x).shape;
+  const std::int64_t axis = g.between(0, signed_size(shape) - 1);
+  const std::int64_t size = std::exchange(shape[static_cast<std::size_t>(axis)], g.between(1, 5));
+  if (mil::element_count(shape) > 2100) return false;
+  Tensor indices{{DType::int32, shape}, {}};
+  const bool constant = g.chance(50) || size > 2000;  // as for gather
+  for (std::int64_t i = 0; i < mil::element_count(shape); ++i) {
+    indices.data.push_back(static_cast<double>(g.between(-size, size - 1)));
+  }
+  return add_all(g, kind,
+                 {g.argument("x", *x), g.argument("indices", constant ? g.constant(indices) : g.at_run_time(indices)),
+                  g.integer("axis", either_way(g, axis, shape.size()))},
+                 kExact);
+}
+
+bool range_1d(Grower& g, OpKind kind) {
+  const DType dtype = g.chance(50) ? g.element() : DType::int32;
+  const std::int64_t start = g.between(-5, 5);
+  const std::int64_t step = g.chance(50) ? g.between(1, 3) : g.between(-3, -1);
+  const auto scalar = [&](std::string_view name, std::int64_t number) {
+    return mil::is_float(dtype) ? g.real(name, dtype, static_cast<float>(number))
+                                : g.compile_time(name, {{dtype, {}}, Integers{number}});
+  };
+  return add_all(
+      g, kind, {scalar("start", start), scalar("step", step), scalar("end", start + step * g.between(1, 70))}, kExact);
+}
+
+bool shape(Grower& g, OpKind kind) {
+  const auto x = with_rank(g, 1);
+  return x && add_all(g, kind, {g.argument("x", *x)}, kExact);
+}
+
+/// `scale` and perhaps `zero_point` of type `small`, along an axis of `x` or for all of it. Quotients by the scale are
+/// exact.
+std::vector<Argument> scales(Grower& g, const TensorType& x, DType scale_type, DType small) {
+  const std::int64_t axis = g.between(0, signed_size(x.shape) - 1);
+  const bool vectors = g.chance(50);
+  const Shape along = vectors ? Shape{x.shape[static_cast<std::size_t>(axis)]} : Shape{};
+  static const std::vector<double> kScales{0.25, 0.5, 1, 2};
+  Tensor scale{{scale_type, along}, {}};
+  for (std::int64_t i = 0; i < mil::element_count(along); ++i) scale.data.push_back(g.one_of(kScales));
+  std::vector<Argument> arguments{g.data("scale", scale)};
+  if (g.chance(60)) arguments.push_back(g.data("zero_point", g.elements({small, along})));
+  if (vectors) arguments.push_back(g.integer("axis", either_way(g, axis, x.shape.size())));
+  return arguments;
+}
+
+bool quantize(Grower& g, OpKind kind) {
+  const auto x = g.find([&](ValueId v) { return g.is_real(v) && g.is_exact(v) && !g.type(v).shape.empty(); });
+  if (!x) return false;
+  const TensorType type = g.type(*x);
+  const DType small = g.chance(50) ? DType::int8 : DType::uint8;
+  std::vector<Argument> arguments = scales(g, type, type.dtype, small);
+  arguments.push_back(g.argument("input", *x));
+  arguments.push_back(g.text("output_dtype", std::string(mil::name(small))));
+  return add_all(g, kind, std::move(arguments), kExact);
+}
+
 bool dequantize(Grower& g, OpKind kind) {
+  const auto found = g.find([&](ValueId v) {
+    const TensorType& type = g.type(v);
+    return (type.dtype == DType::int8 || type.dtype == DType::uint8) && !type.shape.empty();
+  });
+  const ValueId x = found ? *found : g.value({g.chance(50) ? DType::int8 : DType::uint8, g.shape(1, 4)});
+  std::vector<Argument> arguments = scales(g, g.type(x), g.element(), g.type(x).dtype);
+  arguments.push_back(g.argument("input", x));
+  return add_all(g, kind, std::move(arguments), kExact);
+}
+
+/// `bits` bits for each element of `shape`, in bytes.
+Tensor packed_bits(Grower& g, const Shape& shape, std::int64_t bits) {
+  const std::int64_t count = mil::element_count(shape) * bits;
+  Tensor bytes{{DType::uint8, {(count + 7) / 8}}, {}};
+  for (std::int64_t left = count; left > 0; left -= 8) {
+    bytes.data.push_back(static_cast<double>(g.between(0, (1 << std::min<std::int64_t>(left, 8)) - 1)));
+  }
+  return bytes;
+}
+
+DType stored_type(Grower& g) {
+  static const std::vector<DType> kTypes{DType::fp16, DType::fp32, DType::int8, DType::uint8};
+  return g.one_of(kTypes);
+}
+
+Argument shape_attribute(const Shape& shape) {
+  return {"shape", {mil::Constant{{DType::uint32, {signed_size(shape)}}, shape}}, false};
+}
+
+bool lut_to_dense(Grower& g, OpKind kind) {
+  static const Integers kBits{1, 2, 4, 6, 8};
+  const std::int64_t bits = g.one_of(kBits);
+  const Shape shape = g.shape(1, 4);
+  return !g.add(kind, {}, kExact,
+                {g.data("indices", packed_bits(g, shape, bits)),
+                 g.data("lut", g.elements({stored_type(g), {std::int64_t{1} << bits}})), shape_attribute(shape)})
+              .empty();
+}
+
+bool sparse_to_dense(Grower& g, OpKind kind) {
+  const Shape shape = g.shape(1, 4);
+  Tensor mask = packed_bits(g, shape, 1);
+  std::int64_t set = 0;
+  for (const double byte : mask.data) set += std::popcount(static_cast<unsigned>(byte));
+  if (set == 0) return false;
+  return !g.add(kind, {}, kExact,
+                {g.data("mask", mask), g.data("nonzero_data", g.elements({stored_type(g), {set}})),
+                 shape_attribute(shape)})
+              .empty();
+}
+
+bool affine_dequantize(Grower& g, OpKind kind) {
   const TensorType type{g.chance(50) ? DType::int8 : DType::uint8, g.shape(1, 4)};
   const std::int64_t axis = g.between(0, signed_size(type.shape) - 1);
   const auto along = [&](DType dtype) {
@@ -635,6 +857,7 @@ constexpr std::array kGenerators{
     OperationGenerator{OpKind::conv, 4, conv},
     OperationGenerator{OpKind::matmul, 4, matmul},
     OperationGenerator{OpKind::linear, 2, linear},
+    OperationGenerator{OpKind::einsum, 3, einsum},
     OperationGenerator{OpKind::add, 2, sum},
     OperationGenerator{OpKind::sub, 2, sum},
     OperationGenerator{OpKind::mul, 2, product},
@@ -648,6 +871,11 @@ constexpr std::array kGenerators{
     OperationGenerator{OpKind::less_equal, 1, comparison},
     OperationGenerator{OpKind::equal, 1, comparison},
     OperationGenerator{OpKind::not_equal, 1, comparison},
+    OperationGenerator{OpKind::floor_div, 1, floored},
+    OperationGenerator{OpKind::mod, 1, floored},
+    OperationGenerator{OpKind::logical_and, 1, logical},
+    OperationGenerator{OpKind::logical_or, 1, logical},
+    OperationGenerator{OpKind::logical_xor, 1, logical},
     OperationGenerator{OpKind::abs, 1, piecewise},
     OperationGenerator{OpKind::sign, 1, stepped},
     OperationGenerator{OpKind::floor, 1, stepped},
@@ -681,8 +909,13 @@ constexpr std::array kGenerators{
     OperationGenerator{OpKind::reduce_min, 1, reduction},
     OperationGenerator{OpKind::reduce_sum_square, 1, reduction},
     OperationGenerator{OpKind::reduce_l2_norm, 1, reduction},
+    OperationGenerator{OpKind::reduce_argmax, 1, reduce_arg},
+    OperationGenerator{OpKind::reduce_argmin, 1, reduce_arg},
     OperationGenerator{OpKind::layer_norm, 2, layer_norm},
     OperationGenerator{OpKind::scaled_dot_product_attention, 2, attention},
+    OperationGenerator{OpKind::topk, 2, topk},
+    OperationGenerator{OpKind::max_pool, 2, pool},
+    OperationGenerator{OpKind::avg_pool, 2, pool},
     OperationGenerator{OpKind::reshape, 6, reshape},
     OperationGenerator{OpKind::transpose, 6, transpose},
     OperationGenerator{OpKind::expand_dims, 3, expand_dims},
@@ -695,7 +928,14 @@ constexpr std::array kGenerators{
     OperationGenerator{OpKind::pad, 5, pad},
     OperationGenerator{OpKind::tile, 6, tile},
     OperationGenerator{OpKind::gather, 5, gather},
-    OperationGenerator{OpKind::constexpr_affine_dequantize, 3, dequantize},
+    OperationGenerator{OpKind::gather_along_axis, 3, gather_along_axis},
+    OperationGenerator{OpKind::range_1d, 1, range_1d},
+    OperationGenerator{OpKind::shape, 1, shape},
+    OperationGenerator{OpKind::quantize, 2, quantize},
+    OperationGenerator{OpKind::dequantize, 2, dequantize},
+    OperationGenerator{OpKind::constexpr_affine_dequantize, 3, affine_dequantize},
+    OperationGenerator{OpKind::constexpr_lut_to_dense, 2, lut_to_dense},
+    OperationGenerator{OpKind::constexpr_sparse_to_dense, 2, sparse_to_dense},
 };
 
 }  // namespace
