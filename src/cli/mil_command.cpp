@@ -36,7 +36,7 @@ constexpr std::string_view kRandomWeights = "random";
 struct MilOptions {
   std::string file;
   std::string weights;   ///< empty: the file's folder
-  std::string function;  ///< empty: `main`, or the only one
+  std::string function;  ///< empty: `main`, or the first
   std::string device = "auto";
   std::string chip;  ///< whose rules hold; empty: every chip's
   std::string compare;
@@ -66,7 +66,7 @@ std::optional<MilOptions> parse_options(std::span<const std::string> arguments, 
        "Checks MIL text written by hand: its inputs, outputs and the rules of the ANE that it breaks; and runs it."},
       std::vector<CommandOption>{
           {"FILE", "", "MIL text: program(1.0), program(1.3) or program(1.5)", &options.file},
-          {"--function", "NAME", "the function to look at [main, or the only one]", &options.function},
+          {"--function", "NAME", "the function to look at [main, or the first]", &options.function},
           {"--weights", "DIR",
            "folder that @model_path stands for [the file's]; or random: make up what the file's folder does not hold",
            &options.weights},
@@ -107,8 +107,8 @@ Subject read_subject(const std::filesystem::path& file, const std::string& funct
   } catch (const Error& error) {
     throw FileError(fmt::format("{}: {}", file.string(), error.what()));
   }
-  std::string wanted = function;
-  if (wanted.empty()) wanted = functions.size() == 1 ? functions.front().name : "main";
+  if (functions.empty()) throw FileError(fmt::format("{}: the program has no function", file.string()));
+  const std::string wanted = function.empty() ? subject.program.main().name : function;
   std::optional<mil::Function> found;
   for (mil::Function& each : functions) {
     if (each.name == wanted) {

@@ -4,9 +4,6 @@
 #include <array>
 #include <cmath>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include "ane/core/error.h"
 
 namespace ane::mil {
@@ -45,16 +42,10 @@ std::string_view name(OpSet opset) noexcept { return kOpSets[static_cast<std::si
 std::optional<OpSet> opset_from_name(std::string_view name) noexcept { return from_name<OpSet>(kOpSets, name); }
 
 const Function& Program::main() const {
-  std::vector<std::string_view> names;
-  for (const Function& function : functions) {
+  for (const Function& function : functions)
     if (function.name == "main") return function;
-    names.emplace_back(function.name);
-  }
-  if (functions.size() == 1) return functions.front();
   if (functions.empty()) throw Error("the program has no function");
-  throw Error(fmt::format(
-      "the program has several functions and none of them is called 'main', which is the one that is run: {}",
-      fmt::join(names, ", ")));
+  return functions.front();
 }
 
 std::vector<std::pair<std::string, std::string>> default_build_info(Dialect dialect) {

@@ -239,9 +239,10 @@ TEST_CASE("of several functions main is looked at, or the one that is named", "[
   CHECK_THAT(other.out, ANE_CONTAINS("y_other: from"));
   CHECK(other.out.find("y_main: from") == std::string::npos);
 
-  const Result unclear = run({"mil", "none.mil"}, {}, folder.path());
-  CHECK(unclear.code == 3);
-  CHECK_THAT(unclear.err, ANE_CONTAINS("there is no function 'main'; --function NAME chooses one of first, second"));
+  const Result first = run({"mil", "none.mil"}, {}, folder.path());
+  CHECK(first.code == 0);
+  CHECK_THAT(first.out, ANE_CONTAINS("function first of 1 operations"));
+  CHECK_THAT(first.out, ANE_CONTAINS("Other functions (--function NAME): second"));
   const Result unknown = run({"mil", "two.mil", "--function", "mian"}, {}, folder.path());
   CHECK(unknown.code == 3);
   CHECK_THAT(unknown.err, ANE_CONTAINS("there is no function 'mian'; --function NAME chooses one of main, other"));

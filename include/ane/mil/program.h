@@ -102,7 +102,7 @@ struct Program {
   std::vector<Function> functions;
   friend bool operator==(const Program&, const Program&) = default;
 
-  /// The function called `main`, or the only one. Throws Error, naming those there are, if there is neither.
+  /// The function called `main`, or else the first one. Throws Error if there is none.
   [[nodiscard]] const Function& main() const;
 };
 
