@@ -37,6 +37,9 @@ Lowering::Lowering(const mil::Function& function)
     check_type(input.type, fmt::format("input '{}'", input.name));
     publish(function.inputs[i], builder_.port(Space::input, i, input.type));
   }
+  for (const mil::ValueId id : function.outputs) {
+    check_type(function.value(id).type, fmt::format("output '{}'", function.value(id).name));
+  }
 }
 
 Graph Lowering::run() && {

@@ -170,5 +170,13 @@ TEST_CASE("a program without a function to run is refused", "[device][host]") {
   CHECK_THROWS_AS(device.compile(text, {}), CompileError);
 }
 
+TEST_CASE("an output of a type that the device cannot hold is refused, a constant too", "[device][host]") {
+  math::ThreadPool threads(1);
+  HostDevice device(threads);
+  const char* const text =
+      "program(1.3) { func main<ios18>(fp16 x) { int64 c = const()[val = int64(5)]; } -> (x, c); }";
+  CHECK_THROWS_WITH(device.compile(text, {}), ANE_CONTAINS("output 'c' is int64"));
+}
+
 }  // namespace
 }  // namespace ane::device::host

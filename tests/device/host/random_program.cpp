@@ -63,8 +63,9 @@ Shape ProgramGrower::shape(std::size_t least_rank, std::size_t most_rank) {
   while (true) {
     Shape result(
         static_cast<std::size_t>(between(static_cast<std::int64_t>(least_rank), static_cast<std::int64_t>(most_rank))));
-    for (std::int64_t& dim : result) dim = dimension();
-    if (mil::element_count(result) <= kMostElements) return result;
+    std::int64_t elements = 1;
+    for (std::int64_t& dim : result) elements *= dim = dimension();
+    if (elements <= kMostElements) return result;
   }
 }
 
@@ -176,7 +177,8 @@ ValueId ProgramGrower::at_run_time(const Tensor& elements) {
 }
 
 ValueId ProgramGrower::value(const mil::TensorType& type) {
-  if (chance(35)) return constant(elements(type));
+  // What is made of others must not be taken back for its size.
+  if (chance(35) || mil::element_count(type.shape) > kMostElements) return constant(elements(type));
   const auto source = find([&](ValueId value) { return this->type(value).dtype == type.dtype && is_exact(value); });
   return source && chance(75) ? of_others(type, *source) : at_run_time(elements(type));
 }
