@@ -715,7 +715,7 @@ bool gather(Grower& g, OpKind kind) {
   indices.type.shape.insert(indices.type.shape.end(), more.begin(), more.end());
   const std::int64_t size = shape[static_cast<std::size_t>(axis)];
   // At run time they are converted from fp16, which must hold them.
-  const bool constant = g.chance(50) || size > 2000;
+  const bool constant = g.chance(50) || size > 2000 || mil::element_count(indices.type.shape) > 2100;
   for (std::int64_t i = 0; i < mil::element_count(indices.type.shape); ++i) {
     indices.data.push_back(static_cast<double>(g.between(-size, size - 1)));
   }
