@@ -200,7 +200,7 @@ void write_own_files(const Model& model) {
   const std::filesystem::path directory = model.directory();
   std::ofstream(directory / "net.plist", std::ios::binary) << model.source->mil_text;
   if (model.source->weights.empty()) return;
-  const std::vector<std::byte>& last = std::prev(model.source->weights.end())->second;
+  const std::span<const std::byte> last = std::prev(model.source->weights.end())->second.bytes();
   std::ofstream(directory / "data", std::ios::binary)
       .write(reinterpret_cast<const char*>(last.data()), static_cast<std::streamsize>(last.size()));
 }

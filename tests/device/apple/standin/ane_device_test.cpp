@@ -206,7 +206,7 @@ TEST_CASE("weights are baked in", "[apple][standin]") {
   Bound bound(pool, *kernel, 1);
   bound.run(*kernel);
   const std::vector<Buffer> before = bound.results();
-  for (auto& [path, bytes] : sample.weights) std::fill(bytes.begin() + 128, bytes.end(), std::byte{0});
+  for (auto& [path, bytes] : sample.weights) std::fill(bytes.own().begin() + 128, bytes.own().end(), std::byte{0});
   bound.run(*kernel);
   CHECK(bound.results() == before);
 }

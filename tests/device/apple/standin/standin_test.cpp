@@ -161,7 +161,7 @@ TEST_CASE("a program stays in the cache until it is purged, and loads from there
   const Id first = direct.loaded(sample);
   const std::filesystem::path directory = direct.directories.back()->path();
   CHECK(std::filesystem::exists(directory / "net.plist"));
-  CHECK(std::filesystem::file_size(directory / "data") == sample.weights.begin()->second.size());
+  CHECK(std::filesystem::file_size(directory / "data") == sample.weights.begin()->second.bytes().size());
   direct.standin.fail("unload", 1);
   CHECK_FALSE(direct.unload(first).empty());
   CHECK_FALSE(std::filesystem::exists(directory));  // even though the unload failed
@@ -207,7 +207,7 @@ TEST_CASE("the compiler needs its directory as the dictionary says it", "[apple]
 TEST_CASE("a broken blob record is refused", "[apple][standin]") {
   const Direct direct;
   Sample sample = projection();
-  sample.weights.begin()->second[64] = std::byte{0};
+  sample.weights.begin()->second.own()[64] = std::byte{0};
   const Id model = direct.model(sample);
   const auto directory = direct.directory(model, sample);
   CHECK_THAT(direct.compile(model), ANE_CONTAINS("InvalidMILProgram"));
