@@ -1,7 +1,9 @@
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <iterator>
 #include <string>
+#include <thread>
 
 #include "cli/program.h"
 #include "cli/small_run.h"
@@ -74,6 +76,14 @@ TEST_CASE("the next start drops what a killed run left in the system's cache, an
     Program killed(endless + Words{"--seed", "7"}, {home.variable(), "ANE_TRAIN_FAULT=run:*=delay:5ms"},
                    home.folder.path(), ANE_TRAIN_STANDIN);
     REQUIRE(killed.wait_for("step 5 "));
+    // Between an update's unload and its compile there is nothing in the cache: stop it where there is.
+    for (int attempt = 0; attempt < 1000; ++attempt) {
+      killed.send(SIGSTOP);
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      if (home.cached() > held) break;
+      killed.send(SIGCONT);
+      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    }
     killed.send(SIGKILL);
     REQUIRE(killed.wait().code == 128 + SIGKILL);
   }
