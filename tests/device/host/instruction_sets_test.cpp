@@ -106,7 +106,7 @@ TEST_CASE("rounding to integers keeps NaN, infinity, large numbers and the sign 
   const auto count = static_cast<std::int64_t>(values.size());
   const Var out = b.unary(kind, "out", b.input("x_in", {count}));
   const mil::Program program = std::move(b).finish(std::vector{out});
-  on_every_target([&] {
+  on_every_target([&, function = function] {
     const Tensor found = run_once(program, {floats({count}, values)});
     for (std::size_t i = 0; i < values.size(); ++i) {
       CAPTURE(i, values[i], found.data[i]);
@@ -130,7 +130,7 @@ TEST_CASE("conversions to integers saturate, and NaN becomes 0", "[device][host]
   const Var out = b.operation(OpKind::cast, "out", {arg("x", x), arg("dtype", b.text("to", type))}).front();
   const Var wide = b.operation(OpKind::cast, "wide", {arg("x", out), arg("dtype", b.text("to32", "int32"))}).front();
   const mil::Program program = std::move(b).finish(std::vector{wide});
-  on_every_target([&] {
+  on_every_target([&, least = least, most = most] {
     const Tensor found = run_once(program, {floats({count}, values)});
     for (std::size_t i = 0; i < values.size(); ++i) {
       CAPTURE(i, values[i]);
@@ -193,7 +193,7 @@ TEST_CASE("elementary functions take infinity and what overflows as C does", "[d
   const Var out = kind == OpKind::log ? b.operation(kind, "out", {arg("x", x), arg("epsilon", b.scalar(0))}).front()
                                       : b.unary(kind, "out", x);
   const mil::Program program = std::move(b).finish(std::vector{out});
-  on_every_target([&] {
+  on_every_target([&, kind = kind, function = function] {
     const Tensor found = run_once(program, {floats({count}, values)});
     for (std::size_t i = 0; i < values.size(); ++i) {
       CAPTURE(i, values[i], found.data[i]);
