@@ -143,13 +143,15 @@ TEST_CASE("conversions to integers saturate, and NaN becomes 0", "[device][host]
 TEST_CASE("a value rounded to fp16 has the bits of the scalar conversion", "[device][host]") {
   std::vector<double> values;
   // Halves, the ties between them and a float to either side of each, over the whole range with its ends.
-  for (float half = 0x1p-24F; half < 0x1p17F; half *= 1.5F) {
-    const float below = math::to_float(math::to_half(half));
+  float magnitude = 0x1p-24F;
+  while (magnitude < 0x1p17F) {
+    const float below = math::to_float(math::to_half(magnitude));
     const float tie = below * (1 + 0x1p-11F);
     for (const float value : {below, tie, std::nextafter(tie, 0.0F), std::nextafter(tie, 1e30F)}) {
       values.push_back(static_cast<double>(value));
       values.push_back(-static_cast<double>(value));
     }
+    magnitude *= 1.5F;
   }
   for (const double value :
        {0.0, -0.0, 0x1p-25, 0x1.8p-25, 0x1p-26, 0x1p-149, 65519.996, 65520.0, kInfinity, -kInfinity, kNan}) {
