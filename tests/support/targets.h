@@ -5,6 +5,7 @@
 #include <hwy/highway.h>
 
 #include "support/catch.h"
+#include "support/sanitized.h"
 
 namespace ane::test {
 
@@ -24,6 +25,7 @@ void on_every_target(const Check& check) {
   const Restore restore;
   hwy::SetSupportedTargetsForTest(0);
   std::int64_t rest = hwy::SupportedTargets() & HWY_TARGETS;
+  if (kSanitized) rest &= ~std::int64_t{HWY_EMU128};  // Highway itself converts NaN to integers there
   REQUIRE(rest != 0);
   for (; rest != 0; rest &= rest - 1) {
     const std::int64_t target = rest & -rest;

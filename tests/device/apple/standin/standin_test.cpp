@@ -124,7 +124,7 @@ TEST_CASE("an entry of the weights dictionary holds the file and nothing else", 
   const Foundation& foundation = direct.foundation;
   const Sample sample = projection();
   const auto& [key, bytes] = *sample.weights.begin();
-  const auto make = [&](std::span<const std::pair<Id, Id>> entry) {
+  const auto make = [&, key = key](std::span<const std::pair<Id, Id>> entry) {
     const std::array<std::pair<Id, Id>, 1> weights{{{foundation.string(key), foundation.dictionary(entry)}}};
     return objc::guarded("making a descriptor", [&] {
       return direct.engine.make_descriptor(direct.engine.descriptor_type,
