@@ -35,16 +35,16 @@ suite() {
   fi
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   # The sources as they are now; its build stays.
-  mkdir -p "$root/work/ane-train"
-  find "$root/work/ane-train" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+  mkdir -p "$root/home/ane-train"
+  find "$root/home/ane-train" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
   git ls-files -z --cached --others --exclude-standard | while IFS= read -rd '' file; do [[ ! -e $file ]] || printf '%s\0' "$file"; done |
-    tar -c --null --files-from=- | tar -x -C "$root/work/ane-train"
-  [[ ! -d ../shared ]] || cp -rT ../shared "$root/work/shared"
+    tar -c --null --files-from=- | tar -x -C "$root/home/ane-train"
+  [[ ! -d ../shared ]] || cp -rT ../shared "$root/home/shared"
   # Mounts of a namespace of its own end with it.
   unshare --mount bash -euc '
     for system in proc sys dev; do mount --rbind "/$system" "$1/$system"; done
     chroot "$1" env -i CI=true HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin bash -euc "
-      cd /work/ane-train
+      cd /home/ane-train
       scripts/train.sh --steps 200
       scripts/test.sh"' suite "$root"
 }
