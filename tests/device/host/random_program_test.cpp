@@ -128,7 +128,7 @@ TEST_CASE("every operation has a generator", "[device][host][random]") {
 // Run by itself: ANE_RANDOM_PROGRAMS programs from the seed ANE_RANDOM_SEED on (scripts/fuzz_programs.sh).
 TEST_CASE("random programs compute what the reference does", "[device][host][random]") {
   if constexpr (kSanitized) __asan_set_death_callback(show_running);
-  const std::int64_t count = from_environment("ANE_RANDOM_PROGRAMS", kSanitized ? 1000 : 5000);
+  const std::int64_t count = from_environment("ANE_RANDOM_PROGRAMS", 5000);
   const std::int64_t first = from_environment("ANE_RANDOM_SEED", 1);
   constexpr int kMostFaults = 5;
   int faults = 0;

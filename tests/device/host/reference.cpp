@@ -711,21 +711,24 @@ std::vector<Tensor> Interpreter::topk(const OpView& op) const {
   const bool ascending = op.flag("ascending", false);
   std::vector<Tensor> results;
   for (std::size_t r = 0; r < op.operation().results.size(); ++r) {
-    results.push_back(make(op.result_type(r), [&](const Index& index) {
-      const auto element = [&](std::int64_t i) {
-        Index other = index;
-        other[axis] = i;
-        return at(x, other);
-      };
-      std::vector<std::int64_t> order;
-      for (std::int64_t i = 0; i < x.type.shape[axis]; ++i) order.push_back(i);
-      std::stable_sort(order.begin(), order.end(), [&](std::int64_t i, std::int64_t j) {
-        return ascending ? element(i) < element(j) : element(i) > element(j);
-      });
-      const std::int64_t place = order[static_cast<std::size_t>(index[axis])];
-      return r == 0 ? element(place) : static_cast<double>(place);
-    }));
+    const mil::TensorType& type = op.result_type(r);
+    results.push_back({type, std::vector<double>(static_cast<std::size_t>(mil::element_count(type.shape)))});
   }
+  const std::int64_t kept = op.result_type().shape[axis];
+  Shape lanes = x.type.shape;
+  lanes[axis] = 1;
+  for_each(lanes, [&](Index index) {
+    std::vector<std::pair<double, std::int64_t>> lane;
+    for (index[axis] = 0; index[axis] < x.type.shape[axis]; ++index[axis]) lane.emplace_back(at(x, index), index[axis]);
+    std::stable_sort(lane.begin(), lane.end(),
+                     [&](const auto& a, const auto& b) { return ascending ? a.first < b.first : a.first > b.first; });
+    for (index[axis] = 0; index[axis] < kept; ++index[axis]) {
+      const auto& [element, position] = lane[static_cast<std::size_t>(index[axis])];
+      const auto place = static_cast<std::size_t>(linear(op.result_type().shape, index));
+      for (std::size_t r = 0; r < results.size(); ++r)
+        results[r].data[place] = r == 0 ? element : static_cast<double>(position);
+    }
+  });
   return results;
 }
 
