@@ -12,6 +12,7 @@
 
 #include "ane/cli/doctor_command.h"
 #include "ane/cli/mil_command.h"
+#include "ane/cli/terminal.h"
 #include "ane/cli/train_command.h"
 #include "ane/core/error.h"
 #include "ane/core/memory_reserve.h"
@@ -49,7 +50,7 @@ void open_closed_streams() {
 
 int fail(ExitCode code, const char* message) {
   std::fflush(stdout);
-  fmt::print(stderr, "ane-train: {}\n", message);
+  ane::cli::write_to_stderr(fmt::format("ane-train: {}\n", message));
   return code;
 }
 

@@ -22,14 +22,23 @@
 namespace ane::cli {
 namespace {
 
-/// Bytes of the surfaces that one copy of `kernel` reads and writes.
-std::size_t surface_bytes(const mil::Program& program) {
-  const mil::Function& main = program.main();
-  std::size_t bytes = 0;
-  for (const auto* ports : {&main.inputs, &main.outputs}) {
-    for (const mil::ValueId id : *ports) bytes += mil::surface_layout(main.value(id).type).size_bytes;
-  }
+double surface_bytes(const mil::Function& main, const std::vector<mil::ValueId>& ports) {
+  double bytes = 0;
+  for (const mil::ValueId id : ports) bytes += static_cast<double>(mil::surface_layout(main.value(id).type).size_bytes);
   return bytes;
+}
+
+/// Bytes of the surfaces of one sequence: the outputs that the backward pass of each layer needs, and whatever else the
+/// kernels of one layer read and write. Inputs that hold weights are counted with those.
+double surface_bytes(std::span<const model::KernelInfo> kernels, std::int64_t layers) {
+  double kept = 0;
+  double passing = 0;
+  for (const model::KernelInfo& kernel : kernels) {
+    const mil::Function& main = kernel.program.main();
+    (kernel.forward && !kernel.taps.empty() ? kept : passing) += surface_bytes(main, main.outputs);
+    if (kernel.input_bytes == 0) passing += surface_bytes(main, main.inputs);
+  }
+  return static_cast<double>(layers) * kept + passing;
 }
 
 std::string ports_text(const mil::Function& main, const std::vector<mil::ValueId>& ports) {
@@ -98,11 +107,10 @@ void add_compiles(const CompilePlan& plan, const Settings& settings, std::vector
 
 void add_memory(const MemoryNeed& need, const std::optional<AvailableMemory>& available,
                 std::vector<std::string>& lines) {
-  lines.push_back(
-      fmt::format("Memory: about {} (state {}, gradients {}, {} weights {}, activations {}, surfaces at most {})",
-                  human_bytes(need.total()), human_bytes(need.state), human_bytes(need.gradients),
-                  need.weights_are_input ? "kernels'" : "baked", human_bytes(need.weights),
-                  human_bytes(need.activations), human_bytes(need.surfaces)));
+  lines.push_back(fmt::format("Memory: about {} (state {}, gradients {}, {} weights {}, activations {}, surfaces {})",
+                              human_bytes(need.total()), human_bytes(need.state), human_bytes(need.gradients),
+                              need.weights_are_input ? "kernels'" : "baked", human_bytes(need.weights),
+                              human_bytes(need.activations), human_bytes(need.surfaces)));
   if (!available) return;
   lines.push_back(fmt::format("Available: {} ({}){}", human_bytes(static_cast<double>(available->bytes)),
                               available->limit, fits(need, *available) ? "" : ": too little for this model"));
@@ -117,9 +125,8 @@ MemoryNeed memory_need(const model::Model& model, const Settings& settings) {
     const double copies = kernel.copies;
     need.weights += sets * copies * static_cast<double>(kernel.weight_bytes) + static_cast<double>(kernel.input_bytes);
     need.weights_are_input = need.weights_are_input || kernel.input_bytes > 0;
-    need.surfaces +=
-        copies * static_cast<double>(surface_bytes(kernel.program)) * static_cast<double>(model.samples_at_once());
   }
+  need.surfaces = surface_bytes(model.kernels(), settings.layers) * static_cast<double>(model.samples_at_once());
   need.gradients = static_cast<double>(model.parameters().size()) * sizeof(float);
   need.state = need.gradients * (sets + train::optimizer_moments(settings.optimizer));
   need.activations = static_cast<double>(model.summary().activation_bytes);

@@ -15,6 +15,11 @@
 
 namespace ane::cli {
 
+void write_to_stderr(std::string_view text) noexcept {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
 Terminal::Terminal(LostOutput lost_output) : has_bar_(::isatty(STDERR_FILENO) == 1), lost_output_(lost_output) {
   log_ = std::make_shared<spdlog::logger>("ane-train", std::make_shared<spdlog::sinks::stderr_color_sink_st>());
   log_->set_pattern("%H:%M:%S %^%l%$ %v");
@@ -56,15 +61,13 @@ int Terminal::columns() noexcept {
 void Terminal::show_bar(std::string bar) {
   if (!has_bar_) return;
   bar_ = std::move(bar);
-  fmt::print(stderr, "\r\033[K{}", bar_);
-  std::fflush(stderr);
+  write_to_stderr(fmt::format("\r\033[K{}", bar_));
   bar_shown_ = true;
 }
 
 void Terminal::clear_bar() {
   if (!std::exchange(bar_shown_, false)) return;
-  fmt::print(stderr, "\r\033[K");
-  std::fflush(stderr);
+  write_to_stderr("\r\033[K");
 }
 
 }  // namespace ane::cli

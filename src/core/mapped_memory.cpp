@@ -63,7 +63,9 @@ std::span<std::byte> map_aligned(std::size_t size_bytes, int flags, int descript
 }  // namespace
 
 MappedMemory MappedMemory::anonymous(std::size_t size_bytes) {
-  MappedMemory memory(map_aligned(size_bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1));
+  // Linux refuses a mapping larger than memory and swap, before a run has compared what it needs with what there is.
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  MappedMemory memory(map_aligned(size_bytes, kFlags, -1));
 #ifdef MADV_HUGEPAGE
   // A wish: where the system leaves the choice to programs, it is how to ask.
   if (size_bytes >= kHugePageBytes) ::madvise(memory.data(), size_bytes, MADV_HUGEPAGE);

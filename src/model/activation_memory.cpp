@@ -12,10 +12,11 @@ MappedMemory activation_memory(std::size_t elements) {
   try {
     return MappedMemory::anonymous(elements * sizeof(float));
   } catch (const std::system_error& error) {
-    throw DeviceError(fmt::format(
-        "no memory for the activations of a step: {} bytes ({:.1f} GB): {}; a shorter sequence or "
-        "a smaller model would need less",
-        elements * sizeof(float), static_cast<double>(elements * sizeof(float)) / 1e9, error.code().message()));
+    const std::size_t bytes = elements * sizeof(float);
+    throw UsageError(
+        fmt::format("the activations of a step need {} bytes ({:.1f} GB) of memory, more than a limit on this process "
+                    "(ulimit -v) leaves: {}; use a shorter sequence or a smaller model",
+                    bytes, static_cast<double>(bytes) / 1e9, error.code().message()));
   }
 }
 

@@ -10,6 +10,9 @@ class logger;
 
 namespace ane::cli {
 
+/// Unlike fmt::print it does not throw where a terminal has closed or a disk is full: there is nobody left to tell.
+void write_to_stderr(std::string_view text) noexcept;
+
 /// Standard output for lines, standard error for the log and, if it is a terminal, a progress bar below them. The bar
 /// never garbles a line: it is taken away before one is written.
 class Terminal {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 
 #include "ane/mil/geometry.h"
 
@@ -23,6 +24,15 @@ std::vector<float> window_counts(const mil::ConvDimension& dim, bool exclude_pad
   return counts;
 }
 
+/// The dimensions that shrink come first, so that no intermediate is larger than both x and the result.
+std::vector<std::size_t> folding_order(const std::vector<mil::ConvDimension>& dimensions) {
+  std::vector<std::size_t> order(dimensions.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_partition(order.begin(), order.end(),
+                        [&](std::size_t i) { return dimensions[i].out < dimensions[i].in; });
+  return order;
+}
+
 }  // namespace
 
 /// max_pool and avg_pool, one dimension after the other.
@@ -31,7 +41,7 @@ void Lowering::pool(const Op& op) {
   const std::vector<mil::ConvDimension> dimensions = mil::pool_geometry(op);
   const bool largest = op.kind() == OpKind::max_pool;
   View y = operand(op, "x");
-  for (std::size_t i = 0; i < dimensions.size(); ++i) {
+  for (const std::size_t i : folding_order(dimensions)) {
     y = builder_.window_fold(largest ? OpKind::reduce_max : OpKind::reduce_sum, y, kFirstSpatial + i, dimensions[i]);
   }
   if (largest) return publish(result, y);
