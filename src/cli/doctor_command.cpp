@@ -153,6 +153,8 @@ int doctor_command(std::span<const std::string> arguments) {
   device::host::HostDevice host(threads);
   terminal.print(fmt::format("Probe kernels on {}:", picked.device->name()));
   const Verdict verdict = run_probes(*picked.device, host, warnings, terminal);
+  if (const std::string warning = picked.device->warning(); !warning.empty())
+    terminal.print(fmt::format("Warning: {}", warning));
   terminal.print(verdict.text());
   return verdict.can_train() ? 0 : kDeviceExit;
 }

@@ -314,6 +314,7 @@ void Session::tell_end(const std::string& outcome) {
   std::string text = train::efficiency_report(end);
   if (text.ends_with('\n')) text.pop_back();
   terminal_.print(text);
+  if (const std::string warning = bench_.device().warning(); !warning.empty()) terminal_.warn(warning);
   tell_hint(end);
 }
 

@@ -98,6 +98,7 @@ TEST_CASE("doctor calls the framework as it is told to", "[cli][doctor]") {
   CAPTURE(good.out, good.err);
   CHECK(good.code == 0);
   CHECK_THAT(good.out, ANE_CONTAINS("Probe kernels on ane:") && ANE_CONTAINS("All right"));
+  CHECK_THAT(good.out, !ANE_CONTAINS("Warning"));
   const Result wrong = doctor({"--ane-qos", "64"});
   CHECK(wrong.code == 2);
   CHECK_THAT(wrong.err, ANE_CONTAINS("--ane-qos: '64' is not"));
@@ -115,6 +116,21 @@ TEST_CASE("what a program says of itself is a warning to doctor and an error to 
   const Result training = Program(settings, environment, folder.path(), ANE_TRAIN_STANDIN).wait();
   CHECK(training.code == 4);
   CHECK_THAT(training.err, ANE_CONTAINS("expected interleave 1, the program has 4"));
+}
+
+TEST_CASE("doctor warns of programs that cannot be dropped from the system's cache", "[cli][doctor]") {
+  const Folder folder;
+  const std::string method = GENERATE(as<std::string>(), "-[_ANEInMemoryModel purgeCompiledModel]",
+                                      "-[_ANEClient purgeCompiledModelMatchingHash:]");
+  const Result result =
+      Program({"doctor", "--device", "ane"}, {"STANDIN_HIDE=" + method, "STANDIN_HOME=" + folder / "home"},
+              folder.path(), ANE_TRAIN_STANDIN)
+          .wait();
+  CAPTURE(method, result.out, result.err);
+  CHECK(result.code == 0);
+  CHECK(count(result.out, "Warning: ") == 1);
+  CHECK_THAT(result.out,
+             ANE_CONTAINS("the system's cache") && ANE_CONTAINS("this system lacks") && ANE_CONTAINS(method));
 }
 
 TEST_CASE("a device that turns pairs in one form only can train, and doctor names the form", "[cli][doctor]") {

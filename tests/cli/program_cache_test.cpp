@@ -94,4 +94,20 @@ TEST_CASE("the next start drops what a killed run left in the system's cache, an
   static_cast<void>(living.wait());
   CHECK(home.cached() == 0);
 }
+
+TEST_CASE("a run that cannot drop its programs says so once, and a later one drops them", "[cli][cache]") {
+  const Home home;
+  const Result result = run_in(home, kTiny + Words{"--steps", "30"},
+                               {"STANDIN_HIDE=-[_ANEInMemoryModel purgeCompiledModel]", "ANE_MAX_COMPILES=40"});
+  CAPTURE(result.out, result.err);
+  REQUIRE(result.code == 0);
+  CHECK(count(result.out, "[exec() restart") == 1);
+  CHECK(count(result.err, "lacks -[_ANEInMemoryModel purgeCompiledModel]") == 1);
+  REQUIRE(home.cached() >= 6);
+  const Result next = run_in(home, kTiny + Words{"--steps", "2"});
+  REQUIRE(next.code == 0);
+  CHECK(next.err == "");
+  CHECK(home.cached() == 0);
+  CHECK(home.directories() == 0);
+}
 #endif

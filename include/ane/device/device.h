@@ -58,6 +58,8 @@ class Device {
   [[nodiscard]] virtual surface::Allocator& surface_allocator() = 0;
   /// Whether kernels run on the cores that the rest of the step needs, so that overlapping the two gains nothing.
   [[nodiscard]] virtual bool shares_cpu() const noexcept = 0;
+  /// In a line for people, what went wrong so far where no exception could say it; empty if nothing did.
+  [[nodiscard]] virtual std::string warning() const { return {}; }
 };
 
 }  // namespace ane::device

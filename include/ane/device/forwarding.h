@@ -43,6 +43,7 @@ class ForwardingDevice : public Device {
   }
   [[nodiscard]] surface::Allocator& surface_allocator() override { return device_->surface_allocator(); }
   [[nodiscard]] bool shares_cpu() const noexcept override { return device_->shares_cpu(); }
+  [[nodiscard]] std::string warning() const override { return device_->warning(); }
 
  private:
   std::unique_ptr<Device> owned_;

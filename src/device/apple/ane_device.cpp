@@ -11,6 +11,7 @@
 #include "broken_rules.h"
 #include "io_surface.h"
 #include "loaded_models.h"
+#include "program_files.h"
 
 namespace ane::device::apple {
 
@@ -48,18 +49,13 @@ struct AneDevice::State {
     const Frameworks& frameworks = session.frameworks;
     const objc::AutoreleasePool pool(frameworks.runtime);
     const auto purge = [&](const std::string& identifier) {
-      if (!session.options.purge_cached || !frameworks.engine.shared_client || !frameworks.engine.purge_by_identifier)
-        return;
-      try {
-        objc::guarded("dropping an abandoned program from the system's cache", [&] {
-          const objc::Id client = frameworks.engine.shared_client(frameworks.engine.client_type);
-          if (client == nullptr) throw DeviceError("the framework has no client to drop abandoned programs with");
-          frameworks.engine.purge_by_identifier(client, frameworks.foundation.string(identifier));
-        });
-        session.count([](AneCounters& counters) { ++counters.purges; });
-      } catch (const std::exception& error) {
-        session.count_failed_unload(error.what());
-      }
+      if (!session.options.purge_cached) return false;  // a later device may
+      return session.purge([&](const EngineMessages& engine) {
+        if (!engine.can_purge_by_identifier()) throw DeviceError(std::string(EngineMessages::kNoPurgeByIdentifier));
+        const objc::Id client = engine.shared_client(engine.client_type);
+        if (client == nullptr) throw DeviceError("+[_ANEClient sharedConnection] gave no client");
+        engine.purge_by_identifier(client, frameworks.foundation.string(identifier));
+      });
     };
     remove_abandoned_programs(frameworks.foundation.temporary_directory(), purge);
   }
@@ -108,5 +104,26 @@ std::unique_ptr<Kernel> AneDevice::compile(std::string_view mil_text, const mil:
 surface::Allocator& AneDevice::surface_allocator() { return state_->allocator; }
 
 AneCounters AneDevice::counters() const { return state_->session.counters(); }
+
+std::string AneDevice::warning() const {
+  const Session& session = state_->session;
+  const AneCounters counters = session.counters();
+  if (counters.failed_unloads + counters.failed_purges > 0) {
+    return fmt::format(
+        "{} program(s) could not be unloaded from the ANE, and {} not be dropped from the system's cache, where they "
+        "take disk space until a later run succeeds in it. The last reason: {}",
+        counters.failed_unloads, counters.failed_purges, counters.last_failure);
+  }
+  const EngineMessages& engine = session.frameworks.engine;
+  if (!session.options.purge_cached) return {};
+  if (!engine.purge) {
+    return fmt::format("programs stay in the system's cache, where they take disk space: {}", EngineMessages::kNoPurge);
+  }
+  if (!engine.can_purge_by_identifier()) {
+    return fmt::format("programs of runs that are killed stay in the system's cache, where they take disk space: {}",
+                       EngineMessages::kNoPurgeByIdentifier);
+  }
+  return {};
+}
 
 }  // namespace ane::device::apple

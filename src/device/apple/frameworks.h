@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "ane/device/apple/probe.h"
@@ -54,6 +55,7 @@ struct EngineMessages {
   objc::Message<objc::Flag, unsigned, objc::Id*> unload;
   objc::Message<objc::Id> attributes;  // optional
   objc::Message<void> purge;           // optional
+  static constexpr std::string_view kNoPurge = "this system lacks -[_ANEInMemoryModel purgeCompiledModel]";
   objc::Message<objc::Id, IoSurfaceRef> wrap_surface;
 
   // The request's factory has fewer parts in some builds; at least one of these is there, the first is the usual one.
@@ -65,6 +67,9 @@ struct EngineMessages {
   // Programs of processes that are gone have no model to send a message to; both optional.
   objc::Message<objc::Id> shared_client;
   objc::Message<void, objc::Id> purge_by_identifier;
+  [[nodiscard]] bool can_purge_by_identifier() const { return shared_client && purge_by_identifier; }
+  static constexpr std::string_view kNoPurgeByIdentifier =
+      "this system lacks +[_ANEClient sharedConnection] or -[_ANEClient purgeCompiledModelMatchingHash:]";
 
   // What the machine has; all optional.
   objc::Message<objc::Flag> has_ane;

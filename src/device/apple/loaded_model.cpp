@@ -141,22 +141,22 @@ void LoadedModel::unload() noexcept {
     objc::guarded("unloading a program", [&] {
       Id error = nullptr;
       const bool done = session_->frameworks.engine.unload(model_.get(), session_->options.qos, &error) != 0;
-      if (!done && was_loaded) session_->count_failed_unload(session_->frameworks.foundation.describe(error));
+      if (!done && was_loaded) {
+        session_->count_failure(&AneCounters::failed_unloads, session_->frameworks.foundation.describe(error));
+      }
     });
   } catch (const std::exception& error) {
-    session_->count_failed_unload(error.what());
+    session_->count_failure(&AneCounters::failed_unloads, error.what());
   }
 }
 
 void LoadedModel::purge() noexcept {
-  const EngineMessages& engine = session_->frameworks.engine;
-  if (!session_->options.purge_cached || !engine.purge || !directory_.take_over()) return;
-  try {
-    objc::guarded("dropping a program from the system's cache", [&] { engine.purge(model_.get()); });
-    session_->count([](AneCounters& counters) { ++counters.purges; });
-  } catch (const std::exception& error) {
-    session_->count_failed_unload(error.what());
-  }
+  if (!session_->options.purge_cached || !directory_.take_over()) return;
+  const bool is_gone = session_->purge([&](const EngineMessages& engine) {
+    if (!engine.purge) throw DeviceError(std::string(EngineMessages::kNoPurge));
+    engine.purge(model_.get());
+  });
+  if (!is_gone) directory_.keep_record();
 }
 
 void LoadedModel::compare_attributes(const ModelSource& source) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -32,11 +33,21 @@ struct Session {
     return counters_;
   }
   /// For what goes wrong where nothing can be thrown.
-  void count_failed_unload(std::string reason) noexcept {
+  void count_failure(int AneCounters::*kind, std::string reason) noexcept {
     count([&](AneCounters& counters) {
-      ++counters.failed_unloads;
-      counters.unload_error = std::move(reason);
+      ++(counters.*kind);
+      counters.last_failure = std::move(reason);
     });
+  }
+  /// Lets `drop` drop a program from the daemon's cache. False if it throws, which is counted.
+  template <class Drop>
+  [[nodiscard]] bool purge(Drop&& drop) noexcept try {
+    objc::guarded("dropping a program from the system's cache", [&] { drop(frameworks.engine); });
+    count([](AneCounters& counters) { ++counters.purges; });
+    return true;
+  } catch (const std::exception& error) {
+    count_failure(&AneCounters::failed_purges, error.what());
+    return false;
   }
 
  private:
@@ -61,7 +72,8 @@ struct UncompiledModel {
 [[nodiscard]] UncompiledModel make_model(Session& session, const ModelSource& source);
 
 /// A program in the ANE's memory, with its weights baked in. Destruction unloads it and, unless another process holds
-/// it too, drops it from the daemon's cache and removes its directory; so does a constructor that fails.
+/// it too, drops it from the daemon's cache and removes its directory; so does a constructor that fails. If it cannot
+/// be dropped, the record of it stays for a later process.
 class LoadedModel {
  public:
   /// Compiles and loads. Throws CompileError with the framework's words.

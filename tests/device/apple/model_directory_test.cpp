@@ -1,31 +1,90 @@
 #include "model_directory.h"
 
+#include <cerrno>
 #include <csignal>
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
+#include <dlfcn.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "ane/core/file.h"
 #include "ane/device/device.h"
 
+#include "program_files.h"
 #include "support/catch.h"
+
+namespace {
+
+/// While one lives, the system has no locks to give.
+class NoLocks {
+ public:
+  NoLocks() { alive_ = true; }
+  ~NoLocks() { alive_ = false; }
+  NoLocks(const NoLocks&) = delete;
+  NoLocks& operator=(const NoLocks&) = delete;
+  [[nodiscard]] static bool is_alive() { return alive_; }
+
+ private:
+  static inline bool alive_ = false;
+};
+
+}  // namespace
+
+// Takes the place of the system's in this program.
+extern "C" int flock(int file, int operation) noexcept {
+  if (NoLocks::is_alive()) {
+    errno = ENOLCK;
+    return -1;
+  }
+  static auto* const real = reinterpret_cast<int (*)(int, int)>(::dlsym(RTLD_NEXT, "flock"));
+  return real(file, operation);
+}
 
 namespace ane::device::apple {
 namespace {
 
 namespace fs = std::filesystem;
 
+/// Three hashes, as the framework makes them.
+std::string identifier_of(char digit) {
+  const std::string hash(64, digit);
+  return hash + "_" + hash + "_" + hash;
+}
+const std::string kIdentifier = identifier_of('A');
+
+fs::path record_of(const fs::path& program) { return program.string() + std::string(ProgramClaim::kSuffix); }
+
 /// A path in a folder of our own, so that sweeping meets nobody else.
 struct Scratch {
   Scratch() { fs::create_directories(folder); }
   ~Scratch() { fs::remove_all(folder); }
   fs::path folder = fs::temp_directory_path() / ("ane-model-directory-" + std::to_string(getpid()));
-  fs::path path = folder / "0123ABCD";
+  fs::path path = folder / kIdentifier;
 };
+
+/// Leaves a program's directory and record behind, as a process does that is killed.
+void leave(const fs::path& path, const mil::Blobs& weights) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const ModelDirectory directory(path, "program", weights);
+    ::raise(SIGKILL);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  REQUIRE(fs::exists(path / "model.mil"));
+  REQUIRE(fs::exists(record_of(path)));
+}
+
+void touch(const fs::path& path) { write_file_atomically(path, std::vector<std::byte>(8)); }
 
 mil::Blobs two_blobs() {
   return {{"@model_path/weights/w.bin", std::vector<std::byte>(200, std::byte{7})},
@@ -66,7 +125,10 @@ TEST_CASE("a directory goes with the last that holds the program", "[apple]") {
   const Scratch scratch;
   const fs::path& path = scratch.path;
   std::vector<std::string> purged;
-  const auto purge = [&](const std::string& identifier) { purged.push_back(identifier); };
+  const auto purge = [&](const std::string& identifier) {
+    purged.push_back(identifier);
+    return true;
+  };
   {
     auto first = std::make_unique<ModelDirectory>(path, "program", two_blobs());
     ModelDirectory second(path, "program", two_blobs());
@@ -81,31 +143,126 @@ TEST_CASE("a directory goes with the last that holds the program", "[apple]") {
     CHECK(second.take_over());
   }
   CHECK_FALSE(fs::exists(path));
-  CHECK_FALSE(fs::exists(path.string() + std::string(ProgramClaim::kSuffix)));
+  CHECK_FALSE(fs::exists(record_of(path)));
   CHECK(purged.empty());
 }
 
 TEST_CASE("what a killed process left is removed by the next", "[apple]") {
   const Scratch scratch;
   const fs::path& path = scratch.path;
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    const ModelDirectory directory(path, "program", two_blobs());
-    ::raise(SIGKILL);
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  REQUIRE(WIFSIGNALED(status));
-  REQUIRE(fs::exists(path / "model.mil"));
-
+  leave(path, {{"@model_path/weights/deep/w.bin", std::vector<std::byte>(200, std::byte{7})}});
+  touch(path / "net.plist");  // the framework's own
+  touch(path / "data");
+  touch(path / "model.mil.4711");  // never finished
   std::vector<std::string> purged;
-  const auto purge = [&](const std::string& identifier) { purged.push_back(identifier); };
+  const auto purge = [&](const std::string& identifier) {
+    purged.push_back(identifier);
+    return true;
+  };
   remove_abandoned_programs(path.parent_path(), purge);
   CHECK_FALSE(fs::exists(path));
-  CHECK_FALSE(fs::exists(path.string() + std::string(ProgramClaim::kSuffix)));
-  CHECK(purged == std::vector<std::string>{"0123ABCD"});
+  CHECK_FALSE(fs::exists(record_of(path)));
+  CHECK(purged == std::vector<std::string>{kIdentifier});
   CHECK_NOTHROW(remove_abandoned_programs("/nowhere", purge));
+}
+
+TEST_CASE("the record of a program that cannot be purged stays until it can", "[apple]") {
+  const Scratch scratch;
+  leave(scratch.path, {});
+  remove_abandoned_programs(scratch.folder, [](const std::string&) { return false; });
+  CHECK_FALSE(fs::exists(scratch.path));
+  CHECK(fs::exists(record_of(scratch.path)));
+  int purged = 0;
+  const auto purge = [&](const std::string&) { return ++purged > 0; };
+  remove_abandoned_programs(scratch.folder, purge);
+  CHECK(purged == 1);
+  CHECK(fs::is_empty(scratch.folder));
+}
+
+TEST_CASE("what is not the bridge's stays where it is", "[apple]") {
+  const Scratch scratch;
+  const fs::path& folder = scratch.folder;
+  std::vector<std::string> purged;
+  const auto purge = [&](const std::string& identifier) {
+    purged.push_back(identifier);
+    return true;
+  };
+  fs::create_directory(folder / "work");
+  touch(folder / "work" / "thesis.tex");
+
+  SECTION("a file with another name") {
+    const std::string suffix(ProgramClaim::kSuffix);
+    const std::vector<std::string> names{
+        "", "work", kIdentifier + "0", kIdentifier.substr(1), "x" + kIdentifier, "G" + kIdentifier.substr(1)};
+    for (const std::string& name : names) {
+      touch(folder / (name + suffix));
+      fs::create_directory(folder / name);
+    }
+    remove_abandoned_programs(folder, purge);
+    for (const std::string& name : names) {
+      CAPTURE(name);
+      CHECK(fs::exists(folder / (name + suffix)));
+      CHECK(fs::exists(folder / name));
+    }
+    CHECK(purged.empty());
+  }
+  SECTION("a record that is a symbolic link") {
+    touch(folder / "notes");
+    fs::create_symlink("notes", record_of(scratch.path));
+    fs::create_directory(scratch.path);
+    touch(scratch.path / "model.mil");
+    remove_abandoned_programs(folder, purge);
+    CHECK(fs::exists(scratch.path / "model.mil"));
+    CHECK(fs::is_symlink(record_of(scratch.path)));
+    CHECK(purged.empty());
+    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}), ANE_CONTAINS("cannot be made"));
+  }
+  SECTION("a record that is a pipe") {
+    REQUIRE(::mkfifo(record_of(scratch.path).c_str(), 0600) == 0);
+    remove_abandoned_programs(folder, purge);
+    CHECK(fs::exists(record_of(scratch.path)));
+    CHECK(purged.empty());
+    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}), ANE_CONTAINS("is no regular file of this user"));
+  }
+  SECTION("a program's directory that is a symbolic link") {
+    touch(folder / "work" / "model.mil");
+    fs::create_directory_symlink("work", scratch.path);
+    touch(record_of(scratch.path));
+    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}), ANE_CONTAINS("is no directory of this user"));
+    touch(record_of(scratch.path));
+    remove_abandoned_programs(folder, purge);
+    CHECK(fs::exists(folder / "work" / "model.mil"));
+    CHECK(fs::is_symlink(scratch.path));
+  }
+  SECTION("a program's weights/ that is a symbolic link") {
+    leave(scratch.path, {});
+    fs::remove(scratch.path / "weights");
+    fs::create_directory_symlink("../work", scratch.path / "weights");
+    remove_abandoned_programs(folder, purge);
+    CHECK(fs::is_symlink(scratch.path / "weights"));
+  }
+  SECTION("other files in a program's directory, and what links in it lead to") {
+    leave(scratch.path, two_blobs());
+    touch(scratch.path / "model.mil.orig");
+    touch(scratch.path / "notes");
+    fs::create_symlink("../../work", scratch.path / "weights" / "more");
+    remove_abandoned_programs(folder, purge);
+    CHECK(purged == std::vector<std::string>{kIdentifier});
+    CHECK_FALSE(fs::exists(scratch.path / "model.mil"));
+    CHECK_FALSE(fs::exists(scratch.path / "weights" / "w.bin"));
+    CHECK(fs::exists(scratch.path / "model.mil.orig"));
+    CHECK(fs::exists(scratch.path / "notes"));
+    CHECK(fs::is_symlink(scratch.path / "weights" / "more"));
+  }
+  CHECK(fs::exists(folder / "work" / "thesis.tex"));
+}
+
+TEST_CASE("a lock that the system refuses is told with the system's words", "[apple]") {
+  const Scratch scratch;
+  const NoLocks no_locks;
+  CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}),
+                    ANE_CONTAINS(record_of(scratch.path).string()) &&
+                        ANE_CONTAINS("cannot be locked: " + std::generic_category().message(ENOLCK)));
 }
 
 TEST_CASE("a directory that cannot be filled is removed", "[apple]") {

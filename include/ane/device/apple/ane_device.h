@@ -35,10 +35,11 @@ struct AneCounters {
   int shared = 0;    ///< compilations served by a loaded program of equal text and weights
   int load_retries = 0;
   int cancel_retries = 0;
-  int requests = 0;          ///< requests built, each reused from then on
-  int purges = 0;            ///< programs dropped from the daemon's cache, those that dead processes had left included
-  int failed_unloads = 0;    ///< failed purges too
-  std::string unload_error;  ///< of the last of these
+  int requests = 0;  ///< requests built, each reused from then on
+  int purges = 0;    ///< programs dropped from the daemon's cache, those that dead processes had left included
+  int failed_unloads = 0;
+  int failed_purges = 0;     ///< programs that stay in the daemon's cache until a later device drops them
+  std::string last_failure;  ///< why the last of these two failed
 };
 
 /// The Apple Neural Engine through AppleNeuralEngine.framework, found at run time.
@@ -48,7 +49,8 @@ struct AneCounters {
 /// Compilations and unloads are made one after another.
 ///
 /// Programs stay in the daemon's cache longer than processes live. What a process holds is recorded beside the
-/// directories in which the compiler reads programs; the next device drops what is recorded and held by nobody.
+/// directories in which the compiler reads programs; the next device drops what is recorded and held by nobody. A
+/// record stays until its program is dropped.
 class AneDevice final : public Device {
  public:
   /// Throws DeviceError naming each library, class, method or function that is missing, or if there is no ANE.
@@ -62,6 +64,8 @@ class AneDevice final : public Device {
   /// Surfaces are IOSurfaces; only these can be bound to kernels.
   [[nodiscard]] surface::Allocator& surface_allocator() override;
   [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
+  /// Which unloads and purges failed, or that this system offers no way to purge.
+  [[nodiscard]] std::string warning() const override;
 
   [[nodiscard]] AneCounters counters() const;
 

@@ -179,10 +179,59 @@ TEST_CASE("an exception raised while unloading is counted with its reason and en
   const std::string call = GENERATE(as<std::string>(), "unload", "purgeCompiledModel");
   standin.fail(call, 1);
   kernel.reset();
-  CHECK(ane.counters().failed_unloads == 1);
-  CHECK_THAT(ane.counters().unload_error,
+  CHECK(ane.counters().failed_unloads + ane.counters().failed_purges == 1);
+  CHECK(ane.counters().failed_purges == (call == "unload" ? 0 : 1));
+  CHECK_THAT(ane.counters().last_failure,
              ANE_CONTAINS("NSInvalidArgumentException: the stand-in was told to raise in"));
-  standin.clear_cache();
+  CHECK_THAT(ane.warning(), ANE_CONTAINS(ane.counters().last_failure));
+  standin.raise_exceptions(false);
+  const AneDevice next;
+  CHECK(next.warning().empty());
+  CHECK(standin.counts().none_left());
+}
+
+TEST_CASE("a program that could not be purged stays recorded until a later device purges it",
+          "[apple][standin][cache]") {
+  fakes::Control& standin = fresh_standin();
+  const Sample sample = projection();
+  LibraryPaths incomplete = standard_libraries();
+  incomplete.hidden = {"-[_ANEInMemoryModel purgeCompiledModel]"};
+  {
+    AneDevice ane({}, incomplete);
+    CHECK_THAT(ane.warning(), ANE_CONTAINS("programs stay in the system's cache"));
+    CHECK_THAT(ane.warning(), ANE_CONTAINS("lacks -[_ANEInMemoryModel purgeCompiledModel]"));
+    static_cast<void>(ane.compile(sample.text, sample.weights));
+    CHECK(ane.counters().failed_purges == 1);
+    CHECK(ane.counters().purges == 0);
+    CHECK_THAT(ane.warning(),
+               ANE_CONTAINS("0 program(s) could not be unloaded") && ANE_CONTAINS("and 1 not be dropped"));
+  }
+  CHECK(standin.counts().cached == 1);
+  CHECK(standin.counts().files == 1);
+  CHECK(standin.counts().directories == 0);
+
+  SECTION("it has no client") { standin.fail("sharedConnection", 1); }
+  SECTION("the purge raises an exception") {
+    standin.raise_exceptions(true);
+    standin.fail("purgeCompiledModelMatchingHash", 1);
+  }
+  SECTION("it lacks the method") { incomplete.hidden = {"-[_ANEClient purgeCompiledModelMatchingHash:]"}; }
+  SECTION("it is not to purge") { incomplete.hidden = {}; }
+  {
+    AneOptions options;
+    options.purge_cached = !incomplete.hidden.empty();
+    const AneDevice ane(options, incomplete);
+    CHECK(ane.counters().failed_purges == (options.purge_cached ? 1 : 0));
+    CHECK(ane.warning().empty() != options.purge_cached);
+  }
+  CHECK(standin.counts().cached == 1);
+  CHECK(standin.counts().files == 1);
+  standin.raise_exceptions(false);
+
+  const AneDevice ane;
+  CHECK(ane.counters().purges == 1);
+  CHECK(ane.warning().empty());
+  CHECK(standin.counts().none_left());
 }
 
 TEST_CASE("an exception keeps its reason", "[apple][standin]") {

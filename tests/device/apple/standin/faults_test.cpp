@@ -109,7 +109,7 @@ TEST_CASE("a refused unload is counted", "[apple][standin]") {
   standin.fail("unload", 1);
   kernel.reset();
   CHECK(ane.counters().failed_unloads == 1);
-  CHECK_THAT(ane.counters().unload_error, ANE_CONTAINS("told to fail unload"));
+  CHECK_THAT(ane.counters().last_failure, ANE_CONTAINS("told to fail unload"));
 }
 
 TEST_CASE("a directory that cannot be made is an error", "[apple][standin]") {
