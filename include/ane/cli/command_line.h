@@ -10,11 +10,11 @@ namespace ane::cli {
 
 struct CommandLine {
   FlagValues flags;
-  std::optional<std::string> answer;  ///< what --help or --version print; nothing else is to be done then
+  std::optional<std::string> answer;  ///< output of --help or --version; if set, the program prints it and exits
 };
 
-/// Reads the arguments after the program's name. Values are not looked at yet. Throws UsageError: an unknown flag (with
-/// the nearest one), a flag given twice, a flag without its value, a stray word.
+/// Parses the arguments after the program's name without interpreting the values. Throws UsageError for an unknown flag
+/// (suggesting the nearest one), a repeated flag, a flag without its value, or a positional argument.
 [[nodiscard]] CommandLine parse_command_line(std::span<const std::string> arguments);
 
 }  // namespace ane::cli

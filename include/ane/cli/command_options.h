@@ -7,12 +7,12 @@
 
 namespace ane::cli {
 
-/// A flag of a command other than training, or its one word.
+/// A flag of a command other than training, or its positional argument.
 struct CommandOption {
-  std::string name;         ///< "--flag", or "WORD", which must be given
+  std::string name;         ///< "--flag", or "WORD" for a required positional argument
   std::string placeholder;  ///< of the flag's value
   std::string help;
-  std::variant<std::string*, bool*> target;  ///< a bool: the flag has no value
+  std::variant<std::string*, bool*> target;  ///< bool: the flag takes no value
 };
 
 struct CommandHelp {
@@ -20,8 +20,8 @@ struct CommandHelp {
   std::string_view description;
 };
 
-/// Sets the targets of what `arguments`, those after the command's name, give. Returns what --help prints, if that is
-/// asked for; nothing else is to be done then. Throws UsageError, with the command's name.
+/// Parses `arguments`, those after the command's name, into the targets. Returns the --help text if it was requested,
+/// and the caller should then only print it. Throws UsageError with the command's name.
 [[nodiscard]] std::string parse_command_options(const CommandHelp& command, std::span<const CommandOption> options,
                                                 std::span<const std::string> arguments);
 

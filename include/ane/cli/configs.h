@@ -6,7 +6,7 @@
 
 namespace ane::cli {
 
-/// A config file of the project's configs folder, built into the program.
+/// A config file of the project's configs directory, embedded in the program.
 struct NamedConfig {
   std::string_view name;  ///< "shakespeare"
   std::string_view json;
@@ -18,11 +18,11 @@ struct ConfigText {
   std::string json;
 };
 
-/// Whether `--config` asks for a file: a path with a slash or ending in .json, and none of the names.
+/// Whether a `--config` value is a file (a path with a slash or ending in .json) rather than a built-in name.
 [[nodiscard]] bool is_config_file(const std::string& name_or_file);
 
-/// What `--config` asks for: one of the names, or a path (with a slash or ending in .json). Throws UsageError for
-/// another name, with the nearest one, and FileError for a file that cannot be read.
+/// Returns the config for a `--config` value: a built-in name, or a path (with a slash or ending in .json). Throws
+/// UsageError for an unknown name, suggesting the nearest one, and FileError for a file that cannot be read.
 [[nodiscard]] ConfigText find_config(const std::string& name_or_file);
 
 }  // namespace ane::cli

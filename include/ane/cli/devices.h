@@ -12,18 +12,17 @@ namespace ane::cli {
 
 struct PickedDevice {
   std::unique_ptr<device::Device> device;
-  std::string note;  ///< for the log, if the choice needs a word; may be empty
+  std::string note;  ///< explanation of the choice for the log; may be empty
 };
 
 /// Throws UsageError for a name that is not auto, ane or host.
 [[nodiscard]] DeviceChoice parse_device_choice(const std::string& name);
 
-/// How the settings want Apple's framework to be called.
+/// Options for calling Apple's framework, from the settings.
 [[nodiscard]] device::apple::AneOptions ane_options(const Settings& settings);
 
-/// The device that `choice` means here. `auto` takes the ANE if there is one, else the host, whose runs have
-/// one thread each if several sequences are computed side by side. Throws DeviceError if it is not to be had, saying
-/// what to do.
+/// Creates the device for `choice`. `auto` selects the ANE if there is one, else the host, whose kernels run on one
+/// thread each if there are several batch slots. Throws DeviceError with advice if the device is not available.
 [[nodiscard]] PickedDevice pick_device(DeviceChoice choice, const device::apple::AneOptions& ane,
                                        math::ThreadPool& threads, int parallel_sequences = 1);
 

@@ -12,31 +12,31 @@
 
 namespace ane::cli {
 
-/// Beside the state's descriptor a process hands its settings to the one that replaces it, so that neither an edited
-/// config nor a removed model file changes or ends a run.
+/// Passes the settings of a process to the one that replaces it, beside the state's descriptor, so that an edited
+/// config or a removed model file does not affect the run.
 inline constexpr const char* kSettingsVariable = "ANE_TRAIN_SETTINGS";
 
 struct Handover {
   train::Handoff handoff;
   Settings settings;
   std::string data_identity;
-  std::int64_t process = 1;  ///< of the run, from 1: the one that finds this
-  /// Descriptors, of what there is:
+  std::int64_t process = 1;  ///< 1-based index within the run of the process that reads this
+  /// Inherited descriptors, if present:
   std::optional<int> lock{};       ///< of the checkpoint directory
-  std::optional<int> telemetry{};  ///< as long as it can be written
-  std::optional<int> profile{};    ///< as long as it can be written
+  std::optional<int> telemetry{};  ///< unless writing has failed
+  std::optional<int> profile{};    ///< unless writing has failed
 
   [[nodiscard]] std::vector<int> descriptors() const;
 };
 
-/// `environment` with what find_handover() reads.
+/// Returns `environment` plus the variables that find_handover() reads.
 [[nodiscard]] std::vector<std::string> handover_environment(std::span<const std::string> environment,
                                                             const Handover& handover);
 
-/// What the process before left; nothing if there was none. Throws UsageError if it cannot be read.
+/// Reads the handover of the previous process; nullopt if there was none. Throws UsageError if it cannot be parsed.
 [[nodiscard]] std::optional<Handover> find_handover(std::span<const std::string> environment);
 
-/// Of everything that two processes of a run must agree on: settings and the model's dimensions.
+/// Fingerprint of everything that two processes of a run must agree on: settings and the model's dimensions.
 [[nodiscard]] std::uint64_t fingerprint_of(const Settings& settings, std::string_view dimensions);
 
 }  // namespace ane::cli

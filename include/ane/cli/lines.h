@@ -9,10 +9,10 @@
 #include "ane/model/model.h"
 #include "ane/train/observer.h"
 
-/// The lines of standard output, as text: those of the field's drivers, so that its dashboards read them.
+/// Formats the lines of standard output in the form of the field's drivers, so that existing dashboards can parse them.
 namespace ane::cli {
 
-/// What opens a run: dimensions, parameters, kernels, accumulation, FLOPs of a step.
+/// The header of a run: dimensions, parameters, kernels, accumulation, FLOPs per step.
 [[nodiscard]] std::vector<std::string> header_lines(const model::ModelSummary& summary,
                                                     std::span<const model::KernelInfo> kernels,
                                                     const Settings& settings);
@@ -30,7 +30,7 @@ struct BarState {
   std::int64_t step = 0;
   std::int64_t steps = 0;
   double loss = 0;
-  double ms_per_step = 0;  ///< compiles included: what is left depends on them
+  double ms_per_step = 0;  ///< including compiles, which the remaining time depends on
 };
 [[nodiscard]] std::string progress_bar(const BarState& state, int columns);
 

@@ -10,27 +10,26 @@
 #include "ane/model/model.h"
 #include "ane/train/options.h"
 
-/// From settings to what they mean.
+/// Creates the objects that the settings describe.
 namespace ane::cli {
 
-/// Takes the model's dimensions, and nothing else, from the header of `--model FILE`, if there is such a setting; where
-/// a checkpoint's directory is named, it becomes the file in it. A dimension that was given as well must agree (`seq`
-/// may be less), else UsageError names both. A run that is resumed takes them from its newest checkpoint instead, and
-/// needs the file no more. Throws FileError for a file that cannot be read, whose metadata hold anything but dimensions
-/// where those belong, or whose size or tensors are not those of its dimensions.
+/// Reads the model's dimensions, and nothing else, from the header of `--model FILE`, if set; a checkpoint directory is
+/// replaced by the model file in it. Dimensions that were also given as settings must agree (`seq` may be smaller),
+/// else UsageError names both. A resumed run takes them from its newest checkpoint instead and no longer needs the
+/// file. Throws FileError for a file that cannot be read, whose metadata contain anything but dimensions in their
+/// place, or whose size or tensors do not match its dimensions.
 void adopt_model_file(LoadedSettings& loaded);
 
-/// The kernels of the settings' model, in whatever way they get their weights. Throws UsageError for dimensions that
-/// make no model.
+/// The kernel plan of the settings' model for the given weight mode. Throws UsageError for invalid dimensions.
 [[nodiscard]] model::KernelPlan make_plan(const Settings& settings, model::WeightMode weights);
 
-/// `settings.weights` is settled. Throws UsageError for dimensions that make no model.
+/// Requires `settings.weights` to be resolved. Throws UsageError for invalid dimensions.
 [[nodiscard]] std::unique_ptr<model::Model> make_model(const Settings& settings, const model::Engine& engine);
 
-/// Weights from `--model FILE`, else fresh ones from the seed.
+/// Loads the weights from `--model FILE`, or else initializes them from the seed.
 void fill_parameters(const Settings& settings, const model::Model& model, std::span<float> parameters);
 
-/// `scan`: check every token of a file now.
+/// Opens the data. `scan`: check every token of a file now.
 [[nodiscard]] std::unique_ptr<data::Source> make_source(const Settings& settings, bool scan);
 
 [[nodiscard]] train::TrainOptions train_options(const Settings& settings);

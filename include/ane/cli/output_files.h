@@ -4,8 +4,9 @@
 
 namespace ane::cli {
 
-/// Before anything is opened for writing: throws UsageError, naming both settings, if a file that the run would write
-/// (--telemetry, --profile) is one that another setting names, through whatever links, or one of the run's checkpoints.
+/// Throws UsageError, naming both settings, if a file that the run would write (--telemetry, --profile) is also named
+/// by another setting, through whatever links, or is one of the run's checkpoints. Call it before anything is opened
+/// for writing.
 void check_output_files(const LoadedSettings& loaded);
 
 }  // namespace ane::cli

@@ -7,12 +7,12 @@
 
 namespace ane::cli {
 
-/// How many sequences the host is to compute side by side, with so many threads: what the user chose; else several for
-/// a small model, as many as there are threads for but in equal rounds of a batch, and one if that would leave threads
-/// idle in a model of middling size. Throws UsageError if there are not as many threads.
+/// Number of batch slots of the host device for `threads` threads: the user's choice; else several for a small model
+/// (at most one per thread, dividing a batch into equal rounds), and one if that would leave threads idle in a
+/// medium-sized model. Throws UsageError if there are fewer threads than the user's slots.
 [[nodiscard]] int parallel_sequences(const Settings& settings, int threads);
 
-/// Free surfaces to keep: what `settings` say for one sequence, for each of those that `device` runs side by side.
+/// Number of free surfaces to keep: the setting's number for each batch slot of `device`.
 [[nodiscard]] std::size_t surfaces_to_keep(const Settings& settings, const device::Device& device, int sequences);
 
 }  // namespace ane::cli

@@ -12,13 +12,13 @@
 #include "ane/data/source.h"
 #include "ane/model/model.h"
 
-/// What a run will do, without doing it.
+/// Predicts what a run will do without running it.
 namespace ane::cli {
 
-/// Compiles and restarts of a run, from what each round of compiles needs.
+/// Compiles and restarts of a run.
 struct CompilePlan {
-  int first_round = 0;  ///< in a fresh process
-  int later_round = 0;  ///< in one that has compiled before: kernels without weights are there already
+  int first_round = 0;  ///< compiles in a fresh process
+  int later_round = 0;  ///< compiles in a process that already has the kernels without weights
   int smallest_budget = 0;
   int forward = 0;  ///< for the validation at the end; 0 if nothing is held out
   std::int64_t updates = 0;
@@ -27,11 +27,11 @@ struct CompilePlan {
 [[nodiscard]] CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates,
                                         const Settings& settings);
 
-/// Bytes that a run takes, as the sizes of its arrays say. A real run needs no less, and up to a third more.
+/// Memory of a run in bytes, from the sizes of its arrays. A real run needs at least this, and up to a third more.
 struct MemoryNeed {
   double state = 0;  ///< parameters and moments
   double gradients = 0;
-  double weights = 0;  ///< in compiled kernels, or in their input
+  double weights = 0;  ///< in compiled kernels or in their inputs
   bool weights_are_input = false;
   double activations = 0;
   double surfaces = 0;
@@ -39,18 +39,18 @@ struct MemoryNeed {
 };
 [[nodiscard]] MemoryNeed memory_need(const model::Model& model, const Settings& settings);
 [[nodiscard]] bool fits(const MemoryNeed& need, const AvailableMemory& available);
-/// Throws UsageError with both numbers if a run needs more than is available, as the system would end it without a
-/// word. Returns a warning if it comes close.
+/// Throws UsageError with both numbers if a run needs more memory than is available, because the system would kill it
+/// without a message. Returns a warning if it comes close.
 [[nodiscard]] std::optional<std::string> check_memory(const MemoryNeed& need,
                                                       const std::optional<AvailableMemory>& available);
 
-/// Throws UsageError if the ANE cannot hold or compile the two sets of kernels of a pipeline.
+/// Throws UsageError if the ANE cannot hold or compile the two kernel sets of a pipeline.
 void check_pipeline(std::span<const model::KernelInfo> kernels, const Settings& settings);
 
-/// How kernels get an update's weights, for the report: "baked", "dynamic, ...".
+/// The weight mode for the report: "baked", "dynamic, ...".
 [[nodiscard]] std::string weights_text(const Settings& settings);
 
-/// The text of `--dry-run`: kernels, rules of the ANE that they break, compiles and restarts, memory.
+/// The output of `--dry-run`: kernels, ANE rules that they break, compiles and restarts, memory.
 [[nodiscard]] std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& bench,
                                                      const data::Source& source);
 

@@ -9,13 +9,14 @@
 
 namespace ane::cli {
 
-/// Weights for the constants of `program` that lie in the blob files `missing`, of their declared types: floats normal
-/// with deviation 1 / sqrt(elements that an output is summed from), bytes uniform, wider integers 0 or 1 (so that they
-/// can be indices), masks with as many bits as they must have. All from `seed` and the constant's place among them.
+/// Generates weights for the constants of `program` in the blob files `missing`, with their declared types: floats are
+/// normal with deviation 1 / sqrt(number of elements summed per output), bytes uniform, wider integers 0 or 1 (so that
+/// they can be indices), and masks have the required number of bits set. All are derived from `seed` and the constant's
+/// index.
 ///
-/// Each tensor gets a blob file of its own, which `program` names from then on: what else a missing file holds, and how
-/// large it is, nobody knows. Throws DeviceError if they would need more memory than is left, BlobError for a
-/// type that blob files cannot hold.
+/// `program` is changed to give each tensor its own blob file, because the other contents and the size of a missing
+/// file are unknown. Throws DeviceError if the weights do not fit into the available memory, BlobError for a type that
+/// blob files cannot hold.
 [[nodiscard]] mil::Blobs make_up_weights(mil::Program& program, const std::set<std::string>& missing,
                                          std::uint64_t seed);
 

@@ -15,31 +15,31 @@ namespace ane::cli {
 /// directory/model.mil` can run it. Throws FileError.
 void write_kernel_files(const std::filesystem::path& directory, std::string_view mil_text, const mil::Blobs& weights);
 
-/// A device that passes everything on, and keeps what it compiles for people to look at: a kernel that fails always,
-/// every kernel of the first round if asked to.
+/// A device that forwards everything and saves kernels to files for inspection: always those that fail to compile, and
+/// every kernel of the first compile round on request.
 class RecordingDevice final : public device::ForwardingDevice {
  public:
   struct Settings {
     std::optional<std::filesystem::path> dump_to{};          ///< every kernel goes here until stop_dumping()
-    std::function<std::filesystem::path()> failures_to{};    ///< makes the directory for kernels that do not compile
+    std::function<std::filesystem::path()> failures_to{};    ///< creates the directory for kernels that do not compile
     std::function<std::string(std::string_view)> name_of{};  ///< a kernel's name from its text
   };
 
   RecordingDevice(std::unique_ptr<device::Device> device, Settings settings);
 
-  /// Throws CompileError with the device's words and where the files are, or why there are none.
+  /// Throws CompileError with the device's message and the location of the saved files, or why they could not be saved.
   [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
 
   void set_names(std::function<std::string(std::string_view)> name_of) { settings_.name_of = std::move(name_of); }
   void stop_dumping() noexcept { settings_.dump_to.reset(); }
 
  private:
-  /// Where the files are, in words; never throws for what fails here.
+  /// Saves a failed kernel and describes where; never throws if saving fails.
   [[nodiscard]] std::string save_failed(const std::string& name, std::string_view mil_text, const mil::Blobs& weights);
   [[nodiscard]] std::string name_of(std::string_view mil_text) const;
 
   Settings settings_;
-  std::map<std::string, int, std::less<>> dumped_;  ///< copies by name
+  std::map<std::string, int, std::less<>> dumped_;  ///< number of copies by name
 };
 
 }  // namespace ane::cli

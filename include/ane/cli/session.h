@@ -29,46 +29,47 @@
 
 namespace ane::cli {
 
-/// What the process was started with.
+/// The arguments and environment of the process.
 struct Invocation {
   std::span<const std::string> arguments;
   std::span<const std::string> environment;
   std::int64_t started_ns = 0;
 };
 
-/// One process's part of a run, from state to outcome.
+/// The part of a run that one process executes.
 class Session {
  public:
-  /// `before`: what the process left that this one replaces.
+  /// `before`: the handover of the process that this one replaces, if any.
   Session(Settings settings, std::optional<Handover> before, std::optional<train::RunLock> lock,
           const Invocation& invocation);
 
-  /// Trains. Returns the exit code, or not at all where the process is replaced; throws what went wrong, after saving
-  /// what was learnt.
+  /// Trains. Returns the exit code; does not return if the process is replaced. On an error, writes a rescue checkpoint
+  /// and throws.
   int run();
 
  private:
-  /// The number of this process in the run, from 1.
+  /// 1-based index of this process within the run.
   [[nodiscard]] std::int64_t process() const noexcept { return before_ ? before_->process : 1; }
   std::unique_ptr<train::Trace> make_trace(const std::string& file);
   std::unique_ptr<train::Telemetry> make_telemetry();
   std::unique_ptr<train::StateArena> make_state();
-  /// Opens the data. In a process that replaces another they must be what they were; if not, what was learnt is saved.
+  /// Opens the data. After a restart they must be unchanged; if not, writes a rescue checkpoint and throws.
   std::unique_ptr<data::Source> open_source();
   void load_newest_checkpoint();
   [[nodiscard]] train::CheckpointIdentity identity();
-  /// Saves what was learnt when the run cannot go on, and says where. Throws only if there is no memory even
-  /// for words.
+  /// Writes a rescue checkpoint when the run cannot continue, and describes where it is. Throws only if there is not
+  /// even enough memory for the message.
   std::string rescue();
-  /// The newest checkpoint, for a state that is of no use.
+  /// Describes the newest checkpoint, for when the current state is unusable.
   std::string earlier_checkpoint();
   void tell_start();
   [[nodiscard]] train::RunDescription description();
   train::Outcome train_until_outcome(train::Trainer& trainer);
-  /// Returns only by throwing, after saving what was learnt.
+  /// Restarts the process. Returns only by throwing, after writing a rescue checkpoint.
   void replace_process();
-  /// Unless it is saved already. Returns the folder. Where none was asked for, it is a new one: in the current folder,
-  /// or, if that cannot be written, among the temporary files.
+  /// Writes a checkpoint of the current state unless there is one, and returns its directory. Without --checkpoint-dir,
+  /// the checkpoint goes into a new directory in the current directory or, if that is not writable, in the directory
+  /// for temporary files.
   std::filesystem::path save_checkpoint();
   std::filesystem::path save_unasked_checkpoint();
   void save_checkpoint_in(const std::filesystem::path& folder);
@@ -78,7 +79,7 @@ class Session {
   void tell_hint(const train::RunReport& end);
   [[nodiscard]] train::RunReport report();
 
-  StopSignals signals_;  // goes last, so that a second signal still finds everything closed
+  StopSignals signals_;  // destroyed last, so that a second signal still finds everything closed
   std::optional<train::RunLock> lock_;
   Invocation invocation_;
   std::optional<Handover> before_;
@@ -86,7 +87,7 @@ class Session {
   Terminal terminal_{Terminal::LostOutput::is_warned_of};
   std::unique_ptr<train::Trace> trace_;
   Workbench bench_;
-  Settings settings_;  ///< with nothing left to the program
+  Settings settings_;  ///< resolved
   train::TrainOptions options_;
   model::Flops flops_;
   std::unique_ptr<train::StateArena> state_;

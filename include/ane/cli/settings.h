@@ -15,20 +15,19 @@
 #include "ane/surface/pool.h"
 #include "ane/train/options.h"
 
-/// Everything that a user can set, in one table: flag > environment > config file > default.
+/// All settings in one table. Precedence: flag > environment > config file > default.
 namespace ane::cli {
 
 enum class Architecture { llama, mlp };
 enum class DeviceChoice { automatic, ane, host };
 enum class WeightsChoice { baked, dynamic, automatic };
 
-/// The values a run uses, each within its range. Defaults are what `ane-train --steps N` trains: a small Llama on a
-/// synthetic source.
+/// The values of a run, each within its range. The defaults train a small Llama on a synthetic source.
 struct Settings {
   std::int64_t steps = 0;  ///< 0: not given
   std::string config;
   std::string data = "synthetic";
-  std::string model;  ///< a file to start from; empty: fresh weights
+  std::string model;  ///< file with initial weights; empty: new weights
   Architecture arch = Architecture::llama;
 
   std::int64_t dim = 64;
@@ -64,7 +63,7 @@ struct Settings {
   DeviceChoice device = DeviceChoice::automatic;
   std::int64_t max_compiles = device::CompileBudget::kDefault;
   std::int64_t threads = 0;             ///< 0: one for every processor
-  std::int64_t parallel_sequences = 0;  ///< 0: as suits the model
+  std::int64_t parallel_sequences = 0;  ///< 0: chosen for the model
   std::int64_t surface_pool = surface::SurfacePool::kDefaultCapacity;
   std::int64_t ane_qos = 21;
   std::int64_t ane_load_retries = 1;
@@ -95,14 +94,14 @@ struct Setting {
   std::string_view group;        ///< heading in --help
   std::string_view placeholder;  ///< "N"; empty for a toggle
   std::string help;
-  std::string_view environment = {};  ///< variable, if it has one
-  std::string_view negation = {};     ///< flag that says no, for a toggle that is on by default
-  bool command_line_only = false;     ///< makes no sense in a config file
-  bool llama_only = false;            ///< about what the mlp has not
+  std::string_view environment = {};  ///< environment variable, if any
+  std::string_view negation = {};     ///< negating flag of a toggle that is on by default
+  bool command_line_only = false;     ///< not allowed in a config file
+  bool llama_only = false;            ///< does not apply to the MLP
 
   ValueKind kind = ValueKind::number;
   std::string expects = {};                                      ///< "a whole number from 1 to 1000000"
-  std::function<bool(std::string_view, Settings&)> assign = {};  ///< false unless the text is what is expected
+  std::function<bool(std::string_view, Settings&)> assign = {};  ///< returns false for invalid text
   std::function<std::string(const Settings&)> show = {};
 
   [[nodiscard]] std::string flag() const;
@@ -110,10 +109,10 @@ struct Setting {
 };
 
 [[nodiscard]] std::span<const Setting> settings_table();
-/// The row of that name ("accum-steps"), which must be there.
+/// The row of that name ("accum-steps"), which must exist.
 [[nodiscard]] const Setting& setting(std::string_view name);
 
-/// Where a value came from; `place` says it for people: "--lr", "ANE_DEVICE", "config shakespeare".
+/// Where a value came from; `place` is the readable form: "--lr", "ANE_DEVICE", "config shakespeare".
 enum class Origin { built_in, model_file, config, environment, flag };
 struct Provenance {
   Origin origin = Origin::built_in;
@@ -123,27 +122,26 @@ struct Provenance {
 struct LoadedSettings {
   Settings values;
   std::map<std::string, Provenance, std::less<>> provenance;  ///< by name; absent: default
-  std::vector<std::string> warnings;                          ///< for the log, such as an ANE_ variable that none reads
+  std::vector<std::string> warnings;                          ///< for the log, such as an unknown ANE_ variable
 
   [[nodiscard]] Provenance origin(std::string_view name) const;
   [[nodiscard]] bool given(std::string_view name) const { return origin(name).origin != Origin::built_in; }
 };
 
-/// Text by setting name, as the command line gave it.
+/// Texts from the command line by setting name.
 using FlagValues = std::map<std::string, std::string, std::less<>>;
 
-/// Merges flags, `environment` ("NAME=value" entries), the config that is asked for, and the defaults. Throws
-/// UsageError naming the setting, the value and what it may be; FileError if the config file cannot be read or is not
-/// JSON.
+/// Merges flags, `environment` ("NAME=value" entries), the requested config and the defaults. Throws UsageError naming
+/// the setting, the value and the allowed values; FileError if the config file cannot be read or is not JSON.
 [[nodiscard]] LoadedSettings load_settings(const FlagValues& flags, std::span<const std::string> environment);
 
-/// Every value as the text that its flag would take, by name, and back: how a re-executed process gets the settings of
-/// the one before, whatever has become of files and variables meanwhile. Throws UsageError for what freeze() has not
-/// made.
+/// Converts every value to the text of its flag, by name, and back. A re-executed process gets the settings of its
+/// predecessor this way, whatever happened to files and variables in the meantime. thaw() throws UsageError for input
+/// that freeze() did not produce.
 [[nodiscard]] FlagValues freeze(const Settings& settings);
 [[nodiscard]] Settings thaw(const FlagValues& frozen);
 
-/// One line a setting: its key, its value, where it came from.
+/// One line per setting: key, value, origin.
 [[nodiscard]] std::string describe(const LoadedSettings& settings);
 
 }  // namespace ane::cli

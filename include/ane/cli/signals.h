@@ -7,11 +7,11 @@
 
 namespace ane::cli {
 
-/// train::kStopSignals ask for a stop. A second SIGINT kills at once, as somebody sits there and wants it; the others
-/// come in twos by themselves (timeout and terminals that close send two, the system SIGXCPU every second and SIGPIPE
-/// for each line of output) and wait for the checkpoint. One at a time; restores the old handlers when it goes. A
-/// signal that the process ignores from the start (nohup, a shell's background job) stays ignored. Belongs to the
-/// thread that makes it, which alone may take these signals.
+/// Handles train::kStopSignals as requests to stop. A second SIGINT kills at once, because a user wants it; repeating
+/// the others has no effect, because they arrive in pairs (timeout and closing terminals send two, the system sends
+/// SIGXCPU every second and SIGPIPE for each line of output). Only one object may exist at a time; the destructor
+/// restores the old handlers. A signal that the process ignored from the start (nohup, a shell's background job) stays
+/// ignored. Belongs to the thread that creates it, which must be the only one to receive these signals.
 class StopSignals {
  public:
   StopSignals();
@@ -19,9 +19,9 @@ class StopSignals {
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
-  /// Set by the first signal.
+  /// Becomes true at the first signal.
   [[nodiscard]] const std::atomic<bool>& stop() const noexcept;
-  /// Which it was; 0 if none came.
+  /// The first signal's number; 0 if there was none.
   [[nodiscard]] int number() const noexcept;
 
  private:
@@ -29,8 +29,8 @@ class StopSignals {
   stack_t stack_before_ = {};
 };
 
-/// Where the limit on processor time is one at which the system kills without a SIGXCPU before, lowers the part of it
-/// that brings one, so that there is time left for a checkpoint.
+/// If the system would kill the process at its processor time limit without sending SIGXCPU first, lowers the soft
+/// limit so that there is time for a checkpoint.
 void leave_processor_time_to_stop() noexcept;
 
 }  // namespace ane::cli

@@ -14,11 +14,11 @@ namespace ane::cli {
 void write_to_stderr(std::string_view text) noexcept;
 
 /// Standard output for lines, standard error for the log and, if it is a terminal, a progress bar below them. The bar
-/// never garbles a line: it is taken away before one is written.
+/// is removed before a line is written, so it never garbles one.
 class Terminal {
  public:
-  /// When a line cannot be written: an error, for a command whose lines are all that it is for; or a warning, once, for
-  /// a run, which is worth more than its lines.
+  /// What happens when a line cannot be written: an error for a command whose purpose is its output, or one warning for
+  /// a training run, which is worth more than its output.
   enum class LostOutput { fails, is_warned_of };
 
   explicit Terminal(LostOutput lost_output = LostOutput::fails);
@@ -26,7 +26,8 @@ class Terminal {
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
-  /// Writes a line and flushes it, so that whoever reads a pipe sees it at once. Throws FileError as LostOutput says.
+  /// Writes a line and flushes it, so that the reader of a pipe sees it at once. Throws FileError depending on
+  /// LostOutput.
   void print(std::string_view line);
   /// Throws FileError if a line was lost.
   void expect_all_written() const;
@@ -34,7 +35,7 @@ class Terminal {
   void warn(const std::string& message);
 
   [[nodiscard]] bool has_bar() const noexcept { return has_bar_; }
-  /// Columns of standard error's terminal.
+  /// Width of standard error's terminal in columns.
   [[nodiscard]] static int columns() noexcept;
   void show_bar(std::string bar);
   void clear_bar();

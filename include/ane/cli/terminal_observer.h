@@ -8,14 +8,14 @@
 
 namespace ane::cli {
 
-/// A run as lines on the terminal. Every `log_every` steps, and for the first and the last, there is a step line and
-/// then what its batch says; validations, checkpoints and restarts are always told.
+/// Prints a run as lines on the terminal. Every `log_every` steps, and for the first and the last, there is a step line
+/// followed by the lines of its batch; validations, checkpoints and restarts are always printed.
 class TerminalObserver final : public train::Observer {
  public:
   struct Plan {
     std::int64_t steps = 0;
     std::int64_t log_every = 1;
-    std::int64_t first_step = 1;  ///< of this run; 0 in a process that goes on with it
+    std::int64_t first_step = 1;  ///< of this run; 0 in a re-executed process
   };
   TerminalObserver(Terminal& terminal, const Plan& plan);
 
@@ -34,7 +34,7 @@ class TerminalObserver final : public train::Observer {
 
   Terminal* terminal_;
   Plan plan_;
-  std::string compiled_;  ///< waits for a step line of its batch
+  std::string compiled_;  ///< printed after the next step line of its batch
   bool batch_logged_ = false;
   double ms_per_step_ = 0;
   std::chrono::steady_clock::time_point bar_drawn_{};

@@ -4,7 +4,7 @@
 
 namespace ane::cli {
 
-/// Name, version, compiler and BLAS: what a bug report needs.
+/// Name, version, compiler and BLAS, for bug reports.
 [[nodiscard]] std::string version_text();
 
 }  // namespace ane::cli

@@ -17,23 +17,23 @@
 
 namespace ane::cli {
 
-/// The variable with which tests make a device misbehave (device/fault_device.h). No setting: --help does not list it.
+/// Environment variable with which tests inject device faults (device/fault_device.h). Not a setting, so not in --help.
 inline constexpr const char* kFaultVariable = "ANE_TRAIN_FAULT";
 
 struct PlannedFaults {
   device::FaultPlan plan;
-  std::int64_t process = 1;  ///< of the run, from 1
+  std::int64_t process = 1;  ///< 1-based index within the run
 };
 
-/// What `environment` plans, if it does. Throws UsageError for what is no plan.
+/// The faults that `environment` requests, if any. Throws UsageError for an invalid plan.
 [[nodiscard]] std::optional<PlannedFaults> planned_faults(std::span<const std::string> environment,
                                                           std::int64_t process);
 
-/// What a run computes with, made from its settings.
+/// Everything that a run computes with, created from its settings.
 class Workbench {
  public:
-  /// Settles what `settings` leaves to the program. `spans` is told of every part of a step, if given. Throws
-  /// UsageError, DeviceError.
+  /// Resolves automatic settings. `spans`, if given, is notified of every part of a step. Throws UsageError,
+  /// DeviceError.
   explicit Workbench(const Settings& settings, std::optional<PlannedFaults> faults = {},
                      model::SpanListener* spans = nullptr);
 
@@ -43,11 +43,12 @@ class Workbench {
   [[nodiscard]] surface::SurfacePool& surfaces() noexcept { return surfaces_; }
   [[nodiscard]] model::Model& model() noexcept { return *model_; }
   [[nodiscard]] bool on_ane() const { return device_->name() == "ane"; }
-  /// The device in a line for people, and how many sequences it computes side by side.
+  /// One-line description of the device and its number of batch slots.
   [[nodiscard]] std::string device_text() const;
-  /// A word about the device that was picked; may be empty.
+  /// Note about the device selection; may be empty.
   [[nodiscard]] const std::string& device_note() const noexcept { return device_note_; }
-  /// Before the model reserved addresses for its activations; nothing of its size has been written to yet.
+  /// Memory that was available before the model reserved address space for its activations; no memory of the model's
+  /// size had been touched yet.
   [[nodiscard]] const std::optional<AvailableMemory>& available_memory() const noexcept { return available_memory_; }
   [[nodiscard]] bool faults_planned() const noexcept { return faults_planned_; }
 

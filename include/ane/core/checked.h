@@ -6,7 +6,7 @@
 
 namespace ane {
 
-/// a * b, or nothing if that does not fit. For sizes and counts that come from a file or a user.
+/// a * b, or nullopt on overflow. For sizes and counts that come from a file or a user.
 template <std::integral T>
 [[nodiscard]] constexpr std::optional<T> checked_mul(T a, T b) {
   T product{};
@@ -14,7 +14,7 @@ template <std::integral T>
   return product;
 }
 
-/// a + b, or nothing if that does not fit.
+/// a + b, or nullopt on overflow.
 template <std::integral T>
 [[nodiscard]] constexpr std::optional<T> checked_add(T a, T b) {
   T sum{};
@@ -22,13 +22,13 @@ template <std::integral T>
   return sum;
 }
 
-/// How many parts of at most `size` make `count`. `count` is not negative, `size` positive.
+/// ceil(count / size). `count` must not be negative, `size` must be positive.
 template <std::integral T>
 [[nodiscard]] constexpr T ceil_div(T count, T size) {
   return static_cast<T>(count / size + (count % size != 0 ? 1 : 0));
 }
 
-/// The smallest multiple of `step` that is at least `value`. `step` is positive and the result fits.
+/// The smallest multiple of `step` that is at least `value`. `step` must be positive and the result must fit.
 template <std::integral T>
 [[nodiscard]] constexpr T round_up(T value, T step) {
   return (value + step - 1) / step * step;

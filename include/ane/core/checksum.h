@@ -7,7 +7,7 @@
 
 namespace ane {
 
-/// XXH3 in 64 bits, of bytes given in pieces. It finds what disks and copies do to files, not what an attacker does.
+/// Incremental 64-bit XXH3. Detects accidental damage to files, not deliberate changes.
 class Checksum {
  public:
   Checksum();
@@ -16,7 +16,7 @@ class Checksum {
   Checksum& operator=(Checksum&& other) noexcept;
 
   void add(std::span<const std::byte> bytes) noexcept;
-  /// Of everything added so far.
+  /// Checksum of everything added so far.
   [[nodiscard]] std::uint64_t value() const noexcept;
 
  private:

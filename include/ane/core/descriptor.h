@@ -22,7 +22,7 @@ class Descriptor {
 
   [[nodiscard]] explicit operator bool() const noexcept { return descriptor_ != kNone; }
   [[nodiscard]] int get() const noexcept { return descriptor_; }
-  /// Hands the descriptor to the caller, who closes it.
+  /// Releases ownership to the caller.
   [[nodiscard]] int release() noexcept { return std::exchange(descriptor_, kNone); }
 
  private:

@@ -5,8 +5,8 @@
 
 namespace ane {
 
-/// What every error of the program derives from. A message names the thing, what was expected, what was found and what
-/// to try. Only `main` turns the type into an exit code.
+/// Base class of all errors of the program. A message names the subject, what was expected, what was found and what to
+/// try. Only `main` turns the type into an exit code.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -24,13 +24,13 @@ class FileError : public Error {
   using Error::Error;
 };
 
-/// A device that is absent, or that failed. Exit code 4.
+/// A device that is missing or failed. Exit code 4.
 class DeviceError : public Error {
  public:
   using Error::Error;
 };
 
-/// Training that cannot go on because its numbers no longer are numbers. Exit code 5.
+/// Training that cannot continue because of non-finite values. Exit code 5.
 class DivergedError : public Error {
  public:
   using Error::Error;

@@ -5,20 +5,19 @@
 
 namespace ane {
 
-/// What large mappings are aligned to: the size of a huge page on x86-64, and on arm64 with small pages of 4 KiB.
+/// Alignment of large mappings: the size of a huge page on x86-64, and on arm64 with 4 KiB pages.
 inline constexpr std::size_t kHugePageBytes = std::size_t{2} << 20U;
 
-/// Memory from the system, unmapped on destruction. Move-only. One of at least kHugePageBytes begins at a multiple of
-/// that: in huge pages a gigabyte is faulted in three times faster than in small ones, and given back twenty times
-/// faster (Linux 6.18, x86-64).
+/// Memory from the system, unmapped on destruction. Move-only. Mappings of at least kHugePageBytes are aligned to it:
+/// with huge pages, a gigabyte is faulted in three times faster and released twenty times faster (Linux 6.18, x86-64).
 class MappedMemory {
  public:
   MappedMemory() noexcept = default;
-  /// Zeros that cost nothing until they are touched, in huge pages where the system has them. Throws std::system_error.
+  /// Zeroed memory, allocated when touched, in huge pages if available. Throws std::system_error.
   static MappedMemory anonymous(std::size_t size_bytes);
-  /// Zeros of which only the pages that are written take memory, however large it is. Throws std::system_error.
+  /// Zeroed memory of any size in which only written pages take memory. Throws std::system_error.
   static MappedMemory sparse(std::size_t size_bytes);
-  /// The first `size_bytes` of what `descriptor` stands for, to read and write, as every process that maps it sees it.
+  /// Maps the first `size_bytes` of `descriptor` for reading and writing, shared with other processes that map it.
   /// Throws std::system_error.
   static MappedMemory shared(int descriptor, std::size_t size_bytes);
   ~MappedMemory();
@@ -37,9 +36,9 @@ class MappedMemory {
   std::span<std::byte> bytes_;
 };
 
-/// Backs a part of a shared mapping with huge pages, whatever the system does by itself; they stay while any process
-/// holds the mapping's descriptor. Begins at a multiple of kHugePageBytes; what is beyond the last whole huge page is
-/// left alone. Does nothing where the system cannot (Linux before 6.1, macOS).
+/// Backs a part of a shared mapping with huge pages, whatever the system's policy; they stay while any process holds
+/// the mapping's descriptor. The part must begin at a multiple of kHugePageBytes; an incomplete last huge page is left
+/// alone. Does nothing if the system does not support it (Linux before 6.1, macOS).
 void gather_in_huge_pages(std::span<std::byte> bytes) noexcept;
 
 }  // namespace ane

@@ -2,9 +2,9 @@
 
 namespace ane {
 
-/// Sets addresses aside, unless they are still there, that are let go when there is no other memory for an allocation.
-/// So what needs little of it from now on gets it. For code that could not fail half-way without ending the process:
-/// nlohmann::json allocates in its destructor. Throws std::bad_alloc if there is no room.
+/// Reserves address space, unless it is still reserved, that is released when an allocation finds no other memory, so
+/// that small allocations after that succeed. For code that cannot fail half-way without terminating the process:
+/// nlohmann::json allocates in its destructor. Throws std::bad_alloc if the reserve cannot be allocated.
 void ensure_memory_reserve();
 
 }  // namespace ane

@@ -5,8 +5,8 @@
 
 namespace ane {
 
-/// `value` as the arithmetic in fp32 sees it; nothing where little or nothing is left of it: not finite, or, unless it
-/// is 0, rounded to 0 or to a subnormal number.
+/// `value` rounded to fp32; nullopt if the result is not finite, or if a nonzero value rounds to 0 or to a subnormal
+/// number.
 [[nodiscard]] inline std::optional<float> to_fp32(double value) noexcept {
   const auto rounded = static_cast<float>(value);
   if (value == 0 || std::isnormal(rounded)) return rounded;

@@ -4,10 +4,9 @@
 
 namespace ane {
 
-/// Calls `work` and returns what it does, with a stack of the size that systems give by default: on a thread of its own
-/// where a limit (ulimit -s) leaves the calling one less, and threads that are started from then on have as much, too.
-/// That thread takes the signals in place of the calling one. `work` must not throw. Throws DeviceError if there can be
-/// no such thread.
+/// Calls `work` with a stack of at least the systems' default size and returns its result. If a limit (ulimit -s) gives
+/// the calling thread less, `work` runs on a new thread, which handles signals in place of the calling one; threads
+/// started later get the same stack size. `work` must not throw. Throws DeviceError if the thread cannot be started.
 int with_enough_stack(const std::function<int()>& work);
 
 }  // namespace ane

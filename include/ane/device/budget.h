@@ -2,19 +2,19 @@
 
 namespace ane::device {
 
-/// Compiles that this process may still make. The ANE's compiler fails or misbehaves after about 119 in a process
-/// (ane.md A40); exec starts a new count.
+/// Counts the compiles that this process may still make. The ANE's compiler fails or misbehaves after about 119 in a
+/// process (ane.md A40); exec resets the count.
 class CompileBudget {
  public:
   static constexpr int kDefault = 100;
   static constexpr int kAneHardLimit = 119;
-  static constexpr int kAneProgramLimit = 127;  ///< that may be loaded at once (ane.md A41)
+  static constexpr int kAneProgramLimit = 127;  ///< programs loaded at once (ane.md A41)
 
   /// Throws UsageError unless limit > 0.
   explicit CompileBudget(int limit);
 
   [[nodiscard]] bool can_take(int kernels) const noexcept { return kernels <= limit_ - used_; }
-  /// Counts `kernels` compiles before they are made. False, with nothing taken, if fewer are left.
+  /// Takes `kernels` compiles from the budget before they are made. Returns false, taking nothing, if fewer are left.
   [[nodiscard]] bool try_take(int kernels) noexcept;
 
   [[nodiscard]] int used() const noexcept { return used_; }

@@ -11,7 +11,7 @@
 
 namespace ane::device {
 
-/// A kernel that passes everything on to another. Derive from it and override what differs.
+/// A kernel that forwards everything to another. Derive from it and override what differs.
 class ForwardingKernel : public Kernel {
  public:
   explicit ForwardingKernel(std::unique_ptr<Kernel> kernel) : kernel_(std::move(kernel)) {}
@@ -26,11 +26,11 @@ class ForwardingKernel : public Kernel {
   std::unique_ptr<Kernel> kernel_;
 };
 
-/// A device that passes everything on to another. Derive from it and override what differs.
+/// A device that forwards everything to another. Derive from it and override what differs.
 class ForwardingDevice : public Device {
  public:
   explicit ForwardingDevice(std::unique_ptr<Device> device) : owned_(std::move(device)), device_(owned_.get()) {}
-  /// `device` must live longer.
+  /// `device` must outlive this.
   explicit ForwardingDevice(Device& device) : device_(&device) {}
 
   [[nodiscard]] std::string_view name() const override { return device_->name(); }

@@ -1,9 +1,9 @@
-// fp16 in Highway loops: a vector of floats from and to halves in memory, with the bits of ane/math/half.h on every
-// target. Highway's own PromoteTo and DemoteTo mishandle NaN, infinity and rounding where x86 has no F16C.
+// fp16 in Highway loops: converts between a vector of floats and halves in memory, bit-identical to ane/math/half.h on
+// every target. Highway's own PromoteTo and DemoteTo mishandle NaN, infinity and rounding where x86 has no F16C.
 //
 // Include after hwy/foreach_target.h, as Highway's own -inl.h files are.
 
-// The guard is per target: foreach_target.h includes this once for each.
+// The include guard is per target: foreach_target.h includes this file once for each.
 #if defined(ANE_MATH_HALF_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ANE_MATH_HALF_INL_H_
 #undef ANE_MATH_HALF_INL_H_
@@ -31,7 +31,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 #define ANE_MATH_NATIVE_HALF 0
 #endif
 
-/// Lanes(d) floats of as many halves at `from`, which may be unaligned.
+/// Loads Lanes(d) halves from `from`, which may be unaligned, and converts them to floats.
 template <class D>
 HWY_INLINE hn::Vec<D> load_half(D d, const Half* HWY_RESTRICT from) {
   const hn::Rebind<std::uint16_t, D> d16;
@@ -82,13 +82,13 @@ HWY_INLINE void store_half(hn::Vec<D> value, [[maybe_unused]] D d, Half* HWY_RES
   half = hn::IfThenElse(hn::Gt(ordered, hn::Set(di, 0x477FFFFF)), hn::Set(di, 0x7C00), half);
   half = hn::IfThenElse(hn::Gt(ordered, hn::Set(di, 0x7F800000)), hn::BitCast(di, nan), half);
   const auto result = hn::Or(sign, hn::BitCast(du, half));
-  // Through signed 16 bits, as DemoteTo saturates: the sign is spread over the upper half first.
+  // DemoteTo saturates, so go through signed 16 bits: the sign is extended over the upper half first.
   const auto widened = hn::ShiftRight<16>(hn::BitCast(di, hn::ShiftLeft<16>(result)));
   hn::StoreU(hn::BitCast(d16, hn::DemoteTo(hn::Rebind<std::int16_t, D>(), widened)), d16, to);
 #endif
 }
 
-/// The nearest value that fp16 can hold.
+/// Rounds to the nearest fp16 value.
 template <class D>
 HWY_INLINE hn::Vec<D> round_to_half(D d, hn::Vec<D> value) {
 #if ANE_MATH_NATIVE_HALF

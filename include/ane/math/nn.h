@@ -16,17 +16,17 @@ void rms_norm_forward(std::span<const float> x, std::span<const float> w, float 
                       std::span<float> r, ThreadPool& pool);
 
 /// dx = base + r * (w * dy - x * r^2 / C * sum_c(w * dy * x)),  dw += sum_s(dy * x * r)
-///   x, dy, base, dx [C, S]; w, dw [C]; r [S] as rms_norm_forward left it. `base` is the gradient that comes past the
-///   norm, by the residual stream; dx may be the same memory. dw sums over micro-batches.
+///   x, dy, base, dx [C, S]; w, dw [C]; r [S] as rms_norm_forward left it. `base` is the gradient of the
+///   residual path around the norm; dx may be the same memory. dw accumulates over micro-batches.
 void rms_norm_backward(std::span<const float> x, std::span<const float> dy, std::span<const float> w,
                        std::span<const float> r, std::span<const float> base, std::span<float> dx, std::span<float> dw,
                        ThreadPool& pool);
 
 /// Mean cross-entropy of `targets` under softmax(logits), by log-sum-exp, summed in double in position order.
-///   logits [S, V], one row a position: overwritten by the gradient grad_scale / S * (softmax - onehot) unless
-///   grad_scale is 0, when only the loss is computed and logits are left alone
-///   targets [S], each below V (the caller has checked)
-///   losses [S] of each position, written
+///   logits [S, V], one row per position: overwritten by the gradient grad_scale / S * (softmax - onehot) unless
+///   grad_scale is 0; then only the loss is computed and logits are unchanged
+///   targets [S], each below V (checked by the caller)
+///   losses [S], written for each position
 double cross_entropy(std::span<float> logits, std::span<const std::uint16_t> targets, float grad_scale,
                      std::span<double> losses, ThreadPool& pool);
 
@@ -36,7 +36,7 @@ void add(std::span<const float> x, std::span<float> y, ThreadPool& pool);
 /// values *= factor.
 void scale(std::span<float> values, float factor, ThreadPool& pool);
 
-/// Sum of squares in double, in fixed blocks, so that it does not depend on the thread count. NaN and inf pass through.
+/// Sum of squares in double, in fixed blocks, independent of the thread count. NaN and infinity propagate.
 [[nodiscard]] double sum_of_squares(std::span<const float> values, ThreadPool& pool);
 
 struct AdamWStep {
@@ -45,17 +45,17 @@ struct AdamWStep {
   float beta2 = 0.95F;
   float eps = 1e-8F;
   float weight_decay = 0;   ///< decoupled: p -= lr * weight_decay * p
-  float grad_factor = 1;    ///< gradients are multiplied by this first (unscaling, averaging and clipping in one)
+  float grad_factor = 1;    ///< gradients are first multiplied by this (unscaling, averaging and clipping)
   std::int64_t update = 1;  ///< counts from 1, for the bias correction
 };
 
 /// One pass over parameters, gradients and moments (Loshchilov and Hutter 2019, algorithm 2 with PyTorch's order of
-/// operations): m, v and p are updated, and gradients are zeroed for the next accumulation. Whether all of the new
+/// operations): m, v and p are updated, and gradients are zeroed for the next accumulation. Returns whether all new
 /// values are finite.
 [[nodiscard]] bool adamw(const AdamWStep& step, std::span<float> p, std::span<float> gradient, std::span<float> m,
                          std::span<float> v, ThreadPool& pool);
 
-/// p -= lr * (grad_factor * gradient + weight_decay * p); gradients are zeroed. Whether all of the new values are
+/// p -= lr * (grad_factor * gradient + weight_decay * p); gradients are zeroed. Returns whether all new values are
 /// finite.
 [[nodiscard]] bool sgd(float lr, float weight_decay, float grad_factor, std::span<float> p, std::span<float> gradient,
                        ThreadPool& pool);

@@ -8,8 +8,9 @@
 namespace ane::math {
 
 /// A counter-based generator (SplitMix64 of (seed, stream, index)): the i-th value is a pure function of the three, so
-/// there is no state to save and any part can be drawn alone. Streams of one seed are independent for all that matters;
-/// draws of different kinds at the same index of one stream are not. SplitMix64: Steele, Lea and Flood 2014.
+/// there is no state to save and any part can be drawn separately. Streams of one seed are independent for all
+/// practical purposes; draws of different kinds at the same index of one stream are not. SplitMix64: Steele, Lea and
+/// Flood 2014.
 class CounterRandom {
  public:
   constexpr CounterRandom(std::uint64_t seed, std::uint64_t stream) noexcept : key_(mix(mix(seed, 1) ^ stream, 1)) {}
@@ -19,9 +20,9 @@ class CounterRandom {
   [[nodiscard]] constexpr double uniform(std::uint64_t index) const noexcept {
     return static_cast<double>(bits(index) >> 11U) * 0x1p-53;
   }
-  /// Uniform in [0, bound), bound > 0, without modulo bias worth noticing (128-bit multiply).
+  /// Uniform in [0, bound), bound > 0, with negligible modulo bias (128-bit multiply).
   [[nodiscard]] std::uint64_t below(std::uint64_t bound, std::uint64_t index) const noexcept;
-  /// Standard normal (Box-Muller), one value an index.
+  /// Standard normal (Box-Muller), one value per index.
   [[nodiscard]] double normal(std::uint64_t index) const noexcept;
 
  private:
@@ -36,9 +37,9 @@ class CounterRandom {
   std::uint64_t key_;
 };
 
-/// values[i] = mean 0, deviation `deviation`, element i being the generator's i-th normal.
+/// Fills `values` with normals of mean 0 and the given deviation; element i is the generator's i-th normal.
 void fill_normal(const CounterRandom& random, double deviation, std::span<float> values) noexcept;
-/// The same values, drawn by all threads.
+/// The same values, drawn on all threads.
 void fill_normal(const CounterRandom& random, double deviation, std::span<float> values, ThreadPool& pool);
 
 }  // namespace ane::math

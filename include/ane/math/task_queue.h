@@ -10,23 +10,23 @@
 
 namespace ane::math {
 
-/// Runs tasks one after another, in the order they came, on a thread of its own. Tasks are copied into a ring, so that
-/// queueing allocates nothing. For one caller at a time.
+/// Runs tasks sequentially in FIFO order on a separate thread. Tasks are copied into a ring buffer, so queueing does
+/// not allocate. For one caller at a time.
 class TaskQueue {
  public:
-  /// Tasks that wait or run at most; further ones wait to be queued.
+  /// Maximum number of tasks that are queued or running; push() blocks if it is reached.
   static constexpr std::size_t kCapacity = 64;
-  /// Counts tasks from 1; 0 is no task.
+  /// 1-based index of a task; 0 is no task.
   using Ticket = std::uint64_t;
 
   /// Throws Error if no thread can be started.
   TaskQueue();
-  /// Returns when all tasks have run; what they threw is dropped.
+  /// Waits for all tasks; drops their exceptions.
   ~TaskQueue();
   TaskQueue(const TaskQueue&) = delete;
   TaskQueue& operator=(const TaskQueue&) = delete;
 
-  /// Queues a call of task(). What it refers to must live and stay as it is until it has run.
+  /// Queues a call of task(). Everything it refers to must stay alive and unchanged until it has run.
   template <class Body>
   requires std::is_trivially_copyable_v<Body> Ticket push(const Body& task) {
     static_assert(sizeof(Body) <= kTaskBytes);
@@ -37,12 +37,12 @@ class TaskQueue {
     return push_copy(copy);
   }
 
-  /// Returns when the task of `ticket` and all before it have run. Rethrows the first exception that no wait has
-  /// rethrown yet; tasks after it have run nevertheless.
+  /// Waits until the task of `ticket` and all before it have run. Rethrows the first exception that no wait has
+  /// rethrown yet; later tasks run nevertheless.
   void wait(Ticket ticket);
   void wait_all();
 
-  /// Tasks that have run.
+  /// Number of tasks that have run.
   [[nodiscard]] Ticket finished() const noexcept;
 
  private:

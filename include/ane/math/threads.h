@@ -12,11 +12,11 @@ struct Range {
   [[nodiscard]] std::size_t size() const noexcept { return end - begin; }
 };
 
-/// A callable over a range, held by address: nothing is copied or allocated. It must outlive the call it is passed to.
+/// A reference to a callable over a range: nothing is copied or allocated. The callable must outlive the call.
 class RangeBody {
  public:
   template <class Body>
-  RangeBody(const Body& body) noexcept  // NOLINT(google-explicit-constructor): so that a lambda can be passed as it is
+  RangeBody(const Body& body) noexcept  // NOLINT(google-explicit-constructor): so that a lambda can be passed directly
       : body_(&body), call_([](const void* object, Range range) { (*static_cast<const Body*>(object))(range); }) {}
 
   void operator()(Range range) const { call_(body_, range); }
@@ -28,19 +28,19 @@ class RangeBody {
 
 class BlasUse;
 
-/// What a pool's threads do between loops: look out for the next one for some tens of microseconds before they sleep,
-/// or sleep at once, for a pool whose loops take milliseconds and whose cores others may want.
+/// What a pool's threads do between loops: spin for some tens of microseconds before they sleep, or sleep at once, for
+/// a pool whose loops take milliseconds and whose cores others may need.
 enum class Idle : bool { active, asleep };
 
-/// As many threads as run at once here; at least 1, and no more than a pool takes.
+/// Number of threads that can run at once on this machine: at least 1, at most the limit of a pool.
 [[nodiscard]] int processor_count() noexcept;
 
-/// The threads that compute. BLAS is called from inside, one thread a call: two pools that spin on the same
-/// cores cost a factor of three on two cores.
+/// The compute threads. BLAS is called from inside them with one thread per call: two pools that spin on the same cores
+/// cost a factor of three on two cores.
 class ThreadPool {
  public:
-  /// `threads` counts the caller: 1 starts none. With more threads than processors they are never active when idle.
-  /// Throws UsageError outside 1..256.
+  /// `threads` includes the caller: 1 starts none. With more threads than processors, idle threads always sleep. Throws
+  /// UsageError outside 1..256.
   explicit ThreadPool(int threads, Idle idle = Idle::active);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -48,10 +48,10 @@ class ThreadPool {
 
   [[nodiscard]] int size() const noexcept { return size_; }
 
-  /// Calls body(range) for consecutive ranges that cover [0, count), at most one a thread, each a multiple of `grain`
-  /// long but for the last. The split depends on count, grain and size() alone, so results are reproducible. Returns
-  /// when all are done; if bodies threw, the exception of the first range that did is rethrown. Called from inside a
-  /// body, the same ranges run one after another in the calling thread. Callers on several threads take turns.
+  /// Calls body(range) for consecutive ranges that cover [0, count), at most one per thread, each a multiple of `grain`
+  /// long except the last. The split depends only on count, grain and size(), so results are reproducible. Returns when
+  /// all are done; if bodies threw, rethrows the exception of the first such range. Called from inside a body, the same
+  /// ranges run sequentially in the calling thread. Callers on several threads take turns.
   void parallel_for(std::size_t count, std::size_t grain, RangeBody body);
 
  private:

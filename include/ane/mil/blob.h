@@ -31,14 +31,14 @@
 /// cannot be taken for a standard one whose size or offset is lost, because that byte would have to appear by itself.
 namespace ane::mil {
 
-/// A blob file that breaks the format: which, where, expected and found.
+/// A blob file that violates the format; the message names file, position, expected and found value.
 class BlobError : public FileError {
  public:
   using FileError::FileError;
 };
 
-/// The bytes of a blob file: made in memory, or a file's, of which only what a program names takes memory. Copies of
-/// the latter share it.
+/// The bytes of a blob file: created in memory, or loaded from a file, where only the parts that a program names take
+/// memory. Copies of a loaded file share its memory.
 class BlobFile {
  public:
   BlobFile() = default;
@@ -50,7 +50,7 @@ class BlobFile {
     return loaded_ ? std::span<const std::byte>(loaded_->bytes()) : own_;
   }
   operator std::span<const std::byte>() const noexcept { return bytes(); }  // NOLINT(google-explicit-constructor)
-  /// Of one that was made in memory: to be changed.
+  /// The mutable bytes of a file created in memory.
   [[nodiscard]] std::vector<std::byte>& own() noexcept {
     assert(!loaded_);
     return own_;
@@ -69,7 +69,7 @@ using Blobs = std::map<std::string, BlobFile, std::less<>>;
 inline constexpr std::uint64_t kFirstRecord = 64;
 inline constexpr std::uint64_t kFirstData = 128;
 
-/// Lays out a file of several tensors.
+/// Writes a file of several tensors.
 class BlobWriter {
  public:
   /// Appends a tensor and returns its record's offset, which is what MIL text names. Throws BlobError for a type that
@@ -82,8 +82,8 @@ class BlobWriter {
   std::uint32_t count_ = 0;
 };
 
-/// Makes `file` a one-tensor blob file for `data_bytes` bytes and returns the data's place in it, to be filled by the
-/// caller; reuses the file's memory, so that an update writes weights without allocating.
+/// Makes `file` a one-tensor blob file for `data_bytes` bytes and returns the data's span for the caller to fill;
+/// reuses the file's memory, so that an update writes weights without allocating.
 std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, BlobFile& file);
 
 /// The data of the record at `offset`, after checking header version, sentinel, type, size against `type`, alignment
@@ -91,15 +91,15 @@ std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, BlobFile& 
 [[nodiscard]] std::span<const std::byte> read_blob(std::span<const std::byte> file, std::uint64_t offset,
                                                    const TensorType& type);
 
-/// Finds `ref` among `blobs` and reads it; the error names path and offset. Throws BlobError.
+/// Finds `ref` in `blobs` and reads it. Throws BlobError with path and offset.
 [[nodiscard]] std::span<const std::byte> read_blob(const Blobs& blobs, const BlobRef& ref, const TensorType& type);
 
-/// Adds to `given` what `program` names of every other blob file in `directory`, for which "@model_path/" stands; all
-/// else of those files is zero. Throws BlobError for a path that does not begin so or that leads out of the directory,
-/// FileError for a file that cannot be read.
+/// Loads the parts that `program` names of every blob file that is not in `given` from `directory`, which
+/// "@model_path/" stands for; the rest of those files is zero. Throws BlobError for a path without that prefix or that
+/// leads out of the directory, FileError for a file that cannot be read.
 [[nodiscard]] Blobs load_blobs(const Program& program, const std::filesystem::path& directory, Blobs given = {});
 
-/// Every blob path that `program` names, once, sorted.
+/// The distinct blob paths that `program` names, sorted.
 [[nodiscard]] std::vector<std::string> blob_paths(const Program& program);
 
 }  // namespace ane::mil

@@ -13,17 +13,17 @@
 
 namespace ane::mil {
 
-/// A handle to a value of the program that a Builder is making.
+/// A handle to a value of the program under construction.
 struct Var {
   ValueId id = 0;
 };
 
-/// Builds the `main` function of a program, one operation a call. Types are inferred at once, and an ill-typed
-/// operation throws TypeError naming the operation, what it expected and what it got. Compile-time arguments become
-/// named const operations (rule A21), equal ones are shared; names are made unique by a suffix.
+/// Builds the `main` function of a program, one operation per call. Types are inferred immediately, and an ill-typed
+/// operation throws TypeError naming the operation, the expected and the actual type. Compile-time arguments become
+/// named const operations (rule A21), shared if equal; names are made unique by a suffix.
 class Builder {
  public:
-  /// `element` is the float type of scalars made by the builder: fp16 on the ANE, fp32 to prove gradients on the host.
+  /// `element` is the float type of the builder's scalars: fp16 on the ANE, fp32 to verify gradients on the host.
   explicit Builder(DType element, Dialect dialect = Dialect::ios18);
 
   Var input(std::string_view name, Shape shape);  ///< of the element type
@@ -51,16 +51,15 @@ class Builder {
   Var softmax(std::string_view name, Var x, int axis = -1);
   Var reduce(OpKind kind, std::string_view name, Var x, std::vector<std::int64_t> axes, bool keep_dims = true);
 
-  // Shape and place.
+  // Shape and position.
   Var reshape(std::string_view name, Var x, Shape shape);
   Var transpose(std::string_view name, Var x, std::vector<std::int64_t> perm);
   Var slice(std::string_view name, Var x, std::vector<std::int64_t> begin, std::vector<std::int64_t> size);
   Var concat(std::string_view name, std::span<const Var> values, int axis);
 
-  /// Any operation, for those without a method of their own: arguments in MIL's names.
+  /// Any operation, for those without their own method; arguments use MIL's names.
   std::vector<Var> operation(OpKind kind, std::string_view name, std::vector<Argument> arguments);
-  /// Compile-time values as named, shared consts.
-  /// (`name` is used if no equal one exists yet).
+  /// Compile-time values as named, shared consts (`name` is used if no equal one exists yet).
   Var integers(std::string_view name, std::vector<std::int64_t> values);
   Var integer(std::string_view name, std::int64_t value);
   Var boolean(std::string_view name, bool value);
@@ -69,8 +68,7 @@ class Builder {
   [[nodiscard]] const TensorType& type(Var value) const;
   [[nodiscard]] DType element() const noexcept { return element_; }
 
-  /// Ends the program. Every output must be a live operation's result (ane.md 2.2); its name is the one given to the
-  /// operation.
+  /// Finishes the program. Every output must be the result of a live operation (ane.md 2.2), whose name it keeps.
   [[nodiscard]] Program finish(std::span<const Var> outputs) &&;
 
  private:

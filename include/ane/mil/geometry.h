@@ -7,13 +7,12 @@
 
 #include "ane/mil/op_view.h"
 
-/// Where operations read, with MIL's defaults, masks and negative indices resolved: shared by type inference and by
-/// whoever executes programs. All throw TypeError if the arguments contradict each other, and so never on a verified
-/// program.
+/// The elements that operations read, with MIL's defaults, masks and negative indices resolved, for type inference and
+/// execution. All functions throw TypeError for contradictory arguments, so never on a verified program.
 namespace ane::mil {
 
 /// One spatial dimension of a convolution or pooling: output o reads inputs o * stride + k * dilation - pad_begin,
-/// k < kernel. Outside [0, in) lie zeros; pooling takes no notice of them, but for their number.
+/// k < kernel. Elements outside [0, in) are zero; pooling ignores them except for their number.
 struct ConvDimension {
   std::int64_t in = 0;
   std::int64_t kernel = 0;
@@ -38,8 +37,8 @@ struct ConvGeometry {
 /// element of x. With ceil_mode the last one may reach past the padding.
 [[nodiscard]] std::vector<ConvDimension> pool_geometry(const OpView& op);
 
-/// What the equation of an einsum of two operands says of their dimensions and the result's: one letter each, none
-/// twice in a group. A letter that the result does not have is summed over.
+/// The dimensions of the two operands and the result of an einsum: one letter each, none twice in a group. A letter
+/// that is missing in the result is summed over.
 struct EinsumEquation {
   std::string x;
   std::string y;
@@ -55,7 +54,7 @@ struct RangeGeometry {
 };
 [[nodiscard]] RangeGeometry range_geometry(const OpView& op);
 
-/// How many bits each index of a constexpr_lut_to_dense has, for a table of 2, 4, 16, 64 or 256 elements.
+/// Bits per index of a constexpr_lut_to_dense, for a table of 2, 4, 16, 64 or 256 elements.
 [[nodiscard]] int lut_index_bits(const OpView& op);
 
 /// Along one axis of x: elements begin, begin + step, ... (`count` of them, at least one).

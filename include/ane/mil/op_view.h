@@ -10,8 +10,7 @@
 namespace ane::mil {
 
 /// An operation together with its function: named access to its operands and compile-time arguments, with MIL's
-/// defaults (ane.md 2.4) filled in by the caller. For programs that `verify` has accepted; throws Error where a promise
-/// is broken.
+/// defaults (ane.md 2.4) filled in by the caller. For programs that `verify` has accepted; throws Error otherwise.
 class OpView {
  public:
   OpView(const Function& function, const Operation& operation) : function_(&function), operation_(&operation) {}
@@ -29,7 +28,7 @@ class OpView {
   [[nodiscard]] const TensorType& type(const Operand& operand) const;
   [[nodiscard]] const TensorType& result_type(std::size_t index = 0) const;
 
-  // Compile-time arguments. Each throws Error if the argument is there but not an inline constant or const result.
+  // Compile-time arguments. Each throws Error if the argument is given but not an inline constant or const result.
   [[nodiscard]] std::int64_t integer(std::string_view argument, std::int64_t otherwise) const;
   [[nodiscard]] std::vector<std::int64_t> integers(std::string_view argument,
                                                    std::vector<std::int64_t> otherwise = {}) const;

@@ -7,8 +7,8 @@
 
 namespace ane::mil {
 
-/// Every operation that programs may hold; ane.md 2.4 describes each. Names in text are the enumerators' but for
-/// `constant` ("const").
+/// All supported operations; ane.md 2.4 describes each. Names in text are those of the enumerators except `constant`
+/// ("const").
 enum class OpKind : std::uint8_t {
   constant,
   // products
@@ -78,7 +78,7 @@ enum class OpKind : std::uint8_t {
   // over windows
   max_pool,
   avg_pool,
-  // shape and place
+  // shape and position
   reshape,
   transpose,
   expand_dims,
@@ -102,10 +102,10 @@ enum class OpKind : std::uint8_t {
   constexpr_sparse_to_dense,
 };
 
-/// How many there are: kinds are 0 .. kOpCount - 1.
+/// Number of operations: kinds are 0 .. kOpCount - 1.
 inline constexpr std::size_t kOpCount = static_cast<std::size_t>(OpKind::constexpr_sparse_to_dense) + 1;
 
-/// As written in text.
+/// The name in MIL text.
 [[nodiscard]] std::string_view name(OpKind kind) noexcept;
 [[nodiscard]] std::optional<OpKind> op_from_name(std::string_view name) noexcept;
 

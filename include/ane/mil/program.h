@@ -11,11 +11,11 @@
 #include "ane/mil/ops.h"
 #include "ane/mil/types.h"
 
-/// A MIL program as typed SSA: what the builder makes, the printer writes and the parser reads.
+/// A MIL program as typed SSA, shared by builder, printer and parser.
 namespace ane::mil {
 
-/// What a text declares itself as: program(1.3). Version 1.0 writes every scalar as tensor<T, []>, the later ones write
-/// it bare (ane.md 2.1).
+/// The declared version of a text: program(1.3). Version 1.0 writes every scalar as tensor<T, []>, later ones write it
+/// bare (ane.md 2.1).
 enum class Version : std::uint8_t { v1_0, v1_3, v1_5 };
 [[nodiscard]] std::string_view name(Version version) noexcept;  ///< "1.3"
 [[nodiscard]] std::optional<Version> version_from_name(std::string_view name) noexcept;
@@ -28,7 +28,7 @@ enum class OpSet : std::uint8_t { ios13, ios14, ios15, ios16, ios17, ios18, ios2
 /// The pairs of version and operation set that a Builder writes: program(1.0) with ios16, program(1.3) with ios18.
 enum class Dialect : std::uint8_t { ios16, ios18 };
 
-/// Where in the text something began, from 1; 0 if it came from a builder. Never part of a comparison.
+/// 1-based position in the text; 0 if it came from a builder. Never part of a comparison.
 struct SourceLocation {
   int line = 0;
   int column = 0;
@@ -49,7 +49,7 @@ using ConstantData = std::variant<std::vector<float>, std::vector<std::int64_t>,
 struct Constant {
   TensorType type;
   ConstantData data;
-  /// Floats are equal if they print alike: 0 and -0 differ, NaN equals NaN.
+  /// Floats are equal if they print the same: 0 and -0 differ, NaN equals NaN.
   friend bool operator==(const Constant& a, const Constant& b);
 };
 
@@ -62,12 +62,12 @@ struct Value {
   friend bool operator==(const Value&, const Value&) = default;
 };
 
-/// What an argument is bound to: a value, or a constant written in place.
+/// The operand of an argument: a value, or an inline constant.
 using Operand = std::variant<ValueId, Constant>;
 
 struct Argument {
   std::string name;
-  std::vector<Operand> operands;  ///< one; or any number for a tuple such as values=(a, b)
+  std::vector<Operand> operands;  ///< one, or any number for a tuple such as values=(a, b)
   bool is_tuple = false;
   friend bool operator==(const Argument&, const Argument&) = default;
 };
@@ -102,7 +102,7 @@ struct Program {
   std::vector<Function> functions;
   friend bool operator==(const Program&, const Program&) = default;
 
-  /// The function called `main`, or else the first one. Throws Error if there is none.
+  /// The function `main`, or else the first one. Throws Error if there are no functions.
   [[nodiscard]] const Function& main() const;
 };
 
@@ -112,8 +112,8 @@ struct Program {
 /// The operation that computes value `id`; null for a function's input.
 [[nodiscard]] const Operation* defining_operation(const Function& function, ValueId id);
 
-/// The constant that `operand` is: written in place, or the `val` of the const operation that defines it; null if it is
-/// computed at run time.
+/// The constant value of `operand`: inline, or the `val` of the const operation that defines it; null if it is computed
+/// at run time.
 [[nodiscard]] const Constant* constant_of(const Function& function, const Operand& operand);
 
 }  // namespace ane::mil

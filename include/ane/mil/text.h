@@ -8,7 +8,7 @@
 
 namespace ane::mil {
 
-/// MIL text that cannot be read. The message opens with "line L, column C: ".
+/// MIL text that cannot be parsed. The message begins with "line L, column C: ".
 class ParseError : public Error {
  public:
   ParseError(SourceLocation where, const std::string& message);
@@ -18,14 +18,14 @@ class ParseError : public Error {
   SourceLocation where_;
 };
 
-/// MIL text of `program` as the version and operation sets that it declares. Floats print as hexadecimal (exact) unless
-/// a short decimal reads back as the same. parse(print(p)) == p for every program that verify accepts.
+/// MIL text of `program` in the version and operation sets that it declares. Floats are printed in exact hexadecimal
+/// unless a short decimal reads back as the same value. parse(print(p)) == p for every program that verify accepts.
 [[nodiscard]] std::string print(const Program& program);
 
-/// Reads every version, any spacing, and verifies what it read: names, types, operations. What says nothing about what
-/// a program computes is skipped: attributes other than buildInfo, an operation's name and its data. Throws ParseError
-/// with line and column for every fault, also for what is not supported: operations, state inputs, flexible dimensions.
-/// Safe on any input: nesting and sizes are bounded.
+/// Parses every version with any spacing and verifies names, types and operations. Attributes that do not affect what a
+/// program computes are skipped: all but buildInfo and an operation's name and data. Throws ParseError with line and
+/// column for every fault, also for unsupported features: operations, state inputs, flexible dimensions. Safe on any
+/// input: nesting and sizes are bounded.
 [[nodiscard]] Program parse(std::string_view text);
 
 }  // namespace ane::mil

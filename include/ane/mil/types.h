@@ -9,7 +9,7 @@
 
 namespace ane::mil {
 
-/// Element types of MIL text. `boolean` and `string` are spelt `bool` and `string` there.
+/// Element types of MIL text, where `boolean` and `string` are spelled `bool` and `string`.
 enum class DType : std::uint8_t {
   fp16,
   fp32,
@@ -34,7 +34,7 @@ enum class DType : std::uint8_t {
 /// Dimensions, outermost first. Empty for a scalar.
 using Shape = std::vector<std::int64_t>;
 
-/// Bounds that `verify` holds every value to.
+/// Bounds that `verify` enforces for every value.
 inline constexpr std::size_t kMaxRank = 8;
 inline constexpr std::int64_t kMaxDimension = (std::int64_t{1} << 31) - 1;
 
@@ -52,13 +52,13 @@ struct TensorType {
 
 [[nodiscard]] std::string to_string(const TensorType& type);  ///< "fp16 [1, 64, 1, 32]"
 
-/// How a tensor lies in a surface (ane.md 1.4, A1, A2): rows of the last dimension start at multiples of 64 bytes, the
-/// rest is packed, data start at byte 0.
+/// Layout of a tensor in a surface (ane.md 1.4, A1, A2): rows of the last dimension start at multiples of 64 bytes,
+/// everything else is packed, and data start at byte 0.
 struct SurfaceLayout {
   std::size_t rows = 0;          ///< product of all dimensions but the last
   std::size_t row_elements = 0;  ///< the last dimension; 1 for a scalar
   std::size_t row_bytes = 0;     ///< pitch between rows
-  std::size_t size_bytes = 0;    ///< rows * row_bytes: the least that a surface must hold
+  std::size_t size_bytes = 0;    ///< rows * row_bytes: the minimum size of a surface
   [[nodiscard]] bool is_packed(DType dtype) const noexcept { return row_bytes == row_elements * element_bytes(dtype); }
 };
 [[nodiscard]] SurfaceLayout surface_layout(const TensorType& type);

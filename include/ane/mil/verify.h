@@ -7,7 +7,8 @@
 
 namespace ane::mil {
 
-/// An ill-typed operation: which, what it expected, what it got. `where` is its place in the text, if it has one.
+/// An ill-typed operation; the message names it, the expected and the actual type. `where` is its position in the text,
+/// if any.
 class TypeError : public Error {
  public:
   TypeError(const std::string& message, SourceLocation where) : Error(message), where_(where) {}
@@ -18,11 +19,12 @@ class TypeError : public Error {
 };
 
 /// The result types of `operation` from its operands' types and compile-time arguments, by MIL's rules (ane.md 2.4,
-/// numpy broadcasting). Throws TypeError for unknown, missing or ill-typed arguments. A constant's type is its value's.
+/// numpy broadcasting). Throws TypeError for unknown, missing or ill-typed arguments. A constant's type is that of its
+/// value.
 [[nodiscard]] std::vector<TensorType> infer_types(const Function& function, const Operation& operation);
 
-/// Checks a whole program: every name once, every operand defined before use, every declared type the inferred one,
-/// inline constants complete. Throws TypeError for the first fault.
+/// Checks a whole program: names are unique, operands are defined before use, declared types equal the inferred ones,
+/// inline constants are complete. Throws TypeError for the first fault.
 void verify(const Program& program);
 
 }  // namespace ane::mil

@@ -12,33 +12,34 @@
 
 namespace ane::model {
 
-/// All kernels of a model: those of a plan, each with baked weights compiled once a layer, each without once. What
-/// takes weights as input has an input surface a layer and lane, which holds them as long as the bank lives.
+/// All kernels of a model: those of a plan, compiled once per layer if they have baked weights, else once. Kernels that
+/// take weights as input have one input surface per layer and batch slot, which holds the weights as long as the bank
+/// lives.
 class KernelBank {
  public:
-  /// `layer_prefixes` has one entry a layer: what the names of its parameters begin with ("layers.0."). `lanes`: how
-  /// many sequences go through the layers side by side.
+  /// `layer_prefixes` has the name prefix of each layer's parameters ("layers.0."). `lanes`: number of batch slots.
   KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes, std::size_t lanes = 1);
   KernelBank(const KernelBank&) = delete;
   KernelBank& operator=(const KernelBank&) = delete;
 
   [[nodiscard]] int compiles_needed(KernelSet set) const;
-  /// Drops the kernels with baked weights, then compiles what the set lacks. If it throws, some are missing.
+  /// Drops the kernels with baked weights, then compiles the missing kernels of the set. If it throws, some are
+  /// missing.
   void compile(KernelSet set, const Engine& engine, const ParameterLayout& layout, std::span<const float> parameters);
-  /// Writes the weights that the set's kernels take as input; false if none does.
+  /// Writes the weights that the set's kernels take as input; returns false if none does.
   bool load_weights(KernelSet set, const Engine& engine, const ParameterLayout& layout,
                     std::span<const float> parameters);
 
-  /// As Model has them.
+  /// See Model.
   [[nodiscard]] int compiles_ahead() const;
   void compile_ahead(const Engine& engine, const ParameterLayout& layout, std::span<const float> parameters);
   void adopt_ahead();
 
   [[nodiscard]] const KernelPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] std::size_t layers() const noexcept { return layer_prefixes_.size(); }
-  /// The kernel that `layer` runs for a row of the plan. Throws Error if it is not compiled.
+  /// The kernel of `layer` for a row of the plan. Throws Error if it is not compiled.
   [[nodiscard]] device::Kernel& kernel(std::size_t row, std::size_t layer) const;
-  /// The layer's input surface in a lane if it holds weights, else null. Throws Error if they were not loaded.
+  /// The layer's input surface in a batch slot if it holds weights, else null. Throws Error if they were not loaded.
   [[nodiscard]] surface::Surface* weighted_input(std::size_t row, std::size_t layer, std::size_t lane);
   [[nodiscard]] std::vector<KernelInfo> infos() const;
 
@@ -46,9 +47,9 @@ class KernelBank {
   struct Entry {
     KernelKind kind;
     bool forward = false;
-    std::vector<std::unique_ptr<device::Kernel>> copies;  ///< one a layer, or one in all
-    std::vector<std::unique_ptr<device::Kernel>> ahead;   ///< to replace them
-    std::vector<surface::Surface> inputs;                 ///< that hold weights: every layer's of lane 0, of lane 1..
+    std::vector<std::unique_ptr<device::Kernel>> copies;  ///< one per layer, or one in total
+    std::vector<std::unique_ptr<device::Kernel>> ahead;   ///< their replacements
+    std::vector<surface::Surface> inputs;                 ///< with weights: all layers of slot 0, then of slot 1...
     [[nodiscard]] bool belongs_to(KernelSet set) const noexcept { return forward || set == KernelSet::training; }
   };
 

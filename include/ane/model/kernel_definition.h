@@ -19,27 +19,27 @@ namespace ane::model {
 
 /// A parameter that is baked into a program.
 struct WeightBlob {
-  std::string path;       ///< as the program names it: "@model_path/weights/attention.wq.bin"
+  std::string path;       ///< in the program: "@model_path/weights/attention.wq.bin"
   std::string parameter;  ///< within its layer: "attention.wq.weight"
   bool transposed = false;
 };
 
-/// A parameter that lies in the kernel's input, where it stays from update to update.
+/// A parameter that is part of the kernel's input and stays there until the next update.
 struct WeightSegment {
   std::string segment;
   std::string parameter;    ///< within its layer
   bool transposed = false;  ///< the segment's channels are the parameter's second dimension
 };
 
-/// A tensor that no training changes: masks, tables.
+/// A tensor that training does not change: masks, tables.
 struct ConstantBlob {
   std::string path;
   std::vector<float> values;
 };
 
-/// All there is to know about one kind of kernel. Made by a pure function of the model's configuration.
+/// Complete description of a kernel, created by a pure function of the model's configuration.
 struct KernelDefinition {
-  /// Whether a segment of the input holds a weight, not an activation.
+  /// Whether a segment of the input holds a weight rather than an activation.
   [[nodiscard]] bool is_weight(std::string_view segment) const noexcept;
 
   std::string name;
@@ -51,23 +51,23 @@ struct KernelDefinition {
   std::vector<ConstantBlob> constants;
 };
 
-/// A kernel kind made ready to be compiled with new weights again and again: its text is printed once (equal text is
-/// what lets a device keep its plan), its blobs are laid out once and overwritten.
+/// A kernel template that can be compiled repeatedly with new weights: its text is printed once (equal text lets a
+/// device reuse its plan), its blobs are laid out once and overwritten.
 class KernelKind {
  public:
-  /// `definition` outlives it.
+  /// `definition` must outlive this.
   KernelKind(const KernelDefinition& definition, mil::DType element);
 
   [[nodiscard]] const KernelDefinition& definition() const noexcept { return *definition_; }
   [[nodiscard]] bool has_baked_weights() const noexcept { return !definition_->weights.empty(); }
 
-  /// Converts the weights called `prefix` + WeightBlob::parameter in `layout` and compiles. Throws what
-  /// Device::compile throws, with the kernel's name in front.
+  /// Converts the weights called `prefix` + WeightBlob::parameter in `layout` and compiles. Throws like
+  /// Device::compile, with the kernel's name prefixed.
   [[nodiscard]] std::unique_ptr<device::Kernel> compile(device::Device& device, std::string_view prefix,
                                                         const ParameterLayout& layout,
                                                         std::span<const float> parameters, math::ThreadPool& threads);
 
-  /// Bytes of the blobs of one copy.
+  /// Blob size of one copy in bytes.
   [[nodiscard]] std::size_t blob_bytes() const;
 
  private:

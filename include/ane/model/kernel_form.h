@@ -4,19 +4,19 @@
 
 namespace ane::model {
 
-/// How a layer's step is cut into kernels: llama_plan().
+/// How a layer's step is divided into kernels: see llama_plan().
 enum class PlanChoice { split, merged };
 
-/// Where kernels have their weights from: compiled in, anew for every update, or the input surface, for which one
-/// compile serves every layer and every update (ane.md 7.2).
+/// How weights reach kernels: compiled in again for every update, or in the input surface, so that one compile serves
+/// every layer and every update (ane.md 7.2).
 enum class WeightMode { baked, dynamic };
 
-/// How RoPE turns its pairs (x[2i], x[2i+1]) by 90 degrees: by a product with a constant matrix that is broadcast over
-/// the heads, or by slices of pairs that are concatenated the other way round, as other trainers do it. The numbers are
-/// the same. No project is known to have run the first, and M3 Ultra refuses the second (ane.md A28).
+/// How RoPE rotates its pairs (x[2i], x[2i+1]) by 90 degrees: by a product with a constant matrix broadcast over the
+/// heads, or by slices of pairs concatenated in swapped order, as other trainers do. The results are the same. No
+/// project is known to have run the first, and M3 Ultra refuses the second (ane.md A28).
 enum class RopeForm { matrix, slices };
 
-/// What kernels are written for. An element type alone says the rest is as usual.
+/// The options that kernels are generated for. An element type alone implies defaults for the rest.
 struct KernelForm {
   KernelForm(mil::DType element_type = mil::DType::fp16, WeightMode weight_mode = WeightMode::baked,
              PlanChoice plan_choice = PlanChoice::split, RopeForm rope_form = RopeForm::matrix)

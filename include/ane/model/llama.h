@@ -16,14 +16,14 @@ namespace ane::model {
 
 class GradientOrder;
 
-/// A Llama model. Per layer and step: RMSNorm on the CPU, attention, residual sum,
-/// RMSNorm, feed-forward, residual sum; then the final norm, classifier and loss on the CPU; then the same backwards,
-/// with weight gradients as CPU products. The memory of a step is allocated here or drawn from the surface pool.
-/// With several lanes (Engine::lanes) each has such memory and a thread to itself. Results are then those of one
-/// thread, but for the gradient of an embedding that is the classifier too: its parts are added up in another order.
+/// A Llama model. Per layer and step: RMSNorm on the CPU, attention, residual sum, RMSNorm, feed-forward, residual sum;
+/// then the final norm, classifier and loss on the CPU; then the same backward, with weight gradients as CPU products.
+/// The memory of a step is allocated here or taken from the surface pool. With several batch slots (Engine::lanes),
+/// each has its own memory and thread. Results then equal those of one thread, except for the gradient of a tied
+/// embedding, which is summed in another order.
 class Llama final : public Model {
  public:
-  /// Throws UsageError for a configuration that check() refuses.
+  /// Throws UsageError for a configuration that check() rejects.
   Llama(const LlamaConfig& config, const KernelForm& form, const Engine& engine);
   ~Llama() override;
 
@@ -33,7 +33,7 @@ class Llama final : public Model {
   void initialize(std::span<float> parameters, std::uint64_t seed) const override;
 
   [[nodiscard]] int compiles_needed(KernelSet set) const override { return kernels_.compiles_needed(set); }
-  /// If it throws, the model must be compiled again before it runs.
+  /// After an exception, the model must be compiled again before it runs.
   void compile(KernelSet set, std::span<const float> parameters) override;
   [[nodiscard]] int compiles_ahead() const override { return kernels_.compiles_ahead(); }
   void compile_ahead(std::span<const float> parameters) override;
@@ -50,7 +50,7 @@ class Llama final : public Model {
   void evaluate_each(std::span<const data::Sample> samples, std::span<const float> parameters,
                      std::span<StepResult> results, StepTimes& times) override;
 
-  /// What the last evaluate() left: [S, V], one row a position. A step() turns them into their gradient.
+  /// Logits of the last evaluate(): [S, V], one row per position. step() overwrites them with their gradient.
   [[nodiscard]] std::span<const float> logits() const noexcept;
   /// The residual stream after a layer, in the last step() or evaluate(): [D, S], channel-first.
   [[nodiscard]] std::span<const float> stream(std::size_t layer) const;
@@ -70,7 +70,7 @@ class Llama final : public Model {
   Engine engine_;
   ParameterLayout layout_;
   KernelBank kernels_;
-  std::optional<math::ThreadPool> one_thread_;  ///< of a lane, if there are several
+  std::optional<math::ThreadPool> one_thread_;  ///< of a batch slot, if there are several
   std::vector<std::unique_ptr<Workspace>> lanes_;
   std::unique_ptr<GradientOrder> order_;
 };

@@ -5,7 +5,7 @@
 
 namespace ane::model {
 
-/// A Llama model's dimensions. RoPE turns neighbouring pairs (2i, 2i+1), as Meta's and llama2.c's models do.
+/// A Llama model's dimensions. RoPE rotates adjacent pairs (2i, 2i+1), as in Meta's and llama2.c's models.
 struct LlamaConfig {
   std::size_t dim = 0;
   std::size_t hidden = 0;  ///< feed-forward width
@@ -25,11 +25,11 @@ struct LlamaConfig {
   friend bool operator==(const LlamaConfig&, const LlamaConfig&) = default;
 };
 
-/// Throws UsageError naming the field, its value and what it may be: positive, heads divides dim, kv_heads divides
+/// Throws UsageError naming the field, its value and the requirement: positive, heads divides dim, kv_heads divides
 /// heads, head_dim even, vocab at most 65536 (tokens are uint16), every tensor below 2^31 elements.
 void check(const LlamaConfig& config);
 
-/// The two-layer smoke model: y = w2 relu(w1 x), mean squared error.
+/// The two-layer smoke-test MLP: y = w2 relu(w1 x), mean squared error.
 struct MlpConfig {
   std::size_t dim = 64;
   std::size_t hidden = 128;

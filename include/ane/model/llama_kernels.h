@@ -6,19 +6,19 @@
 #include "ane/model/kernel_plan.h"
 #include "ane/model/llama_config.h"
 
-/// The kernels of a Llama step, and the plans made of them. Each takes one packed input and gives one packed output; D
-/// is the width, H the feed-forward width, Q = NH * HD (which is D), KV the width of keys and values, S the sequence.
-/// All are pure functions of a checked configuration and the form. With weights in the input, tensors and matrices lie
-/// side by side: C is the most channels that a tensor has; a matrix with C inputs is staged [in, out], another as it
-/// is, with C outputs.
+/// The kernels of a Llama step and their plans. Each has one packed input and one packed output. D is the width, H the
+/// feed-forward width, Q = NH * HD (which equals D), KV the width of keys and values, S the sequence length. All are
+/// pure functions of a checked configuration and the kernel options. With dynamic weights, tensors and matrices are
+/// packed along columns: C is the largest channel count of a tensor; a matrix with C inputs is stored [in, out], any
+/// other unchanged, with C outputs.
 namespace ane::model {
 
-/// Attention of a normalised input. Taps for the backward pass come out beside the result.
+/// Attention of a normalized input, with taps for the backward pass.
 ///   in  xn [D]
 ///   out o [D] = Wo attn, q [Q] and k [KV] after RoPE, v [KV], attn [Q]
 [[nodiscard]] KernelDefinition attn_fwd(const LlamaConfig& config, const KernelForm& form);
 
-/// Feed-forward of a normalised input.
+/// Feed-forward of a normalized input.
 ///   in  xn [D]
 ///   out y [D] = W2 gate, h1 [H] = W1 xn, h3 [H] = W3 xn, gate [H] = silu(h1) * h3
 [[nodiscard]] KernelDefinition ffn_fwd(const LlamaConfig& config, const KernelForm& form);
@@ -33,7 +33,7 @@ namespace ane::model {
 ///   out dv [KV], probs [NH*S], dp [NH*S]: row (h, s) of the scores as a channel
 [[nodiscard]] KernelDefinition attn_bwd1(const LlamaConfig& config, const KernelForm& form);
 
-/// Second part: through softmax, scores and RoPE. Has no trained weights.
+/// Second part: through softmax, scores and RoPE. Has no trainable weights.
 ///   in  probs [NH*S], dp [NH*S], q [Q], k [KV]
 ///   out dq [Q], dk [KV]: with respect to the projections, before RoPE
 [[nodiscard]] KernelDefinition attn_bwd2(const LlamaConfig& config, const KernelForm& form);
@@ -48,8 +48,8 @@ namespace ane::model {
 ///   out dxn [D], dq [Q], dk [KV], dv [KV]
 [[nodiscard]] KernelDefinition attn_bwd(const LlamaConfig& config, const KernelForm& form);
 
-/// The plan of `form`'s choice.
-///   split   attn_fwd, ffn_fwd, ffn_bwd, attn_bwd1, attn_bwd2, qkv_bwd: what is known to train on M1 to M5 (ane.md 7.1)
+/// The plan that `form` selects.
+///   split   attn_fwd, ffn_fwd, ffn_bwd, attn_bwd1, attn_bwd2, qkv_bwd: known to train on M1 to M5 (ane.md 7.1)
 ///   merged  attn_fwd, ffn_fwd, ffn_bwd, attn_bwd: fewer compiles; nobody has reported a fused backward (ane.md K19)
 [[nodiscard]] KernelPlan llama_plan(const LlamaConfig& config, const KernelForm& form);
 

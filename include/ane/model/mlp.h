@@ -23,14 +23,14 @@ namespace ane::model {
 ///   out dh [H], before relu
 [[nodiscard]] KernelDefinition mlp_bwd(const MlpConfig& config, const KernelForm& form);
 
-/// The two as a plan: a feed-forward layer alone.
+/// Both as a plan: a single feed-forward layer.
 [[nodiscard]] KernelPlan mlp_plan(const MlpConfig& config, const KernelForm& form);
 
-/// The smoke model: two linear layers "w1.weight" [H, D] and "w2.weight" [D, H]; the loss is the mean of (y - target)^2
-/// over all elements.
+/// The smoke-test MLP: two linear layers "w1.weight" [H, D] and "w2.weight" [D, H]; the loss is the mean of (y -
+/// target)^2 over all elements.
 class Mlp final : public Model {
  public:
-  /// Throws UsageError for a configuration that check() refuses.
+  /// Throws UsageError for a configuration that check() rejects.
   Mlp(const MlpConfig& config, const KernelForm& form, const Engine& engine);
 
   [[nodiscard]] const ParameterLayout& parameters() const override { return layout_; }
@@ -40,7 +40,7 @@ class Mlp final : public Model {
   void initialize(std::span<float> parameters, std::uint64_t seed) const override;
 
   [[nodiscard]] int compiles_needed(KernelSet set) const override { return kernels_.compiles_needed(set); }
-  /// If it throws, the model must be compiled again before it runs.
+  /// After an exception, the model must be compiled again before it runs.
   void compile(KernelSet set, std::span<const float> parameters) override;
   [[nodiscard]] int compiles_ahead() const override { return kernels_.compiles_ahead(); }
   void compile_ahead(std::span<const float> parameters) override;

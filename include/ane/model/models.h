@@ -12,7 +12,7 @@ namespace ane::model {
                                                 const Engine& engine);
 [[nodiscard]] std::unique_ptr<Model> make_mlp(const MlpConfig& config, const KernelForm& form, const Engine& engine);
 
-/// The layouts alone, for readers of weight files and for planning.
+/// Only the layouts, for readers of weight files and for planning.
 [[nodiscard]] ParameterLayout llama_parameters(const LlamaConfig& config);
 [[nodiscard]] ParameterLayout mlp_parameters(const MlpConfig& config);
 

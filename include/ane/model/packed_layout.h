@@ -22,8 +22,8 @@ struct Segment {
   std::size_t first_column = 0;
 };
 
-/// Where each part of a kernel's only input or output lies: a tensor [1, C, 1, W] of named segments. MIL slices, host
-/// writes and host reads all come from it.
+/// Layout of a kernel's only input or output: a tensor [1, C, 1, W] of named segments. MIL slices, host writes and host
+/// reads are all derived from it.
 class PackedLayout {
  public:
   struct Window {
@@ -33,18 +33,18 @@ class PackedLayout {
   };
 
   PackedLayout() = default;
-  /// Segments of S columns, one after another along the channels: C is their sum, W is S. Throws Error if a name is
-  /// used twice or a segment is empty.
+  /// Segments of S columns, concatenated along channels: C is their sum, W is S. Throws Error if a name is used twice
+  /// or a segment is empty.
   PackedLayout(mil::DType element, std::size_t seq_len,
                std::span<const std::pair<std::string_view, std::size_t>> segments);
   PackedLayout(mil::DType element, std::size_t seq_len,
                std::initializer_list<std::pair<std::string_view, std::size_t>> segments)
       : PackedLayout(element, seq_len, std::span(segments.begin(), segments.size())) {}
-  /// Segments from channel 0 on, one beside the other: C is the most channels that one has, W the sum of their columns,
-  /// padded to a multiple of 32 (ane.md A1). Throws as above.
+  /// Segments concatenated along columns, all starting at channel 0: C is the largest number of channels, W the sum of
+  /// the columns, padded to a multiple of 32 (ane.md A1). Throws as above.
   [[nodiscard]] static PackedLayout side_by_side(mil::DType element, std::span<const Window> windows);
 
-  /// Throws Error, listing the names there are.
+  /// Throws Error for an unknown name, listing the existing ones.
   [[nodiscard]] const Segment& at(std::string_view name) const;
   [[nodiscard]] std::span<const Segment> segments() const noexcept { return segments_; }
   [[nodiscard]] mil::DType element() const noexcept { return type_.dtype; }
@@ -52,7 +52,7 @@ class PackedLayout {
   [[nodiscard]] std::size_t width() const noexcept { return surface_.row_elements; }
   /// The whole tensor.
   [[nodiscard]] const mil::TensorType& type() const noexcept { return type_; }
-  /// Its place in a surface: channel c begins at byte c * row_bytes.
+  /// Its layout in a surface: channel c begins at byte c * row_bytes.
   [[nodiscard]] const mil::SurfaceLayout& surface() const noexcept { return surface_; }
 
  private:
@@ -64,22 +64,22 @@ class PackedLayout {
   mil::SurfaceLayout surface_;
 };
 
-/// The bytes of a mapped surface and what they hold. Does not own the bytes.
+/// The bytes of a mapped surface and their layout. Does not own the bytes.
 template <class Byte>
 struct PackedView {
   const PackedLayout& layout;
   std::span<Byte> bytes;
 };
 
-// Each of these touches a segment once, on the way finding the largest magnitude that it read there: NaN if any element
-// is NaN.
+// Each of these functions passes over a segment once and returns the largest magnitude it read: NaN if any element is
+// NaN.
 
 /// Converts fp32 `values` [channels, columns] into the named segment.
 float write_segment(PackedView<std::byte> to, std::string_view name, std::span<const float> values,
                     math::ThreadPool& threads);
 /// The same on the calling thread.
 float write_segment(PackedView<std::byte> to, std::string_view name, std::span<const float> values);
-/// The same with `values` [columns, channels], without looking at them.
+/// The same with `values` [columns, channels], without computing the magnitude.
 void write_transposed(PackedView<std::byte> to, std::string_view name, std::span<const float> values);
 
 /// Converts the named segment to fp32 [channels, columns].
@@ -90,11 +90,11 @@ float read_segment(PackedView<const std::byte> from, std::string_view name, std:
 float read_segment_added(PackedView<const std::byte> from, std::string_view name, std::span<const float> base,
                          std::span<float> sum, math::ThreadPool& threads);
 
-/// Copies a segment as it is into the segment of that name in another surface of equal element type and segment size.
+/// Copies a segment unchanged to the segment of that name in another surface of equal element type and segment size.
 float copy_segment(PackedView<const std::byte> from, std::string_view name, PackedView<std::byte> to,
                    math::ThreadPool& threads);
 
-/// Only looks.
+/// Read-only.
 [[nodiscard]] float max_magnitude(PackedView<const std::byte> from, std::string_view name, math::ThreadPool& threads);
 
 }  // namespace ane::model

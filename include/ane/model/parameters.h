@@ -12,9 +12,9 @@
 
 namespace ane::model {
 
-/// One tensor of a model, and its place in the flat array that holds them all (and in those of gradients and moments).
+/// One tensor of a model, and its position in the flat arrays of parameters, gradients and moments.
 struct Parameter {
-  std::string name;        ///< as Meta names it: "layers.0.attention.wq.weight"
+  std::string name;        ///< Meta's name: "layers.0.attention.wq.weight"
   mil::Shape shape;        ///< matrices [out, in]
   std::size_t offset = 0;  ///< in elements; a multiple of 16, so that every tensor is 64-byte aligned
   std::size_t count = 0;
@@ -23,16 +23,16 @@ struct Parameter {
 
 class ParameterLayout {
  public:
-  /// Appends a tensor and returns its index. Throws Error if the name is taken or the shape is not one.
+  /// Appends a tensor and returns its index. Throws Error if the name exists or the shape is invalid.
   std::size_t add(std::string name, mil::Shape shape, bool decays);
 
   [[nodiscard]] std::span<const Parameter> parameters() const noexcept { return parameters_; }
   [[nodiscard]] const Parameter& at(std::size_t index) const { return parameters_.at(index); }
-  /// Null if there is none of that name.
+  /// Returns null if there is no tensor of that name.
   [[nodiscard]] const Parameter* find(std::string_view name) const noexcept;
-  /// Length of the flat array, padding included; the padding stays 0.
+  /// Length of the flat array, including padding, which stays 0.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  /// Elements that are parameters.
+  /// Number of elements without padding.
   [[nodiscard]] std::size_t parameter_count() const noexcept { return parameter_count_; }
 
  private:
@@ -42,7 +42,7 @@ class ParameterLayout {
   std::size_t parameter_count_ = 0;
 };
 
-/// The part of a flat array that belongs to `parameter`.
+/// The part of a flat array for `parameter`.
 template <class T>
 [[nodiscard]] std::span<T> slice(std::span<T> flat, const Parameter& parameter) {
   return flat.subspan(parameter.offset, parameter.count);

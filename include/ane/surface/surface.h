@@ -9,8 +9,8 @@
 
 namespace ane::surface {
 
-/// What the owner of a surface promises about it, so that a device can keep what it has made of the contents: in every
-/// row of `row_bytes`, the bytes from `begin` on are the same as long as `revision` is. A hint that devices may ignore.
+/// A promise of a surface's owner that allows a device to cache data derived from the contents: in every row of
+/// `row_bytes`, the bytes from `begin` on do not change while `revision` stays the same. Devices may ignore it.
 struct Resident {
   std::size_t row_bytes = 0;
   std::size_t begin = 0;
@@ -18,7 +18,7 @@ struct Resident {
   friend bool operator==(const Resident&, const Resident&) = default;
 };
 
-/// What a device keeps with a surface, and frees when the surface goes back to its pool.
+/// Data that a device keeps with a surface until the surface returns to its pool.
 class Attachment {
  public:
   Attachment() = default;
@@ -35,7 +35,7 @@ class Memory {
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
-  /// As it was asked for; what lies underneath may be larger.
+  /// The requested size; the underlying memory may be larger.
   [[nodiscard]] virtual std::size_t size_bytes() const noexcept = 0;
   /// Makes the bytes visible to the CPU until the matching unlock, and returns them. Throws DeviceError if the lock is
   /// refused.
@@ -43,10 +43,10 @@ class Memory {
   virtual void unlock(bool for_write) noexcept = 0;
 
   void set_resident(const Resident& resident) noexcept { resident_ = resident; }
-  /// Null if nothing was promised.
+  /// Null if there is no promise.
   [[nodiscard]] const Resident* resident() const noexcept { return resident_ ? &*resident_ : nullptr; }
   [[nodiscard]] std::unique_ptr<Attachment>& attachment() noexcept { return attachment_; }
-  /// The loan ends: neither promise nor attachment outlives it.
+  /// Clears promise and attachment when the surface returns to its pool.
   void forget() noexcept {
     resident_.reset();
     attachment_.reset();
@@ -57,7 +57,7 @@ class Memory {
   std::unique_ptr<Attachment> attachment_;
 };
 
-/// Where surfaces come from.
+/// Allocates the memory of surfaces.
 class Allocator {
  public:
   Allocator() = default;
@@ -66,11 +66,11 @@ class Allocator {
   Allocator& operator=(const Allocator&) = delete;
 
   /// Zero-filled memory of `size_bytes` (> 0), aligned to at least 64 bytes. Throws DeviceError naming the size if
-  /// there is none.
+  /// allocation fails.
   [[nodiscard]] virtual std::unique_ptr<Memory> allocate(std::size_t size_bytes) = 0;
 };
 
-/// Page-aligned memory straight from the system, for the host device and tests. Locks are free and always granted.
+/// Page-aligned memory from the system, for the host device and tests. Locking costs nothing and never fails.
 class HeapAllocator final : public Allocator {
  public:
   [[nodiscard]] std::unique_ptr<Memory> allocate(std::size_t size_bytes) override;
@@ -92,7 +92,7 @@ class Mapping {
   Mapping& operator=(const Mapping&) = delete;
 
   [[nodiscard]] std::span<Byte> bytes() const noexcept { return bytes_; }
-  /// The bytes as elements of T, as many as fit. Surfaces are aligned to at least 64 bytes.
+  /// The bytes as elements of T, rounded down. Surfaces are aligned to at least 64 bytes.
   template <class T>
   [[nodiscard]] auto as() const noexcept {
     using Element = std::conditional_t<std::is_const_v<Byte>, const T, T>;
@@ -107,7 +107,7 @@ class Mapping {
 
 class SurfacePool;
 
-/// Memory on loan from a SurfacePool; goes back on destruction. Move-only. The pool must outlive it.
+/// Handle to memory of a SurfacePool; releases it to the pool on destruction. Move-only. The pool must outlive it.
 class Surface {
  public:
   Surface() = default;
@@ -119,11 +119,11 @@ class Surface {
 
   [[nodiscard]] explicit operator bool() const noexcept { return memory_ != nullptr; }
   [[nodiscard]] std::size_t size_bytes() const noexcept { return memory_ == nullptr ? 0 : memory_->size_bytes(); }
-  /// Stays locked while the mapping lives. Throws DeviceError if the lock is refused.
+  /// The memory stays locked while the mapping lives. Throws DeviceError if the lock is refused.
   [[nodiscard]] Mapping<const std::byte> map_for_read() const { return {*memory_, false}; }
   [[nodiscard]] Mapping<std::byte> map_for_write() { return {*memory_, true}; }
   void set_resident(const Resident& resident) noexcept { memory_->set_resident(resident); }
-  /// The device's own handle to the memory.
+  /// The underlying memory, for the device.
   [[nodiscard]] Memory& memory() const noexcept { return *memory_; }
 
  private:

@@ -10,24 +10,23 @@
 
 namespace ane::train {
 
-/// A file that a run's processes append to, one after another: telemetry, a trace. Every text is given to the system in
-/// one write, so it stays whole when the process is replaced or killed.
+/// A file that the processes of a run append to: telemetry, a trace. Each text is written with one system call, so it
+/// stays complete when the process is replaced or killed.
 class AppendFile {
  public:
   using Warn = std::function<void(const std::string&)>;
 
-  /// `what` says in messages what the run then goes on without: "telemetry". `handed_over` is the descriptor() of the
-  /// process before, which a pipe's reader then never sees closed. Throws FileError if `path` cannot be opened for
-  /// appending.
+  /// `what` names the content in messages: "telemetry". `handed_over` is the descriptor() of the previous process, so
+  /// that the reader of a pipe does not see it closed. Throws FileError if `path` cannot be opened for appending.
   AppendFile(std::filesystem::path path, std::string what, Warn warn, std::optional<int> handed_over = {});
 
-  /// If it cannot be written, `warn` is told once, and this and later texts are dropped.
+  /// If writing fails, calls `warn` once and drops this and later texts.
   void write(std::string_view text);
   void empty() noexcept;
-  /// For the hand-off, as long as it can be written; stays owned by the file, and closes on exec.
+  /// Descriptor for the restart, unless writing has failed; still owned by the file, and close-on-exec.
   [[nodiscard]] std::optional<int> descriptor() const noexcept;
-  /// If the last line lacks its end, because whoever wrote it died: cuts it off if it is (the beginning of) a line that
-  /// starts with `line_start`, and else ends it. Only regular files can tell.
+  /// Repairs an incomplete last line of a killed process: removes it if it is (the beginning of) a line that starts
+  /// with `line_start`, and otherwise terminates it. Works only for regular files.
   void mend_end(std::string_view line_start);
 
  private:

@@ -13,72 +13,72 @@
 #include "ane/train/options.h"
 #include "ane/train/state.h"
 
-/// A checkpoint is a directory step-00000120: a safetensors file for each array of the state (model, first_moment,
-/// second_moment; with a delay also running) and trainer.json, which has progress, settings, what was trained on what,
-/// size and checksum of every file, and a seal over itself. It is written aside, synced and renamed, so it is there
-/// whole or not at all; there is no file that points to the newest. Damage anywhere in it is found before anything is
+/// A checkpoint is a directory step-00000120 with a safetensors file for each array of the state (model, first_moment,
+/// second_moment; with staleness also running) and trainer.json, which contains progress, settings, model, data, size
+/// and checksum of every file, and a self-checksum. It is written to a temporary directory, synced and renamed, so it
+/// is either complete or absent; no file points to the newest one. Damage anywhere in it is detected before anything is
 /// used.
 namespace ane::train {
 
-/// The file of a checkpoint that has the parameters, which another run may start from.
+/// The file of a checkpoint that contains the parameters, from which another run can start.
 inline constexpr const char* kModelFile = "model.safetensors";
 
 struct CheckpointIdentity {
   std::string model;        ///< dimensions line
   std::string data;         ///< Source::identity
-  SettingTexts settings{};  ///< recorded; those of a resumed run may differ
+  SettingTexts settings{};  ///< for the record; those of a resumed run may differ
 };
 
 [[nodiscard]] CheckpointIdentity identity_of(const model::Model& model, const data::Source& source);
 
-/// Where a run stands, apart from the arrays.
+/// The state of a run except for the arrays.
 struct TrainerRecord {
   Progress progress;
   RunTotals totals;
 };
 
 /// Writes directory/step-00000120 from the arrays of `state` and `record`, and returns its path. `copied` is called
-/// when the state may change again: what follows is the disk's part. One of this step that is there and undamaged is
-/// left as it is. Throws FileError, also if the disk has too little room; no other checkpoint is ever harmed. What a
-/// process that died left in `directory` is removed, so there must be no other that writes there.
+/// when the state may change again; only disk operations follow. An existing undamaged checkpoint of this step is kept.
+/// Throws FileError, also if the disk has too little space; other checkpoints are never harmed. Leftovers of dead
+/// processes in `directory` are removed, so no other process may write there.
 std::filesystem::path write_checkpoint(const std::filesystem::path& directory, const model::ParameterLayout& layout,
                                        StateArena& state, const TrainerRecord& record,
                                        const CheckpointIdentity& identity, const std::function<void()>& copied = {});
-/// Of where `state` stands.
+/// The same with the record of `state`.
 std::filesystem::path write_checkpoint(const std::filesystem::path& directory, const model::ParameterLayout& layout,
                                        StateArena& state, const CheckpointIdentity& identity);
 
-/// Directories named like checkpoints, the newest first, in whatever condition. Throws FileError if `directory` cannot
-/// be read.
+/// Directories with names of checkpoints, newest first, possibly damaged. Throws FileError if `directory` cannot be
+/// read.
 [[nodiscard]] std::vector<std::filesystem::path> checkpoints_in(const std::filesystem::path& directory);
 
-/// Whether `name` is one that the program gives to what it makes in a checkpoint directory: step-00000120, .lock, ...
+/// Whether `name` is a name that the program uses in checkpoint directories: step-00000120, .lock, ...
 [[nodiscard]] bool is_reserved_name(std::string_view name);
 
-/// Removes all but the newest `keep` of those in `directory` whose trainer.json is undamaged and whose files have their
-/// sizes; what is damaged neither counts nor goes, and neither do files that no checkpoint has. Throws FileError if one
-/// cannot be removed.
+/// Removes all but the newest `keep` checkpoints in `directory` with an undamaged trainer.json and files of the correct
+/// sizes. Damaged checkpoints are neither counted nor removed, and foreign files stay. Throws FileError if one cannot
+/// be removed.
 void remove_old_checkpoints(const std::filesystem::path& directory, std::int64_t keep);
 
-/// Settings that the newest checkpoint in `directory` whose trainer.json is undamaged was written with; its arrays are
-/// not looked at. Nothing if there is none. Throws FileError if `directory` cannot be read.
+/// Settings of the newest checkpoint in `directory` with an undamaged trainer.json, without checking its arrays;
+/// nullopt if there is none. Throws FileError if `directory` cannot be read.
 [[nodiscard]] std::optional<SettingTexts> recorded_settings(const std::filesystem::path& directory);
 
-/// Fills `state` from `checkpoint` after verifying all of it, and returns the settings it was written with. Throws
-/// FileError if it is damaged; UsageError if it is of another model, other data or another version of the format,
-/// naming the difference. The arrays are then unspecified.
+/// Fills `state` from `checkpoint` after verifying all of it, and returns the checkpoint's settings. Throws FileError
+/// if it is damaged; UsageError if its model, data or format version differ, naming the difference. After an exception
+/// the arrays are unspecified.
 SettingTexts load_checkpoint(const std::filesystem::path& checkpoint, const model::ParameterLayout& layout,
                              StateArena& state, const CheckpointIdentity& identity);
 
 struct LoadedCheckpoint {
   std::filesystem::path path;
-  SettingTexts settings;              ///< that it was written with
-  std::vector<std::string> unusable;  ///< what is wrong with the newer ones
+  SettingTexts settings;              ///< of the checkpoint
+  std::vector<std::string> unusable;  ///< problems of the newer ones
 };
 
-/// Loads the newest checkpoint in `directory` that can be read and is undamaged. Damaged ones are renamed to
-/// damaged-step-..., so that they are not met again, and what a process that died left is removed. Throws FileError,
-/// naming every fault, if none is left; otherwise as load_checkpoint().
+/// Loads the newest undamaged checkpoint in `directory`. Damaged ones are renamed to damaged-step-..., so that they are
+/// not tried again, and leftovers of dead processes are removed. Throws FileError naming every problem if none is left;
+/// otherwise like load_checkpoint().
 LoadedCheckpoint load_newest_checkpoint(const std::filesystem::path& directory, const model::ParameterLayout& layout,
                                         StateArena& state, const CheckpointIdentity& identity);
 

@@ -14,33 +14,34 @@
 
 namespace ane::train {
 
-/// Writes checkpoints in a thread of low priority while training goes on. There is no copy of the state: the thread
-/// reads the arrays themselves, which change only at an update, and wait_until_copied() holds that back until the
-/// system has taken all of them. One checkpoint is written at a time.
+/// Writes checkpoints on a low-priority thread while training continues. The state is not copied: the thread reads the
+/// arrays themselves, which change only at an update, and wait_until_copied() delays the update until the system has
+/// accepted all of them. One checkpoint is written at a time.
 class CheckpointWriter {
  public:
   struct Result {
     std::int64_t update = 0;
     CheckpointEvent event{};
     std::optional<std::string> failure{};  ///< why it was not written
-    std::optional<std::string> warning{};  ///< it was written, but older ones could not be removed
+    std::optional<std::string> warning{};  ///< written, but older ones could not be removed
   };
 
-  /// `keep`: how many checkpoints stay in `directory`; older ones are removed once a new one is durable. `lock`: on
-  /// `directory`, if it has one, which nobody else uses while a checkpoint is written.
+  /// `keep`: number of checkpoints that stay in `directory`; older ones are removed after a new one is durable. `lock`:
+  /// the lock on `directory`, if any, which must not be used while a checkpoint is written.
   CheckpointWriter(std::filesystem::path directory, std::int64_t keep, const model::ParameterLayout& layout,
                    StateArena& state, RunLock* lock = nullptr);
-  ~CheckpointWriter();  ///< waits
+  ~CheckpointWriter();  ///< waits for a write in progress
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
-  /// Begins to write what the state is now; deferred, it is written by wait(), which needs no memory for a thread. The
-  /// one before must have been taken by poll() or wait().
+  /// Starts writing the current state. With std::launch::deferred, wait() writes it, which needs no memory for a
+  /// thread. The previous result must have been taken by poll() or wait().
   void start(const CheckpointIdentity& identity, std::launch how = std::launch::async);
   [[nodiscard]] bool busy() const noexcept { return result_.valid(); }
-  /// Afterwards the arrays may change.
+  /// After this returns, the arrays may change.
   void wait_until_copied();
-  /// The result of what was started, once: if there is one already, or after waiting for it. Nothing if nothing was.
+  /// Returns the result of the last start() once: poll() only if it is ready, wait() after waiting for it. nullopt if
+  /// nothing was started.
   [[nodiscard]] std::optional<Result> poll();
   [[nodiscard]] std::optional<Result> wait();
 

@@ -16,13 +16,13 @@
 
 namespace ane::train {
 
-/// The budget that a process needs at least: one round of training kernels in a model that has compiled none yet, and
-/// with a pipeline a second one beside it.
+/// The minimum compile budget of a process: one compile round of training kernels in a fresh model, and with a pipeline
+/// a second one.
 [[nodiscard]] int smallest_budget(const model::Model& model, Renewal renewal);
 
-/// Sees to it that the model's kernels hold the parameters that the next batch runs with, within the compiles that this
-/// process may make. In a pipeline those are the state's running parameters, one update behind the newest: while a
-/// batch runs, the kernels of the one after it are compiled on another thread.
+/// Refreshes the weights of the model's kernels for the next batch, within the compile budget of this process. In a
+/// pipeline these are the state's running parameters, one update behind the newest: while a batch runs, the kernels of
+/// the next batch are compiled on another thread.
 class KernelSupply {
  public:
   struct Parts {
@@ -37,29 +37,30 @@ class KernelSupply {
   KernelSupply(const Parts& parts, Renewal renewal);
   KernelSupply(const KernelSupply&) = delete;
   KernelSupply& operator=(const KernelSupply&) = delete;
-  /// Waits for a compile in flight.
+  /// Waits for a compile in progress.
   ~KernelSupply() = default;
 
-  /// Makes the kernels hold the running parameters, or the newest for KernelSet::forward. False if the budget is used
-  /// up, or if a compile failed that a fresh process may manage. Throws what the second such failure in a row throws.
+  /// Loads the running parameters into the kernels, or the newest ones for KernelSet::forward. Returns false if the
+  /// budget is exhausted, or if a compile failed that may succeed in a fresh process. The second such failure in a row
+  /// is thrown.
   [[nodiscard]] bool provide(model::KernelSet set);
-  /// In a pipeline: begins to compile the newest parameters, for the batch after the one that runs now, unless the
-  /// kernels hold them or the budget is too small.
+  /// In a pipeline: starts compiling the newest parameters for the batch after the current one, unless the kernels hold
+  /// them already or the budget is too small.
   void begin_next();
-  /// To be called before an update: in a pipeline the next batch runs with what the parameters are now.
+  /// Must be called before an update: in a pipeline the next batch runs with the current parameters.
   void before_update();
-  /// The update has changed the parameters.
+  /// Must be called after an update has changed the parameters.
   void parameters_changed() noexcept;
-  /// Waits for a compile in flight, which no process may be replaced under.
+  /// Waits for a compile in progress; the process must not be replaced during one.
   void wait();
 
-  /// Those that the kernels hold.
+  /// The parameters that the kernels hold.
   [[nodiscard]] std::span<const float> parameters() const noexcept;
-  /// Updates between these and the newest.
+  /// Number of updates between these and the newest.
   [[nodiscard]] std::int64_t updates_behind() const noexcept { return held_ ? newest_ - held_->version : 0; }
-  /// What training waited for the kernels that provide() gave it last.
+  /// Time that training waited for kernels in the last provide().
   [[nodiscard]] Duration time() const noexcept { return time_; }
-  /// What handing them weights took, beside that, if they take those as input.
+  /// Additional time for writing weights to kernels that take them as input.
   [[nodiscard]] Duration weights_time() const noexcept { return weights_time_; }
 
  private:
@@ -85,14 +86,14 @@ class KernelSupply {
 
   Parts parts_;
   Renewal renewal_;
-  // Parameters by the number of changes that this process has seen.
+  // Parameter versions: number of changes in this process.
   std::int64_t newest_ = 1;
   std::int64_t running_ = 1;
   std::optional<Held> held_;
   Duration time_{};
   Duration weights_time_{};
   Duration waited_{};           ///< for `ahead_`
-  std::optional<Ahead> ahead_;  // goes first, for it uses the model and the state
+  std::optional<Ahead> ahead_;  // destroyed first, because it uses the model and the state
 };
 
 }  // namespace ane::train

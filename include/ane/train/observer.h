@@ -7,8 +7,8 @@
 
 #include "ane/model/model.h"
 
-/// What a run tells to whoever watches: terminal, telemetry, tests. The Trainer sends everything but on_resume, which
-/// comes from whoever set up the state. Durations are of this process unless they say otherwise.
+/// Events of a run for its observers: terminal, telemetry, tests. The Trainer sends all but on_resume, which the code
+/// that sets up the state sends. Durations refer to this process unless stated otherwise.
 namespace ane::train {
 
 using Duration = model::Duration;
@@ -18,22 +18,23 @@ struct CompileEvent {
   int kernels = 0;
   Duration time{};
   Kind kind = Kind::compile;
-  Duration waited{};  ///< of `time`, for kernels that were compiled ahead
+  Duration waited{};  ///< part of `time` that was spent waiting for kernels compiled ahead
 };
 
-/// Kernels that take weights as input were given new ones.
+/// New weights were written to kernels that take them as input.
 struct WeightsEvent {
   Duration time{};
 };
 
 struct StepEvent {
-  std::int64_t step = 0;  ///< sequences done, this one included
+  std::int64_t step = 0;  ///< completed sequences, including this one
   double loss = 0;        ///< not finite if the step overflowed
   double lr = 0;
   Duration time{};
   model::StepTimes parts{};
-  int compiles = 0;          ///< in this process
-  bool more_follow = false;  ///< of those that ran side by side: `time` and `parts` are a step's share
+  int compiles = 0;  ///< in this process
+  bool more_follow =
+      false;  ///< more steps of the same concurrent group follow; `time` and `parts` are one step's share
 };
 
 struct UpdateEvent {
@@ -44,9 +45,9 @@ struct UpdateEvent {
   double lr = 0;
   double grad_norm = 0;
   double loss_scale = 1;
-  std::optional<std::string> skipped{};  ///< why parameters were left alone: the tensor that overflowed
+  std::optional<std::string> skipped{};  ///< why parameters are unchanged: the tensor that overflowed
   Duration compile{};                    ///< of this batch's kernels
-  Duration weights{};                    ///< of handing weights to kernels that take them as input
+  Duration weights{};                    ///< writing weights to kernels that take them as input
   Duration train{};
   model::StepTimes parts{};
   int compiles = 0;
@@ -62,7 +63,7 @@ struct ValidationEvent {
 struct CheckpointEvent {
   std::int64_t step = 0;
   std::filesystem::path path{};
-  std::int64_t begin_ns = 0;  ///< of monotonic_ns(): it may have been written beside the training
+  std::int64_t begin_ns = 0;  ///< of monotonic_ns(); the write may have overlapped with training
   Duration time{};
 };
 
@@ -75,8 +76,8 @@ struct RestartEvent {
 struct ResumeEvent {
   std::int64_t step = 0;
   double loss = 0;
-  bool from_checkpoint = false;  ///< else from the state of the process before
-  Duration time{};               ///< from exec to here, for a restart
+  bool from_checkpoint = false;  ///< else from the state of the previous process
+  Duration time{};               ///< since exec, for a restart
 };
 
 class Observer {
@@ -90,7 +91,7 @@ class Observer {
   virtual void on_checkpoint(const CheckpointEvent&) {}
   virtual void on_restart(const RestartEvent&) {}
   virtual void on_resume(const ResumeEvent&) {}
-  /// A line worth a person's attention: a skipped update, a fallback.
+  /// A line that needs the user's attention: a skipped update, a fallback.
   virtual void on_warning(const std::string&) {}
 };
 

@@ -12,12 +12,12 @@
 
 namespace ane::train {
 
-/// The largest norm of a gradient that is applied: its square still fits Adam's second moment in fp32.
+/// The largest gradient norm that is applied: its square still fits Adam's second moment in fp32.
 inline constexpr double kLargestNorm = 1e18;
 
 struct GradientNorm {
   double norm = 0;  ///< Euclidean, over all parameters
-  /// Why this gradient must not be applied, naming the tensor if one is to blame.
+  /// Why this gradient must not be applied, naming the responsible tensor if there is one.
   std::optional<std::string> unusable;
 };
 
@@ -28,18 +28,18 @@ struct GradientNorm {
 
 struct UpdateStep {
   double lr = 0;
-  double grad_factor = 1;         ///< averages, unscales and clips
-  std::int64_t update_count = 1;  ///< updates applied, this one included: AdamW's bias correction
+  double grad_factor = 1;         ///< averaging, unscaling and clipping
+  std::int64_t update_count = 1;  ///< applied updates including this one, for AdamW's bias correction
 };
 
 /// One AdamW or SGD update of every tensor, with weight decay only where Parameter::decays. Gradients are zeroed. The
-/// state has the moments that optimizer_moments() says. Returns the name of the first tensor that is no longer finite,
-/// or whose moments are not: the state is then of no use.
+/// state must have optimizer_moments() moments. Returns the name of the first tensor with non-finite values or moments:
+/// the state is then unusable.
 [[nodiscard]] std::optional<std::string> apply_update(const OptimizerOptions& options, const UpdateStep& step,
                                                       const model::ParameterLayout& layout, std::span<float> gradients,
                                                       StateArena& state, math::ThreadPool& threads);
 
-/// Arrays of moments that the optimiser keeps: 2 for AdamW, 0 for SGD.
+/// Number of moment arrays of the optimizer: 2 for AdamW, 0 for SGD.
 [[nodiscard]] int optimizer_moments(OptimizerKind kind) noexcept;
 
 }  // namespace ane::train

@@ -8,7 +8,7 @@
 
 namespace ane::train {
 
-/// The texts of settings by name, for the record.
+/// Setting texts by name, for the record.
 using SettingTexts = std::map<std::string, std::string, std::less<>>;
 
 enum class OptimizerKind { adamw, sgd };
@@ -17,8 +17,8 @@ enum class ScheduleKind { constant, cosine };
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::adamw;
   double lr = 3e-4;
-  double min_lr = 0;        ///< where cosine ends
-  std::int64_t warmup = 0;  ///< updates of linear rise
+  double min_lr = 0;        ///< final value of the cosine schedule
+  std::int64_t warmup = 0;  ///< updates with linearly increasing rate
   ScheduleKind schedule = ScheduleKind::constant;
   double beta1 = 0.9;
   double beta2 = 0.95;
@@ -28,30 +28,30 @@ struct OptimizerOptions {
 };
 
 struct LossScaleOptions {
-  bool dynamic = true;    ///< false: the initial value throughout
+  bool dynamic = true;    ///< false: keep the initial value
   double initial = 1024;  ///< 1 with fp32 kernels
   double largest = 65536;
   std::int64_t growth_interval = 2000;  ///< good updates before it doubles
   std::int64_t give_up_after = 100;     ///< skipped updates in a row: diverged
 };
 
-/// How kernels with baked weights come to those of an update.
+/// How kernels with baked weights are refreshed after an update.
 enum class Renewal {
-  compile,  ///< they are compiled anew
-  pipeline  ///< they are compiled while the batch before runs, so that a batch runs one update behind
+  compile,  ///< compiled again after the update
+  pipeline  ///< compiled during the previous batch, so that each batch is stale by one update
 };
 
 struct TrainOptions {
-  std::int64_t steps = 0;  ///< sequences; an update every accum_steps, the last one may have fewer
+  std::int64_t steps = 0;  ///< sequences; an update follows every accum_steps, the last one may have fewer
   std::int64_t accum_steps = 10;
   OptimizerOptions optimizer;
   LossScaleOptions loss_scale;
   Renewal renewal = Renewal::compile;
   std::int64_t validate_every = 0;      ///< updates; 0: only at the end
-  std::int64_t validation_samples = 0;  ///< 0: all that are held out
+  std::int64_t validation_samples = 0;  ///< 0: all held-out samples
   std::optional<std::filesystem::path> checkpoint_dir;
-  std::int64_t checkpoint_every = 0;    ///< updates; 0: not by their number
-  std::int64_t checkpoint_minutes = 0;  ///< since the last one; 0: not by time
+  std::int64_t checkpoint_every = 0;    ///< updates; 0: off
+  std::int64_t checkpoint_minutes = 0;  ///< minutes since the last one; 0: off
   std::int64_t keep_checkpoints = 3;
   SettingTexts settings;  ///< recorded in checkpoints
 };

@@ -9,25 +9,25 @@
 
 namespace ane::train {
 
-/// What the report is made from.
+/// Input of the report.
 struct RunReport {
   RunTotals totals;
   std::int64_t wall_ns = 0;  ///< since totals.started_ns
   model::Flops flops_per_step;
   std::string device;   ///< "host", "ane"
-  bool on_ane = false;  ///< whether the ANE did the work
-  std::string weights;  ///< how kernels got theirs, in words
+  bool on_ane = false;  ///< whether kernels ran on the ANE
+  std::string weights;  ///< readable weight mode
   double ane_peak_tflops = kAnePeakTflops;
-  surface::PoolCounters surfaces;  ///< of the last process; what it holds now
+  surface::PoolCounters surfaces;  ///< of the last process, including current use
 
-  /// TFLOP/s of fp16 that the field's drivers print a share of.
+  /// fp16 peak in TFLOP/s that the field's drivers use for utilization.
   static constexpr double kAnePeakTflops = 15.8;
 };
 
-/// Sustained rates over the time that steps and updates took, in TFLOP/s; 0 if nothing was trained.
+/// Sustained rates over the time of steps and updates, in TFLOP/s; 0 if nothing was trained.
 struct Rates {
-  double device = 0;  ///< what kernels did
-  double total = 0;   ///< the CPU's part included
+  double device = 0;  ///< kernels only
+  double total = 0;   ///< including CPU work
 };
 [[nodiscard]] Rates sustained_rates(const model::Flops& flops_per_step, std::int64_t steps,
                                     std::int64_t train_ns) noexcept;
@@ -36,9 +36,9 @@ struct Rates {
 /// other) add up to the wall time.
 [[nodiscard]] std::string efficiency_report(const RunReport& report);
 
-/// A line about a run with baked weights of which more than a third was compiling: what would have been saved if
-/// `kernels`, which take their weights with their input, had been compiled once and no step were slower for it. Empty
-/// for another run.
+/// For a run with baked weights that spent more than a third of its time compiling: a line that estimates the time
+/// saved if `kernels` kernels with dynamic weights had been compiled once, at equal step times. Empty for any other
+/// run.
 [[nodiscard]] std::string compile_hint(const RunReport& report, int kernels);
 
 }  // namespace ane::train

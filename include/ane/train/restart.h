@@ -14,15 +14,14 @@
 /// How a process replaces itself without losing its state or a signal:
 ///
 ///     BlockedSignals blocked;              // nothing more can set the stop flag
-///     if (stop) ...                        // it was set in time: do as if run() had said `interrupted`
+///     if (stop) ...                        // set in time: handle it like Outcome::interrupted
 ///     exec_self(arguments, restart_environment(environment, {state.descriptor(), monotonic_ns()}), descriptors);
-///
-/// The stop signals stay blocked across exec, so one that arrives meanwhile waits. The new process starts its
-/// threads, which inherit the mask and so never take them, installs its handlers and calls unblock_stop_signals(). (The
-/// first process does best to hold a BlockedSignals until then, too.)
+/// The stop signals stay blocked across exec, so one that arrives meanwhile stays pending. The new process starts its
+/// threads, which inherit the mask and so never receive them, installs its handlers and calls unblock_stop_signals().
+/// The first process should hold a BlockedSignals until then, too.
 namespace ane::train {
 
-/// The one internal variable of a restart: the state's descriptor and when exec was called.
+/// Internal environment variable of a restart: the state's descriptor and the time of exec.
 inline constexpr const char* kStateVariable = "ANE_TRAIN_STATE";
 
 struct Handoff {
@@ -30,30 +29,30 @@ struct Handoff {
   std::int64_t exec_ns = 0;  ///< monotonic clock, just before exec
 };
 
-/// What `value` of the variable says; nothing if it is null. Throws UsageError if it is malformed (it is set by the
-/// program, never by people).
+/// Parses the variable's `value`; nullopt if it is null. Throws UsageError if it is malformed (only the program sets
+/// it).
 [[nodiscard]] std::optional<Handoff> parse_handoff(const char* value);
 
-/// `current` with the variable set, replacing an earlier one: a pure function, so that it can be tested.
+/// Returns `current` with the variable set, replacing an earlier value. A pure function, for tests.
 [[nodiscard]] std::vector<std::string> restart_environment(std::span<const std::string> current,
                                                            const Handoff& handoff);
 
-/// Replaces this process by the executable it runs from (never argv[0]), with the same arguments. On Linux that is the
-/// running file itself, even if another took its place or it was removed. Of the descriptors that close on exec,
-/// `kept` alone stay open. Returns only by throwing Error with the system's words; they then close on exec again. The
-/// caller holds a BlockedSignals.
+/// Replaces this process with its own executable (never argv[0]) and the same arguments. On Linux that is the running
+/// file itself, even if it was replaced or removed. Of the close-on-exec descriptors, only `kept` stay open. Returns
+/// only by throwing Error with the system's message; the descriptors are then close-on-exec again. The caller must hold
+/// a BlockedSignals.
 [[noreturn]] void exec_self(std::span<const std::string> arguments, std::span<const std::string> environment,
                             std::span<const int> kept);
 
-/// What a re-executed process does with its adopted state first: counts the restart and books the time since the last
-/// process's last update. Returns the time since exec, for ResumeEvent.
+/// Must be called first on an adopted state: counts the restart and books the time since the previous process's last
+/// update. Returns the time since exec, for ResumeEvent.
 Duration count_restart(StateArena& state, const Handoff& handoff) noexcept;
 
-/// What asks a run to stop: Ctrl-C, kill, a terminal that is closed, a program that read the output and has ended, and
-/// processor time that is used up.
+/// Signals that stop a run: Ctrl-C, kill, a closed terminal, the exit of the program that reads the output, and the
+/// processor time limit.
 inline constexpr std::array kStopSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXCPU};
 
-/// Those are blocked for the calling thread, and those it starts, while this lives and across exec.
+/// Blocks these signals for the calling thread and the threads it starts, during its lifetime and across exec.
 class BlockedSignals {
  public:
   BlockedSignals() noexcept;

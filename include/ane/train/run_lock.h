@@ -6,21 +6,22 @@
 
 namespace ane::train {
 
-/// One run a checkpoint directory: a lock on its file `.lock`, which has the holder's process number in it. The system
-/// drops it when the process ends, however it ends, and keeps it over exec as long as the descriptor stays open.
+/// Ensures one run per checkpoint directory: a lock on its file `.lock`, which contains the holder's process ID. The
+/// system releases it however the process ends, and keeps it across exec while the descriptor stays open.
 class RunLock {
  public:
-  /// Makes `directory` if it is missing. Throws UsageError naming the process that has the lock, and FileError if there
-  /// can be none, as where `.lock` is a symbolic link or holds anything but a process number: then it is not ours.
+  /// Creates `directory` if it is missing. Throws UsageError naming the process that holds the lock, and FileError if
+  /// it cannot be locked, also if `.lock` is a symbolic link or contains anything but a process ID and is therefore not
+  /// ours.
   explicit RunLock(std::filesystem::path directory);
-  /// What the process before held in `descriptor`.
+  /// Adopts the lock that the previous process held through `descriptor`.
   RunLock(std::filesystem::path directory, int descriptor) noexcept;
 
-  /// Makes sure, before something is written in the directory, that it is locked: if it or the file in it was removed
-  /// or replaced meanwhile, the lock went with it, and is taken anew. Throws FileError, also if another process has it.
+  /// Must be called before writing to the directory: if the directory or the lock file was removed or replaced, which
+  /// loses the lock, takes it again. Throws FileError, also if another process holds it.
   void keep();
 
-  /// For the hand-off; stays owned by the lock, and closes on exec.
+  /// Descriptor for the restart; still owned by the lock, and close-on-exec.
   [[nodiscard]] int descriptor() const noexcept { return file_.get(); }
 
  private:

@@ -12,7 +12,7 @@
 
 namespace ane::train {
 
-/// The `run` record: what is trained, on what, how.
+/// Content of the `run` record: model, data, settings.
 struct RunDescription {
   std::string version;
   std::string model;  ///< dimensions line
@@ -25,23 +25,23 @@ struct RunDescription {
 };
 
 /// Writes a run as JSON lines: `run`, `step`, `batch`, `perf`, `update`, `restart`, `resume`, `checkpoint`, `val` and
-/// `end` records. Times are milliseconds; numbers that are not finite are null. Lines are appended, each with one write
-/// to a descriptor opened for appending, so they stay whole when the process is replaced or killed. What a killed
-/// process wrote of a record is cut off first; another line without its end is ended.
+/// `end` records. Times are in milliseconds; non-finite numbers are null. Each line is appended with one write, so it
+/// stays complete when the process is replaced or killed. An incomplete record of a killed process is removed first;
+/// any other unterminated line is terminated.
 class Telemetry final : public Observer {
  public:
-  /// Throws FileError if `path` cannot be opened for appending. If a line cannot be written later, `warn` is told once
-  /// and the run goes on without telemetry. `on_ane` says which rates the perf records give.
-  /// `handed_over`: descriptor() of the process before.
+  /// Throws FileError if `path` cannot be opened for appending. If a later write fails, `warn` is called once and the
+  /// run continues without telemetry. `on_ane` selects the rates of the perf records. `handed_over`: descriptor() of
+  /// the previous process.
   Telemetry(const std::filesystem::path& path, const model::Flops& flops_per_step, bool on_ane, AppendFile::Warn warn,
             std::optional<int> handed_over = {});
 
-  /// For the hand-off, as long as the file can be written.
+  /// Descriptor for the restart, unless writing has failed.
   [[nodiscard]] std::optional<int> descriptor() const noexcept { return file_.descriptor(); }
 
-  /// Once a run, from its first process.
+  /// Called once per run, in its first process.
   void run(const RunDescription& description);
-  /// Once a run, from its last process; `outcome` is "finished", "interrupted" or what went wrong.
+  /// Called once per run, in its last process; `outcome` is "finished", "interrupted" or an error message.
   void end(const std::string& outcome, const Progress& progress, const RunReport& report);
 
   void on_step(const StepEvent& event) override;

@@ -14,23 +14,22 @@
 
 namespace ane::train {
 
-/// Writes a run as a trace that ui.perfetto.dev and chrome://tracing show: compile rounds, steps, updates, validations
-/// and restarts, inside them the kernels and parts that the model tells of, on their threads, and checkpoints beside.
-/// It is the JSON array of the Trace Event Format, complete ("X") events in microseconds of the monotonic clock:
+/// Writes a run as a trace for ui.perfetto.dev and chrome://tracing: compile rounds, steps, updates, validations and
+/// restarts, within them the kernels and parts that the model reports, on their threads, and checkpoints. The format is
+/// the JSON array of the Trace Event Format, with complete ("X") events in microseconds of the monotonic clock:
 /// https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
-/// Written to after every step. Viewers also read it without its closing bracket, as a killed run leaves it.
+/// Written after every step. Viewers also accept the file without its closing bracket, which a killed run lacks.
 class Trace final : public Observer, public model::SpanListener {
  public:
-  /// What is in `path` goes, unless the process before handed over the descriptor() of its trace, which this one goes
-  /// on with. Throws FileError if `path` cannot be written; if that happens later, `warn` is told once and the run goes
-  /// on.
+  /// Overwrites `path`, unless the previous process passed the descriptor() of its trace, which is then continued.
+  /// Throws FileError if `path` cannot be written; if a later write fails, `warn` is called once and the run continues.
   Trace(const std::filesystem::path& path, AppendFile::Warn warn, std::optional<int> handed_over = {});
-  /// Closes the array. A process that is replaced does not come here.
+  /// Closes the array. Not called in a process that is replaced.
   ~Trace() override;
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
 
-  /// For the hand-off, as long as the file can be written.
+  /// Descriptor for the restart, unless writing has failed.
   [[nodiscard]] std::optional<int> descriptor() const noexcept { return file_.descriptor(); }
 
   void on_span(std::string_view name, Clock::time_point begin, Clock::time_point end) noexcept override;
@@ -44,8 +43,8 @@ class Trace final : public Observer, public model::SpanListener {
   void on_resume(const ResumeEvent& event) override;
 
  private:
-  /// Something that ends now, took `time` and holds this thread's phases since the last such span. `values`: JSON
-  /// members to show with it.
+  /// Writes a span that ends now, took `time` and contains this thread's phases since the last such span. `values`:
+  /// JSON members to show with it.
   void close_span(std::string_view name, Duration time, std::string_view values);
   void add_span(std::string_view name, int thread, Clock::time_point begin, Clock::time_point end,
                 std::string_view values = {});
@@ -60,9 +59,9 @@ class Trace final : public Observer, public model::SpanListener {
   std::map<std::thread::id, int> threads_;
   bool checkpoints_named_ = false;
   std::thread::id main_ = std::this_thread::get_id();
-  Clock::time_point last_end_ = Clock::now();     ///< of the main thread's last span
-  std::optional<Clock::time_point> first_phase_;  ///< of the main thread since then
-  Duration step_time_{};                          ///< of steps side by side, told of one by one
+  Clock::time_point last_end_ = Clock::now();     ///< end of the main thread's last span
+  std::optional<Clock::time_point> first_phase_;  ///< first phase of the main thread since then
+  Duration step_time_{};                          ///< of concurrent steps, which are reported one by one
 };
 
 }  // namespace ane::train

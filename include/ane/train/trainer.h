@@ -20,25 +20,24 @@
 
 namespace ane::train {
 
-/// Why run() came back.
+/// Why run() returned.
 enum class Outcome {
   finished,
-  restart_needed,  ///< the compile budget is used up; state is at a whole update, ready for exec
-  interrupted      ///< `stop` was set; state is at a whole update, a checkpoint is written if a directory was given
+  restart_needed,  ///< the compile budget is exhausted; the state is at a whole update, ready for exec
+  interrupted      ///< `stop` was set; the state is at a whole update, with a checkpoint if a directory was given
 };
 
-/// Divergence that leaves no state worth keeping: parameters that are not finite, or that overflow in validation.
+/// Divergence that leaves no usable state: parameters are not finite, or overflow in validation.
 class LostStateError : public DivergedError {
  public:
   using DivergedError::DivergedError;
 };
 
-/// The training loop. It reads like the paragraph that describes it: provide kernels with this update's weights if the
-/// budget allows, run accum_steps sequences, update.
+/// The training loop: refresh the kernels' weights if the budget allows, run accum_steps sequences, update.
 ///
 /// Progress and parameters change together, after a whole update, so the state is that of a whole update whenever run()
-/// comes back or throws. An interrupted accumulation is dropped; whoever resumes repeats it and ends with the same
-/// parameters, bit for bit.
+/// returns or throws. An interrupted accumulation is dropped; a resumed run repeats it and ends with bit-identical
+/// parameters.
 class Trainer {
  public:
   struct Parts {
@@ -50,21 +49,24 @@ class Trainer {
     StateArena& state;
     std::vector<Observer*> observers;
     const std::atomic<bool>& stop;       ///< set by a signal handler
-    RunLock* checkpoint_lock = nullptr;  ///< on the directory of the checkpoints, if it has one
+    RunLock* checkpoint_lock = nullptr;  ///< lock on the checkpoint directory, if any
   };
 
-  /// Throws UsageError if the budget cannot hold even one update, with the smallest value that would do.
+  /// Throws UsageError with the smallest sufficient value if the budget does not suffice for one update.
   Trainer(Parts parts, TrainOptions options);
 
-  /// Trains until done, out of budget or stopped. Held-out samples are evaluated every validate_every updates, with the
-  /// kernels of the next batch (in a pipeline one update behind), and at the end with the newest parameters.
-  /// Checkpoints are written, beside the training, after every checkpoint_every updates or checkpoint_minutes, but for
-  /// those due while updates are being skipped, at the end, after validation, and when stopped; none is being written
-  /// any more when this comes back or throws. One that cannot be written is warned of, and an error only if it is the
-  /// last. Throws DivergedError, with the progress back at the last update that was applied, if too many updates were
-  /// skipped (give_up_after in a row, or most of the recent ones when the run ends, see loss_scale.h); LostStateError
-  /// if an update made something not finite, or the validation at the end overflowed; DeviceError (a compile that
-  /// failed on two processes in a row), FileError.
+  /// Trains until done, out of budget or stopped.
+  ///
+  /// Held-out samples are evaluated every validate_every updates with the kernels of the next batch (in a pipeline
+  /// stale by one update), and at the end with the newest parameters. Checkpoints are written concurrently with
+  /// training after every checkpoint_every updates or checkpoint_minutes, except while updates are being skipped, and
+  /// at the end after validation, and when stopped; no write is in progress when this returns or throws. A checkpoint
+  /// that cannot be written is a warning, or an error if it is the last.
+  ///
+  /// Throws DivergedError, with the progress reset to the last applied update, if too many updates were skipped
+  /// (give_up_after in a row, or most of the recent ones when the run ends, see loss_scale.h); LostStateError if an
+  /// update produced non-finite values or the final validation overflowed; DeviceError (a compile that failed in two
+  /// processes in a row), FileError.
   [[nodiscard]] Outcome run();
 
  private:
@@ -102,14 +104,14 @@ class Trainer {
   TrainOptions options_;
   RunClock clock_;
   std::int64_t total_updates_;
-  Progress last_good_;  ///< at the last update that was applied
+  Progress last_good_;  ///< at the last applied update
   KernelSupply supply_;
-  std::string last_skip_;  ///< why the last update that was skipped in this process was
+  std::string last_skip_;  ///< reason of the last skipped update in this process
   std::optional<std::int64_t> validated_update_;
-  std::optional<std::string> validation_fault_;  ///< what overflowed in the last validation
+  std::optional<std::string> validation_fault_;  ///< tensor that overflowed in the last validation
   std::optional<CheckpointWriter> checkpoints_;
-  std::string checkpoint_failure_;     ///< of the last one
-  std::vector<data::Sample> samples_;  ///< as many as run side by side, and what became of them
+  std::string checkpoint_failure_;     ///< reason of the last failure
+  std::vector<data::Sample> samples_;  ///< one per batch slot, with their results
   std::vector<model::StepResult> results_;
 };
 

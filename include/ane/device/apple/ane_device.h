@@ -11,46 +11,46 @@
 
 namespace ane::device::apple {
 
-/// How Apple's framework is called. The defaults are what other trainers use (ane.md 1.2, 1.7).
+/// Options for calling Apple's framework. The defaults are those of other trainers (ane.md 1.2, 1.7).
 struct AneOptions {
   unsigned qos = 21;
   std::map<std::string, bool> load_options;  ///< such as kANEFKeepModelMemoryWiredKey
-  /// Drop a program from the daemon's cache once it is unloaded; without that each update leaves its weights there.
+  /// Purge a program from the daemon's cache after unloading it; otherwise each update leaves its weights there.
   bool purge_cached = true;
-  bool compare_attributes = true;  ///< compare the compiled program's own description with what we bind
-  /// Is told where they differ. Without it that is an error.
+  bool compare_attributes = true;  ///< compare the compiled program's description with our bindings
+  /// Called for each difference; without it a difference is an error.
   std::function<void(const std::string& difference)> on_difference;
 
-  /// A load fails while the memory of a program that was just unloaded is not reclaimed yet.
+  /// A load fails while the memory of a recently unloaded program has not been reclaimed yet.
   int load_retries = 1;
   std::chrono::milliseconds load_wait{100};
-  /// A request that arrives during a power transition of the ANE is cancelled unexecuted (status 0x12).
+  /// A request that arrives during a power transition of the ANE is cancelled without running (status 0x12).
   int cancel_retries = 8;
   std::chrono::milliseconds cancel_wait{3};
 };
 
-/// What the bridge has done in this process; for reports, and for faults that no exception can carry.
+/// Counts what the bridge has done in this process, for reports and for failures that cannot be thrown.
 struct AneCounters {
-  int compiles = 0;  ///< calls of the compiler, failed ones too
+  int compiles = 0;  ///< calls of the compiler, including failed ones
   int shared = 0;    ///< compilations served by a loaded program of equal text and weights
   int load_retries = 0;
   int cancel_retries = 0;
   int requests = 0;  ///< requests built, each reused from then on
-  int purges = 0;    ///< programs dropped from the daemon's cache, those that dead processes had left included
+  int purges = 0;    ///< programs purged from the daemon's cache, including those of dead processes
   int failed_unloads = 0;
-  int failed_purges = 0;     ///< programs that stay in the daemon's cache until a later device drops them
-  std::string last_failure;  ///< why the last of these two failed
+  int failed_purges = 0;     ///< programs that stay in the daemon's cache until a later device purges them
+  std::string last_failure;  ///< reason of the last failed unload or purge
 };
 
-/// The Apple Neural Engine through AppleNeuralEngine.framework, found at run time.
+/// The Apple Neural Engine through AppleNeuralEngine.framework, looked up at run time.
 ///
-/// A program that breaks a rule of the ANE which makes it fail or lie is refused with a CompileError that lists all.
-/// Every DeviceError keeps the system's words. Kernels of equal text and weights share one loaded program.
-/// Compilations and unloads are made one after another.
+/// Refuses a program that breaks a rule of the ANE with severity refusal or wrong_result, with a CompileError that
+/// lists all violations. Every DeviceError keeps the system's message. Kernels of equal text and weights share one
+/// loaded program. Compilations and unloads run one at a time.
 ///
-/// Programs stay in the daemon's cache longer than processes live. What a process holds is recorded beside the
-/// directories in which the compiler reads programs; the next device drops what is recorded and held by nobody. A
-/// record stays until its program is dropped.
+/// Programs stay in the daemon's cache after a process ends. The programs of each process are recorded beside the
+/// directories in which the compiler reads programs; the next device purges those that are recorded but no longer in
+/// use. A record stays until its program is purged.
 class AneDevice final : public Device {
  public:
   /// Throws DeviceError naming each library, class, method or function that is missing, or if there is no ANE.
