@@ -27,7 +27,7 @@ for mode; do
     *) echo "unknown mode '$mode'" >&2; exit 2 ;;
   esac
   "$program" --config stories110m --steps "${STEPS:-30}" --device ane --val-samples 1 "${settings[@]}" >"$log"
-  beside=$(sed -nE 's/^Compile time:.* and ([0-9]+) ms beside.*/\1/p' "$log")
+  beside=$(sed -nE 's/^Compile time:.* and ([0-9]+) ms during.*/\1/p' "$log")
   restarts=$(sed -nE 's/^Restarts:.*\), ([0-9]+) of .*/\1/p' "$log")
   printf '%-10s %9s %12s %9s %12s %9s %9s %9s\n' "$mode" "$(field 'Wall time' 1)" "$(field 'Compile time' 1)" \
     "$(field 'Compile time' 4)" "${beside:--}" "$restarts" "$(field Compiles 1)" "$(field 'Avg train' 1)"

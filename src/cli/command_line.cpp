@@ -16,12 +16,12 @@ namespace {
 
 constexpr const char* kDescription =
     "Trains transformers on Apple's Neural Engine through MIL, or on the CPU with the same kernels.\n"
-    "A value comes from its flag, else its variable, else the config, else its default.";
+    "A flag takes precedence over its environment variable, the config and the default, in this order.";
 constexpr const char* kFooter =
     "Other commands:\n"
-    "  ane-train mil FILE          check MIL text written by hand, and run it (ane-train mil --help)\n"
-    "  ane-train doctor            what this machine offers, and whether its device computes right\n\n"
-    "Exit codes: 0 done, 2 settings, 3 files, 4 device, 5 training diverged, 70 a fault of ane-train,\n"
+    "  ane-train mil FILE          check and run MIL text (ane-train mil --help)\n"
+    "  ane-train doctor            show what this machine offers and test its device\n\n"
+    "Exit codes: 0 finished, 2 settings, 3 files, 4 device, 5 training diverged, 70 internal error,\n"
     "128+n after signal n.";
 
 /// What CLI11 found for each row. A vector shows a flag that was given twice.
@@ -57,7 +57,7 @@ std::string help_of(const CLI::App& app) {
 
 [[noreturn]] void refuse_word(const std::string& word) {
   if (!word.starts_with("-")) {
-    throw UsageError(fmt::format("'{}' is not expected: every setting is a flag (ane-train --help lists them)", word));
+    throw UsageError(fmt::format("unexpected argument '{}'; every setting is a flag (see ane-train --help)", word));
   }
   const std::string flag = word.substr(0, word.find('='));
   std::vector<std::string> flags;
@@ -65,7 +65,7 @@ std::string help_of(const CLI::App& app) {
     flags.push_back(row.flag());
     if (!row.negation.empty()) flags.emplace_back(row.negation);
   }
-  throw UsageError(fmt::format("there is no flag {}{} (ane-train --help lists them)", flag, did_you_mean(flag, flags)));
+  throw UsageError(fmt::format("unknown option {}{} (see ane-train --help)", flag, did_you_mean(flag, flags)));
 }
 
 }  // namespace
@@ -89,11 +89,11 @@ CommandLine parse_command_line(std::span<const std::string> arguments) {
     result.answer = std::string(version.what()) + "\n";
     return result;
   } catch (const CLI::ParseError& error) {
-    throw UsageError(fmt::format("{} (ane-train --help lists the flags)", error.what()));
+    throw UsageError(fmt::format("{} (see ane-train --help)", error.what()));
   }
   for (const auto& [name, values] : found) {
     for (const std::string& value : values) {
-      if (value.starts_with("--")) throw UsageError(fmt::format("--{} has no value before {}", name, value));
+      if (value.starts_with("--")) throw UsageError(fmt::format("--{} needs a value before {}", name, value));
     }
   }
   for (const std::string& word : app.remaining()) refuse_word(word);

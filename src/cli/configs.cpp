@@ -30,7 +30,7 @@ ConfigText find_config(const std::string& name_or_file) {
   }
   std::vector<std::string> names;
   for (const NamedConfig& config : named) names.emplace_back(config.name);
-  throw UsageError(fmt::format("there is no config '{}'{}; there are {}, and paths of .json files", name_or_file,
+  throw UsageError(fmt::format("unknown config '{}'{}; available: {}, or the path of a .json file", name_or_file,
                                did_you_mean(name_or_file, names), fmt::join(names, ", ")));
 }
 

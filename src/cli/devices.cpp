@@ -33,7 +33,7 @@ PickedDevice pick_device(DeviceChoice choice, const device::apple::AneOptions& a
   if (probe.usable_unasked()) return {std::make_unique<device::apple::AneDevice>(ane), ""};
   if (choice == DeviceChoice::ane && probe.usable()) {
     return {std::make_unique<device::apple::AneDevice>(ane),
-            "this is a virtual machine: whether kernels run on an ANE, and right, is up to its host"};
+            "this is a virtual machine: its host determines whether kernels run on an ANE, and correctly"};
   }
   if (choice == DeviceChoice::ane) {
     throw DeviceError(

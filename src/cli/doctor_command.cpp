@@ -47,8 +47,8 @@ std::optional<Settings> parse_settings(std::span<const std::string> arguments, T
     }
   }
   const std::string help = parse_command_options(
-      {"doctor", "Checks what this machine offers and whether the picked device computes what training needs."},
-      options, arguments);
+      {"doctor", "Shows what this machine offers and checks that the selected device computes correctly."}, options,
+      arguments);
   if (!help.empty()) {
     terminal.print(help);
     return std::nullopt;
@@ -103,10 +103,10 @@ struct Verdict {
   [[nodiscard]] bool can_train() const { return needed && (matrix || slices); }
   [[nodiscard]] std::string text() const {
     if (!can_train())
-      return "Not all right: do not trust a training run on this device. Please send this text with your chip and "
-             "system version to the project.";
-    if (!matrix) return "All right with --rope slices: this device can train, but not with --rope matrix, the default.";
-    return "All right: this device can train.";
+      return "Failed: do not trust a training run on this device. Please send this output with your chip and system "
+             "version to the project.";
+    if (!matrix) return "Passed with --rope slices: this device can train, but not with --rope matrix, the default.";
+    return "Passed: this device can train.";
   }
 };
 
@@ -126,7 +126,7 @@ Verdict run_probes(device::Device& device, device::Device& host, std::vector<std
                                                  result.from_expected, result.from_host)
                                    : result.failure;
     const std::string needed_by = probe.setting.empty() ? "" : fmt::format(" (for --rope {})", probe.setting);
-    terminal.print(fmt::format("  {:5} {}{}: {}", right ? "right" : "WRONG", probe.name, needed_by, detail));
+    terminal.print(fmt::format("  {:5} {}{}: {}", right ? "ok" : "WRONG", probe.name, needed_by, detail));
     for (const std::string& warning : std::exchange(warnings, {})) terminal.print("        warning: " + warning);
   }
   return verdict;
@@ -141,8 +141,8 @@ int doctor_command(std::span<const std::string> arguments) {
   math::ThreadPool threads(math::processor_count());
   const device::apple::Probe probe = device::apple::probe();
   print_machine(probe, threads, terminal);
-  terminal.print(
-      fmt::format("auto picks: {}", probe.usable_unasked() ? "ane" : fmt::format("host, as {}", probe.reason())));
+  terminal.print(fmt::format("auto selects: {}",
+                             probe.usable_unasked() ? "ane" : fmt::format("host, because {}", probe.reason())));
 
   // A training run refuses a program that describes itself otherwise than expected; here it is run all the same.
   std::vector<std::string> warnings;

@@ -54,7 +54,7 @@ Json parse_config(const ConfigText& config) {
   std::set<std::string> keys;
   const auto refuse_twice = [&](int depth, Json::parse_event_t event, Json& parsed) {
     if (event == Json::parse_event_t::key && depth == 1 && !keys.insert(parsed.get<std::string>()).second) {
-      throw UsageError(fmt::format("{}: '{}' is there twice; keep one", config.place, parsed.get<std::string>()));
+      throw UsageError(fmt::format("{}: '{}' is given twice; keep one", config.place, parsed.get<std::string>()));
     }
     return true;
   };
@@ -81,7 +81,7 @@ void load_config(const std::string& name_or_file, LoadedSettings& loaded) {
       return candidate.key() == name && !candidate.command_line_only;
     });
     if (row == rows.end()) {
-      throw UsageError(fmt::format("{}: there is no setting '{}'{}", config.place, key, did_you_mean(key, keys)));
+      throw UsageError(fmt::format("{}: unknown setting '{}'{}", config.place, key, did_you_mean(key, keys)));
     }
     const std::optional<std::string> text = as_text(*row, value);
     if (!text) throw UsageError(fmt::format("{}: {}: {} is not {}", config.place, key, shown(value), row->expects));
@@ -102,7 +102,8 @@ void load_environment(std::span<const std::string> environment, LoadedSettings& 
     const auto row =
         std::find_if(rows.begin(), rows.end(), [&](const Setting& each) { return each.environment == name; });
     if (row == rows.end()) {
-      loaded.warnings.push_back(fmt::format("variable {} is not read{}", name, did_you_mean(name, variables)));
+      loaded.warnings.push_back(
+          fmt::format("ignoring unknown environment variable {}{}", name, did_you_mean(name, variables)));
       continue;
     }
     const std::string_view value = std::string_view(entry).substr(std::min(equals + 1, entry.size()));
@@ -117,8 +118,8 @@ void check_together(const LoadedSettings& loaded) {
     return fmt::format("{} ({})", setting(name).key(), loaded.origin(name).place);
   };
   if (values.schedule == train::ScheduleKind::cosine && values.min_lr > values.lr) {
-    throw UsageError(fmt::format("{} is {}, above {}, which is {}; a cosine falls from lr to min_lr", named("min-lr"),
-                                 values.min_lr, named("lr"), values.lr));
+    throw UsageError(fmt::format("{} is {}, above {}, which is {}; a cosine schedule falls from lr to min_lr",
+                                 named("min-lr"), values.min_lr, named("lr"), values.lr));
   }
   if (values.checkpoint_dir.empty() &&
       (values.resume || values.checkpoint_every > 0 || values.checkpoint_minutes > 0)) {
@@ -128,22 +129,22 @@ void check_together(const LoadedSettings& loaded) {
                                                                : "--checkpoint-minutes"));
   }
   if (values.device == DeviceChoice::ane && values.precision == mil::DType::fp32) {
-    throw UsageError("--precision fp32 runs on the host alone; the ANE computes in fp16 (use --device host)");
+    throw UsageError("--precision fp32 runs only on the host; the ANE computes in fp16 (use --device host)");
   }
   if (values.pipeline && values.weights != WeightsChoice::baked) {
-    throw UsageError(fmt::format("{} hides the compiles of baked weights, but {} is {}; leave one of them out",
+    throw UsageError(fmt::format("{} overlaps the compiles of baked weights with steps, but {} is {}; omit one of them",
                                  named("pipeline"), named("weights"), setting("weights").show(values)));
   }
   if (values.arch != Architecture::mlp) return;
   for (const Setting& row : settings_table()) {
     if (row.llama_only && loaded.given(row.name)) {
-      throw UsageError(fmt::format("{}: an mlp has no such thing (arch comes from {})", named(row.name),
+      throw UsageError(fmt::format("{} does not apply to an mlp (arch comes from {})", named(row.name),
                                    loaded.origin("arch").place));
     }
   }
   if (values.data != "synthetic") {
-    throw UsageError(fmt::format("data '{}': an mlp learns from the synthetic source alone (arch comes from {})",
-                                 values.data, loaded.origin("arch").place));
+    throw UsageError(fmt::format("data '{}': an mlp trains only on synthetic data (arch comes from {})", values.data,
+                                 loaded.origin("arch").place));
   }
 }
 
@@ -182,7 +183,8 @@ Settings thaw(const FlagValues& frozen) {
     const auto found = frozen.find(row.name);
     if (found == frozen.end() || found->second == row.show(settings)) continue;  // the default may be no valid value
     if (!row.assign(found->second, settings)) {
-      throw UsageError(fmt::format("{}: '{}' of the process before is not {}", row.key(), found->second, row.expects));
+      throw UsageError(
+          fmt::format("{}: '{}' of the previous process is not {}", row.key(), found->second, row.expects));
     }
   }
   return settings;

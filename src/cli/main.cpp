@@ -73,7 +73,7 @@ int run_and_report(char** argv) try {
 } catch (const std::bad_alloc&) {
   return fail(
       kDevice,
-      "out of memory: try a smaller model, a shorter sequence or fewer --threads; --dry-run shows what is needed");
+      "out of memory: try a smaller model, a shorter sequence or fewer --threads; --dry-run shows how much is needed");
 } catch (const std::exception& error) {
   return fail(kInternal, error.what());
 }

@@ -62,20 +62,20 @@ std::optional<MilOptions> parse_options(std::span<const std::string> arguments, 
   std::string seed;
   std::string runs;
   const std::string help = parse_command_options(
-      {"mil",
-       "Checks MIL text written by hand: its inputs, outputs and the rules of the ANE that it breaks; and runs it."},
+      {"mil", "Checks MIL text: lists its inputs, outputs and the rules of the ANE that it breaks. Can also run it."},
       std::vector<CommandOption>{
           {"FILE", "", "MIL text: program(1.0), program(1.3) or program(1.5)", &options.file},
-          {"--function", "NAME", "the function to look at [main, or the first]", &options.function},
+          {"--function", "NAME", "the function to check and run [main, or the first]", &options.function},
           {"--weights", "DIR",
-           "folder that @model_path stands for [the file's]; or random: make up what the file's folder does not hold",
+           "directory that @model_path stands for [the file's]; or random: generate weights missing in the file's "
+           "directory",
            &options.weights},
           {"--run", "", "run it on random inputs", &options.run},
           {"--device", "NAME", "auto, ane or host [auto]", &options.device},
-          {"--chip", "NAME", "whose rules hold, such as \"M3 Ultra\" [every chip's]", &options.chip},
-          {"--compare", "host", "run it on this device as well, and show the largest difference", &options.compare},
-          {"--seed", "N", "of random inputs and made-up weights [42]", &seed},
-          {"--runs", "N", "how often to run it, for the time [3]", &runs}},
+          {"--chip", "NAME", "check the rules of this chip, such as \"M3 Ultra\" [all chips]", &options.chip},
+          {"--compare", "host", "also run it on this device and show the largest difference", &options.compare},
+          {"--seed", "N", "seed of random inputs and weights [42]", &seed},
+          {"--runs", "N", "number of timed runs [3]", &runs}},
       arguments);
   if (!help.empty()) {
     terminal.print(help);
@@ -84,7 +84,7 @@ std::optional<MilOptions> parse_options(std::span<const std::string> arguments, 
   read_whole("--seed", seed, 0, std::numeric_limits<std::int64_t>::max(), options.seed);
   read_whole("--runs", runs, 1, 1000000, options.runs);
   if (!options.compare.empty() && options.compare != "host") {
-    throw UsageError(fmt::format("--compare: '{}' is not host, the device whose results are known", options.compare));
+    throw UsageError(fmt::format("--compare: '{}' is not host, the only reference device", options.compare));
   }
   options.run = options.run || !options.compare.empty();
   return options;
@@ -118,8 +118,8 @@ Subject read_subject(const std::filesystem::path& file, const std::string& funct
     }
   }
   if (!found) {
-    throw FileError(fmt::format("{}: there is no function '{}'; --function NAME chooses one of {}", file.string(),
-                                wanted, fmt::join(subject.others, ", ")));
+    throw FileError(fmt::format("{}: unknown function '{}'; --function NAME accepts {}", file.string(), wanted,
+                                fmt::join(subject.others, ", ")));
   }
   functions.assign(1, *std::move(found));
   if (!subject.others.empty()) subject.text = mil::print(subject.program);
@@ -145,7 +145,7 @@ void print_program(const Subject& subject, const std::vector<std::string>& blobs
     terminal.print(fmt::format("Other functions (--function NAME): {}", fmt::join(subject.others, ", ")));
   }
   if (program.version == mil::Version::v1_5) {
-    terminal.print("Note: program(1.5) is untested: nobody has told whether the engine's compiler takes it.");
+    terminal.print("Note: program(1.5) is untested: it is not known whether the engine's compiler accepts it.");
   }
   print_ports("Inputs:", main, main.inputs, terminal);
   print_ports("Outputs:", main, main.outputs, terminal);
@@ -155,7 +155,7 @@ void print_program(const Subject& subject, const std::vector<std::string>& blobs
 }
 
 void print_rules(const std::vector<mil::Diagnostic>& broken, Terminal& terminal) {
-  terminal.print(broken.empty() ? "Rules of the ANE: none broken" : "Rules of the ANE that it breaks:");
+  terminal.print(broken.empty() ? "Rules of the ANE: none broken" : "Broken rules of the ANE:");
   for (const mil::Diagnostic& diagnostic : broken) terminal.print("  " + mil::to_string(diagnostic));
 }
 
@@ -199,13 +199,13 @@ mil::Blobs load_weights(Subject& subject, const MilOptions& options, Terminal& t
   if (!missing.empty() && make_up) {
     weights = make_up_weights(subject.program, missing, static_cast<std::uint64_t>(options.seed));
     subject.text = mil::print(subject.program);
-    terminal.print(fmt::format("Weights made up from seed {}, as their files are missing: {}", options.seed,
+    terminal.print(fmt::format("Weights generated from seed {} because their files are missing: {}", options.seed,
                                fmt::join(missing, ", ")));
   } else if (!missing.empty()) {
     throw FileError(
-        fmt::format("weights are missing in {}: {}; name the folder that @model_path stands for with "
-                    "--weights DIR, or have them made up with --weights random",
-                    directory.empty() ? "this folder" : directory.string(), fmt::join(missing, ", ")));
+        fmt::format("weights are missing in {}: {}; name the directory that @model_path stands for with --weights DIR, "
+                    "or generate them with --weights random",
+                    directory.empty() ? "this directory" : directory.string(), fmt::join(missing, ", ")));
   }
   weights = mil::load_blobs(subject.program, directory, std::move(weights));
   check_records(subject.program.main(), weights);

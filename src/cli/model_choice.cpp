@@ -69,9 +69,8 @@ std::vector<FileDimension> parse_dimensions(const std::filesystem::path& path, s
                                       [&](const FileDimension& each) { return setting(each.name).key() == key; });
     if (name == kDimensions.end() || is_there || !parse_integer(value)) {
       constexpr std::size_t kMostShown = 80;
-      throw FileError(
-          fmt::format("{}: its metadata describe the model with '{}', but what is expected is {}, each once, as NAME=N",
-                      path.string(), word.substr(0, kMostShown), fmt::join(kDimensions, ", ")));
+      throw FileError(fmt::format("{}: its metadata describe the model with '{}'; expected {}, each once, as NAME=N",
+                                  path.string(), word.substr(0, kMostShown), fmt::join(kDimensions, ", ")));
     }
     dimensions.push_back({std::string(*name), std::string(value)});
   }
@@ -117,14 +116,13 @@ void adopt(const FileDimension& dimension, const std::string& file, LoadedSettin
   const auto row = std::find_if(rows.begin(), rows.end(), [&](const Setting& r) { return r.name == dimension.name; });
   Settings adopted = loaded.values;
   if (row == rows.end() || !row->assign(dimension.value, adopted)) {
-    throw FileError(
-        fmt::format("{}: its {} is '{}', which this program cannot use", file, dimension.name, dimension.value));
+    throw FileError(fmt::format("{}: its {} is '{}', which is not supported", file, dimension.name, dimension.value));
   }
   if (loaded.given(row->name)) {
     const std::string given = shown(*row, loaded.values);
     const bool shorter = row->name == "seq" && loaded.values.seq < adopted.seq;
     if (given == dimension.value || shorter) return;
-    throw UsageError(fmt::format("{} is {} ({}), but {} has {}; leave it out to use the model's", row->key(), given,
+    throw UsageError(fmt::format("{} is {} ({}), but {} has {}; omit it to use the model's", row->key(), given,
                                  loaded.origin(row->name).place, file, dimension.value));
   }
   loaded.values = adopted;
@@ -169,7 +167,7 @@ model::ParameterLayout parameters_of(const LoadedSettings& loaded) try {
                                                  : model::llama_parameters(llama_config(loaded.values));
 } catch (const UsageError& error) {
   if (loaded.origin("arch").origin != Origin::model_file) throw;
-  throw FileError(fmt::format("{}: its dimensions make no model: {}", loaded.values.model, error.what()));
+  throw FileError(fmt::format("{}: its dimensions are invalid: {}", loaded.values.model, error.what()));
 }
 
 }  // namespace

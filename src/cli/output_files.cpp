@@ -65,7 +65,7 @@ void check_output_files(const LoadedSettings& loaded) {
                                      named(output.setting, loaded), other.path, named(other.setting, loaded)));
     }
     if (!values.checkpoint_dir.empty() && is_in_checkpoints(output.path, values.checkpoint_dir))
-      throw UsageError(fmt::format("{} is '{}', a place where {} keeps its own files; name another one",
+      throw UsageError(fmt::format("{} is '{}', which {} uses for its own files; name another one",
                                    named(output.setting, loaded), output.path, named("checkpoint-dir", loaded)));
     others.push_back(output);
   }

@@ -18,10 +18,9 @@ constexpr std::int64_t kSmallStream = 1 << 17;
 int parallel_sequences(const Settings& settings, int threads) {
   if (settings.arch != Architecture::llama) return 1;
   if (settings.parallel_sequences > threads)
-    throw UsageError(
-        fmt::format("--parallel-sequences {} needs a thread for each, but there are {}; use --threads {} "
-                    "or fewer sequences",
-                    settings.parallel_sequences, threads, settings.parallel_sequences));
+    throw UsageError(fmt::format(
+        "--parallel-sequences {} needs one thread for each, but there are {}; use --threads {} or fewer sequences",
+        settings.parallel_sequences, threads, settings.parallel_sequences));
   if (settings.parallel_sequences > 0) return static_cast<int>(settings.parallel_sequences);
   const std::int64_t stream = settings.dim * settings.seq;
   if (stream > kSmallStream) return 1;

@@ -92,15 +92,15 @@ void add_kernel(const model::KernelInfo& kernel, const device::Device& device, s
 void add_compiles(const CompilePlan& plan, const Settings& settings, std::vector<std::string>& lines) {
   std::string compiles = fmt::format("Compiles: {} for the first update", plan.first_round);
   if (plan.later_round != plan.first_round)
-    compiles += fmt::format(", {} for another in the same process", plan.later_round);
+    compiles += fmt::format(", {} for each further one in the same process", plan.later_round);
   if (plan.forward > 0) compiles += fmt::format(", {} for the validation at the end", plan.forward);
   lines.push_back(compiles);
   if (plan.smallest_budget > settings.max_compiles) {
     lines.push_back(
-        fmt::format("Restarts: none helps: {} needs {} compiles, but a process may make {} (--max-compiles)",
+        fmt::format("Restarts: do not help: {} needs {} compiles, but a process may make {} (--max-compiles)",
                     settings.pipeline ? "a pipeline" : "one update", plan.smallest_budget, settings.max_compiles));
   } else if (plan.updates > 0) {
-    lines.push_back(fmt::format("Restarts: {} for {} updates ({} steps), with {} compiles a process", plan.restarts,
+    lines.push_back(fmt::format("Restarts: {} for {} updates ({} steps), with {} compiles per process", plan.restarts,
                                 plan.updates, settings.steps, settings.max_compiles));
   }
 }
@@ -113,7 +113,7 @@ void add_memory(const MemoryNeed& need, const std::optional<AvailableMemory>& av
                               human_bytes(need.activations), human_bytes(need.surfaces)));
   if (!available) return;
   lines.push_back(fmt::format("Available: {} ({}){}", human_bytes(static_cast<double>(available->bytes)),
-                              available->limit, fits(need, *available) ? "" : ": too little for this model"));
+                              available->limit, fits(need, *available) ? "" : ": not enough for this model"));
 }
 
 }  // namespace
@@ -148,10 +148,10 @@ std::optional<std::string> check_memory(const MemoryNeed& need, const std::optio
   if (!fits(need, *available))
     throw UsageError(
         fmt::format("this model needs {}; use a smaller model, a shorter sequence or fewer --parallel-sequences "
-                    "(--dry-run shows what needs how much)",
+                    "(--dry-run shows the parts)",
                     numbers));
   if (need.total() <= kClose * bytes) return std::nullopt;
-  return fmt::format("this run needs {}: that may be too little, as a run can take a third more", numbers);
+  return fmt::format("this run needs {}; this may not suffice, because a run can take a third more", numbers);
 }
 
 CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates, const Settings& settings) {
@@ -179,10 +179,10 @@ void check_pipeline(std::span<const model::KernelInfo> kernels, const Settings& 
   const CompilePlan plan = plan_compiles(kernels, false, settings);
   const int two_sets = plan.first_round + plan.later_round;
   const auto refuse = [&](const std::string& reason) {
-    throw UsageError(fmt::format(
-        "--pipeline keeps two sets of kernels, here {} and {}: {}. Use --plan merged, which has fewer, or leave "
-        "--pipeline out",
-        plan.first_round, plan.later_round, reason));
+    throw UsageError(
+        fmt::format("--pipeline keeps two sets of kernels, here {} and {}: {}. Use --plan merged, which has fewer, or "
+                    "omit --pipeline",
+                    plan.first_round, plan.later_round, reason));
   };
   if (two_sets > CompileBudget::kAneProgramLimit) {
     refuse(fmt::format("{} programs, but the ANE loads at most {} at once", two_sets, CompileBudget::kAneProgramLimit));
@@ -194,8 +194,8 @@ void check_pipeline(std::span<const model::KernelInfo> kernels, const Settings& 
 }
 
 std::string weights_text(const Settings& settings) {
-  if (settings.pipeline) return "baked, compiled beside the steps: each batch ran one update behind the newest";
-  if (settings.weights == WeightsChoice::dynamic) return "dynamic, with the kernels' input";
+  if (settings.pipeline) return "baked, compiled during the steps: each batch was stale by one update";
+  if (settings.weights == WeightsChoice::dynamic) return "dynamic, part of the kernels' input";
   return "baked";
 }
 

@@ -98,7 +98,7 @@ class Maker {
         static_cast<std::uint64_t>(mil::element_count(type.shape)) * mil::element_bytes(type.dtype);
     total_ += bytes;  // less than 2^20 constants of at most 2^43 bytes
     if (memory_ && total_ > memory_->bytes) {
-      throw DeviceError(fmt::format("made-up weights would take {}, {} for {} alone, but there is {} left: {}",
+      throw DeviceError(fmt::format("generated weights would take {}, {} for {} alone, but only {} is available: {}",
                                     human_bytes(static_cast<double>(total_)), human_bytes(static_cast<double>(bytes)),
                                     mil::to_string(type), human_bytes(static_cast<double>(memory_->bytes)),
                                     memory_->limit));

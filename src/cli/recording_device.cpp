@@ -17,7 +17,7 @@ constexpr std::string_view kModelPath = "@model_path/";
 void make_directories(const std::filesystem::path& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
-  if (error) throw FileError(fmt::format("cannot make folder {}: {}", directory.string(), error.message()));
+  if (error) throw FileError(fmt::format("cannot create directory {}: {}", directory.string(), error.message()));
 }
 
 }  // namespace

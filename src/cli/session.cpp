@@ -35,8 +35,8 @@ fs::path make_folder_here() {
   fs::path folder = kUnaskedCheckpoints;
   for (int i = 2; ::mkdir(folder.c_str(), S_IRWXU | S_IRWXG | S_IRWXO) != 0; ++i) {
     if (errno != EEXIST || i > kMostUnasked)
-      throw FileError(
-          fmt::format("{}: the folder could not be made: {}", folder.string(), std::generic_category().message(errno)));
+      throw FileError(fmt::format("{}: the directory could not be created: {}", folder.string(),
+                                  std::generic_category().message(errno)));
     folder = fmt::format("{}-{}", kUnaskedCheckpoints, i);
   }
   return folder;
@@ -153,8 +153,8 @@ std::unique_ptr<train::StateArena> Session::make_state() {
 std::unique_ptr<data::Source> Session::open_source() try {
   std::unique_ptr<data::Source> source = make_source(settings_, !before_);
   if (before_ && source->identity() != before_->data_identity) {
-    throw FileError(fmt::format("the data have changed during the run: they were {}, and are {}",
-                                before_->data_identity, source->identity()));
+    throw FileError(fmt::format("the data changed during the run: they were {}, and now are {}", before_->data_identity,
+                                source->identity()));
   }
   return source;
 } catch (const Error& error) {
@@ -166,13 +166,12 @@ void Session::load_newest_checkpoint() {
   const train::LoadedCheckpoint loaded =
       train::load_newest_checkpoint(settings_.checkpoint_dir, bench_.model().parameters(), *state_, identity());
   for (const std::string& fault : loaded.unusable) terminal_.warn(fault);
-  if (!loaded.unusable.empty()) terminal_.warn(fmt::format("going on from {}", loaded.path.string()));
+  if (!loaded.unusable.empty()) terminal_.warn(fmt::format("resuming from {}", loaded.path.string()));
   for (const std::string& change : changes_since(loaded.settings, settings_)) terminal_.info(change);
   if (const std::int64_t step = state_->progress().step; step >= settings_.steps)
-    terminal_.info(
-        fmt::format("nothing is left to train: the checkpoint is of step {}, and --steps {} counts from the run's "
-                    "beginning",
-                    step, settings_.steps));
+    terminal_.info(fmt::format(
+        "nothing is left to train: the checkpoint is of step {}, and --steps {} counts from the beginning of the run",
+        step, settings_.steps));
   state_->totals().checkpointed_update = state_->progress().update;
   resumed_ = {.step = state_->progress().step, .loss = state_->progress().last_loss, .from_checkpoint = true};
 }
@@ -184,31 +183,32 @@ train::CheckpointIdentity Session::identity() {
 }
 
 std::string Session::rescue() try {
-  if (state_->progress().update == 0) return "Nothing had been learnt yet.";
-  return fmt::format("What was learnt until step {} is saved; go on with:\n  {}", state_->progress().step,
+  if (state_->progress().update == 0) return "There was no progress to save.";
+  return fmt::format("Progress saved at step {}; resume with:\n  {}", state_->progress().step,
                      resume_text(save_checkpoint()));
 } catch (const std::exception& error) {
-  return fmt::format("What was learnt could not be saved: {}", error.what());
+  return fmt::format("The progress could not be saved: {}", error.what());
 }
 
 std::string Session::earlier_checkpoint() try {
   const std::vector<fs::path> checkpoints =
       options_.checkpoint_dir ? train::checkpoints_in(*options_.checkpoint_dir) : std::vector<fs::path>();
-  if (checkpoints.empty()) return "This state is of no use and was not saved; there is no earlier checkpoint.";
+  if (checkpoints.empty()) return "The current state is unusable and was not saved; there is no earlier checkpoint.";
   const train::Progress& progress = state_->progress();
   const bool has_this_state = state_->totals().checkpointed_update >= progress.update - progress.skipped_in_row;
-  return fmt::format("This state is of no use and was not saved. {} is the newest checkpoint{}; go on with:\n  {}",
-                     checkpoints.front().string(), has_this_state ? ", but has the same parameters: move it away" : "",
-                     resume_text(*options_.checkpoint_dir));
+  return fmt::format(
+      "The current state is unusable and was not saved. {} is the newest checkpoint{}; resume with:\n  {}",
+      checkpoints.front().string(), has_this_state ? ", but has the same parameters: move it away" : "",
+      resume_text(*options_.checkpoint_dir));
 } catch (const FileError& error) {
-  return fmt::format("This state is of no use and was not saved: {}", error.what());
+  return fmt::format("The current state is unusable and was not saved: {}", error.what());
 }
 
 void Session::tell_start() {
   if (!before_) {
     if (!bench_.device_note().empty()) terminal_.info(bench_.device_note());
     if (bench_.faults_planned())
-      terminal_.warn(fmt::format("{} is set: the device will fail on purpose", kFaultVariable));
+      terminal_.warn(fmt::format("{} is set: device faults will be injected", kFaultVariable));
     const std::vector<model::KernelInfo> kernels = bench_.model().kernels();
     for (const std::string& line : header_lines(bench_.model().summary(), kernels, settings_)) terminal_.print(line);
     terminal_.print(fmt::format("Device: {}", bench_.device_text()));
@@ -303,7 +303,7 @@ std::string Session::resume_text(const fs::path& folder) const {
 int Session::stopped(int signal) {
   const fs::path folder = save_checkpoint();
   tell_end("interrupted");
-  terminal_.info(fmt::format("stopped by signal {} at step {}; go on with:\n  {}", signal, state_->progress().step,
+  terminal_.info(fmt::format("stopped by signal {} at step {}; resume with:\n  {}", signal, state_->progress().step,
                              resume_text(folder)));
   return kSignalExit + signal;
 }

@@ -15,7 +15,7 @@ constexpr std::size_t kHandlerStackBytes = std::size_t{1} << 16U;  // a frame ho
 // A handler has nowhere else to write to.
 std::atomic<bool> stop_requested{false};      // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 volatile std::sig_atomic_t first_signal = 0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch lock-free atomics alone");
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may only touch lock-free atomics");
 
 extern "C" void request_stop(int number) {
   if (first_signal == 0) first_signal = number;

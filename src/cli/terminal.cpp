@@ -34,12 +34,12 @@ void Terminal::print(std::string_view line) {
   if (written || !lost_because_.empty()) return;
   lost_because_ = std::generic_category().message(errno);
   if (lost_output_ == LostOutput::fails) expect_all_written();
-  warn(fmt::format("standard output cannot be written ({}); going on", lost_because_));
+  warn(fmt::format("standard output cannot be written ({}); continuing", lost_because_));
 }
 
 void Terminal::expect_all_written() const {
   if (!lost_because_.empty())
-    throw FileError(fmt::format("standard output could not be written ({}): lines are lost", lost_because_));
+    throw FileError(fmt::format("standard output could not be written ({}): output is lost", lost_because_));
 }
 
 void Terminal::info(const std::string& message) {

@@ -41,7 +41,8 @@ void prepare_folder(const fs::path& folder, std::string_view setting) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0) error.assign(errno, std::generic_category());
-  if (error) throw FileError(fmt::format("{} {}: cannot write there: {}", setting, folder.string(), error.message()));
+  if (error)
+    throw FileError(fmt::format("{} {}: the directory is not writable: {}", setting, folder.string(), error.message()));
 }
 
 int dry_run(const Settings& given) {
@@ -57,7 +58,7 @@ int dry_run(const Settings& given) {
 
 void check_before_training(const Settings& settings) {
   if (settings.steps == 0) {
-    throw UsageError("--steps N is missing: how many sequences to train on (ane-train --help lists all settings)");
+    throw UsageError("missing --steps N, the number of training sequences (see ane-train --help)");
   }
   if (!settings.dump_mil.empty()) prepare_folder(settings.dump_mil, "--dump-mil");
 }
@@ -70,10 +71,9 @@ std::optional<train::RunLock> lock_checkpoints(const Settings& settings) {
   if (!resumes) prepare_folder(settings.checkpoint_dir, "--checkpoint-dir");
   train::RunLock lock(settings.checkpoint_dir);
   if (!resumes && !train::checkpoints_in(settings.checkpoint_dir).empty()) {
-    throw UsageError(
-        fmt::format("--checkpoint-dir {} holds checkpoints already; add --resume to go on from them, or name "
-                    "another folder",
-                    settings.checkpoint_dir));
+    throw UsageError(fmt::format(
+        "--checkpoint-dir {} already contains checkpoints; add --resume to resume from them, or name another directory",
+        settings.checkpoint_dir));
   }
   return lock;
 }

@@ -23,7 +23,7 @@ std::optional<WeightsDecision> decision_before(const Settings& settings) {
   Settings before;
   if (found == recorded->end() || !row.assign(found->second, before)) return std::nullopt;
   if (before.weights == WeightsChoice::automatic) return std::nullopt;
-  return WeightsDecision{before.weights, "as before, for a run that is resumed stays what it was"};
+  return WeightsDecision{before.weights, "as in the run that is resumed"};
 }
 
 }  // namespace
@@ -31,11 +31,10 @@ std::optional<WeightsDecision> decision_before(const Settings& settings) {
 WeightsDecision settle_weights(const Settings& settings, const device::Device& device) {
   if (settings.weights != WeightsChoice::automatic) return {settings.weights, {}};
   if (std::optional<WeightsDecision> before = decision_before(settings)) return *std::move(before);
-  if (device.name() != "ane")
-    return {WeightsChoice::baked, "nothing is gained here, as the host compiles a kernel in no time"};
+  if (device.name() != "ane") return {WeightsChoice::baked, "the host compiles at almost no cost"};
   if (const std::optional<std::string> obstacle = obstacle_to_dynamic(settings, device))
     return {WeightsChoice::baked, *obstacle};
-  return {WeightsChoice::dynamic, "with weights in their input all kernels keep the rules of this chip"};
+  return {WeightsChoice::dynamic, "no kernel with dynamic weights breaks a rule of this chip"};
 }
 
 Settings settled(Settings settings, const WeightsDecision& decision) {
@@ -48,7 +47,7 @@ std::optional<std::string> obstacle_to_dynamic(const Settings& settings, const d
   for (const model::PlannedKernel& kernel : plan.kernels())
     for (const mil::Diagnostic& broken : device.check(kernel.definition.program))
       if (mil::is_fault(broken.severity))
-        return fmt::format("with weights in its input kernel '{}' breaks {}", kernel.definition.name,
+        return fmt::format("with dynamic weights, kernel '{}' breaks {}", kernel.definition.name,
                            mil::to_string(broken));
   return std::nullopt;
 }

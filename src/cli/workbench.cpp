@@ -73,7 +73,7 @@ Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faul
 std::string Workbench::device_text() const {
   std::string text = device_->description();
   if (const std::size_t sequences = model_->samples_at_once(); sequences > 1)
-    text += fmt::format(", {} sequences side by side", sequences);
+    text += fmt::format(", {} batch slots", sequences);
   return text;
 }
 

@@ -30,8 +30,8 @@ std::string system_words(int error) { return std::generic_category().message(err
       throw FileError(fmt::format("{} '{}' does not exist ({}); check the path", what, name, system_words(error)));
     case EACCES:
     case EPERM:
-      throw FileError(fmt::format("{} '{}' may not be read ({}); check its permissions and those of its folders", what,
-                                  name, system_words(error)));
+      throw FileError(fmt::format("{} '{}' is not readable ({}); check its permissions and those of its directories",
+                                  what, name, system_words(error)));
     case EISDIR:
       throw FileError(fmt::format("{} '{}' is a directory, but a file is needed", what, name));
     default:
@@ -66,7 +66,7 @@ void write_all(int descriptor, std::span<const std::byte> bytes, const fs::path&
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw_write_error(place, "its contents were refused; is the disk full?", errno);
+    if (written < 0) throw_write_error(place, "writing failed; is the disk full?", errno);
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
 }
@@ -104,10 +104,10 @@ void RegularFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
     if (found < 0 && errno == EINTR) continue;
     if (found < 0) throw_read_error(path_, what_, errno);
     if (found == 0)
-      throw FileError(fmt::format(
-          "{} '{}' ends at byte {}, but it had {} bytes when it was opened; a file must not be shortened while it "
-          "is read",
-          what_, path_.string(), offset, size_bytes_));
+      throw FileError(
+          fmt::format("{} '{}' ends at byte {}, but it had {} bytes when it was opened; a file must not be truncated "
+                      "while it is read",
+                      what_, path_.string(), offset, size_bytes_));
     bytes = bytes.subspan(static_cast<std::size_t>(found));
     offset += static_cast<std::uint64_t>(found);
   }
@@ -154,7 +154,7 @@ AsideFile::AsideFile(const fs::path& place) : place_(place) {
     path_ += fmt::format("{}{}-{}", kAsideSuffix, ::getpid(), attempt);
     descriptor_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (!descriptor_ && (errno != EEXIST || attempt == kNameAttempts))
-      throw_write_error(place_, fmt::format("no new file '{}' can be made", path_.string()), errno);
+      throw_write_error(place_, fmt::format("no temporary file '{}' could be created", path_.string()), errno);
   }
 }
 
@@ -205,7 +205,7 @@ void make_directories(const fs::path& directory) {
   if (directory.empty() || fs::is_directory(directory, error)) return;
   make_directories(directory.parent_path());
   if (::mkdir(directory.c_str(), 0777) != 0 && errno != EEXIST)
-    throw_write_error(directory, "the directory could not be made", errno);
+    throw_write_error(directory, "the directory could not be created", errno);
   sync_directory(directory.parent_path());
 }
 
@@ -222,19 +222,19 @@ void sync_directory(const fs::path& directory) {
 fs::path make_temporary_directory(std::string_view prefix) {
   std::string path = (temporary_directory() / fmt::format("{}-XXXXXX", prefix)).string();
   if (::mkdtemp(path.data()) == nullptr)
-    throw_write_error(path, "the directory could not be made; does TMPDIR name one that can be written?", errno);
+    throw_write_error(path, "the directory could not be created; does TMPDIR name a writable one?", errno);
   return path;
 }
 
 fs::path private_temporary_directory(std::string_view name) {
   const fs::path path = temporary_directory() / name;
   if (::mkdir(path.c_str(), S_IRWXU) == 0) return path;
-  if (errno != EEXIST) throw_write_error(path, "the directory could not be made", errno);
+  if (errno != EEXIST) throw_write_error(path, "the directory could not be created", errno);
   struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) throw_write_error(path, "nothing is known of it", errno);
+  if (::lstat(path.c_str(), &status) != 0) throw_write_error(path, "its status could not be read", errno);
   const bool is_private = S_ISDIR(status.st_mode) && status.st_uid == ::geteuid() &&
                           (status.st_mode & static_cast<mode_t>(S_IRWXG | S_IRWXO)) == 0;
-  if (!is_private) throw_write_error(path, "it is there already and is no directory of this user alone", EEXIST);
+  if (!is_private) throw_write_error(path, "it already exists and is not a private directory of this user", EEXIST);
   return path;
 }
 

@@ -66,7 +66,7 @@ int with_enough_stack(const std::function<int()>& work) {
   ::pthread_sigmask(SIG_SETMASK, &call.signals, nullptr);
   if (error != 0)
     throw DeviceError(
-        fmt::format("the stack is too small (ulimit -s), and there can be no thread with one of {} MB: {}",
+        fmt::format("the stack is too small (ulimit -s), and no thread with a stack of {} MB could be started: {}",
                     kStackBytes >> 20U, std::generic_category().message(error)));
   return call.result;
 }

@@ -8,7 +8,7 @@ namespace ane::data {
 
 void Source::validation_sample(std::size_t index, Sample& /*sample*/) const {
   throw Error(
-      fmt::format("{}: held-out sample {} was asked for, but there are {}", description(), index, validation_count()));
+      fmt::format("{}: held-out sample {} was requested, but there are {}", description(), index, validation_count()));
 }
 
 }  // namespace ane::data

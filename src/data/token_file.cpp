@@ -44,7 +44,7 @@ class TokenFile final : public Source {
     assert(settings.seq_len > 0 && settings.vocab_size > 0);
     const std::uint64_t bytes = file_.size_bytes();
     if (bytes % sizeof(Unit) != 0)
-      throw FileError(fmt::format("{}: {} bytes are no whole number of uint16 tokens; is the file cut short?",
+      throw FileError(fmt::format("{}: {} bytes are not a whole number of uint16 tokens; is the file truncated?",
                                   path.string(), bytes));
     split_ = split(static_cast<std::size_t>(bytes / sizeof(Unit)));
     // One token more than a sequence: the last one's target.

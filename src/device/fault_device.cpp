@@ -15,8 +15,8 @@ namespace ane::device {
 namespace {
 
 constexpr std::string_view kForms =
-    "compile:K or run:K with a count from 1 or *, then @PROCESS if it happens in one process only, then =nan, =huge "
-    "(runs), =await:N (the other's Nth), =delay:20ms or =fail; or budget:N";
+    "compile:K or run:K with a 1-based index or *, then @PROCESS for a single process, then =nan, =huge (runs), "
+    "=await:N (the other's Nth), =delay:20ms or =fail; or budget:N";
 
 /// The bits of a number that begins an output.
 constexpr std::uint16_t kHalfNan = 0x7E00;
@@ -108,7 +108,7 @@ void await(std::string_view event, const std::atomic<std::int64_t>& counted, std
   const auto begin = std::chrono::steady_clock::now();
   while (counted < count) {
     if (std::chrono::steady_clock::now() - begin > kPatience)
-      throw DeviceError(fmt::format("{} {} of this process was awaited as planned, but did not begin", event, count));
+      throw DeviceError(fmt::format("{} {} of this process was awaited as planned but did not begin", event, count));
     std::this_thread::sleep_for(kPause);
   }
 }

@@ -67,8 +67,8 @@ void sgemm(CBLAS_ORDER /*order*/, CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE t
   const int status = onednn().sgemm(letter(transpose_a), letter(transpose_b), m, n, k, alpha, a, a_stride, b, b_stride,
                                     beta, c, c_stride);
   if (status != 0)
-    throw DeviceError(fmt::format("oneDNN cannot multiply [{}, {}] with [{}, {}] (status {}); is there no memory left?",
-                                  m, k, k, n, status));
+    throw DeviceError(fmt::format("oneDNN cannot multiply [{}, {}] with [{}, {}] (status {}); is memory exhausted?", m,
+                                  k, k, n, status));
 }
 
 }  // namespace

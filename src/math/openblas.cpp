@@ -105,7 +105,7 @@ void reserve_buffers(int threads) {
   for (void* const buffer : buffers) release(buffer);
   if (std::cmp_less(buffers.size(), wanted)) {
     throw DeviceError(fmt::format(
-        "OpenBLAS needs about {} MB of address space for each of {} threads, but there is room for {} alone; use fewer "
+        "OpenBLAS needs about {} MB of address space for each of {} threads, but there is room only for {}; use fewer "
         "--threads or raise the limit (ulimit -v)",
         kBufferBytes >> 20U, threads, buffers.size()));
   }

@@ -50,7 +50,7 @@ TaskQueue::TaskQueue() : worker_(std::make_unique<Worker>()) {
     worker_->thread = std::thread([worker = worker_.get()] { worker->work(); });
   } catch (const std::system_error& error) {
     throw DeviceError(
-        fmt::format("no thread could be started for work beside the device ({})", error.code().message()));
+        fmt::format("no thread could be started for work that overlaps with the device ({})", error.code().message()));
   }
 }
 

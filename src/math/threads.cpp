@@ -114,7 +114,7 @@ struct ThreadPool::Workers {
     } catch (const std::system_error& error) {
       const std::size_t started = pool_.size() + 1;
       stop();
-      throw DeviceError(fmt::format("only {} of {} threads could be started ({}); ask for fewer", started, threads,
+      throw DeviceError(fmt::format("only {} of {} threads could be started ({}); request fewer", started, threads,
                                     error.code().message()));
     }
   }
@@ -214,7 +214,7 @@ struct ThreadPool::Workers {
 
 ThreadPool::ThreadPool(int threads, Idle idle) : size_(threads) {
   if (threads < 1 || threads > kMaxThreads) {
-    throw UsageError(fmt::format("{} threads were asked for; choose 1 to {}", threads, kMaxThreads));
+    throw UsageError(fmt::format("{} threads were requested; choose 1 to {}", threads, kMaxThreads));
   }
   blas_ = std::make_unique<BlasUse>(threads);  // loading it may set variables, which is safe before there are threads
   if (threads > 1) workers_ = std::make_unique<Workers>(threads, idle);

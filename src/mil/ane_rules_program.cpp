@@ -82,7 +82,7 @@ void named_attributes(const Program& program, const Blobs* /*blobs*/, Findings& 
     for (const Argument& argument : op.operation().arguments)
       if (std::ranges::any_of(argument.operands, [](const Operand& o) { return std::holds_alternative<Constant>(o); }))
         in_place.push_back("'" + argument.name + "'");
-    if (!in_place.empty()) found.add(place(op), fmt::format("written in place: {}", fmt::join(in_place, ", ")));
+    if (!in_place.empty()) found.add(place(op), fmt::format("inline: {}", fmt::join(in_place, ", ")));
   });
 }
 

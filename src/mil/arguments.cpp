@@ -91,7 +91,7 @@ std::string_view wanted(Want want) {
     case Want::text:
       return "a compile-time constant string";
     case Want::literal:
-      return "a constant written in place";
+      return "an inline constant";
   }
   return {};
 }
@@ -171,7 +171,7 @@ void check_operand(const OpView& op, const Parameter& parameter, const Operand& 
 
   const Constant* constant = constant_of(op.function(), operand);
   if (constant == nullptr) refuse(" computed at run time");
-  if (std::holds_alternative<BlobRef>(constant->data)) refuse(" in a blob file; write it in place");
+  if (std::holds_alternative<BlobRef>(constant->data)) refuse(" in a blob file; write it inline");
   if (*rank == 1 && type.shape[0] > kMaxListLength)
     fail(op, fmt::format("argument '{}' has {} elements, at most {} are allowed", parameter.name, type.shape[0],
                          kMaxListLength));
@@ -210,7 +210,7 @@ void check_list(const OpView& op, const std::vector<Argument>& given, std::span<
     if (parameter == parameters.end()) {
       std::vector<std::string_view> names;
       for (const Parameter& p : parameters) names.push_back(p.name);
-      fail(op, fmt::format("there is no argument '{}'; it takes {}", argument.name, fmt::join(names, ", ")));
+      fail(op, fmt::format("unknown argument '{}'; it takes {}", argument.name, fmt::join(names, ", ")));
     }
     if (argument.is_tuple != (parameter->want == Want::tuple))
       fail(op, fmt::format("argument '{}' must be {}", argument.name, wanted(parameter->want)));
@@ -264,7 +264,7 @@ std::optional<std::string> fault_of(const Shape& shape) {
 std::optional<std::string> fault_of(const Constant& constant) {
   if (auto fault = fault_of(constant.type.shape)) return fault;
   if (const auto* blob = std::get_if<BlobRef>(&constant.data)) {
-    if (constant.type.dtype == DType::string) return "a string cannot lie in a blob file";
+    if (constant.type.dtype == DType::string) return "a string cannot be in a blob file";
     if (blob->path.empty()) return "the path of a BLOBFILE is empty";
     return std::nullopt;
   }

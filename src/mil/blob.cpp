@@ -128,8 +128,7 @@ std::span<const std::byte> data_in_bounds(std::span<const std::byte> file, std::
                                           std::uint64_t bytes) {
   if (!fits(file, data, bytes))
     throw BlobError(
-        fmt::format("record at {}: expected {} bytes of data from offset {}, but the file ends at {}; is it "
-                    "cut short?",
+        fmt::format("record at {}: expected {} bytes of data from offset {}, but the file ends at {}; is it truncated?",
                     record, bytes, data, file.size()));
   return file.subspan(data, bytes);
 }
@@ -158,7 +157,7 @@ BlobFile load_blob(const RegularFile& file, std::span<const Constant* const> con
     try {
       return MappedMemory::sparse(static_cast<std::size_t>(file.size_bytes()));
     } catch (const std::system_error& error) {
-      throw FileError(fmt::format("{}: there are no addresses for its {} bytes ({})", file.path().string(),
+      throw FileError(fmt::format("{}: there is no address space for its {} bytes ({})", file.path().string(),
                                   file.size_bytes(), error.code().message()));
     }
   }();
@@ -190,9 +189,10 @@ std::filesystem::path relative_path(std::string_view path) {
   std::filesystem::path inside = path.starts_with(kModelPath) ? path.substr(kModelPath.size()) : "";
   if (inside.empty())
     throw BlobError(
-        fmt::format("blob path '{}': expected '{}' and a file name, found another beginning", path, kModelPath));
+        fmt::format("blob path '{}': expected '{}' and a file name, found another prefix", path, kModelPath));
   if (inside.is_absolute() || std::ranges::find(inside, "..") != inside.end())
-    throw BlobError(fmt::format("blob path '{}': expected a file below '{}', found a way out of it", path, kModelPath));
+    throw BlobError(
+        fmt::format("blob path '{}': expected a file below '{}', found a path that leads out of it", path, kModelPath));
   return inside;
 }
 
@@ -253,7 +253,7 @@ std::span<const std::byte> read_blob(std::span<const std::byte> file, std::uint6
 std::span<const std::byte> read_blob(const Blobs& blobs, const BlobRef& ref, const TensorType& type) {
   const auto found = blobs.find(ref.path);
   if (found == blobs.end())
-    throw BlobError(fmt::format("blob file '{}' was not given; {} others were", ref.path, blobs.size()));
+    throw BlobError(fmt::format("blob file '{}' is missing; {} others were given", ref.path, blobs.size()));
   try {
     return read_blob(found->second, ref.offset, type);
   } catch (const Error& error) {

@@ -205,7 +205,7 @@ Program Builder::finish(std::span<const Var> outputs) && {
   for (const Var output : outputs) {
     const Operation* source = defining_operation(function, output.id);
     if (source == nullptr || source->kind == OpKind::constant)
-      throw TypeError(fmt::format("output '{}' is no operation's result", function.value(output.id).name), {});
+      throw TypeError(fmt::format("output '{}' is not an operation's result", function.value(output.id).name), {});
     function.outputs.push_back(output.id);
   }
   verify(program_);

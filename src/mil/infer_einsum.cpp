@@ -52,7 +52,7 @@ void check_letters(const OpView& op, const std::string& letters) {
     if (std::isalpha(letter) == 0)
       fail(op, fmt::format("the equation must be letters such as \"nchw,nwhu->nchu\", found '{}'", letters[i]));
     if (letters.find(letters[i], i + 1) != std::string::npos)
-      fail(op, fmt::format("'{}' stands twice in \"{}\"; no diagonals are taken", letters[i], letters));
+      fail(op, fmt::format("'{}' occurs twice in \"{}\"; diagonals are not supported", letters[i], letters));
   }
 }
 

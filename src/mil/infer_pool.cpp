@@ -10,8 +10,8 @@ namespace {
 
 void check_ceil_mode(const OpView& op, std::size_t spatial) {
   if (!op.flag("ceil_mode", false)) return;
-  if (spatial > 2) fail(op, fmt::format("ceil_mode goes with 1 or 2 spatial dimensions: {}", describe(op, {"x"})));
-  if (op.text("pad_type", "valid") == "same") fail(op, "ceil_mode does not go with pad_type \"same\"");
+  if (spatial > 2) fail(op, fmt::format("ceil_mode requires 1 or 2 spatial dimensions: {}", describe(op, {"x"})));
+  if (op.text("pad_type", "valid") == "same") fail(op, "ceil_mode cannot be combined with pad_type \"same\"");
   const auto pad = op.integers("pad", std::vector<std::int64_t>(2 * spatial, 0));
   for (std::size_t i = 0; i + 1 < pad.size(); i += 2)
     if (pad[i] != pad[i + 1])

@@ -18,7 +18,7 @@ void check_scales(const OpView& op, std::string_view data) {
   const Shape& shape = op.type(data).shape;
   for (const std::string_view argument : {"scale", "zero_point"}) {
     if (!op.has(argument) || op.type(argument).is_scalar()) continue;
-    if (!op.has("axis")) fail(op, fmt::format("'{}' is no scalar, so axis must be given", argument));
+    if (!op.has("axis")) fail(op, fmt::format("'{}' is not a scalar, so axis must be given", argument));
     const std::size_t axis = axis_in(op, op.integer("axis", 0), shape.size());
     if (op.type(argument).shape != Shape{shape[axis]})
       fail(op, fmt::format("'{}' must be a scalar or have one element for each index of axis {}: {}", argument, axis,

@@ -143,7 +143,7 @@ Types infer_squeeze(const OpView& op) {
   TensorType type{x.dtype, {}};
   for (std::size_t i = 0; i < x.shape.size(); ++i) {
     const bool squeezed = std::binary_search(axes.begin(), axes.end(), i);
-    if (squeezed && x.shape[i] != 1) fail(op, fmt::format("axis {} has not size 1: {}", i, describe(op, {"x"})));
+    if (squeezed && x.shape[i] != 1) fail(op, fmt::format("axis {} does not have size 1: {}", i, describe(op, {"x"})));
     if (!squeezed) type.shape.push_back(x.shape[i]);
   }
   return {type};

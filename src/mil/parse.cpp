@@ -164,9 +164,8 @@ class Parser {
       if (token_.is("?")) fail_flexible();
       const Token dim = expect(TokenKind::number, "a dimension");
       const auto size = parse_integer(dim.text);
-      if (!size) fail(dim.where, fmt::format("'{}' is no dimension", dim.text));
-      if (type.shape.size() == kMaxRank)
-        fail(dim.where, fmt::format("a tensor has at most {} dimensions here", kMaxRank));
+      if (!size) fail(dim.where, fmt::format("'{}' is not a dimension", dim.text));
+      if (type.shape.size() == kMaxRank) fail(dim.where, fmt::format("a tensor has at most {} dimensions", kMaxRank));
       type.shape.push_back(*size);
     });
     expect(">");
@@ -185,7 +184,7 @@ class Parser {
 
   static DType parse_dtype(const Token& token) {
     const auto dtype = dtype_from_name(token.text);
-    if (!dtype) fail(token.where, fmt::format("'{}' is no element type that is supported", token.text));
+    if (!dtype) fail(token.where, fmt::format("'{}' is not a supported element type", token.text));
     return *dtype;
   }
 
@@ -219,11 +218,12 @@ class Parser {
     expect(">");
     const auto opset = opset_from_name(word.text);
     if (!opset)
-      fail(word.where, fmt::format("operation set '{}' is not known, expected ios13 to ios18 or ios26", word.text));
+      fail(word.where, fmt::format("unknown operation set '{}', expected ios13 to ios18 or ios26", word.text));
     if (program_.version == Version::v1_0 && *opset >= kFirstBare)
-      fail(word.where, fmt::format("function '{}' is for {}, but program(1.0) goes with ios13 to ios17: the dialects "
-                                   "must not be mixed",
-                                   function_->name, word.text));
+      fail(
+          word.where,
+          fmt::format("function '{}' is for {}, but program(1.0) allows ios13 to ios17: the dialects must not be mixed",
+                      function_->name, word.text));
     function_->opset = *opset;
   }
 
@@ -242,7 +242,7 @@ class Parser {
     parse_type();
     expect(">");
     const Token name = expect(TokenKind::identifier, "an input's name");
-    fail(where, fmt::format("state inputs are not supported: make '{}' an input, and what is written to it an output",
+    fail(where, fmt::format("state inputs are not supported: make '{}' an input, and the value written to it an output",
                             name.text));
   }
 
@@ -257,7 +257,7 @@ class Parser {
 
   ValueId define(const Token& name, TensorType type) {
     const auto id = static_cast<ValueId>(function_->values.size());
-    if (id == kMaxValues) fail(name.where, fmt::format("a function has at most {} values here", kMaxValues));
+    if (id == kMaxValues) fail(name.where, fmt::format("a function has at most {} values", kMaxValues));
     if (!values_.emplace(name.text, id).second) fail(name.where, fmt::format("'{}' is already defined", name.text));
     function_->values.push_back({std::string(name.text), std::move(type)});
     return id;
@@ -305,7 +305,7 @@ class Parser {
     if (const auto kind = op_from_name(name.text)) return *kind;
     std::vector<std::string_view> known;
     for (const OpSpec& spec : op_specs()) known.push_back(spec.name);
-    fail(name.where, fmt::format("operation '{}' is not supported; these are: {}", name.text, fmt::join(known, ", ")));
+    fail(name.where, fmt::format("operation '{}' is not supported; supported: {}", name.text, fmt::join(known, ", ")));
   }
 
   Argument parse_argument() {
@@ -448,7 +448,7 @@ class Parser {
     if (token_.kind != TokenKind::number && token_.kind != TokenKind::identifier) fail_expecting("a number");
     const Token token = advance();
     const auto value = parse_float(std::string(token.text));
-    if (!value) fail(token.where, fmt::format("'{}' is no {} number", token.text, name(dtype)));
+    if (!value) fail(token.where, fmt::format("'{}' is not a {} number", token.text, name(dtype)));
     if (dtype == DType::fp32) return *value;
     const float rounded = math::to_float(math::to_half(*value));
     if (std::isinf(rounded) && !std::isinf(*value))
@@ -462,7 +462,7 @@ class Parser {
     const IntegerRange range = range_of(dtype);
     if (!value || *value < range.low || *value > range.high)
       fail(token.where,
-           fmt::format("'{}' is no {} number, expected {} to {}", token.text, name(dtype), range.low, range.high));
+           fmt::format("'{}' is not a {} number, expected {} to {}", token.text, name(dtype), range.low, range.high));
     return *value;
   }
 
@@ -486,7 +486,8 @@ ParseError::ParseError(SourceLocation where, const std::string& message)
 
 Program parse(std::string_view text) {
   if (text.size() > kMaxTextBytes)
-    throw ParseError({1, 1}, fmt::format("the text has {} bytes, at most {} are read", text.size(), kMaxTextBytes));
+    throw ParseError({1, 1},
+                     fmt::format("the text has {} bytes, at most {} are supported", text.size(), kMaxTextBytes));
   return Parser(text).parse();
 }
 

@@ -21,8 +21,10 @@ bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 void check_value(const Value& value, Names& names, SourceLocation where) {
   if (!is_identifier(value.name))
-    throw TypeError(fmt::format("'{}' is no name: letters, digits and '_' make one, no digit first", value.name),
-                    where);
+    throw TypeError(
+        fmt::format("'{}' is not a valid name: names consist of letters, digits and '_' and do not begin with a digit",
+                    value.name),
+        where);
   if (!names.insert(value.name).second) throw TypeError(fmt::format("'{}' is defined twice", value.name), where);
   if (const auto fault = fault_of(value.type.shape))
     throw TypeError(fmt::format("'{}': {}", value.name, *fault), where);
@@ -57,7 +59,7 @@ void check_function(const Function& function) {
     check_operation(function, operation);
   }
   if (next != function.values.size())
-    throw TypeError(fmt::format("function '{}' has values that nothing defines", function.name), {});
+    throw TypeError(fmt::format("function '{}' has values without a definition", function.name), {});
   check_outputs(function);
 }
 
@@ -81,7 +83,7 @@ void check_operation(const Function& function, const Operation& operation) {
   const OpView op(function, operation);
   const Types types = infer_types(function, operation);
   if (types.size() != operation.results.size())
-    fail(op, fmt::format("it has {} results, but {} are named", types.size(), operation.results.size()));
+    fail(op, fmt::format("it has {} results, but {} names", types.size(), operation.results.size()));
   for (std::size_t i = 0; i < types.size(); ++i) {
     const Value& value = function.value(operation.results[i]);
     if (value.type != types[i])
@@ -109,7 +111,7 @@ void verify(const Program& program) {
   Names names;
   for (const Function& function : program.functions) {
     if (!is_identifier(function.name))
-      throw TypeError(fmt::format("'{}' is no name for a function", function.name), {});
+      throw TypeError(fmt::format("'{}' is not a valid function name", function.name), {});
     if (!names.insert(function.name).second)
       throw TypeError(fmt::format("function '{}' is defined twice", function.name), {});
     check_function(function);

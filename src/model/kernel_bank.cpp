@@ -136,7 +136,7 @@ surface::Surface* KernelBank::weighted_input(std::size_t row, std::size_t layer,
   Entry& entry = entries_.at(row);
   if (entry.kind.definition().weight_segments.empty()) return nullptr;
   if (entry.inputs.empty())
-    throw Error(fmt::format("kernel '{}' has been given no weights", entry.kind.definition().name));
+    throw Error(fmt::format("the weights of kernel '{}' have not been loaded", entry.kind.definition().name));
   return &entry.inputs.at(lane * layers() + layer);
 }
 

@@ -74,23 +74,23 @@ void KernelPlan::check_row(std::size_t row) const {
   if (row > 0 && phase < kernels_[row - 1].phase)
     complain(fmt::format("comes after a kernel of the later phase {}", model::name(kernels_[row - 1].phase)));
   for (std::size_t other = 0; other < row; ++other) {
-    if (kernels_[other].definition.name == kernel.name) complain("there is another kernel of that name");
+    if (kernels_[other].definition.name == kernel.name) complain("another kernel has the same name");
     if (!is_seen(kernels_[other].phase, phase)) continue;
     for (const Segment& segment : kernel.output.segments())
       if (has_segment(kernels_[other].definition.output, segment.name))
-        complain(fmt::format("makes '{}', as '{}' does", segment.name, kernels_[other].definition.name));
+        complain(fmt::format("produces '{}', as does '{}'", segment.name, kernels_[other].definition.name));
   }
   for (const Segment& segment : kernel.output.segments())
-    if (is_given(phase, segment.name)) complain(fmt::format("makes '{}', which is given", segment.name));
+    if (is_given(phase, segment.name)) complain(fmt::format("produces '{}', which is given", segment.name));
   for (const Segment& segment : kernel.input.segments()) {
     if (kernel.is_weight(segment.name)) continue;
     if (is_given(phase, segment.name)) continue;
     const std::optional<std::size_t> source = maker(phase, segment.name);
     if (!source || *source >= row)
-      complain(fmt::format("its input '{}' is neither given nor made by an earlier kernel", segment.name));
+      complain(fmt::format("its input '{}' is neither given nor produced by an earlier kernel", segment.name));
     const Segment& made = kernels_[*source].definition.output.at(segment.name);
     if (made.channels != segment.channels)
-      complain(fmt::format("its input '{}' has {} channels, but '{}' makes {}", segment.name, segment.channels,
+      complain(fmt::format("its input '{}' has {} channels, but '{}' produces {}", segment.name, segment.channels,
                            kernels_[*source].definition.name, made.channels));
   }
 }
@@ -98,7 +98,7 @@ void KernelPlan::check_row(std::size_t row) const {
 void KernelPlan::check_wanted(const PhaseContract& contract) const {
   for (const std::string& tensor : contract.wanted)
     if (!maker(contract.phase, tensor))
-      throw Error(fmt::format("plan '{}': no kernel up to {} makes '{}', which is read there", name_,
+      throw Error(fmt::format("plan '{}': no kernel up to {} produces '{}', which is read there", name_,
                               model::name(contract.phase), tensor));
 }
 

@@ -54,12 +54,12 @@ LlamaConfig parse_header(const RegularFile& file) {
   config.kv_heads = positive(path, "n_kv_heads", header.kv_heads);
   config.tied_classifier = header.vocab > 0;
   if (header.vocab == INT32_MIN) fail(path, fmt::format("its header says vocab_size = {}", header.vocab));
-  config.vocab = positive(path, "vocab_size (negative for an own classifier)", std::abs(header.vocab));
+  config.vocab = positive(path, "vocab_size (negative for an untied classifier)", std::abs(header.vocab));
   config.seq_len = positive(path, "max_seq_len", header.max_seq_len);
   try {
     check(config);
   } catch (const UsageError& error) {
-    fail(path, fmt::format("its header is impossible: {}", error.what()));
+    fail(path, fmt::format("its header is invalid: {}", error.what()));
   }
   return config;
 }
@@ -80,11 +80,10 @@ void check_size(const RegularFile& file, const LlamaConfig& config, const Parame
   const std::size_t elements = layout.parameter_count() + config.seq_len * config.head_dim();
   const std::size_t expected = sizeof(Header) + elements * sizeof(float);
   if (file.size_bytes() != expected)
-    fail(file.path(),
-         fmt::format("it has {} bytes, but dim={} hidden={} layers={} heads={} kv_heads={} vocab={} seq={} need {}; is "
-                     "it cut short or of another format?",
-                     file.size_bytes(), config.dim, config.hidden, config.layers, config.heads, config.kv_heads,
-                     config.vocab, config.seq_len, expected));
+    fail(file.path(), fmt::format("it has {} bytes, but dim={} hidden={} layers={} heads={} kv_heads={} vocab={} "
+                                  "seq={} need {}; is it truncated or in another format?",
+                                  file.size_bytes(), config.dim, config.hidden, config.layers, config.heads,
+                                  config.kv_heads, config.vocab, config.seq_len, expected));
 }
 
 void check_same(const RegularFile& file, const ParameterLayout& found, const ParameterLayout& expected) {
@@ -122,7 +121,7 @@ void read_llama2c(const std::filesystem::path& path, const ParameterLayout& layo
     file.read(offset, std::as_writable_bytes(values));
     offset += values.size_bytes();
     if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
-      fail(path, fmt::format("tensor '{}' holds a value that is not finite", parameter.name));
+      fail(path, fmt::format("tensor '{}' contains a non-finite value", parameter.name));
   };
   const auto skip = [&](std::size_t elements) { offset += elements * sizeof(float); };
   walk(config, own, read, skip);

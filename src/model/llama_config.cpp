@@ -59,7 +59,7 @@ void check(const LlamaConfig& config) {
     throw UsageError(
         fmt::format("heads is {} and kv_heads is {}, but kv_heads must divide heads", config.heads, config.kv_heads));
   if (config.head_dim() % 2 != 0)
-    throw UsageError(fmt::format("dim / heads is {} / {} = {}, but it must be even: RoPE turns pairs", config.dim,
+    throw UsageError(fmt::format("dim / heads is {} / {} = {}, but it must be even: RoPE rotates pairs", config.dim,
                                  config.heads, config.head_dim()));
 
   check_product("the embedding", config.vocab, config.dim);

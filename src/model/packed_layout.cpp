@@ -115,7 +115,7 @@ void PackedLayout::add(Segment segment) {
     throw Error(fmt::format("segment '{}' has no {}", segment.name, segment.channels == 0 ? "channels" : "columns"));
   const auto same = [&](const Segment& other) { return other.name == segment.name; };
   if (std::any_of(segments_.begin(), segments_.end(), same))
-    throw Error(fmt::format("two segments are called '{}'", segment.name));
+    throw Error(fmt::format("two segments are named '{}'", segment.name));
   segments_.push_back(std::move(segment));
 }
 
@@ -130,7 +130,7 @@ const Segment& PackedLayout::at(std::string_view name) const {
   if (found != segments_.end()) return *found;
   std::string names;
   for (const Segment& segment : segments_) names += (names.empty() ? "" : ", ") + segment.name;
-  throw Error(fmt::format("there is no segment '{}' among {}", name, names));
+  throw Error(fmt::format("unknown segment '{}'; available: {}", name, names));
 }
 
 namespace {

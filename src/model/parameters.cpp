@@ -16,7 +16,7 @@ constexpr std::size_t kAlignment = 16;  // elements: 64 bytes of fp32
 std::size_t ParameterLayout::add(std::string name, mil::Shape shape, bool decays) {
   const std::size_t index = parameters_.size();
   const auto count = static_cast<std::size_t>(mil::element_count(shape));
-  if (!index_.emplace(name, index).second) throw Error(fmt::format("two parameters are called '{}'", name));
+  if (!index_.emplace(name, index).second) throw Error(fmt::format("two parameters are named '{}'", name));
 
   parameters_.push_back({std::move(name), std::move(shape), size_, count, decays});
   size_ += round_up(count, kAlignment);

@@ -122,12 +122,12 @@ SafetensorsFile::Tensor parse_tensor(const std::string& name, const json& entry,
   const std::uint64_t begin = offsets[0];
   const std::uint64_t end = offsets[1];
   if (begin > end || end > data.size_bytes)
-    fault("tensor '{}' lies at bytes {} to {} of the data, but there are {}; is the file cut short?", name, begin, end,
+    fault("tensor '{}' lies at bytes {} to {} of the data, but there are {}; is the file truncated?", name, begin, end,
           data.size_bytes);
   const auto size = size_of(shape, element_bytes);
   if (!size || *size != end - begin)
     fault("tensor '{}' spans {} bytes, but shape [{}] in {} needs {}", name, end - begin, fmt::join(shape, ", "),
-          dtype_name, size ? std::to_string(*size) : "more than fit");
+          dtype_name, size ? std::to_string(*size) : "more than 2^64");
 
   return {dtype_name, mil::Shape(shape.begin(), shape.end()), data.offset + begin, end - begin};
 }
@@ -175,7 +175,7 @@ void write_tensor(AsideFile& file, const NamedTensor& tensor) {
   for (std::span<const float> rest = tensor.values; !rest.empty();) {
     const std::span<const float> piece = rest.first(std::min(rest.size(), kPiece));
     if (!std::isfinite(math::max_magnitude(piece)))
-      throw FileError(fmt::format("tensor '{}' holds a value that is not finite: it is not written", tensor.name));
+      throw FileError(fmt::format("tensor '{}' contains a non-finite value and is not written", tensor.name));
     file.write(std::as_bytes(piece));
     rest = rest.subspan(piece.size());
   }
@@ -188,7 +188,7 @@ std::string header_text(std::span<const NamedTensor> tensors, const Metadata& me
   std::set<std::string_view> names = {kMetadataKey};
   std::size_t offset = 0;
   for (const NamedTensor& tensor : tensors) {
-    if (!names.insert(tensor.name).second) throw Error(fmt::format("two tensors are called '{}'", tensor.name));
+    if (!names.insert(tensor.name).second) throw Error(fmt::format("two tensors are named '{}'", tensor.name));
     const std::size_t end = offset + tensor.values.size_bytes();
     header[tensor.name] = {{"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
@@ -261,7 +261,7 @@ void SafetensorsFile::read(std::string_view name, const mil::Shape& shape, std::
     fault("tensor '{}' has {} bytes, too few or too many for {} values", name, tensor.size_bytes, values.size());
   read_elements(file_, tensor, values);
   if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
-    fault("tensor '{}' holds a value that is not finite", name);
+    fault("tensor '{}' contains a non-finite value", name);
 }
 
 }  // namespace ane::model

@@ -29,7 +29,7 @@ void expect_tensors(const SafetensorsFile& file, const ParameterLayout& layout) 
   for (const Parameter& parameter : layout.parameters()) file.expect(parameter.name, parameter.shape);
   for (const auto& [name, tensor] : file.tensors())
     if (layout.find(name) == nullptr)
-      throw FileError(fmt::format("{}: tensor '{}' {} is none of this model's; does the file belong to another?",
+      throw FileError(fmt::format("{}: tensor '{}' {} is not part of this model; does the file belong to another?",
                                   file.path().string(), name, mil::to_string(tensor.shape)));
 }
 

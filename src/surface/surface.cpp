@@ -33,7 +33,7 @@ std::unique_ptr<Memory> HeapAllocator::allocate(std::size_t size_bytes) {
   try {
     return std::make_unique<HeapMemory>(size_bytes);
   } catch (const std::system_error& error) {
-    throw DeviceError(fmt::format("no memory for a surface of {} bytes ({})", size_bytes, error.code().message()));
+    throw DeviceError(fmt::format("out of memory for a surface of {} bytes ({})", size_bytes, error.code().message()));
   }
 }
 

@@ -40,7 +40,7 @@ AppendFile::AppendFile(std::filesystem::path path, std::string what, Warn warn, 
   file_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666));
   if (!file_)
     throw FileError(fmt::format("{}: the {} file cannot be written: {}", path_.string(), what_,
-                                errno == ENXIO ? "it is a pipe that nobody reads" : system_text(errno)));
+                                errno == ENXIO ? "it is a pipe without a reader" : system_text(errno)));
   ::fcntl(file_.get(), F_SETFL, O_APPEND);  // a reader may be slow
 }
 
@@ -53,7 +53,7 @@ void AppendFile::write(std::string_view text) {
   if (written == static_cast<ssize_t>(text.size())) return;
   const std::string reason = written < 0 ? system_text(errno) : "only part of a line could be written";
   file_ = Descriptor();
-  warn_(fmt::format("{}: {}; the run goes on without {}", path_.string(), reason, what_));
+  warn_(fmt::format("{}: {}; the run continues without {}", path_.string(), reason, what_));
 }
 
 void AppendFile::empty() noexcept {

@@ -102,11 +102,11 @@ void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& save
   expect_same(checkpoint, "model", model_line(saved.identity.model, saved.parameters),
               model_line(running.model, layout.parameter_count()), "Use the settings it was trained with.");
   expect_same(checkpoint, "data set or order", saved.identity.data, running.data,
-              "Use the data it was trained with; to go on with other data, start from its weights with --model.");
+              "Use the data it was trained with; to continue with other data, start from its weights with --model.");
   if (saved.moments != state.moment_count())
     throw UsageError(
-        fmt::format("{} has {} moments for each parameter, but this run's optimiser keeps {} (AdamW 2, SGD 0); "
-                    "use the optimiser it was trained with",
+        fmt::format("{} has {} moments for each parameter, but this run's optimizer keeps {} (AdamW 2, SGD 0); use the "
+                    "optimizer it was trained with",
                     checkpoint.string(), saved.moments, state.moment_count()));
 }
 
@@ -234,7 +234,7 @@ LoadedCheckpoint load_newest_checkpoint(const fs::path& directory, const model::
   }
   throw FileError(
       fmt::format("{}: no checkpoint to resume from{}{}", directory.string(),
-                  loaded.unusable.empty() ? ": there is no directory step-NNNNNNNN" : ": none can be used\n  ",
+                  loaded.unusable.empty() ? ": there is no directory step-NNNNNNNN" : ": none is usable\n  ",
                   fmt::join(loaded.unusable, "\n  ")));
 }
 

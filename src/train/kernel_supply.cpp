@@ -85,7 +85,7 @@ bool KernelSupply::compile(KernelSet set, int kernels, std::span<const float> pa
 
 bool KernelSupply::retry_in_fresh_process(const device::CompileError& error) {
   if (++parts_.state.totals().failed_compiles_in_row > 1) throw;
-  tell(&Observer::on_warning, fmt::format("a compile failed, so a fresh process will try again: {}", error.what()));
+  tell(&Observer::on_warning, fmt::format("a compile failed and is retried in a fresh process: {}", error.what()));
   return false;
 }
 

@@ -29,8 +29,7 @@ GradientNorm gradient_norm(const ParameterLayout& layout, std::span<const float>
   if (!std::isfinite(norm)) return {norm, name_of_not_finite(layout, gradients, threads)};
   const bool clipped = grad_clip > 0 && grad_clip <= kLargestNorm;
   if (!clipped && norm > kLargestNorm)
-    return {norm,
-            fmt::format("the gradient's norm is {:.3g}, and above {:.0e} fp32 moments overflow", norm, kLargestNorm)};
+    return {norm, fmt::format("the gradient norm is {:.3g}; above {:.0e}, fp32 moments overflow", norm, kLargestNorm)};
   return {norm, std::nullopt};
 }
 

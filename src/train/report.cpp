@@ -93,7 +93,7 @@ std::string efficiency_report(const RunReport& report) {
   lines.add("Total steps", "{}", totals.steps);
   lines.add("Wall time", "{:.0f} ms ({:.1f} s)", ms(wall), seconds(wall));
   add_part("Compile time", totals.compile_ns,
-           totals.hidden_compile_ns > 0 ? fmt::format(", and {:.0f} ms beside the steps", ms(totals.hidden_compile_ns))
+           totals.hidden_compile_ns > 0 ? fmt::format(", and {:.0f} ms during the steps", ms(totals.hidden_compile_ns))
                                         : std::string());
   if (totals.weights_ns > 0) add_part("Weight loads", totals.weights_ns);
   add_part("Train time", totals.train_ns);
@@ -116,8 +116,8 @@ std::string compile_hint(const RunReport& report, int kernels) {
   if (totals.compiles <= kernels || totals.compile_ns <= report.wall_ns / kWorthAWord) return {};
   const std::int64_t needed = totals.compile_ns / totals.compiles * kernels;
   return fmt::format(
-      "Hint: {:.0f}% of the time went into {} compiles; --weights dynamic needs {}, once, and would have saved about "
-      "{:.1f} s of {:.1f} s if its steps take as long",
+      "Hint: {:.0f}% of the time was spent on {} compiles; --weights dynamic needs {}, once, and would have saved "
+      "about {:.1f} s of {:.1f} s if its steps take as long",
       percent(totals.compile_ns, report.wall_ns), totals.compiles, kernels, seconds(totals.compile_ns - needed),
       seconds(report.wall_ns));
 }

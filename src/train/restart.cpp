@@ -100,7 +100,7 @@ void exec_self(std::span<const std::string> arguments, std::span<const std::stri
   if (set_flags(0)) ::execve(path.c_str(), argv.data(), envp.data());
   const int error = errno;
   set_flags(FD_CLOEXEC);
-  throw Error(fmt::format("the process could not replace itself to start a new compile budget: {}: {}", path,
+  throw Error(fmt::format("the process could not re-execute itself to reset the compile budget: {}: {}", path,
                           std::generic_category().message(error)));
 }
 

@@ -40,7 +40,8 @@ std::string number_in(int file, const fs::path& path) {
   const bool is_number = std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (!is_number || number.size() == text.size())
     fail(path,
-         "the file is not of ane-train, as it holds something other than a process number; name another directory");
+         "the file does not belong to ane-train, because it contains something other than a process ID; name another "
+         "directory");
   return number;
 }
 
@@ -57,7 +58,7 @@ Descriptor open_lock(const fs::path& path) {
   if (!file) fail(path, errno);
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) fail(path, errno);
-  if (!S_ISREG(status.st_mode)) fail(path, "it is no regular file; remove it, or name another directory");
+  if (!S_ISREG(status.st_mode)) fail(path, "it is not a regular file; remove it, or name another directory");
   return file;
 }
 

@@ -55,7 +55,7 @@ std::size_t arena_bytes(std::size_t parameters, int moments, Delay delay) {
   const auto total = bytes ? checked_add(*bytes, kHeaderBytes) : std::nullopt;
   if (!total || *total > static_cast<std::size_t>(std::numeric_limits<off_t>::max()))
     throw DeviceError(
-        fmt::format("a state of {} parameters with {} moments each is larger than memory can be", parameters, moments));
+        fmt::format("a state of {} parameters with {} moments each exceeds the address space", parameters, moments));
   return *total;
 }
 
@@ -67,10 +67,9 @@ std::string size_text(std::size_t bytes) {
 void check_file_size_limit(std::size_t bytes) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < bytes)
-    throw UsageError(
-        fmt::format("the training state needs {}, but this process may make no file above {} bytes; raise "
-                    "the limit (ulimit -f)",
-                    size_text(bytes), static_cast<std::uint64_t>(limit.rlim_cur)));
+    throw UsageError(fmt::format(
+        "the training state needs {}, but the file size limit of this process is {} bytes; raise the limit (ulimit -f)",
+        size_text(bytes), static_cast<std::uint64_t>(limit.rlim_cur)));
 }
 
 /// A descriptor of memory that has no name, so that nothing is left behind however the run ends. Closes on exec.
@@ -78,12 +77,12 @@ Descriptor anonymous_memory() {
 #ifdef __linux__
   Descriptor descriptor(::memfd_create("ane-train-state", MFD_CLOEXEC));
   if (!descriptor)
-    throw DeviceError(fmt::format("no memory for the training state: memfd_create: {}", system_text(errno)));
+    throw DeviceError(fmt::format("out of memory for the training state: memfd_create: {}", system_text(errno)));
 #else
   const std::string name = fmt::format("/ane-train-{}", ::getpid());
   Descriptor descriptor(::shm_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR));
   if (!descriptor)
-    throw DeviceError(fmt::format("no memory for the training state: shm_open {}: {}", name, system_text(errno)));
+    throw DeviceError(fmt::format("out of memory for the training state: shm_open {}: {}", name, system_text(errno)));
   ::shm_unlink(name.c_str());
   ::fcntl(descriptor.get(), F_SETFD, FD_CLOEXEC);
 #endif
@@ -94,14 +93,14 @@ Descriptor allocate(std::size_t bytes) {
   check_file_size_limit(bytes);
   Descriptor descriptor = anonymous_memory();
   if (::ftruncate(descriptor.get(), static_cast<off_t>(bytes)) != 0)
-    throw DeviceError(fmt::format("no memory for the training state of {}: {}; a smaller model would need less",
+    throw DeviceError(fmt::format("out of memory for the training state of {}: {}; a smaller model would need less",
                                   size_text(bytes), system_text(errno)));
   return descriptor;
 }
 
 [[noreturn]] void refuse(int descriptor, const std::string& reason) {
   throw UsageError(
-      fmt::format("the training state handed over in descriptor {} cannot be used: {}. If no ane-train started "
+      fmt::format("the training state inherited through descriptor {} cannot be used: {}. If no ane-train started "
                   "this process, unset ANE_TRAIN_STATE",
                   descriptor, reason));
 }
@@ -140,7 +139,7 @@ StateArena::StateArena(int descriptor, std::size_t parameters, int moments, std:
   if (::fstat(descriptor, &status) != 0) refuse(descriptor, system_text(errno));
   // macOS rounds the size of shared memory up to whole pages.
   if (status.st_size < 0 || static_cast<std::uint64_t>(status.st_size) < size_bytes_)
-    refuse(descriptor, fmt::format("it should hold {} bytes, but holds {}", size_bytes_, status.st_size));
+    refuse(descriptor, fmt::format("it should have {} bytes, but has {}", size_bytes_, status.st_size));
   // From here on the arena owns it; a descriptor that turned out not to be ours is left alone above.
   descriptor_ = Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
   if (!descriptor_) refuse(descriptor, system_text(errno));
@@ -162,8 +161,8 @@ void StateArena::map() {
     mapping_ = MappedMemory::shared(descriptor_.get(), size_bytes_);
   } catch (const std::system_error& error) {
     throw DeviceError(
-        fmt::format("no memory for the training state of {}: {}; a smaller model would need less, and a limit "
-                    "on address space (ulimit -v) may be in the way",
+        fmt::format("out of memory for the training state of {}: {}; a smaller model would need less, and an address "
+                    "space limit (ulimit -v) may be the cause",
                     size_text(size_bytes_), error.code().message()));
   }
 }

@@ -66,8 +66,8 @@ Trainer::Trainer(Parts parts, TrainOptions options)
   if (const int needed = parts_.budget.used() + smallest_budget(parts_.model, options_.renewal);
       needed > parts_.budget.limit())
     throw UsageError(
-        fmt::format("{} needs {} compiles, but a process may make only {}: no restart would get any "
-                    "further. Use --max-compiles {} (ANE_MAX_COMPILES) or more",
+        fmt::format("{} needs {} compiles, but a process may make only {}: a restart would not help. Use "
+                    "--max-compiles {} (ANE_MAX_COMPILES) or more",
                     options_.renewal == Renewal::pipeline ? "a pipeline (two sets of kernels)" : "one update", needed,
                     parts_.budget.limit(), needed));
 
@@ -250,7 +250,7 @@ void Trainer::finish_update(Batch& batch) {
   tell(&Observer::on_update, event);
   if (not_finite)
     throw LostStateError(
-        fmt::format("training diverged: update {} left '{}', or a moment of it, not finite; begin again, or from an "
+        fmt::format("training diverged: update {} made '{}' or one of its moments non-finite; start again, or from an "
                     "earlier checkpoint, with a lower --lr (it was {:.3g})",
                     event.update, *not_finite, batch.lr));
   if (gradient.unusable) report_skip(*gradient.unusable);
@@ -260,8 +260,8 @@ void Trainer::finish_update(Batch& batch) {
 void Trainer::give_up(const std::string& what) {
   parts_.state.progress() = last_good_;
   throw DivergedError(
-      fmt::format("training diverged: {}. The last good state is that of step {}: go on from it with a lower --lr "
-                  "(it was {:.3g}), a longer --warmup or a smaller --grad-clip; if that overflows at once, from an "
+      fmt::format("training diverged: {}. The last good state is that of step {}: resume from it with a lower --lr (it "
+                  "was {:.3g}), a longer --warmup or a smaller --grad-clip; if that overflows at once, resume from an "
                   "earlier checkpoint",
                   what, last_good_.step, options_.optimizer.lr));
 }
@@ -271,9 +271,10 @@ void Trainer::report_skip(const std::string& reason) {
   const Progress& progress = parts_.state.progress();
   last_skip_ = reason;
   if (progress.skipped_in_row >= options_.loss_scale.give_up_after)
-    give_up(fmt::format(
-        "{} updates in a row were skipped, the last (update {}, step {}) because {}; the loss scale is down to {}",
-        progress.skipped_in_row, progress.update, progress.step, reason, progress.loss_scale));
+    give_up(
+        fmt::format("{} updates in a row were skipped, the last (update {}, step {}) because {}; the loss scale has "
+                    "been reduced to {}",
+                    progress.skipped_in_row, progress.update, progress.step, reason, progress.loss_scale));
   tell(&Observer::on_warning,
        fmt::format("update {} skipped: {}; the loss scale is now {}", progress.update, reason, progress.loss_scale));
 }
@@ -282,11 +283,11 @@ void Trainer::report_skip(const std::string& reason) {
 void Trainer::expect_converging() {
   if (validation_fault_)
     throw LostStateError(
-        fmt::format("training diverged: the validation at the end (update {}) overflowed twice, as {}; begin again, or "
-                    "from an earlier checkpoint, with a lower --lr (it was {:.3g}) or a longer --warmup",
+        fmt::format("training diverged: the validation at the end (update {}) overflowed twice because {}; start "
+                    "again, or from an earlier checkpoint, with a lower --lr (it was {:.3g}) or a longer --warmup",
                     parts_.state.progress().update, *validation_fault_, options_.optimizer.lr));
   if (const RecentSkips recent = recent_skips(parts_.state.totals()); recent.diverged())
-    give_up(fmt::format("{} of the last {} updates were skipped, the last of them because {}", recent.skipped,
+    give_up(fmt::format("{} of the last {} updates were skipped, the last one because {}", recent.skipped,
                         recent.updates, last_skip_.empty() ? "of an overflow" : last_skip_));
 }
 
@@ -295,8 +296,8 @@ bool Trainer::validate() {
   std::optional<ValidationEvent> event = evaluate_held_out();
   if (!event) return false;
   if (validation_fault_ && done()) {
-    tell(&Observer::on_warning, fmt::format("validation after update {} overflowed: {}; it is tried once more",
-                                            event->update, *validation_fault_));
+    tell(&Observer::on_warning,
+         fmt::format("validation after update {} overflowed: {}; retrying once", event->update, *validation_fault_));
     event = evaluate_held_out();
     if (!event) return false;
   }
@@ -370,10 +371,9 @@ void Trainer::take_checkpoint(const std::optional<CheckpointWriter::Result>& res
   if (result->failure) {
     checkpoint_failure_ = *result->failure;
     if (++totals.failed_checkpoints_in_row == 1)
-      tell(&Observer::on_warning,
-           fmt::format("no checkpoint of step {}: {}. Training goes on; older ones are kept, and "
-                       "nothing more is said until one succeeds",
-                       result->event.step, *result->failure));
+      tell(&Observer::on_warning, fmt::format("no checkpoint of step {}: {}. Training continues; older ones are kept, "
+                                              "and there are no further warnings until one succeeds",
+                                              result->event.step, *result->failure));
     return;
   }
   totals.failed_checkpoints_in_row = 0;

@@ -92,7 +92,8 @@ class Fields {
 
 std::string read_text(const RegularFile& file) {
   if (file.size_bytes() > kMostBytes)
-    refuse_damaged(file.path(), fmt::format("{} bytes long, of at most {}", file.size_bytes(), kMostBytes));
+    refuse_damaged(file.path(),
+                   fmt::format("it has {} bytes, but at most {} are allowed", file.size_bytes(), kMostBytes));
   std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
   file.read(0, std::as_writable_bytes(std::span(text)));
   return text;
@@ -173,13 +174,13 @@ TrainerFileContents read_trainer_file(const std::filesystem::path& path) {
   const std::string text = read_text(RegularFile(path, "checkpoint"));
   const std::size_t seal_bytes = seal("").size();
   const std::string_view body = std::string_view(text).substr(0, text.size() - std::min(text.size(), seal_bytes));
-  if (text.substr(body.size()) != seal(body)) refuse_damaged(path, "its text is not what its seal says");
+  if (text.substr(body.size()) != seal(body)) refuse_damaged(path, "checksum mismatch");
   ensure_memory_reserve();  // for JSON's destructors
   const json object = json::parse(text, nullptr, false);
-  if (!object.is_object()) refuse_damaged(path, "it is no JSON object");
+  if (!object.is_object()) refuse_damaged(path, "it is not a JSON object");
 
   const Fields fields(path, object);
-  if (fields.text("format") != kFormat) refuse_damaged(path, "it is not of an ane-train checkpoint");
+  if (fields.text("format") != kFormat) refuse_damaged(path, "it does not belong to an ane-train checkpoint");
   if (const std::int64_t version = fields.count("version"); version != kVersion)
     throw UsageError(fmt::format("{}: version {} of the checkpoint format; this program reads version {}",
                                  path.string(), version, kVersion));

@@ -79,9 +79,9 @@ TEST_CASE("doctor reports machine, choice and verdict", "[cli][doctor]") {
   const Result good = run({"doctor", "--device", "host"});
   CAPTURE(good.out, good.err);
   CHECK(good.code == 0);
-  CHECK_THAT(good.out, ANE_CONTAINS("auto picks: "));
+  CHECK_THAT(good.out, ANE_CONTAINS("auto selects: "));
   CHECK_THAT(good.out, ANE_CONTAINS("AppleNeuralEngine"));
-  CHECK_THAT(good.out, ANE_CONTAINS("All right"));
+  CHECK_THAT(good.out, ANE_CONTAINS("Passed"));
 
   const Result unknown = run({"doctor", "--device", "gpu"});
   CHECK(unknown.code == 2);
@@ -97,7 +97,7 @@ TEST_CASE("doctor calls the framework as it is told to", "[cli][doctor]") {
   const Result good = doctor({"--ane-qos", "33", "--ane-load-retries", "0", "--no-ane-purge-cache"});
   CAPTURE(good.out, good.err);
   CHECK(good.code == 0);
-  CHECK_THAT(good.out, ANE_CONTAINS("Probe kernels on ane:") && ANE_CONTAINS("All right"));
+  CHECK_THAT(good.out, ANE_CONTAINS("Probe kernels on ane:") && ANE_CONTAINS("Passed"));
   CHECK_THAT(good.out, !ANE_CONTAINS("Warning"));
   const Result wrong = doctor({"--ane-qos", "64"});
   CHECK(wrong.code == 2);
@@ -110,7 +110,7 @@ TEST_CASE("what a program says of itself is a warning to doctor and an error to 
   const Result doctor = Program({"doctor", "--device", "ane"}, environment, folder.path(), ANE_TRAIN_STANDIN).wait();
   CAPTURE(doctor.out, doctor.err);
   CHECK(doctor.code == 0);
-  CHECK(count(doctor.out, "warning: the compiled program wants other surfaces") == cli::device_probes().size());
+  CHECK(count(doctor.out, "warning: the compiled program expects other surfaces") == cli::device_probes().size());
   CHECK_THAT(doctor.out, ANE_CONTAINS("expected interleave 1, the program has 4"));
   const Words settings = {"--config", "tiny", "--steps", "2", "--device", "ane"};
   const Result training = Program(settings, environment, folder.path(), ANE_TRAIN_STANDIN).wait();
@@ -143,13 +143,13 @@ TEST_CASE("a device that turns pairs in one form only can train, and doctor name
   CAPTURE(slices.out, slices.err);
   CHECK(slices.code == 0);
   CHECK_THAT(slices.out, ANE_CONTAINS("WRONG pairs turned by a constant matrix (for --rope matrix)") &&
-                             ANE_CONTAINS("All right with --rope slices"));
+                             ANE_CONTAINS("Passed with --rope slices"));
   const Result matrix = doctor("reshape");
   CHECK(matrix.code == 0);
-  CHECK_THAT(matrix.out, ANE_CONTAINS("WRONG pairs turned by slices") && ANE_CONTAINS("All right: this device"));
+  CHECK_THAT(matrix.out, ANE_CONTAINS("WRONG pairs turned by slices") && ANE_CONTAINS("Passed: this device"));
   const Result neither = doctor("conv");
   CHECK(neither.code == 4);
-  CHECK_THAT(neither.out, ANE_CONTAINS("Not all right"));
+  CHECK_THAT(neither.out, ANE_CONTAINS("Failed: do not trust"));
 }
 
 TEST_CASE("a virtual machine's engine is used only when it is asked for", "[cli][doctor]") {
@@ -168,11 +168,11 @@ TEST_CASE("a virtual machine's engine is used only when it is asked for", "[cli]
   const Result works = train("ane", "client");
   CAPTURE(works.out, works.err);
   CHECK(works.code == 0);
-  CHECK_THAT(works.err, ANE_CONTAINS("this is a virtual machine: whether kernels run on an ANE"));
+  CHECK_THAT(works.err, ANE_CONTAINS("this is a virtual machine: its host determines whether kernels run on an ANE"));
   const Result refused = train("ane", "bare");
   CHECK(refused.code == 4);
   CHECK_THAT(refused.err, ANE_CONTAINS("code 22"));
   const Result doctor = Program({"doctor"}, {"STANDIN_VIRTUAL=client"}, folder.path(), ANE_TRAIN_STANDIN).wait();
-  CHECK_THAT(doctor.out, ANE_CONTAINS("auto picks: host, as this is a virtual machine"));
+  CHECK_THAT(doctor.out, ANE_CONTAINS("auto selects: host, because this is a virtual machine"));
 }
 #endif

@@ -62,8 +62,8 @@ TEST_CASE("a fault that a fresh process or patience mends changes no bit", "[cli
     bool restarts;
   };
   const Row row = GENERATE(values<Row>({
-      {fault("compile:3@1"), "a fresh process will try again", true},
-      {fault("compile:1@2", 6), "a fresh process will try again", true},
+      {fault("compile:3@1"), "is retried in a fresh process", true},
+      {fault("compile:1@2", 6), "is retried in a fresh process", true},
       {fault("compile:8"), "compile 8 of this process fails as planned", true},  // the second round of every process
       {fault("budget:6"), "6 were allowed", true},
       {fault("budget:13"), "13 were allowed", true},
@@ -111,11 +111,11 @@ TEST_CASE("a fault that stays ends with one error, and what was learnt before it
   CHECK(count(result.err, "ane-train: ") == 1);
   CHECK_THAT(result.err, ANE_CONTAINS(row.message));
   if (row.learnt == 0) {
-    CHECK_THAT(result.err, ANE_CONTAINS("Nothing had been learnt yet."));
+    CHECK_THAT(result.err, ANE_CONTAINS("There was no progress to save."));
     CHECK(ane::train::checkpoints_in(folder / "c").empty());
     return;
   }
-  CHECK_THAT(result.err, ANE_CONTAINS("What was learnt until step " + std::to_string(row.learnt) + " is saved"));
+  CHECK_THAT(result.err, ANE_CONTAINS("Progress saved at step " + std::to_string(row.learnt)));
   const Result resumed = run(settings + Words{"--resume"}, {}, folder.path());
   CAPTURE(resumed.out, resumed.err);
   REQUIRE(resumed.code == 0);

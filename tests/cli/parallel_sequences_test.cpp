@@ -59,7 +59,7 @@ TEST_CASE("a run of sequences side by side loses nothing by restarts", "[cli][la
   const Words common{"--steps", "20"};
   const Result whole = run_with(common + Words{"--checkpoint-dir", "whole"}, folder);
   REQUIRE(whole.code == 0);
-  CHECK_THAT(whole.out, ANE_CONTAINS("3 sequences side by side"));
+  CHECK_THAT(whole.out, ANE_CONTAINS("3 batch slots"));
   const Result cut = run_with(common + Words{"--checkpoint-dir", "cut", "--max-compiles", "20"}, folder);
   REQUIRE(cut.code == 0);
   CHECK_THAT(cut.out, !ANE_CONTAINS("Restarts:        0 ms"));
@@ -69,7 +69,7 @@ TEST_CASE("a run of sequences side by side loses nothing by restarts", "[cli][la
 
   const Result alone = run_with(common + Words{"--parallel-sequences", "1"}, folder);
   REQUIRE(alone.code == 0);
-  CHECK_THAT(alone.out, !ANE_CONTAINS("side by side"));
+  CHECK_THAT(alone.out, !ANE_CONTAINS("batch slots"));
 }
 
 TEST_CASE("each sequence side by side has surfaces kept for it", "[cli][lanes]") {
@@ -94,14 +94,14 @@ TEST_CASE("a dry run tells of sequences side by side, and counts the memory of e
   };
   CHECK_THAT(memory_line("1"), ANE_CONTAINS("activations 90.5 KB, surfaces 92.2 KB"));
   CHECK_THAT(memory_line("2"), ANE_CONTAINS("activations 181.0 KB, surfaces 184.3 KB"));
-  CHECK_THAT(run_with({"--dry-run"}, folder).out, ANE_CONTAINS("3 sequences side by side"));
+  CHECK_THAT(run_with({"--dry-run"}, folder).out, ANE_CONTAINS("3 batch slots"));
 }
 
 TEST_CASE("more sequences side by side than threads are refused", "[cli][lanes]") {
   const Folder folder;
   const Result result = run_with({"--steps", "2", "--parallel-sequences", "4"}, folder);
   CHECK(result.code == 2);
-  CHECK_THAT(result.err, ANE_CONTAINS("--parallel-sequences 4 needs a thread for each, but there are 3"));
+  CHECK_THAT(result.err, ANE_CONTAINS("--parallel-sequences 4 needs one thread for each, but there are 3"));
 }
 
 }  // namespace

@@ -412,13 +412,13 @@ TEST_CASE("wrong settings, files and devices give one message and their exit cod
   write_file(folder / "file", "x");
   fs::create_directory(folder / "folder.bin");
   std::vector<Row> rows = {
-      {{}, {}, 2, "--steps N is missing"},
+      {{}, {}, 2, "missing --steps N"},
       {{"--steps", "ten"}, {}, 2, "--steps: 'ten' is not a whole number"},
       {{"--steps", "1"}, {"ANE_ACCUM_STEPS=abc"}, 2, "ANE_ACCUM_STEPS: 'abc' is not a whole number from 1 to 1000000"},
       {{"--step", "1"}, {}, 2, "did you mean --steps?"},
       {{"--steps", "1", "--config", "./broken.json"}, {}, 3, "broken.json"},
       {{"--steps", "1", "--config", "nothing.json"}, {}, 3, "nothing.json"},
-      {{"--steps", "1", "--config", "nothing"}, {}, 2, "there is no config 'nothing'"},
+      {{"--steps", "1", "--config", "nothing"}, {}, 2, "unknown config 'nothing'"},
       {{"--steps", "1", "--data", "nothing.bin"}, {}, 3, "nothing.bin"},
       {{"--steps", "1", "--data", "empty.bin"}, {}, 3, "empty.bin"},
       {{"--steps", "1", "--data", "short.bin"}, {}, 3, "short.bin"},
@@ -440,7 +440,7 @@ TEST_CASE("wrong settings, files and devices give one message and their exit cod
       {{"--steps", "1", "--checkpoint-dir", "/dev/null/nowhere"}, {}, 3, "/dev/null/nowhere"},
       {{"--steps", "1", "--telemetry", "/dev/null/nowhere/t"}, {}, 3, "/dev/null/nowhere/t"},
       {{"--steps", "1", "--telemetry", "."}, {}, 3, "."},
-      {{"--steps", "1", "--telemetry", "pipe"}, {}, 3, "a pipe that nobody reads"},
+      {{"--steps", "1", "--telemetry", "pipe"}, {}, 3, "a pipe without a reader"},
       {{"--steps", "1", "--profile", "/dev/null/nowhere/p"}, {}, 3, "/dev/null/nowhere/p: the trace file"},
       {{"--steps", "1", "--dump-mil", "file"}, {}, 3, "file"},
       {{"--steps", "1"}, {"ANE_TRAIN_STATE=x"}, 2, "ANE_TRAIN_STATE"},
@@ -468,7 +468,7 @@ TEST_CASE("a fresh run does not write over checkpoints that are there", "[cli][e
   REQUIRE(run(settings, {}, folder.path()).code == 0);
   const Result again = run(settings, {}, folder.path());
   CHECK(again.code == 2);
-  CHECK_THAT(again.err, ANE_CONTAINS("holds checkpoints already; add --resume"));
+  CHECK_THAT(again.err, ANE_CONTAINS("already contains checkpoints; add --resume"));
 }
 
 TEST_CASE("a model file's dimensions are taken, and others refused", "[cli][model]") {
@@ -508,7 +508,7 @@ TEST_CASE("a dry run plans and runs nothing", "[cli][plan]") {
   CHECK_THAT(merged.out, ANE_CONTAINS("Compiles: 48 for the first update"));
   const Result dynamic =
       run({"--config", "stories110m", "--steps", "20", "--weights", "dynamic", "--dry-run"}, {}, folder.path());
-  CHECK_THAT(dynamic.out, ANE_CONTAINS("Compiles: 6 for the first update, 0 for another in the same process"));
+  CHECK_THAT(dynamic.out, ANE_CONTAINS("Compiles: 6 for the first update, 0 for each further one in the same process"));
   CHECK_THAT(dynamic.out, ANE_CONTAINS("Restarts: 0 for 2 updates"));
   CHECK(result.out.find("step 1") == std::string::npos);
 }

@@ -119,7 +119,7 @@ TEST_CASE("a model that does not fit is refused with both numbers before anythin
                               ANE_CONTAINS(" are available ("));
   const Result planned = run(huge + Words{"--dry-run"}, {}, folder.path());
   CHECK(planned.code == 0);
-  CHECK_THAT(planned.out, ANE_CONTAINS("Memory: about ") && ANE_CONTAINS(": too little for this model"));
+  CHECK_THAT(planned.out, ANE_CONTAINS("Memory: about ") && ANE_CONTAINS(": not enough for this model"));
 
   // Its activations alone are more than the memory of most machines, so that Linux would refuse to reserve them.
   const Result deep = run({"--device", "host", "--steps", "4", "--config", "stories110m", "--data", "synthetic",

@@ -182,8 +182,8 @@ TEST_CASE("a file without read permission says so", "[core]") {
       read = error.what();
     }
   }
-  CHECK_THAT(opened, ANE_CONTAINS("model '") && ANE_CONTAINS("may not be read (Permission denied)"));
-  CHECK_THAT(read, ANE_CONTAINS("config '") && ANE_CONTAINS("may not be read (Permission denied)"));
+  CHECK_THAT(opened, ANE_CONTAINS("model '") && ANE_CONTAINS("is not readable (Permission denied)"));
+  CHECK_THAT(read, ANE_CONTAINS("config '") && ANE_CONTAINS("is not readable (Permission denied)"));
 }
 
 TEST_CASE("a text file is read whole, however long, and may be empty", "[core]") {

@@ -145,7 +145,7 @@ TEST_CASE("files that cannot be used are refused with what is wrong", "[data][ma
 
   const auto odd = directory.write("odd.bin", "12345678901");
   CHECK_THROWS_AS(open(odd), ane::FileError);
-  CHECK_THROWS_WITH(open(odd), ANE_CONTAINS("11 bytes are no whole number"));
+  CHECK_THROWS_WITH(open(odd), ANE_CONTAINS("11 bytes are not a whole number"));
 
   const auto tiny = directory.write_tokens("tiny.bin", counting(4));
   CHECK_THROWS_AS(open(tiny), ane::FileError);

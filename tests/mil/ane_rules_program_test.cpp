@@ -43,7 +43,7 @@ TEST_CASE("A21: arguments are named consts", "[mil][rules]") {
            named("x", x)});
     });
   };
-  breaks(transpose(false), "A21", Severity::note, "op 'y' (transpose)", "written in place: 'perm'");
+  breaks(transpose(false), "A21", Severity::note, "op 'y' (transpose)", "inline: 'perm'");
   passes(transpose(true));
   breaks(
       with_input(
@@ -51,7 +51,7 @@ TEST_CASE("A21: arguments are named consts", "[mil][rules]") {
           [](Builder& b, Var x) {
             return apply(b, OpKind::mul, {named("x", x), in_place("y", {{DType::fp16, {}}, std::vector<float>{2.0F}})});
           }),
-      "A21", Severity::note, "op 'y' (mul)", "written in place: 'y'");
+      "A21", Severity::note, "op 'y' (mul)", "inline: 'y'");
 }
 
 TEST_CASE("A37: names are defined once and outputs are results", "[mil][rules]") {
@@ -148,7 +148,7 @@ TEST_CASE("A39: blob records fit their constants", "[mil][rules]") {
   single_blob(DType::fp32, 512, blobs["@model_path/w.bin"]);
   breaks(conv_at(64), "A39", wrong, "op 'w' (const)", "expected elements of type fp16, found fp32", &blobs);
   const Blobs none;
-  breaks(conv_at(64), "A39", wrong, "op 'w' (const)", "was not given", &none);
+  breaks(conv_at(64), "A39", wrong, "op 'w' (const)", "is missing", &none);
 }
 
 TEST_CASE("A43: few constants lie in blob files", "[mil][rules]") {

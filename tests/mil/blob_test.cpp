@@ -197,7 +197,7 @@ TEST_CASE("damage is reported with place, expected and found", "[mil][blob]") {
       {"data offset lost", changed(good, {{80, 0}}), 64, "from offset 128 on, found data offset 0"},
       {"data offset of the record", changed(good, {{80, 64}}), 64, "found data offset 64"},
       {"data offset between", changed(good, {{80, 129}}), 64, "found data offset 129"},
-      {"data offset far away", changed(good, {{87, 255}}), 64, "but the file ends at 134; is it cut short?"},
+      {"data offset far away", changed(good, {{87, 255}}), 64, "but the file ends at 134; is it truncated?"},
       {"data cut", Bytes(good.begin(), good.end() - 1), 64,
        "expected 6 bytes of data from offset 128, but the file "
        "ends at 133"},
@@ -288,7 +288,7 @@ TEST_CASE("a blob is found by its path, and errors name it", "[mil][blob]") {
   const Blobs blobs{{"@model_path/w.bin", three_halves()}};
   CHECK(read_blob(blobs, {"@model_path/w.bin", 64}, kThreeHalves).size() == 6);
   CHECK_THROWS_WITH(read_blob(blobs, {"@model_path/v.bin", 64}, kThreeHalves),
-                    ANE_CONTAINS("blob file '@model_path/v.bin' was not given; 1 others were"));
+                    ANE_CONTAINS("blob file '@model_path/v.bin' is missing; 1 others were given"));
   CHECK_THROWS_WITH(read_blob(blobs, {"@model_path/w.bin", 128}, kThreeHalves),
                     ANE_CONTAINS("blob file '@model_path/w.bin': offset 128: "));
 }
@@ -320,9 +320,9 @@ TEST_CASE("load_blobs stays inside its directory and says what is missing", "[mi
       {"/etc/hostname", "blob path '/etc/hostname': expected '@model_path/'"},
       {"", "expected '@model_path/'"},
       {"@model_path/", "expected '@model_path/' and a file name"},
-      {"@model_path//etc/hostname", "found a way out of it"},
-      {"@model_path/../ane_blob_test/w.bin", "found a way out of it"},
-      {"@model_path/weights/../../x.bin", "found a way out of it"},
+      {"@model_path//etc/hostname", "found a path that leads out of it"},
+      {"@model_path/../ane_blob_test/w.bin", "found a path that leads out of it"},
+      {"@model_path/weights/../../x.bin", "found a path that leads out of it"},
       {"@model_path/absent.bin", "absent.bin"},
   }));
   CAPTURE(path);

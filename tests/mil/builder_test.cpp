@@ -124,9 +124,9 @@ TEST_CASE("ill-typed operations are refused while they are built", "[mil]") {
 TEST_CASE("a program's outputs are results of operations", "[mil]") {
   Builder b(DType::fp16);
   const Var x = b.input("x", {2});
-  CHECK_THROWS_WITH(Builder(b).finish({&x, 1}), ANE_CONTAINS("output 'x' is no operation's result"));
+  CHECK_THROWS_WITH(Builder(b).finish({&x, 1}), ANE_CONTAINS("output 'x' is not an operation's result"));
   const Var c = b.scalar(1.0F);
-  CHECK_THROWS_WITH(Builder(b).finish({&c, 1}), ANE_CONTAINS("output 'c_1' is no operation's result"));
+  CHECK_THROWS_WITH(Builder(b).finish({&c, 1}), ANE_CONTAINS("output 'c_1' is not an operation's result"));
   CHECK_THROWS_WITH(Builder(b).finish({}), ANE_CONTAINS("function 'main' returns nothing"));
 }
 

@@ -23,7 +23,7 @@ std::vector<Fault> faults() {
   const std::string image = "tensor<fp16, [1, 8, 6, 10]> x";
   return {
       // arguments
-      {x, "sigmoid(z = x)", "there is no argument 'z'; it takes x"},
+      {x, "sigmoid(z = x)", "unknown argument 'z'; it takes x"},
       {x, "sigmoid()", "argument 'x' is missing: a tensor of fp16 or fp32"},
       {x, "sigmoid(x = x, x = x)", "argument 'x' is given twice"},
       {x, "softmax(x = x, axis = fp16(1))",
@@ -36,7 +36,7 @@ std::vector<Fault> faults() {
        "argument 'axis' holds 5000000000, expected -2147483648 to 2147483647"},
       {x, "transpose(x = x, perm = tensor<int32, [3]>(BLOBFILE(path = string(\"p\"), offset = uint64(64))))",
        "argument 'perm' must be a compile-time constant list of integers, but it is int32 [3] in a blob file; write it "
-       "in place"},
+       "inline"},
       {"tensor<int8, [2]> x", "exp(x = x)", "argument 'x' must be a tensor of fp16 or fp32, but it is int8 [2]"},
       {"tensor<int32, [2]> x", "exp(x = x)", "argument 'x' must be a tensor of fp16 or fp32, but it is int32 [2]"},
       {x, "exp(x = (x))", "argument 'x' must be a tensor of fp16 or fp32"},
@@ -49,7 +49,7 @@ std::vector<Fault> faults() {
        "argument 'mode' is \"FAST\", expected one of EXACT, TANH_APPROXIMATION, SIGMOID_APPROXIMATION"},
       {x, "clip(x = x, alpha = fp16(1), beta = fp16(1))", "alpha must be below beta, but alpha is 1 and beta is 1"},
       {x, "logical_not(x = x)", "argument 'x' must be a tensor of bool, but it is fp16 [2, 3, 4]"},
-      {x, "const()", "argument 'val' is missing: a constant written in place"},
+      {x, "const()", "argument 'val' is missing: an inline constant"},
       // elementwise
       {x + ", tensor<fp16, [2]> z", "add(x = x, y = z)",
        "shapes do not broadcast: x is fp16 [2, 3, 4] and y is fp16 [2]"},
@@ -114,7 +114,7 @@ std::vector<Fault> faults() {
        "has rank 9, at most 8 is supported"},
       {x, "transpose(x = x, perm = tensor<int32, [2]>([1, 0]))", "argument 'perm' has 2 elements, expected 3"},
       {x, "transpose(x = x, perm = tensor<int32, [3]>([0, 1, 1]))", "axis 1 is given twice"},
-      {x, "squeeze(x = x, axes = tensor<int32, [1]>([0]))", "axis 0 has not size 1"},
+      {x, "squeeze(x = x, axes = tensor<int32, [1]>([0]))", "axis 0 does not have size 1"},
       {x, "slice_by_size(x = x, begin = tensor<int32, [3]>([0, 1, 0]), size = tensor<int32, [3]>([2, 3, 4]))",
        "the slice leaves x: begin 1 and size 3 on axis 1, x is fp16 [2, 3, 4]"},
       {x, "slice_by_size(x = x, begin = tensor<int32, [3]>([0, 3, 0]), size = tensor<int32, [3]>([2, -1, 4]))",
@@ -140,7 +140,7 @@ std::vector<Fault> faults() {
       {x, "split(x = x, axis = int32(1))", "num_splits or split_sizes must be given"},
       {x, "split(x = x, axis = int32(1), split_sizes = tensor<int32, [2]>([1, 1]))",
        "split_sizes add up to 2 on axis 1"},
-      {x, "split(x = x, axis = int32(2), num_splits = int32(4))", "it has 4 results, but 1 are named"},
+      {x, "split(x = x, axis = int32(2), num_splits = int32(4))", "it has 4 results, but 1 names"},
       {x, "pad(x = x, pad = tensor<int32, [3]>([1, 1, 1]))",
        "argument 'pad' has 3 elements, expected two for each of the last axes"},
       {x, "pad(x = x, pad = tensor<int32, [2]>([4, 0]), mode = string(\"reflect\"))",
@@ -185,7 +185,7 @@ std::vector<Fault> faults() {
       {image,
        "avg_pool(x = x, kernel_sizes = tensor<int32, [2]>([2, 2]), pad_type = string(\"same\"), ceil_mode = "
        "bool(true))",
-       "ceil_mode does not go with pad_type \"same\""},
+       "ceil_mode cannot be combined with pad_type \"same\""},
       {image,
        "avg_pool(x = x, kernel_sizes = tensor<int32, [2]>([2, 2]), pad_type = string(\"custom\"), pad = "
        "tensor<int32, [4]>([0, 1, 0, 0]), ceil_mode = bool(true))",
@@ -203,7 +203,7 @@ std::vector<Fault> faults() {
       {x, "einsum(values = (x, x), equation = string(\"abc,abc\"))",
        "equation \"abc,abc\" is not of the form \"nchw,nwhu->nchu\""},
       {x, "einsum(values = (x, x), equation = string(\"...c,abc->abc\"))", "the equation must be letters"},
-      {x, "einsum(values = (x, x), equation = string(\"aac,abc->abc\"))", "'a' stands twice in \"aac\""},
+      {x, "einsum(values = (x, x), equation = string(\"aac,abc->abc\"))", "'a' occurs twice in \"aac\""},
       {x, "einsum(values = (x, x), equation = string(\"ab,abc->abc\"))",
        "\"ab\" has 2 letters, but value 1 is fp16 [2, 3, 4]"},
       {x, "einsum(values = (x, x), equation = string(\"abc,cbd->ad\"))",
@@ -217,7 +217,7 @@ std::vector<Fault> faults() {
       {x, "quantize(input = x, scale = fp16(1), zero_point = int8(1), output_dtype = string(\"uint8\"))",
        "zero_point must be of the output's type, uint8: zero_point is int8 []"},
       {x, "quantize(input = x, scale = tensor<fp16, [3]>([1, 2, 3]), output_dtype = string(\"uint8\"))",
-       "'scale' is no scalar, so axis must be given"},
+       "'scale' is not a scalar, so axis must be given"},
       {"tensor<int8, [2, 3]> x", "dequantize(input = x, scale = tensor<fp16, [2]>([1, 2]), axis = int32(1))",
        "'scale' must be a scalar or have one element for each index of axis 1: input is int8 [2, 3] and scale is fp16 "
        "[2]"},
@@ -278,8 +278,8 @@ TEST_CASE("verify refuses programs that are not whole", "[mil]") {
   const std::vector<std::pair<std::function<void(Program&)>, std::string>> breaks = {
       {[](Program& p) { p.functions.clear(); }, "the program has no function"},
       {[](Program& p) { p.functions.push_back(p.functions[0]); }, "function 'main' is defined twice"},
-      {[](Program& p) { p.functions[0].name = "1st"; }, "'1st' is no name for a function"},
-      {[](Program& p) { p.functions[0].values[0].name = "a b"; }, "'a b' is no name"},
+      {[](Program& p) { p.functions[0].name = "1st"; }, "'1st' is not a valid function name"},
+      {[](Program& p) { p.functions[0].values[0].name = "a b"; }, "'a b' is not a valid name"},
       {[](Program& p) { p.functions[0].values[1].name = "x"; }, "'x' is defined twice"},
       {[](Program& p) { p.functions[0].values[0].type.shape = {0}; },
        "'x': shape [0] has dimension 0, expected 1 to 2147483647"},
@@ -288,7 +288,7 @@ TEST_CASE("verify refuses programs that are not whole", "[mil]") {
       {[](Program& p) {
          p.functions[0].values.push_back({"z", {}});
        },
-       "has values that nothing defines"},
+       "has values without a definition"},
       {[](Program& p) { p.functions[0].operations[1].results = {1}; },
        "values are not numbered in order of definition"},
       {[](Program& p) { p.functions[0].operations[1].arguments[1].operands = {Operand(ValueId{2})}; },

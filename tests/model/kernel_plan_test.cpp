@@ -54,21 +54,21 @@ TEST_CASE("a plan whose tensors do not meet is refused with the tensor's name", 
   CHECK_NOTHROW(plan_of({forward(), backward1(), backward2()}));
   CHECK_THROWS_WITH(plan_of({forward(), backward2()}),
                     ANE_CONTAINS("plan 'test', kernel 'bwd2' (feed-forward backward): its input 'dh' is neither given "
-                                 "nor made by an earlier kernel"));
+                                 "nor produced by an earlier kernel"));
   CHECK_THROWS_WITH(plan_of({forward(), backward2(), backward1()}), ANE_CONTAINS("'dh' is neither given"));
   CHECK_THROWS_WITH(plan_of({forward(), backward1()}),
-                    ANE_CONTAINS("no kernel up to feed-forward backward makes 'dx', which is read there"));
+                    ANE_CONTAINS("no kernel up to feed-forward backward produces 'dx', which is read there"));
   CHECK_THROWS_WITH(plan_of({backward1(), forward()}), ANE_CONTAINS("'extra' is neither given"));
   CHECK_THROWS_WITH(plan_of({row(Phase::ffn_backward, "early", {{"dy", 4}}, {{"dx", 4}}), forward()}),
                     ANE_CONTAINS("kernel 'fwd' (feed-forward forward): comes after a kernel of the later phase"));
   CHECK_THROWS_WITH(plan_of({forward(), row(Phase::ffn_backward, "fwd", {{"dy", 4}}, {{"dx", 4}})}),
-                    ANE_CONTAINS("there is another kernel of that name"));
+                    ANE_CONTAINS("another kernel has the same name"));
   CHECK_THROWS_WITH(plan_of({forward(), row(Phase::ffn_backward, "b", {{"dy", 4}}, {{"h", 8}, {"dx", 4}})}),
-                    ANE_CONTAINS("kernel 'b' (feed-forward backward): makes 'h', as 'fwd' does"));
+                    ANE_CONTAINS("kernel 'b' (feed-forward backward): produces 'h', as does 'fwd'"));
   CHECK_THROWS_WITH(plan_of({forward(), row(Phase::ffn_backward, "b", {{"dy", 4}}, {{"dy", 4}, {"dx", 4}})}),
-                    ANE_CONTAINS("makes 'dy', which is given"));
+                    ANE_CONTAINS("produces 'dy', which is given"));
   CHECK_THROWS_WITH(plan_of({forward(), row(Phase::ffn_backward, "b", {{"h", 7}}, {{"dx", 4}})}),
-                    ANE_CONTAINS("its input 'h' has 7 channels, but 'fwd' makes 8"));
+                    ANE_CONTAINS("its input 'h' has 7 channels, but 'fwd' produces 8"));
 }
 
 TEST_CASE("what is put out in one backward phase may be put out in another", "[model][plan]") {

@@ -132,7 +132,7 @@ TEST_CASE("a model of another shape, and one that holds a NaN, are refused by te
   config.layers = 2;
   bytes.replace(28 + 4 * 269, 4, bytes_of(std::numeric_limits<float>::infinity()));
   write_file(folder / "m.bin", bytes);
-  check_fault("'norm.weight' holds a value that is not finite");
+  check_fault("'norm.weight' contains a non-finite value");
 }
 
 }  // namespace

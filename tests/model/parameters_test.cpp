@@ -22,7 +22,7 @@ TEST_CASE("tensors begin at multiples of 64 bytes", "[model][parameters]") {
   CHECK(layout.parameter_count() == 48);
   CHECK(layout.find("b") == &layout.at(1));
   CHECK(layout.find("d") == nullptr);
-  CHECK_THROWS_WITH(layout.add("b", {1}, false), ANE_CONTAINS("two parameters are called 'b'"));
+  CHECK_THROWS_WITH(layout.add("b", {1}, false), ANE_CONTAINS("two parameters are named 'b'"));
   CHECK(layout.size() == 64);
 }
 

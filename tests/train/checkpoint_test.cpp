@@ -363,7 +363,7 @@ TEST_CASE("a checkpoint with a wrong field is refused, naming the file and the f
 
   using nlohmann::json;
   const auto [where, value, text] = GENERATE(table<const char*, json, const char*>({
-      {"/format", json("other"), "not of an ane-train checkpoint"},
+      {"/format", json("other"), "it does not belong to an ane-train checkpoint"},
       {"/model", json(5), "'model' should be a string, but is 5"},
       {"/moments", json(-2), "'moments' should be a whole number"},
       {"/progress", json(nullptr), "'progress' should be an object"},

@@ -79,7 +79,7 @@ TEST_CASE("the report says how kernels got their weights, and what was compiled 
   report.totals.hidden_compile_ns = 2'500'000'000;
   CHECK_THAT(efficiency_report(report),
              ANE_CONTAINS("Weights:         baked\n") &&
-                 ANE_CONTAINS("Compile time:    1250 ms (12.5%), and 2500 ms beside the steps\n") &&
+                 ANE_CONTAINS("Compile time:    1250 ms (12.5%), and 2500 ms during the steps\n") &&
                  ANE_CONTAINS("Compiles:        603 (10 training rounds, 1 validation round)\n"));
 }
 
@@ -92,7 +92,7 @@ TEST_CASE("a run of which more than a third was compiling is told what one compi
   CHECK(compile_hint(report, 6).empty());
   report.totals.compile_ns = 6'000'000'000;  // 100 ms a kernel
   CHECK(compile_hint(report, 6) ==
-        "Hint: 67% of the time went into 60 compiles; --weights dynamic needs 6, once, and would have saved about "
+        "Hint: 67% of the time was spent on 60 compiles; --weights dynamic needs 6, once, and would have saved about "
         "5.4 s of 9.0 s if its steps take as long");
   CHECK(compile_hint(report, 60).empty());  // nothing is saved
   CHECK(compile_hint({}, 6).empty());

@@ -76,11 +76,11 @@ TEST_CASE("a file that is not ours is no lock, and keeps what is in it", "[train
   }
   SECTION("the same file by a second name") {
     fs::create_hard_link(victim, lock);
-    CHECK_THROWS_WITH(RunLock(place), ANE_CONTAINS("run/.lock") && ANE_CONTAINS("not of ane-train"));
+    CHECK_THROWS_WITH(RunLock(place), ANE_CONTAINS("run/.lock") && ANE_CONTAINS("does not belong to ane-train"));
   }
   SECTION("a pipe, which is not waited for") {
     REQUIRE(::mkfifo(lock.c_str(), 0600) == 0);
-    CHECK_THROWS_WITH(RunLock(place), ANE_CONTAINS("run/.lock") && ANE_CONTAINS("no regular file"));
+    CHECK_THROWS_WITH(RunLock(place), ANE_CONTAINS("run/.lock") && ANE_CONTAINS("not a regular file"));
   }
   SECTION("a directory") {
     fs::create_directory(lock);

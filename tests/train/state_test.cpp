@@ -140,7 +140,7 @@ TEST_CASE("a state of something else is refused, and its descriptor left alone",
   CHECK_THROWS_WITH(adopt(1000, 2, 78), ANE_CONTAINS("another model or other settings"));
   CHECK_THROWS_WITH(adopt(999, 2, 77), ANE_CONTAINS("parameters should be 999, but is 1000"));
   CHECK_THROWS_WITH(adopt(900, 2, 77), ANE_CONTAINS("size in bytes should be"));
-  CHECK_THROWS_WITH(adopt(5000, 2, 77), ANE_CONTAINS("it should hold 84224 bytes, but holds"));
+  CHECK_THROWS_WITH(adopt(5000, 2, 77), ANE_CONTAINS("it should have 84224 bytes, but has"));
   CHECK_THROWS_WITH(adopt(1000, 0, 77), ANE_CONTAINS("size in bytes should be"));
   CHECK(is_open(descriptor));
   CHECK_THROWS_WITH(StateArena(9999, 1000, 2, 77), ANE_CONTAINS("descriptor 9999") && ANE_CONTAINS("ANE_TRAIN_STATE"));
@@ -158,10 +158,12 @@ TEST_CASE("a state of something else is refused, and its descriptor left alone",
 }
 
 TEST_CASE("a state that cannot be had says how large it would be", "[train]") {
-  CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max() / 4, 2, 1), ANE_CONTAINS("larger than memory"));
-  CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max(), 2, 1), ANE_CONTAINS("larger than memory"));
+  CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max() / 4, 2, 1),
+                    ANE_CONTAINS("exceeds the address space"));
+  CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max(), 2, 1),
+                    ANE_CONTAINS("exceeds the address space"));
   CHECK_THROWS_WITH(StateArena(std::size_t{1} << 50, 2, 1),
-                    ANE_CONTAINS("no memory for the training state of 18014398509486080 bytes"));
+                    ANE_CONTAINS("out of memory for the training state of 18014398509486080 bytes"));
 
   const Limit limit(RLIMIT_FSIZE, 1 << 20);
   CHECK_THROWS_AS(StateArena(1 << 20, 2, 1), ane::UsageError);

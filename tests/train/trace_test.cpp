@@ -202,7 +202,7 @@ TEST_CASE("a trace that cannot be written is an error at the start and one warni
   int warnings = 0;
   Trace trace("/dev/full", [&](const std::string& text) {
     ++warnings;
-    CHECK_THAT(text, ANE_CONTAINS("goes on without trace"));
+    CHECK_THAT(text, ANE_CONTAINS("continues without trace"));
   });
   trace.on_step({.step = 1});
   CHECK(warnings == 1);

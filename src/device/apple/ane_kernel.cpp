@@ -137,7 +137,7 @@ objc::Owned AneKernel::make_request(std::span<const IoSurfaceRef> surfaces) cons
     }
     return engine.make_request_short(type, in.surfaces, in.indices, out.surfaces, out.indices, procedure);
   }();
-  if (request == nullptr) throw DeviceError("the framework made no request of the kernel's surfaces");
+  if (request == nullptr) throw DeviceError("the framework created no request for the kernel's surfaces");
   return objc::retained(frameworks.runtime, request);
 }
 
@@ -158,7 +158,7 @@ void AneKernel::evaluate(Id request) const {
                                     text,
                                     text.find(kTooSmall) == std::string::npos
                                         ? ""
-                                        : "; 0x1d is what a surface smaller than the program expects gives"));
+                                        : "; 0x1d means that a surface is smaller than the program expects"));
     }
     session.count([](AneCounters& counters) { ++counters.cancel_retries; });
     std::this_thread::sleep_for(session.options.cancel_wait);

@@ -74,7 +74,7 @@ class Comparison {
     const std::string name = without_suffix(foundation_->text(foundation_->find(entry, "Name")).value_or(""));
     const auto port = std::find_if(side.ports.begin(), side.ports.end(), [&](const Port& p) { return p.name == name; });
     if (port == side.ports.end()) {
-      found_.push_back(fmt::format("{} '{}': not one of ours", side.word, name));
+      found_.push_back(fmt::format("{} '{}': unknown name", side.word, name));
       return;
     }
     const std::string where = fmt::format("{} '{}' ({})", side.word, name, to_string(port->type));

@@ -65,12 +65,12 @@ std::unique_ptr<surface::Memory> IoSurfaceAllocator::allocate(std::size_t size_b
                                                                    {io.pixel_format, foundation.number(0)}}};
     IoSurfaceRecord* const surface = io.create(foundation.dictionary(properties));
     if (surface == nullptr) {
-      throw DeviceError(fmt::format("IOSurfaceCreate refused a surface of {} bytes; is memory short?", wanted));
+      throw DeviceError(fmt::format("IOSurfaceCreate refused a surface of {} bytes; is there enough memory?", wanted));
     }
     auto memory = std::make_unique<IoSurfaceMemory>(io, surface, size_bytes);
     const std::size_t found = io.alloc_size(surface);
     if (found < wanted) {
-      throw DeviceError(fmt::format("IOSurfaceCreate made {} bytes instead of {}", found, wanted));
+      throw DeviceError(fmt::format("IOSurfaceCreate returned {} bytes instead of {}", found, wanted));
     }
     return memory;
   });

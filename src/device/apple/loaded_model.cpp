@@ -50,16 +50,16 @@ UncompiledModel make_model(Session& session, const ModelSource& source) {
   const Id weights = weights_dictionary(session, *source.weights);
   const Id descriptor = engine.make_descriptor(engine.descriptor_type, text, weights, nullptr);
   if (descriptor == nullptr) {
-    throw CompileError(fmt::format("the framework made no descriptor of {} bytes of MIL text and {} blob files",
+    throw CompileError(fmt::format("the framework created no descriptor for {} bytes of MIL text and {} blob files",
                                    source.mil_text.size(), source.weights->size()));
   }
   UncompiledModel made;
   made.model = objc::retained(frameworks.runtime, engine.make_model(engine.model_type, descriptor));
-  if (made.model == nullptr) throw CompileError("the framework made no model of the descriptor");
+  if (made.model == nullptr) throw CompileError("the framework created no model for the descriptor");
   made.identifier = frameworks.foundation.text(engine.identifier(made.model.get())).value_or("");
   if (made.identifier.empty() || made.identifier.find('/') != std::string::npos) {
     throw CompileError(
-        fmt::format("the framework names the program '{}', which cannot be a directory of its own", made.identifier));
+        fmt::format("the framework names the program '{}', which is not a valid directory name", made.identifier));
   }
   return made;
 }
@@ -165,9 +165,9 @@ void LoadedModel::compare_attributes(const ModelSource& source) {
   const std::vector<std::string> found =
       differences(frameworks.foundation, frameworks.engine.attributes(model_.get()), source.inputs, source.outputs);
   if (found.empty()) return;
-  const std::string text =
-      fmt::format("the compiled program wants other surfaces than would be bound, so its results would be wrong: {}",
-                  fmt::join(found, "; "));
+  const std::string text = fmt::format(
+      "the compiled program expects other surfaces than those to be bound, so its results would be wrong: {}",
+      fmt::join(found, "; "));
   if (!session_->options.on_difference) throw CompileError(text);
   session_->options.on_difference(text);
 }

@@ -99,8 +99,8 @@ bool Lookup::method(const objc::Runtime& runtime, objc::Id type, const char* sel
   const std::string found = objc::passed_as(types);
   if (found == passing) return note(Kind::method, std::move(name), need, true);
   return note(Kind::method, std::move(name), need, false,
-              fmt::format("it takes and returns other types: expected {}; found {} in \"{}\"",
-                          objc::describe_passing(passing), objc::describe_passing(found), types));
+              fmt::format("its signature differs: expected {}; found {} in \"{}\"", objc::describe_passing(passing),
+                          objc::describe_passing(found), types));
 }
 
 }  // namespace ane::device::apple

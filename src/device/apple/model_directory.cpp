@@ -69,8 +69,8 @@ bool ModelDirectory::restore(std::string_view mil_text, const mil::Blobs& weight
   populate(mil_text, weights);
   return true;
 } catch (const fs::filesystem_error& error) {
-  throw DeviceError(
-      fmt::format("cannot make {}, where the ANE's compiler reads the program: {}", path_.string(), error.what()));
+  throw DeviceError(fmt::format("cannot create {}, from which the ANE's compiler reads the program: {}", path_.string(),
+                                error.what()));
 }
 
 void ModelDirectory::populate(std::string_view mil_text, const mil::Blobs& weights) const {

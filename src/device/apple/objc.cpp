@@ -108,7 +108,7 @@ ExceptionReason::ExceptionReason() noexcept : outer_(std::exchange(innermost_rea
 
 ExceptionReason::~ExceptionReason() { innermost_reason = outer_; }
 
-std::string ExceptionReason::text() const { return text_.empty() ? "nothing more is known" : text_; }
+std::string ExceptionReason::text() const { return text_.empty() ? "its reason is unknown" : text_; }
 
 namespace {
 

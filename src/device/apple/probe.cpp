@@ -33,8 +33,8 @@ bool Probe::usable_unasked() const { return usable() && !virtual_machine.value_o
 std::string Probe::reason() const {
   if (usable_unasked()) return {};
   if (usable()) {
-    return "this is a virtual machine, in which programs for the Apple Neural Engine run only if its host offers that; "
-           "--device ane tries it, and ane-train doctor --device ane shows whether it computes right";
+    return "this is a virtual machine, in which programs for the Apple Neural Engine run only if its host supports "
+           "them; --device ane tries it, and ane-train doctor --device ane shows whether it computes correctly";
   }
   std::string missing;
   for (const Finding& finding : findings) {
@@ -43,7 +43,7 @@ std::string Probe::reason() const {
   }
   const bool is_apple =
       std::any_of(findings.begin(), findings.end(), [](const Finding& finding) { return finding.found; });
-  if (!is_apple) missing = "none of Apple's frameworks is here";
+  if (!is_apple) missing = "none of Apple's frameworks is present";
   if (missing.empty()) missing = "the framework reports no ANE in this machine (a virtual machine has none)";
   return fmt::format("the Apple Neural Engine cannot be used on {}{}{}: {}", os.empty() ? "this system" : os,
                      chip.empty() ? "" : ", ", chip, missing);

@@ -19,7 +19,7 @@ void Gather::run(const RunContext& context) const {
         const std::int64_t index = indices[b * sizes_.indices + j];
         if (index < -sizes_.axis || index >= sizes_.axis) {
           throw DeviceError(
-              fmt::format("gather '{}': index {} lies outside the axis of {}", operation_, index, sizes_.axis));
+              fmt::format("gather '{}': index {} is outside the axis of {}", operation_, index, sizes_.axis));
         }
         std::copy_n(part + (index < 0 ? index + sizes_.axis : index) * sizes_.inner, sizes_.inner, out);
       }

@@ -90,7 +90,7 @@ View GraphBuilder::literal(const mil::Constant& constant) {
       graph_.literals.push_back(static_cast<std::int32_t>(value));
     }
   } else {
-    throw Error("a string cannot be computed with");
+    throw Error("strings cannot be operands");
   }
   view.buffer = add_buffer({.space = Space::literals,
                             .storage = held_as(constant.type.dtype),

@@ -54,7 +54,7 @@ std::unique_ptr<Kernel> HostDevice::compile(std::string_view mil_text, const mil
   } catch (const mil::BlobError& error) {
     throw CompileError(error.what());
   } catch (const std::bad_alloc&) {
-    throw CompileError(fmt::format("no memory for the program: its constants need {} bytes and a run needs {}",
+    throw CompileError(fmt::format("out of memory for the program: its constants need {} bytes and a run needs {}",
                                    plan->plan().constants_bytes, plan->plan().arena_bytes));
   }
 }

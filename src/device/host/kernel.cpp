@@ -87,10 +87,10 @@ void HostKernel::check(std::span<Surface* const> inputs, std::span<Surface* cons
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const auto same = [&](const Surface* other) { return &other->memory() == &outputs[i]->memory(); };
     if (std::any_of(inputs.begin(), inputs.end(), same)) {
-      throw DeviceError(fmt::format("output '{}' has the surface of an input", plan().outputs[i].name));
+      throw DeviceError(fmt::format("output '{}' uses the surface of an input", plan().outputs[i].name));
     }
     if (std::any_of(outputs.begin(), outputs.begin() + static_cast<std::ptrdiff_t>(i), same)) {
-      throw DeviceError(fmt::format("output '{}' has the surface of another output", plan().outputs[i].name));
+      throw DeviceError(fmt::format("output '{}' uses the surface of another output", plan().outputs[i].name));
     }
   }
 }

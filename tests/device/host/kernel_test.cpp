@@ -132,7 +132,7 @@ TEST_CASE("run says which surface is wrong", "[device][host]") {
   const std::array<Surface*, 2> twice{&s.y, &s.y};
   CHECK_THROWS_WITH(kernel->run(in, twice), ANE_CONTAINS("output 'gate_out'") && ANE_CONTAINS("another output"));
   const std::array<Surface*, 2> onto_input{&s.x, &s.gate};
-  CHECK_THROWS_WITH(kernel->run(in, onto_input), ANE_CONTAINS("output 'y_out' has the surface of an input"));
+  CHECK_THROWS_WITH(kernel->run(in, onto_input), ANE_CONTAINS("output 'y_out' uses the surface of an input"));
   CHECK_THROWS_AS(kernel->run(in, onto_input), DeviceError);
 }
 

@@ -95,7 +95,7 @@ TEST_CASE("gather_along_axis counts negative indices from the end and refuses ot
   const Tensor x{{DType::fp32, {2, 2}}, {10, 11, 12, 13}};
   CHECK(results_of(program, {x, {{DType::int32, {2, 2}}, {0, -1, 1, -2}}})[0] == Numbers{10, 13, 12, 11});
   CHECK_THROWS_WITH(results_of(program, {x, {{DType::int32, {2, 2}}, {0, 0, 2, 0}}}),
-                    ANE_CONTAINS("'picked': index 2 lies outside the axis of 2"));
+                    ANE_CONTAINS("'picked': index 2 is outside the axis of 2"));
 }
 
 TEST_CASE("range_1d and shape are constants that can be computed with and returned", "[device][host]") {

@@ -69,8 +69,8 @@ TEST_CASE("whichever call fails, the error names it and nothing is left", "[appl
 
 TEST_CASE("the error of a failed call has the system's words", "[apple][standin]") {
   const auto [call, expected] = GENERATE(table<std::string, std::string>(
-      {{"modelWithMILText", "the framework made no descriptor of"},
-       {"inMemoryModelWithDescriptor", "the framework made no model of the descriptor"},
+      {{"modelWithMILText", "the framework created no descriptor for"},
+       {"inMemoryModelWithDescriptor", "the framework created no model for the descriptor"},
        {"hexStringIdentifier", "the framework names the program ''"},
        {"NSTemporaryDirectory", "NSTemporaryDirectory() names no directory; check TMPDIR"},
        {"compile",
@@ -80,9 +80,9 @@ TEST_CASE("the error of a failed call has the system's words", "[apple][standin]
         "the ANE did not run the kernel: the stand-in was told to fail evaluate (domain "
         "com.apple.appleneuralengine, code 99)"},
        {"objectWithIOSurface", "does not accept a surface as _ANEIOSurfaceObject"},
-       {"requestWithInputs", "made no request of the kernel's surfaces"},
+       {"requestWithInputs", "created no request for the kernel's surfaces"},
        {"IOSurfaceCreate", "IOSurfaceCreate refused a surface of 49152 bytes"},
-       {"IOSurfaceGetAllocSize", "IOSurfaceCreate made 0 bytes instead of 49152"},
+       {"IOSurfaceGetAllocSize", "IOSurfaceCreate returned 0 bytes instead of 49152"},
        {"IOSurfaceLock", "IOSurfaceLock of 4096 bytes for writing failed with 0xe00002c2"},
        {"IOSurfaceUnlock", "IOSurfaceUnlock of 4096 bytes failed with 0xe00002c2"},
        {"IOSurfaceGetBaseAddress", "IOSurfaceGetBaseAddress gave no address for a surface of 4096 bytes"}}));
@@ -120,7 +120,7 @@ TEST_CASE("a directory that cannot be made is an error", "[apple][standin]") {
   std::ofstream(place).put('x');
   AneDevice ane;
   CHECK_THROWS_WITH(ane.compile(projection().text, projection().weights),
-                    ANE_CONTAINS("where the ANE's compiler reads the program"));
+                    ANE_CONTAINS("from which the ANE's compiler reads the program"));
   std::filesystem::remove(place);
 }
 
