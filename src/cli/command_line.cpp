@@ -24,7 +24,7 @@ constexpr const char* kFooter =
     "Exit codes: 0 finished, 2 settings, 3 files, 4 device, 5 training diverged, 70 internal error,\n"
     "128+n after signal n.";
 
-/// What CLI11 found for each row. A vector shows a flag that was given twice.
+/// Values that CLI11 found for each row; a vector, so that repeated flags can be detected.
 using Found = std::map<std::string, std::vector<std::string>, std::less<>>;
 
 void add_row(const Setting& row, CLI::App& app, std::vector<std::string>& values) {
@@ -41,12 +41,12 @@ void add_row(const Setting& row, CLI::App& app, std::vector<std::string>& values
     option = app.add_flag(names, values, help);
   } else {
     option = app.add_option(row.flag(), values, help)->expected(1)->type_name(std::string(row.placeholder));
-    option->allow_extra_args(false);  // a vector would take every word up to the next flag
+    option->allow_extra_args(false);  // a vector would consume every word up to the next flag
   }
   option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->group(std::string(row.group));
 }
 
-/// CLI11 marks a negated flag "{false}", which nobody types.
+/// CLI11 marks a negated flag with "{false}", which is not part of the flag.
 std::string help_of(const CLI::App& app) {
   constexpr std::string_view kMark = "{false}";
   std::string text = app.help();

@@ -33,7 +33,7 @@ std::string parse_command_options(const CommandHelp& command, std::span<const Co
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them last to first
   } catch (const CLI::CallForHelp&) {
     std::string text = app.help();
-    text.resize(text.find_last_not_of('\n') + 1);  // whoever prints it ends the line
+    text.resize(text.find_last_not_of('\n') + 1);  // the caller ends the line
     return text;
   } catch (const CLI::ParseError& error) {
     throw UsageError(fmt::format("{}: {} (ane-train {} --help)", command.name, error.what(), command.name));

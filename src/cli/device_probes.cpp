@@ -16,16 +16,16 @@ namespace {
 
 constexpr std::size_t kWidth = 64;      // positions: rows of 128 bytes, so packed and padded layouts agree
 constexpr std::size_t kChannels = 64;   // of each half of the gate's input
-constexpr std::size_t kProjected = 32;  // channels that the projection makes
+constexpr std::size_t kProjected = 32;  // output channels of the projection
 constexpr std::size_t kHeadDim = 32;
 constexpr std::size_t kParts = 6;
 constexpr std::uint64_t kSeed = 1;
 const char* const kWeightPath = "@model_path/weights/w.bin";
 
-/// Exact in fp16, and different at each place, so that a transposed or shifted matrix shows.
+/// Exact in fp16, and different at each position, to detect a transposed or shifted matrix.
 float weight_at(std::size_t out, std::size_t in) { return (static_cast<float>((out * 7 + in * 3) % 33) - 16) / 128; }
 
-/// The quarter turn of RoPE: (x P)[2i] = -x[2i+1], (x P)[2i+1] = x[2i].
+/// The rotation of RoPE by 90 degrees: (x P)[2i] = -x[2i+1], (x P)[2i+1] = x[2i].
 float turn_at(std::size_t row, std::size_t column) {
   if (row == column + 1 && column % 2 == 0) return -1;
   return column == row + 1 && row % 2 == 0 ? 1 : 0;

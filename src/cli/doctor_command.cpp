@@ -24,7 +24,7 @@ namespace {
 
 constexpr int kDeviceExit = 4;
 
-/// Nothing if --help was all that was asked for, and printed.
+/// Returns nullopt after printing the --help text.
 std::optional<Settings> parse_settings(std::span<const std::string> arguments, Terminal& terminal) {
   struct Given {
     const Setting* row;
@@ -68,7 +68,7 @@ double memory_bytes() {
 
 std::string or_unknown(const std::string& text) { return text.empty() ? "unknown" : text; }
 
-/// Libraries are always listed; of classes, methods and functions those that are missing or differ, and a count.
+/// Lists all libraries, the classes, methods and functions that are missing or differ, and a count.
 void print_findings(const device::apple::Probe& probe, Terminal& terminal) {
   using Kind = device::apple::Finding::Kind;
   std::size_t found = 0;
@@ -95,10 +95,10 @@ void print_machine(const device::apple::Probe& probe, math::ThreadPool& threads,
   if (probe.cores) terminal.print(fmt::format("  cores: {}", *probe.cores));
 }
 
-/// What the probes showed.
+/// Summary of the probes.
 struct Verdict {
-  bool needed = true;   ///< all that every run needs is right
-  bool matrix = false;  ///< the forms of RoPE
+  bool needed = true;   ///< the probes that every run needs passed
+  bool matrix = false;  ///< whether each form of RoPE passed
   bool slices = false;
   [[nodiscard]] bool can_train() const { return needed && (matrix || slices); }
   [[nodiscard]] std::string text() const {
@@ -110,7 +110,7 @@ struct Verdict {
   }
 };
 
-/// `warnings` is what the device tells beside its results.
+/// `warnings` receives the device's warnings.
 Verdict run_probes(device::Device& device, device::Device& host, std::vector<std::string>& warnings,
                    Terminal& terminal) {
   const bool on_ane = device.name() == "ane";
@@ -144,7 +144,7 @@ int doctor_command(std::span<const std::string> arguments) {
   terminal.print(fmt::format("auto selects: {}",
                              probe.usable_unasked() ? "ane" : fmt::format("host, because {}", probe.reason())));
 
-  // A training run refuses a program that describes itself otherwise than expected; here it is run all the same.
+  // A training run refuses a program whose description differs from the expected one; here it runs anyway.
   std::vector<std::string> warnings;
   device::apple::AneOptions options = ane_options(*settings);
   options.on_difference = [&](const std::string& difference) { warnings.push_back(difference); };

@@ -11,11 +11,11 @@
 namespace ane::cli {
 namespace {
 
-// No setting has a blank in its name.
+// Setting names contain no blanks, so these keys are unique.
 constexpr const char* kDataIdentity = "data identity";
 constexpr const char* kProcess = "process number";
 
-/// A descriptor that is handed over, and the field that has it.
+/// An inherited descriptor and its field.
 struct Passed {
   const char* field;
   std::optional<int> Handover::*descriptor;

@@ -11,12 +11,12 @@ namespace {
 
 double ms(train::Duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
 
-/// Without the sign that a NaN has by chance.
+/// Removes the arbitrary sign of a NaN.
 double signless(double value) { return std::isnan(value) ? std::abs(value) : value; }
 
 std::string millions(std::size_t count) { return fmt::format("{:.2f}M", static_cast<double>(count) / 1e6); }
 
-/// "43487M", or with decimals where a small model would read 0M.
+/// "43487M", with decimals for small models, which would otherwise show 0M.
 std::string mflops(double flops) { return fmt::format("{:.{}f}M", flops / 1e6, flops < 1e8 ? 2 : 0); }
 
 /// "2:05" or "1:02:05".

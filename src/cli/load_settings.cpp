@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kVariablePrefix = "ANE_";
-constexpr std::string_view kInternalPrefix = "ANE_TRAIN_";  // set by the program for itself
+constexpr std::string_view kInternalPrefix = "ANE_TRAIN_";  // set by the program itself
 
 void assign(const Setting& row, std::string_view value, const Provenance& provenance, LoadedSettings& loaded) {
   if (!row.assign(value, loaded.values)) {
@@ -29,7 +29,7 @@ void assign(const Setting& row, std::string_view value, const Provenance& proven
   loaded.provenance[std::string(row.name)] = provenance;
 }
 
-/// A config's value as the text that a flag would have, or nothing if its JSON type is not the setting's.
+/// A config value as the text of a flag, or nullopt if its JSON type does not fit the setting.
 std::optional<std::string> as_text(const Setting& row, const Json& value) {
   switch (row.kind) {
     case ValueKind::number:
@@ -38,14 +38,14 @@ std::optional<std::string> as_text(const Setting& row, const Json& value) {
       return std::nullopt;
     case ValueKind::text:
       if (!value.is_string() || value.get<std::string>().find('\0') != std::string::npos) return std::nullopt;
-      return value.get<std::string>();  // no path holds a NUL
+      return value.get<std::string>();  // no path contains a NUL
     case ValueKind::toggle:
       return value.is_boolean() ? std::optional(value.dump()) : std::nullopt;
   }
   return std::nullopt;
 }
 
-/// For a message; `dump` would recurse as deep as the value is nested.
+/// For a message; `dump` would recurse as deeply as the value is nested.
 std::string shown(const Json& value) {
   return value.is_structured() ? fmt::format("an {}", value.type_name()) : value.dump();
 }
@@ -111,7 +111,7 @@ void load_environment(std::span<const std::string> environment, LoadedSettings& 
   }
 }
 
-/// What no single value shows.
+/// Checks combinations of values.
 void check_together(const LoadedSettings& loaded) {
   const Settings& values = loaded.values;
   const auto named = [&](std::string_view name) {
@@ -181,7 +181,7 @@ Settings thaw(const FlagValues& frozen) {
   Settings settings;
   for (const Setting& row : settings_table()) {
     const auto found = frozen.find(row.name);
-    if (found == frozen.end() || found->second == row.show(settings)) continue;  // the default may be no valid value
+    if (found == frozen.end() || found->second == row.show(settings)) continue;  // the default may not be a valid value
     if (!row.assign(found->second, settings)) {
       throw UsageError(
           fmt::format("{}: '{}' of the previous process is not {}", row.key(), found->second, row.expects));

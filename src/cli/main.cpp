@@ -41,10 +41,11 @@ int run(const std::vector<std::string>& arguments, const std::vector<std::string
   return ane::cli::train_command(arguments, environment);
 }
 
-/// Else the first file that is opened takes the place of a stream that is closed, and gets what is printed.
+/// Otherwise the first opened file gets the descriptor of a closed stream, and printed text ends up in it.
 void open_closed_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(stream, F_GETFD) < 0) static_cast<void>(::open("/dev/null", O_RDWR));  // gets the lowest free number
+    if (::fcntl(stream, F_GETFD) < 0)
+      static_cast<void>(::open("/dev/null", O_RDWR));  // gets the lowest free descriptor
   }
 }
 

@@ -30,22 +30,22 @@
 namespace ane::cli {
 namespace {
 
-/// For --weights: what is missing is made up.
+/// Value of --weights that generates missing weights.
 constexpr std::string_view kRandomWeights = "random";
 
 struct MilOptions {
   std::string file;
-  std::string weights;   ///< empty: the file's folder
+  std::string weights;   ///< empty: the file's directory
   std::string function;  ///< empty: `main`, or the first
   std::string device = "auto";
-  std::string chip;  ///< whose rules hold; empty: every chip's
+  std::string chip;  ///< whose rules apply; empty: the rules of all chips
   std::string compare;
   bool run = false;
   std::int64_t seed = 42;
   std::int64_t runs = 3;
 };
 
-/// A number's text and what it may be; CLI11's own reading takes "1e3" and "0x5" as well.
+/// Parses a decimal integer within a range; CLI11's own parser accepts "1e3" and "0x5" as well.
 void read_whole(const std::string& flag, const std::string& text, std::int64_t least, std::int64_t most,
                 std::int64_t& value) {
   if (text.empty()) return;
@@ -56,7 +56,7 @@ void read_whole(const std::string& flag, const std::string& text, std::int64_t l
   value = *number;
 }
 
-/// Nothing if --help was all that was asked for, and printed.
+/// Returns nullopt after printing the --help text.
 std::optional<MilOptions> parse_options(std::span<const std::string> arguments, Terminal& terminal) {
   MilOptions options;
   std::string seed;
@@ -90,14 +90,14 @@ std::optional<MilOptions> parse_options(std::span<const std::string> arguments, 
   return options;
 }
 
-/// The program that is looked at: one function.
+/// The program to check, reduced to one function.
 struct Subject {
   mil::Program program;
-  std::string text;                 ///< as it was written if it is all of the file, else printed
-  std::vector<std::string> others;  ///< functions that were left out
+  std::string text;                 ///< the original text if it is the whole file, else a printed program
+  std::vector<std::string> others;  ///< omitted functions
 };
 
-/// Throws FileError for what is no MIL text and for a function that is not there.
+/// Throws FileError if the text is not MIL or the function does not exist.
 Subject read_subject(const std::filesystem::path& file, const std::string& function) {
   Subject subject;
   subject.text = read_text_file(file, "MIL text");
@@ -159,7 +159,7 @@ void print_rules(const std::vector<mil::Diagnostic>& broken, Terminal& terminal)
   for (const mil::Diagnostic& diagnostic : broken) terminal.print("  " + mil::to_string(diagnostic));
 }
 
-/// Throws BlobError for a record that is not what the text says it is: the file's fault, not the device's.
+/// Throws BlobError for a record that does not match the text, so that the file is blamed and not the device.
 void check_records(const mil::Function& main, const mil::Blobs& weights) {
   for (const mil::Operation& operation : main.operations) {
     for (const auto* arguments : {&operation.arguments, &operation.attributes}) {
@@ -174,21 +174,21 @@ void check_records(const mil::Function& main, const mil::Blobs& weights) {
   }
 }
 
-/// Those of `paths` that `directory` does not hold.
+/// The elements of `paths` that are missing in `directory`.
 std::set<std::string> missing_files(const std::vector<std::string>& paths, const std::filesystem::path& directory) {
   constexpr std::string_view kModelPath = "@model_path/";
   std::set<std::string> missing;
   for (const std::string& path : paths) {
     const std::filesystem::path place =
         directory / (path.starts_with(kModelPath) ? path.substr(kModelPath.size()) : path);
-    std::error_code error;  // whatever else is wrong with it, reading it will tell
+    std::error_code error;  // any other problem is reported when the file is read
     if (!std::filesystem::exists(place, error) && !error) missing.insert(path);
   }
   return missing;
 }
 
-/// The blob files that the program names, made up where there are none and that was asked for. Throws FileError naming
-/// those that are not there.
+/// Loads the blob files that the program names, and generates missing ones if requested. Throws FileError naming the
+/// missing files.
 mil::Blobs load_weights(Subject& subject, const MilOptions& options, Terminal& terminal) {
   const bool make_up = options.weights == kRandomWeights;
   const std::filesystem::path directory = options.weights.empty() || make_up

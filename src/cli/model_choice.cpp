@@ -29,14 +29,14 @@ constexpr std::string_view kLlama2c = ".bin";
 constexpr std::string_view kSafetensors = ".safetensors";
 const char* const kClassifier = "output.weight";
 
-/// A dimension of the model, from its file.
+/// A dimension of the model, read from its file.
 struct FileDimension {
   std::string name;  ///< of the setting
   std::string value;
 };
 
-/// All that the metadata of a safetensors file may set, by the names of the settings. A file comes from anywhere: it
-/// must never name a path or change how a run behaves.
+/// The settings that the metadata of a safetensors file may set. Files are untrusted: they must never name a path or
+/// change how a run behaves.
 constexpr std::array<std::string_view, 7> kDimensions = {"dim",      "hidden", "layers", "heads",
                                                          "kv-heads", "vocab",  "seq"};
 
@@ -54,8 +54,8 @@ std::vector<FileDimension> llama2c_dimensions(const std::filesystem::path& path)
           {"tied", config.tied_classifier ? "true" : "false"}};
 }
 
-/// The line of dimensions of a checkpoint's metadata, "dim=64 hidden=176 ...". Throws FileError for a word that is
-/// none, or is there twice.
+/// Parses the dimensions line of a checkpoint's metadata, "dim=64 hidden=176 ...". Throws FileError for an invalid or
+/// repeated word.
 std::vector<FileDimension> parse_dimensions(const std::filesystem::path& path, std::string_view line) {
   std::vector<FileDimension> dimensions;
   while (!line.empty()) {
@@ -77,7 +77,8 @@ std::vector<FileDimension> parse_dimensions(const std::filesystem::path& path, s
   return dimensions;
 }
 
-/// What the file's metadata say of the model; nothing if ane-train has not written them, and the settings must say all.
+/// The model's dimensions from the file's metadata; empty if ane-train did not write the file, so that the settings
+/// must provide all.
 std::vector<FileDimension> safetensors_dimensions(const model::SafetensorsFile& file) {
   constexpr std::string_view kStart = "dim=";
   const auto line = file.metadata().find("model");
@@ -90,19 +91,19 @@ std::vector<FileDimension> safetensors_dimensions(const model::SafetensorsFile& 
   return dimensions;
 }
 
-/// Heads of keys and values written out, so that "as many as heads" compares with a number.
+/// Resolves the default of kv-heads (equal to heads), so that it can be compared with a number.
 std::string shown(const Setting& row, const Settings& values) {
   if (row.name == "kv-heads" && values.kv_heads == 0) return fmt::format("{}", values.heads);
   return row.show(values);
 }
 
-/// What the run that is resumed was trained with: its model file may be gone.
+/// The dimensions of the run that is resumed, whose model file may no longer exist.
 std::vector<FileDimension> checkpoint_dimensions(const train::SettingTexts& recorded) {
   std::vector<FileDimension> dimensions;
   Settings saved;
   for (const char* name : {"arch", "dim", "hidden", "layers", "heads", "kv-heads", "vocab", "seq", "tied"}) {
     const Setting& row = setting(name);
-    // The default may be no value that can be given.
+    // The default may not be a valid value.
     if (const auto text = recorded.find(name); text != recorded.end() && text->second != row.show(saved))
       static_cast<void>(row.assign(text->second, saved));
     dimensions.push_back({name, shown(row, saved)});
@@ -110,7 +111,7 @@ std::vector<FileDimension> checkpoint_dimensions(const train::SettingTexts& reco
   return dimensions;
 }
 
-/// `file`: what has the dimension.
+/// `file`: the source of the dimension.
 void adopt(const FileDimension& dimension, const std::string& file, LoadedSettings& loaded) {
   const std::span<const Setting> rows = settings_table();
   const auto row = std::find_if(rows.begin(), rows.end(), [&](const Setting& r) { return r.name == dimension.name; });
@@ -146,7 +147,7 @@ model::MlpConfig mlp_config(const Settings& settings) {
   return {.dim = size(settings.dim), .hidden = size(settings.hidden), .seq_len = size(settings.seq)};
 }
 
-/// The file itself, where a checkpoint's directory is named. Throws UsageError for a kind of file that is not read.
+/// Resolves a checkpoint directory to its model file. Throws UsageError for an unsupported kind of file.
 std::filesystem::path model_file(const std::filesystem::path& given) {
   std::error_code ignored;
   const bool is_checkpoint = std::filesystem::is_directory(given, ignored);
@@ -161,7 +162,7 @@ std::filesystem::path model_file(const std::filesystem::path& given) {
   return path;
 }
 
-/// The parameters of the model that the settings describe. What a file has said wrong is the file's fault.
+/// The parameters of the model that the settings describe. Invalid dimensions come from the file, hence FileError.
 model::ParameterLayout parameters_of(const LoadedSettings& loaded) try {
   return loaded.values.arch == Architecture::mlp ? model::mlp_parameters(mlp_config(loaded.values))
                                                  : model::llama_parameters(llama_config(loaded.values));
@@ -266,7 +267,7 @@ train::TrainOptions train_options(const Settings& settings) {
   options.checkpoint_minutes = settings.checkpoint_minutes;
   options.keep_checkpoints = settings.keep_checkpoints;
   options.settings = freeze(settings);
-  // fp32 kernels lose nothing that a scale could save.
+  // fp32 kernels do not underflow, so they need no loss scale.
   const bool dynamic = settings.loss_scale == 0 && settings.precision == mil::DType::fp16;
   options.loss_scale.dynamic = dynamic;
   options.loss_scale.give_up_after = settings.give_up_after;

@@ -17,9 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Absolute, without links and dots, also where nothing is there yet: what would be made on opening it for writing.
+/// The absolute path, without links and dots, of the file that opening `path` for writing would create or use.
 fs::path destination(const fs::path& path) {
-  constexpr int kMostLinks = 40;  // as the system follows
+  constexpr int kMostLinks = 40;  // like the system's limit
   std::error_code error;
   fs::path place = fs::absolute(path, error);
   for (int i = 0; i < kMostLinks && fs::is_symlink(place, error); ++i)
@@ -28,7 +28,7 @@ fs::path destination(const fs::path& path) {
   return error ? place.lexically_normal() : canonical;
 }
 
-/// Pipes and devices may be shared: nothing in them is lost.
+/// Pipes and devices may be shared, because writing to them overwrites nothing.
 bool is_same_file(const fs::path& a, const fs::path& b) {
   std::error_code error;
   if (fs::equivalent(a, b, error)) return fs::is_regular_file(a, error);

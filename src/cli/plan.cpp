@@ -50,13 +50,13 @@ std::string ports_text(const mil::Function& main, const std::vector<mil::ValueId
   return fmt::format("{}", fmt::join(texts, ", "));
 }
 
-/// "attention.wq.weight" as the table has room for it: "wq".
+/// Shortens "attention.wq.weight" to "wq" for the table.
 std::string short_name(std::string_view parameter) {
   parameter = parameter.substr(0, parameter.rfind('.'));
   return std::string(parameter.substr(parameter.rfind('.') + 1));
 }
 
-/// The kernels of a layer's step, one a row: what each takes, gives and leaves for the backward pass.
+/// Adds the kernels of a layer's step, one per row, with inputs, outputs and taps.
 void add_plan_table(std::span<const model::KernelInfo> kernels, std::vector<std::string>& lines) {
   using Row = std::array<std::string, 7>;
   std::vector<Row> rows = {{"phase", "kernel", "inputs", "outputs", "taps", "weights", "compiles"}};
@@ -138,8 +138,8 @@ bool fits(const MemoryNeed& need, const AvailableMemory& available) {
 }
 
 std::optional<std::string> check_memory(const MemoryNeed& need, const std::optional<AvailableMemory>& available) {
-  // Peaks of runs were 1.0 (stories15m), 1.1 (stories110m) and 1.35 times the estimate (the same with dynamic weights,
-  // of which the host keeps a converted copy), and no less.
+  // Measured peaks were 1.0 (stories15m), 1.1 (stories110m) and 1.35 times the estimate (stories110m with dynamic
+  // weights, of which the host keeps a converted copy), and never less.
   constexpr double kClose = 0.75;
   if (!available) return std::nullopt;
   const auto bytes = static_cast<double>(available->bytes);

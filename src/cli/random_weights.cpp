@@ -28,7 +28,7 @@ void put(std::span<std::byte> data, std::size_t index, T value) {
   std::memcpy(data.data() + index * sizeof value, &value, sizeof value);
 }
 
-/// Rows of the first dimension are outputs, as in the weights of conv and linear.
+/// The first dimension is assumed to be outputs, as in the weights of conv and linear.
 double deviation_of(const mil::TensorType& type) {
   const std::int64_t outputs = type.is_scalar() ? 1 : type.shape.front();
   return 1 / std::sqrt(static_cast<double>(mil::element_count(type.shape) / outputs));
@@ -51,7 +51,7 @@ void fill(const mil::TensorType& type, const math::CounterRandom& random, std::s
   }
 }
 
-/// Sets `set` of the first `elements` bits, evenly spread.
+/// Sets `set` of the first `elements` bits, evenly distributed.
 void fill_mask(std::int64_t set, std::int64_t elements, std::span<std::byte> data) {
   const auto before = [&](std::int64_t i) {
     return static_cast<std::int64_t>(static_cast<double>(i) * static_cast<double>(set) / static_cast<double>(elements));
@@ -79,7 +79,7 @@ class Maker {
   }
 
  private:
-  /// What a tensor is known by: constants that name the same bytes as the same type are the same.
+  /// Identifies a tensor: constants that name the same bytes with the same type are identical.
   using Key = std::tuple<std::string, std::uint64_t, DType, mil::Shape>;
 
   void replace(const mil::OpView& op, const std::string& argument, mil::Operand& operand) {

@@ -30,7 +30,7 @@ constexpr int kSignalExit = 128;
 const char* const kUnaskedCheckpoints = "ane-train-checkpoint";
 constexpr int kMostUnasked = 10000;
 
-/// A new folder in the current one.
+/// Creates a new directory in the current one.
 fs::path make_folder_here() {
   fs::path folder = kUnaskedCheckpoints;
   for (int i = 2; ::mkdir(folder.c_str(), S_IRWXU | S_IRWXG | S_IRWXO) != 0; ++i) {
@@ -44,14 +44,14 @@ fs::path make_folder_here() {
 
 fs::path make_temporary_folder() { return make_temporary_directory(kUnaskedCheckpoints); }
 
-/// With what was left to the program decided: sums depend on the number of threads, and the processors that a process
-/// may use can change while a run lasts.
+/// Resolves automatic settings for all processes of the run: sums depend on the number of threads, and the number of
+/// usable processors can change during a run.
 Settings settled_for_all_processes(Settings settings, Workbench& bench) {
   settings.threads = bench.threads().size();
   return settled(std::move(settings), bench.weights());
 }
 
-/// What a resumed run does otherwise than the one that wrote its checkpoint.
+/// Settings that differ from those of the run that wrote the checkpoint.
 std::vector<std::string> changes_since(const train::SettingTexts& before, const Settings& settings) {
   std::vector<std::string> changes;
   for (const Setting& row : settings_table()) {
@@ -80,7 +80,8 @@ Session::Session(Settings settings, std::optional<Handover> before, std::optiona
       lines_(terminal_, {.steps = settings_.steps,
                          .log_every = settings_.log_every,
                          .first_step = before_ ? 0 : state_->progress().step + 1}) {
-  if (trace_ != nullptr) observers_.insert(observers_.begin(), trace_.get());  // its spans end when it is told
+  if (trace_ != nullptr)
+    observers_.insert(observers_.begin(), trace_.get());  // first, because its spans end when it is notified
   telemetry_ = make_telemetry();
   if (telemetry_ != nullptr) observers_.push_back(telemetry_.get());
 }
@@ -103,7 +104,7 @@ int Session::run() {
   tell_start();
   train::Outcome outcome = train_until_outcome(trainer);
   if (outcome == train::Outcome::restart_needed) {
-    const train::BlockedSignals blocked;  // from here on a signal waits for the next process
+    const train::BlockedSignals blocked;  // from here on, signals stay pending for the next process
     if (!signals_.stop()) replace_process();
     outcome = train::Outcome::interrupted;
   }
@@ -113,7 +114,7 @@ int Session::run() {
   return 0;
 }
 
-// What the process before could no longer write is not handed over, and stays away.
+// If the previous process could no longer write the file, there is no descriptor, and the file stays closed.
 std::unique_ptr<train::Trace> Session::make_trace(const std::string& file) {
   if (file.empty() || (before_ && !before_->profile)) return nullptr;
   return std::make_unique<train::Trace>(

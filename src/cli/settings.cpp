@@ -18,7 +18,7 @@ namespace {
 template <class T>
 using Field = T Settings::*;
 
-/// A word that stands for 0, for settings whose 0 means something other than the number.
+/// A word that represents 0, for settings in which 0 has a special meaning.
 struct Word {
   std::string_view word;
 };
@@ -46,7 +46,7 @@ struct Interval {
   double most;
   bool open = false;  ///< `most` itself is out of range
 
-  /// Training computes in fp32, so that is what counts: 1 - 1e-8 is 1 there, and 1e-46 nothing.
+  /// Checked in fp32, because training computes in it: 1 - 1e-8 is 1 there, and 1e-46 is 0.
   [[nodiscard]] bool holds(double value) const {
     if (value < least || value > most) return false;
     const std::optional<float> used = to_fp32(value);
@@ -117,8 +117,8 @@ Setting toggle(Setting row, Field<bool> field) {
   return row;
 }
 
-// The square of a gradient below 1.5e-19 is 0 in fp32, whatever beta2 leaves of it, and the gradient itself is not:
-// with less than this below it, a step would be many times lr.
+// The square of a gradient below 1.5e-19 is 0 in fp32, but the gradient itself is not: with a smaller eps in the
+// denominator, a step would be many times lr.
 constexpr double kLeastEps = 1e-18;
 constexpr std::int64_t kMillion = 1000000;
 constexpr std::int64_t kBillion = 1000 * kMillion;
@@ -337,7 +337,7 @@ std::vector<Setting> device_rows() {
   };
 }
 
-/// Where reports about Apple's framework disagree, the default is the choice named safest; these reach the others.
+/// Where reports about Apple's framework disagree, the default is the safest choice; these settings select the others.
 std::vector<Setting> ane_rows() {
   return {
       whole({.name = "ane-qos", .group = "ANE", .placeholder = "N", .help = "quality of service of every call"},

@@ -10,9 +10,9 @@
 namespace ane::cli {
 namespace {
 
-constexpr std::size_t kHandlerStackBytes = std::size_t{1} << 16U;  // a frame holds every register: 11 KB with AMX's
+constexpr std::size_t kHandlerStackBytes = std::size_t{1} << 16U;  // a frame contains every register: 11 KB with AMX
 
-// A handler has nowhere else to write to.
+// A handler can only write to globals.
 std::atomic<bool> stop_requested{false};      // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 volatile std::sig_atomic_t first_signal = 0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may only touch lock-free atomics");
@@ -27,7 +27,8 @@ extern "C" void request_stop(int number) {
 StopSignals::StopSignals() : handler_stack_(kHandlerStackBytes) {
   stop_requested = false;
   first_signal = 0;
-  // oneDNN's products keep the stack pointer in their data while they run: a handler there would overwrite the heap.
+  // oneDNN's products keep a data address in the stack pointer while they run: a handler on that stack would overwrite
+  // the heap.
   stack_t stack = {};
   stack.ss_sp = handler_stack_.data();
   stack.ss_size = handler_stack_.size();
@@ -54,7 +55,7 @@ StopSignals::~StopSignals() {
   sigaltstack(&stack_before_, nullptr);
 }
 
-// NOLINTBEGIN(readability-convert-member-functions-to-static): true only as long as there is one
+// NOLINTBEGIN(readability-convert-member-functions-to-static): the state is global, but belongs to the object
 const std::atomic<bool>& StopSignals::stop() const noexcept { return stop_requested; }
 int StopSignals::number() const noexcept { return first_signal; }
 // NOLINTEND(readability-convert-member-functions-to-static)
@@ -63,7 +64,7 @@ void leave_processor_time_to_stop() noexcept {
   constexpr rlim_t kMostSeconds = 60;
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_CPU, &limit) != 0 || limit.rlim_max == RLIM_INFINITY) return;
-  if (limit.rlim_cur < limit.rlim_max) return;  // chosen by whoever set it
+  if (limit.rlim_cur < limit.rlim_max) return;  // a deliberate choice of the user
   const rlim_t reserve = std::clamp<rlim_t>(limit.rlim_max / 10, 1, kMostSeconds);
   if (limit.rlim_max <= reserve) return;
   limit.rlim_cur = limit.rlim_max - reserve;

@@ -22,7 +22,7 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
 }
 
 std::optional<double> parse_real(std::string_view text) {
-  // strtod also takes blanks, hexadecimal, "inf" and "nan"; libc++ has no from_chars for floats yet.
+  // strtod also accepts blanks, hexadecimal, "inf" and "nan"; libc++ has no from_chars for floats yet.
   if (text.empty() || text.find_first_not_of("0123456789.eE+-") != std::string_view::npos) return std::nullopt;
   const std::string copy(text);
   char* stop = nullptr;
@@ -33,7 +33,7 @@ std::optional<double> parse_real(std::string_view text) {
 
 namespace {
 
-/// Levenshtein's distance: inserted, deleted and replaced characters.
+/// Levenshtein distance.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -52,7 +52,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
   const std::string* nearest = nullptr;
-  std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;  // a slip, not another word
+  std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;  // farther than this is another word, not a typo
   for (const std::string& candidate : candidates) {
     const std::size_t distance = edit_distance(word, candidate);
     if (distance < least) {

@@ -36,7 +36,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Finds out at the start, not after hours, that nothing can be written there.
+/// Creates the directory and checks at the start, not after hours, that it is writable.
 void prepare_folder(const fs::path& folder, std::string_view setting) {
   std::error_code error;
   fs::create_directories(folder, error);
@@ -63,11 +63,13 @@ void check_before_training(const Settings& settings) {
   if (!settings.dump_mil.empty()) prepare_folder(settings.dump_mil, "--dump-mil");
 }
 
-/// The checkpoint folder is this run's from here on.
+/// Locks the checkpoint directory for this run.
 std::optional<train::RunLock> lock_checkpoints(const Settings& settings) {
   if (settings.checkpoint_dir.empty()) return std::nullopt;
   const bool resumes = settings.resume;
-  if (resumes) static_cast<void>(train::checkpoints_in(settings.checkpoint_dir));  // makes no folder to find nothing in
+  if (resumes)
+    static_cast<void>(
+        train::checkpoints_in(settings.checkpoint_dir));  // do not create a directory just to find it empty
   if (!resumes) prepare_folder(settings.checkpoint_dir, "--checkpoint-dir");
   train::RunLock lock(settings.checkpoint_dir);
   if (!resumes && !train::checkpoints_in(settings.checkpoint_dir).empty()) {
@@ -83,9 +85,9 @@ std::optional<train::RunLock> lock_checkpoints(const Settings& settings) {
 int train_command(std::span<const std::string> arguments, std::span<const std::string> environment) {
   const Invocation invocation{arguments, environment, train::monotonic_ns()};
   leave_processor_time_to_stop();
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error where it is written, not the end
+  std::signal(SIGXFSZ, SIG_IGN);  // exceeding the file size limit is then a write error instead of a kill
   if (std::optional<Handover> before = find_handover(environment)) {
-    const train::BlockedSignals blocked;  // until there is a handler that loses nothing
+    const train::BlockedSignals blocked;  // until the handler is installed
     Settings settings = before->settings;
     std::optional<train::RunLock> lock;
     if (before->lock) lock.emplace(settings.checkpoint_dir, *before->lock);

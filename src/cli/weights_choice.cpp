@@ -13,7 +13,7 @@
 namespace ane::cli {
 namespace {
 
-/// What the newest checkpoint of a run that is resumed was written with.
+/// The weight mode of the newest checkpoint of the run that is resumed.
 std::optional<WeightsDecision> decision_before(const Settings& settings) {
   if (!settings.resume) return std::nullopt;
   const std::optional<train::SettingTexts> recorded = train::recorded_settings(settings.checkpoint_dir);

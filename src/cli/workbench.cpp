@@ -17,7 +17,8 @@
 namespace ane::cli {
 namespace {
 
-/// One for all processes of a run, which have one number, so that a kernel that fails again and again fills no disk.
+/// One directory for all processes of a run, which share one process ID, so that repeated failures do not fill the
+/// disk.
 std::filesystem::path failures_directory() {
   return private_temporary_directory(fmt::format("ane-train-failed-{}", ::getpid()));
 }
@@ -54,7 +55,7 @@ std::optional<PlannedFaults> planned_faults(std::span<const std::string> environ
 Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faults, model::SpanListener* spans)
     : threads_(thread_count(settings)),
       faults_planned_(faults.has_value()),
-      // Faults are counted by runs, which must then come in one order.
+      // Faults are counted by runs, whose order must then be deterministic.
       lanes_(faults_planned_ ? 1 : parallel_sequences(settings, threads_.size())),
       device_(make_device(settings, std::move(faults), threads_, lanes_, device_note_)),
       weights_(settle_weights(settings, *device_)),

@@ -1,6 +1,6 @@
 #include "ane/core/checksum.h"
 
-#define XXH_INLINE_ALL  // nothing to link
+#define XXH_INLINE_ALL  // header-only
 #include <xxhash.h>
 
 namespace ane {

@@ -57,10 +57,10 @@ OpenFile open_for_reading(const fs::path& path, std::string_view what, int flags
   throw FileError(fmt::format("'{}' cannot be written: {} ({})", path.string(), step, system_words(error)));
 }
 
-constexpr std::size_t kMostTextBytes = std::size_t{1} << 28U;  // a device may have no end
-constexpr std::string_view kAsideSuffix = ".tmp-";             // and the numbers of the process and of the attempt
+constexpr std::size_t kMostTextBytes = std::size_t{1} << 28U;  // a device may be endless
+constexpr std::string_view kAsideSuffix = ".tmp-";             // followed by the process ID and the attempt number
 constexpr int kNameAttempts = 100;
-constexpr std::size_t kPieceBytes = std::size_t{1} << 20U;  // summed and then written while the cache holds it
+constexpr std::size_t kPieceBytes = std::size_t{1} << 20U;  // checksummed and then written while in cache
 
 void write_all(int descriptor, std::span<const std::byte> bytes, const fs::path& place) {
   while (!bytes.empty()) {
@@ -148,7 +148,7 @@ std::string read_text_file(const fs::path& path, std::string_view what) {
 }
 
 AsideFile::AsideFile(const fs::path& place) : place_(place) {
-  // Names left by a crashed process with our number must not stop us.
+  // Files left by a crashed process with our process ID must not stop us.
   for (int attempt = 0; !descriptor_; ++attempt) {
     path_ = place;
     path_ += fmt::format("{}{}-{}", kAsideSuffix, ::getpid(), attempt);
@@ -213,7 +213,7 @@ void sync_directory(const fs::path& directory) {
   const fs::path path = directory.empty() ? fs::path(".") : directory;
   const Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!descriptor) throw_write_error(path, "the directory could not be opened", errno);
-  // EINVAL: a file system that has no such operation, and so nothing to wait for.
+  // EINVAL: the file system does not support the operation, so there is nothing to wait for.
   if (::fsync(descriptor.get()) != 0 && errno != EINVAL && errno != ENOTSUP) {
     throw_write_error(path, "the directory could not be synced", errno);
   }

@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The next line of a text, which is taken off.
+/// Removes and returns the next line of a text.
 std::string_view take_line(std::string_view& text) {
   const std::string_view line = text.substr(0, text.find('\n'));
   text.remove_prefix(std::min(line.size() + 1, text.size()));
@@ -47,7 +47,7 @@ std::optional<std::uint64_t> field_bytes(std::string_view text, std::string_view
     if (!line.starts_with(field)) continue;
     line.remove_prefix(field.size());
     const std::size_t begin = line.find_first_not_of(": \t");
-    if (begin == 0 || begin == std::string_view::npos) continue;  // another field that begins the same
+    if (begin == 0 || begin == std::string_view::npos) continue;  // another field with the same prefix
     line.remove_prefix(begin);
     const std::optional<std::uint64_t> number = leading_number(line);
     if (!number || !line.ends_with(" kB")) return number;
@@ -103,7 +103,7 @@ int usable_processors(const fs::path& /*root*/) {
 
 namespace {
 
-/// Files below /proc and /sys have no size; what cannot be read is empty.
+/// Reads a file below /proc or /sys, which have no size; empty if it cannot be read.
 std::string text_of(const fs::path& path) {
   std::ifstream file(path);
   std::ostringstream text;
@@ -111,8 +111,8 @@ std::string text_of(const fs::path& path) {
   return text.str();
 }
 
-/// The folders of the control groups of `controller` with the groups above them, which limit them too. A container sees
-/// its own group as the topmost, whatever path the system gives it.
+/// The directories of the control groups of `controller` and of their parents, which limit them too. A container sees
+/// its own group as the root, whatever path the system reports.
 std::vector<std::pair<int, fs::path> > group_folders(const fs::path& root, const std::string& controller) {
   std::vector<std::pair<int, fs::path> > folders;
   const fs::path mounts = root / "sys/fs/cgroup";
@@ -136,7 +136,7 @@ std::optional<std::uint64_t> group_memory(int version, const fs::path& folder) {
   return *limit - std::min(taken, *limit);
 }
 
-/// Addresses that a limit leaves to this process.
+/// Address space that the limit leaves to this process.
 std::optional<std::uint64_t> address_room(const fs::path& root) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
@@ -146,7 +146,7 @@ std::optional<std::uint64_t> address_room(const fs::path& root) {
   return limit.rlim_cur - std::min<std::uint64_t>(taken, limit.rlim_cur);
 }
 
-/// Whole processors of a quota, which is a time and the period that it is granted in.
+/// Whole processors of a quota, which consists of a time and a period.
 std::optional<int> group_processors(int version, const fs::path& folder) {
   std::string quota;
   std::string period;
@@ -162,7 +162,7 @@ std::optional<int> group_processors(int version, const fs::path& folder) {
   return static_cast<int>(std::clamp<std::uint64_t>(*time / *of, 1, std::numeric_limits<int>::max()));
 }
 
-/// Nothing if the set has more than a thousand processors.
+/// nullopt if the set has more than a thousand processors.
 std::optional<int> scheduled_processors() {
   cpu_set_t set;
   CPU_ZERO(&set);

@@ -21,7 +21,7 @@ std::byte* map(void* place, std::size_t size_bytes, int protection, int flags, i
   return static_cast<std::byte*>(address);
 }
 
-/// Addresses that nothing else gets, from which an aligned part is taken.
+/// Reserved addresses from which an aligned part is taken.
 class Reservation {
  public:
   explicit Reservation(std::size_t size_bytes)
@@ -34,7 +34,7 @@ class Reservation {
     const auto address = reinterpret_cast<std::uintptr_t>(begin_);
     return begin_ + (round_up<std::uintptr_t>(address, alignment) - address);
   }
-  /// Gives back all but this.
+  /// Releases everything except this part.
   void keep(std::byte* begin, std::byte* end) noexcept { give_back(std::exchange(begin_, end), begin); }
 
  private:
@@ -67,7 +67,7 @@ MappedMemory MappedMemory::anonymous(std::size_t size_bytes) {
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   MappedMemory memory(map_aligned(size_bytes, kFlags, -1));
 #ifdef MADV_HUGEPAGE
-  // A wish: where the system leaves the choice to programs, it is how to ask.
+  // A hint: some systems use huge pages only if programs request them.
   if (size_bytes >= kHugePageBytes) ::madvise(memory.data(), size_bytes, MADV_HUGEPAGE);
 #endif
   return memory;
@@ -99,13 +99,13 @@ MappedMemory& MappedMemory::operator=(MappedMemory&& other) noexcept {
 
 void gather_in_huge_pages([[maybe_unused]] std::span<std::byte> bytes) noexcept {
 #ifdef __linux__
-  // As <linux/mman.h> has them; the C library's header may be older than the system.
+  // Values from <linux/mman.h>; the C library's header may be older than the system.
   constexpr int kPopulateWrite = 23;
   constexpr int kCollapse = 25;
   const std::size_t whole_bytes = bytes.size() / kHugePageBytes * kHugePageBytes;
   if (whole_bytes == 0) return;
   assert(reinterpret_cast<std::uintptr_t>(bytes.data()) % kHugePageBytes == 0);
-  // Only a range that holds something already can be gathered.
+  // Only a populated range can be collapsed into huge pages.
   for (std::size_t begin = 0; begin < whole_bytes; begin += kHugePageBytes) {
     if (::madvise(&bytes[begin], 1, kPopulateWrite) != 0) return;
   }

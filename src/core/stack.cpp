@@ -54,7 +54,7 @@ int with_enough_stack(const std::function<int()>& work) {
   if (!stack_is_small()) return work();
   const ThreadAttributes attributes;
 #ifdef __GLIBC__
-  ::pthread_setattr_default_np(attributes.get());  // else it is the limit that threads get; elsewhere it is not
+  ::pthread_setattr_default_np(attributes.get());  // otherwise threads get the limit as their stack size (glibc only)
 #endif
   Call call{&work, {}};
   sigset_t all;

@@ -21,8 +21,8 @@ constexpr std::size_t kMostSuccessors = 8;
 constexpr std::size_t kHeldOutTokens = 4096;
 
 /// Every state uses the same probabilities, in proportion to 1, 1/2, 1/4, ..., for its own distinct successors. The
-/// entropy of what follows a token is then the same for all, so it is the chain's entropy rate whatever its stationary
-/// distribution, and the least mean loss at every position of a sequence.
+/// entropy of the successor is then the same for all tokens, so it is the chain's entropy rate whatever its stationary
+/// distribution, and the lowest possible mean loss at every position of a sequence.
 class SuccessorProbabilities {
  public:
   explicit SuccessorProbabilities(std::size_t count) : count_(count) {
@@ -38,7 +38,7 @@ class SuccessorProbabilities {
 
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
   [[nodiscard]] double entropy() const noexcept { return entropy_; }
-  /// Which successor the uniform `u` picks.
+  /// Index of the successor for the uniform `u`.
   [[nodiscard]] std::size_t pick(double u) const noexcept {
     std::size_t k = 0;
     while (k + 1 < count_ && u >= cumulative_.at(k)) ++k;
@@ -79,7 +79,7 @@ class MarkovSource final : public Source {
   std::optional<double> loss_floor() const override { return probabilities_.entropy(); }
 
  private:
-  /// Small tokens are the frequent ones, as in text: the density of token / vocabulary falls as its power of -2/3.
+  /// Low tokens are the frequent ones, as in text: the density of u = token / vocabulary is proportional to u^(-2/3).
   [[nodiscard]] Token skewed_token(double u) const noexcept {
     return static_cast<Token>(u * u * u * static_cast<double>(settings_.vocab_size));
   }

@@ -6,7 +6,7 @@
 
 namespace ane::data {
 
-/// The independent random streams that sources draw from.
+/// Independent random streams of the sources.
 enum class Stream : std::uint64_t {
   token_offset = 0x7001,
   markov_chain,

@@ -22,7 +22,7 @@ class TeacherSource final : public Source {
   TeacherSource(std::size_t dim, std::size_t hidden, std::size_t seq_len, std::uint64_t seed)
       : dim_(dim), hidden_(hidden), seq_len_(seq_len), seed_(seed), in_(hidden * dim), out_(dim * hidden) {
     assert(dim > 0 && hidden > 0 && seq_len > 0);
-    // Variance is kept: 1/fan-in into the hidden layer, twice that out of it because relu halves it.
+    // Preserves variance: 1/fan-in into the hidden layer, twice that out of it because ReLU halves it.
     fill_normal(random_stream(seed, Stream::teacher_in), std::sqrt(1.0 / static_cast<double>(dim)), in_);
     fill_normal(random_stream(seed, Stream::teacher_out), std::sqrt(2.0 / static_cast<double>(hidden)), out_);
   }

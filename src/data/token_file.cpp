@@ -23,12 +23,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A text file is read as tokens of one byte, the other kind as tokens of two.
+/// Text files have one-byte tokens, token files two-byte ones.
 template <class Unit>
 concept TokenUnit = std::same_as<Unit, std::uint8_t> || std::same_as<Unit, std::uint16_t>;
-static_assert(std::endian::native == std::endian::little, "token files are read as they lie in memory");
+static_assert(std::endian::native == std::endian::little, "token files are read in native byte order");
 
-/// What a file holds, and how it is shared out: training first, then what is held out.
+/// How a file is divided: training tokens first, then held-out ones.
 struct Split {
   std::size_t training = 0;  ///< tokens
   std::size_t held_out = 0;
@@ -47,7 +47,7 @@ class TokenFile final : public Source {
       throw FileError(fmt::format("{}: {} bytes are not a whole number of uint16 tokens; is the file truncated?",
                                   path.string(), bytes));
     split_ = split(static_cast<std::size_t>(bytes / sizeof(Unit)));
-    // One token more than a sequence: the last one's target.
+    // One token more than a sequence: the target of the last one.
     if (split_.training <= settings.seq_len)
       throw FileError(
           fmt::format("{}: {} for training, but one sequence needs {}; use a shorter --seq or a longer file",
@@ -86,7 +86,7 @@ class TokenFile final : public Source {
   }
 
  private:
-  /// The last tenth of a text, rounded up, is held out; nothing of a token file, whose maker split it already.
+  /// The last tenth of a text, rounded up, is held out; nothing of a token file, which is usually split already.
   static Split split(std::size_t tokens) {
     const std::size_t held_out = sizeof(Unit) == 1 ? tokens / 10 + (tokens % 10 != 0 ? 1 : 0) : 0;
     return {tokens - held_out, held_out};
@@ -96,7 +96,7 @@ class TokenFile final : public Source {
     return fmt::format("{} {}", tokens, sizeof(Unit) == 1 ? "bytes" : "tokens");
   }
 
-  /// Of all of a small file, and of pieces all over a large one: little enough for every restart.
+  /// Covers all of a small file, and evenly spaced pieces of a large one, so that it is cheap enough for every restart.
   [[nodiscard]] std::uint64_t content_checksum() const {
     constexpr std::size_t kPieces = 64;
     constexpr std::size_t kPieceBytes = 4096;
@@ -125,12 +125,12 @@ class TokenFile final : public Source {
   }
 
   void scan() const {
-    // The largest value that the file can hold is known without reading it.
+    // If every value of this type is valid, there is nothing to check.
     if (settings_.vocab_size > std::numeric_limits<Unit>::max()) return;
     for_pieces(0, split_.training + split_.held_out, [](std::span<const Unit>) {});
   }
 
-  /// Reads and checks `count` tokens from `start` on, and gives them to `take` in pieces.
+  /// Reads and checks `count` tokens from `start` on, and passes them to `take` in pieces.
   template <class Take>
   void for_pieces(std::size_t start, std::size_t count, Take&& take) const {
     std::array<Unit, 8192> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): read() fills it
@@ -157,7 +157,8 @@ class TokenFile final : public Source {
   TokenSettings settings_;
   std::string name_;
   Split split_;
-  std::uint64_t content_checksum_ = 0;  ///< of what was opened: a checkpoint names the data even if they are gone
+  std::uint64_t content_checksum_ =
+      0;  ///< computed at opening: a checkpoint identifies the data even if they have been removed
 };
 
 }  // namespace

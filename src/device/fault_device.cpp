@@ -18,7 +18,7 @@ constexpr std::string_view kForms =
     "compile:K or run:K with a 1-based index or *, then @PROCESS for a single process, then =nan, =huge (runs), "
     "=await:N (the other's Nth), =delay:20ms or =fail; or budget:N";
 
-/// The bits of a number that begins an output.
+/// Bits that are written to the beginning of an output.
 constexpr std::uint16_t kHalfNan = 0x7E00;
 constexpr std::uint16_t kHalfHuge = 0x78E2;  // 40000, beyond 2^15
 

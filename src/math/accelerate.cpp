@@ -5,8 +5,8 @@
 namespace ane::math {
 namespace {
 
-// The setting is the calling thread's, and macOS has it since version 15; before, products as small as ours run on the
-// calling thread anyway.
+// The setting is per thread and exists since macOS 15; before, products as small as ours run on the calling thread
+// anyway.
 void hold_to_one_thread() noexcept {
 #ifdef __MAC_15_0
   if (__builtin_available(macOS 15.0, *)) BLASSetThreading(BLAS_THREADING_SINGLE_THREADED);

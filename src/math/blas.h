@@ -10,22 +10,22 @@
 
 namespace ane::math {
 
-/// The BLAS in use, held to one thread a call: its own threads would fight the pool's for the cores.
+/// The BLAS in use, limited to one thread per call: its own threads would compete with the pool's for the cores.
 struct Blas {
   decltype(&cblas_sgemm) sgemm;
-  std::string description;  ///< name, version, the kernels it picked
-  /// What OpenBLAS takes and gives back in every call; null in others.
+  std::string description;  ///< name, version, selected kernels
+  /// Buffers that OpenBLAS acquires and releases in every call; null for other libraries.
   struct Buffers {
     void* (*allocate)(int) = nullptr;
     void (*release)(void*) = nullptr;
   } buffers{};
 };
 
-/// Ready at the first call. Throws DeviceError naming the library if it cannot be loaded.
+/// Loads the BLAS at the first call. Throws DeviceError naming the library if it cannot be loaded.
 [[nodiscard]] const Blas& blas();
 
-/// Threads that may be in the BLAS at once, while this lives. It loads the BLAS and makes sure of the memory that it
-/// needs for all of them: throws DeviceError if there is too little.
+/// Registers, during its lifetime, threads that may call the BLAS concurrently. Loads the BLAS and reserves the memory
+/// it needs for all of them; throws DeviceError if there is not enough.
 class BlasUse {
  public:
   explicit BlasUse(int threads);
@@ -34,7 +34,7 @@ class BlasUse {
   BlasUse& operator=(const BlasUse&) = delete;
 
  private:
-  [[maybe_unused]] int threads_;  // Accelerate needs none to be counted
+  [[maybe_unused]] int threads_;  // unused with Accelerate
 };
 
 }  // namespace ane::math

@@ -20,7 +20,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace ane::math::HWY_NAMESPACE {
 
-// NaN may get lost.
+// May ignore NaN.
 float max_of(const float* values, std::size_t count) {
   const hn::ScalableTag<float> d;
   const std::size_t lanes = hn::Lanes(d);
@@ -32,14 +32,14 @@ float max_of(const float* values, std::size_t count) {
   return result;
 }
 
-// exp(x), also where x is NaN: Highway's is undefined there.
+// exp(x), also for NaN, for which Highway's is undefined.
 template <class D, class V>
 HWY_INLINE V exp_or_nan(D d, V x) {
   const auto is_number = hn::Eq(x, x);
   return hn::IfThenElse(is_number, hn::Exp(d, hn::IfThenElseZero(is_number, x)), x);
 }
 
-// The sum of exp(x - max), which the values are replaced by if kKeep.
+// The sum of exp(x - max); the values are replaced by these exponentials if kKeep.
 template <bool kKeep>
 double sum_of_exponentials(float* HWY_RESTRICT values, std::size_t count, float max) {
   const hn::ScalableTag<float> d;
@@ -60,15 +60,14 @@ double sum_of_exponentials(float* HWY_RESTRICT values, std::size_t count, float 
   return std::accumulate(of_lanes.data(), of_lanes.data() + lanes, rest);
 }
 
-// A row is read once: block by block, each in the first-level cache between its maximum and its exponentials, which are
-// taken relative to the largest value so far (Milakov and Gimelshein 2018, "Online normalizer calculation for
-// softmax").
+// A row is read once, in blocks that stay in the L1 cache between computing the maximum and the exponentials, which are
+// relative to the largest value so far (Milakov and Gimelshein 2018, "Online normalizer calculation for softmax").
 struct Softmax {
   static constexpr std::size_t kMaxBlocks = 32;
   static constexpr std::size_t kSmallestBlock = 4096;
 
   std::size_t block_size;
-  std::array<float, kMaxBlocks> reference{};  // what a block's exponentials are relative to
+  std::array<float, kMaxBlocks> reference{};  // reference value of a block's exponentials
   float max = -std::numeric_limits<float>::infinity();
   double sum = 0;  // of exp(x - max)
 
@@ -79,7 +78,7 @@ struct Softmax {
     for (std::size_t begin = 0, block = 0; begin < count; begin += block_size, ++block) {
       const std::size_t size = std::min(block_size, count - begin);
       const float new_max = std::max(max, max_of(row + begin, size));
-      // Nothing but minus infinity so far: any number will do to be relative to.
+      // Only minus infinity so far: any finite reference works.
       const float relative_to = new_max == -std::numeric_limits<float>::infinity() ? 0 : new_max;
       if (max < new_max) sum *= std::exp(static_cast<double>(max) - static_cast<double>(relative_to));
       sum += sum_of_exponentials<kKeep>(row + begin, size, relative_to);
@@ -127,7 +126,7 @@ HWY_AFTER_NAMESPACE();
 namespace ane::math {
 namespace {
 
-// Elements: some microseconds of exponentials.
+// Elements per thread: some microseconds of exponentials.
 constexpr std::size_t kGrain = 8192;
 
 }  // namespace

@@ -19,24 +19,24 @@ CBLAS_TRANSPOSE to_blas(Transpose transpose) noexcept {
   return transpose == Transpose::yes ? CblasTrans : CblasNoTrans;
 }
 
-// The part of `operand` that starts at its row `row` and column `column`, both counted after turning.
+// The part of `operand` that starts at `row` and `column`, both counted after transposition.
 MatrixOperand from(const MatrixOperand& operand, std::size_t row, std::size_t column) noexcept {
   const bool turned = operand.transpose == Transpose::yes;
   const std::size_t offset = turned ? column * operand.stride + row : row * operand.stride + column;
   return {operand.data + offset, operand.stride, operand.transpose};
 }
 
-// A sum over nothing, whose operands may be missing, which not every BLAS takes.
+// For k = 0, which not every BLAS accepts, because operands may be null.
 void scale_rows(std::size_t m, std::size_t n, float beta, float* c, std::size_t c_stride) {
   for (std::size_t row = 0; row < m; ++row)
     for (float& value : std::span(c + row * c_stride, n)) value = beta == 0 ? 0 : beta * value;
 }
 
-// Both are multiples of what the kernels of every BLAS compute at once, so that a cut costs no partial tile.
+// Both are multiples of the tile sizes of every BLAS, so that a split causes no partial tiles.
 constexpr std::size_t kRowGrain = 16;
 constexpr std::size_t kColumnGrain = 64;
 
-// A product smaller than this is done before another thread would have begun.
+// A product smaller than this is finished before another thread would have started.
 constexpr double kSmallestSplit = 1 << 17;
 
 }  // namespace
@@ -45,7 +45,7 @@ void gemm_serial(std::size_t m, std::size_t n, std::size_t k, float alpha, Matri
                  float* c, std::size_t c_stride) {
   if (m == 0 || n == 0) return;
   if (k == 0) return scale_rows(m, n, beta, c, c_stride);
-  // An empty operand may have stride 0, which BLAS takes for a mistake.
+  // An empty operand may have stride 0, which BLAS rejects.
   const auto leading = [](std::size_t stride) { return to_blas(std::max<std::size_t>(stride, 1)); };
   blas().sgemm(CblasRowMajor, to_blas(a.transpose), to_blas(b.transpose), to_blas(m), to_blas(n), to_blas(k), alpha,
                a.data, leading(a.stride), b.data, leading(b.stride), beta, c, leading(c_stride));
@@ -70,7 +70,7 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, float alpha, MatrixOperan
 GemmCut gemm_cut(std::size_t m, std::size_t n, std::size_t k, int threads) noexcept {
   const double multiplications = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   if (threads == 1 || multiplications < kSmallestSplit) return GemmCut::nothing;
-  // Each part packs the whole of the operand that is not cut: let that be the smaller one.
+  // Each part packs the whole operand that is not split, so that should be the smaller one.
   return m >= n ? GemmCut::rows : GemmCut::columns;
 }
 

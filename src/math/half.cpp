@@ -34,7 +34,7 @@ void round_to_half_kernel(float* values, std::size_t count) {
   });
 }
 
-constexpr std::size_t kTile = 32;  // halves of a cache line, so that each line of the result is written at once
+constexpr std::size_t kTile = 32;  // halves per cache line, so that each line of the result is written at once
 
 // turned[c][r] = tile[r][c] for `height` rows and `width` columns, one by one.
 void transpose_elements(const Half* tile, std::size_t height, std::size_t width, Half* turned, std::size_t stride) {
@@ -51,8 +51,8 @@ void transpose_8x8(const Half* tile, Half* turned, std::size_t stride) {
 
 #else
 
-// Of the six bits of an element's place, three of the row and three of the column, this turns the row's highest into
-// the column's lowest: three times, and rows are columns.
+// An element's index has six bits, three of the row and three of the column. This moves the row's highest bit to the
+// column's lowest; applying it three times transposes.
 template <class D, class V>
 HWY_INLINE void interleave_halves(D d, V& r0, V& r1, V& r2, V& r3, V& r4, V& r5, V& r6, V& r7) {
   const V low0 = hn::InterleaveLower(d, r0, r4);
@@ -123,7 +123,7 @@ void transpose_to_half_kernel(const float* HWY_RESTRICT from, std::size_t rows, 
   }
 }
 
-// Magnitudes compare as the integers that their bits are, and NaN is above infinity there.
+// Magnitudes compare like their bits as integers, in which NaN is above infinity.
 template <class T>
 T max_magnitude_bits(const T* values, std::size_t count, T magnitude_mask) {
   using Signed = hwy::MakeSigned<T>;
@@ -206,7 +206,7 @@ float transfer_add_floats(const float* from, const float* base, std::size_t coun
   return transfer_add_loop(from, base, count, to);
 }
 
-// As bits: a conversion there and back would be exact, but for NaN's payload.
+// Copies bits: converting back and forth would be exact except for NaN's payload.
 float transfer_halves(const Half* from, std::size_t count, Half* to) {
   const hn::ScalableTag<std::int16_t> d;
   const std::size_t lanes = hn::Lanes(d);

@@ -1,6 +1,6 @@
-// Walking an array a vector at a time.
+// Iterates over an array one vector at a time.
 
-// The guard is per target: foreach_target.h includes this once for each.
+// The include guard is per target: foreach_target.h includes this file once for each.
 #if defined(ANE_MATH_LOOP_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef ANE_MATH_LOOP_INL_H_
 #undef ANE_MATH_LOOP_INL_H_
@@ -18,7 +18,7 @@ namespace ane::math::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// Calls body(d, i) with whole vectors of floats (d) from `begin` on, then with single lanes up to `end`. Both run the
-/// same operations, so a value does not depend on where the range was cut.
+/// same operations, so a value does not depend on how the range was split.
 template <class Body>
 HWY_INLINE void for_each_vector(std::size_t begin, std::size_t end, const Body& body) {
   const hn::ScalableTag<float> whole;

@@ -17,7 +17,7 @@ using Sgemm = int(char transpose_a, char transpose_b, std::int64_t m, std::int64
                   const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, float beta, float* c,
                   std::int64_t c_stride);
 using Version = const int*();  // major, minor, patch
-using SetThreads = void(int);  // OpenMP's: for what the calling thread calls
+using SetThreads = void(int);  // OpenMP's: applies to the calling thread
 
 struct OneDnn {
   Sgemm* sgemm = nullptr;
@@ -28,10 +28,10 @@ struct OneDnn {
   }
 };
 
-// Debian 13 counts every minor version of oneDNN 3 as a library of its own: CMake has looked up its name.
+// Debian 13 gives every minor version of oneDNN 3 its own library name, which CMake has looked up.
 void* open_library() {
   for (const char* name : {ANE_ONEDNN_LIBRARY, "libdnnl.so.3", "libdnnl.so.2"}) {
-    if (*name == '\0') continue;  // it would be this program
+    if (*name == '\0') continue;  // dlopen("") would return this program
     if (void* library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL)) return library;
   }
   return nullptr;
@@ -52,14 +52,14 @@ const OneDnn& onednn() {
 
 char letter(CBLAS_TRANSPOSE transpose) noexcept { return transpose == CblasTrans ? 'T' : 'N'; }
 
-/// OpenMP keeps the setting for each thread that calls.
+/// OpenMP has this setting per calling thread.
 void hold_to_one_thread() {
   thread_local bool held = false;
-  if (!held) onednn().set_threads(1);  // NOLINT(clang-analyzer-core.CallAndMessage): load_onednn() has found it
+  if (!held) onednn().set_threads(1);  // NOLINT(clang-analyzer-core.CallAndMessage): load_onednn() checked it
   held = true;
 }
 
-/// As cblas_sgemm for row-major matrices.
+/// Like cblas_sgemm for row-major matrices.
 void sgemm(CBLAS_ORDER /*order*/, CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, int m, int n, int k,
            float alpha, const float* a, int a_stride, const float* b, int b_stride, float beta, float* c,
            int c_stride) {

@@ -17,14 +17,14 @@
 #include "blas.h"
 #include "onednn.h"
 
-/// OpenBLAS chooses its kernels in a constructor, from a list of the processors that were known when it was released.
-/// On one it does not know, Debian 12's falls back to SSE3 and is 8 times slower than it could be (Xeon of 2023). The
-/// only way to tell it better is a variable that must be set before it is loaded; so it is loaded here, not by the
+/// OpenBLAS selects its kernels in a constructor, from a list of the processors known when it was released. On an
+/// unknown one, Debian 12's version falls back to SSE3 and is 8 times slower than possible (Xeon of 2023). The only way
+/// to override this is a variable that must be set before the library is loaded; so it is loaded here, not by the
 /// linker.
 namespace ane::math {
 namespace {
 
-/// Sets a variable, unless the user has, until the end of the scope.
+/// Sets an environment variable, unless the user did, until the end of the scope.
 class ScopedVariable {
  public:
   ScopedVariable(const char* name, const char* value) : name_(name), ours_(std::getenv(name) == nullptr) {
@@ -50,7 +50,7 @@ bool has_avx512() {
 #endif
 }
 
-/// OpenBLAS's name for the kernels that suit this processor's instructions; nothing where its own choice will do.
+/// OpenBLAS's name of the kernels for this processor's instructions; nullopt if its own choice is fine.
 std::optional<const char*> best_kernels() {
   if (has_avx512()) return "SKYLAKEX";
 #ifdef __x86_64__
@@ -92,11 +92,11 @@ Users& users() {
   return all;
 }
 
-// A product makes OpenBLAS map 128 MB for its thread, which it keeps for the next one; 0.3.21 tries for ever if that
-// fails. So it is made to map them here, if there is room.
+// A product makes OpenBLAS map 128 MB for its thread, which it keeps; version 0.3.21 retries forever if that fails. So
+// the buffers are mapped here, after checking that there is room.
 void reserve_buffers(int threads) {
-  constexpr std::size_t kBufferBytes = std::size_t{160} << 20U;  // and some to spare
-  constexpr int kMostBuffers = 128;                              // OpenBLAS itself has room for twice as many
+  constexpr std::size_t kBufferBytes = std::size_t{160} << 20U;  // with a margin
+  constexpr int kMostBuffers = 128;                              // OpenBLAS itself supports twice as many
   const auto& [allocate, release] = blas().buffers;
   if (allocate == nullptr || release == nullptr) return;
   const int wanted = std::min(threads, kMostBuffers);
@@ -121,14 +121,14 @@ Blas load_openblas() {
            reinterpret_cast<void (*)(void*)>(::dlsym(library, "blas_memory_free"))}};
 }
 
-/// oneDNN 2.6 crashes when it runs into such a limit; OpenBLAS can be given its memory beforehand.
+/// oneDNN 2.6 crashes at such a limit; OpenBLAS can reserve its memory in advance.
 bool address_space_is_limited() {
   rlimit limit{};
   return ::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
-/// On AVX-512, oneDNN is faster by a tenth on the products of a kernel and as fast on those of weight gradients
-/// (measured with 2.6 against OpenBLAS 0.3.21); elsewhere that is not known.
+/// On AVX-512, oneDNN is 10% faster for the products of kernels and equally fast for those of weight gradients
+/// (measured with 2.6 against OpenBLAS 0.3.21); not measured on other processors.
 Blas load() {
   if (has_avx512() && !address_space_is_limited()) {
     if (std::optional<Blas> onednn = load_onednn()) return *std::move(onednn);

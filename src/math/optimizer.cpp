@@ -17,8 +17,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace ane::math::HWY_NAMESPACE {
 
-/// Whether the new parameters and second moments are finite; a first moment that is not leads to a parameter that is
-/// not.
+/// Returns whether the new parameters and second moments are finite; a non-finite first moment leads to a non-finite
+/// parameter.
 bool adamw_kernel(const AdamWFactors& by, float* HWY_RESTRICT p, float* HWY_RESTRICT gradient, float* HWY_RESTRICT m,
                   float* HWY_RESTRICT v, Range range) {
   bool finite = true;

@@ -2,7 +2,7 @@
 
 namespace ane::math {
 
-/// What an AdamW update multiplies with.
+/// Factors of an AdamW update.
 struct AdamWFactors {
   float gradient;
   float decay;  ///< 1 - lr * weight_decay

@@ -19,7 +19,7 @@ namespace ane::math::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Box-Muller: two normals of two uniforms. `first` becomes the cosine's, `second` the sine's.
+// Box-Muller: two normals from two uniforms. `first` becomes the cosine part, `second` the sine part.
 template <class D>
 HWY_INLINE void to_normals(D d, double* first, double* second) {
   const auto above_0 = hn::Sub(hn::Set(d, 1.0), hn::LoadU(d, first));

@@ -16,8 +16,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace ane::math::HWY_NAMESPACE {
 
-// Both walk along rows, which lie in memory one after another, and sum in small arrays that stay in the first-level
-// cache.
+// Both traverse rows, which are contiguous in memory, and accumulate in small arrays that stay in the L1 cache.
 
 // y = w * x * r and r, for the positions of a range.
 void rms_norm_forward_kernel(const float* HWY_RESTRICT x, const float* HWY_RESTRICT w, std::size_t channels,
@@ -44,7 +43,7 @@ void rms_norm_forward_kernel(const float* HWY_RESTRICT x, const float* HWY_RESTR
 
 constexpr std::size_t kBlock = 256;
 
-// dx, for `count` positions, at most kBlock, where the pointers begin.
+// dx for `count` positions, at most kBlock, from the pointers on.
 void rms_norm_dx_block(const float* HWY_RESTRICT x, const float* HWY_RESTRICT dy, const float* HWY_RESTRICT w,
                        const float* HWY_RESTRICT r, std::size_t channels, std::size_t seq_len, const float* base,
                        float* dx, std::size_t count) {
@@ -107,7 +106,7 @@ HWY_AFTER_NAMESPACE();
 namespace ane::math {
 namespace {
 
-// A thread is worth waking for this many elements.
+// Minimum number of elements per thread.
 constexpr std::size_t kGrain = 16384;
 
 // Whole cache lines of positions, so that no two threads write the same one.

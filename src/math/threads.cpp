@@ -31,7 +31,7 @@ constexpr int kMaxThreads = 256;
 // Longer than the gap between two loops of a step, shorter than a scheduler's time slice.
 constexpr std::chrono::microseconds kSpinTime{50};
 
-// True while the thread runs a body, so that a loop inside runs where it is.
+// True while the thread runs a body, so that a nested loop runs inline.
 thread_local bool inside_body = false;
 
 class InsideBody {
@@ -45,7 +45,7 @@ class InsideBody {
   bool outer_ = inside_body;
 };
 
-// One call of parallel_for, cut into parts.
+// One call of parallel_for, split into parts.
 struct Job {
   const RangeBody* body = nullptr;
   std::size_t count = 0;
@@ -58,7 +58,7 @@ struct Job {
   }
 
  private:
-  // Parts differ by at most one grain. Written so that nothing overflows: units * parts could.
+  // Parts differ by at most one grain. Written to avoid overflow of units * parts.
   [[nodiscard]] std::size_t boundary(std::size_t part) const noexcept {
     if (part == parts) return count;
     const std::size_t units = (count - 1) / grain + 1;
@@ -66,7 +66,7 @@ struct Job {
   }
 };
 
-// What threads agree on without a lock: which job this is, how many parts it has, the next part to run.
+// Lock-free shared state: the job's number, its number of parts and the next part to run.
 class Ticket {
  public:
   constexpr explicit Ticket(std::uint64_t bits) noexcept : bits_(bits) {}
@@ -99,13 +99,13 @@ bool spin_until(std::chrono::microseconds limit, const Condition& condition) {
 int processor_count() noexcept {
   try {
     return std::min(usable_processors(), kMaxThreads);
-  } catch (const std::exception&) {  // no memory to find out
+  } catch (const std::exception&) {  // out of memory
     return 1;
   }
 }
 
-// Parts are claimed, not assigned: a worker that the system has not woken yet costs nothing, as whoever is awake does
-// its part. Which thread runs a part changes no result.
+// Parts are claimed, not assigned: a worker that has not woken up yet costs nothing, because the other threads do its
+// part. Results do not depend on which thread runs a part.
 struct ThreadPool::Workers {
   Workers(int threads, Idle idle)
       : spin_time_(idle == Idle::asleep || threads > processor_count() ? std::chrono::microseconds{0} : kSpinTime) {
@@ -152,8 +152,8 @@ struct ThreadPool::Workers {
     }
   }
 
-  // A caller that stores the ticket and then sees nobody asleep, and a worker that announces its sleep and then sees
-  // no new ticket, cannot both happen: all four are sequentially consistent.
+  // It is impossible that a caller stores the ticket and then sees no sleeper while a worker announces its sleep and
+  // then sees no new ticket: all four operations are sequentially consistent.
   template <class Condition>
   void sleep_until(const Condition& condition) {
     std::unique_lock lock(mutex_);
@@ -162,8 +162,8 @@ struct ThreadPool::Workers {
     --sleeping_;
   }
 
-  // Runs parts until none is left; returns the job's number. `job_` is read only after a part was claimed: until that
-  // part is done, the caller cannot leave and change it.
+  // Runs parts until none is left; returns the job's number. `job_` is read only after claiming a part: until that part
+  // is done, the caller cannot return and change it.
   std::uint64_t run_parts() {
     while (true) {
       const Ticket claimed(ticket_.fetch_add(1));
@@ -180,7 +180,7 @@ struct ThreadPool::Workers {
     }
   }
 
-  // First in the order of the ranges, so that the same error surfaces each time.
+  // The first in the order of the ranges, so that the error is deterministic.
   void keep_first(std::size_t part, std::exception_ptr caught) {
     const std::lock_guard lock(mutex_);
     if (error_ && error_part_ < part) return;
@@ -216,7 +216,8 @@ ThreadPool::ThreadPool(int threads, Idle idle) : size_(threads) {
   if (threads < 1 || threads > kMaxThreads) {
     throw UsageError(fmt::format("{} threads were requested; choose 1 to {}", threads, kMaxThreads));
   }
-  blas_ = std::make_unique<BlasUse>(threads);  // loading it may set variables, which is safe before there are threads
+  blas_ =
+      std::make_unique<BlasUse>(threads);  // before the threads start, because loading may set environment variables
   if (threads > 1) workers_ = std::make_unique<Workers>(threads, idle);
 }
 

@@ -174,7 +174,7 @@ const std::vector<float>* numbers_of(const OpView& op, const Operand& operand) {
   return constant == nullptr ? nullptr : std::get_if<std::vector<float>>(&constant->data);
 }
 
-// The enumerators of OpKind stand in these groups.
+// Relies on the grouping of OpKind's enumerators.
 bool is_elementwise(OpKind kind) noexcept { return kind >= OpKind::add && kind <= OpKind::select; }
 bool is_reduction(OpKind kind) noexcept { return kind >= OpKind::reduce_sum && kind <= OpKind::reduce_l2_norm; }
 

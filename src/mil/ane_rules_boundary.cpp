@@ -11,7 +11,7 @@
 namespace ane::mil::rules {
 namespace {
 
-/// Narrower rows gave zeros even where they were padded right (A3).
+/// Narrower rows gave zeros even with correct padding (A3).
 constexpr std::int64_t kLeastWidth = 32;
 
 std::vector<std::string> names_of(const Function& function, const std::vector<ValueId>& ids) {
@@ -31,7 +31,7 @@ void check_order(const Function& function, const std::vector<ValueId>& ids, std:
                           fmt::join(bound, ", ")));
 }
 
-/// Query, key and value of an attention if all are inputs whose names sort otherwise than they are written.
+/// Whether query, key and value of an attention are inputs whose names sort differently from their written order.
 bool takes_swapped_inputs(const OpView& op) {
   if (op.kind() != OpKind::scaled_dot_product_attention) return false;
   std::vector<ValueId> taken;
@@ -39,7 +39,7 @@ bool takes_swapped_inputs(const OpView& op) {
     if (!is_input(op, op.operand(argument))) return false;
     taken.push_back(std::get<ValueId>(op.operand(argument)));
   }
-  std::ranges::sort(taken);  // inputs are numbered as they are written
+  std::ranges::sort(taken);  // inputs are numbered in written order
   return !std::ranges::is_sorted(names_of(op.function(), taken));
 }
 

@@ -12,10 +12,10 @@
 
 #include "constants.h"
 
-/// What the rule functions share. Each function checks one rule; the table in ane_rules.cpp names and words it.
+/// Shared by the rule functions. Each function checks one rule; the table in ane_rules.cpp has its ID and texts.
 namespace ane::mil {
 
-/// Turns what a rule found into diagnostics that carry the rule's id, severity and remedy.
+/// Turns the findings of a rule into diagnostics with the rule's ID, severity and remedy.
 class Findings {
  public:
   Findings(const AneRule& rule, std::vector<Diagnostic>& diagnostics) : rule_(&rule), diagnostics_(&diagnostics) {}
@@ -55,7 +55,7 @@ void for_each_boundary(const Program& program, const Visit& visit) {
   }
 }
 
-/// Calls visit(op, constant, ref) for every constant that lies in a blob file.
+/// Calls visit(op, constant, ref) for every constant in a blob file.
 template <typename Visit>
 void for_each_blob(const Program& program, const Visit& visit) {
   for_each_op(program, [&](const OpView& op) {
@@ -72,16 +72,16 @@ void for_each_operand(const OpView& op, const Visit& visit) {
     for (const Operand& operand : argument.operands) visit(operand);
 }
 
-/// The operation that computes `operand`; null for a constant in place and for a function's input.
+/// The operation that computes `operand`; null for an inline constant and for a function's input.
 [[nodiscard]] const Operation* source_of(const OpView& op, const Operand& operand);
 [[nodiscard]] bool is_input(const OpView& op, const Operand& operand);
-/// The numbers of a constant that is written in the text; null for any other operand.
+/// The numbers of a constant in the text; null for any other operand.
 [[nodiscard]] const std::vector<float>* numbers_of(const OpView& op, const Operand& operand);
 
 [[nodiscard]] bool is_elementwise(OpKind kind) noexcept;
 [[nodiscard]] bool is_reduction(OpKind kind) noexcept;
 
-/// What conv, matmul and linear multiply: each of `results` values at a place is a sum of `contraction` products.
+/// A product of conv, matmul or linear: each of `results` values per position is a sum of `contraction` products.
 struct Product {
   std::int64_t contraction = 0;
   std::int64_t results = 0;
@@ -93,7 +93,7 @@ inline constexpr std::int64_t kMostInputChannels = 17408;
 
 using Rule = void(const Program& program, const Blobs* blobs, Findings& found);
 
-// ane_rules_boundary.cpp: what crosses into and out of the program.
+// ane_rules_boundary.cpp: inputs and outputs of the program.
 Rule whole_rows, wide_rows, no_fp32_boundary, no_integer_boundary, rank_4_boundary, sorted_names,
     sorted_attention_inputs;
 // ane_rules_program.cpp: names, dialects, constants.
@@ -105,10 +105,10 @@ Rule no_attention_mask, no_rsqrt, no_gelu, no_conv_bias, no_wide_layer_norm, no_
 // ane_rules_size.cpp: sizes that fail or are slow.
 Rule conv_channels, flat_elementwise, softmax_length, layer_width, working_set, odd_channels, long_contraction,
     short_reduction, kernel_width;
-// ane_rules_numerics.cpp: values that fp16, the multiplier or an operation cannot hold.
+// ane_rules_numerics.cpp: values that fp16, the multiplier or an operation cannot represent.
 Rule infinite_constants, huge_factors, vanishing_constants, offset_slices, coarse_round, masked_rows;
 
-/// Whether every operand, input and output names a value of its function. Without that no other rule can look.
+/// Whether every operand, input and output names a value of its function, a precondition of all other rules.
 [[nodiscard]] bool has_its_values(const Program& program);
 
 }  // namespace rules

@@ -16,12 +16,12 @@ namespace ane::mil::rules {
 namespace {
 
 constexpr float kLeastNormal = 0x1p-14F;
-/// A partner of magnitude 2 carries the product to 2^15.
+/// Multiplied by a value of magnitude 2, it reaches 2^15.
 constexpr float kHugeFactor = 0x1p+14F;
-/// Leaves less than 5,504 for the score before the sum rounds to -inf.
+/// Below this, scores under -5,504 make the sum round to -inf.
 constexpr float kMaskedOut = -60000.0F;
 
-/// The epsilon that an operation has unless it is given one; 0 if it has none that matters here.
+/// The default epsilon of an operation; 0 if it has none that matters here.
 float default_epsilon(OpKind kind) {
   if (kind == OpKind::layer_norm) return 1e-5F;
   return 0.0F;
@@ -29,7 +29,7 @@ float default_epsilon(OpKind kind) {
 
 bool vanishes(float value) { return value != 0.0F && std::fabs(value) < kLeastNormal; }
 
-/// The elements of a float constant, from the text or from `blobs`; empty if they are not to be had.
+/// The elements of a float constant, from the text or from `blobs`; empty if not available.
 std::vector<float> elements_of(const Constant& constant, const Blobs* blobs) {
   if (const auto* numbers = std::get_if<std::vector<float>>(&constant.data)) return *numbers;
   const auto* ref = std::get_if<BlobRef>(&constant.data);
@@ -46,7 +46,7 @@ std::vector<float> elements_of(const Constant& constant, const Blobs* blobs) {
   }
 }
 
-/// The constant that is added to the scores which `softmax` takes, if it has an element for each of a row's.
+/// The constant mask that is added to the scores before `softmax`, if it has one element for each of a row's.
 const Constant* mask_of(const OpView& softmax) {
   const Shape& x = softmax.type("x").shape;
   const Operation* source = source_of(softmax, softmax.operand("x"));

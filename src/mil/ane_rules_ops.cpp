@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::int64_t kLayerNormWidth = 1024;
 
-/// Whether `operand` is a reduction's result, but for constants added to it or multiplied with it.
+/// Whether `operand` is a reduction's result, possibly with constants added or multiplied.
 bool comes_from_reduction(const OpView& op, const Operand& operand) {
   const Operation* source = source_of(op, operand);
   while (source != nullptr && !is_reduction(source->kind)) {
@@ -27,7 +27,7 @@ bool comes_from_reduction(const OpView& op, const Operand& operand) {
   return source != nullptr;
 }
 
-/// What `op` does along the last axis that M3 Ultra refuses; empty if nothing.
+/// Describes what `op` does along the last axis that the M3 Ultra refuses; empty if nothing.
 std::string width_move(const OpView& op) {
   const Shape& result = op.result_type().shape;
   switch (op.kind()) {

@@ -13,7 +13,7 @@ namespace ane::mil::rules {
 namespace {
 
 constexpr std::size_t kMostBlobs = 16;
-constexpr std::uint64_t kMostWeightBytes = std::uint64_t{15} << 28;  // 3.75 GiB, the least that failed to load
+constexpr std::uint64_t kMostWeightBytes = std::uint64_t{15} << 28;  // 3.75 GiB, the smallest size that failed to load
 constexpr std::uint64_t kMostOffset = std::uint64_t{1} << 32;
 constexpr std::array kIos17Casts{DType::int8, DType::uint8, DType::int16, DType::uint16};
 
@@ -52,7 +52,7 @@ void check_output(const Function& function, ValueId id, Findings& found) {
                                                                        : "it is a const, not an operation's result");
 }
 
-/// What an operation has of an operation set later than ios16.
+/// A feature of an operation that arrived after ios16.
 struct Arrival {
   std::string what;
   OpSet opset = OpSet::ios13;

@@ -20,7 +20,7 @@ constexpr std::int64_t kSoftmaxStep = 32;
 constexpr std::int64_t kSlowWidth = 5120;
 constexpr std::uint64_t kOnChipBytes = std::uint64_t{32} << 20;
 constexpr std::int64_t kChannelStep = 16;
-/// Throughput there is 0.4 times that of 1,344; at 2,688 it is still 0.7 times (M3 Ultra).
+/// Throughput at this length is 0.4 times that at 1,344; at 2,688 it is still 0.7 times (M3 Ultra).
 constexpr std::int64_t kLongContraction = 5376;
 constexpr std::int64_t kShortAxis = 16;
 constexpr std::int64_t kManyResults = 4096;
@@ -80,7 +80,7 @@ void layer_width(const Program& program, const Blobs* /*blobs*/, Findings& found
 
 void working_set(const Program& program, const Blobs* /*blobs*/, Findings& found) {
   for (const Function& function : program.functions) {
-    // The largest speaks for all of its function.
+    // Only the largest operation of a function is reported.
     const Operation* largest = nullptr;
     std::uint64_t most = kOnChipBytes;
     for (const Operation& operation : function.operations) {

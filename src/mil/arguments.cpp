@@ -17,7 +17,7 @@
 namespace ane::mil {
 namespace {
 
-/// Longest list that a compile-time argument may be; keeps hostile text from making each use of it expensive.
+/// Maximum length of a list argument, so that hostile text cannot make each use of it expensive.
 constexpr std::int64_t kMaxListLength = 1024;
 
 bool is_integer(DType dtype) noexcept { return !is_float(dtype) && dtype != DType::boolean && dtype != DType::string; }
@@ -47,7 +47,7 @@ std::optional<std::string> fault_of_elements(DType dtype, const std::vector<std:
   return fmt::format("a constant of type {} holds strings", name(dtype));
 }
 
-/// What a parameter is asked to be, for messages.
+/// The requirement of a parameter, for messages.
 std::string_view wanted(Want want) {
   switch (want) {
     case Want::real:
@@ -96,7 +96,7 @@ std::string_view wanted(Want want) {
   return {};
 }
 
-/// The rank that a compile-time argument must have; nothing if any will do.
+/// The required rank of a compile-time argument; nullopt if any is allowed.
 std::optional<std::size_t> wanted_rank(Want want) {
   switch (want) {
     case Want::real_scalar:
@@ -152,7 +152,7 @@ bool suits(Want want, DType dtype) {
   return false;
 }
 
-/// Whether the argument is a tensor that must be known at compile time, wherever it lies.
+/// Whether the argument is a tensor that must be known at compile time, inline or in a blob file.
 bool is_weight(Want want) {
   return want == Want::weights || want == Want::quantized || want == Want::stored || want == Want::bytes;
 }
@@ -186,7 +186,7 @@ void check_operand(const OpView& op, const Parameter& parameter, const Operand& 
     fail(op, fmt::format("element types disagree: {}", describe(op, {"x", parameter.name})));
 }
 
-/// That operands exist and constants are whole, so that all further checks may look at them.
+/// Checks that operands exist and constants are complete, a precondition of all further checks.
 void check_soundness(const OpView& op, const Argument& argument) {
   if (argument.is_tuple ? argument.operands.empty() : argument.operands.size() != 1)
     fail(op, fmt::format("argument '{}' has {} values", argument.name, argument.operands.size()));

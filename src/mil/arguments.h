@@ -9,19 +9,19 @@
 namespace ane::mil {
 
 /// Checks names, number, kinds and element types of all arguments against the operation's parameters, and that inline
-/// constants are whole. Throws TypeError.
+/// constants are complete. Throws TypeError.
 void check_arguments(const OpView& op);
 
 struct IntegerRange {
   std::int64_t low;
   std::int64_t high;
 };
-/// What an element of an integer type (or bool) can be.
+/// The range of an integer type (or bool).
 [[nodiscard]] IntegerRange range_of(DType dtype) noexcept;
 
-/// What is wrong with a constant by itself: the number of its elements, their range, its shape; or nothing.
+/// The fault of a constant by itself, in the number of its elements, their range or its shape; nullopt if valid.
 [[nodiscard]] std::optional<std::string> fault_of(const Constant& constant);
-/// What is wrong with a shape by itself.
+/// The fault of a shape by itself; nullopt if valid.
 [[nodiscard]] std::optional<std::string> fault_of(const Shape& shape);
 
 }  // namespace ane::mil

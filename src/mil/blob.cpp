@@ -93,7 +93,7 @@ void check_header(std::span<const std::byte> file) {
         fmt::format("offset 4: expected version {}, found {}; is this a weight blob file?", kVersion, version));
 }
 
-/// What an offset that names no record is likely to mean.
+/// The likely cause of an offset that names no record.
 std::string offset_hint(std::span<const std::byte> file, std::uint64_t offset) {
   if (offset < kFirstRecord) return fmt::format("the file header is there, the first record is at {}", kFirstRecord);
   if (is_record(file, offset - kRecordBytes))
@@ -140,7 +140,7 @@ std::uint64_t bytes_of(const TensorType& type) {
   return *bytes;
 }
 
-/// Calls visit(constant, reference) for every constant that lies in a blob file.
+/// Calls visit(constant, reference) for every constant in a blob file.
 template <class Visit>
 void for_each_blob(const Program& program, Visit&& visit) {
   for (const Function& function : program.functions)
@@ -150,7 +150,7 @@ void for_each_blob(const Program& program, Visit&& visit) {
       });
 }
 
-/// What `constants` name of the file. All else of it is zero, and takes no memory.
+/// Loads the parts of the file that `constants` name. The rest is zero and takes no memory.
 BlobFile load_blob(const RegularFile& file, std::span<const Constant* const> constants) {
   if (file.size_bytes() == 0) return {};
   MappedMemory memory = [&] {
@@ -172,14 +172,14 @@ BlobFile load_blob(const RegularFile& file, std::span<const Constant* const> con
   for (const Constant* constant : constants) {
     const std::uint64_t offset = std::get<BlobRef>(constant->data).offset;
     if (!seen.emplace(offset, element_count(constant->type.shape)).second) continue;
-    // With the record before, which a message about a wrong offset looks at.
+    // Includes the preceding record, which the message about a wrong offset uses.
     const std::uint64_t before = std::min(offset, kRecordBytes);
     load(offset - before, before + kRecordBytes);
     try {
       const std::span<const std::byte> data = read_blob(bytes, offset, constant->type);
       load(static_cast<std::uint64_t>(data.data() - bytes.data()), data.size());
     } catch (const BlobError&) {
-      // Whoever compiles the program finds the same, and says where in it.
+      // The compiler of the program finds the same fault and reports its position.
     }
   }
   return BlobFile(std::move(memory));

@@ -23,7 +23,7 @@ Argument tuple(std::string_view name, std::span<const Var> values) {
   return result;
 }
 
-/// "m" for minus and "p" for the point make a number part of a name.
+/// Makes a number part of a name, with "m" for minus and "p" for the point.
 std::string name_part(std::string text) {
   std::replace(text.begin(), text.end(), '-', 'm');
   std::replace(text.begin(), text.end(), '.', 'p');
@@ -56,7 +56,7 @@ Var Builder::input(std::string_view name, Shape shape) { return input(name, Tens
 
 Var Builder::input(std::string_view name, TensorType type) {
   assert(main().operations.empty());  // inputs come first
-  // The caller binds inputs by name, so another name than the one asked for would be no help.
+  // The caller binds inputs by name, so they must not be renamed.
   if (!names_.try_emplace(std::string(name), 1).second)
     throw TypeError(fmt::format("input '{}' is defined twice", name), {});
   const auto id = static_cast<ValueId>(main().values.size());
@@ -141,7 +141,7 @@ Var Builder::text(std::string_view name, std::string_view value) {
   return share(name, {{DType::string, {}}, std::vector<std::string>{std::string(value)}});
 }
 
-// Consts of the builder's own are named by what they hold, as several operations may share them.
+// The builder's own consts are named by their values, because several operations may share them.
 Var Builder::integers(std::vector<std::int64_t> values) {
   const std::string name = name_part(fmt::format("ints_{}", fmt::join(values, "_")));
   return integers(name, std::move(values));

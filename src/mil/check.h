@@ -8,10 +8,10 @@ namespace ane::mil {
 /// types are the inferred ones. Throws TypeError.
 void check_operation(const Function& function, const Operation& operation);
 
-/// Checks what is left of a function once its operations are checked: its outputs. Throws TypeError.
+/// Checks a function's outputs, after its operations. Throws TypeError.
 void check_outputs(const Function& function);
 
-/// Letters, digits and '_', not beginning with a digit: what MIL text can name.
+/// Whether `name` is a MIL identifier: letters, digits and '_', not beginning with a digit.
 [[nodiscard]] bool is_identifier(std::string_view name) noexcept;
 
 }  // namespace ane::mil

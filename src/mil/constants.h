@@ -7,7 +7,7 @@
 
 namespace ane::mil {
 
-/// Calls visit(constant) for every constant that `operation` holds: written in place or as an attribute.
+/// Calls visit(constant) for every constant of `operation`: inline or an attribute.
 template <typename Visit>
 void for_each_constant(const Operation& operation, const Visit& visit) {
   for (const std::vector<Argument>* list : {&operation.arguments, &operation.attributes})

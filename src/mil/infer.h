@@ -8,13 +8,13 @@
 
 #include "ane/mil/op_view.h"
 
-/// The result types of each operation (ane.md 2.4). Arguments have been checked against the operation's parameters when
-/// these are called; what is left are the relations between them. All throw TypeError.
+/// The result types of each operation (ane.md 2.4). Arguments have already been checked against the operation's
+/// parameters; these functions check the relations between them. All throw TypeError.
 namespace ane::mil {
 
 using Types = std::vector<TensorType>;
 
-/// "op 'y' (matmul)": how messages name an operation.
+/// The name of an operation in messages: "op 'y' (matmul)".
 [[nodiscard]] std::string label(const OpView& op);
 [[noreturn]] void fail(const OpView& op, const std::string& problem);
 
@@ -32,9 +32,9 @@ void require_length(const OpView& op, std::string_view argument, const std::vect
                     std::size_t length);
 void require_one_of(const OpView& op, std::string_view argument, std::string_view value,
                     std::initializer_list<std::string_view> allowed);
-/// How many elements `shape` has, after checking that they can be counted.
+/// The number of elements of `shape`, after checking that it does not overflow.
 [[nodiscard]] std::int64_t elements_in(const OpView& op, const Shape& shape);
-/// A constant, or computed from constants alone (constexpr_*).
+/// Whether `operand` is a constant, or computed only from constants (constexpr_*).
 [[nodiscard]] bool is_compile_time(const OpView& op, const Operand& operand);
 
 Types infer_constant(const OpView& op);

@@ -29,7 +29,7 @@ std::size_t axis_of(const OpView& op) {
     rank = op.type(op.operands("values").front()).shape.size();
   else
     rank = op.type("x").shape.size();
-  // stack makes a new axis.
+  // stack creates a new axis.
   return axis_in(op, op.integer("axis", last ? -1 : 0), op.kind() == OpKind::stack ? rank + 1 : rank);
 }
 

@@ -11,7 +11,7 @@
 namespace ane::mil {
 namespace {
 
-/// The sizes of the dimensions that letters stand for.
+/// The sizes of the dimensions that letters represent.
 class Sizes {
  public:
   Sizes(const OpView& op, const EinsumEquation& equation) : op_(&op), equation_(&equation) {}

@@ -10,7 +10,7 @@
 namespace ane::mil {
 namespace {
 
-/// Longest range: as many positions as no model has. A few letters of text must not cost gigabytes.
+/// Maximum length of a range, more positions than any model has. Short text must not cost gigabytes.
 constexpr double kMaxRange = 1 << 20;
 
 double number(const OpView& op, std::string_view argument) {
@@ -18,7 +18,7 @@ double number(const OpView& op, std::string_view argument) {
   return static_cast<double>(op.integer(argument, 0));
 }
 
-/// How many elements lie in [start, end), with differences and quotients of the element type, as coremltools counts.
+/// Number of elements in [start, end), with differences and quotients in the element type, like coremltools.
 double count_of(DType dtype, double start, double end, double step) {
   if (dtype == DType::int32) return std::ceil((end - start) / step);
   const auto rounded = [dtype](double value) {

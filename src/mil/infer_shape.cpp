@@ -9,7 +9,7 @@
 namespace ane::mil {
 namespace {
 
-/// More results than any program needs; bounds what `split` can be asked for.
+/// Maximum number of results of `split`, more than any program needs.
 constexpr std::int64_t kMaxSplits = 1024;
 
 std::vector<std::int64_t> mask_of(const OpView& op, std::string_view argument, std::size_t rank) {
@@ -58,7 +58,7 @@ std::vector<SliceAxis> by_index(const OpView& op, const Shape& shape) {
       axes.push_back({index, 1, 1, true});
       continue;
     }
-    // As numpy: going up, positions lie in [0, dim]; going down, in [-1, dim - 1].
+    // As in numpy: positions are in [0, dim] for positive steps, in [-1, dim - 1] for negative ones.
     const std::int64_t low = step > 0 ? 0 : -1;
     const std::int64_t high = step > 0 ? dim : dim - 1;
     const std::int64_t first =
@@ -74,8 +74,8 @@ std::vector<SliceAxis> by_index(const OpView& op, const Shape& shape) {
   return axes;
 }
 
-/// The first value's type, after checking that the others agree but for `free_axis` (or altogether, if that is past the
-/// rank).
+/// The first value's type, after checking that the others agree except for `free_axis` (or completely, if that is past
+/// the rank).
 TensorType joined_type(const OpView& op, std::size_t free_axis) {
   const std::vector<Operand>& values = op.operands("values");
   const TensorType& first = op.type(values.front());

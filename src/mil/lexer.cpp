@@ -10,7 +10,7 @@ namespace {
 bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 bool is_sign(char c) noexcept { return c == '-' || c == '+'; }
-/// How much of a token messages show.
+/// Maximum length of a token in messages.
 constexpr std::size_t kShown = 40;
 constexpr std::string_view kSymbols = "()[]{}<>=,;?";
 
@@ -62,8 +62,8 @@ Token Lexer::take(TokenKind kind, std::size_t length) {
   return token;
 }
 
-/// Everything that could belong to a number, so that a malformed one is reported whole: signs only at the front and
-/// after an exponent's letter.
+/// Length of everything that could belong to a number, so that a malformed one is reported completely: signs only at
+/// the front and after an exponent's letter.
 std::size_t Lexer::number_length() const noexcept {
   const std::size_t sign = is_sign(at(0)) ? 1 : 0;
   const bool hexadecimal = at(sign) == '0' && (at(sign + 1) == 'x' || at(sign + 1) == 'X');

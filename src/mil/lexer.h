@@ -11,7 +11,7 @@ namespace ane::mil {
 
 enum class TokenKind : std::uint8_t { identifier, number, string, symbol, end };
 
-/// A view into the text. `text` of a string is what stands between its quotes, escapes and all.
+/// A view into the text. `text` of a string is the part between its quotes, with escapes.
 struct Token {
   TokenKind kind = TokenKind::end;
   std::string_view text;
@@ -23,11 +23,11 @@ struct Token {
 /// For messages: "'conv'", "the end of the text".
 [[nodiscard]] std::string to_string(const Token& token);
 
-/// Cuts MIL text into tokens. Copies are cheap and read on from the same place.
+/// Splits MIL text into tokens. Copies are cheap and continue from the same position.
 class Lexer {
  public:
   explicit Lexer(std::string_view text) : text_(text) {}
-  /// Throws ParseError for a character that no token begins with and for a string that does not end on its line.
+  /// Throws ParseError for a character that begins no token and for a string that does not end on its line.
   Token next();
 
  private:

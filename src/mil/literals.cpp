@@ -39,7 +39,7 @@ std::string format_hexadecimal(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   auto fraction = bits & ((1U << kFractionBits) - 1);
   int exponent = static_cast<int>((bits >> kFractionBits) & 0xFFU) - kBias;
-  if (exponent == -kBias) {  // subnormal: move its first bit in front of the point
+  if (exponent == -kBias) {  // subnormal: normalize so that its first bit is before the point
     const int shift = std::countl_zero(fraction) - (31 - kFractionBits);
     fraction = (fraction << shift) & ((1U << kFractionBits) - 1);
     exponent = 1 - kBias - shift;

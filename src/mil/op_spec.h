@@ -10,7 +10,7 @@
 
 namespace ane::mil {
 
-/// What a parameter takes.
+/// The kind of operand that a parameter accepts.
 enum class Want : std::uint8_t {
   real,           ///< a tensor of fp16 or fp32
   number,         ///< or of int32
@@ -21,7 +21,7 @@ enum class Want : std::uint8_t {
   booleans,       ///< of bool
   mask,           ///< of bool or floats
   tuple,          ///< one or more tensors of one element type: values=(a, b)
-  weights,        ///< a float tensor known at compile time; may lie in a blob file
+  weights,        ///< a float tensor known at compile time; may be in a blob file
   quantized,      ///< the same of int8 or uint8
   stored,         ///< the same of floats, int8 or uint8
   bytes,          ///< the same of uint8
@@ -32,7 +32,7 @@ enum class Want : std::uint8_t {
   flag,           ///< a bool known at compile time
   flags,          ///< a list of them
   text,           ///< a string known at compile time
-  literal         ///< whatever `const` holds
+  literal         ///< any constant, for `const`
 };
 
 enum class Presence : std::uint8_t { required, optional };
@@ -43,13 +43,14 @@ struct Parameter {
   Presence presence = Presence::required;
 };
 
-/// All that is to know of an operation: its name in text, its parameters and the types of its results.
+/// Specification of an operation: its name in text, its parameters and the types of its results.
 struct OpSpec {
   OpKind kind;
   std::string_view name;
   std::span<const Parameter> parameters;
   std::vector<TensorType> (*infer)(const OpView& op);
-  bool in_brackets = false;  ///< the parameters are attributes, in brackets: known at compile time, and so the results
+  bool in_brackets =
+      false;  ///< the parameters are attributes in brackets: known at compile time, and so are the results
 };
 
 [[nodiscard]] std::span<const OpSpec> op_specs() noexcept;

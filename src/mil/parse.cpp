@@ -25,7 +25,7 @@ namespace {
 constexpr std::size_t kMaxTextBytes = std::size_t{256} << 20;
 constexpr std::size_t kMaxValues = std::size_t{1} << 20;
 
-/// The first operation set that came with scalars written bare, and so not with program(1.0).
+/// The first operation set with bare scalars, which program(1.0) does not support.
 constexpr OpSet kFirstBare = OpSet::ios18;
 
 class Parser {
@@ -69,7 +69,7 @@ class Parser {
   }
   Token peek() const { return Lexer(lexer_).next(); }
 
-  /// What stands between `open` and `close`, separated by commas; may be nothing.
+  /// Parses a possibly empty, comma-separated list between `open` and `close`.
   template <typename ParseOne>
   void parse_list(std::string_view open, std::string_view close, const ParseOne& parse_one) {
     expect(open);
@@ -140,7 +140,7 @@ class Parser {
     return *std::move(text);
   }
 
-  /// Attributes that say nothing about what a program computes are passed over, whatever they hold.
+  /// Skips the value of an attribute that does not affect what a program computes.
   void skip_value() {
     for (int depth = 0; depth > 0 || !(token_.is(",") || token_.is("]")); advance()) {
       if (token_.kind == TokenKind::end) fail_expecting("']'");
@@ -173,7 +173,7 @@ class Parser {
     return type;
   }
 
-  /// The name of what has the type stands behind it.
+  /// The name of the value follows its type.
   [[noreturn]] void fail_flexible() {
     const SourceLocation where = token_.where;
     while (token_.kind != TokenKind::end && !token_.is(">")) advance();
@@ -314,7 +314,7 @@ class Parser {
     return parse_argument(name);
   }
 
-  /// From its value on.
+  /// Parses the value of argument `name`.
   Argument parse_argument(const Token& name) {
     Argument argument;
     argument.name = name.text;
@@ -348,8 +348,8 @@ class Parser {
                                            [&](const Parameter& parameter) { return parameter.name == name; });
   }
 
-  /// A value's name, or a constant: TYPE(...), or true or false alone. Values may be called as types and constants are,
-  /// so that what follows decides, and what is defined.
+  /// Parses a value's name, or a constant: TYPE(...), or a bare true or false. Values may have the names of types and
+  /// constants, so the next token and the defined names decide.
   Operand parse_operand() {
     if (token_.kind != TokenKind::identifier) fail_expecting("a value's name or a constant such as int32(1)");
     const Token after = peek();
@@ -421,7 +421,8 @@ class Parser {
     return elements;
   }
 
-  /// A list of all elements, or nested lists as the shape says. `depth` is below the rank, which is bounded.
+  /// Parses a flat list of all elements, or nested lists according to the shape. `depth` is below the rank, which is
+  /// bounded.
   template <typename T, typename ParseOne>
   void gather_list(const TensorType& type, std::size_t depth, std::vector<T>& elements, const ParseOne& parse_one) {
     const Token at = token_;
@@ -473,7 +474,7 @@ class Parser {
   }
 
   Lexer lexer_;
-  Token token_;  ///< the one to be read next
+  Token token_;  ///< the next token
   Program program_;
   Function* function_ = nullptr;
   std::unordered_map<std::string_view, ValueId> values_;

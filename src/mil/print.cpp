@@ -120,7 +120,7 @@ class Printer {
     out_ += ')';
   }
 
-  /// Nested lists, as Apple's compiler prints them; a scalar stands alone.
+  /// Prints nested lists, like Apple's compiler; a scalar is printed bare.
   template <typename T, typename Format>
   void print_elements(const Shape& shape, const std::vector<T>& elements, const Format& format) {
     std::size_t next = 0;

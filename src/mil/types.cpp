@@ -67,7 +67,7 @@ SurfaceLayout surface_layout(const TensorType& type) {
   SurfaceLayout layout;
   layout.row_elements = type.is_scalar() ? 1 : static_cast<std::size_t>(type.shape.back());
   const Shape outer(type.shape.begin(), type.is_scalar() ? type.shape.end() : type.shape.end() - 1);
-  // The whole product is checked too, so that none of the sizes below can overflow.
+  // Checks the whole product, so that none of the sizes below can overflow.
   std::ignore = element_count(type.shape);
   layout.rows = static_cast<std::size_t>(element_count(outer));
   layout.row_bytes = round_up(layout.row_elements * element_bytes(type.dtype), kRowAlignment);

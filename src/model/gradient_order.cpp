@@ -30,7 +30,7 @@ void GradientOrder::wait_for_all(std::size_t additions) const noexcept {
   for (std::size_t lane = 0; lane < running_; ++lane) wait_for(lanes_[lane], additions);
 }
 
-/// Without sleeping: it is most often shorter than waking up.
+/// Spins, because the wait is usually shorter than waking up from sleep.
 void GradientOrder::wait_for(const Lane& lane, std::size_t additions) noexcept {
   while (lane.made.load(std::memory_order_acquire) < additions) std::this_thread::yield();
 }

@@ -6,12 +6,12 @@
 
 namespace ane::model {
 
-/// Lets passes that run side by side, one a lane, add to the same gradients in the order of their lanes: a lane's n-th
-/// addition waits for the n-th of the lane before. All make the same additions in the same order, so every sum has the
-/// same bits whichever pass is ahead.
+/// Orders the additions of concurrent passes, one per batch slot, to the same gradients: a slot's n-th addition waits
+/// for the n-th of the previous slot. All make the same additions in the same order, so the bits of every sum do not
+/// depend on timing.
 class GradientOrder {
  public:
-  /// A lane's next addition, as long as it lives. Waits until it is its turn.
+  /// Scope of a slot's next addition. The constructor waits for its turn.
   class Turn {
    public:
     Turn(GradientOrder& order, std::size_t lane);
@@ -26,16 +26,16 @@ class GradientOrder {
 
   explicit GradientOrder(std::size_t most_lanes) : lanes_(most_lanes) {}
 
-  /// Before passes in the first `lanes` begin. Each must run on a thread of its own.
+  /// Must be called before passes in the first `lanes` slots begin. Each must run on its own thread.
   void begin(std::size_t lanes) noexcept;
-  /// The lane makes no further addition: nobody waits for it.
+  /// Declares that the slot makes no further additions, so others need not wait for it.
   void leave(std::size_t lane) noexcept;
-  /// Returns when every lane has made so many additions: before a tensor is added to for the second time.
+  /// Waits until every slot has made `additions` additions; necessary before adding to a tensor for the second time.
   void wait_for_all(std::size_t additions) const noexcept;
   [[nodiscard]] std::size_t running() const noexcept { return running_; }
 
  private:
-  struct alignas(64) Lane {  // a cache line each, as others look while one writes
+  struct alignas(64) Lane {  // one cache line each, to avoid false sharing
     std::atomic<std::size_t> made{0};
   };
   static void wait_for(const Lane& lane, std::size_t additions) noexcept;

@@ -8,7 +8,7 @@
 
 namespace ane::model {
 
-/// Fills one tensor of `parameters` with normal values that follow from (seed, its name) alone.
+/// Fills one tensor of `parameters` with normal values that depend only on (seed, its name).
 void fill_normal(const Parameter& parameter, std::uint64_t seed, double deviation, std::span<float> parameters,
                  math::ThreadPool& threads);
 

@@ -55,7 +55,7 @@ int KernelBank::compiles_needed(KernelSet set) const {
 
 void KernelBank::compile(KernelSet set, const Engine& engine, const ParameterLayout& layout,
                          std::span<const float> parameters) {
-  // Old kernels go first: a process may hold only so many loaded programs (ane.md A41).
+  // Destroy old kernels first: the number of loaded programs per process is limited (ane.md A41).
   for (Entry& entry : entries_) {
     entry.ahead.clear();
     if (entry.kind.has_baked_weights()) std::fill(entry.copies.begin(), entry.copies.end(), nullptr);

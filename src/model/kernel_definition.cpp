@@ -47,7 +47,7 @@ void fill_transposed(mil::DType element, std::span<const float> values, std::siz
   }
 }
 
-/// Elements of all constants that lie in blob files.
+/// Number of elements of all constants in blob files.
 std::size_t blob_elements(const mil::Function& function) {
   std::size_t elements = 0;
   for (const mil::Operation& operation : function.operations)

@@ -24,7 +24,7 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-/// Whether what `maker` puts out is seen by `phase`.
+/// Whether outputs of phase `maker` are visible to `phase`.
 bool is_seen(Phase maker, Phase phase) { return maker == phase || (is_forward(maker) && maker < phase); }
 
 }  // namespace

@@ -13,19 +13,19 @@ namespace ane::model {
 
 namespace {
 
-// A sorted name is what binds a surface (ane.md A10), so there is one input and one output.
+// Surfaces bind in the order of sorted names (ane.md A10), so there is only one input and one output.
 constexpr std::string_view kInput = "x";
 constexpr std::string_view kOutput = "out";
 constexpr int kChannelAxis = 1;
 
 std::string blob_path(std::string_view name) { return fmt::format("@model_path/weights/{}.bin", name); }
 
-/// "attention.wq" as names of a program have it: "wq".
+/// Shortens "attention.wq" to "wq" for names in a program.
 std::string_view short_name(std::string_view role) { return role.substr(role.rfind('.') + 1); }
 
 std::string parameter_name(std::string_view role) { return fmt::format("{}.weight", role); }
 
-/// Beside each tensor of the input its matrices, staged with `channels` rows.
+/// Layout of an input with matrices beside the tensors, stored with `channels` rows.
 PackedLayout beside_weights(mil::DType element, std::size_t seq_len, KernelWriter::Channels inputs,
                             std::span<const Matrix> matrices, std::vector<WeightSegment>& weights) {
   std::vector<PackedLayout::Window> windows;
@@ -36,7 +36,7 @@ PackedLayout beside_weights(mil::DType element, std::size_t seq_len, KernelWrite
   }
   for (const Matrix& matrix : matrices) {
     assert(matrix.in == channels || matrix.out == channels);
-    const bool by_inputs = matrix.in == channels;  // [in, out], the transpose of what is multiplied with
+    const bool by_inputs = matrix.in == channels;  // [in, out], the transpose of the matrix
     windows.push_back({std::string(short_name(matrix.role)), channels, by_inputs ? matrix.out : matrix.in});
     weights.push_back(
         {windows.back().name, parameter_name(matrix.role), by_inputs == (matrix.use == Weight::as_stored)});

@@ -14,7 +14,7 @@
 
 namespace ane::model {
 
-/// Whether a projection multiplies by a parameter W as it stands, or by its transpose, as gradients do.
+/// Whether a projection multiplies by a parameter W, or by its transpose, as for gradients.
 enum class Weight { as_stored, transposed };
 
 /// A matrix [out, in] that a kernel multiplies with.
@@ -25,27 +25,27 @@ struct Matrix {
   Weight use = Weight::as_stored;
 };
 
-/// Writes one kernel: the program, and beside it where its weights are and what its constants hold. It alone knows
-/// whether weights are compiled in (blobs, multiplied by conv) or come with the input (columns beside the activations,
-/// multiplied by matmul; ane.md K11).
+/// Generates one kernel: the program, the location of its weights and the values of its constants. Only this class
+/// knows whether weights are compiled in (blobs, multiplied by conv) or part of the input (columns beside the
+/// activations, multiplied by matmul; ane.md K11).
 class KernelWriter {
  public:
   using Channels = std::initializer_list<std::pair<std::string_view, std::size_t>>;
 
-  /// `inputs` and `outputs`: tensors of [channels, S]. With weights in the input, the input has as many channels as the
+  /// `inputs` and `outputs`: tensors of [channels, S]. With dynamic weights, the input has as many channels as the
   /// largest tensor in `inputs`, and every matrix must have that many rows or columns.
   KernelWriter(std::string name, const KernelForm& form, std::size_t seq_len, Channels inputs,
                std::initializer_list<Matrix> matrices, Channels outputs);
 
   [[nodiscard]] mil::Builder& mil() noexcept { return mil_; }
 
-  /// A tensor of the layer by its name: what the output holds under it, if that is known, else a segment of the input.
+  /// A tensor of the layer by name: the value of that output segment if it is set, else a segment of the input.
   [[nodiscard]] mil::Var tensor(std::string_view name);
   /// The product of the matrix `role` with x [1, in, 1, S]: [1, out, 1, S].
   [[nodiscard]] mil::Var project(std::string_view name, mil::Var x, std::string_view role);
-  /// A tensor that no training changes, in a blob file of its own.
+  /// A tensor that training does not change, in its own blob file.
   [[nodiscard]] mil::Var constant(std::string_view name, const mil::Shape& shape, std::vector<float> values);
-  /// What the output holds in a segment: [1, channels of the segment, 1, S].
+  /// Sets the value of an output segment: [1, channels of the segment, 1, S].
   void output(std::string_view segment, mil::Var value);
 
   /// Every segment of the output must have its value.
@@ -62,7 +62,7 @@ class KernelWriter {
   mil::Builder mil_;
   std::vector<Matrix> matrices_;
   mil::Var pack_;
-  std::map<mil::ValueId, mil::Var> turned_;  ///< activations [1, 1, S, C], by the value they were made from
+  std::map<mil::ValueId, mil::Var> turned_;  ///< activations [1, 1, S, C], by the value they were transposed from
   std::vector<std::pair<std::string, mil::Var>> outputs_;
 };
 

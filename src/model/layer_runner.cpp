@@ -37,7 +37,7 @@ void LayerRunner::run(Phase phase, std::size_t layer, std::initializer_list<Give
     if (outputs[row] && (set_ == KernelSet::forward || plan_.last_use(row) <= phase)) drop(outputs[row]);
 }
 
-/// Nothing that a kernel has put out goes unchecked, for others may have been made from it.
+/// Checks the remaining segments before dropping an output, because other kernels may have used them.
 void LayerRunner::drop(std::optional<PackedSurface>& output) {
   io_->check_rest(*output);
   output.reset();

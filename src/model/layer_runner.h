@@ -11,12 +11,12 @@
 
 namespace ane::model {
 
-/// Runs the phases of a plan for one pass over the layers. Tensors are named; which kernels make them, and how they get
-/// from one to the next, the plan says. Surfaces are held until the last phase that needs them has run. Serves one pass
-/// after another, so that a pass allocates nothing.
+/// Runs the phases of a plan for one pass over the layers. Tensors are named; the plan determines which kernels produce
+/// them and how they are passed on. Surfaces are held until the last phase that needs them has run. Reused for all
+/// passes, so that a pass allocates nothing.
 class LayerRunner {
  public:
-  /// fp32 [channels, S] on the CPU's side.
+  /// fp32 [channels, S] on the CPU.
   struct Given {
     std::string_view tensor;
     std::span<const float> values;
@@ -24,25 +24,25 @@ class LayerRunner {
   struct Wanted {
     std::string_view tensor;
     std::span<float> values;
-    std::span<const float> base = {};  ///< added, if there is one: the residual stream
+    std::span<const float> base = {};  ///< added if not empty: the residual
   };
 
   LayerRunner(KernelBank& bank, const Engine& engine, std::size_t lane = 0);
   /// Begins a pass, with no overflow so far. KernelSet::forward: no backward phase follows, so nothing is kept for one.
   void begin(KernelSet set, StepTimes& times);
-  /// Gives back all surfaces, after a pass that ended early.
+  /// Releases all surfaces, after a pass that ended early.
   void release() noexcept;
 
-  /// Hands the layer's kernels of `phase` what they need, runs them in order and reads back what is wanted. `given` and
-  /// `wanted` are those of the plan's contract, or fewer wanted ones.
+  /// Provides the inputs of the layer's kernels of `phase`, runs them in order and reads back the wanted tensors.
+  /// `given` and `wanted` are those of the plan's contract; wanted ones may be omitted.
   void run(Phase phase, std::size_t layer, std::initializer_list<Given> given, std::initializer_list<Wanted> wanted);
 
   void check_loss(double loss) { io_->check_loss(loss); }
-  /// The first overflow, in words.
+  /// Description of the first overflow.
   [[nodiscard]] const std::optional<std::string>& overflow() const noexcept { return io_->overflow(); }
 
  private:
-  /// What a layer's kernels have put out, by row of the plan.
+  /// Outputs of a layer's kernels, by row of the plan.
   using Outputs = std::vector<std::optional<PackedSurface>>;
 
   void drop(std::optional<PackedSurface>& output);

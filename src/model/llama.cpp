@@ -18,7 +18,7 @@ namespace ane::model {
 
 namespace {
 
-constexpr double kDeviation = 0.02;  // of fresh weights
+constexpr double kDeviation = 0.02;  // of new weights
 
 std::vector<std::string> layer_prefixes(std::size_t layers) {
   std::vector<std::string> prefixes;
@@ -32,7 +32,7 @@ std::size_t lane_count(const Engine& engine) {
   return std::clamp<std::size_t>(engine.lanes, 1, static_cast<std::size_t>(engine.threads.size()));
 }
 
-/// Multiply and add count as two; backward attention as five products of [S, S] with [S, HD] a head.
+/// Multiply and add count as two; backward attention as five products of [S, S] with [S, HD] per head.
 Flops flops_per_step(const LlamaConfig& config) {
   const auto as_double = [](std::size_t value) { return static_cast<double>(value); };
   const double dim = as_double(config.dim);
@@ -78,7 +78,8 @@ bool Llama::load_weights(KernelSet set, std::span<const float> parameters) {
   return kernels_.load_weights(set, engine_, layout_, parameters);
 }
 
-// As llama2.c trains: normal 0.02, less by sqrt(2 L) for the two projections that feed the residual stream.
+// As in llama2.c: normal with deviation 0.02, divided by sqrt(2 L) for the two projections that feed the residual
+// stream.
 void Llama::initialize(std::span<float> parameters, std::uint64_t seed) const {
   const double residual_deviation = kDeviation / std::sqrt(2.0 * static_cast<double>(config_.layers));
   for (const Parameter& parameter : layout_.parameters()) {

@@ -13,8 +13,8 @@
 #include "ane/model/models.h"
 #include "ane/model/weight_files.h"
 
-/// llama2.c's first format: 7 int32, then fp32 weights, each kind for all layers in turn, two RoPE tables that are not
-/// needed, and a classifier if the header's vocabulary size is negative.
+/// llama2.c's first format: 7 int32, then fp32 weights, each kind for all layers in turn, two unused RoPE tables, and a
+/// classifier if the header's vocabulary size is negative.
 namespace ane::model {
 
 namespace {

@@ -24,7 +24,7 @@ std::size_t extent(const mil::Builder& mil, mil::Var x, std::size_t axis) {
 
 std::string suffixed(std::string_view name, std::string_view suffix) { return fmt::format("{}_{}", name, suffix); }
 
-/// [R*S, S]: 0 where the key is not after the query, repeated for the heads of a group.
+/// [R*S, S]: 0 for keys up to the query's position, repeated for the heads of a group.
 std::vector<float> causal_mask(const LlamaConfig& config) {
   const std::size_t seq_len = config.seq_len;
   std::vector<float> mask(config.group() * seq_len * seq_len, 0.0F);
@@ -39,7 +39,7 @@ std::vector<float> causal_mask(const LlamaConfig& config) {
   return mask;
 }
 
-/// [S, HD] of f(angle), each angle twice: once for either half of its pair.
+/// [S, HD] of f(angle), with each angle twice, for both channels of its pair.
 std::vector<float> angle_table(const LlamaConfig& config, double (*f)(double)) {
   const std::size_t head_dim = config.head_dim();
   std::vector<float> table(config.seq_len * head_dim);
@@ -112,7 +112,7 @@ Rope::Rope(KernelWriter& kernel, const LlamaConfig& config, RopeForm form) : mil
 
 mil::Var Rope::rotate(std::string_view name, mil::Var x) { return combine(mil::OpKind::add, name, x); }
 
-// The turn's transpose is its negative, and sin is the same for both halves of a pair.
+// The transpose of P is its negative, and sin is the same for both channels of a pair.
 mil::Var Rope::rotate_back(std::string_view name, mil::Var x) { return combine(mil::OpKind::sub, name, x); }
 
 mil::Var Rope::combine(mil::OpKind kind, std::string_view name, mil::Var x) {
@@ -157,7 +157,7 @@ mil::Var backward_scores(mil::Builder& mil, mil::Var probs, mil::Var dp, const L
   return mil.mul("ds", dscores, scale);
 }
 
-// dq = ds k,  dk = ds^T q. The product for dk runs over the queries of a whole group and so sums it.
+// dq = ds k,  dk = ds^T q. The product for dk sums over the queries of the whole group.
 ProjectionGradients backward_rotation(mil::Builder& mil, Rope& rope, mil::Var ds, mil::Var q, mil::Var k,
                                       const LlamaConfig& config) {
   const mil::Var dq_groups = mil.matmul("dq_groups", ds, k);

@@ -7,7 +7,7 @@
 
 #include "kernel_writer.h"
 
-/// What the attention kernels share. NH query heads, KV key/value heads, R = NH / KV, HD the head size; activations are
+/// Shared by the attention kernels. NH query heads, KV key/value heads, R = NH / KV, HD the head size; activations are
 /// [1, channels, 1, S] outside, heads [1, heads, S, HD] inside.
 namespace ane::model {
 
@@ -17,7 +17,7 @@ namespace ane::model {
 /// [1, heads, S, HD] -> [1, heads * HD, 1, S].
 [[nodiscard]] mil::Var merge_heads(mil::Builder& mil, std::string_view name, mil::Var x);
 
-/// [1, NH, S, HD] -> [1, KV, R*S, HD]: the query heads that share a KV head one after another, so that one product
+/// [1, NH, S, HD] -> [1, KV, R*S, HD]: the query heads that share a KV head are concatenated, so that one product
 /// serves them all. Adds nothing if R is 1.
 [[nodiscard]] mil::Var group_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config);
 
@@ -30,13 +30,13 @@ namespace ane::model {
 /// 1 / sqrt(HD) as a scalar.
 [[nodiscard]] mil::Var score_scale(mil::Builder& mil, const LlamaConfig& config);
 
-/// Rotary position embedding of [1, heads, S, HD], on the pairs (2i, 2i+1): y = x cos + (x P) sin, where P turns each
+/// Rotary position embedding of [1, heads, S, HD], on the pairs (2i, 2i+1): y = x cos + (x P) sin, where P rotates each
 /// pair by 90 degrees.
 class Rope {
  public:
   Rope(KernelWriter& kernel, const LlamaConfig& config, RopeForm form);
   [[nodiscard]] mil::Var rotate(std::string_view name, mil::Var x);
-  /// The inverse, which is also the transpose: what gradients need.
+  /// The inverse, which is also the transpose, for gradients.
   [[nodiscard]] mil::Var rotate_back(std::string_view name, mil::Var x);
 
  private:
@@ -48,9 +48,9 @@ class Rope {
   std::optional<mil::Var> matrix_;  ///< P, unless pairs are sliced
 };
 
-// ---- Attention backward, in the order it runs. q and k are the taps: after RoPE.
+// ---- Attention backward, in execution order. q and k are the taps: after RoPE.
 
-/// What the gradient of the attention's output leaves behind.
+/// Gradients through the product with v.
 struct ValueGradients {
   mil::Var dv;     ///< [1, KV, S, HD]
   mil::Var probs;  ///< [1, KV, R*S, S], recomputed
@@ -71,7 +71,7 @@ struct ProjectionGradients {
 [[nodiscard]] ProjectionGradients backward_rotation(mil::Builder& mil, Rope& rope, mil::Var ds, mil::Var q, mil::Var k,
                                                     const LlamaConfig& config);
 
-/// Through the projections, from the kernel's tensors "dq", "dk" and "dv": the gradient of the normalised input.
+/// Through the projections, from the kernel's tensors "dq", "dk" and "dv": the gradient of the normalized input.
 [[nodiscard]] mil::Var backward_projections(KernelWriter& kernel);
 
 }  // namespace ane::model

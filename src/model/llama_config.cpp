@@ -23,7 +23,7 @@ void check_positive(std::string_view field, std::size_t value) {
   if (value == 0) throw UsageError(fmt::format("{} is 0, but it must be at least 1", field));
 }
 
-/// `what` says which tensor the two factors make.
+/// `what` names the tensor with these two factors.
 void check_product(std::string_view what, std::size_t a, std::size_t b) {
   const auto product = checked_mul(a, b);
   if (!product || *product > kMaxElements)

@@ -14,7 +14,7 @@ struct Row {
   Generator generate;
 };
 
-/// What Llama::Pass hands over and reads.
+/// The tensors that Llama::Pass provides and reads.
 std::vector<PhaseContract> contract() {
   return {{Phase::attention_forward, {"xn"}, {"o"}},
           {Phase::ffn_forward, {"xn"}, {"y"}},

@@ -18,14 +18,14 @@ namespace ane::model {
 
 namespace {
 
-// Channels of an embedding that are worth waking a thread for.
+// Minimum number of embedding channels per thread.
 std::size_t channel_grain(std::size_t seq_len) {
   constexpr std::size_t kElements = 16384;
   constexpr std::size_t kLine = 16;
   return std::max(kElements / seq_len, kLine);
 }
 
-// Rows of the classifier whose gradient is a task of its own.
+// Rows of the classifier per gradient task.
 constexpr std::size_t kClassifierPiece = 1024;
 
 void check_sample(const data::Sample& sample, const LlamaConfig& config) {
@@ -41,21 +41,21 @@ void check_sample(const data::Sample& sample, const LlamaConfig& config) {
 /// One forward pass, or one forward and backward pass.
 class Llama::Pass {
  public:
-  /// KernelSet::forward: backward() will not follow.
+  /// KernelSet::forward: backward() will not be called.
   Pass(Llama& model, std::size_t lane, KernelSet set, const data::Sample& sample, std::span<const float> parameters,
        StepTimes& times);
   ~Pass();
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
 
-  /// Up to the logits.
+  /// Runs up to the logits.
   void forward();
-  /// Mean cross-entropy; unless `grad_scale` is 0 the logits become their gradient times it.
+  /// Mean cross-entropy; unless `grad_scale` is 0, overwrites the logits with their gradient times `grad_scale`.
   [[nodiscard]] double loss(float grad_scale);
-  /// Adds to `gradients`. Ends early after an overflow.
+  /// Adds to `gradients`. Returns early after an overflow.
   void backward(std::span<float> gradients);
 
-  /// The first overflow, in words.
+  /// Description of the first overflow.
   [[nodiscard]] const std::optional<std::string>& overflow() const noexcept { return work_.runner.overflow(); }
 
  private:
@@ -90,7 +90,7 @@ class Llama::Pass {
   std::span<const data::Token> targets_;
   std::span<const float> parameters_;
   std::span<float> gradients_;
-  std::size_t classifier_pieces_ = 0;  ///< additions that were made first
+  std::size_t classifier_pieces_ = 0;  ///< number of additions for the classifier, which come first
   StepTimes& times_;
 };
 
@@ -187,7 +187,8 @@ void Llama::Pass::backward_classifier() {
   const std::size_t dim = config_.dim;
   const std::size_t vocab = config_.vocab;
   {
-    // Both operands as they lie: BLAS is faster by a fifth so than with both turned, and turning the result is cheap.
+    // Without transposing the operands: BLAS is 20% faster than with both transposed, and transposing the result is
+    // cheap.
     const PhaseTimer timer(times_.classifier, spans_, "classifier backward");
     math::gemm(seq_len, dim, vocab, 1, {work_.logits.data(), vocab}, {weights(work_.tensors.classifier).data(), dim}, 0,
                work_.dfinal_rows.data(), dim, threads_);
@@ -228,9 +229,9 @@ void Llama::Pass::backward_attention(std::size_t layer) {
   backward_norm(work_.stream[layer], tensors.attention_norm, work.attn_r, operands.dmiddle, below.dy);
 }
 
-// A token that occurs several times sums its positions in order, whatever the thread.
+// The positions of a repeated token are summed in order, independent of the thread.
 void Llama::Pass::backward_embedding() {
-  order_.wait_for_all(classifier_pieces_);  // they may have been of the same tensor
+  order_.wait_for_all(classifier_pieces_);  // they may be for the same tensor
   const GradientOrder::Turn turn(order_, lane_);
   const PhaseTimer timer(times_.elementwise, spans_, "embedding backward");
   const std::span<float> table = gradient(work_.tensors.embedding);
@@ -252,7 +253,8 @@ void Llama::Pass::normalize(std::span<const float> x, const Parameter& weight, s
   math::rms_norm_forward(x, weights(weight), config_.norm_eps, y, r, threads_);
 }
 
-/// From the gradient of the normalised input to that of the residual stream: `base` is what comes past the norm.
+/// From the gradient of the normalized input to that of the residual; `base` is the gradient of the path around the
+/// norm.
 void Llama::Pass::backward_norm(std::span<const float> x, const Parameter& weight, std::span<const float> r,
                                 std::span<const float> base, std::span<float> dx) {
   const GradientOrder::Turn turn(order_, lane_);
@@ -260,7 +262,7 @@ void Llama::Pass::backward_norm(std::span<const float> x, const Parameter& weigh
   math::rms_norm_backward(x, work_.dnorm, weights(weight), r, base, dx, gradient(weight), threads_);
 }
 
-/// In pieces, if other passes wait for each.
+/// In pieces if other passes wait for them.
 void Llama::Pass::accumulate_classifier() {
   const std::size_t dim = config_.dim;
   const std::size_t seq_len = config_.seq_len;
@@ -302,7 +304,7 @@ StepResult Llama::evaluate_in(std::size_t lane, const data::Sample& sample, std:
   return {loss, pass.overflow()};
 }
 
-/// Calls body(lane, times) for each sample's lane: a single one here, several on a thread each.
+/// Calls body(lane, times) for each sample's batch slot: a single one inline, several on one thread each.
 template <class Body>
 void Llama::side_by_side(std::span<const data::Sample> samples, StepTimes& times, const Body& body) {
   assert(samples.size() <= lanes_.size());

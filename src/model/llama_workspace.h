@@ -13,25 +13,24 @@
 
 namespace ane::model {
 
-/// What one step leaves for the next to use again: all of its fp32 memory, and all that would else be made anew. After
-/// a first step none allocates any. Activations are [channels, S].
+/// Memory that is reused by all steps, so that only the first step allocates. Activations are [channels, S].
 struct Llama::Workspace {
   Workspace(const LlamaConfig& config, const ParameterLayout& layout, KernelBank& kernels, const Engine& engine,
             std::size_t lane);
 
-  /// What the forward pass keeps of a layer for the backward pass.
+  /// Activations of a layer kept for the backward pass.
   struct Layer {
-    std::span<float> attn_in;  ///< [D, S] normalised
-    std::span<float> attn_r;   ///< [S] as rms_norm_forward leaves it
-    std::span<float> middle;   ///< [D, S] residual stream between attention and feed-forward
-    std::span<float> ffn_in;   ///< [D, S] normalised
+    std::span<float> attn_in;  ///< [D, S] normalized
+    std::span<float> attn_r;   ///< [S] from rms_norm_forward
+    std::span<float> middle;   ///< [D, S] residual after attention
+    std::span<float> ffn_in;   ///< [D, S] normalized
     std::span<float> ffn_r;    ///< [S]
   };
 
-  /// What weight gradients of one layer are made of, beside Layer. Products that run beside the device may lag by a
-  /// layer, so there are then two of these, for even and odd layers; otherwise one.
+  /// Operands of one layer's weight gradients in addition to Layer. Products that overlap with the device may lag by
+  /// one layer, so there are then two of these, for even and odd layers; otherwise one.
   struct Operands {
-    std::span<float> dy;                ///< [D, S] gradient of the residual stream behind the layer
+    std::span<float> dy;                ///< [D, S] gradient of the residual after the layer
     std::span<float> dmiddle;           ///< [D, S] gradient of Layer::middle
     std::span<float> attn, dq;          ///< [D, S]
     std::span<float> dk, dv;            ///< [KV, S]
@@ -39,27 +38,27 @@ struct Llama::Workspace {
     GradientProducts::Ticket last = 0;  ///< of the products that read these
   };
   [[nodiscard]] Operands& operands_of(std::size_t layer) { return operands[layer % operands.size()]; }
-  /// Those of the layer before; of the first layer's, only `dy` has a use: the gradient of the embeddings.
+  /// The operands of the layer below; below the first layer only `dy` is used, as the gradient of the embeddings.
   [[nodiscard]] Operands& operands_below(std::size_t layer) { return operands_of(layer + operands.size() - 1); }
 
-  math::ThreadPool& threads;  ///< of this lane
+  math::ThreadPool& threads;  ///< of this batch slot
   LlamaTensors tensors;
   LayerRunner runner;
 
   std::vector<Layer> layers;
-  std::vector<std::span<float>> stream;  ///< [D, S] before each layer, and after the last
-  std::span<float> final_in;             ///< [D, S] normalised input of the classifier
+  std::vector<std::span<float>> stream;  ///< [D, S] residual before each layer and after the last
+  std::span<float> final_in;             ///< [D, S] normalized input of the classifier
   std::span<float> final_r;              ///< [S]
   std::span<float> logits;               ///< [S, V], then their gradient
   std::vector<double> losses;            ///< [S] of each position
-  std::span<float> dfinal_rows;          ///< [S, D] gradient of final_in, a row a position
+  std::span<float> dfinal_rows;          ///< [S, D] gradient of final_in, one row per position
   std::vector<Operands> operands;
-  std::span<float> dnorm;  ///< [D, S] gradient of a normalised input
+  std::span<float> dnorm;  ///< [D, S] gradient of a normalized input
 
-  StepTimes times;  ///< of a step beside others
+  StepTimes times;  ///< of a step in this batch slot
 
-  MappedMemory memory;        ///< that all of these lie in
-  GradientProducts products;  ///< last, so that it ends before what it reads
+  MappedMemory memory;        ///< backs all spans
+  GradientProducts products;  ///< last, so that it is destroyed before its operands
 
  private:
   template <class Take>

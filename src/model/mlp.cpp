@@ -20,10 +20,10 @@ namespace ane::model {
 
 namespace {
 
-/// Elements, so that what follows begins at a multiple of 64 bytes.
+/// Rounds up so that the next part begins at a multiple of 64 bytes.
 std::size_t padded(std::size_t elements) { return round_up<std::size_t>(elements, 16); }
 
-/// Mean of (y - target)^2, summed in order.
+/// Mean of (y - target)^2, summed in index order.
 double mean_squared_error(std::span<const float> y, std::span<const float> target) {
   double sum = 0;
   for (std::size_t i = 0; i < y.size(); ++i) {

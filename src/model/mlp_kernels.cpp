@@ -18,7 +18,7 @@ KernelDefinition mlp_bwd(const MlpConfig& config, const KernelForm& form) {
   KernelWriter kernel("mlp_bwd", form, config.seq_len, {{"dy", config.dim}, {"h", config.hidden}},
                       {{"w2", config.hidden, config.dim, Weight::transposed}}, {{"dh", config.hidden}});
   mil::Builder& mil = kernel.mil();
-  // relu's slope, 1 or 0. No project is known to have run `sign`, which would be one operation.
+  // The slope of ReLU, 1 or 0. No project is known to have run `sign`, which would be a single operation.
   const mil::Var h = kernel.tensor("h");  // not inside the next call: compilers evaluate arguments in different orders
   const mil::Var is_open = mil.binary(mil::OpKind::greater, "is_open", h, mil.scalar(0.0F));
   const mil::Var type = mil.text("type", mil::name(form.element));

@@ -18,7 +18,7 @@ namespace ane::model {
 
 namespace {
 
-// A thread is worth waking for some microseconds of work.
+// Minimum number of elements per thread: some microseconds of work.
 constexpr std::size_t kElementGrain = 16384;
 constexpr std::size_t kWidthMultiple = 32;  // 64 bytes of fp16
 
@@ -41,13 +41,13 @@ std::span<Byte> row_of(PackedView<Byte> view, const Segment& segment, std::size_
       segment.columns * element_bytes);
 }
 
-/// Whether the rows of a segment lie without a gap.
+/// Whether the rows of a segment are contiguous.
 bool is_one_run(const PackedLayout& layout, const Segment& segment) {
   return segment.columns * mil::element_bytes(layout.element()) == layout.surface().row_bytes;
 }
 
-/// The rows of `range`, counted from the segment's first channel: one run if they lie without a gap, otherwise row by
-/// row. Calls body(bytes of the run, index of its first element in the segment); returns the largest of what it gives.
+/// The rows of `range`, counted from the segment's first channel: one run if they are contiguous, otherwise row by row.
+/// Calls body(bytes of the run, index of its first element in the segment); returns the largest result.
 template <class Byte, class Body>
 float largest_of_runs(PackedView<Byte> view, const Segment& segment, math::Range range, const Body& body) {
   if (is_one_run(view.layout, segment)) {
@@ -75,7 +75,7 @@ float largest_of_runs(PackedView<Byte> view, const Segment& segment, math::Threa
   return largest;
 }
 
-/// Calls body(the bytes as elements, ...) for the type that the layout says.
+/// Calls body(the bytes as elements, ...) for the layout's element type.
 template <class Byte, class Body>
 float as_elements(mil::DType element, std::span<Byte> run, const Body& body) {
   return element == mil::DType::fp16 ? body(elements<math::Half>(run)) : body(elements<float>(run));

@@ -6,11 +6,11 @@
 
 namespace ane::model {
 
-/// Adds the time until its end to one part of a step, if it is one, and tells `spans`, if anybody watches. Phases of
-/// one thread do not nest.
+/// Adds its lifetime to one part of a step, if given, and notifies `spans`, if not null. Phases of one thread do not
+/// nest.
 class PhaseTimer {
  public:
-  /// `name` outlives the timer.
+  /// `name` must outlive the timer.
   PhaseTimer(Duration& total, SpanListener* spans, std::string_view name)
       : total_(&total), spans_(spans), name_(name) {}
   PhaseTimer(SpanListener* spans, std::string_view name) : spans_(spans), name_(name) {}

@@ -23,16 +23,16 @@ namespace ane::model {
 
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "tensors are read and written as they lie in memory");
+static_assert(std::endian::native == std::endian::little, "tensors are read and written in native byte order");
 
 using nlohmann::json;
 
 constexpr std::size_t kLengthBytes = 8;
-constexpr std::uint64_t kMaxHeaderBytes = std::uint64_t{16} << 20U;  // a thousand layers need one
-constexpr int kMaxHeaderDepth = 4;                                   // {tensor: {shape: [n]}} and one to spare
+constexpr std::uint64_t kMaxHeaderBytes = std::uint64_t{16} << 20U;  // a thousand layers need 1 MiB
+constexpr int kMaxHeaderDepth = 4;                                   // {tensor: {shape: [n]}} plus one
 constexpr std::string_view kMetadataKey = "__metadata__";
 
-/// Throws FileError with the file's name in front.
+/// Throws FileError with the file's name prefixed.
 class Fault {
  public:
   explicit Fault(const std::filesystem::path& path) : path_(path.string()) {}
@@ -50,7 +50,7 @@ std::size_t dtype_bytes(std::string_view dtype) {
   return dtype == "F16" || dtype == "BF16" ? 2 : 0;
 }
 
-/// Refuses what a DOM would hide or choke on: a name given twice, and nesting without end.
+/// Parses the header. Rejects repeated names, which a DOM would hide, and deep nesting.
 json parse_header(std::span<const std::byte> text, const Fault& fault) {
   ensure_memory_reserve();  // for JSON's destructors
   std::set<std::string> names;
@@ -90,7 +90,7 @@ std::vector<std::uint64_t> unsigned_list(const json& object, const char* key, co
   return found->get<std::vector<std::uint64_t>>();
 }
 
-/// Elements of the shape times the element's size, or nothing if that does not fit.
+/// Size of the shape in bytes, or nullopt on overflow.
 std::optional<std::uint64_t> size_of(const std::vector<std::uint64_t>& shape, std::uint64_t element_bytes) {
   std::optional<std::uint64_t> size = element_bytes;
   for (const std::uint64_t extent : shape) {
@@ -135,7 +135,7 @@ SafetensorsFile::Tensor parse_tensor(const std::string& name, const json& entry,
 /// The tensors must cover the data, each byte once.
 void check_coverage(const std::map<std::string, SafetensorsFile::Tensor, std::less<>>& tensors, const DataPart& data,
                     const Fault& fault) {
-  std::vector<std::pair<std::uint64_t, const std::string*>> order;  // by place
+  std::vector<std::pair<std::uint64_t, const std::string*>> order;  // by offset
   for (const auto& [name, tensor] : tensors)
     if (tensor.size_bytes != 0) order.emplace_back(tensor.offset - data.offset, &name);
   std::sort(order.begin(), order.end());
@@ -151,7 +151,7 @@ void check_coverage(const std::map<std::string, SafetensorsFile::Tensor, std::le
 
 float bfloat_to_float(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16U); }
 
-/// Reads the elements of `tensor`, which are as many as `values`.
+/// Reads the elements of `tensor`, whose number equals the size of `values`.
 void read_elements(const RegularFile& file, const SafetensorsFile::Tensor& tensor, std::span<float> values) {
   if (tensor.dtype == "F32") return file.read(tensor.offset, std::as_writable_bytes(values));
   std::array<std::uint16_t, 4096> block{};
@@ -169,7 +169,7 @@ void read_elements(const RegularFile& file, const SafetensorsFile::Tensor& tenso
   }
 }
 
-/// In pieces that are checked while the cache holds them for their way to the file.
+/// Writes in pieces, each checked and written while it is in cache.
 void write_tensor(AsideFile& file, const NamedTensor& tensor) {
   constexpr std::size_t kPiece = std::size_t{1} << 18U;  // a megabyte
   for (std::span<const float> rest = tensor.values; !rest.empty();) {

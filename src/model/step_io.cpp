@@ -14,8 +14,8 @@ namespace ane::model {
 
 namespace {
 
-// A product whose running sum reaches 2^15 may come back as zero (ane.md N2), so values near that are not to be
-// trusted. Gradients keep a factor of two more away, as the loss scale can give it.
+// A product whose running sum reaches 2^15 may return zero (ane.md N2), so values near that cannot be trusted.
+// Gradients keep another factor of two, which the loss scale can provide.
 constexpr float kActivationLimit = 0x1p15F;
 constexpr float kGradientLimit = 0x1p14F;
 

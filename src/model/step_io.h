@@ -14,42 +14,42 @@
 
 namespace ane::model {
 
-/// The input or output of one layer's kernel, on loan from the pool or the bank.
+/// The input or output of one layer's kernel, from the pool or the bank.
 struct PackedSurface {
   std::size_t row = 0;  ///< of the plan
   std::size_t layer = 0;
   const PackedLayout* layout = nullptr;  ///< of the kernel's input or output
   surface::Surface own;
   surface::Surface* shared = nullptr;  ///< of the bank; used instead of `own`
-  std::uint64_t checked = 0;           ///< an output's segments, a bit each, whose magnitudes have been looked at
+  std::uint64_t checked = 0;           ///< bit mask of the output segments whose magnitudes have been checked
 
   [[nodiscard]] surface::Surface& surface() noexcept { return shared != nullptr ? *shared : own; }
   [[nodiscard]] const surface::Surface& surface() const noexcept { return shared != nullptr ? *shared : own; }
 };
 
-/// Runs kernels for one step: acquires surfaces, moves data in and out, keeps the time and watches magnitudes. What is
-/// read or copied is checked on the way, so that each byte is touched once.
+/// Runs kernels for one step: acquires surfaces, moves data in and out, measures time and checks magnitudes. Data are
+/// checked while they are read or copied, so that each byte is touched once.
 class StepIo {
  public:
   StepIo(KernelBank& bank, const Engine& engine, std::size_t lane, StepTimes& times)
       : bank_(&bank), engine_(&engine), lane_(lane), times_(&times) {}
 
-  /// An input for the layer's kernel of a row. All of its activations must be written before it runs.
+  /// An input for the layer's kernel of a plan row. All of its activations must be written before the run.
   [[nodiscard]] PackedSurface input_of(std::size_t row, std::size_t layer);
-  /// Runs the kernel that `input` is for.
+  /// Runs the kernel of `input` and returns its output.
   [[nodiscard]] PackedSurface run(PackedSurface& input);
 
-  /// Converts fp32 [channels, S]. What is read is added to `base`, if there is one.
+  /// Convert from and to fp32 [channels, S]. Read values are added to `base`, if there is one.
   void write(PackedSurface& to, std::string_view segment, std::span<const float> values);
   void read(PackedSurface& from, std::string_view segment, std::span<const float> base, std::span<float> values);
-  /// Takes a segment over as it is, from an output to an input that has a segment of that name.
+  /// Copies a segment unchanged from an output to an input with a segment of that name.
   void copy(PackedSurface& from, std::string_view segment, PackedSurface& to);
-  /// Checks those segments of an output that nobody has read or copied.
+  /// Checks the segments of an output that have not been read or copied.
   void check_rest(PackedSurface& output);
 
-  /// Notes an overflow if `loss` is not finite.
+  /// Records an overflow if `loss` is not finite.
   void check_loss(double loss);
-  /// The first overflow, in words.
+  /// Description of the first overflow.
   [[nodiscard]] const std::optional<std::string>& overflow() const noexcept { return overflow_; }
 
  private:

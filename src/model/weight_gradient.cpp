@@ -66,7 +66,7 @@ void GradientProducts::abandon() noexcept {
   try {
     Duration waited{};
     wait_all(waited);
-  } catch (const std::exception&) {  // the step's own error is the one to tell
+  } catch (const std::exception&) {  // the step's own error is reported
   }
 }
 

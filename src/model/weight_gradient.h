@@ -26,29 +26,29 @@ struct GradientProduct {
 
 void accumulate(const GradientProduct& product, math::ThreadPool& threads);
 
-/// Does such products: beside the device, if that leaves the CPU free, on threads of their own; otherwise at once. One
-/// after another in the order they came, so that sums are the same bits either way.
+/// Computes such products: on separate threads, overlapping with the device, if that leaves the CPU free; otherwise
+/// immediately. In FIFO order, so that sums have the same bits either way.
 class GradientProducts {
  public:
   using Ticket = math::TaskQueue::Ticket;
 
-  /// `engine.threads` are split the same way beside the device.
+  /// Overlapping products are split in the same way as with `engine.threads`.
   explicit GradientProducts(const Engine& engine);
 
-  /// Whether add() may come back before the product is done.
+  /// Whether add() may return before the product is done.
   [[nodiscard]] bool run_beside() const noexcept { return beside_ != nullptr; }
 
-  /// What it refers to stays as it is until a wait for the ticket. `at_once` takes the time of one that is done at
-  /// once.
+  /// The operands must stay unchanged until a wait for the ticket. If the product is computed immediately, its time is
+  /// added to `at_once`.
   Ticket add(const GradientProduct& product, Duration& at_once);
 
-  /// Returns when that product and all before it are done; `waited` takes the time. Rethrows what a product threw.
+  /// Waits until that product and all before it are done; adds the time to `waited`. Rethrows exceptions of products.
   void wait(Ticket ticket, Duration& waited);
   void wait_all(Duration& waited);
-  /// For a step that failed: returns when nothing of it is in use any more.
+  /// For a failed step: waits until none of its memory is in use.
   void abandon() noexcept;
 
-  /// Products done so far beside the device.
+  /// Number of finished products that overlapped with the device.
   [[nodiscard]] Ticket finished() const noexcept;
 
  private:

@@ -61,7 +61,7 @@ void SurfacePool::give_back(std::unique_ptr<Memory> memory) noexcept {
   try {
     keep(std::move(memory));
   } catch (const std::bad_alloc&) {
-    ++counters_.released;  // no memory even for the bookkeeping: the surface itself is what we can free
+    ++counters_.released;  // out of memory for the bookkeeping, so free the surface
   }
 }
 
@@ -83,7 +83,7 @@ void SurfacePool::keep(std::unique_ptr<Memory> memory) {
 void SurfacePool::release_oldest() noexcept {
   const std::size_t size_bytes = free_.front()->size_bytes();
   auto& same_size = by_size_.find(size_bytes)->second;
-  same_size.erase(same_size.begin());  // the oldest of all is the oldest of its size
+  same_size.erase(same_size.begin());  // the oldest of all is also the oldest of its size
   free_.pop_front();
   --counters_.pooled;
   counters_.pooled_bytes -= size_bytes;

@@ -15,7 +15,7 @@ namespace {
 
 class HeapMemory final : public Memory {
  public:
-  // Mapped rather than allocated: zero pages cost nothing until they are touched.
+  // Mapped instead of allocated: zero pages cost nothing until they are touched.
   explicit HeapMemory(std::size_t size_bytes) : mapping_(MappedMemory::anonymous(size_bytes)) {}
 
   [[nodiscard]] std::size_t size_bytes() const noexcept override { return mapping_.size(); }

@@ -21,7 +21,7 @@ constexpr std::size_t kLongestLine = 65536;
 
 std::string system_text(int error) { return std::generic_category().message(error); }
 
-/// 0 unless it is a regular file.
+/// Size of a regular file; 0 for any other.
 off_t size_of(int descriptor) noexcept {
   struct stat status {};
   return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) ? status.st_size : 0;
@@ -36,12 +36,12 @@ AppendFile::AppendFile(std::filesystem::path path, std::string what, Warn warn, 
     ::fcntl(*handed_over, F_SETFD, FD_CLOEXEC);
     return;
   }
-  // O_NONBLOCK: a pipe that nobody reads is an error, not something to wait for.
+  // O_NONBLOCK: a pipe without a reader must be an error, not block.
   file_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666));
   if (!file_)
     throw FileError(fmt::format("{}: the {} file cannot be written: {}", path_.string(), what_,
                                 errno == ENXIO ? "it is a pipe without a reader" : system_text(errno)));
-  ::fcntl(file_.get(), F_SETFL, O_APPEND);  // a reader may be slow
+  ::fcntl(file_.get(), F_SETFL, O_APPEND);  // later writes may block on a slow reader
 }
 
 void AppendFile::write(std::string_view text) {

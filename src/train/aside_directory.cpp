@@ -29,7 +29,7 @@ fs::path beside(const fs::path& place, std::string_view prefix) {
   return place.parent_path() / fmt::format("{}{}", prefix, place.filename().string());
 }
 
-/// A directory itself, and no symbolic link to one.
+/// Whether it is a directory and not a symbolic link to one.
 bool is_real_directory(const fs::path& path) {
   std::error_code ignored;
   return fs::symlink_status(path, ignored).type() == fs::file_type::directory;
@@ -43,7 +43,7 @@ std::vector<fs::path> entries_of(const fs::path& directory, std::error_code& err
   return entries;
 }
 
-/// Removes the files of a checkpoint from `directory`, and then itself, unless something else is in it.
+/// Removes the files of a checkpoint from `directory`, and then the directory, unless it contains other files.
 std::error_code remove_checkpoint(const fs::path& directory) {
   if (!is_real_directory(directory)) return std::make_error_code(std::errc::not_a_directory);
   std::error_code error;
@@ -59,7 +59,7 @@ bool is_not_empty(const std::error_code& error) {
   return error == std::errc::directory_not_empty || error == std::errc::file_exists;
 }
 
-/// remove_checkpoint() of what was renamed from `place`, where it goes back if there are files of others in it.
+/// remove_checkpoint() of a directory that was renamed from `place`; renames it back if it contains other files.
 std::error_code remove_renamed(const fs::path& old, const fs::path& place) {
   std::error_code error = remove_checkpoint(old);
   std::error_code missing;
@@ -71,7 +71,7 @@ std::error_code remove_renamed(const fs::path& old, const fs::path& place) {
 }  // namespace
 
 void remove_leftovers(const fs::path& directory) {
-  std::error_code ignored;  // they are in nobody's way
+  std::error_code ignored;  // leftovers are harmless
   for (const fs::path& entry : entries_of(directory, ignored)) {
     const std::string name = entry.filename().string();
     if (!is_real_directory(entry)) continue;

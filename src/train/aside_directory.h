@@ -4,10 +4,10 @@
 
 namespace ane::train {
 
-/// A new, empty directory beside `place`, the place of a checkpoint, made with a name that is never taken for one and
-/// removed with the checkpoint's files unless it is moved into place. What dead processes left beside `place` is
-/// removed first. Nothing here removes a file that is none of a checkpoint's (checkpoint_names.h), or a directory in
-/// which there is one. Every member throws FileError.
+/// A temporary directory beside `place`, the destination of a checkpoint. Its name is never mistaken for a
+/// checkpoint's, and it is removed with the checkpoint's files unless it is moved into place. Leftovers of dead
+/// processes beside `place` are removed first. Files that do not belong to a checkpoint (checkpoint_names.h), and
+/// directories that contain one, are never removed. Every member throws FileError.
 class AsideDirectory {
  public:
   explicit AsideDirectory(std::filesystem::path place);
@@ -17,7 +17,7 @@ class AsideDirectory {
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return aside_; }
 
-  /// Durably. Replaces what is in place, which comes back if that fails.
+  /// Renames the directory durably. Replaces an existing one, which is restored on failure.
   void move_into_place();
 
  private:
@@ -25,11 +25,11 @@ class AsideDirectory {
   std::filesystem::path aside_;
 };
 
-/// Removes what processes that died while they wrote or removed directories in `directory` left there.
+/// Removes leftovers in `directory` of processes that died while writing or removing checkpoints.
 void remove_leftovers(const std::filesystem::path& directory);
 
-/// Removes the checkpoint `directory`. Whoever looks meanwhile, or finds what a kill left, sees no part of it under its
-/// name. With other files in it, it stays with those alone; a symbolic link stays. Throws FileError.
+/// Removes the checkpoint `directory` atomically: even after a kill, no partial checkpoint is visible under its name.
+/// If it contains other files, it stays with only those; a symbolic link stays. Throws FileError.
 void remove_directory(const std::filesystem::path& directory);
 
 }  // namespace ane::train

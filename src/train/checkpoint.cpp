@@ -27,9 +27,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array<const char*, 2> kMomentFiles = {kFirstMomentFile, kSecondMomentFile};
-constexpr std::uint64_t kHeaderRoom = std::uint64_t{4} << 20U;  // for what a checkpoint has besides its arrays
+constexpr std::uint64_t kHeaderRoom = std::uint64_t{4} << 20U;  // for everything besides the arrays
 
-/// An array of the state and the file that holds it.
+/// An array of the state and its file.
 struct StateFile {
   const char* name;
   std::span<float> values;
@@ -53,7 +53,7 @@ void check_room(const fs::path& directory, std::span<const StateFile> files) {
                     directory.string(), static_cast<double>(needed) / 1e6, static_cast<double>(*found) / 1e6));
 }
 
-/// Sizes are asked first: they cost nothing.
+/// Checks the size, which costs nothing, before any checksum.
 void expect_size(const fs::path& path, const FileDigest& digest) {
   std::error_code error;
   const std::uint64_t found = fs::file_size(path, error);
@@ -70,7 +70,7 @@ void expect_contents(const fs::path& path, const FileDigest& digest) {
                    fmt::format("its checksum is {:016x}, but it was written with {:016x}", found, digest.checksum));
 }
 
-/// Whether the checkpoint looks whole without reading its arrays.
+/// Whether the checkpoint looks complete, without reading its arrays.
 bool looks_whole(const fs::path& checkpoint) try {
   for (const auto& [name, digest] : read_trainer_file(checkpoint / kTrainerFile).files)
     expect_size(checkpoint / name, digest);
@@ -110,7 +110,7 @@ void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& save
                     checkpoint.string(), saved.moments, state.moment_count()));
 }
 
-/// Gives a damaged checkpoint a name that no scan takes for one, and returns it; the old one if that fails.
+/// Renames a damaged checkpoint so that scans ignore it, and returns the new name; the old one if that fails.
 fs::path set_aside(const fs::path& checkpoint) {
   constexpr int kMostOfOneStep = 100;
   const std::string name = fmt::format("{}{}", kDamagedPrefix, checkpoint.filename().string());
@@ -137,7 +137,7 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
   AsideDirectory aside(place);
   const std::vector<StateFile> state_files = files_of(state);
   check_room(aside.path(), state_files);
-  // All are written before one is synced: the state is free as soon as the system has taken a copy.
+  // All files are written before any is synced: the state may change as soon as the system has a copy.
   std::deque<AsideFile> files;
   TrainerFileContents contents{.record = record,
                                .identity = identity,
@@ -192,7 +192,7 @@ std::optional<SettingTexts> recorded_settings(const fs::path& directory) {
     try {
       return read_trainer_file(checkpoint / kTrainerFile).identity.settings;
     } catch (const Error&) {
-      continue;  // whoever loads it says what is wrong
+      continue;  // loading it reports the problem
     }
   }
   return std::nullopt;
@@ -205,7 +205,7 @@ SettingTexts load_checkpoint(const fs::path& checkpoint, const model::ParameterL
   for (const auto& [name, values] : files_of(state)) {
     const auto digest = saved.files.find(name);
     if (digest == saved.files.end() &&
-        std::string_view(name) == kRunningFile) {  // of a run without a delay, which ran with the newest
+        std::string_view(name) == kRunningFile) {  // written without staleness, when the newest parameters were used
       std::ranges::copy(state.parameters(), values.begin());
       continue;
     }
@@ -219,7 +219,7 @@ SettingTexts load_checkpoint(const fs::path& checkpoint, const model::ParameterL
 
 LoadedCheckpoint load_newest_checkpoint(const fs::path& directory, const model::ParameterLayout& layout,
                                         StateArena& state, const CheckpointIdentity& identity) {
-  remove_leftovers(directory);  // nothing more may be written, if the process died just after its last checkpoint
+  remove_leftovers(directory);  // even if no further checkpoint will be written
   LoadedCheckpoint loaded;
   for (const fs::path& checkpoint : checkpoints_in(directory)) {
     try {

@@ -22,13 +22,13 @@ namespace ane::train {
 
 namespace {
 
-/// The calling thread takes what others leave of the processors.
+/// Gives the calling thread the lowest priority.
 void lower_priority() noexcept {
 #ifdef __APPLE__
   pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
 #else
   constexpr int kNice = 19;
-  ::setpriority(PRIO_PROCESS, 0, kNice);  // of this thread alone
+  ::setpriority(PRIO_PROCESS, 0, kNice);  // only this thread on Linux
 #endif
 }
 
@@ -46,7 +46,7 @@ void CheckpointWriter::start(const CheckpointIdentity& identity, std::launch how
   assert(!busy());
   const auto copied = std::make_shared<std::promise<void>>();
   copied_ = copied->get_future();
-  const BlockedSignals blocked;  // the thread inherits it, so that signals go to the one that trains
+  const BlockedSignals blocked;  // inherited by the thread, so that the training thread receives the signals
   const auto work = [this, copied, identity, trainer = std::this_thread::get_id(),
                      record = TrainerRecord{state_->progress(), state_->totals()}] {
     if (std::this_thread::get_id() != trainer) lower_priority();
@@ -54,7 +54,7 @@ void CheckpointWriter::start(const CheckpointIdentity& identity, std::launch how
   };
   try {
     result_ = std::async(how, work);
-  } catch (const std::system_error&) {  // there can be no thread, so whoever waits writes
+  } catch (const std::system_error&) {  // no thread could be started, so wait() writes
     result_ = std::async(std::launch::deferred, work);
   }
 }

@@ -105,8 +105,8 @@ void KernelSupply::begin_next() {
     model.compile_ahead(parameters);
     return std::chrono::steady_clock::now() - begin;
   };
-  const BlockedSignals blocked;  // the new thread must never take one
-  // Where no thread can be had, wait() compiles.
+  const BlockedSignals blocked;  // the new thread must never receive one
+  // If no thread can be started, wait() compiles.
   ahead_ = {newest_, needed, std::async(std::launch::async | std::launch::deferred, compile)};
 }
 
@@ -138,7 +138,7 @@ bool KernelSupply::adopt() {
 
 void KernelSupply::before_update() {
   if (renewal_ != Renewal::pipeline) return;
-  wait();  // it reads the parameters
+  wait();  // the compile reads the parameters
   constexpr std::size_t kGrain = 1 << 16;
   const std::span<const float> newest = parts_.state.parameters();
   const std::span<float> running = parts_.state.running_parameters();

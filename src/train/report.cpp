@@ -19,7 +19,7 @@ double percent(std::int64_t part, std::int64_t whole) {
 
 double mean_ms(std::int64_t ns, std::int64_t count) { return count > 0 ? ms(ns) / static_cast<double>(count) : 0; }
 
-/// Lines of a label, padded as the field's drivers pad it, and a text.
+/// Lines of a label, padded as in the field's drivers, and a text.
 class Lines {
  public:
   template <class... Args>

@@ -31,7 +31,7 @@ std::optional<Integer> whole_number(std::string_view text) {
   return value;
 }
 
-/// A path that opens the file this process runs from.
+/// A path that opens this process's executable.
 std::string executable_path() {
 #ifdef __APPLE__
   std::uint32_t size = 0;
@@ -48,7 +48,7 @@ std::string executable_path() {
 std::vector<char*> pointers(std::span<const std::string> strings) {
   std::vector<char*> result;
   result.reserve(strings.size() + 1);
-  // execve's signature predates const; it changes nothing.
+  // execve's signature predates const; it does not modify the strings.
   for (const std::string& string : strings) result.push_back(const_cast<char*>(string.c_str()));
   result.push_back(nullptr);
   return result;

@@ -31,9 +31,10 @@ namespace fs = std::filesystem;
 
 [[noreturn]] void fail(const fs::path& path, int error) { fail(path, std::generic_category().message(error)); }
 
-/// The process number in a lock, which may be empty. Throws FileError if it is anything else: somebody else's file.
+/// The process ID in a lock file, which may be empty. Throws FileError if it contains anything else and is therefore
+/// not ours.
 std::string number_in(int file, const fs::path& path) {
-  std::array<char, 21> text{};  // one more than any number has
+  std::array<char, 21> text{};  // one more than the digits of any number
   const ssize_t size = ::pread(file, text.data(), text.size(), 0);
   if (size < 0) fail(path, errno);
   std::string number(text.data(), static_cast<std::size_t>(size));
@@ -45,14 +46,14 @@ std::string number_in(int file, const fs::path& path) {
   return number;
 }
 
-/// Whoever meets the lock reads it; the lock holds without.
+/// For other processes' messages; the lock does not depend on it.
 void write_own_number(int file) {
   const std::string text = fmt::format("{}", ::getpid());
   if (::ftruncate(file, 0) == 0) static_cast<void>(::pwrite(file, text.data(), text.size(), 0) > 0);
 }
 
 Descriptor open_lock(const fs::path& path) {
-  // O_NONBLOCK: a pipe must be refused below, not waited for.
+  // O_NONBLOCK: a pipe must be refused below, not block.
   Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
   if (!file && errno == ELOOP) fail(path, "it is a symbolic link; remove it, or name another directory");
   if (!file) fail(path, errno);
@@ -71,8 +72,8 @@ bool is_in_place(int file, const fs::path& path) {
 }
 
 struct Attempt {
-  Descriptor lock;     ///< none if another process has it:
-  std::string holder;  ///< which
+  Descriptor lock;     ///< empty if another process holds it
+  std::string holder;  ///< the process that holds it
 };
 
 Attempt try_lock(const fs::path& directory) {

@@ -23,7 +23,7 @@
 
 namespace ane::train {
 
-/// What the arena starts with. The arrays follow at kHeaderBytes, each a multiple of 64 bytes long.
+/// Header of the arena. The arrays follow at kHeaderBytes, each a multiple of 64 bytes long.
 struct StateArena::Header {
   std::array<char, 8> magic;
   std::uint32_t version;
@@ -38,8 +38,9 @@ struct StateArena::Header {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 4096;
-constexpr std::size_t kArrayAlignment = 16;      // elements: 64 bytes of fp32
-constexpr std::size_t kArraysBesideMoments = 2;  // parameters before; gradients after, then running parameters
+constexpr std::size_t kArrayAlignment = 16;  // elements: 64 bytes of fp32
+constexpr std::size_t kArraysBesideMoments =
+    2;  // parameters before the moments; gradients and running parameters after
 constexpr std::array<char, 8> kMagic{'A', 'N', 'E', 's', 't', 'a', 't', 'e'};
 constexpr std::uint32_t kVersion = 2;
 
@@ -63,7 +64,7 @@ std::string size_text(std::size_t bytes) {
   return fmt::format("{} bytes ({:.1f} GB)", bytes, static_cast<double>(bytes) / 1e9);
 }
 
-/// Growing a file beyond this limit raises SIGXFSZ, which would end the process without a word.
+/// Growing a file beyond this limit raises SIGXFSZ, which would kill the process without a message.
 void check_file_size_limit(std::size_t bytes) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < bytes)
@@ -72,7 +73,7 @@ void check_file_size_limit(std::size_t bytes) {
         size_text(bytes), static_cast<std::uint64_t>(limit.rlim_cur)));
 }
 
-/// A descriptor of memory that has no name, so that nothing is left behind however the run ends. Closes on exec.
+/// A descriptor of anonymous memory, so that nothing is left behind however the run ends. Close-on-exec.
 Descriptor anonymous_memory() {
 #ifdef __linux__
   Descriptor descriptor(::memfd_create("ane-train-state", MFD_CLOEXEC));
@@ -140,7 +141,7 @@ StateArena::StateArena(int descriptor, std::size_t parameters, int moments, std:
   // macOS rounds the size of shared memory up to whole pages.
   if (status.st_size < 0 || static_cast<std::uint64_t>(status.st_size) < size_bytes_)
     refuse(descriptor, fmt::format("it should have {} bytes, but has {}", size_bytes_, status.st_size));
-  // From here on the arena owns it; a descriptor that turned out not to be ours is left alone above.
+  // From here on the arena owns the descriptor; above, a descriptor that is not ours is left untouched.
   descriptor_ = Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
   if (!descriptor_) refuse(descriptor, system_text(errno));
   map();

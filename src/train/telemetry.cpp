@@ -10,7 +10,7 @@ namespace ane::train {
 
 namespace {
 
-/// Keeps fields in the order that they are written in here.
+/// Preserves the order of fields.
 using Record = nlohmann::ordered_json;
 
 constexpr std::string_view kRecordStart = "{\"type\":";

@@ -14,13 +14,13 @@ namespace ane::train {
 namespace {
 
 constexpr int kMainThread = 1;
-constexpr int kCheckpoints = 2;  // a track of their own
-constexpr int kWorkers = 2;      // their tracks follow
+constexpr int kCheckpoints = 2;  // a separate track
+constexpr int kWorkers = 2;      // first track of the workers
 constexpr char kOpen = '[';
 
 double microseconds(Trace::Clock::duration time) { return std::chrono::duration<double, std::micro>(time).count(); }
 
-/// JSON has no numbers that are not finite.
+/// JSON has no non-finite numbers.
 std::string number(double value) { return std::isfinite(value) ? fmt::format("{}", value) : "null"; }
 
 }  // namespace
@@ -41,7 +41,7 @@ Trace::~Trace() {
   unwritten_ += "\n]\n";
   try {
     flush();
-  } catch (const std::exception&) {  // the warning could not be given
+  } catch (const std::exception&) {  // the warning could not be delivered
   }
 }
 
@@ -50,13 +50,13 @@ void Trace::on_span(std::string_view name, Clock::time_point begin, Clock::time_
   const int thread = thread_number();
   if (thread == kMainThread && !first_phase_) first_phase_ = begin;
   add_span(name, thread, begin, end);
-} catch (const std::exception&) {  // no memory: a span less
+} catch (const std::exception&) {  // out of memory: drop the span
 }
 
 void Trace::on_compile(const CompileEvent& event) {
   using Kind = CompileEvent::Kind;
   const std::string values = fmt::format(R"("kernels":{})", event.kernels);
-  // Kernels that were compiled ahead have spans on the thread that did it; what the run waited for them is here.
+  // Kernels compiled ahead have spans on the compiling thread; here is only the time that the run waited for them.
   if (event.kind == Kind::ahead) return close_span("wait for kernels", event.waited, values);
   close_span("compile round", event.time, values);
 }
@@ -65,7 +65,7 @@ void Trace::on_weights(const WeightsEvent& event) { close_span("weights", event.
 
 void Trace::on_step(const StepEvent& event) {
   step_time_ += event.time;
-  if (event.more_follow) return;  // one span for all
+  if (event.more_follow) return;  // one span for all concurrent steps
   close_span("step", std::exchange(step_time_, {}),
              fmt::format(R"("step":{},"loss":{})", event.step, number(event.loss)));
 }
@@ -103,7 +103,7 @@ void Trace::on_resume(const ResumeEvent& event) {
 void Trace::close_span(std::string_view name, Duration time, std::string_view values) {
   const std::lock_guard lock(mutex_);
   const Clock::time_point end = Clock::now();
-  // `time` was taken a moment ago, so by now it reaches back less far than it did.
+  // `time` was measured a moment ago, so `end - time` is later than the actual beginning.
   Clock::time_point begin = std::max(end - time, last_end_);
   if (first_phase_) begin = std::min(begin, *first_phase_);
   add_span(name, kMainThread, begin, end, values);

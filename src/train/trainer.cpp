@@ -22,7 +22,7 @@ namespace {
 using model::KernelSet;
 using model::StepTimes;
 
-/// Training has gone on from all but the newest, which alone may hold what is about to diverge.
+/// Training has continued from all but the newest checkpoint, so only that one may be about to diverge.
 constexpr std::int64_t kKeptWhileTraining = 2;
 
 void add_times(RunTotals& totals, const StepTimes& times) {
@@ -36,15 +36,15 @@ void add_times(RunTotals& totals, const StepTimes& times) {
 
 }  // namespace
 
-/// One update's worth of sequences, while they run.
+/// The sequences of one update while they run.
 struct Trainer::Batch {
   std::int64_t sequences = 0;
-  std::int64_t done = 0;  ///< of them
+  std::int64_t done = 0;  ///< finished sequences
   double lr = 0;
   double loss_sum = 0;
   StepTimes times;
   Duration train{};
-  std::optional<std::string> overflow;  ///< the first one
+  std::optional<std::string> overflow;  ///< of the first one
 
   [[nodiscard]] double mean_loss() const { return loss_sum / static_cast<double>(sequences); }
 };
@@ -62,7 +62,7 @@ Trainer::Trainer(Parts parts, TrainOptions options)
               options_.renewal) {
   assert(options_.steps >= 0 && options_.accum_steps > 0);
   assert(parts_.state.moment_count() == optimizer_moments(options_.optimizer.kind));
-  // What has been compiled before this is compiled again by every process.
+  // Compiles made before this are repeated by every process.
   if (const int needed = parts_.budget.used() + smallest_budget(parts_.model, options_.renewal);
       needed > parts_.budget.limit())
     throw UsageError(
@@ -73,7 +73,7 @@ Trainer::Trainer(Parts parts, TrainOptions options)
 
   Progress& progress = parts_.state.progress();
   if (progress.update == 0 || !options_.loss_scale.dynamic) progress.loss_scale = options_.loss_scale.initial;
-  // The same in every process of a run, for each stands at a whole update.
+  // The same in every process of a run, because each starts at a whole update.
   last_good_ = progress;
   total_updates_ =
       progress.update + ceil_div(std::max<std::int64_t>(options_.steps - progress.step, 0), options_.accum_steps);
@@ -128,9 +128,9 @@ bool Trainer::validation_due() const {
   return done() || (options_.validate_every > 0 && update % options_.validate_every == 0);
 }
 
-/// False if it was interrupted; the gradients are then dropped.
+/// Returns false if interrupted; the gradients are then dropped.
 bool Trainer::run_batch() {
-  ensure_memory_reserve();  // for what observers write
+  ensure_memory_reserve();  // for JSON written by observers
   const Progress& progress = parts_.state.progress();
   Batch batch;
   batch.sequences = std::min(options_.accum_steps, options_.steps - progress.step);
@@ -144,7 +144,7 @@ bool Trainer::run_batch() {
   return true;
 }
 
-/// Leaves no gradients behind unless the batch is whole.
+/// Leaves no gradients behind unless the batch is complete.
 bool Trainer::accumulate(Batch& batch) try {
   const bool whole = run_steps(batch);
   if (!whole) drop_gradients();
@@ -171,7 +171,7 @@ bool Trainer::run_steps(Batch& batch) {
   return true;
 }
 
-/// As many as the model takes at once, and no more than `count`.
+/// Samples for all batch slots, but no more than `count`.
 std::span<data::Sample> Trainer::samples_for(std::int64_t count) {
   const auto at_once = static_cast<std::int64_t>(parts_.model.samples_at_once());
   samples_.resize(parts_.model.samples_at_once());
@@ -256,7 +256,7 @@ void Trainer::finish_update(Batch& batch) {
   if (gradient.unusable) report_skip(*gradient.unusable);
 }
 
-/// Throws DivergedError with the progress back at the last update that was applied.
+/// Resets the progress to the last applied update and throws DivergedError.
 void Trainer::give_up(const std::string& what) {
   parts_.state.progress() = last_good_;
   throw DivergedError(
@@ -266,7 +266,7 @@ void Trainer::give_up(const std::string& what) {
                   what, last_good_.step, options_.optimizer.lr));
 }
 
-/// Warns, or gives up if this has gone on for too long.
+/// Warns, or gives up after too many skips in a row.
 void Trainer::report_skip(const std::string& reason) {
   const Progress& progress = parts_.state.progress();
   last_skip_ = reason;
@@ -279,7 +279,7 @@ void Trainer::report_skip(const std::string& reason) {
        fmt::format("update {} skipped: {}; the loss scale is now {}", progress.update, reason, progress.loss_scale));
 }
 
-/// Nothing that diverged is the end of a run, or its checkpoint.
+/// Throws if training has diverged, so that a diverged run neither succeeds nor leaves a checkpoint.
 void Trainer::expect_converging() {
   if (validation_fault_)
     throw LostStateError(
@@ -291,7 +291,7 @@ void Trainer::expect_converging() {
                         recent.updates, last_skip_.empty() ? "of an overflow" : last_skip_));
 }
 
-/// False if it was interrupted. What overflows at the end is tried once more: a device may have been at fault.
+/// Returns false if interrupted. An overflow at the end is retried once, because the device may have caused it.
 bool Trainer::validate() {
   std::optional<ValidationEvent> event = evaluate_held_out();
   if (!event) return false;
@@ -309,7 +309,7 @@ bool Trainer::validate() {
   return true;
 }
 
-/// Nothing if it was interrupted. Leaves in `validation_fault_` what was not finite.
+/// Returns nullopt if interrupted. Sets `validation_fault_` to the non-finite tensor.
 std::optional<ValidationEvent> Trainer::evaluate_held_out() {
   std::size_t count = parts_.source.validation_count();
   if (options_.validation_samples > 0) count = std::min(count, static_cast<std::size_t>(options_.validation_samples));
@@ -339,8 +339,8 @@ std::optional<ValidationEvent> Trainer::evaluate_held_out() {
 bool Trainer::checkpoint_due() const {
   if (!checkpoints_) return false;
   const std::int64_t update = parts_.state.progress().update;
-  if (done()) return false;  // the last one waits for the validation
-  // One of a shrunken loss scale would hide those before it.
+  if (done()) return false;  // the last one is written after the validation
+  // A checkpoint with a reduced loss scale would displace good ones.
   if (parts_.state.progress().skipped_in_row > 0) return false;
   if (options_.checkpoint_every > 0 && update % options_.checkpoint_every == 0) return true;
   const RunTotals& totals = parts_.state.totals();
@@ -348,7 +348,7 @@ bool Trainer::checkpoint_due() const {
   return options_.checkpoint_minutes > 0 && since >= std::chrono::minutes(options_.checkpoint_minutes);
 }
 
-/// Waits for the one before.
+/// Waits for the previous write.
 void Trainer::start_checkpoint(std::launch how) {
   finish_checkpoint();
   CheckpointIdentity identity = identity_of(parts_.model, parts_.source);
@@ -357,7 +357,7 @@ void Trainer::start_checkpoint(std::launch how) {
   checkpoints_->start(identity, how);
 }
 
-/// Before the state changes.
+/// Must be called before the state changes.
 void Trainer::hold_for_checkpoint() {
   if (!checkpoints_) return;
   clock_.leave_out();
@@ -390,18 +390,18 @@ void Trainer::finish_checkpoint() {
   take_checkpoint(result);
 }
 
-/// One of where the run ends, unless there is one. A failure is tried once more.
+/// Writes a checkpoint of the final state, unless there is one. A failure is retried once.
 void Trainer::write_last_checkpoint() {
   if (!checkpoints_) return;
   const auto written = [this] { return parts_.state.totals().checkpointed_update == parts_.state.progress().update; };
   finish_checkpoint();
   if (written()) return;
-  start_checkpoint(std::launch::deferred);  // nothing runs beside it any more
+  start_checkpoint(std::launch::deferred);  // there is nothing left to overlap with
   finish_checkpoint();
   if (!written()) throw FileError(fmt::format("the run's last checkpoint is missing: {}", checkpoint_failure_));
 }
 
-/// What is kept while the newest may yet turn out to be of no use.
+/// Removes the checkpoint that was kept in case the newest turned out to be unusable.
 void Trainer::remove_spare_checkpoint() try {
   if (checkpoints_ && options_.keep_checkpoints < kKeptWhileTraining)
     remove_old_checkpoints(*options_.checkpoint_dir, options_.keep_checkpoints);

@@ -24,18 +24,18 @@ using json = nlohmann::ordered_json;
 constexpr const char* kFormat = "ane-train checkpoint";
 constexpr int kVersion = 2;
 constexpr std::uint64_t kMostMoments = 2;
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 24U;  // a few thousand are usual
-constexpr std::string_view kEnd = "\n}";                       // of an object that dump() has indented
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 24U;  // a few thousand bytes are usual
+constexpr std::string_view kEnd = "\n}";                       // end of an object as indented by dump()
 constexpr int kHex = 16;
 
 std::string hex(std::uint64_t checksum) { return fmt::format("{:016x}", checksum); }
 
-/// What ends a file whose text so far is `body`.
+/// The end of a file whose preceding text is `body`, with its checksum.
 std::string seal(std::string_view body) {
   return fmt::format(",\n  \"seal\": \"{}\"{}\n", hex(checksum_of(std::as_bytes(std::span(body)))), kEnd);
 }
 
-/// Reads fields of one object; every complaint names the file and the field.
+/// Reads fields of one object; errors name the file and the field.
 class Fields {
  public:
   Fields(const std::filesystem::path& path, const json& object) : path_(&path), object_(&object) {}
@@ -143,14 +143,14 @@ std::string trainer_file_text(const TrainerFileContents& contents) {
                        {"moments", contents.moments},
                        {"data", contents.identity.data},
                        {"progress",
-                        {{"step", progress.step},  // which is also the number of the next sample
+                        {{"step", progress.step},  // also the index of the next sample
                          {"update", progress.update},
                          {"optimizer_updates", progress.optimizer_updates},
                          {"loss_scale", progress.loss_scale},
                          {"good_updates", progress.good_updates},
                          {"skipped_in_row", progress.skipped_in_row},
                          {"last_loss", progress.last_loss}}},
-                       {"totals",  // for people
+                       {"totals",  // informative
                         {{"steps", totals.steps},
                          {"train_ms", totals.train_ns / 1'000'000},
                          {"compiles", totals.compiles},

@@ -13,7 +13,7 @@
 
 namespace ane::train {
 
-/// A checkpoint's file that was read and is not what was written, or that is not there; unlike one that cannot be read.
+/// A checkpoint file that is missing or differs from what was written, as opposed to one that cannot be read.
 class DamagedError : public FileError {
  public:
   using FileError::FileError;
@@ -27,17 +27,16 @@ using FileDigests = std::map<std::string, FileDigest>;
 struct TrainerFileContents {
   TrainerRecord record;
   CheckpointIdentity identity;
-  std::size_t parameters = 0;  ///< for a model, as the dimensions line does not say everything
+  std::size_t parameters = 0;  ///< of the model, because the dimensions line is not complete
   int moments = 0;
   FileDigests files;
 };
 
-/// The text of a trainer.json. Its last field is a checksum of all the text before.
+/// The text of a trainer.json. Its last field is a checksum of the preceding text.
 [[nodiscard]] std::string trainer_file_text(const TrainerFileContents& contents);
 
-/// trainer.json read field by field. Throws DamagedError naming the field if it is not what was written (any change
-/// of its text is found), FileError if it cannot be read and UsageError if another version of
-/// the program wrote it.
+/// Reads trainer.json. Throws DamagedError naming the field if it differs from what was written (any change of its text
+/// is detected), FileError if it cannot be read and UsageError if another version of the program wrote it.
 [[nodiscard]] TrainerFileContents read_trainer_file(const std::filesystem::path& path);
 
 }  // namespace ane::train

@@ -26,7 +26,7 @@ std::vector<Port> make_ports(const mil::Function& function, std::span<const mil:
   return ports;
 }
 
-/// Throws if `program` breaks a rule that makes it fail or lie.
+/// Throws if `program` breaks a rule with severity refusal or wrong_result.
 void refuse_broken_rules(const mil::Program& program, const mil::Blobs& weights, std::string_view chip) {
   std::string text;
   int count = 0;
@@ -44,7 +44,7 @@ struct AneDevice::State {
   State(AneOptions options, const LibraryPaths& paths)
       : session(std::move(options), paths), allocator(session.frameworks), models(session) {}
 
-  /// Drops what dead processes, and the process that this one replaces, left in the daemon's cache.
+  /// Purges the programs that dead processes, and the process that this one replaces, left in the daemon's cache.
   void purge_abandoned_programs() {
     const Frameworks& frameworks = session.frameworks;
     const objc::AutoreleasePool pool(frameworks.runtime);

@@ -16,11 +16,11 @@ using objc::Id;
 
 namespace {
 
-// Training binds a kernel to one or two sets of surfaces, or as many for each input that holds a layer's weights. A
+// Training binds a kernel to one or two sets of surfaces, or to as many for each input with a layer's weights. A
 // request keeps its surfaces alive, so the number is small.
 constexpr std::ptrdiff_t kMaxRequests = 16;
 
-/// The first input whose owner keeps something in it.
+/// The first input with resident contents.
 IoSurfaceRef resident_input(std::span<surface::Surface* const> inputs) {
   for (const surface::Surface* const input : inputs) {
     if (input->memory().resident() == nullptr) continue;
@@ -32,7 +32,7 @@ IoSurfaceRef resident_input(std::span<surface::Surface* const> inputs) {
 constexpr std::string_view kCancelled = "status=0x12";
 constexpr std::string_view kTooSmall = "status=0x1d";
 
-/// The IOSurfaces of one side in binding order, after checking them against the ports.
+/// Checks the IOSurfaces of one side against the ports and collects them in binding order.
 void collect(std::string_view side, std::span<const Port> ports, std::span<const std::size_t> order,
              std::span<surface::Surface* const> surfaces, std::vector<IoSurfaceRef>& into) {
   if (surfaces.size() != ports.size()) {

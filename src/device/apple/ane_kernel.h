@@ -18,14 +18,14 @@ class AneKernel final : public Kernel {
   void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override;
 
  private:
-  /// A request serves any number of evaluations of the same surfaces, which it keeps alive.
+  /// A request can be used for any number of evaluations of the same surfaces, which it keeps alive.
   struct CachedRequest {
     std::vector<IoSurfaceRef> surfaces;
-    IoSurfaceRef resident;  ///< the input that holds weights; null if none does
+    IoSurfaceRef resident;  ///< the input with weights; null if there is none
     objc::Owned request;
   };
 
-  /// `resident` as above: layers that share this kernel differ in it, and each keeps requests of its own.
+  /// `resident` as above: layers that share this kernel differ in it, and each has its own requests.
   objc::Id request_for(std::vector<IoSurfaceRef> surfaces, IoSurfaceRef resident);
   [[nodiscard]] objc::Owned make_request(std::span<const IoSurfaceRef> surfaces) const;
   void evaluate(objc::Id request) const;

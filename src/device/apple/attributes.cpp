@@ -91,7 +91,7 @@ class Comparison {
       found_.push_back(fmt::format("{}: expected {} {}{}, the program has {}", where, what, expected, unit, *found));
     };
     expect("RowStride", "rows", layout.row_bytes, " bytes apart");
-    // How a tensor of another rank is seen as planes is not known.
+    // The division of tensors of other ranks into planes is unknown.
     if (const mil::Shape& shape = port->type.shape; shape.size() == 4)
       expect("PlaneStride", "planes", layout.row_bytes * static_cast<std::uint64_t>(shape[2]), " bytes apart");
     expect("Interleave", "interleave", 1, "");
@@ -106,7 +106,7 @@ class Comparison {
     return foundation_->integer(foundation_->find(entry, key));
   }
 
-  /// As the framework spells it, where that is known.
+  /// The framework's spelling, if known.
   static std::string_view type_name(mil::DType dtype) {
     if (dtype == mil::DType::fp16) return "Float16";
     if (dtype == mil::DType::fp32) return "Float32";

@@ -8,8 +8,8 @@
 namespace ane::device::apple {
 
 /// The rules that `program` breaks on this chip when it is called through the bridge: check_for_ane without the rules
-/// that hold for other chips alone, and without those about the order of binding, since the bridge binds by name. An
-/// unknown chip (empty) has every limit.
+/// that apply only to other chips, and without those about binding order, since the bridge binds by name. All rules
+/// apply to an unknown chip (empty).
 [[nodiscard]] std::vector<mil::Diagnostic> broken_rules(const mil::Program& program, const mil::Blobs* weights,
                                                         std::string_view chip);
 

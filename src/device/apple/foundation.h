@@ -14,7 +14,7 @@
 
 namespace ane::device::apple {
 
-/// The few of Foundation's objects that the bridge speaks with. All that is returned is autoreleased.
+/// The few Foundation objects that the bridge uses. All returned objects are autoreleased.
 class Foundation {
  public:
   Foundation(Lookup& lookup, const objc::Runtime& runtime, const objc::Library& library);
@@ -25,13 +25,13 @@ class Foundation {
   [[nodiscard]] objc::Id array(std::span<const objc::Id> items) const;
   [[nodiscard]] objc::Id dictionary(std::span<const std::pair<objc::Id, objc::Id>> entries) const;
 
-  // Reading what a private framework hands out: anything may be null or of another class than expected.
+  // Reads objects of a private framework, which may be null or of an unexpected class.
   [[nodiscard]] std::optional<std::string> text(objc::Id object) const;
   [[nodiscard]] std::optional<std::uint64_t> integer(objc::Id object) const;
   [[nodiscard]] std::optional<std::vector<objc::Id>> items(objc::Id object) const;
-  [[nodiscard]] objc::Id find(objc::Id dictionary, const std::string& key) const;  ///< null if it is no dictionary
+  [[nodiscard]] objc::Id find(objc::Id dictionary, const std::string& key) const;  ///< null if it is not a dictionary
 
-  /// The words, domain and code of an NSError; says so if there is none.
+  /// Text, domain and code of an NSError, or a note that there is none.
   [[nodiscard]] std::string describe(objc::Id error) const;
   /// NSTemporaryDirectory().
   [[nodiscard]] std::string temporary_directory() const;

@@ -19,7 +19,7 @@ using IoSurfaceRef = IoSurfaceRecord*;
 struct IoSurfaceFunctions {
   IoSurfaceFunctions(Lookup& lookup, const objc::Library& library, const objc::Library& core_foundation);
 
-  IoSurfaceRef (*create)(objc::Id properties) = nullptr;  ///< an NSDictionary serves as the CFDictionary it is
+  IoSurfaceRef (*create)(objc::Id properties) = nullptr;  ///< NSDictionary is toll-free bridged to CFDictionary
   std::size_t (*alloc_size)(IoSurfaceRef) = nullptr;
   void* (*base_address)(IoSurfaceRef) = nullptr;
   int (*lock)(IoSurfaceRef, std::uint32_t options, std::uint32_t* seed) = nullptr;
@@ -58,30 +58,30 @@ struct EngineMessages {
   static constexpr std::string_view kNoPurge = "this system lacks -[_ANEInMemoryModel purgeCompiledModel]";
   objc::Message<objc::Id, IoSurfaceRef> wrap_surface;
 
-  // The request's factory has fewer parts in some builds; at least one of these is there, the first is the usual one.
+  // The request's factory has fewer arguments in some builds; at least one of these exists, usually the first.
   objc::Message<objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id> make_request;
   objc::Message<objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id> make_request_without_stats;
   objc::Message<objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id> make_request_without_weights;
   objc::Message<objc::Id, objc::Id, objc::Id, objc::Id, objc::Id, objc::Id> make_request_short;
 
-  // Programs of processes that are gone have no model to send a message to; both optional.
+  // Programs of dead processes have no model to send a message to; both optional.
   objc::Message<objc::Id> shared_client;
   objc::Message<void, objc::Id> purge_by_identifier;
   [[nodiscard]] bool can_purge_by_identifier() const { return shared_client && purge_by_identifier; }
   static constexpr std::string_view kNoPurgeByIdentifier =
       "this system lacks +[_ANEClient sharedConnection] or -[_ANEClient purgeCompiledModelMatchingHash:]";
 
-  // What the machine has; all optional.
+  // Information about the machine; all optional.
   objc::Message<objc::Flag> has_ane;
   objc::Message<objc::Flag> is_virtual_machine;
   objc::Message<unsigned> core_count;
   objc::Message<objc::Id> architecture;
 };
 
-/// Everything that the bridge finds at run time, looked up and checked once.
+/// Everything that the bridge looks up at run time, checked once.
 class Frameworks {
  public:
-  /// Never throws for what is missing: see `probe`. Use the rest only if probe().usable().
+  /// Never throws for missing parts: see `probe`. Use the rest only if probe().usable().
   explicit Frameworks(const LibraryPaths& paths);
   Frameworks(const Frameworks&) = delete;
   Frameworks& operator=(const Frameworks&) = delete;
@@ -89,7 +89,7 @@ class Frameworks {
   [[nodiscard]] const Probe& probe() const noexcept { return probe_; }
 
  private:
-  // Before the public members, which are made with it.
+  // Before the public members, which are initialized with it.
   Lookup lookup_;
   objc::Library system_library_;
   objc::Library objc_library_;

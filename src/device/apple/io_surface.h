@@ -21,10 +21,10 @@ class IoSurfaceMemory final : public surface::Memory {
 
   [[nodiscard]] std::size_t size_bytes() const noexcept override { return size_bytes_; }
   std::span<std::byte> lock(bool for_write) override;
-  /// A refusal is kept and thrown by the next use.
+  /// A failure is stored and thrown by the next use.
   void unlock(bool for_write) noexcept override;
 
-  /// Throws DeviceError if an unlock was refused, since the bytes may then not have reached the device.
+  /// Throws DeviceError if an unlock failed, since the bytes may then not have reached the device.
   [[nodiscard]] IoSurfaceRef handle() const;
 
  private:
@@ -36,7 +36,7 @@ class IoSurfaceMemory final : public surface::Memory {
 
 class IoSurfaceAllocator final : public surface::Allocator {
  public:
-  /// `frameworks` must outlive what is allocated.
+  /// `frameworks` must outlive all allocations.
   explicit IoSurfaceAllocator(const Frameworks& frameworks) : frameworks_(&frameworks) {}
   [[nodiscard]] std::unique_ptr<surface::Memory> allocate(std::size_t size_bytes) override;
 

@@ -16,8 +16,8 @@ using objc::Id;
 
 namespace {
 
-/// { "@model_path/weights/w.bin": { "data": whole file } }; empty if there are none, never nil. One entry each: the
-/// framework takes the first that it meets, whatever its name (ane.md L3, L4).
+/// { "@model_path/weights/w.bin": { "data": whole file } }; empty if there are none, never nil. One entry each, because
+/// the framework uses the first one whatever its key (ane.md L3, L4).
 Id weights_dictionary(const Session& session, const mil::Blobs& weights) {
   const Foundation& foundation = session.frameworks.foundation;
   std::vector<std::pair<Id, Id>> entries;
@@ -134,7 +134,7 @@ void LoadedModel::load() {
   }
 }
 
-// Also when a load was refused: nobody knows what it left behind. Only then may the unload fail in turn.
+// Also after a refused load, which may leave something behind. Only then may the unload fail, too.
 void LoadedModel::unload() noexcept {
   const bool was_loaded = std::exchange(loaded_, false);
   try {

@@ -16,7 +16,7 @@
 
 namespace ane::device::apple {
 
-/// What the kernels of one device share. Outlives them.
+/// Shared by the kernels of one device. Must outlive them.
 struct Session {
   Session(AneOptions chosen, const LibraryPaths& paths) : options(std::move(chosen)), frameworks(paths) {}
 
@@ -76,7 +76,7 @@ struct UncompiledModel {
 /// be dropped, the record of it stays for a later process.
 class LoadedModel {
  public:
-  /// Compiles and loads. Throws CompileError with the framework's words.
+  /// Compiles and loads. Throws CompileError with the framework's message.
   LoadedModel(Session& session, UncompiledModel uncompiled, const ModelSource& source);
   ~LoadedModel();
   LoadedModel(const LoadedModel&) = delete;
@@ -87,7 +87,7 @@ class LoadedModel {
 
  private:
   void compile(const ModelSource& source);
-  /// Nothing, or why the compiler refused.
+  /// Returns the compiler's error, or nullopt on success.
   [[nodiscard]] std::optional<std::string> try_compile();
   void load();
   void unload() noexcept;
@@ -95,7 +95,7 @@ class LoadedModel {
   void compare_attributes(const ModelSource& source);
 
   Session* session_;
-  ModelDirectory directory_;  // goes last
+  ModelDirectory directory_;  // destroyed last
   objc::Owned model_;
   bool loaded_ = false;
 };

@@ -10,14 +10,14 @@
 namespace ane::device::apple {
 
 /// The programs of one device, by the identifier that the framework derives from text and weights. Compilations and
-/// unloads take turns, from whichever thread; a directory is never removed while another program of the same content
-/// moves in.
+/// unloads of all threads are serialized; a directory is never removed while another program with the same contents is
+/// created.
 class LoadedModels {
  public:
-  /// The session must outlive this, and this the models.
+  /// The session must outlive this, and this must outlive the models.
   explicit LoadedModels(Session& session) : session_(&session) {}
 
-  /// The program of this text and these weights, loaded now unless it is there. Throws CompileError.
+  /// Returns the program of this text and these weights, loading it if necessary. Throws CompileError.
   [[nodiscard]] std::shared_ptr<LoadedModel> acquire(const ModelSource& source);
 
  private:

@@ -12,8 +12,8 @@ namespace ane::device::apple {
 
 enum class Need : bool { optional, required };
 
-/// Finds libraries, functions, classes and methods, and keeps a finding for each. What belongs to something that is
-/// missing is passed over, so that the findings name causes and not consequences.
+/// Looks up libraries, functions, classes and methods, and records a finding for each. Members of something that is
+/// missing are skipped, so that the findings name causes and not consequences.
 class Lookup {
  public:
   explicit Lookup(const LibraryPaths& paths) : hidden_(paths.hidden) {}
@@ -28,7 +28,7 @@ class Lookup {
   void constant(objc::Id& into, const objc::Library& library, const char* name);
 
   [[nodiscard]] objc::Runtime runtime(const objc::Library& library);
-  /// Classes and methods can be asked for only when the runtime is complete, and its library's classes are loaded.
+  /// Classes and methods can only be looked up after the runtime is complete and the library's classes are loaded.
   [[nodiscard]] objc::Id type(const objc::Runtime& runtime, const objc::Library& library, const char* name,
                               Need need = Need::required);
   template <class Ret, class... Args>

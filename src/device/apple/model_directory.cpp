@@ -25,7 +25,7 @@ namespace {
 
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
-/// Under another name first, so that a process that compiles the same program never reads half a file.
+/// Writes to a temporary file first, so that a process that compiles the same program never reads a partial file.
 void write(const fs::path& path, std::span<const std::byte> bytes) {
   fs::create_directories(path.parent_path());
   const fs::path temporary = fmt::format("{}.{}", path.string(), getpid());

@@ -13,13 +13,13 @@ namespace ane::device::apple {
 /// the last process that holds the program gives it up; the framework deletes it earlier, when any of them unloads it.
 class ModelDirectory {
  public:
-  /// Writes the files, unless another process has. Throws DeviceError if they cannot be written.
+  /// Writes the files, unless another process already did. Throws DeviceError if they cannot be written.
   ModelDirectory(std::filesystem::path path, std::string_view mil_text, const mil::Blobs& weights);
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// Writes the files again if they are gone; false if they were all there. Throws DeviceError.
+  /// Writes the files again if they are missing; returns false if none was missing. Throws DeviceError.
   [[nodiscard]] bool restore(std::string_view mil_text, const mil::Blobs& weights) const;
-  /// As ProgramClaim's.
+  /// See ProgramClaim.
   [[nodiscard]] bool take_over() noexcept { return claim_.take_over(); }
   void keep_record() noexcept { claim_.keep_record(); }
   /// Whether the files are there and hold just this.

@@ -61,9 +61,9 @@ AutoreleasePool::~AutoreleasePool() {
 
 namespace {
 
-/// What the preprocessor needs. The runtime calls it with the exception alone, so this has to be found by name.
+/// Data of the preprocessor. It is global because the runtime passes only the exception.
 struct ExceptionObserver {
-  Runtime runtime;  // copied: it is a table of functions of a library that stays loaded
+  Runtime runtime;  // copied: a table of functions of a library that stays loaded
   ExceptionPreprocessor next = nullptr;
 };
 ExceptionObserver* observer = nullptr;                     // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
@@ -77,7 +77,7 @@ std::string text_of(const Runtime& runtime, Id object, const char* selector) {
 }
 
 Id preprocess(Id exception) {
-  // Nothing that reading the exception raises in turn is noted.
+  // Exceptions raised while reading this one are not recorded.
   ExceptionReason* const reason = std::exchange(innermost_reason, nullptr);
   if (reason != nullptr && exception != nullptr) try {
       const Runtime& runtime = observer->runtime;
@@ -85,7 +85,7 @@ Id preprocess(Id exception) {
                                 exception, runtime.find_class("NSException")) != 0;
       const std::string name = is_named ? text_of(runtime, exception, "name") + ": " : "";
       reason->note(name + text_of(runtime, exception, is_named ? "reason" : "description"));
-    } catch (...) {  // then it stays unknown
+    } catch (...) {  // the reason stays unknown
     }
   innermost_reason = reason;
   return observer->next == nullptr ? exception : observer->next(exception);
@@ -114,7 +114,7 @@ namespace {
 
 constexpr std::string_view kQualifiers = "rnNoORVA";
 
-/// Length of the type that `encoding` begins with; brackets nest.
+/// Length of the type at the beginning of `encoding`; brackets nest.
 std::size_t type_length(std::string_view encoding) {
   int depth = 0;
   for (std::size_t i = 0; i < encoding.size(); ++i) {

@@ -10,7 +10,7 @@
 
 #include "ane/core/error.h"
 
-/// The Objective-C runtime, found at run time: Apple's, or GNU's where the stand-in runs.
+/// The Objective-C runtime, loaded at run time: Apple's, or GNU's for the stand-in framework.
 namespace ane::device::apple::objc {
 
 struct Object;
@@ -18,12 +18,12 @@ using Id = Object*;  ///< also a class, which is an object
 struct SelectorRecord;
 using Selector = const SelectorRecord*;
 using Flag =
-    unsigned char;  ///< BOOL is one byte everywhere; not `bool`, because GNU's may hold other values than 0 and 1
+    unsigned char;  ///< BOOL is one byte everywhere; not `bool`, because GNU's may have other values than 0 and 1
 using AnyFunction = void (*)();
-/// Sees an exception before it is thrown, and returns the one to throw.
+/// Called with an exception before it is thrown; returns the exception to throw.
 using ExceptionPreprocessor = Id (*)(Id);
 
-/// A library opened by dlopen; closed never, because classes once registered cannot go.
+/// A library opened by dlopen; never closed, because registered classes cannot be removed.
 class Library {
  public:
   explicit Library(const std::string& path);
@@ -47,7 +47,7 @@ struct RuntimeFunctions {
   // Apple's runtime has the first, GNU's the second.
   AnyFunction send = nullptr;
   AnyFunction (*look_up_method)(Id, Selector) = nullptr;
-  // Apple's alone; elsewhere NSAutoreleasePool does it.
+  // Apple's only; otherwise NSAutoreleasePool is used.
   void* (*push_pool)() = nullptr;
   void (*pop_pool)(void*) = nullptr;
   ExceptionPreprocessor (*set_exception_preprocessor)(ExceptionPreprocessor) = nullptr;
@@ -64,7 +64,7 @@ class Runtime {
   /// Type encoding of a method, null if the class does not implement it.
   [[nodiscard]] const char* method_types(Id type, Selector selector, bool of_class) const noexcept;
 
-  /// What to call to send `selector` to `receiver`: objc_msgSend, or with GNU's runtime the method itself.
+  /// The function that sends `selector` to `receiver`: objc_msgSend, or with GNU's runtime the method itself.
   [[nodiscard]] AnyFunction implementation(Id receiver, Selector selector) const noexcept {
     return functions_.send != nullptr ? functions_.send : functions_.look_up_method(receiver, selector);
   }
@@ -80,7 +80,7 @@ class Runtime {
   Selector release_ = nullptr;
 };
 
-/// An object that we own; released through the runtime that was found at start.
+/// Releases an object that we own through the runtime that was found at start.
 struct Release {
   const Runtime* runtime = nullptr;
   void operator()(Object* object) const noexcept { runtime->release(object); }
@@ -90,7 +90,8 @@ using Owned = std::unique_ptr<Object, Release>;
 /// Shares the ownership of an autoreleased object. `object` may be null.
 [[nodiscard]] Owned retained(const Runtime& runtime, Id object) noexcept;
 
-/// Releases at its end what was autoreleased since. Pools nest, and stay in one thread.
+/// An autorelease pool; its destructor releases all objects autoreleased since its construction. Pools nest and must
+/// stay on one thread.
 class AutoreleasePool {
  public:
   explicit AutoreleasePool(const Runtime& runtime) noexcept;
@@ -103,8 +104,8 @@ class AutoreleasePool {
   void* pool_;
 };
 
-/// How a value is passed: 'v'oid, 'p'ointer, or an integer of so many bytes. What must agree between our prototype and
-/// the method's type encoding.
+/// How a value is passed: 'v'oid, 'p'ointer, or an integer by its size in bytes. Our prototype and the method's type
+/// encoding must agree in this.
 template <class T>
 constexpr char passed_as() {
   if constexpr (std::is_void_v<T>) {
@@ -117,8 +118,8 @@ constexpr char passed_as() {
   }
 }
 
-/// The same from a method's type encoding ("B36@0:8I16@20^@28"): result, receiver, selector, arguments. A letter that
-/// is not understood becomes '?'.
+/// The same from a method's type encoding ("B36@0:8I16@20^@28"): result, receiver, selector, arguments. Unknown letters
+/// become '?'.
 [[nodiscard]] std::string passed_as(std::string_view encoding);
 
 /// "BOOL (unsigned int, object)"-like words for a string of passed_as letters.
@@ -145,12 +146,12 @@ class Message {
   Selector selector_ = nullptr;
 };
 
-/// From now on ExceptionReason works, if the runtime shows exceptions that are thrown. To be called before the first
-/// guarded(); later calls change nothing.
+/// Enables ExceptionReason if the runtime supports observing exceptions. Must be called before the first guarded();
+/// later calls do nothing.
 void observe_exceptions(const Runtime& runtime);
 
-/// Keeps what the last Objective-C exception says that is thrown in this thread while it lives. No C++ handler can read
-/// it from the exception itself.
+/// Records the reason of the last Objective-C exception thrown in this thread during its lifetime. A C++ handler cannot
+/// read it from the exception itself.
 class ExceptionReason {
  public:
   ExceptionReason() noexcept;
@@ -158,7 +159,7 @@ class ExceptionReason {
   ExceptionReason(const ExceptionReason&) = delete;
   ExceptionReason& operator=(const ExceptionReason&) = delete;
 
-  /// "NSRangeException: index 5 beyond bounds", or that nothing is known.
+  /// "NSRangeException: index 5 beyond bounds", or that the reason is unknown.
   [[nodiscard]] std::string text() const;
   void note(std::string text) noexcept { text_ = std::move(text); }
 
@@ -167,8 +168,8 @@ class ExceptionReason {
   ExceptionReason* outer_;
 };
 
-/// Runs `body`; an Objective-C exception, which no C++ type describes, becomes a DeviceError that says what was done
-/// and why the exception was raised.
+/// Runs `body`; an Objective-C exception, which has no C++ type, becomes a DeviceError with the operation and the
+/// exception's reason.
 template <class Body>
 auto guarded(std::string_view doing, Body&& body) {
   const ExceptionReason reason;

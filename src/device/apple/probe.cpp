@@ -11,7 +11,7 @@ namespace ane::device::apple {
 
 namespace {
 
-/// A library by its file's name alone: dlopen's words list every place that it looked in.
+/// Reduces a library to its file name, without dlopen's list of searched paths.
 Finding brief(Finding finding) {
   if (finding.kind == Finding::Kind::library) {
     finding.name = std::filesystem::path(finding.name).filename().string();

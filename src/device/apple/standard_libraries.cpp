@@ -2,8 +2,8 @@
 
 namespace ane::device::apple {
 
-// Apart from all other code, so that a program made for tests can define this function itself. The files themselves lie
-// in dyld's shared cache: only dlopen finds them.
+// In its own file, so that a test program can define this function itself. The libraries are in dyld's shared cache, so
+// only dlopen finds them.
 LibraryPaths standard_libraries() {
   return {.system = "/usr/lib/libSystem.B.dylib",
           .objc = "/usr/lib/libobjc.A.dylib",

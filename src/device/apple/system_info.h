@@ -7,7 +7,7 @@
 namespace ane::device::apple {
 
 struct SystemInfo {
-  std::string chip;  ///< empty if the system does not tell
+  std::string chip;  ///< empty if unknown
   std::string os;
 };
 

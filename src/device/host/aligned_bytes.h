@@ -11,7 +11,7 @@
 
 namespace ane::device::host {
 
-/// Uninitialised memory at a multiple of kAlignment: large ones in huge pages, small ones from the heap. Move-only.
+/// Uninitialized memory aligned to kAlignment: large blocks in huge pages, small ones from the heap. Move-only.
 class AlignedBytes {
  public:
   AlignedBytes() = default;

@@ -9,7 +9,7 @@
 namespace ane::device::host {
 namespace {
 
-/// Lifetimes that have a place already, found by when they are: a segment tree over the steps, and where each begins.
+/// Lifetimes that have been placed, searchable by time: a segment tree over the steps, and the beginning of each.
 class PlacedLifetimes {
  public:
   explicit PlacedLifetimes(std::size_t steps) : steps_(steps), covering_(2 * steps) {}

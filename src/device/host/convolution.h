@@ -10,8 +10,8 @@
 
 namespace ane::device::host {
 
-/// A convolution that reads its input where it lies. Slower by far than a product with the patches of the input, but
-/// without memory for patches and padding, which a large kernel or dilation would need out of all proportion.
+/// A direct convolution that reads its input in place. Much slower than a product with the patches of the input, but
+/// without the memory for patches and padding, which would be excessive for a large kernel or dilation.
 class Convolution {
  public:
   /// x [N, Ci, ..] with any strides; weight [Co, Ci / groups, ..] and out [N, Co, ..] packed. fp32.
@@ -23,11 +23,11 @@ class Convolution {
     mil::ConvDimension dim{.in = 1, .kernel = 1, .out = 1};
     std::int64_t stride = 0;  ///< of x
   };
-  /// The taps that an output meets inside x: first, .., last - 1.
+  /// The kernel taps of an output that are inside x: first, .., last - 1.
   struct Taps {
     std::int64_t first = 0;
     std::int64_t last = 0;
-    std::int64_t start = 0;  ///< where tap 0 would lie
+    std::int64_t start = 0;  ///< position of tap 0, possibly outside x
   };
   static constexpr std::size_t kSpatial = 3;
 
@@ -44,7 +44,7 @@ class Convolution {
   std::int64_t group_out_;  ///< output channels of a group
   std::int64_t batch_stride_;
   std::int64_t channel_stride_;
-  std::array<Axis, kSpatial> axes_;  ///< the last ones; those before are of size 1
+  std::array<Axis, kSpatial> axes_;  ///< the last ones; the others have size 1
   std::int64_t positions_ = 1;
   std::int64_t kernel_ = 1;
 };

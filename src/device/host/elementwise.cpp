@@ -11,17 +11,17 @@
 namespace ane::device::host {
 namespace {
 
-/// Below this a group is not worth a second thread.
+/// Minimum number of elements for each further thread.
 constexpr std::size_t kElementsPerThread = 8192;
 
 /// `count` integers `stride` apart, widened to int32.
 template <class From>
 void load_integers(const From* from, std::int64_t stride, std::int32_t* to, std::size_t count) {
-  // NOLINTNEXTLINE(bugprone-signed-char-misuse): an int8 is a number here
+  // NOLINTNEXTLINE(bugprone-signed-char-misuse): int8 is a number here
   for (std::size_t i = 0; i < count; ++i) to[i] = from[static_cast<std::int64_t>(i) * stride];
 }
 
-/// The reverse. Values have the target's range already: a cast came before.
+/// The reverse. Values are already in the target's range, because of a preceding cast.
 template <class To>
 void store_integers(const std::int32_t* from, To* to, std::int64_t stride, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) to[static_cast<std::int64_t>(i) * stride] = static_cast<To>(from[i]);
@@ -29,7 +29,7 @@ void store_integers(const std::int32_t* from, To* to, std::int64_t stride, std::
 
 constexpr std::size_t kHeldBytes = 4;
 
-/// Copies elements of 4 bytes, whatever they are.
+/// Copies 4-byte elements of any type.
 void copy_held(const std::byte* from, std::int64_t from_stride, std::byte* to, std::int64_t to_stride,
                std::size_t count) {
   if (from_stride == 1 && to_stride == 1) {
@@ -106,7 +106,7 @@ void store_row(mil::DType storage, const std::byte* from, std::byte* to, std::in
   }
 }
 
-/// Offset of row `row` when the dimensions before the last are counted through.
+/// Offset of row `row` in row-major order of the dimensions before the last.
 std::int64_t row_offset(const Dims& shape, const Dims& strides, std::int64_t row) {
   std::int64_t offset = 0;
   for (std::size_t i = shape.size() - 1; i-- > 1;) {
@@ -119,14 +119,14 @@ std::int64_t row_offset(const Dims& shape, const Dims& strides, std::int64_t row
 }  // namespace
 
 struct Elementwise::Block {
-  std::int64_t row = 0;  ///< the first
+  std::int64_t row = 0;  ///< first row
   std::int64_t rows = 1;
-  std::int64_t column = 0;  ///< where in the row it starts, if it holds only a piece of one
+  std::int64_t column = 0;  ///< first column, if the block is only a part of a row
   std::size_t columns = 0;
   [[nodiscard]] std::size_t elements() const { return static_cast<std::size_t>(rows) * columns; }
 };
 
-/// What a thread works with: its scratch, and where the value of each register is.
+/// Per-thread state: the scratch memory and the address of each register's value.
 struct Elementwise::Workbench {
   explicit Workbench(const RunContext& run_context) : context(run_context) {}
 

@@ -12,9 +12,9 @@
 #include "vector_ops.h"
 #include "view.h"
 
-/// Elementwise operations of one shape, fused: the elements are taken block by block, every operation of the group
-/// runs on a block while it is in cache, and only what others need is stored. Also how everything enters and leaves
-/// the executor: surfaces and blobs are read and written here alone, converted on the way.
+/// Fused elementwise operations of one shape: elements are processed in blocks, every operation of the group runs on a
+/// block while it is in cache, and only results needed elsewhere are stored. Surfaces and blobs are read, written and
+/// converted only here.
 namespace ane::device::host {
 
 /// An elementwise operation of the program, before fusion.
@@ -22,7 +22,7 @@ struct ElementwiseNode {
   MicroOp op;
   std::vector<View> operands;  ///< broadcast to the shape of `result`
   View result;
-  std::vector<View> copies;  ///< where else the result goes, in surfaces
+  std::vector<View> copies;  ///< further destinations in surfaces
 };
 
 /// A member of a group, and whether its result is needed in memory.
@@ -34,27 +34,27 @@ struct GroupMember {
 /// A fused group, ready to run.
 class Elementwise {
  public:
-  /// `members` have one shape, dimensions of 1 aside, and stand in an order in which results come before their uses.
+  /// `members` have the same shape except for dimensions of 1, in an order in which results come before their uses.
   Elementwise(const std::vector<GroupMember>& members, const std::vector<Buffer>& buffers);
 
   void run(const RunContext& context) const;
 
-  /// See region.h: slices of the dimension that is outermost in memory.
+  /// See region.h: slices of the outermost dimension in memory.
   [[nodiscard]] bool slice(std::int64_t slices);
   [[nodiscard]] std::vector<Touch> touches();
 
  private:
   static constexpr std::size_t kMaxRegisters = 256;
-  static constexpr std::size_t kStackElements = 16384;  ///< scratch of a thread
+  static constexpr std::size_t kStackElements = 16384;  ///< scratch per thread
 
   using Register = std::uint16_t;
   struct Access {
     Slot slot;
     mil::DType storage = mil::DType::fp32;
     std::int64_t element_bytes = 0;  ///< of storage
-    Dims strides;                    ///< one a dimension of shape_
-    bool one_run = false;            ///< a block's rows follow one another: read or written as one
-    bool in_place = false;           ///< and are packed 4-byte elements in memory: computed on where they lie
+    Dims strides;                    ///< one per dimension of shape_
+    bool one_run = false;            ///< a block's rows are contiguous: read or written as one
+    bool in_place = false;           ///< and are packed 4-byte elements in memory: computed in place
   };
   enum class Action : std::uint8_t { load, compute, store };
   struct Instruction {
@@ -62,7 +62,7 @@ class Elementwise {
     MicroOp op{};
     Loop loop = nullptr;  ///< of compute
     std::array<Register, 3> sources{};
-    Register target = 0;     ///< of load and compute; what is stored
+    Register target = 0;     ///< destination of load and compute; source of store
     std::size_t access = 0;  ///< of load and store
   };
   struct Block;
@@ -84,8 +84,8 @@ class Elementwise {
   Dims shape_;  ///< merged dimensions, outermost first
   std::vector<Access> accesses_;
   std::vector<Instruction> code_;
-  std::size_t once_ = 0;  ///< instructions at the front that load one element for all: not repeated for each block
-  /// Where each register is: a piece of scratch, or memory that an access computes on in place.
+  std::size_t once_ = 0;  ///< leading instructions that load a uniform value: not repeated for each block
+  /// Location of a register: a piece of scratch, or memory that an access computes on in place.
   struct Home {
     bool in_memory = false;
     std::size_t index = 0;

@@ -5,7 +5,7 @@
 
 namespace ane::device::host {
 
-/// Turns members into code: loads come right before their first use, stores right after their value.
+/// Compiles members to instructions: loads come right before their first use, stores right after their value.
 class Elementwise::Compiler {
  public:
   Compiler(Elementwise& target, const std::vector<GroupMember>& members, const std::vector<Buffer>& buffers)
@@ -35,7 +35,7 @@ class Elementwise::Compiler {
 };
 
 void Elementwise::Compiler::choose_order(const std::vector<GroupMember>& members) {
-  // Follow what is stored: writes out of order cost more than reads.
+  // Iterate in the order of the stores: out-of-order writes cost more than reads.
   const GroupMember& first = members.front();
   const View* guide = &first.node->result;
   for (const GroupMember& member : members) {
@@ -96,14 +96,14 @@ void Elementwise::Compiler::add(const GroupMember& member) {
     target_.registers_.emplace_back();
     target_.code_.push_back(instruction);
   }
-  // A result may take the place of the operand that it finishes: from here on the place means the result.
+  // A result may overwrite its operand: from here on the memory contains the result.
   std::erase_if(known_, [&](const Known& known) { return same_elements(known.view, node.result); });
   known_.push_back({node.result, instruction.target});
   if (member.store_result) store(node.result, instruction.target);
   for (const View& copy : node.copies) store(copy, instruction.target);
 }
 
-/// Moves the loads of what is the same everywhere to the front.
+/// Moves loads of uniform values to the front.
 void Elementwise::Compiler::hoist_loads() {
   const auto is_uniform = [&](const Instruction& instruction) {
     if (instruction.action != Action::load) return false;

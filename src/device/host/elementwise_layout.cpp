@@ -4,7 +4,7 @@
 
 #include "elementwise.h"
 
-/// How a group's code walks its elements: which dimensions, in blocks of which size, and where registers are.
+/// Iteration order of a group's code: dimensions, block sizes and register locations.
 namespace ane::device::host {
 namespace {
 
@@ -46,7 +46,7 @@ std::vector<Touch> Elementwise::touches() {
   return result;
 }
 
-/// Takes dimensions that follow one another in every access as one.
+/// Merges dimensions that are contiguous in every access.
 void Elementwise::merge_dimensions() {
   Dims& shape = shape_;
   for (std::size_t i = shape.size(); i-- > 1;) {
@@ -80,7 +80,7 @@ std::vector<std::size_t> Elementwise::last_uses() const {
   return last;
 }
 
-/// As many pieces of scratch as could be needed, for choosing the blocks.
+/// Upper bound of the scratch pieces needed, for choosing the block size.
 std::size_t Elementwise::most_alive() const {
   const std::vector<std::size_t> last = last_uses();
   std::vector<std::ptrdiff_t> change(code_.size() + 1, 0);
@@ -98,7 +98,8 @@ std::size_t Elementwise::most_alive() const {
   return static_cast<std::size_t>(most);
 }
 
-/// Gives every register its home: a piece of scratch is used again when its value is dead. Returns the pieces needed.
+/// Assigns a location to every register: scratch pieces are reused when their value is dead. Returns the number of
+/// pieces.
 std::size_t Elementwise::place_registers() {
   const std::vector<std::size_t> last = last_uses();
   std::vector<bool> placed(last.size(), false);
@@ -113,13 +114,14 @@ std::size_t Elementwise::place_registers() {
   };
   for (std::size_t i = 0; i < code_.size(); ++i) {
     const Instruction& instruction = code_[i];
-    // First, as a result may take the place of an operand.
+    // First, because a result may overwrite an operand.
     for (std::size_t r = 0; r < last.size(); ++r) {
       if (last[r] == i && placed[r] && !registers_[r].in_memory) free.push_back(registers_[r].index);
     }
     if (instruction.action == Action::store) continue;
     Home& home = registers_[instruction.target];
-    // What is loaded once serves every block and thread, so that it cannot lie where one of them stores.
+    // A value that is loaded once is used by every block and thread, so it cannot be in memory that one of them
+    // overwrites.
     const bool may_lie_in_memory = i >= once_;
     if (may_lie_in_memory && instruction.action == Action::load && accesses_[instruction.access].in_place) {
       home = {.in_memory = true, .index = instruction.access};
@@ -137,7 +139,7 @@ std::size_t Elementwise::place_registers() {
 }
 
 void Elementwise::choose_blocks(std::size_t scratch_registers) {
-  constexpr std::size_t kScratchElements = 4096;  // of the first-level cache
+  constexpr std::size_t kScratchElements = 4096;  // fits the L1 cache
   block_elements_ =
       std::clamp(kScratchElements / scratch_registers / kSmallestBlock * kSmallestBlock, kSmallestBlock, kLargestBlock);
   row_elements_ = shape_.back();

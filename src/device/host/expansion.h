@@ -6,12 +6,11 @@
 #include "memory.h"
 #include "view.h"
 
-/// Compressed weights as dense ones, when a kernel is made. The bytes lie in a blob file as they are, or four bytes
-/// each among the literals; what they hold begins at the lowest bit of the first.
+/// Expands compressed weights when a kernel is created. The bytes are in a blob file, or in the literals with four
+/// bytes each; the contents begin at the lowest bit of the first byte.
 namespace ane::device::host {
 
-/// out[i] = table[index i], elements of 4 bytes; the indices have `bits` bits each (1 to 8), packed one behind the
-/// other.
+/// out[i] = table[index i], elements of 4 bytes; the indices have `bits` bits each (1 to 8), packed consecutively.
 class TableExpansion {
  public:
   TableExpansion(const View& indices, bool in_blob, const View& table, const View& out, int bits)
@@ -47,7 +46,8 @@ class MaskExpansion {
         count_(element_count(out.shape)),
         operation_(std::move(operation)),
         in_blob_(in_blob) {}
-  /// Throws BlobError naming the operation if the mask does not set as many bits as there are values, all of elements.
+  /// Throws BlobError naming the operation if the number of bits set in the mask differs from the number of values, or
+  /// bits past the last element are set.
   void run(const RunContext& context) const;
 
  private:

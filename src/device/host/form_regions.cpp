@@ -12,11 +12,10 @@
 namespace ane::device::host {
 namespace {
 
-/// A slice of a product without batch packs the whole of its right operand. With so many rows a slice that costs
-/// little.
+/// A slice of an unbatched product packs its whole right operand. With this many rows per slice, the cost is small.
 constexpr std::int64_t kRowsWorthPacking = 256;
 
-/// How the slices of several steps touch one buffer.
+/// How the slices of several steps access one buffer.
 class Footprint {
  public:
   void add(const Touch& touch) {
@@ -39,7 +38,7 @@ class Footprint {
   [[nodiscard]] std::int64_t size() const noexcept { return high_ - low_ + 1; }
 
  private:
-  std::int64_t low_ = 0;  ///< elements that the first slice touches, both included
+  std::int64_t low_ = 0;  ///< range of elements that the first slice accesses, inclusive
   std::int64_t high_ = 0;
   std::int64_t stride_ = 0;
   bool equal_strides_ = true;
@@ -47,7 +46,7 @@ class Footprint {
   bool written_ = false;
 };
 
-/// Slices of the steps from `begin` on, before `end`.
+/// Slices of the steps in [begin, end).
 struct Slices {
   std::size_t begin = 0;
   std::size_t end = 0;
@@ -97,7 +96,7 @@ class RegionFinder {
   std::map<std::size_t, Slices> regions_;  ///< by their first step
 };
 
-/// Batched products with what surrounds them, if the batch keeps the threads about equally busy.
+/// Regions around batched products, if the batch divides about evenly among the threads.
 void RegionFinder::find_batches() {
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const auto* const product = std::get_if<Product>(&steps_[i]);
@@ -108,7 +107,7 @@ void RegionFinder::find_batches() {
   }
 }
 
-/// Other products with what follows them, one slice a thread.
+/// Regions of other products and the steps that follow them, one slice per thread.
 void RegionFinder::find_rows() {
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const auto* const product = std::get_if<Product>(&steps_[i]);
@@ -129,7 +128,7 @@ void RegionFinder::grow(std::size_t seed, std::int64_t slices) {
   if (found.parts.size() > 1) regions_.emplace(found.begin, std::move(found));
 }
 
-/// Adds a step at `place` among the parts, if the slices stay independent.
+/// Adds a step at position `place` of the parts, if the slices stay independent.
 bool RegionFinder::add(Slices& slices, std::size_t step, std::size_t place) const {
   std::optional<Region::Part> part = slice_of(steps_[step], slices.count);
   if (!part) return false;

@@ -19,23 +19,22 @@
 #include "staging.h"
 #include "window_fold.h"
 
-/// Which steps are taken together, slice by slice: the heads of an attention, whose scores then never leave the cache,
-/// or the rows of a product that one thread computes, with what follows element by element.
-///
-/// A step has slices if its outermost dimension divides into them: `slice(n)` turns it into its first and sets the
-/// stride from one slice to the next in its slots. Steps form a region if no slice depends on another: whatever they
-/// both write and read, slice i touches in the i-th of n equal pieces only. Memory that nobody outside the region sees
-/// is one piece a worker, used again for each slice.
+/// Selects steps that run together, slice by slice: the heads of an attention, whose scores then stay in cache, or the
+/// rows of a product that one thread computes, with the elementwise steps that follow. A step can be sliced if its
+/// outermost dimension is divisible by the number of slices: `slice(n)` reduces it to its first slice and sets the
+/// stride between slices in its slots. Steps form a region if no slice depends on another: of all memory that they both
+/// write and read, slice i accesses only the i-th of n equal pieces. Memory that is used only inside the region has one
+/// piece per worker, reused for each slice.
 namespace ane::device::host {
 
 using Step = std::variant<Elementwise, Product, Convolution, RowSelection, Reduction, Softmax, Gather, Pad, StagedCopy,
                           Ranking, WindowFold, TableExpansion, MaskExpansion, Region>;
 
-/// When each buffer is in use, counted in steps; nothing for one that is not.
+/// Lifetime of each buffer in steps; nullopt if it is unused.
 using Lifetimes = std::vector<std::optional<Lifetime>>;
 
-/// Joins steps into regions for a pool of `threads`. Lifetimes go on counting the steps as they were. Buffers that only
-/// a region sees are replaced by a new one for its workers.
+/// Joins steps into regions for a pool of `threads`. Lifetimes still count the original steps. Buffers that are used
+/// only inside a region are replaced by a new one for its workers.
 [[nodiscard]] std::vector<Step> form_regions(std::vector<Step> steps, std::vector<Buffer>& buffers,
                                              Lifetimes& lifetimes, int threads);
 

@@ -16,13 +16,13 @@ class Gather {
     std::int64_t batch = 1;    ///< b
     std::int64_t outer = 1;    ///< o
     std::int64_t axis = 1;     ///< of x
-    std::int64_t indices = 1;  ///< j, a batch
+    std::int64_t indices = 1;  ///< j, per batch
     std::int64_t inner = 1;    ///< i
   };
   Gather(const View& x, const View& indices, const View& out, const Sizes& sizes, std::string operation)
       : x_(slot(x)), indices_(slot(indices)), out_(slot(out)), sizes_(sizes), operation_(std::move(operation)) {}
 
-  /// Throws DeviceError naming the operation if an index lies outside the axis.
+  /// Throws DeviceError naming the operation if an index is outside the axis.
   void run(const RunContext& context) const;
 
  private:

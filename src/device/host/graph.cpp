@@ -21,7 +21,7 @@ std::vector<std::size_t> row_major(std::size_t rank) {
   return order;
 }
 
-/// The view with each repeated dimension taken once.
+/// The view with repeated dimensions reduced to size 1.
 View without_repeats(View view) {
   for (std::size_t i = 0; i < view.rank(); ++i) {
     if (view.strides[i] == 0) view.shape[i] = 1;
@@ -174,7 +174,7 @@ View GraphBuilder::elementwise(const MicroOp& op, std::vector<View> operands, co
   for (View& operand : operands) operand = broadcast(operand, shape);
   const bool constant =
       !target.home && std::all_of(operands.begin(), operands.end(), [&](const View& v) { return is_constant(v); });
-  // Unless told otherwise a result lies as its first computed operand does, so that both are walked along memory.
+  // By default a result has the memory order of its first computed operand, so that both are traversed sequentially.
   const auto guide = std::find_if(operands.begin(), operands.end(),
                                   [&](const View& v) { return is_full(v) && (constant || !is_constant(v)); });
   const View place = target.home               ? *target.home
@@ -188,7 +188,7 @@ View GraphBuilder::elementwise(const MicroOp& op, std::vector<View> operands, co
   return write(place, std::move(node), operands, constant);
 }
 
-/// A constant operand as a kernel can read it at run time: no blob, and laid out as the result is.
+/// Makes a constant operand readable at run time: not in a blob, and in the memory order of the result.
 View GraphBuilder::settle(const View& operand, const View& result) {
   if (!is_constant(operand)) return operand;
   const std::vector<std::size_t> order = memory_order(result);
@@ -271,7 +271,7 @@ View GraphBuilder::product(View a, View b, const Dims& shape, float alpha, mil::
     return matrix.strides[r - 2] == 1 && matrix.shape[r - 2] > 1;
   };
   prepare(a, /*by_columns=*/false);
-  // The result of a left operand that lies by columns is computed as B^T A^T, for which B is best read along them.
+  // With a column-major left operand the result is computed as B^T A^T, for which a column-major B is best.
   prepare(b, lies_by_columns(a));
   const bool constant = is_constant(a) && is_constant(b);
   View c;
@@ -280,7 +280,7 @@ View GraphBuilder::product(View a, View b, const Dims& shape, float alpha, mil::
   } else if (!target.order.empty()) {
     c = allocate(dtype, shape, target.order, constant);
   } else {
-    // As the left operand lies: rows or columns together.
+    // In the order of the left operand: row-major or column-major.
     std::vector<std::size_t> order = row_major(shape.size());
     if (!is_constant(a) && lies_by_columns(a)) std::swap(order.back(), order[order.size() - 2]);
     c = allocate(dtype, shape, order, constant);

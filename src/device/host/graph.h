@@ -24,8 +24,8 @@
 #include "view.h"
 #include "window_fold.h"
 
-/// A program as what has to be done: nodes that read and write views of buffers. Reshapes, transposes and slices are
-/// gone; rounding to fp16 and conversions are elementwise nodes. Nodes stand in an order that could be run.
+/// A program as a graph of nodes that read and write views of buffers. Reshapes, transposes and slices have become
+/// views; rounding to fp16 and conversions are elementwise nodes. Nodes are in a valid execution order.
 namespace ane::device::host {
 
 using NodeId = std::uint32_t;
@@ -36,16 +36,16 @@ struct Node {
   Work work;
   std::vector<TensorId> reads;
   BufferId writes = 0;
-  bool constant = false;  ///< depends on constants alone: done once, when a kernel is made
+  bool constant = false;  ///< depends only on constants: computed once, when a kernel is created
 };
 
-/// What a view's elements are, and who makes them. Inputs and constants have no producers; a concatenation has several,
-/// and those of the concatenations among its parts are theirs, so that lists do not grow with every level.
+/// The elements of a view and their producers. Inputs and constants have no producers; a concatenation has several.
+/// Nested concatenations are referenced, not copied, so that lists do not grow with every level.
 struct Tensor {
   BufferId buffer = 0;
   std::vector<NodeId> producers;
   std::vector<TensorId> parts;
-  /// The node whose result it is as a whole, if there is one.
+  /// The single node that produces all elements, if there is one.
   [[nodiscard]] const NodeId* sole_producer() const noexcept {
     return producers.size() == 1 && parts.empty() ? &producers.front() : nullptr;
   }
@@ -64,30 +64,30 @@ struct Graph {
   std::vector<BlobSource> blobs;
 };
 
-/// Makes graphs: decides where results lie and inserts the copies that an operation needs.
+/// Builds graphs: chooses the location of results and inserts the copies that an operation needs.
 class GraphBuilder {
  public:
   [[nodiscard]] const Graph& graph() const noexcept { return graph_; }
   [[nodiscard]] Graph finish() && { return std::move(graph_); }
 
-  // Places.
+  // Memory.
   [[nodiscard]] View port(Space space, std::size_t index, const mil::TensorType& type);
   [[nodiscard]] View literal(const mil::Constant& constant);
   [[nodiscard]] View scalar(float value);
   [[nodiscard]] View blob(const mil::BlobRef& ref, const mil::TensorType& type);
-  /// A new packed buffer, its dimensions in memory as `order` says; of the kernel's constants if `constant`.
+  /// A new packed buffer with its dimensions in memory in `order`; among the kernel's constants if `constant`.
   [[nodiscard]] View allocate(mil::DType dtype, const Dims& shape, std::span<const std::size_t> order, bool constant);
   [[nodiscard]] View allocate(mil::DType dtype, const Dims& shape, bool constant);
-  /// `view`, whose elements are those that the tensors of `parts` were made into.
+  /// `view`, whose elements are produced by the tensors of `parts`.
   [[nodiscard]] View joined(const View& view, std::span<const View> parts);
 
   [[nodiscard]] bool is_constant(const View& view) const;
 
-  // Work.
+  // Nodes.
   struct Target {
-    std::optional<View> home;        ///< where the result goes; anywhere if none. Not for constants
-    std::vector<View> copies;        ///< where it goes as well
-    std::vector<std::size_t> order;  ///< how it would best lie in memory, if nothing else decides
+    std::optional<View> home;        ///< destination of the result; any if unset. Not for constants
+    std::vector<View> copies;        ///< further destinations
+    std::vector<std::size_t> order;  ///< preferred memory order
   };
   View elementwise(const MicroOp& op, std::vector<View> operands, const Dims& shape, mil::DType dtype,
                    const Target& target = {});
@@ -97,7 +97,7 @@ class GraphBuilder {
   View reduce(mil::OpKind kind, View in, float scale, bool round);
   View softmax(View in, bool round);
   View gather(const View& x, const View& indices, const Gather::Sizes& sizes, const Dims& shape, std::string operation);
-  /// `axes`: one for each of x. `fill_bits`: what PadMode::constant pads with.
+  /// `axes`: one for each axis of x. `fill_bits`: the fill value of PadMode::constant.
   View padded(const View& x, std::span<const mil::PadAxis> axes, PadMode mode, std::int32_t fill_bits);
   /// See Convolution; `shape` is that of the result.
   View convolution(const View& x, const View& weight, const mil::ConvGeometry& geometry, const Dims& shape);
@@ -105,14 +105,13 @@ class GraphBuilder {
   View ranking(const View& x, std::int64_t k, Ranking::Order order);
   /// See WindowFold.
   View window_fold(mil::OpKind kind, const View& x, std::size_t axis, const mil::ConvDimension& dimension);
-  // Of constants: see TableExpansion and MaskExpansion.
+  // For constants: see TableExpansion and MaskExpansion.
   View expanded_by_table(const View& indices, const View& table, int bits, const Dims& shape);
   View expanded_by_mask(const View& mask, const View& values, const Dims& shape, std::string operation);
 
-  /// The same elements in memory of four bytes each, copied (once) only if they lie in a surface or blob.
+  /// The same elements in memory with four bytes each, copied (once) only if they are in a surface or blob.
   View in_memory(const View& view);
-  /// The same for a product: a matrix that lies in a surface beside others is staged, as it lies or so that its columns
-  /// are together.
+  /// The same for a product: a matrix in a surface with other data is staged, in its original order or column-major.
   View in_memory_for_product(const View& view, bool by_columns);
   /// The same, packed and row-major.
   View dense(const View& view);

@@ -43,7 +43,7 @@ void SharedPlan::give_back(AlignedBytes constants) noexcept {
   const std::scoped_lock lock(mutex_);
   try {
     spare_.push_back(std::move(constants));
-  } catch (const std::bad_alloc&) {  // then it is freed
+  } catch (const std::bad_alloc&) {  // then the memory is freed instead
   }
 }
 
@@ -59,7 +59,7 @@ void HostKernel::bind_own_memory(RunMemory& run) {
     const Buffer& buffer = plan().buffers[i];
     if (buffer.space == Space::arena) run.addresses[i] = run.arena.data() + buffer.offset;
     if (buffer.space == Space::constants) run.addresses[i] = constants_.data() + buffer.offset;
-    // Nothing is written to literals: they are shared.
+    // Literals are read-only because they are shared.
     if (buffer.space == Space::literals) {
       const auto bytes = std::as_bytes(std::span(plan().literals));
       run.addresses[i] = const_cast<std::byte*>(bytes.data()) + buffer.offset;
@@ -97,7 +97,7 @@ void HostKernel::check(std::span<Surface* const> inputs, std::span<Surface* cons
 
 namespace {
 
-/// Locks on a kernel's surfaces, without memory of their own.
+/// Locks a kernel's surfaces without allocating.
 class Locks {
  public:
   Locks(std::span<Surface* const> surfaces, bool for_write) : surfaces_(surfaces), for_write_(for_write) {}
@@ -131,7 +131,7 @@ void HostKernel::run(std::span<Surface* const> inputs, std::span<Surface* const>
 #ifdef ANE_POISON
   std::fill_n(run->arena.data(), plan().arena_bytes, std::byte{0xFF});
 #endif
-  // Ports were made in order, so that the buffers of each space are in the order of their index.
+  // Ports are created in order, so the buffers of each space are ordered by index.
   for (std::size_t i = 0; i < run->addresses.size(); ++i) {
     const Buffer& buffer = plan().buffers[i];
     if (buffer.space == Space::input) run->addresses[i] = reading.lock_next().data();
@@ -146,7 +146,7 @@ void HostKernel::run(std::span<Surface* const> inputs, std::span<Surface* const>
   run_steps(inputs, *run);
 }
 
-/// Where each staged matrix lies: with its surface if it is resident there, else in the workspace.
+/// Sets the address of each staged matrix: with its surface if it is resident there, else in the workspace.
 void HostKernel::bind_staging(std::span<Surface* const> inputs, RunMemory& run) const {
   if (plan().staging_bytes == 0) return;
   for (const Step& step : plan().steps) {
@@ -162,7 +162,7 @@ void HostKernel::bind_staging(std::span<Surface* const> inputs, RunMemory& run) 
   }
 }
 
-/// What this kernel's plan keeps with a surface; nothing is made yet if it is new.
+/// The matrices that this kernel's plan keeps with a surface; created empty if it is new.
 StagedMatrices& HostKernel::matrices_of(surface::Memory& memory) const {
   std::unique_ptr<surface::Attachment>& attachment = memory.attachment();
   auto* matrices = dynamic_cast<StagedMatrices*>(attachment.get());
@@ -195,9 +195,9 @@ void HostKernel::run_steps(std::span<Surface* const> inputs, RunMemory& run) con
 }
 
 #ifdef ANE_POISON
-/// Throws if a surface's resident matrix is not what it was.
+/// Throws if a surface's resident matrix has changed.
 void HostKernel::check_kept(const StagedCopy& copy, RunMemory& run) const {
-  // Its place in the workspace is free, as it lies with the surface.
+  // Its space in the workspace is free, because the matrix is kept with the surface.
   std::byte* const now = run.staging.data() + plan().buffers[copy.target()].offset;
   std::byte* const kept = std::exchange(run.addresses[copy.target()], now);
   copy.run({run.addresses, workspace_->run_threads()});

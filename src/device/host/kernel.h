@@ -14,8 +14,8 @@
 
 namespace ane::device::host {
 
-/// A plan, and memory for the constants of its kernels: what a dead kernel leaves serves the next one, so that an
-/// update's recompilation maps no new memory.
+/// A plan, and memory for the constants of its kernels: a destroyed kernel's memory is reused by the next one, so that
+/// recompiling after an update maps no new memory.
 class SharedPlan {
  public:
   explicit SharedPlan(Plan plan) : plan_(std::move(plan)) {}
@@ -29,7 +29,7 @@ class SharedPlan {
   std::vector<AlignedBytes> spare_;
 };
 
-/// Runs on several threads at a time share nothing that changes.
+/// Concurrent runs share no mutable state.
 class HostKernel final : public Kernel {
  public:
   /// Converts the constants. Throws BlobError if a blob is missing or damaged, std::bad_alloc.

@@ -44,7 +44,7 @@ Lowering::Lowering(const mil::Function& function)
 
 Graph Lowering::run() && {
   for (const mil::Operation& op : function_.operations) {
-    if (op.kind == OpKind::constant) continue;  // made when it is asked for
+    if (op.kind == OpKind::constant) continue;  // created on demand
     if (placement_.dissolved.contains(op.results.front())) continue;
     try {
       for (const mil::ValueId result : op.results) check_type(type(result), "the result");
@@ -56,7 +56,7 @@ Graph Lowering::run() && {
                                      mil::name(op.kind), error.what()));
     }
   }
-  // Constants that nobody computes with: outputs, and parts of outputs.
+  // Constants without users: outputs, and parts of outputs.
   for (const auto& [value, places] : placement_.copies) {
     if (!views_[value]) static_cast<void>(operand(mil::Operand(value)));
   }
@@ -213,7 +213,7 @@ Graph lower(const mil::Function& function) {
     return Lowering(function).run();
   } catch (const CompileError&) {
     throw;
-  } catch (const Error& error) {  // about an input, which has no place of its own
+  } catch (const Error& error) {  // for an input, which has no position in the text
     throw CompileError(error.what());
   }
 }

@@ -7,8 +7,8 @@
 
 namespace ane::device::host {
 
-/// What has to be done to run `function`. Throws CompileError with the place in the text if it computes with a type
-/// that this device does not hold (64-bit integers, uint32).
+/// Lowers `function` to a graph. Throws CompileError with the position in the text for a type that this device does not
+/// support (64-bit integers, uint32).
 [[nodiscard]] Graph lower(const mil::Function& function);
 
 }  // namespace ane::device::host

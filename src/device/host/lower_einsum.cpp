@@ -21,7 +21,7 @@ std::string filtered(std::string_view letters, const Keep& keep) {
   return result;
 }
 
-/// Where each of `letters` stands in `labels`.
+/// The position of each of `letters` in `labels`.
 Dims places(std::string_view letters, std::string_view labels) {
   Dims result;
   for (const char letter : letters) result.push_back(static_cast<std::int64_t>(labels.find(letter)));
@@ -43,7 +43,7 @@ Dims joined(Dims a, const Dims& b) {
 
 }  // namespace
 
-/// Without the dimensions whose letters neither the other operand nor the result has: they are summed.
+/// Sums over the dimensions whose letters occur neither in the other operand nor in the result.
 void Lowering::sum_unshared(View& view, std::string& labels, std::string_view shared) {
   std::vector<std::size_t> axes;
   for (std::size_t i = 0; i < labels.size(); ++i) {
@@ -55,8 +55,8 @@ void Lowering::sum_unshared(View& view, std::string& labels, std::string_view sh
   labels = filtered(labels, [&](char letter) { return has(shared, letter); });
 }
 
-/// A batch of matrix products: letters that both operands and the result have are the batch, those that only one
-/// operand and the result have are rows or columns, and the others are summed over.
+/// A batch of matrix products: letters in both operands and the result are the batch, those in one operand and the
+/// result are rows or columns, and the others are summed over.
 void Lowering::einsum(const Op& op) {
   const mil::ValueId result = op.operation().results.front();
   mil::EinsumEquation labels = mil::einsum_equation(op);

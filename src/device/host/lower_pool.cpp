@@ -12,8 +12,8 @@ using mil::OpKind;
 
 constexpr std::size_t kFirstSpatial = 2;
 
-/// How many elements the mean over each window is divided by. Padding that was asked for counts unless it is excluded;
-/// what ceil_mode adds never does, as in PyTorch.
+/// The divisor of each window's mean. Explicit padding counts unless it is excluded; elements added by ceil_mode never
+/// count, as in PyTorch.
 std::vector<float> window_counts(const mil::ConvDimension& dim, bool exclude_padding) {
   std::vector<float> counts;
   for (std::int64_t o = 0; o < dim.out; ++o) {

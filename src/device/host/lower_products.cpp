@@ -19,7 +19,7 @@ View swapped(const View& matrix) {
 }
 
 Dims product_shape(const Dims& result, const View& a, const View& b) {
-  // A vector's missing dimension is 1 here; the leading ones are those of the result.
+  // A vector's missing dimension is 1; leading dimensions are those of the result.
   const std::size_t matrix = (a.rank() == 1 ? 0U : 1U) + (b.rank() == 1 ? 0U : 1U);
   Dims shape(result.begin(), result.end() - static_cast<std::ptrdiff_t>(matrix));
   shape.push_back(a.rank() == 1 ? 1 : a.shape[a.rank() - 2]);
@@ -27,7 +27,7 @@ Dims product_shape(const Dims& result, const View& a, const View& b) {
   return shape;
 }
 
-/// The elements that the patches of x would take, and x with its padding.
+/// Number of elements of the patches of x and of the padded x.
 double elements_of_patches(const mil::ConvGeometry& geometry) {
   const auto channels = static_cast<double>(geometry.batch * geometry.in_channels);
   double padded = channels;
@@ -39,7 +39,7 @@ double elements_of_patches(const mil::ConvGeometry& geometry) {
   return std::max(padded, patches);
 }
 
-/// What an operation may take beside its operands and its result, which have `elements`.
+/// Limit of an operation's temporary elements, given the elements of its operands and result.
 double temporary_elements(std::int64_t elements) {
   constexpr double kAlwaysAllowed = 1 << 22;
   constexpr double kTimesAsMany = 64;
@@ -131,8 +131,8 @@ View Lowering::patch_product(View x, const View& weight, const mil::ConvGeometry
   return shaped(c, type(result).shape);
 }
 
-/// softmax(Q K^T / sqrt(E) + mask) V as one operation: only its result is rounded. The queries are taken in as many
-/// blocks as their scores need.
+/// softmax(Q K^T / sqrt(E) + mask) V as one operation: only its result is rounded. The queries are processed in blocks
+/// that limit the size of the scores.
 void Lowering::attention(const Op& op) {
   const mil::ValueId result = op.operation().results.front();
   const View query = operand(op, "query");
@@ -164,7 +164,7 @@ void Lowering::attention(const Op& op) {
   finish(result, builder_.joined(whole, parts), std::nullopt);
 }
 
-/// Attention of some queries, from number `first` on.
+/// Attention of a block of queries, starting at `first`.
 View Lowering::attended(const Op& op, const View& query, const View& key, const View& value,
                         const GraphBuilder::Target& place, std::int64_t first) {
   Dims shape(query.shape.begin(), query.shape.end() - 1);

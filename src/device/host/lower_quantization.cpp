@@ -17,7 +17,7 @@ View Lowering::as_float(const View& integers) {
                               integers.shape, mil::DType::fp32);
 }
 
-/// A scalar, or a vector along `axis`, as what broadcasts to tensors of the result's rank.
+/// A scalar, or a vector along `axis`, reshaped to broadcast to the result.
 View Lowering::along_axis(const Op& op, std::string_view argument) {
   const View view = operand(op, argument);
   if (view.rank() == 0) return view;
@@ -28,7 +28,7 @@ View Lowering::along_axis(const Op& op, std::string_view argument) {
   return *reshaped(view, aligned);
 }
 
-/// round(input / scale) + zero_point as int8 or uint8: only whole numbers are rounded to, once.
+/// round(input / scale) + zero_point as int8 or uint8, rounded only once, to whole numbers.
 void Lowering::quantize(const Op& op) {
   const mil::ValueId result = op.operation().results.front();
   const mil::TensorType& whole = type(result);

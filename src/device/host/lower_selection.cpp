@@ -26,7 +26,7 @@ void Lowering::gather_along_axis(const Op& op) {
   publish(op.operation().results.front(), unpermuted(out, perm));
 }
 
-/// reduce_argmax and reduce_argmin: the first of the ranking.
+/// reduce_argmax and reduce_argmin: the first element of the ranking.
 void Lowering::reduce_arg(const Op& op) {
   const mil::ValueId result = op.operation().results.front();
   const View x = operand(op, "x");

@@ -43,7 +43,7 @@ void Lowering::split(const Op& op) {
   }
 }
 
-/// concat and stack: the parts that nobody writes into place are copied there.
+/// concat and stack: copies the parts that are not written in place by their producer.
 void Lowering::join(const Op& op) {
   const mil::ValueId result = op.operation().results.front();
   const View whole = placement_.homes.at(result);
@@ -101,7 +101,7 @@ void Lowering::gather(const Op& op) {
   publish(result, builder_.gather(x, indices, sizes, type(result).shape, op.operation().name));
 }
 
-/// Each element is computed by itself, so that no rounding adds up.
+/// Computes each element independently, so that rounding errors do not accumulate.
 void Lowering::range(const Op& op) {
   const mil::ValueId result = op.operation().results.front();
   const mil::RangeGeometry geometry = mil::range_geometry(op);

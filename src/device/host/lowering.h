@@ -11,7 +11,7 @@
 #include "graph.h"
 #include "placement.h"
 
-/// The work of `lower`, one operation at a time.
+/// Implementation of `lower`, one operation at a time.
 namespace ane::device::host {
 
 class Lowering {
@@ -47,7 +47,7 @@ class Lowering {
   void softmax(const Op& op);
   void reduce(const Op& op);
   void layer_norm(const Op& op);
-  /// x folded along `axes`, which stay as dimensions of 1.
+  /// x reduced along `axes`, which stay as dimensions of 1.
   View reduced(const View& x, const std::vector<std::size_t>& axes, mil::OpKind kind, bool round);
   // lower_selection.cpp
   void reduce_arg(const Op& op);
@@ -72,16 +72,17 @@ class Lowering {
   View operand(const Op& op, std::string_view argument) { return operand(op.operand(argument)); }
   View constant(const mil::Constant& constant);
 
-  /// Makes `value` the result of an elementwise operation. `in_place`: where it goes if nothing else was asked for.
+  /// Defines `value` as the result of an elementwise operation. `in_place`: its destination unless another was
+  /// requested.
   void define(mil::ValueId value, const MicroOp& op, std::vector<View> operands,
               const std::optional<View>& in_place = std::nullopt);
-  /// Makes `value` the elements of `view`, which are there or computed by other nodes.
+  /// Defines `value` as the elements of `view`, which exist or are computed by other nodes.
   void publish(mil::ValueId value, const View& view);
-  /// What is left of a product that may need a bias and rounding.
+  /// Finishes a product that may need a bias and rounding.
   void finish(mil::ValueId value, const View& product, const std::optional<View>& bias);
-  /// `view` under another shape, copied if need be.
+  /// `view` with another shape, copied if necessary.
   View shaped(const View& view, const Dims& shape);
-  /// A step within one operation: in fp32, not rounded.
+  /// An intermediate step of one operation: in fp32, not rounded.
   View compute(mil::OpKind kind, std::vector<View> operands, const Dims& shape, float alpha = 0);
 
   [[nodiscard]] const mil::TensorType& type(mil::ValueId value) const { return function_.value(value).type; }
@@ -94,7 +95,7 @@ class Lowering {
   std::vector<std::optional<View>> views_;
 };
 
-/// The permutation that puts `axes` behind all others and keeps their order.
+/// The permutation that moves `axes` to the end and keeps their order.
 [[nodiscard]] Dims axes_last(std::size_t rank, const std::vector<std::size_t>& axes);
 
 }  // namespace ane::device::host

@@ -9,21 +9,21 @@
 
 #include "view.h"
 
-/// Where elements live while a kernel runs.
+/// The memory of elements while a kernel runs.
 namespace ane::device::host {
 
 enum class Space : std::uint8_t {
   literals,   ///< constants written in the text: owned by the plan
-  blob,       ///< weight files: there while a kernel is made, gone when it runs
-  constants,  ///< what the prologue computes from the two above: owned by the kernel
+  blob,       ///< weight files: available while a kernel is created, not when it runs
+  constants,  ///< computed by the prologue from the two above: owned by the kernel
   arena,      ///< everything computed in a run: the device's workspace
   staging,    ///< matrices copied from input surfaces (staging.h): kept with the surface, or the device's workspace
   input,      ///< a surface
   output,     ///< a surface
 };
 
-/// A run of elements. In literals, constants and the arena an element takes four bytes (fp32 or int32); in surfaces
-/// and blobs it has its own type.
+/// A contiguous range of elements. In literals, constants and the arena an element takes four bytes (fp32 or int32); in
+/// surfaces and blobs it has its own type.
 struct Buffer {
   Space space = Space::arena;
   mil::DType storage = mil::DType::fp32;
@@ -32,12 +32,12 @@ struct Buffer {
   std::size_t offset = 0;  ///< within literals, constants, arena or staging, in bytes; planned last
 };
 
-/// How a value of type `dtype` is held in literals, constants and the arena.
+/// The type in which values of type `dtype` are stored in literals, constants and the arena.
 [[nodiscard]] constexpr mil::DType held_as(mil::DType dtype) noexcept {
   return mil::is_float(dtype) ? mil::DType::fp32 : mil::DType::int32;
 }
 
-/// The first element of a view. In a step that belongs to a region (region.h) that of its first slice and worker.
+/// The first element of a view; in a step of a region (region.h), that of its first slice and worker.
 struct Slot {
   BufferId buffer = 0;
   std::int64_t offset = 0;  ///< in elements, like the strides
@@ -47,7 +47,7 @@ struct Slot {
 
 [[nodiscard]] inline Slot slot(const View& view) noexcept { return {view.buffer, view.offset}; }
 
-/// Elements that a step reads or writes: slot.offset + i * strides[0] + j * strides[1] + ..
+/// Elements that a step accesses: slot.offset + i * strides[0] + j * strides[1] + ..
 struct Touch {
   Slot* slot = nullptr;
   Dims shape;
@@ -55,10 +55,10 @@ struct Touch {
   bool writes = false;
 };
 
-/// What a step sees when it runs: the address of every buffer, the threads, and which slice of a region this is.
+/// Context of a running step: the address of every buffer, the threads, and the slice of a region.
 struct RunContext {
   std::span<std::byte* const> buffers;
-  math::ThreadPool* threads = nullptr;  ///< none: everything in the calling thread
+  math::ThreadPool* threads = nullptr;  ///< null: everything in the calling thread
   std::int64_t slice = 0;
   std::int64_t worker = 0;
 

@@ -15,7 +15,7 @@ struct MicroOp {
   mil::DType to = mil::DType::fp32;  ///< of cast
 };
 
-/// The mode of gelu, as MicroOp::alpha holds it.
+/// The mode of gelu in MicroOp::alpha.
 inline constexpr float kGeluExact = 0;
 inline constexpr float kGeluTanh = 1;
 inline constexpr float kGeluSigmoid = 2;

@@ -16,7 +16,7 @@ Pad::Pad(const View& x, const View& out, std::span<const mil::PadAxis> axes, Pad
   }
 }
 
-/// Which element of x along `axis` lies at `at` of the result; kFill if none does.
+/// The index of x along `axis` for position `at` of the result; kFill for fill values.
 std::int64_t Pad::source(const Axis& axis, std::int64_t at) const {
   const std::int64_t index = at - axis.before;
   if (index >= 0 && index < axis.size) return index;

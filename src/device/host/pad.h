@@ -11,13 +11,13 @@
 
 namespace ane::device::host {
 
-/// What lies around the elements of a padded tensor.
+/// The values around the elements of a padded tensor.
 enum class PadMode : std::uint8_t { constant, reflect, replicate };
 
-/// Copies x into the middle of a larger tensor, which is packed, and pads around it. Elements of 4 bytes.
+/// Copies x into the middle of a larger packed tensor and pads around it. 4-byte elements.
 class Pad {
  public:
-  /// `axes`: one for each of x. `fill_bits`: what PadMode::constant pads with.
+  /// `axes`: one for each axis of x. `fill_bits`: the fill value of PadMode::constant.
   Pad(const View& x, const View& out, std::span<const mil::PadAxis> axes, PadMode mode, std::int32_t fill_bits);
   void run(const RunContext& context) const;
 

@@ -35,8 +35,8 @@ std::vector<int> uses_of(const mil::Function& function) {
   return uses;
 }
 
-/// Through so many reshapes and the like in a row a place is passed on: without a bound the time would be quadratic in
-/// the length of such chains.
+/// Longest chain of reshapes and similar views through which a location is propagated: without a bound the time would
+/// be quadratic in the length of such chains.
 constexpr std::size_t kMostViews = 64;
 
 bool joins(OpKind kind) { return kind == OpKind::concat || kind == OpKind::stack; }
@@ -60,7 +60,7 @@ class Placer {
   }
 
  private:
-  /// That a value lies at `place`. `only_use`: nobody else reads it.
+  /// A request to place a value at `place`. `only_use`: it has no other reader.
   struct Wish {
     ValueId value = 0;
     View place;
@@ -82,8 +82,7 @@ class Placer {
   Placement result_;
 };
 
-/// If `value` is another value seen differently: that one, and where it would have to lie for `value` to lie at
-/// `place`.
+/// If `value` is a view of another value: that value, and where it must be for `value` to be at `place`.
 std::optional<std::pair<ValueId, View>> Placer::through_view(ValueId value, const View& place) const {
   if (producers_[value] == nullptr) return std::nullopt;
   const OpView op(function_, *producers_[value]);
@@ -107,8 +106,8 @@ std::optional<std::pair<ValueId, View>> Placer::through_view(ValueId value, cons
   return std::pair(*source, *view);
 }
 
-/// Where the elements of `wish` have to be computed. Adds the values passed on the way, which are the same elements
-/// seen differently, to `views`.
+/// Follows `wish` to the value whose elements must be computed. Adds the values along the way, which are views of it,
+/// to `views`.
 Placer::Wish Placer::follow_views(Wish wish, std::vector<ValueId>& views) const {
   while (views.size() < kMostViews) {
     const auto source = through_view(wish.value, wish.place);
@@ -119,7 +118,7 @@ Placer::Wish Placer::follow_views(Wish wish, std::vector<ValueId>& views) const 
   return wish;
 }
 
-/// Whether a value that is to lie in the outputs need not exist as a whole.
+/// Whether a value that is part of the outputs need not exist as a whole.
 bool Placer::dissolves(const Wish& wish) const {
   const mil::Operation* const producer = producers_[wish.value];
   if (!wish.only_use || producer == nullptr || !joins(producer->kind)) return false;
@@ -142,7 +141,7 @@ void Placer::place_in_surface(ValueId output, const View& place) {
     result_.dissolved.insert(wish.value);
     const OpView op(function_, *producers_[wish.value]);
     const std::vector<View> places = parts_of(op, wish.place);
-    for (std::size_t i = places.size(); i-- > 0;) {  // taken from the end
+    for (std::size_t i = places.size(); i-- > 0;) {  // elements are erased
       const ValueId part = std::get<ValueId>(op.operands("values")[i]);
       open.push_back({part, places[i], uses_[part] == 1});
     }
@@ -190,7 +189,7 @@ void Placer::suggest(const mil::Operand& operand, const std::vector<std::size_t>
   if (const auto* value = std::get_if<ValueId>(&operand)) result_.orders.emplace(*value, order);
 }
 
-/// Tells the operands of `op` how they would best lie, given how its result should or what it walks along.
+/// Sets the preferred memory order of the operands of `op`, given that of its result or its axis.
 void Placer::pass_order_on(const OpView& op) {
   const mil::Operation& operation = op.operation();
   if (operation.results.empty() || op.kind() == OpKind::constant) return;

@@ -11,8 +11,8 @@
 namespace ane::device::host {
 namespace {
 
-/// BLAS wants one unit stride; the other is the distance between stored rows and at least their length. A dimension of
-/// 1 has no stride to speak of. The outer dimension counts stored rows, be they rows or columns of the matrix.
+/// BLAS requires one unit stride; the other is the distance between stored rows and at least their length. The stride
+/// of a dimension of 1 is irrelevant. The outer dimension counts stored rows, which are rows or columns of the matrix.
 bool rows_are_stored(std::int64_t outer, std::int64_t inner, std::int64_t outer_stride, std::int64_t inner_stride) {
   return (inner == 1 || inner_stride == 1) && (outer == 1 || outer_stride >= inner);
 }
@@ -67,7 +67,8 @@ void Product::swap_sides() {
   for (Operand* matrix : {&a_, &b_, &c_}) std::swap(matrix->row_stride, matrix->column_stride);
 }
 
-/// Drops dimensions of 1, and takes batches that share B and follow one another in A and C as more rows of one product.
+/// Drops dimensions of 1, and merges batches that share B and are contiguous in A and C into one product with more
+/// rows.
 void Product::merge_batches() {
   const auto erase = [&](std::size_t i) {
     const auto at = static_cast<std::ptrdiff_t>(i);
@@ -162,7 +163,7 @@ void Product::run_batches(const RunContext& context, math::Range range) const {
   }
 }
 
-/// Nothing if the left side is not such a matrix.
+/// Null if the left side does not select rows.
 const RowSelection::Row* Product::selected_rows(const RunContext& context) const {
   if (!selection_) return nullptr;
   const auto* const rows = context.at<RowSelection::Row>(*selection_);
@@ -188,7 +189,7 @@ void Product::run_integer(const RunContext& context) const {
     std::int32_t* const c = context.at<std::int32_t>(c_.slot) + batch_offset(c_, batch);
     for (std::int64_t i = 0; i < m_; ++i) {
       for (std::int64_t j = 0; j < n_; ++j) {
-        std::uint32_t sum = 0;  // wraps around
+        std::uint32_t sum = 0;  // unsigned, so overflow wraps around
         for (std::int64_t l = 0; l < k_; ++l) {
           sum += static_cast<std::uint32_t>(a[i * a_.row_stride + l * a_.column_stride]) *
                  static_cast<std::uint32_t>(b[l * b_.row_stride + j * b_.column_stride]);

@@ -8,23 +8,24 @@
 #include "row_selection.h"
 #include "view.h"
 
-/// Batched matrix products: matmul, linear and convolution all end here.
+/// Batched matrix products, for matmul, linear and convolution.
 namespace ane::device::host {
 
 /// C[.., m, n] = alpha * A[.., m, k] * B[.., k, n] over equal leading dimensions, in fp32 through BLAS, or exactly in
 /// int32.
 class Product {
  public:
-  /// Whether the last two dimensions of `view` are a matrix that BLAS can read and write where it lies.
+  /// Whether the last two dimensions of `view` are a matrix that BLAS can read and write in place.
   [[nodiscard]] static bool fits(const View& view);
 
   /// Unless `integer`, all three must fit. Operands may repeat along leading dimensions, `c` must not.
   Product(const View& a, const View& b, const View& c, float alpha, bool integer);
 
-  /// Whether it is computed as C^T = B^T A^T, so that the stored rows of C are its rows.
+  /// Whether it is computed as C^T = B^T A^T, because C is column-major.
   [[nodiscard]] bool swaps_sides() const noexcept { return swapped_; }
-  /// `rows`: of what RowSelection finds of the left side (B^T if that is A's place), one matrix for the whole batch.
-  /// Where that chooses rows, elements of the other side that 0 would multiply are left out, be they infinite or NaN.
+  /// `rows`: the output of RowSelection for the left side (B^T if the sides are swapped), one matrix for the whole
+  /// batch. If it selects rows, elements of the other side that 0 would multiply are ignored, even if they are infinite
+  /// or NaN.
   void select_rows(const View& rows) { selection_ = slot(rows); }
 
   void run(const RunContext& context) const;
@@ -35,7 +36,7 @@ class Product {
   /// The outermost dimension of the batch; 1 if there is none.
   [[nodiscard]] std::int64_t outermost_batch() const { return batch_.empty() ? 1 : batch_.front(); }
   [[nodiscard]] std::int64_t rows() const noexcept { return m_; }
-  /// Whether several threads would each compute some of the rows.
+  /// Whether the rows would be divided among several threads.
   [[nodiscard]] bool splits_rows(int threads) const noexcept;
 
  private:

@@ -17,8 +17,8 @@ bool is_less(T a, T b) {
   return a < b;
 }
 
-/// Leaves in [first, first + k) the indices below n that come first by `before`, sorted: a heap of the best so far,
-/// with the one to be driven out next at its front.
+/// Writes the k indices below n that come first by `before` to [first, first + k), sorted. Uses a heap of the best so
+/// far, with the worst of them at its front.
 template <class Before>
 void take_first(std::int32_t* first, std::int64_t k, std::int64_t n, const Before& before) {
   std::int32_t* const last = first + k;

@@ -7,8 +7,8 @@
 
 namespace ane::device::host {
 
-/// The indices of the first elements of each row when it is sorted, as many as a row of `out` holds. Of equal elements
-/// the one with the lower index comes first; NaN counts as the greatest.
+/// The indices of the first k elements of each sorted row. Of equal elements the one with the lower index comes first;
+/// NaN counts as the greatest.
 class Ranking {
  public:
   enum class Order : std::uint8_t { ascending, descending };

@@ -11,7 +11,7 @@ namespace {
 
 using mil::OpKind;
 
-/// Columns that are taken at once: their accumulators stay in the first-level cache.
+/// Columns processed at once: their accumulators stay in the L1 cache.
 constexpr std::int64_t kColumns = 256;
 constexpr std::int64_t kElementsPerThread = 8192;
 

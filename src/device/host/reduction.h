@@ -11,21 +11,21 @@
 /// Reductions and softmax over the last dimension of a view.
 namespace ane::device::host {
 
-/// How a view's last dimension is walked: `rows` if it is packed in memory, `columns` if another one is, so that whole
-/// runs of neighbours are taken at once.
+/// How a view's last dimension is traversed: `rows` if it is packed in memory, `columns` if another one is, so that
+/// runs of adjacent columns are processed at once.
 enum class Walk : std::uint8_t { rows, columns };
 
-/// A view [outer.., n] and a result [outer..] or [outer.., n] with the dimensions in an order that can be walked.
+/// A view [outer.., n] and a result [outer..] or [outer.., n] with the dimensions in traversal order.
 class RowsOf {
  public:
   /// Whether the last dimension of `in` is packed, or another one is; if not, it must be copied first.
   [[nodiscard]] static bool fits(const View& in);
 
-  /// `out` has the outer dimensions of `in` in the same order of memory, and maybe n.
+  /// `out` has the outer dimensions of `in` in the same memory order, and optionally n.
   RowsOf(const View& in, const View& out);
 
   [[nodiscard]] Walk walk() const noexcept { return walk_; }
-  /// Rows, or runs of neighbouring columns of at most `columns` elements.
+  /// Number of rows, or of runs of at most `columns` adjacent columns.
   [[nodiscard]] std::int64_t parts() const noexcept { return outer_count_ * pieces_; }
   struct Part {
     std::int64_t in = 0;

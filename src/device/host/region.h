@@ -12,8 +12,8 @@
 
 namespace ane::device::host {
 
-/// Steps taken slice by slice instead of step by step (form_regions.h says which and why). Workers share the slices
-/// out.
+/// Steps that run slice by slice instead of step by step (see form_regions.h). Workers divide the slices among
+/// themselves.
 class Region {
  public:
   using Part = std::variant<Elementwise, Product, Reduction, Softmax>;

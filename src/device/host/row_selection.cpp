@@ -7,7 +7,7 @@
 namespace ane::device::host {
 namespace {
 
-/// Nothing if a second element is not 0, and mostly found out after two or three.
+/// nullopt if a second element is not 0, which is usually detected after two or three elements.
 std::optional<RowSelection::Row> only_element(const float* row, std::int64_t count, std::int64_t stride) {
   std::optional<RowSelection::Row> found;
   for (std::int64_t i = 0; i < count; ++i) {

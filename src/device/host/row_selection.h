@@ -7,16 +7,16 @@
 
 namespace ane::device::host {
 
-/// Finds, when a kernel is made, whether each row of a constant matrix has at most one element that is not 0, as a
-/// permutation or RoPE's turn of neighbours has: a product with it is then a choice of rows. What is found of a row is
-/// an index and a factor; the index is negative throughout if the matrix is another one.
+/// Detects, when a kernel is created, whether each row of a constant matrix has at most one nonzero element, as in a
+/// permutation or RoPE's rotation: a product with it is then a selection of rows. The result per row is an index and a
+/// factor; all indices are negative if the matrix is of another kind.
 class RowSelection {
  public:
   struct Row {
     std::int32_t index = 0;
     float factor = 0;
   };
-  static constexpr std::int64_t kElements = sizeof(Row) / sizeof(float);  ///< of a row, in `out`
+  static constexpr std::int64_t kElements = sizeof(Row) / sizeof(float);  ///< per row of `out`
 
   /// The last two dimensions of `matrix`, fp32; `out` is packed, [rows * kElements].
   RowSelection(const View& matrix, const View& out);

@@ -14,10 +14,10 @@
 namespace ane::device::host {
 namespace {
 
-/// Bounds a group's code and registers.
+/// Limits a group's code and registers.
 constexpr std::size_t kLargestGroup = 48;
-/// Elementwise nodes that may wait for company; bounds the depth of the search through them, and what is looked at to
-/// fill a group.
+/// Elementwise nodes that may be deferred for fusion; limits the depth of the search through them and the candidates
+/// for a group.
 constexpr std::size_t kMostWaiting = 512;
 
 class Scheduler {
@@ -27,7 +27,7 @@ class Scheduler {
   /// The steps of the constant nodes, or of the others, in order.
   std::vector<Step> steps(bool constant);
 
-  /// Of what the steps made so far touch.
+  /// Lifetimes of the buffers used by the steps created so far.
   [[nodiscard]] const Lifetimes& lifetimes() const noexcept { return lifetimes_; }
 
  private:
@@ -37,11 +37,11 @@ class Scheduler {
   [[nodiscard]] Space space(BufferId buffer) const { return graph_.buffers[buffer].space; }
   void mark_alive();
   void assign_domains();
-  /// Elementwise nodes fuse if they have one shape, laid out in one order, and run at the same time.
+  /// Elementwise nodes can be fused if they have the same shape and memory order, and run at the same time.
   [[nodiscard]] bool may_join(NodeId node, NodeId seed) const {
     return elementwise(node) != nullptr && domains_[node] == domains_[seed];
   }
-  /// The node whose result `operand` is, if it is one node's whole result and that node could be in the same group.
+  /// The node that produces `operand`, if `operand` is its whole result and the node could be in the same group.
   [[nodiscard]] const NodeId* source_in_group(const View& operand, NodeId seed) const;
 
   void require(NodeId id);
@@ -56,13 +56,13 @@ class Scheduler {
 
   const Graph& graph_;
   std::vector<std::vector<NodeId>> users_;  ///< of the result as a whole
-  std::vector<bool> is_read_in_memory_;     ///< as a part of something larger
+  std::vector<bool> is_read_in_memory_;     ///< as part of a larger view
   std::vector<bool> alive_;
   std::vector<bool> done_;
-  std::vector<bool> complete_;                ///< tensors that were found to be, all of whose producers are done
+  std::vector<bool> complete_;                ///< tensors known to be complete: all of their producers are done
   std::vector<std::size_t> domains_;          ///< of elementwise nodes: equal if they may fuse
-  std::vector<std::vector<NodeId>> waiting_;  ///< by domain, in order: nodes that are alive
-  std::vector<std::size_t> first_waiting_;    ///< of waiting_: those before it are done
+  std::vector<std::vector<NodeId>> waiting_;  ///< live nodes by domain, in order
+  std::vector<std::size_t> first_waiting_;    ///< index into waiting_: nodes before it are done
   Lifetimes lifetimes_;
   std::vector<Step> steps_;
 };
@@ -100,7 +100,7 @@ void Scheduler::assign_domains() {
   first_waiting_.assign(known.size(), 0);
 }
 
-/// What writes to an output, and what that needs.
+/// Marks the nodes that write to an output, and their dependencies.
 void Scheduler::mark_alive() {
   std::vector<NodeId> nodes;
   for (NodeId id = 0; id < graph_.nodes.size(); ++id) {
@@ -137,8 +137,8 @@ const NodeId* Scheduler::source_in_group(const View& operand, NodeId seed) const
 }
 
 std::vector<Step> Scheduler::steps(bool constant) {
-  // Products and the like come in the program's order and ask for what they read; elementwise nodes wait until they
-  // are asked for, so that as many as possible are taken together.
+  // Products and similar nodes are scheduled in program order and require their operands; elementwise nodes are
+  // deferred until they are required, so that as many as possible are fused.
   std::vector<NodeId> waiting;
   const auto require_waiting = [&] {
     for (const NodeId id : waiting) require(id);
@@ -193,7 +193,7 @@ void Scheduler::require_tensor(TensorId tensor) {
     const std::vector<TensorId>& parts = graph_.tensors[next].parts;
     open.insert(open.end(), parts.rbegin(), parts.rend());
   }
-  // Not before: on the way others ask what is complete.
+  // Not earlier, because completeness is checked in between.
   for (const TensorId done : required) complete_[done] = true;
 }
 
@@ -241,7 +241,7 @@ bool Scheduler::is_ready(NodeId id, NodeId seed, const std::vector<NodeId>& grou
   });
 }
 
-/// What could be computed on the way: its operands are there or in the group.
+/// Adds nodes that can be computed in the same group: their operands are available or in the group.
 void Scheduler::collect_others(NodeId seed, std::vector<NodeId>& group) {
   const std::vector<NodeId>& all = waiting_[domains_[seed]];
   std::size_t& first = first_waiting_[domains_[seed]];

@@ -55,7 +55,7 @@ void StagedCopy::run_rows(const RunContext& context, math::Range range) const {
   for (std::size_t row = range.begin; row < range.end; ++row) convert(context, row, 0, {to + row * columns_, columns_});
 }
 
-// By tiles, so that whole lines of the target are written.
+// In tiles, so that whole cache lines of the target are written.
 void StagedCopy::run_rows_turned(const RunContext& context, math::Range range) const {
   constexpr std::size_t kTileRows = 16;
   constexpr std::size_t kTileColumns = 64;

@@ -9,7 +9,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "vector_ops.cpp"
 #include <hwy/foreach_target.h>
-// After foreach_target.
+// After foreach_target.h.
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
@@ -24,8 +24,8 @@ using VI = hn::Vec<I>;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// The nearest value that fp16 can hold, ties to even: adding and subtracting 1.5 * 2^23 quanta leaves whole quanta.
-/// (Highway's DemoteTo truncates where the CPU has no instruction for it.)
+/// Rounds to the nearest fp16 value, ties to even: adding and subtracting 1.5 * 2^23 quanta leaves whole quanta.
+/// (Highway's DemoteTo truncates if the CPU has no instruction for it.)
 HWY_INLINE VF round_to_half(VF x) {
   const F f;
 #if HWY_TARGET == HWY_SSE2 || HWY_TARGET == HWY_SSSE3 || HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SCALAR || \
@@ -43,11 +43,11 @@ HWY_INLINE VF round_to_half(VF x) {
 #endif
 }
 
-// Where Highway's functions leave their range, C's results take over.
+// Outside the range of Highway's functions, C's results are used.
 
 HWY_INLINE VF exponential(VF x) {
   const F f;
-  // Above 104 Exp is undefined, but 89 is infinity already.
+  // Exp is undefined above 104, but exp(89) is already infinity.
   const VF e = hn::Exp(f, hn::Min(x, hn::Set(f, 89.0F)));
   return hn::IfThenElse(hn::IsNaN(x), x, e);
 }
@@ -80,8 +80,8 @@ HWY_INLINE VF soft_plus(VF x) {
   return hn::Add(hn::IfThenElse(hn::Lt(x, hn::Zero(f)), hn::Zero(f), x), tail);
 }
 
-// What Max and Min are beside NaN, and of two zeros, is each processor's own: arm64 takes the number. Here it is what
-// x86 does, the first where it is larger (smaller) and else the second, and NaN wherever it is.
+// The results of Max and Min for NaN and for two zeros depend on the processor: arm64 returns the number. We use the
+// rule of x86, the first operand if it is larger (smaller) and else the second, and NaN if either is NaN.
 
 #if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 HWY_INLINE VF larger_or_second(VF a, VF b) { return hn::Max(a, b); }
@@ -124,12 +124,12 @@ void map(D d, R r, std::size_t count, void* target, Function function, const Sou
   std::copy_n(result.data(), count - i, to + i);
 }
 
-// What an operation runs is a loop of its own: made from a function without state, which takes the values and, where it
-// needs more than the values, the operation.
+// Each operation has its own loop, instantiated from a stateless function of the values and, if necessary, the
+// operation.
 
 template <class Function, class... Values>
 HWY_INLINE VF value_of([[maybe_unused]] const MicroOp& op, Values... values) {
-  // Not std::is_invocable: SVE's vectors have no size at compile time, and GCC takes such types for incomplete there.
+  // Not std::is_invocable: SVE's vectors have no size at compile time, and GCC treats such types as incomplete there.
   if constexpr (requires { Function()(op, values...); }) {
     return Function()(op, values...);
   } else {
@@ -217,7 +217,7 @@ Loop binary(const MicroOp& op, Function /*function*/) {
   return op.round ? &binary_loop<Function, true> : &binary_loop<Function, false>;
 }
 
-/// For what no vector function is at hand: C's.
+/// For operations without a vector function: uses C's.
 template <class Function>
 Loop scalar(Function /*function*/) {
   return &scalar_loop<Function>;
@@ -280,7 +280,7 @@ void integer_of_integer_loop(const MicroOp& op, const Operands& o) {
   for (std::size_t i = 0; i < o.count; ++i) to[i] = static_cast<std::int32_t>(saturate(from[i], op.to));
 }
 
-/// As numpy has them: the quotient rounded down and what is left, of the sign of `b`; integers by 0 give 0.
+/// As in numpy: the quotient rounded down and the remainder with the sign of `b`; integers divided by 0 give 0.
 
 std::int64_t floor_quotient(std::int64_t a, std::int64_t b) {
   if (b == 0) return 0;
@@ -289,7 +289,7 @@ std::int64_t floor_quotient(std::int64_t a, std::int64_t b) {
 
 std::int64_t floor_remainder(std::int64_t a, std::int64_t b) { return b == 0 ? 0 : a - floor_quotient(a, b) * b; }
 
-/// Exact, as fmod is: floor(a / b) would round up to the next integer what lies just below it.
+/// Exact, based on fmod: floor(a / b) would round quotients just below an integer up to it.
 float floor_quotient(float a, float b) {
   if (b == 0) return a / b;
   const float rest = std::fmod(a, b);
@@ -386,7 +386,7 @@ Loop loop_of_floats(const MicroOp& op) {
         const VF magnitude = hn::IfThenZeroElse(hn::Eq(x, hn::Zero(f)), hn::Set(f, 1.0F));
         return hn::IfThenElse(hn::IsNaN(x), x, hn::CopySign(magnitude, x));
       });
-    // Where the processor has no instruction for it, Highway goes through an integer, and zero may lose its sign.
+    // If the processor has no instruction for it, Highway converts to an integer, and zero may lose its sign.
     case OpKind::floor:
       return unary(op, [](VF x) HWY_ATTR { return hn::CopySign(hn::Floor(x), x); });
     case OpKind::ceil:
@@ -452,7 +452,7 @@ Loop loop_of(const MicroOp& op) {
     case OpKind::greater:
       return compare(op, [](auto x, auto y) HWY_ATTR { return hn::Gt(x, y); });
     case OpKind::greater_equal:
-      // not Lt: NaN is not at least anything
+      // not the negation of Lt: comparisons with NaN are false
       return compare(op, [](auto x, auto y) HWY_ATTR { return hn::Or(hn::Gt(x, y), hn::Eq(x, y)); });
     case OpKind::less:
       return compare(op, [](auto x, auto y) HWY_ATTR { return hn::Lt(x, y); });
@@ -471,7 +471,7 @@ Loop loop_of(const MicroOp& op) {
   }
 }
 
-/// Folds a row into one number: four vectors at a time, then one, then single elements, then the lanes.
+/// Reduces a row to one number: four vectors at a time, then one, then single elements, then the lanes.
 template <class Fold>
 HWY_INLINE float folded(const float* row, std::size_t count) {
   const F f;
@@ -572,8 +572,8 @@ void scale_row(float factor, const float* row, std::int64_t stride, float* to, s
   }
 }
 
-/// How many elements of a row count beside `most`, its largest, but for some of the last vector: what lies so far below
-/// that its exponential is 0 in fp32, as behind a causal mask, need not be computed.
+/// Length of the prefix of a row, rounded up to vectors, with elements that matter beside the maximum `most`: trailing
+/// elements so far below it that their exponential is 0 in fp32, as behind a causal mask, need not be computed.
 std::size_t count_that_matters(const float* row, std::size_t count, float most) {
   constexpr float kVanishes = -104.0F;  // less than ln of the smallest subnormal
   const F f;

@@ -7,10 +7,10 @@
 
 #include "micro_op.h"
 
-/// Vectorised loops (Highway, the best instruction set picked at run time).
+/// Vectorized loops (Highway, with the best instruction set selected at run time).
 namespace ane::device::host {
 
-/// What a loop reads and writes: `count` elements of 4 bytes each. `to` may be an operand.
+/// Operands and result of a loop: `count` elements of 4 bytes each. `to` may be an operand.
 struct Operands {
   const void* a = nullptr;
   const void* b = nullptr;
@@ -19,10 +19,10 @@ struct Operands {
   std::size_t count = 0;
 };
 
-/// to[i] = op(a[i], b[i], c[i]). Operands that `op` does not take may be read, but do not matter.
+/// to[i] = op(a[i], b[i], c[i]). Operands that `op` does not use may be read, but do not matter.
 using Loop = void (*)(const MicroOp& op, const Operands& operands);
 
-/// The loop that runs `op`: to be called with the same one.
+/// The loop of `op`, which must be called with the same operation.
 [[nodiscard]] Loop loop_of(const MicroOp& op);
 
 inline void apply(const MicroOp& op, const Operands& operands) { loop_of(op)(op, operands); }
@@ -33,8 +33,8 @@ void repeat(const void* value, void* to, std::size_t count);
 /// to[i] = factor * row[i * stride]
 void scale_row(float factor, const float* row, std::int64_t stride, float* to, std::size_t count);
 
-/// How a row becomes one number: its sum, or for reduce_sum_square, reduce_max and reduce_min the sum of squares, the
-/// largest or the smallest (NaN if any is); times `scale`, rounded to fp16 if `round`.
+/// Reduction of a row to one number: its sum, or for reduce_sum_square, reduce_max and reduce_min the sum of squares,
+/// the largest or the smallest (NaN if any is); times `scale`, rounded to fp16 if `round`.
 struct RowFold {
   mil::OpKind kind = mil::OpKind::reduce_sum;
   float scale = 1;

@@ -32,7 +32,8 @@ Dims dense_strides(std::span<const std::int64_t> shape, std::span<const std::siz
 }
 
 std::vector<std::size_t> memory_order(const View& view) {
-  // Insertion by stride, so that a dimension without a say (1, or repeated) stays behind its left neighbour.
+  // Insertion sort by stride, so that dimensions without a meaningful stride (1, or repeated) stay behind their left
+  // neighbor.
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < view.rank(); ++i) {
     auto place = order.end();
@@ -105,7 +106,7 @@ std::optional<View> reshaped(const View& view, std::span<const std::int64_t> sha
   result.strides.assign(shape.size(), 0);
   std::size_t to = 0;
   for (std::size_t from = 0; from < old.rank();) {
-    // The shortest runs of old and new dimensions that hold equally many elements.
+    // The shortest runs of old and new dimensions with equal element counts.
     const std::size_t from_begin = from;
     const std::size_t to_begin = to;
     std::int64_t from_count = old.shape[from++];

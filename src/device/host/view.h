@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
-/// Strided views: how reshape, transpose, slice, split, broadcasting and the patches of a convolution are expressed
-/// without moving an element. Pure functions; nothing here knows about MIL or memory.
+/// Strided views: they express reshape, transpose, slice, split, broadcasting and the patches of a convolution without
+/// moving elements. Pure functions, independent of MIL and memory.
 namespace ane::device::host {
 
 using Dims = std::vector<std::int64_t>;
@@ -18,7 +18,7 @@ using TensorId = std::uint32_t;
 /// `buffer`. A stride of 0 repeats an element; strides may be negative or overlap.
 struct View {
   BufferId buffer = 0;
-  TensorId tensor = 0;  ///< whose elements these are; several tensors may share a buffer
+  TensorId tensor = 0;  ///< owner of the elements; several tensors may share a buffer
   std::int64_t offset = 0;
   Dims shape;
   Dims strides;
@@ -30,10 +30,9 @@ struct View {
 
 /// Strides of a packed row-major tensor.
 [[nodiscard]] Dims dense_strides(std::span<const std::int64_t> shape);
-/// Strides of a packed tensor of `shape` whose dimensions lie in memory in the order that `order` lists them,
-/// outermost first.
+/// Strides of a packed tensor of `shape` whose dimensions are in memory in `order`, outermost first.
 [[nodiscard]] Dims dense_strides(std::span<const std::int64_t> shape, std::span<const std::size_t> order);
-/// The dimensions from the farthest apart in memory to the nearest; repeated ones (stride 0) keep their place.
+/// The dimensions by descending stride; repeated ones (stride 0) keep their position.
 [[nodiscard]] std::vector<std::size_t> memory_order(const View& view);
 
 [[nodiscard]] View permuted(const View& view, std::span<const std::int64_t> perm);
@@ -44,18 +43,18 @@ struct View {
 /// `size` elements of `axis` from `begin`, `step` apart.
 [[nodiscard]] View sliced(const View& view, std::size_t axis, std::int64_t begin, std::int64_t size,
                           std::int64_t step = 1);
-/// Numpy's rule: aligned right, 1 stretches. `shape` must be what the view broadcasts to.
+/// numpy's rule: aligned right, 1 stretches. The view must be broadcastable to `shape`.
 [[nodiscard]] View broadcast(const View& view, std::span<const std::int64_t> shape);
-/// The elements in the same row-major order under another shape of equal count; nothing if that needs a copy.
+/// The elements in the same row-major order with another shape of equal count; nullopt if that needs a copy.
 [[nodiscard]] std::optional<View> reshaped(const View& view, std::span<const std::int64_t> shape);
-/// With a dimension of 1 put in at `axis`.
+/// With a dimension of 1 inserted at `axis`.
 [[nodiscard]] View expanded(const View& view, std::size_t axis);
 /// Without dimension `axis`, which is 1.
 [[nodiscard]] View squeezed(const View& view, std::size_t axis);
 /// Without any dimension of 1.
 [[nodiscard]] View squeezed(const View& view);
 
-/// Whether the two name the same elements of memory in the same order, dimensions of 1 aside.
+/// Whether both refer to the same elements of memory in the same order, ignoring dimensions of 1.
 [[nodiscard]] bool same_elements(const View& a, const View& b);
 [[nodiscard]] bool is_dense(const View& view);
 /// Whether no dimension repeats elements.

@@ -11,11 +11,11 @@
 
 namespace ane::device::host {
 
-/// Pooling along one axis: out[.., o, ..] is the largest element or the sum of the window at o. Padding is not there: a
-/// window is cut off where x ends, and holds one element of x at least.
+/// Pooling along one axis: out[.., o, ..] is the largest element or the sum of the window at o. Padding is not read: a
+/// window ends where x ends, and contains at least one element of x.
 class WindowFold {
  public:
-  /// `kind`: reduce_max or reduce_sum. x and `out` are packed and differ along `axis` alone.
+  /// `kind`: reduce_max or reduce_sum. x and `out` are packed and differ only along `axis`.
   WindowFold(mil::OpKind kind, const View& x, const View& out, std::size_t axis, const mil::ConvDimension& dimension);
   void run(const RunContext& context) const;
 
@@ -27,7 +27,7 @@ class WindowFold {
   Slot x_;
   Slot out_;
   mil::ConvDimension dimension_;
-  std::int64_t outer_;  ///< elements of the axes before, and of those behind, which lie together
+  std::int64_t outer_;  ///< elements of the axes before, and of those after, which are contiguous
   std::int64_t inner_;
 };
 

@@ -8,7 +8,7 @@ namespace ane::device::host {
 void RunMemory::fit(const Plan& plan) {
   const auto grow = [](AlignedBytes& bytes, std::size_t size) {
     if (bytes.size() >= size) return;
-    bytes = AlignedBytes();  // what it held goes first
+    bytes = AlignedBytes();  // free the old memory first
     bytes = AlignedBytes(size);
   };
   grow(arena, plan.arena_bytes);

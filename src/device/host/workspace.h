@@ -14,32 +14,32 @@
 
 namespace ane::device::host {
 
-/// What a run needs beside its kernel. It serves one run after another, of whatever kernel.
+/// Memory of a run, reused by runs of any kernel.
 struct RunMemory {
   std::thread::id last_user{};
   AlignedBytes arena;
-  AlignedBytes staging;               ///< of matrices that no surface keeps
+  AlignedBytes staging;               ///< matrices that are not kept with a surface
   std::vector<std::byte*> addresses;  ///< of the plan's buffers
-  std::vector<bool> kept;             ///< buffers of matrices that a surface has kept from an earlier run
+  std::vector<bool> kept;             ///< buffers of matrices kept with a surface since an earlier run
 
-  /// Enough for `plan`. Throws std::bad_alloc.
+  /// Resizes the memory for `plan`. Throws std::bad_alloc.
   void fit(const Plan& plan);
 };
 
-/// What a device's kernels share: the threads, and memory for as many runs as there are at a time.
+/// Shared by a device's kernels: the threads, and memory for all concurrent runs.
 class Workspace {
  public:
   class Loan;
 
   Workspace(math::ThreadPool& threads, RunThreads run_threads) : threads_(&threads), run_threads_(run_threads) {}
-  /// All there are: what a kernel is made with.
+  /// All threads, for creating kernels.
   [[nodiscard]] math::ThreadPool& threads() const noexcept { return *threads_; }
-  /// What a run is taken with; null: the calling thread.
+  /// The threads of a run; null: only the calling thread.
   [[nodiscard]] math::ThreadPool* run_threads() const noexcept {
     return run_threads_ == RunThreads::all ? threads_ : nullptr;
   }
   [[nodiscard]] int threads_of_a_run() const noexcept { return run_threads_ == RunThreads::all ? threads_->size() : 1; }
-  /// That which this thread had last, if it is free, for its caches hold it.
+  /// Borrows memory, preferably what this thread used last, which is likely in its caches.
   [[nodiscard]] Loan borrow();
 
  private:
