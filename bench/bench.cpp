@@ -57,7 +57,7 @@ bool Arguments::take_toggle(std::string_view flag) { return std::erase(words_, f
 cli::Settings Arguments::settings() const {
   const cli::CommandLine line = cli::parse_command_line(words_);
   if (line.answer)
-    throw UsageError("the flags are ane-train's settings (ane-train --help), and this program's own: see bench/");
+    throw UsageError("the flags are ane-train's settings (ane-train --help) and those of this program: see bench/");
   cli::LoadedSettings loaded = cli::load_settings(line.flags, {});
   cli::adopt_model_file(loaded);
   if (loaded.values.device == cli::DeviceChoice::automatic) loaded.values.device = cli::DeviceChoice::host;
@@ -103,7 +103,8 @@ model::StepTimes Training::step(std::size_t samples) {
   model_->step_each(samples_, state_.parameters(), static_cast<float>(options_.loss_scale.initial), state_.gradients(),
                     results_, times);
   for (const model::StepResult& result : results_)
-    if (result.overflow) throw Error(fmt::format("a step overflowed, so its time says nothing: {}", *result.overflow));
+    if (result.overflow)
+      throw Error(fmt::format("a step overflowed, so its time is meaningless: {}", *result.overflow));
   return times;
 }
 

@@ -23,32 +23,32 @@
 
 namespace ane::bench {
 
-/// A program's arguments: a few of its own, and all of ane-train's settings.
+/// The arguments of a benchmark: its own flags, and all of ane-train's settings.
 class Arguments {
  public:
   Arguments(int argc, char** argv);
-  /// The value of a flag of this program's own, which is then no longer there: `--reps 5` or `--reps=5`.
+  /// Removes one of this program's own flags and returns its value: `--reps 5` or `--reps=5`.
   [[nodiscard]] std::optional<std::string> take(std::string_view flag);
   [[nodiscard]] std::int64_t take_number(std::string_view flag, std::int64_t otherwise);
   [[nodiscard]] bool take_toggle(std::string_view flag);
-  /// The rest. The device is the host unless another is asked for. Throws UsageError.
+  /// Settings from the remaining arguments. The device is the host unless another is requested. Throws UsageError.
   [[nodiscard]] cli::Settings settings() const;
 
  private:
   std::vector<std::string> words_;
 };
 
-/// What a run of ane-train holds while it trains.
+/// The objects of a training run.
 class Training {
  public:
-  /// On the device that the settings ask for, or on another.
+  /// On the device of the settings, or on the given one.
   explicit Training(const cli::Settings& settings, std::unique_ptr<device::Device> device = nullptr);
 
-  /// Brings the kernels the parameters as they are now, by a round of compiles or with their input.
+  /// Refreshes the kernels' weights, by a compile round or through their input.
   void compile();
-  /// Forward and backward of the next samples, side by side; throws Error if something overflows.
+  /// Forward and backward of the next samples, one per batch slot; throws Error if something overflows.
   model::StepTimes step(std::size_t samples = 1);
-  /// What the trainer does with the gradients of an accumulation.
+  /// The trainer's update after an accumulation.
   void update();
 
   /// For the training loop itself.
@@ -80,7 +80,7 @@ class Training {
   std::uint64_t steps_ = 0;
 };
 
-/// main of every program here: prints what went wrong, and turns it into an exit code.
+/// main of every benchmark: prints errors and turns them into an exit code.
 int run_main(int argc, char** argv, int (*run)(Arguments));
 
 }  // namespace ane::bench

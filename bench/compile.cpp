@@ -1,10 +1,10 @@
-/// What compiling costs: a kernel of each kind in a process's first round, and with new weights as after every update;
-/// the whole round against one step.
+/// Cost of compiling: each kernel in a process's first compile round, and with new weights as after every update; and a
+/// whole compile round against one step.
 ///
 ///   bench_compile [--reps N] [ane-train's settings: --config stories110m --threads 2 ...]
 ///
-/// New weights are bounded by moving them: fp32 parameters into an fp16 blob, and that into what the device computes
-/// with (fp32 on the host): 12 bytes a weight.
+/// The bound of new weights is moving them: fp32 parameters to an fp16 blob, and that to the device's format (fp32 on
+/// the host): 12 bytes per weight.
 #include <map>
 #include <string>
 
@@ -19,7 +19,7 @@ namespace {
 
 constexpr double kBytesAWeight = 12;
 constexpr std::size_t kBytesABlobWeight = 2;
-std::string span_of(const std::string& kernel) { return "compile " + kernel; }  // as the model calls it
+std::string span_of(const std::string& kernel) { return "compile " + kernel; }  // the model's span name
 
 int run(Arguments arguments) {
   const std::int64_t reps = arguments.take_number("--reps", 0);

@@ -8,12 +8,11 @@
 
 namespace ane::bench {
 
-/// What it costs to move memory and do nothing else: as many bytes as an operation reads and writes, copied by all
-/// threads, so half of them are read and half written. What fits a cache is there after the first run, as it is for an
-/// operation that runs again and again.
+/// The time of moving as many bytes as an operation reads and writes: a copy by all threads, half of the bytes read and
+/// half written. Data that fit in a cache stay there after the first run, as for a repeated operation.
 class CopyBound {
  public:
-  /// `bytes`: read and written, together.
+  /// `bytes`: total of reads and writes.
   CopyBound(double bytes, math::ThreadPool& threads);
   void run();
 

@@ -1,5 +1,5 @@
-/// What the driver itself costs a step: on a device that returns at once, each part against what bounds it, which is
-/// moving its memory through the same threads, or its matrix products.
+/// Cost of the driver itself per step, on a device that returns immediately: each part against its bound, which is
+/// moving its memory with the same threads, or its matrix products.
 ///
 ///   bench_driver [--reps N] [ane-train's settings: --config stories110m --threads 2 ...]
 #include <map>
@@ -21,8 +21,8 @@
 namespace ane::bench {
 namespace {
 
-/// Bytes that a part reads and writes in a step: every call has its own, so they are not in a cache from the one
-/// before.
+/// Bytes that a part reads and writes in a step. Every call has its own memory, so it is not in cache from the previous
+/// call.
 struct Traffic {
   std::string part;
   double bytes = 0;
@@ -30,8 +30,8 @@ struct Traffic {
 
 double bytes(std::size_t count) { return static_cast<double>(count) * sizeof(float); }
 
-/// Surfaces are fp16, all else fp32. A surface's bytes are moved once on either side of a kernel, residual sums with
-/// them.
+/// Surfaces are fp16, everything else fp32. A surface's bytes are moved once before and once after a kernel, including
+/// residual sums.
 std::vector<Traffic> step_traffic(Training& training, const std::vector<Call>& runs) {
   const cli::Settings& settings = training.settings();
   const auto seq = static_cast<std::size_t>(settings.seq);
@@ -69,7 +69,7 @@ class DriverBenchmark {
     for (const Traffic& part : traffic) copies.emplace_back(part.bytes, training_.threads());
     CpuProducts products =
         cpu_products(training_.model().parameters(), static_cast<std::size_t>(training_.settings().seq));
-    products.weight_gradients.push_back(std::move(products.classifier.back()));  // as its span has it
+    products.weight_gradients.push_back(std::move(products.classifier.back()));  // belongs to the same span
     products.classifier.pop_back();
     GemmFloor classifier(std::move(products.classifier), training_.threads());
     GemmFloor gradients(std::move(products.weight_gradients), training_.threads());

@@ -12,14 +12,14 @@
 
 namespace ane::bench {
 
-/// The time that products take and nothing else does: through the BLAS and the threads of a step, in fp32. Weights and
-/// gradients lie each in memory of their own, so that they come from memory as they must; activations share three
-/// buffers, so that they are in cache whenever they fit.
+/// The GEMM bound: the time of the matrix products alone, with the BLAS and threads of a step, in fp32. Each weight and
+/// gradient has its own memory, so that it must be loaded from memory; activations share three buffers, so that they
+/// stay in cache if they fit.
 class GemmFloor {
  public:
   GemmFloor(std::vector<Product> products, math::ThreadPool& threads);
 
-  /// Runs all once, in order; the time of each.
+  /// Runs all products once, in order, and returns the time of each.
   [[nodiscard]] std::vector<Duration> run();
   [[nodiscard]] const std::vector<Product>& products() const noexcept { return products_; }
   [[nodiscard]] double flops() const noexcept;

@@ -10,15 +10,16 @@
 
 namespace ane::bench {
 
-/// A device that returns at once: kernels only clear their outputs. What a step costs besides is the driver's.
+/// A device that returns immediately: kernels only clear their outputs, so the remaining time of a step is the
+/// driver's.
 class InstantDevice final : public device::Device {
  public:
   [[nodiscard]] std::string_view name() const override { return "instant"; }
-  [[nodiscard]] std::string description() const override { return "a device that returns at once"; }
+  [[nodiscard]] std::string description() const override { return "a device that returns immediately"; }
   [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program&) const override { return {}; }
   [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
   [[nodiscard]] surface::Allocator& surface_allocator() override { return allocator_; }
-  /// So that nothing runs beside anything, and each part can be timed.
+  /// Prevents overlap, so that each part can be timed.
   [[nodiscard]] bool shares_cpu() const noexcept override { return true; }
 
  private:

@@ -7,8 +7,8 @@
 
 namespace ane::bench {
 
-/// Floats in memory of their own, in huge pages where the system has them: what a bound is measured on. Filled with
-/// values of ordinary size. Throws std::system_error.
+/// A separate array of floats, in huge pages if available, for measuring bounds. Filled with values of ordinary size.
+/// Throws std::system_error.
 class Floats {
  public:
   Floats() = default;

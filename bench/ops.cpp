@@ -1,8 +1,8 @@
-/// Single operations at the sizes of stories110m, each in turn with what bounds it: moving its memory, or its products.
+/// Single operations at the sizes of stories110m, each in turn with its bound: moving its memory, or its products.
 ///
 ///   bench_ops [Google Benchmark's flags: --benchmark_filter=softmax ...]
 ///
-/// ANE_BENCH_THREADS: threads (default: one a processor). `bound_ms` and `ratio` are medians.
+/// ANE_BENCH_THREADS: threads (default: one per processor). `bound_ms` and `ratio` are medians.
 #include <cstdlib>
 #include <functional>
 #include <memory>
@@ -152,7 +152,7 @@ struct Host {
   surface::SurfacePool surfaces;
 };
 
-/// `build` makes the program's result from a builder. Bounded by its products if it has any, else by its surfaces.
+/// `build` creates the program's result. The bound is its products if it has any, else moving its surfaces.
 void host_operation(const std::string& name, Host& host, const std::function<Var(Builder&)>& build) {
   Builder builder(mil::DType::fp16);
   const Var result = build(builder);

@@ -11,7 +11,7 @@ namespace {
 
 using math::MatrixOperand;
 
-/// Global because a function that the linker puts before another has nothing else to tell.
+/// Global because a function that the linker interposes has no other context.
 struct Log {
   std::atomic<bool> open{false};
   std::mutex mutex;

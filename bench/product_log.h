@@ -7,11 +7,11 @@
 
 namespace ane::bench {
 
-/// Every matrix product that this process makes while `run` runs, on all threads, as math::gemm and gemm_serial are
-/// called: the linker puts a log before them (CMakeLists.txt).
+/// All calls of math::gemm and gemm_serial during `run`, on all threads, through an interposed function
+/// (CMakeLists.txt).
 [[nodiscard]] std::vector<Product> products_called_by(const std::function<void()>& run);
 
-/// Whether the linker could do that; nothing is noted otherwise.
+/// Whether the linker supports interposing; otherwise nothing is recorded.
 [[nodiscard]] bool notes_products() noexcept;
 
 }  // namespace ane::bench

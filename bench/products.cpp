@@ -65,7 +65,7 @@ Product matmul(const OpView& op) {
   const mil::Shape& y = op.type("y").shape;
   const mil::Shape& result = op.result_type().shape;
   if (x.size() < 2 || y.size() < 2)
-    throw Error(fmt::format("the matmul '{}' of a vector is not known here", op.operation().name));
+    throw Error(fmt::format("the matmul '{}' of a vector is not supported here", op.operation().name));
   const bool turn_x = op.flag("transpose_x", false);
   Product product{.name = op.operation().name};
   product.m = size(result[result.size() - 2]);
@@ -81,10 +81,11 @@ Product matmul(const OpView& op) {
 
 std::string text_of(const Product& product) {
   return fmt::format("{} [{}, {}] x [{}, {}]{}{}", product.name, product.m, product.k, product.k, product.n,
-                     product.a == Transpose::yes ? ", A turned" : "", product.b == Transpose::yes ? ", B turned" : "");
+                     product.a == Transpose::yes ? ", A transposed" : "",
+                     product.b == Transpose::yes ? ", B transposed" : "");
 }
 
-/// Calls that are alike.
+/// Calls with equal arguments.
 struct Way {
   Product product;
   std::size_t calls = 0;
@@ -93,7 +94,7 @@ struct Way {
     return product.m == call.m && product.n == call.n && product.k == call.k && product.a == call.a &&
            product.b == call.b && product.accumulate == call.accumulate;
   }
-  /// Whether `other` can be made so: C^T = B^T A^T is as good as C = A B.
+  /// Whether this computes `other`, possibly as C^T = B^T A^T.
   [[nodiscard]] bool makes(const Product& other) const {
     const bool straight = product.m == other.m && product.n == other.n;
     const bool turned = product.m == other.n && product.n == other.m;
@@ -111,7 +112,7 @@ std::vector<Way> ways_of(const std::vector<Product>& calls) {
   return ways;
 }
 
-/// Makes `product` that way.
+/// Rearranges `product` accordingly.
 void turn(Product& product, const Way& way) {
   if (product.m != way.product.m) {
     std::swap(product.m, product.n);
@@ -164,20 +165,21 @@ CpuProducts cpu_products(const model::ParameterLayout& layout, std::size_t seq_l
 
 std::vector<Product> as_called(std::vector<Product> products, const std::vector<Product>& calls) {
   std::vector<Way> ways = ways_of(calls);
-  for (const bool avoidable : {false, true}) {  // what no step can do without takes its calls first
+  for (const bool avoidable : {false, true}) {  // required products claim their calls first
     for (Product& product : products) {
       if (product.avoidable != avoidable) continue;
       const auto way = std::ranges::find_if(
           ways, [&](const Way& each) { return each.makes(product) && each.calls >= product.batches; });
       if (way == ways.end() && avoidable) continue;
-      if (way == ways.end()) throw Error(fmt::format("a step does not make the floor's product {}", text_of(product)));
+      if (way == ways.end())
+        throw Error(fmt::format("a step does not compute the bound's product {}", text_of(product)));
       turn(product, *way);
       way->calls -= product.batches;
     }
   }
   for (const Way& way : ways)
     if (way.calls > 0)
-      throw Error(fmt::format("a step makes {} products that the floor lacks: {}", way.calls, text_of(way.product)));
+      throw Error(fmt::format("a step computes {} products that the bound lacks: {}", way.calls, text_of(way.product)));
   return products;
 }
 

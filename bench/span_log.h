@@ -10,7 +10,7 @@
 
 namespace ane::bench {
 
-/// Sums what a model tells of, by name.
+/// Sums a model's spans by name.
 class SpanLog final : public model::SpanListener {
  public:
   struct Sum {
@@ -25,7 +25,7 @@ class SpanLog final : public model::SpanListener {
     sum.time += end - begin;
     ++sum.count;
   }
-  /// Since the last call.
+  /// Returns the sums since the last call.
   [[nodiscard]] Sums take() {
     const std::lock_guard lock(mutex_);
     return std::exchange(sums_, {});

@@ -20,7 +20,7 @@ template <class Function>
   return std::chrono::duration<double, std::milli>(time).count();
 }
 
-/// Of an odd count the one in the middle, of an even count the lower of the two.
+/// The median; for an even count the lower of the two middle values.
 [[nodiscard]] inline Duration median(std::vector<Duration> times) {
   assert(!times.empty());
   const auto middle = times.begin() + static_cast<std::ptrdiff_t>((times.size() - 1) / 2);

@@ -1,9 +1,9 @@
-/// What a training step costs beyond its matrix products.
+/// Cost of a training step beyond its matrix products.
 ///
 ///   bench_step [--reps N] [--kernels] [ane-train's settings: --config stories110m --threads 2 ...]
 ///
-/// Steps and their floor (floor.h) run in turn, so that both meet the same machine; all figures are medians. --kernels:
-/// each kind of kernel alone, in turn with its own products.
+/// Steps and their GEMM bound (floor.h) run in turn, so that both see the same machine state; all figures are medians.
+/// --kernels: each kernel alone, in turn with its own products.
 #include <algorithm>
 #include <iterator>
 #include <string>
@@ -28,7 +28,7 @@ std::string rate(double flops, double milliseconds) {
   return milliseconds == 0 ? std::string() : fmt::format("{:.0f}", flops / milliseconds * 1e-6);
 }
 
-void head(const std::string& name, const std::string& time) { print_head(name, time, "floor", "GFLOP/s"); }
+void head(const std::string& name, const std::string& time) { print_head(name, time, "GEMM bound", "GFLOP/s"); }
 
 class StepBenchmark {
  public:
@@ -139,7 +139,7 @@ class StepBenchmark {
   Samples floors_;
 };
 
-/// Surfaces for a kernel's ports, filled with numbers of ordinary size.
+/// Surfaces for a kernel's ports, filled with values of ordinary size.
 class Ports {
  public:
   Ports(std::span<const device::Port> ports, surface::SurfacePool& pool) {

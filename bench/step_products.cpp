@@ -38,7 +38,7 @@ std::vector<Product> programs_products(Training& training) {
   return products;
 }
 
-/// On one thread, where no call is a part of a product.
+/// Runs on one thread, so that no product is split into several calls.
 std::vector<Product> calls_of_a_step(cli::Settings settings) {
   settings.threads = 1;
   settings.parallel_sequences = 1;
@@ -47,13 +47,13 @@ std::vector<Product> calls_of_a_step(cli::Settings settings) {
   return products_called_by([&] { static_cast<void>(training.step()); });
 }
 
-/// The model counts attention's backward products alone; its forward ones and those it recomputes come on top.
+/// The model counts only attention's backward products; forward and recomputed ones come in addition.
 void check_count(const std::vector<Product>& products, double least) {
   double found = 0;
   for (const Product& product : products) found += product.flops();
   if (found < least)
     throw Error(
-        fmt::format("the floor has {:.0f} MFLOP, but a step {:.0f}: it lacks products", found * 1e-6, least * 1e-6));
+        fmt::format("the bound has {:.0f} MFLOP, but a step {:.0f}: it lacks products", found * 1e-6, least * 1e-6));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 
 namespace ane::bench {
 
-/// Says when there have been enough repetitions: as many as asked for, or, for 0, until medians are steady.
+/// Decides when there are enough repetitions: the requested number, or, for 0, until medians are stable.
 class Repetitions {
  public:
   explicit Repetitions(std::int64_t asked_for) : asked_for_(asked_for) {}
@@ -27,7 +27,7 @@ class Repetitions {
 class Samples {
  public:
   void add(const std::string& name, Duration time) { times_[name].push_back(time); }
-  /// The median; 0 if there is none of that name.
+  /// The median; 0 if there are no samples of that name.
   [[nodiscard]] double milliseconds(const std::string& name) const;
   [[nodiscard]] const std::map<std::string, std::vector<Duration>>& all() const noexcept { return times_; }
 
@@ -35,7 +35,7 @@ class Samples {
   std::map<std::string, std::vector<Duration>> times_;
 };
 
-/// Sums of one repetition, which become a sample each.
+/// Sums of one repetition, each of which becomes a sample.
 class Sums {
  public:
   void add(const std::string& name, Duration time) { sums_[name] += time; }
@@ -45,10 +45,10 @@ class Sums {
   std::map<std::string, Duration> sums_;
 };
 
-/// What is measured: config, dimensions, device.
+/// Prints config, dimensions and device.
 void print_heading(Training& training);
 
-/// A Markdown table of times against what bounds them.
+/// A Markdown table of times against their bounds.
 void print_head(const std::string& name, const std::string& time, const std::string& bound, const std::string& rate);
 void print_row(const std::string& name, double milliseconds, double bound_milliseconds, const std::string& rate = {});
 

@@ -16,15 +16,15 @@ namespace ane::bench {
 
 /// One call of a kernel or of the compiler.
 struct Call {
-  std::string kernel;    ///< its kind: "ffn_bwd"
-  std::size_t copy = 0;  ///< which of that kind, in the order of their compilation since the log was cleared
+  std::string kernel;    ///< its name: "ffn_bwd"
+  std::size_t copy = 0;  ///< index among kernels of that name, in order of compilation since the log was cleared
   Duration time{};
 };
 
-/// A device that passes everything on and notes how long it takes.
+/// A device that forwards everything and records the times.
 class TimingDevice final : public device::ForwardingDevice {
  public:
-  /// `name_of`: a kernel's kind from its text.
+  /// `name_of`: returns a kernel's name from its text.
   using NameOf = std::function<std::string(std::string_view)>;
   using ForwardingDevice::ForwardingDevice;
   void set_names(NameOf name_of) { name_of_ = std::move(name_of); }
@@ -32,16 +32,16 @@ class TimingDevice final : public device::ForwardingDevice {
   [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
 
   [[nodiscard]] std::vector<Call> take_runs() { return std::exchange(runs_, {}); }
-  /// Also starts the numbering of copies again.
+  /// Also restarts the numbering of copies.
   [[nodiscard]] std::vector<Call> take_compiles();
-  /// Copy 0 of every kind that is compiled now.
+  /// Copy 0 of every kernel that is compiled now.
   [[nodiscard]] const std::map<std::string, device::Kernel*>& kernels() const noexcept { return kernels_; }
 
  private:
   class TimedKernel;
 
   NameOf name_of_;
-  std::mutex mutex_;  ///< of runs_: kernels may run side by side
+  std::mutex mutex_;  ///< protects runs_: kernels may run concurrently
   std::vector<Call> runs_;
   std::vector<Call> compiles_;
   std::map<std::string, std::size_t> copies_;

@@ -1,8 +1,8 @@
-/// ane-train's training loop, an update at a time: what scripts/compare_torch.py runs in turn with PyTorch.
+/// ane-train's training loop, one update at a time, for scripts/compare_torch.py, which runs it in turn with PyTorch.
 ///
 ///   bench_turns --write-weights FILE [ane-train's settings: --config stories110m --data TOKENS.bin --threads 2 ...]
 ///
-/// Writes the weights that it starts from to FILE. Then reads a line, trains one update, writes a line of JSON, until
+/// Writes the initial weights to FILE. Then repeatedly reads a line, trains one update and writes a line of JSON, until
 /// its input ends.
 #include <atomic>
 #include <cstdio>

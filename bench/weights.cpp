@@ -1,9 +1,9 @@
-/// What a step costs with weights in the kernels' input, in turn with one whose kernels have them baked in.
+/// Cost of a step with dynamic weights, in turn with one with baked weights.
 ///
 ///   bench_weights [--reps N] [ane-train's settings: --config stories110m --threads 2 ...]
 ///
-/// A repetition is an update: as many steps as it accumulates, of both in turn; then both get the new weights. The
-/// processor's time, at one thread, says the same on a machine that has other work.
+/// A repetition is an update: all its steps, of both modes in turn; then both refresh their weights. With one thread,
+/// processor time is also meaningful on a machine with other load.
 #include <ctime>
 #include <string>
 
@@ -15,7 +15,7 @@
 namespace ane::bench {
 namespace {
 
-/// Of all threads of this process.
+/// Processor time of all threads of this process.
 Duration processor_time() {
   timespec now{};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Measures this machine and writes a table in Markdown: steps against their matrix products, kernels, compiling, what the
-# driver costs, single operations, restarts, memory, PyTorch.
-#   scripts/bench.sh [FILE]      FILE: where it goes (build/bench.md); takes some seven minutes
-# Nothing else should run meanwhile. ANE_BENCH_THREADS: threads (default: one a processor).
+# Measures this machine and writes Markdown tables: steps against their matrix products, kernels, compiling, the driver's
+# overhead, single operations, restarts, memory, PyTorch.
+#   scripts/bench.sh [FILE]      FILE: output file (build/bench.md); takes about seven minutes
+# Nothing else should run meanwhile. ANE_BENCH_THREADS: threads (default: one per processor).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh --bench
@@ -16,7 +16,7 @@ measure() {
   echo "# $(build/release/ane-train --version | head -n 1)"
   echo
   echo "Commit $(git describe --always --dirty 2>/dev/null || echo unknown), $(date -u +%F), $(uname -sr), $(processor)," \
-    "$ANE_BENCH_THREADS threads. Times are medians; a bound is measured in turn with what it bounds."
+    "$ANE_BENCH_THREADS threads. Times are medians; each bound is measured in turn with the measurement that it bounds."
   local config
   for config in shakespeare stories15m stories110m; do
     printf '\n## Steps: %s\n' "$config"
@@ -24,7 +24,7 @@ measure() {
     printf '\n## Compiling: %s\n' "$config"
     "$programs/bench_compile" --config "$config" --threads "$ANE_BENCH_THREADS"
   done
-  printf '\n## The driver alone, on a device that returns at once\n'
+  printf '\n## The driver alone, on a device that returns immediately\n'
   "$programs/bench_driver" --config stories110m --threads "$ANE_BENCH_THREADS"
   printf '\n## Single operations\n\n```\n'
   "$programs/bench_ops" --benchmark_min_time=0.2 2>/dev/null

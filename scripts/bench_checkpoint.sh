@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# What a checkpoint costs the steps beside which it is written. In one run, every third update is followed by one; the steps after
-# those requests are compared with those of the batches before them, by when nothing is being written any more. Fails if the first
-# step after a request takes more than a tenth longer than the median step. Run it on a machine that does nothing else.
+# Measures how much a checkpoint slows down the steps during which it is written. In one run, every third update is followed by
+# a checkpoint; the steps after these requests are compared with those of the batches before them, when no write is in progress.
+# Fails if the first step after a request takes over 10% longer than the median step. Run it on an otherwise idle machine.
 #   scripts/bench_checkpoint.sh [CONFIG [CHECKPOINTS [ACCUM [ARGUMENT...]]]]      default: stories110m 5 5
-# TMPDIR says which disk is written to.
+# TMPDIR selects the disk.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh
@@ -22,7 +22,7 @@ train() {  # UPDATES ARGUMENT...
 peak() { sed -n 's/^Peak memory: *//p' "$1"; }
 
 train 2 "${@:4}" >without
-# One more batch follows the last request, and a checkpoint of the end that no step sees.
+# One more batch follows the last request, then a final checkpoint that overlaps with no step.
 train $((checkpoints * every + 1)) --checkpoint-dir c --checkpoint-every "$every" --keep-checkpoints 1 "${@:4}" >with
 grep -E '^(\[checkpoint|Checkpoints:)' with
 echo "peak memory: $(peak with), $(peak without) without checkpoints"
@@ -40,7 +40,7 @@ awk -v accum="$accum" -v every="$every" '
   }
   END {
     usual = median(quiet, quiet_count)
-    printf "median of %d steps with nothing to write: %.1f ms\n", quiet_count, usual
+    printf "median of %d steps without a write: %.1f ms\n", quiet_count, usual
     for (k = 0; k < accum; ++k) {
       for (i = 1; i <= before_count[k]; ++i) values[i] = before[k, i]
       same = median(values, before_count[k])

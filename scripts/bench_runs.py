@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Measures whole runs of ane-train.
 
-    scripts/bench_runs.py restart     from the last step before a restart to the first after it, without compiling, by size
-                                      of the state
-    scripts/bench_runs.py growth      peak memory and time of a step, by sequence length and by layers, and how far they are
-                                      from a line
+    scripts/bench_runs.py restart     time from the last step before a restart to the first after it, without compiling, by
+                                      size of the state
+    scripts/bench_runs.py growth      peak memory and step time by sequence length and by layers, and their deviation from a
+                                      line
 
-Uses build/release/ane-train, or the program that ANE_TRAIN names.
+Uses build/release/ane-train, or the program named by ANE_TRAIN.
 """
 import json
 import os
@@ -43,7 +43,7 @@ def head(*names):
 
 
 def empty_start_ms():
-    """What starting a process costs that does nothing."""
+    """Time to start an empty process."""
     times = []
     for _ in range(21):
         start = time.perf_counter()
@@ -53,7 +53,7 @@ def empty_start_ms():
 
 
 def restart_gaps_ms(events):
-    """From the end of an update to the begin of the first step of the next process, less its compile rounds."""
+    """Times from the end of an update to the beginning of the first step of the next process, without compile rounds."""
     gaps, last_end, restarted, compiled = [], None, False, 0.0
     for event in sorted((e for e in events if e["ph"] == "X"), key=lambda e: e["ts"]):
         if event["name"] == "restart":
@@ -70,7 +70,7 @@ def restart_gaps_ms(events):
 
 
 def restart_table():
-    """Parameters and moments of AdamW: 12 bytes a parameter. A budget of one round of compiles: a restart an update."""
+    """Parameters and moments of AdamW: 12 bytes per parameter. With a budget of one compile round, every update restarts."""
     print(f"\nRestarts; an empty process takes {empty_start_ms():.1f} ms to start\n")
     head("config", "state MB", "restart ms", "worst ms", "restarts")
     for config, compiles in (("shakespeare", 21), ("stories15m", 31), ("stories110m", 61)):
@@ -87,7 +87,7 @@ def restart_table():
 
 
 def grown(*flags):
-    """Peak memory in MB, ms of the fastest step, GFLOP of a step."""
+    """Peak memory in MB, ms of the fastest step, GFLOP per step."""
     with tempfile.TemporaryDirectory() as folder:
         trace = pathlib.Path(folder) / "trace.json"
         report = run(*flags, "--steps", 4, "--accum-steps", 2, "--val-samples", 1,
@@ -99,7 +99,7 @@ def grown(*flags):
 
 
 def line_through(xs, ys):
-    """The least squares line, relative errors weighing alike."""
+    """The least-squares line with equally weighted relative errors."""
     weights = [1 / y**2 for y in ys]
     total = sum(weights)
     x_mean = sum(w * x for w, x in zip(weights, xs)) / total
@@ -120,7 +120,7 @@ def growth_table(title, name, values, flag):
 
 
 def growth_tables():
-    """Time is linear in layers; in the sequence, attention's products and scores grow with its square."""
+    """Time is linear in layers; attention's products and scores grow with the square of the sequence length."""
     growth_table("stories110m by sequence length (12 layers)", "seq", (64, 128, 256, 512, 1024), "--seq")
     growth_table("stories110m by layers (sequences of 256)", "layers", (2, 4, 8, 12, 24), "--layers")
 

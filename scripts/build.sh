@@ -26,7 +26,7 @@ mkdir -p "$folder"
 log=$folder/build.log
 if ! {
   if [[ ! -f $folder/build.ninja ]]; then
-    [[ -t 2 ]] && echo "building ane-train ($preset); the first time takes a few minutes" >&2
+    [[ -t 2 ]] && echo "building ane-train ($preset); the first build takes a few minutes" >&2
     configure=1
   fi
   if ((configure)); then

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Trains on the stand-in for Apple's framework and on the host, and compares the parameters byte for byte. The stand-in's own
-# limit of 119 compiles forces the restarts: the budget is set above it.
+# Trains on the stand-in for Apple's framework and on the host, and compares the parameters byte for byte. The budget is set
+# above the stand-in's own limit of 119 compiles, so that the limit forces the restarts.
 #   scripts/check_standin.sh [TEXT]      TEXT: a text file to train the shakespeare config on, 200 updates
-# PROGRAMS: a folder with both programs (default: they are built)
+# PROGRAMS: a directory with both programs (default: build them)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [[ -n ${PROGRAMS:-} ]] || { scripts/setup.sh --test && scripts/build.sh release; }
@@ -15,7 +15,7 @@ cd "$folder"
 check() {  # NAME ARGUMENT...
   local name=$1 one_by_one=(--parallel-sequences 1)
   shift
-  [[ $* != *"--config tiny"* ]] || one_by_one=()  # an MLP's go one by one anyway
+  [[ $* != *"--config tiny"* ]] || one_by_one=()  # an MLP has a single batch slot anyway
   ANE_MAX_COMPILES=1000 STANDIN_THREADS=2 "$programs/ane-train-standin" --device ane --threads 2 --checkpoint-dir "$name-ane" "$@" >"$name.txt"
   "$programs/ane-train" --device host --threads 2 "${one_by_one[@]+"${one_by_one[@]}"}" --checkpoint-dir "$name-host" "$@" >/dev/null
   diff <(cd "$name-ane" && sha256sum step-*/*.safetensors) <(cd "$name-host" && sha256sum step-*/*.safetensors)

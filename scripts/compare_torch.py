@@ -3,13 +3,13 @@
 
     scripts/compare_torch.py [CONFIG...]        default: shakespeare stories15m stories110m
 
-Same model (Llama: RMSNorm, RoPE on neighbouring pairs, SwiGLU, tied classifier), same initial weights, same tokens, same
-AdamW with clipping, same accumulation; first it is checked that all compute the same losses. Each participant is a
-process that waits while another has its turn of an update, or of several where they are short: for tens of milliseconds
-after a pause Linux may keep all threads of a process on one processor. PyTorch takes part in two settings: as it comes, and at its
-best: OpenMP's OpenBLAS (one pool of threads, not two that fight), tcmalloc (no mapping and unmapping of large buffers), as
-many threads as ane-train. Both are told which OpenBLAS kernels suit the processor, as ane-train tells it. On a model whose
-update is one small batch, PyTorch at its best also computes all its sequences at once.
+All use the same model (Llama: RMSNorm, RoPE on adjacent pairs, SwiGLU, tied classifier), initial weights, tokens, AdamW with
+clipping, and accumulation; first the script checks that all compute the same losses. Each participant is a process that waits
+while another has its turn of one update, or of several short ones: for tens of milliseconds after a pause, Linux may keep all
+threads of a process on one processor. PyTorch takes part with default settings and with its best settings: OpenMP's OpenBLAS
+(one thread pool instead of two that compete), tcmalloc (no mapping and unmapping of large buffers), and as many threads as
+ane-train. Both use the OpenBLAS kernels that ane-train selects for the processor. If an update is one small batch, PyTorch with
+its best settings also computes all sequences of the update in one batch.
 
 Needs bench_turns (scripts/bench.sh builds it) and Debian's python3-torch: run it with the system's Python.
 """
@@ -26,17 +26,17 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIBRARIES = pathlib.Path("/usr/lib/x86_64-linux-gnu")
-PAUSE = 0.15  # seconds in which threads that spin after a turn go to sleep
-TURN = 0.25  # seconds that ane-train's turn takes, if that needs no more updates than
+PAUSE = 0.15  # seconds after which threads that spin after a turn have gone to sleep
+TURN = 0.25  # duration of ane-train's turn in seconds, if that needs no more updates than
 MOST_OF_A_TURN = 10
 NORM_EPS = 1e-5
 ROPE_THETA = 10000.0
-# What ane-train takes where a config says nothing.
+# ane-train's defaults for missing config values.
 DEFAULTS = dict(accum_steps=10, lr=1e-3, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1, grad_clip=1.0)
-BATCHED_BELOW = 2**21  # elements of an update's logits: small shapes are all overhead unless taken together
+BATCHED_BELOW = 2**21  # elements of an update's logits: small shapes are dominated by overhead unless batched
 
 
-# ---- The participant that is PyTorch
+# ---- The PyTorch participant
 
 
 def read_safetensors(path):
@@ -132,7 +132,7 @@ def torch_participant(options):
         optimizer.zero_grad(set_to_none=not options.best)
         return total / accum
 
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads of its own", flush=True)
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads", flush=True)
     for _ in sys.stdin:
         start = time.perf_counter()
         loss = update()
@@ -140,7 +140,7 @@ def torch_participant(options):
         print(json.dumps({"steps": accum, "loss": loss, "ms": elapsed}), flush=True)
 
 
-# ---- The one that lets them take turns
+# ---- The coordinator
 
 
 class Participant:
@@ -177,7 +177,7 @@ class Participant:
 
 
 def openblas_kernels():
-    """As src/math/openblas.cpp chooses them."""
+    """The kernels that src/math/openblas.cpp selects."""
     try:
         cpu = pathlib.Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -192,7 +192,7 @@ def best_environment(threads):
     blas, malloc = LIBRARIES / "openblas-openmp", LIBRARIES / "libtcmalloc_minimal.so.4"
     missing = [str(path) for path in (blas, malloc) if not path.exists()]
     if missing:
-        print(f"PyTorch at its best is left out: {', '.join(missing)} missing (scripts/setup.sh --bench)\n")
+        print(f"PyTorch with its best settings is omitted: {', '.join(missing)} missing (scripts/setup.sh --bench)\n")
         return None
     return {
         "LD_LIBRARY_PATH": str(blas),
@@ -204,7 +204,7 @@ def best_environment(threads):
 
 
 def write_tokens(path, vocab, count):
-    """Repeatable tokens of which some are frequent."""
+    """Reproducible tokens, some of them frequent."""
     state, tokens = 12345, bytearray()
     for _ in range(count):
         state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
@@ -225,12 +225,12 @@ def participants(name, config, options, folder):
     worker = [sys.executable, __file__, "--worker", json.dumps(config), "--threads", str(threads)]
     worker += ["--tokens", str(tokens), "--weights", str(weights)]
     batched = config["accum_steps"] * config["seq"] * config["vocab"] < BATCHED_BELOW
-    yield Participant("PyTorch as it comes", worker, openblas_kernels())
+    yield Participant("PyTorch, default settings", worker, openblas_kernels())
     if (best := best_environment(threads)) is not None:
         best.update(openblas_kernels())
-        yield Participant("PyTorch at its best", worker + ["--best"], best)
+        yield Participant("PyTorch, best settings", worker + ["--best"], best)
         if batched:
-            name = f"PyTorch at its best, {config['accum_steps']} sequences at once"
+            name = f"PyTorch, best settings, {config['accum_steps']} sequences per batch"
             yield Participant(name, worker + ["--best", "--batched"], best)
 
 
@@ -269,7 +269,7 @@ def compare(name, options):
 
     ours = everyone[0]
     print(f"\n{name}: losses agree within {worst:.0e} over {len(ours.losses)} updates ({ours.losses[0]:.4f} to "
-          f"{ours.losses[-1]:.4f}); medians of {turns} turns of {a_turn} updates of {config['accum_steps']} sequences, everything included")
+          f"{ours.losses[-1]:.4f}); medians of {turns} turns of {a_turn} updates of {config['accum_steps']} sequences, including all overhead")
     for participant in everyone:
         print(f"- {participant.name}: {participant.description}")
     print()
@@ -287,19 +287,19 @@ def main():
     parser.add_argument("configs", nargs="*", default=["shakespeare", "stories15m", "stories110m"])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--plan", default="split", help="ane-train's plan of kernels")
-    parser.add_argument("--accum", type=int, help="sequences an update (default: the config's)")
-    parser.add_argument("--warmups", type=int, default=2, help="updates before time counts, at least one")
-    parser.add_argument("--least", type=int, default=3, help="timed turns at least")
-    parser.add_argument("--most", type=int, default=30, help="timed turns at most")
-    parser.add_argument("--seconds", type=float, default=25, help="of timed turns, a config")
-    parser.add_argument("--tolerance", type=float, default=1e-3, help="of losses, relative")
+    parser.add_argument("--accum", type=int, help="sequences per update (default: the config's)")
+    parser.add_argument("--warmups", type=int, default=2, help="untimed warm-up updates, at least one")
+    parser.add_argument("--least", type=int, default=3, help="minimum number of timed turns")
+    parser.add_argument("--most", type=int, default=30, help="maximum number of timed turns")
+    parser.add_argument("--seconds", type=float, default=25, help="seconds of timed turns per config")
+    parser.add_argument("--tolerance", type=float, default=1e-3, help="relative tolerance of losses")
     for hidden in ("--worker", "--tokens", "--weights"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     for hidden in ("--best", "--batched"):
         parser.add_argument(hidden, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if importlib.util.find_spec("torch") is None:
-        sys.exit(f"compare_torch.py: {sys.executable} has no PyTorch; run the script itself, so that the system's Python does")
+        sys.exit(f"compare_torch.py: {sys.executable} has no PyTorch; run the script directly, so that the system's Python runs it")
     if options.worker:
         torch_participant(options)
     else:

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# What each way of giving kernels an update's weights costs: stories110m, 30 steps, on the stand-in for Apple's framework, where
-# every compile takes 60 ms, as is usual on a Mac. A row a mode, as the efficiency report has it.
+# Compares the weight modes: stories110m, 30 steps, on the stand-in for Apple's framework, where every compile takes 60 ms, as is
+# usual on a Mac. One row per mode, from the efficiency report.
 #   scripts/compare_weights.sh [MODE...]      MODE: baked, pipeline, merged, dynamic; default: all
-# The stand-in sees of an input what the engine would, bytes, so it converts weights that come with it at every step: its ms/step
-# say nothing of an engine's; bench_weights has the host's.
+# Like the engine, the stand-in sees an input only as bytes, so it converts dynamic weights at every step: its ms/step do not
+# predict those of an engine; bench_weights measures the host's.
 # STEPS, STANDIN_COMPILE_MS and PROGRAM (default: the release build's ane-train-standin) may be set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ trap 'rm -f "$log"' EXIT
 
 field() { sed -nE "s/^$1: +([^ ]+)( ms)? ?(\(([^)]*)\))?.*/\\$2/p" "$log"; }  # LABEL, 1: the number, 4: in brackets
 
-printf '%-10s %9s %12s %9s %12s %9s %9s %9s\n' mode 'wall ms' 'compile ms' share 'beside ms' restarts compiles 'ms/step'
+printf '%-10s %9s %12s %9s %12s %9s %9s %9s\n' mode 'wall ms' 'compile ms' share 'hidden ms' restarts compiles 'ms/step'
 for mode; do
   case $mode in
     baked) settings=(--weights baked) ;;

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds and tests as on a machine that this one is not, in build/compat/NAME:
+# Builds and tests for another system, in build/compat/NAME:
 #   scripts/compat.sh SUITE    the two commands of the README in a new root of another Debian (bookworm, trixie, sid)
 #   scripts/compat.sh arm64    the tests of math, mil, the host device and the models, on an emulated processor with NEON
 #   scripts/compat.sh libc++   every test, with Clang and LLVM's C++ library, as on a Mac
-# Warnings are errors. Runs on Debian 12, as root; nothing of the system is changed but for the packages named below. A second call
-# takes up where the first was stopped; remove build/compat/NAME to begin anew.
+# Warnings are errors. Runs on Debian 12 as root; changes nothing on the system except installing the packages named below. A
+# second call continues where the first one stopped; remove build/compat/NAME to start again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CI=true
@@ -29,18 +29,18 @@ suite() {
     mkdir -p "$root"
     debootstrap --variant=minbase "$name" "$root" "$(mirror)" >"$folder/debootstrap.log" ||
       { tail "$folder/debootstrap.log" >&2; exit 1; }
-    # A mirror may keep a state for longer than a suite that moves calls itself valid.
+    # A mirror may keep a state for longer than the validity period of a rolling suite.
     echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/compat"
     touch "$folder/complete"
   fi
   cp /etc/resolv.conf "$root/etc/resolv.conf"
-  # The sources as they are now; its build stays.
+  # Copies the current sources; the existing build is kept.
   mkdir -p "$root/home/ane-train"
   find "$root/home/ane-train" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
   git ls-files -z --cached --others --exclude-standard | while IFS= read -rd '' file; do [[ ! -e $file ]] || printf '%s\0' "$file"; done |
     tar -c --null --files-from=- | tar -x -C "$root/home/ane-train"
   [[ ! -d ../shared ]] || cp -rT ../shared "$root/home/shared"
-  # Mounts of a namespace of its own end with it.
+  # Mounts in a separate namespace end with it.
   unshare --mount bash -euc '
     for system in proc sys dev; do mount --rbind "/$system" "$1/$system"; done
     chroot "$1" env -i CI=true HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin bash -euc "
@@ -49,7 +49,7 @@ suite() {
       scripts/test.sh"' suite "$root"
 }
 
-# Packages of the other architecture, unpacked and not installed, beside the system's cross compiler.
+# Packages of the other architecture, unpacked but not installed, for the system's cross compiler.
 unpack_arm64() {  # ROOT PACKAGE...
   local root=$1 state=$folder/apt
   shift
@@ -75,7 +75,7 @@ arm64() {
     sed -i "s|/usr/|$root/usr/|" "$openblas/OpenBLASConfig.cmake"  # the only one with absolute paths
     touch "$folder/complete"
   fi
-  # A processor without SVE, as Apple's are.
+  # A processor without SVE, like Apple's.
   configure_and_build "${tests[*]/#/test_}" release -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
     -DCMAKE_SYSROOT="$root" -DCMAKE_FIND_ROOT_PATH_MODE_PROGRAM=NEVER -DCMAKE_FIND_ROOT_PATH_MODE_LIBRARY=ONLY \
     -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY -DOpenBLAS_DIR="$openblas" -DANE_STANDIN=OFF \
@@ -85,8 +85,8 @@ arm64() {
   ctest --test-dir "$folder/build" --output-on-failure --progress --parallel "$jobs" --timeout 3600 -R "^($names):"
 }
 
-# Debian compiles fmt and spdlog against GCC's library, whose types are others: here they are used as headers alone, as Catch2 2 is
-# anyway. LLVM 16 is what Xcode 15 comes from.
+# Debian compiles fmt and spdlog against GCC's library, which is not ABI-compatible: here they are used header-only, like
+# Catch2 2. Xcode 15 is based on LLVM 16.
 libcxx() {
   scripts/setup.sh --test
   install clang-16 libc++-16-dev libc++abi-16-dev
@@ -109,6 +109,6 @@ case $name in
   bookworm | trixie | sid) suite ;;
   arm64) arm64 ;;
   libc++) libcxx ;;
-  *) echo "compat.sh: there are bookworm, trixie, sid, arm64 and libc++, not '$name'" >&2; exit 2 ;;
+  *) echo "compat.sh: unknown name '$name'; available: bookworm, trixie, sid, arm64, libc++" >&2; exit 2 ;;
 esac
 echo "compat.sh: $name passes"

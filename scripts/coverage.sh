@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every test in a build that counts executed lines, and prints the line coverage of src/.
+# Runs every test in a coverage build, and prints the line coverage of src/.
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 cd "$scripts/.."

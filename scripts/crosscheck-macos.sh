@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles and links the whole of ane-train for Apple silicon, on Linux: no Mac, no SDK. Finds what AppleClang, libc++ and
-# the linker would refuse, and shows every symbol that a Mac has to provide.
+# Compiles and links all of ane-train for Apple silicon on Linux, without a Mac or an SDK. Finds errors that AppleClang, libc++
+# and the linker would report, and shows every symbol that a Mac has to provide.
 #   scripts/crosscheck-macos.sh [TARGET...]     default: ane-train
 # The compiler is Zig's (Clang 19 with Apple's libSystem) from npm, kept in build/zig. Needs npm and what setup.sh installs.
 set -euo pipefail
@@ -20,13 +20,13 @@ if [[ ! -x $ANE_ZIG ]]; then
   chmod +x "$ANE_ZIG"
 fi
 
-# CMake wants tools that are one word each.
+# CMake requires tools to be single words.
 for tool in c++ ar ranlib; do
   printf '#!/bin/sh\nexec "%s" %s "$@"\n' "$ANE_ZIG" "$tool" >"$tools/zig-$tool"
   chmod +x "$tools/zig-$tool"
 done
 
-# What Homebrew provides, as headers alone: Debian's, seen without the rest of /usr/include.
+# Headers of the libraries that Homebrew provides: Debian's, isolated from the rest of /usr/include.
 mkdir -p "$ANE_CROSS/include/Accelerate"
 for name in fmt spdlog CLI nlohmann hwy xxhash.h; do
   [[ -e /usr/include/$name ]] || { echo "crosscheck-macos.sh: /usr/include/$name is missing; run scripts/setup.sh" >&2; exit 1; }
@@ -56,7 +56,7 @@ package nlohmann_json nlohmann_json::nlohmann_json
 package CLI11 CLI11::CLI11
 package hwy hwy::hwy 'target_link_libraries(hwy::hwy INTERFACE hwy)'
 
-# The only symbols that are left to the loader, other than libSystem's and libc++'s.
+# The only symbols left to the loader besides those of libSystem and libc++.
 stub() {  # FILE INSTALL_NAME SYMBOL...
   local file=$1 name=$2
   shift 2
@@ -78,8 +78,8 @@ stub "$ANE_CROSS/lib/libfmt.tbd" /opt/homebrew/opt/fmt/lib/libfmt.9.dylib \
 stub "$ANE_CROSS/lib/libhwy.tbd" /opt/homebrew/opt/highway/lib/libhwy.1.dylib \
   __ZN3hwy15GetChosenTargetEv __ZN3hwy12ChosenTarget6UpdateEx __ZN3hwy16SupportedTargetsEv
 
-# Optimization would double the time and check nothing more. Without -O Zig turns on a sanitizer. Without precompiled headers
-# a source that does not include what it uses is found.
+# Optimization would double the time without checking more. Without -O, Zig enables a sanitizer. Without precompiled headers,
+# missing includes are detected.
 cmake -S . -B "$folder" -G Ninja --toolchain scripts/macos-toolchain.cmake -DCMAKE_BUILD_TYPE=Release \
   -DANE_TESTS=OFF -DANE_WERROR=ON -DANE_PRECOMPILE=OFF \
   -DCMAKE_CXX_FLAGS_RELEASE="-O0 -DNDEBUG -fno-sanitize=undefined" \

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Feeds hostile input to everything that reads files or text, under AddressSanitizer and UndefinedBehaviorSanitizer.
-#   scripts/fuzz.sh [--minutes N] [TARGET...]   N minutes (10) for each target of tests/fuzz, then what they reached
-#   scripts/fuzz.sh --short                     8 seconds each, in the build that scripts/test.sh --asan makes
-# What is learnt stays in build/fuzz/corpus, where the next run begins. A finding ends its target with an error and is
-# written to build/fuzz/findings; make it a file of tests/fuzz/corpus/TARGET once it is understood.
+#   scripts/fuzz.sh [--minutes N] [TARGET...]   N minutes (10) for each target of tests/fuzz, then the coverage
+#   scripts/fuzz.sh --short                     8 seconds each, in the build of scripts/test.sh --asan
+# New inputs are kept in build/fuzz/corpus for the next run. A finding ends its target with an error and is written to
+# build/fuzz/findings; move it to tests/fuzz/corpus/TARGET when it is understood.
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 cd "$scripts/.."
@@ -15,7 +15,7 @@ while (($#)); do
   case $1 in
     --minutes) seconds=$((60 * $2)); shift ;;
     --short) preset=asan seconds=8 ;;
-    -*) echo "fuzz.sh: unknown argument '$1'; there are --minutes N and --short" >&2; exit 2 ;;
+    -*) echo "fuzz.sh: unknown option '$1'; available: --minutes N, --short" >&2; exit 2 ;;
     *) targets+=("$1") ;;
   esac
   shift
@@ -29,7 +29,7 @@ fi
 export work=$PWD/build/fuzz programs=$PWD/build/$preset/tests seconds
 mkdir -p "$work/findings" "$work/profiles"
 export ASAN_OPTIONS=intercept_tls_get_addr=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}  # as test.sh
-[[ -w /dev/shm ]] && export TMPDIR=/dev/shm  # inputs become files many times a second
+[[ -w /dev/shm ]] && export TMPDIR=/dev/shm  # inputs are written to files many times per second
 
 fuzz() {
   local target=$1 corpus=$work/corpus/$1 log=$work/$1.log extra=()
@@ -48,7 +48,7 @@ export -f fuzz
 printf '%s\n' "${targets[@]}" | xargs -P "$(getconf _NPROCESSORS_ONLN)" -I{} bash -c 'fuzz {}'
 
 [[ $preset == fuzz ]] || exit 0
-# What a target is meant to reach.
+# The sources that a target is meant to cover.
 sources_of() {
   case $1 in
     mil) echo src/mil src/device/host ;;
@@ -61,7 +61,7 @@ sources_of() {
     settings) echo src/cli/command_line.cpp src/cli/load_settings.cpp src/cli/handover.cpp src/device/fault_device.cpp ;;
   esac
 }
-echo "lines and branches that were reached:"
+echo "covered lines and branches:"
 for target in "${targets[@]}"; do
   llvm-profdata merge -sparse "$work/profiles/$target.profraw" -o "$work/profiles/$target.profdata"
   llvm-cov report "$programs/fuzz_$target" -instr-profile="$work/profiles/$target.profdata" >"$work/profiles/$target.txt"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Random MIL programs of every operation on the host device, compared with the reference interpreter, under
+# Compares random MIL programs of every operation on the host device with the reference interpreter, under
 # AddressSanitizer and UndefinedBehaviorSanitizer.
 #   scripts/fuzz_programs.sh [COUNT [SEED]]   COUNT programs (200,000) from the seed SEED (a new one) on
 # A program that fails is printed with its seed and written to build/fuzz/findings/seed-N, where
@@ -30,7 +30,7 @@ status=0
 for ((worker = 0; worker < workers; ++worker)); do
   wait "${running[worker]}" && continue
   status=1
-  echo "fuzz_programs.sh: a finding, and perhaps more, in build/fuzz/programs-$worker.log:" >&2
+  echo "fuzz_programs.sh: at least one finding in build/fuzz/programs-$worker.log:" >&2
   grep -a -m1 -A60 -E 'random program of seed|ERROR: AddressSanitizer|runtime error|FAILED' "build/fuzz/programs-$worker.log" >&2 || true
 done
 ((status == 0)) && echo "$count programs from seed $seed on, no finding"

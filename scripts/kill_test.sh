@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Kills training runs at random instants, while checkpoints are written and between exec and the adopted state among them,
-# resumes them until they end, and compares their parameters byte for byte with those of a run that nobody disturbed.
+# Kills training runs at random times, also while checkpoints are written and between exec and the adoption of the state,
+# resumes them until they end, and compares their parameters byte for byte with those of an undisturbed run.
 #   scripts/kill_test.sh [KILLS [SEED]]      200 kills; the tests make 20
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Layout (clang-format) and faults (clang-tidy).
+# Runs clang-format and clang-tidy.
 #   scripts/lint.sh            every file
-#   scripts/lint.sh --format   layout alone, which takes a second
-#   scripts/lint.sh --recent   every file's layout; faults in the sources that changed last, as many as half a minute allows (all take
-#                              half an hour of 2 cores)
+#   scripts/lint.sh --format   only clang-format, which takes a second
+#   scripts/lint.sh --recent   clang-format for every file; clang-tidy for the most recently changed sources within half a minute (all
+#                              take half an hour on 2 cores)
 #   scripts/lint.sh FILE...    these files
-# Nothing is built. bench/ takes part where Google Benchmark is installed (scripts/setup.sh --bench).
+# Nothing is built. bench/ is included if Google Benchmark is installed (scripts/setup.sh --bench).
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 cd "$scripts/.."
@@ -23,7 +23,7 @@ else
   while IFS= read -r file; do files+=("$file"); done < <(git ls-files '*.cpp' '*.h')
 fi
 clang-format --dry-run -Werror "${files[@]}"
-echo "clang-format: ${#files[@]} files in order"
+echo "clang-format: ${#files[@]} files formatted correctly"
 [[ $tidy != none ]] || exit 0
 bench=OFF
 [[ ! -f /usr/include/benchmark/benchmark.h ]] || bench=ON
@@ -51,4 +51,4 @@ check() {
 export -f check
 export deadline checked
 printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$(getconf _NPROCESSORS_ONLN)" bash -c 'check "$1"' check
-echo "clang-tidy: $(wc -l <"$checked") of ${#sources[@]} sources looked at, all clean"
+echo "clang-tidy: $(wc -l <"$checked") of ${#sources[@]} sources checked, all clean"

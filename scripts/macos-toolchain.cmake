@@ -1,4 +1,4 @@
-# For crosscheck-macos.sh: Apple silicon by the Zig compiler, with other projects' libraries as headers and stubs.
+# For crosscheck-macos.sh: Apple silicon with the Zig compiler, with third-party libraries as headers and stubs.
 set(CMAKE_SYSTEM_NAME Darwin)
 set(CMAKE_SYSTEM_PROCESSOR arm64)
 set(CMAKE_OSX_ARCHITECTURES "" CACHE STRING "")  # the target says it

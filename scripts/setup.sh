@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs what is missing. Says nothing and takes no time if nothing is.
-#   scripts/setup.sh          what building ane-train needs
-#   scripts/setup.sh --test   also what the tests of the Apple bridge need on Linux
-#   scripts/setup.sh --bench  also what bench.sh needs
-#   scripts/setup.sh --dev    also what lint.sh, coverage.sh, fuzz.sh, crosscheck-macos.sh and a Clang build need
+# Installs missing packages. Silent and immediate if there are none.
+#   scripts/setup.sh          packages for building ane-train
+#   scripts/setup.sh --test   also those for the tests of the Apple bridge on Linux
+#   scripts/setup.sh --bench  also those for bench.sh
+#   scripts/setup.sh --dev    also those for lint.sh, coverage.sh, fuzz.sh, crosscheck-macos.sh and a Clang build
 set -euo pipefail
 
 debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev libxxhash-dev)
-# Libraries that are used where they are: the beginning of a name that each release ends in its own way.
+# Optional libraries, used if available: name prefixes, because each release has its own version suffix.
 debian_optional=(libdnnl)
 debian_test=(gobjc libgnustep-base-dev)
 debian_bench=(libbenchmark-dev python3-torch libopenblas0-openmp libtcmalloc-minimal4)
@@ -24,11 +24,11 @@ for argument in "$@"; do
     --test) test=true ;;
     --bench) bench=true ;;
     --dev) test=true dev=true ;;
-    *) echo "setup.sh: unknown argument '$argument'; there are --test, --bench and --dev" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown option '$argument'; available: --test, --bench, --dev" >&2; exit 2 ;;
   esac
 done
 
-# The newest package whose name is $1 and a version.
+# The newest package whose name is $1 followed by a version.
 numbered() { { grep -xE "$1[0-9][0-9.]*" || true; } | sort -V | tail -n 1; }
 
 install_debian() {
@@ -36,7 +36,7 @@ install_debian() {
   $test && wanted+=("${debian_test[@]}")
   $bench && wanted+=("${debian_bench[@]}")
   $dev && wanted+=("${debian_dev[@]}")
-  $dev && ! command -v npm >/dev/null && wanted+=(npm)  # Node.js may come from elsewhere, with an npm of its own
+  $dev && ! command -v npm >/dev/null && wanted+=(npm)  # Node.js may come from elsewhere, with its own npm
   installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p')
   for package in "${wanted[@]}"; do
     grep -qxF -- "$package" <<<"$installed" || missing+=("$package")
@@ -49,9 +49,9 @@ install_debian() {
   for package in "${debian_optional[@]}"; do
     [[ -z $(numbered "$package" <<<"$installed") ]] || continue
     package=$(apt-cache pkgnames "$package" | numbered "$package")
-    [[ -n $package ]] || continue  # this release has none
+    [[ -n $package ]] || continue  # not in this release
     echo "setup.sh: installing $package" >&2
-    apt_install "$package" || echo "setup.sh: going on without $package, which is optional" >&2
+    apt_install "$package" || echo "setup.sh: continuing without $package, which is optional" >&2
   done
 }
 
@@ -87,6 +87,6 @@ elif [[ $(uname) == Darwin ]]; then
   command -v brew >/dev/null || { echo "setup.sh: Homebrew is needed: see https://brew.sh" >&2; exit 1; }
   install_homebrew
 else
-  echo "setup.sh: neither apt nor Homebrew here; install a C++20 compiler, CMake 3.25, Ninja, CLI11, spdlog, fmt," \
+  echo "setup.sh: neither apt nor Homebrew found; install a C++20 compiler, CMake 3.25, Ninja, CLI11, spdlog, fmt," \
     "nlohmann-json, Catch2, OpenBLAS, Highway and xxHash yourself" >&2
 fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains with a restart at every update and watches from outside (/proc: Linux) that nothing grows: resident memory,
+# Trains with a restart at every update and checks from outside (/proc: Linux) that nothing grows: resident memory,
 # descriptors, mappings, environment, temporary files.
 #   scripts/soak.sh                       2,000 updates on the host, 300 on the stand-in for Apple's framework
 #   scripts/soak.sh UPDATES PROGRAM ARGUMENT...
@@ -7,7 +7,7 @@ set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "$0")/.."
 
-exec {pause}<> <(:)  # nothing ever comes from it: waiting for it is a pause without a process
+exec {pause}<> <(:)  # never readable: reading with a timeout is a pause without a process
 
 soak() {  # UPDATES PROGRAM ARGUMENT...
   local updates=$1 program folder settings least pid begin
@@ -16,7 +16,7 @@ soak() {  # UPDATES PROGRAM ARGUMENT...
   folder=$(mktemp -d)
   mkdir "$folder/temporary"
   settings=(--accum-steps 1 --dim 32 --hidden 64 --layers 1 --heads 2 --vocab 64 --seq 32 --threads 2 --val-samples 1 "$@")
-  # A budget of one is refused with the least that is enough.
+  # A budget of one is refused with a message that names the smallest sufficient budget.
   least=$({ "$program" --steps 1 --max-compiles 1 "${settings[@]}" 2>&1 || true; } | sed -n 's/.*Use --max-compiles \([0-9]*\).*/\1/p')
   (cd "$folder" && TMPDIR=$folder/temporary exec "$program" --steps "$updates" --max-compiles "$least" "${settings[@]}") \
     >"$folder/out" 2>"$folder/err" &
@@ -34,7 +34,7 @@ soak() {  # UPDATES PROGRAM ARGUMENT...
     read -rt 0.01 -u "$pause" || true
   done
   wait "$pid" || { cat "$folder/err" >&2; return 1; }
-  echo "$(basename "$program"): $(grep -c '^\[RESUMED' "$folder/out") restarts in $((SECONDS - begin)) s, ${#samples[@]} looks"
+  echo "$(basename "$program"): $(grep -c '^\[RESUMED' "$folder/out") restarts in $((SECONDS - begin)) s, ${#samples[@]} samples"
   printf '%s\n' "${samples[@]}" | awk '
     { for (i = 1; i <= 5; ++i) value[NR, i] = $i }
     END {

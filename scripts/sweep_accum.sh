@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The table to choose ANE_ACCUM_STEPS by: more sequences an update mean fewer compiles and restarts, and fewer updates.
+# Prints a table for choosing ANE_ACCUM_STEPS: more sequences per update mean fewer compiles and restarts, but fewer updates.
 #   scripts/sweep_accum.sh [N...] [ane-train's flags]      N: values to try (default: 5 10 20 40)
 # For example: scripts/sweep_accum.sh 4 16 --config stories15m --steps 160. Each N needs its share of --steps (default: 160).
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up, builds and runs every test, and says what was left out and why.
+# Sets up, builds and runs every test, and lists the omitted parts with reasons.
 #   scripts/test.sh            the release build
 #   scripts/test.sh --debug    assertions, reused memory poisoned with NaN
 #   scripts/test.sh --asan     Clang with AddressSanitizer and UndefinedBehaviorSanitizer, poisoned as well
@@ -15,8 +15,8 @@ case ${1-} in
 esac
 if [[ $preset == [at]san ]]; then scripts/setup.sh --dev; else scripts/setup.sh --test; fi
 scripts/build.sh "$preset"
-# Clang 14 takes a thread-local block of a loaded library that begins 16 bytes after a page for one of glibc 2.19 and reads its
-# bounds from before it, so that the scan for leaks crashes. Without this it finds such blocks as what the loader allocated.
+# Clang 14 mistakes a thread-local block of a loaded library that begins 16 bytes after a page for one of glibc 2.19 and reads
+# its bounds from before it, so that the leak scan crashes. With this option it treats such blocks as allocations of the loader.
 [[ $preset != asan ]] || export ASAN_OPTIONS=intercept_tls_get_addr=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 [[ $preset != tsan ]] || export TSAN_OPTIONS=suppressions=$PWD/scripts/tsan.supp${TSAN_OPTIONS:+:$TSAN_OPTIONS}
 status=0
@@ -25,12 +25,12 @@ ctest --test-dir "build/$preset" --output-on-failure --progress --parallel "$(ge
 {
   cat "build/$preset/left-out.txt"
   [[ $(uname) == Darwin || $(build/$preset/ane-train --version) == *oneDNN* ]] ||
-    echo "oneDNN: it is not installed, or this processor has no AVX-512; OpenBLAS computes"
-  [[ -d ../shared/oracle ]] || echo "tests against reference values outside the source tree: ../shared/oracle is not here"
+    echo "oneDNN: not installed, or this processor has no AVX-512; OpenBLAS is used"
+  [[ -d ../shared/oracle ]] || echo "tests against reference values outside the source tree: ../shared/oracle does not exist"
 } | sed 's/^/left out: /'
-# On Linux setup.sh has just installed what the stand-in needs.
+# On Linux setup.sh has just installed the dependencies of the stand-in.
 if [[ $(uname) == Linux ]] && grep -q "stand-in.*not installed" "build/$preset/left-out.txt"; then
-  echo "test.sh: without the stand-in for Apple's frameworks the bridge to them was not tested; install what it needs (above)" >&2
+  echo "test.sh: without the stand-in framework the bridge was not tested; install its dependencies (see above)" >&2
   exit 1
 fi
 exit "$status"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up, builds in release and runs ane-train with the arguments given: scripts/train.sh --steps 200
+# Sets up, builds the release preset and runs ane-train with the given arguments: scripts/train.sh --steps 200
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 "$scripts/setup.sh"

@@ -16,6 +16,7 @@
 ///     BlockedSignals blocked;              // nothing more can set the stop flag
 ///     if (stop) ...                        // set in time: handle it like Outcome::interrupted
 ///     exec_self(arguments, restart_environment(environment, {state.descriptor(), monotonic_ns()}), descriptors);
+///
 /// The stop signals stay blocked across exec, so one that arrives meanwhile stays pending. The new process starts its
 /// threads, which inherit the mask and so never receive them, installs its handlers and calls unblock_stop_signals().
 /// The first process should hold a BlockedSignals until then, too.

@@ -20,11 +20,12 @@
 #include "window_fold.h"
 
 /// Selects steps that run together, slice by slice: the heads of an attention, whose scores then stay in cache, or the
-/// rows of a product that one thread computes, with the elementwise steps that follow. A step can be sliced if its
-/// outermost dimension is divisible by the number of slices: `slice(n)` reduces it to its first slice and sets the
-/// stride between slices in its slots. Steps form a region if no slice depends on another: of all memory that they both
-/// write and read, slice i accesses only the i-th of n equal pieces. Memory that is used only inside the region has one
-/// piece per worker, reused for each slice.
+/// rows of a product that one thread computes, with the elementwise steps that follow.
+///
+/// A step can be sliced if its outermost dimension is divisible by the number of slices: `slice(n)` reduces it to its
+/// first slice and sets the stride between slices in its slots. Steps form a region if no slice depends on another: of
+/// all memory that they both write and read, slice i accesses only the i-th of n equal pieces. Memory that is used only
+/// inside the region has one piece per worker, reused for each slice.
 namespace ane::device::host {
 
 using Step = std::variant<Elementwise, Product, Convolution, RowSelection, Reduction, Softmax, Gather, Pad, StagedCopy,
