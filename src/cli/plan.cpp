@@ -28,8 +28,8 @@ double surface_bytes(const mil::Function& main, const std::vector<mil::ValueId>&
   return bytes;
 }
 
-/// Bytes of the surfaces of one sequence: the outputs that the backward pass of each layer needs, and whatever else the
-/// kernels of one layer read and write. Inputs that hold weights are counted with those.
+/// Bytes of the surfaces of one sequence: the outputs that the backward pass of each layer needs, and all other inputs
+/// and outputs of one layer's kernels. Inputs with weights are counted as weights.
 double surface_bytes(std::span<const model::KernelInfo> kernels, std::int64_t layers) {
   double kept = 0;
   double passing = 0;

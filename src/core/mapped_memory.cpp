@@ -63,7 +63,8 @@ std::span<std::byte> map_aligned(std::size_t size_bytes, int flags, int descript
 }  // namespace
 
 MappedMemory MappedMemory::anonymous(std::size_t size_bytes) {
-  // Linux refuses a mapping larger than memory and swap, before a run has compared what it needs with what there is.
+  // Linux would refuse a mapping larger than memory and swap before a run has compared its needs with the available
+  // memory.
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   MappedMemory memory(map_aligned(size_bytes, kFlags, -1));
 #ifdef MADV_HUGEPAGE

@@ -10,7 +10,7 @@ class logger;
 
 namespace ane::cli {
 
-/// Unlike fmt::print it does not throw where a terminal has closed or a disk is full: there is nobody left to tell.
+/// Writes to standard error. Unlike fmt::print, does not throw if the terminal is closed or the disk is full.
 void write_to_stderr(std::string_view text) noexcept;
 
 /// Standard output for lines, standard error for the log and, if it is a terminal, a progress bar below them. The bar
