@@ -23,7 +23,7 @@ for ((worker = 0; worker < workers; ++worker)); do
   last=$((seed + count * (worker + 1) / workers))
   log=build/fuzz/programs-$worker.log
   ANE_RANDOM_SEED=$first ANE_RANDOM_PROGRAMS=$((last - first)) \
-    build/asan/tests/test_device_host "random programs compute what the reference does" >"$log" 2>&1 &
+    build/asan/tests/test_device_host "random programs agree with the reference interpreter" >"$log" 2>&1 &
   running+=("$!")
 done
 status=0

@@ -18,7 +18,7 @@ namespace {
 using namespace cli_test;
 using namespace ane;
 
-/// Says that it ran and changes one element of what it computed, or fails.
+/// Runs kernels but changes one element of the result, or fails.
 class FaultyDevice final : public device::ForwardingDevice {
  public:
   FaultyDevice(device::Device& honest, bool fails) : ForwardingDevice(honest), fails_(fails) {}
@@ -45,7 +45,7 @@ class FaultyDevice final : public device::ForwardingDevice {
 
 }  // namespace
 
-TEST_CASE("the host computes every probe right", "[cli][doctor]") {
+TEST_CASE("the host computes every probe correctly", "[cli][doctor]") {
   math::ThreadPool threads(2);
   device::host::HostDevice host(threads);
   const std::vector<cli::DeviceProbe> probes = cli::device_probes();
@@ -61,7 +61,7 @@ TEST_CASE("the host computes every probe right", "[cli][doctor]") {
   }
 }
 
-TEST_CASE("a device that lies or fails is found out", "[cli][doctor]") {
+TEST_CASE("wrong results and failures of a device are detected", "[cli][doctor]") {
   math::ThreadPool threads(1);
   device::host::HostDevice host(threads);
   for (const cli::DeviceProbe& probe : cli::device_probes()) {
@@ -89,7 +89,7 @@ TEST_CASE("doctor reports machine, choice and verdict", "[cli][doctor]") {
 }
 
 #ifdef ANE_TRAIN_STANDIN
-TEST_CASE("doctor calls the framework as it is told to", "[cli][doctor]") {
+TEST_CASE("doctor passes the options to the framework", "[cli][doctor]") {
   const Folder folder;
   const auto doctor = [&](const Words& more) {
     return Program(Words{"doctor", "--device", "ane"} + more, {}, folder.path(), ANE_TRAIN_STANDIN).wait();
@@ -104,7 +104,7 @@ TEST_CASE("doctor calls the framework as it is told to", "[cli][doctor]") {
   CHECK_THAT(wrong.err, ANE_CONTAINS("--ane-qos: '64' is not"));
 }
 
-TEST_CASE("what a program says of itself is a warning to doctor and an error to training", "[cli][doctor]") {
+TEST_CASE("a differing program description is a warning in doctor and an error in training", "[cli][doctor]") {
   const Folder folder;
   const Words environment = {"STANDIN_INTERLEAVE=4"};
   const Result doctor = Program({"doctor", "--device", "ane"}, environment, folder.path(), ANE_TRAIN_STANDIN).wait();
@@ -152,7 +152,7 @@ TEST_CASE("a device that turns pairs in one form only can train, and doctor name
   CHECK_THAT(neither.out, ANE_CONTAINS("Failed: do not trust"));
 }
 
-TEST_CASE("a virtual machine's engine is used only when it is asked for", "[cli][doctor]") {
+TEST_CASE("the engine of a virtual machine is used only on request", "[cli][doctor]") {
   const Folder folder;
   const auto train = [&](const std::string& device, const std::string& kind) {
     return Program({"--config", "tiny", "--steps", "2", "--device", device}, {"STANDIN_VIRTUAL=" + kind}, folder.path(),

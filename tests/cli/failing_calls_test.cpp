@@ -19,7 +19,7 @@ namespace {
 using namespace cli_test;
 namespace fs = std::filesystem;
 
-/// Three checkpoints, of which two stay, over two processes.
+/// A run with three checkpoints, of which two are kept, over two processes.
 const Words kRun = kSmall + Words{"--log-every", "2", "--keep-checkpoints", "2", "--checkpoint-every", "2"};
 const std::string kBudget = "ANE_MAX_COMPILES=25";
 
@@ -28,7 +28,7 @@ struct Failure {
   int error = 0;
 };
 
-/// Runs in `folder`, whose `c` is where the call fails; returns whether there were so many calls.
+/// Runs in `folder`, with a failing call in its directory `c`; returns whether there were that many calls.
 Result run_failing(const Folder& folder, const Words& arguments, const Failure& failure, bool& happened) {
   write_file(folder / "count", std::string(sizeof(std::uint64_t), '\0'));
   Result result = run(arguments,
@@ -42,7 +42,7 @@ Result run_failing(const Folder& folder, const Words& arguments, const Failure& 
   return result;
 }
 
-/// The step that follows the last `text`; 0 if there is none.
+/// The step number after the last occurrence of `text`; 0 if there is none.
 std::int64_t last_step(const std::string& out, const std::string& text) {
   const std::size_t at = out.rfind(text);
   return at == std::string::npos ? 0 : std::stoll(out.substr(at + text.size()));
@@ -62,7 +62,7 @@ bool has_checkpoint(const Folder& folder) {
 
 std::string parameters_in(const Folder& folder) { return read_file(folder / "c/step-00000012/model.safetensors"); }
 
-/// Lets each call that changes a file in the folder of checkpoints fail once, in a new run or a resumed one.
+/// Makes each call that changes a file in the checkpoint directory fail once, in a new run or a resumed one.
 void fail_each_call(bool resumes, int error) {
   const Folder undisturbed;
   REQUIRE(run(run_in(undisturbed, "12"), {kBudget}, undisturbed.path()).code == 0);
@@ -95,25 +95,25 @@ void fail_each_call(bool resumes, int error) {
     CHECK(rest.err.find("damaged") == std::string::npos);
     CHECK(parameters_in(folder) == expected);
   }
-  CHECK(call > 50);  // the library was there
+  CHECK(call > 50);  // the preloaded library works
 }
 
 }  // namespace
 
-// One test each, which run side by side.
-TEST_CASE("whichever call a full disk refuses, nothing that was said to be saved is lost", "[cli][faults]") {
+// Separate tests, so that they run in parallel.
+TEST_CASE("if any call fails on a full disk, no saved progress is lost", "[cli][faults]") {
   fail_each_call(false, ENOSPC);
 }
 
-TEST_CASE("whichever call a full disk refuses, a resumed run loses nothing", "[cli][faults]") {
+TEST_CASE("if any call fails on a full disk, a resumed run loses nothing", "[cli][faults]") {
   fail_each_call(true, ENOSPC);
 }
 
-TEST_CASE("whichever call a broken disk refuses, nothing that was said to be saved is lost", "[cli][faults]") {
+TEST_CASE("if any call fails on a broken disk, no saved progress is lost", "[cli][faults]") {
   fail_each_call(false, EIO);
 }
 
-TEST_CASE("whichever call a broken disk refuses, a resumed run loses nothing", "[cli][faults]") {
+TEST_CASE("if any call fails on a broken disk, a resumed run loses nothing", "[cli][faults]") {
   fail_each_call(true, EIO);
 }
 

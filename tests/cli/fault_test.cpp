@@ -9,8 +9,8 @@
 #include "cli/small_run.h"
 #include "support/catch.h"
 
-/// What becomes of a run whose device misbehaves (ane/device/fault_device.h). A step of the small model is 6 runs, an
-/// update 2 steps; the validation at the end is 4 runs.
+/// Runs with a misbehaving device (ane/device/fault_device.h). A step of the small model has 6 kernel runs, an update 2
+/// steps, the validation at the end 4 runs.
 namespace {
 
 using namespace cli_test;
@@ -27,7 +27,7 @@ std::string learnt_in(const fs::path& checkpoint) {
          read_file(checkpoint / "second_moment.safetensors");
 }
 
-/// What 8 undisturbed steps learn.
+/// The parameters after 8 undisturbed steps.
 const std::string& undisturbed() {
   static const std::string learnt = [] {
     const Folder folder;
@@ -55,7 +55,7 @@ bool same_tensors(const fs::path& a, const fs::path& b) {
 
 }  // namespace
 
-TEST_CASE("a fault that a fresh process or patience mends changes no bit", "[cli][fault]") {
+TEST_CASE("a transient fault does not change the parameters", "[cli][fault]") {
   struct Row {
     Words environment;
     std::string message;  ///< on standard error
@@ -81,8 +81,7 @@ TEST_CASE("a fault that a fresh process or patience mends changes no bit", "[cli
   CHECK(learnt_in(folder / "c/step-00000008") == undisturbed());
 }
 
-TEST_CASE("a fault that stays ends with one error, and what was learnt before it goes on to the same end",
-          "[cli][fault]") {
+TEST_CASE("a permanent fault ends with one error, and resuming leads to the same parameters", "[cli][fault]") {
   struct Row {
     Words environment;
     int code;
@@ -123,11 +122,11 @@ TEST_CASE("a fault that stays ends with one error, and what was learnt before it
   CHECK(learnt_in(folder / "c/step-00000008") == undisturbed());
 }
 
-TEST_CASE("an update with a value that is not finite changes nothing but the loss scale", "[cli][fault]") {
+TEST_CASE("an update with a non-finite value changes only the loss scale", "[cli][fault]") {
   const std::string plan = GENERATE(as<std::string>(), "run:13=nan", "run:16=nan", "run:24=nan", "run:20=huge");
   CAPTURE(plan);
   const Folder folder;
-  // The second update is the last: both checkpoints are there.
+  // The second update is the last, so both checkpoints exist.
   const Result result = run(kSmall + Words{"--steps", "4", "--checkpoint-dir", "c", "--checkpoint-every", "1"},
                             fault(plan), folder.path());
   CAPTURE(result.out, result.err);
@@ -139,7 +138,7 @@ TEST_CASE("an update with a value that is not finite changes nothing but the los
   }
 }
 
-TEST_CASE("a plan of faults that cannot be read is refused", "[cli][fault]") {
+TEST_CASE("an invalid fault plan is refused", "[cli][fault]") {
   const std::string plan =
       GENERATE(as<std::string>(), "", "compile", "compile:0", "compile:x", "run:1,", "run:1@0", "run:1=slow",
                "compile:1=nan", "run:1=delay:5", "run:1=delay:5s", "budget:0", "budget:1,budget:2", "run:1 ");

@@ -12,7 +12,7 @@
 using namespace ane;
 using Words = std::vector<std::string>;
 
-TEST_CASE("a process hands every setting to the next, byte for byte", "[cli][handover]") {
+TEST_CASE("a process passes every setting to the next, byte for byte", "[cli][handover]") {
   const Words arguments = {
       "--data", "a\nb\\n \xff=c.txt", "--lr",   "0.1",      "--untied", "--threads", "3", "--steps",
       "12",     "--schedule",         "cosine", "--device", "host"};
@@ -37,7 +37,7 @@ TEST_CASE("a process hands every setting to the next, byte for byte", "[cli][han
   CHECK(cli::fingerprint_of(found->settings, "dim=2") != cli::fingerprint_of(loaded.values, "dim=1"));
 }
 
-TEST_CASE("a first process finds nothing, and a broken hand-over is refused", "[cli][handover]") {
+TEST_CASE("a first process finds no handover, and a broken one is refused", "[cli][handover]") {
   CHECK_FALSE(cli::find_handover(Words{"HOME=/", "ANE_TRAIN_SETTINGS=x"}));
   CHECK_THROWS_AS(cli::find_handover(Words{"ANE_TRAIN_STATE=3:4"}), UsageError);
   CHECK_THROWS_WITH(cli::find_handover(Words{"ANE_TRAIN_STATE=3:4"}), ANE_CONTAINS("ANE_TRAIN_SETTINGS"));

@@ -21,7 +21,7 @@
 #include "cli/small_run.h"
 #include "support/catch.h"
 
-/// What others do to a run and its files while it runs, and what a run must not do to the files of others.
+/// Interference with a run and its files, and files that a run must not touch.
 namespace {
 
 using namespace cli_test;
@@ -31,7 +31,7 @@ const Words kEndless = kSmall + Words{"--steps", "1000000", "--log-every", "1"};
 const Words kUnlimited = {"ANE_MAX_COMPILES=1000000"};
 const Words kManyRestarts = {"ANE_MAX_COMPILES=13"};
 
-/// Sends `signal` again and again, as `timeout` and terminals send it more than once.
+/// Sends `signal` repeatedly, because `timeout` and terminals send it more than once.
 Result stop_insistently(Program& program, int signal) {
   while (!program.has_ended()) {
     program.send(signal);
@@ -40,7 +40,7 @@ Result stop_insistently(Program& program, int signal) {
   return program.wait();
 }
 
-/// Reads a new named pipe, as `cat` does: until nobody has it open for writing any more.
+/// Reads a new named pipe like `cat`, until no process has it open for writing.
 class PipeReader {
  public:
   explicit PipeReader(const std::string& path) {
@@ -55,7 +55,7 @@ class PipeReader {
   PipeReader(const PipeReader&) = delete;
   PipeReader& operator=(const PipeReader&) = delete;
 
-  /// All of it, once the writers are gone.
+  /// The whole text, after all writers have closed the pipe.
   const std::string& text() {
     if (thread_.joinable()) thread_.join();
     return text_;
@@ -67,7 +67,7 @@ class PipeReader {
     while (!abandoned_) {
       const ssize_t size = ::read(pipe_.get(), buffer.data(), buffer.size());
       if (size > 0) text_.append(buffer.data(), static_cast<std::size_t>(size));
-      if (size == 0 && !text_.empty()) break;  // before, nobody has opened it yet
+      if (size == 0 && !text_.empty()) break;  // an empty text means that no writer has opened it yet
       if (size <= 0) std::this_thread::sleep_for(std::chrono::microseconds(100));
     }
     pipe_ = ane::Descriptor();
@@ -81,7 +81,7 @@ class PipeReader {
 
 }  // namespace
 
-TEST_CASE("a signal that comes again and again waits for the checkpoint", "[cli][signal]") {
+TEST_CASE("a repeated signal waits for the checkpoint", "[cli][signal]") {
   const int signal = GENERATE(SIGTERM, SIGHUP, SIGPIPE, SIGXCPU);
   CAPTURE(signal);
   const Folder folder;
@@ -95,9 +95,9 @@ TEST_CASE("a signal that comes again and again waits for the checkpoint", "[cli]
   CHECK(nlohmann::json::accept(read_file(folder / "p.json")));
 }
 
-TEST_CASE("a run whose processor time is used up is saved", "[cli][signal]") {
+TEST_CASE("a run at its processor time limit is saved", "[cli][signal]") {
   const Folder folder;
-  // The shell sets both limits, and at the second one the system would kill without a word.
+  // The shell sets both limits, and at the second one the system would kill without a message.
   const Words shell = {"-c", R"(ulimit -t 3; exec "$0" "$@")", ANE_TRAIN_PROGRAM};
   const Result result = Program(shell + kEndless + Words{"--checkpoint-dir", "c"}, {}, folder.path(), "/bin/sh").wait();
   CAPTURE(result.err);
@@ -105,7 +105,7 @@ TEST_CASE("a run whose processor time is used up is saved", "[cli][signal]") {
   CHECK(ane::train::checkpoints_in(folder / "c").size() == 1);
 }
 
-TEST_CASE("data that are shortened during the run end it, and nothing is lost", "[cli][faults]") {
+TEST_CASE("data truncated during the run end it, and no progress is lost", "[cli][faults]") {
   const std::string name = GENERATE(as<std::string>(), "data.bin", "data.txt");
   const std::size_t left = GENERATE(0U, 20000U);
   CAPTURE(name, left);
@@ -127,7 +127,7 @@ TEST_CASE("data that are shortened during the run end it, and nothing is lost", 
   CHECK(resumed.wait_for("[RESUMED step "));
 }
 
-TEST_CASE("telemetry and profile into pipes are whole over re-executions", "[cli][telemetry][profile]") {
+TEST_CASE("telemetry and profile in pipes are complete across re-executions", "[cli][telemetry][profile]") {
   const Folder folder;
   PipeReader telemetry_reader(folder / "t");
   PipeReader profile_reader(folder / "p");
@@ -159,7 +159,7 @@ TEST_CASE("a file that another setting names is never overwritten", "[cli][error
 
   struct Row {
     Words arguments;
-    std::string first, second;  ///< settings that the message names
+    std::string first, second;  ///< settings named in the message
   };
   const std::vector<Row> rows = {
       {{"--profile", "data.txt", "--data", "data.txt"}, "profile", "data"},
@@ -190,20 +190,20 @@ TEST_CASE("a file that another setting names is never overwritten", "[cli][error
     CHECK(read_file(folder / "settings.json") == R"({"seed": 3})");
     CHECK_FALSE(fs::exists(folder / "new"));
   }
-  // Nothing is lost in a device.
+  // Devices cannot be overwritten.
   CHECK(run(kSmall + Words{"--steps", "2", "--telemetry", "/dev/null", "--profile", "/dev/null"}).code == 0);
   CHECK(run(kSmall + Words{"--steps", "4", "--checkpoint-dir", "c", "--resume", "--telemetry", "c/t.jsonl"}, {},
             folder.path())
             .code == 0);
 }
 
-TEST_CASE("a checkpoint that nobody asked for is saved where it can be", "[cli][signal]") {
+TEST_CASE("a rescue checkpoint is written to a writable place", "[cli][signal]") {
   const Folder folder;
   fs::create_directory(folder / "here");
   fs::create_directory(folder / "temporary");
   Program program(kEndless, kUnlimited + Words{"TMPDIR=" + folder / "temporary"}, folder / "here");
   REQUIRE(program.wait_for("step 4 "));
-  fs::remove_all(folder / "here");  // unlike a folder without permission, one that root cannot write either
+  fs::remove_all(folder / "here");  // unlike a directory without permission, root cannot write to it either
   program.send(SIGTERM);
   const Result result = program.wait();
   CAPTURE(result.err);
@@ -214,7 +214,7 @@ TEST_CASE("a checkpoint that nobody asked for is saved where it can be", "[cli][
   CHECK(ane::train::checkpoints_in(saved).size() == 1);
 }
 
-TEST_CASE("a kernel that does not compile is told of, whatever becomes of its files", "[cli][fault]") {
+TEST_CASE("a failed compile is reported even if its files cannot be saved", "[cli][fault]") {
   const Folder folder;
   const Words run_once = kSmall + Words{"--steps", "2"};
   CHECK(run(run_once, {"TMPDIR=/dev/null/nowhere"}, folder.path()).code == 0);
@@ -233,12 +233,12 @@ TEST_CASE("a kernel that does not compile is told of, whatever becomes of its fi
   CHECK(fs::status(directory).permissions() == fs::perms::owner_all);
 }
 
-TEST_CASE("a checkpoint directory that is removed during the run comes back with its lock", "[cli][run]") {
+TEST_CASE("a checkpoint directory removed during the run is created and locked again", "[cli][run]") {
   const Folder folder;
   Program program(kEndless + Words{"--checkpoint-dir", "c", "--checkpoint-every", "1"}, kUnlimited, folder.path());
   REQUIRE(program.wait_for("[checkpoint step "));
   fs::rename(folder / "c", folder / "gone");
-  // Only who has the lock writes its number there.
+  // Only the lock's holder writes its process ID there.
   const fs::path lock = folder / "c/.lock";
   while ((!fs::exists(lock) || fs::file_size(lock) == 0) && !program.has_ended())
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -248,7 +248,7 @@ TEST_CASE("a checkpoint directory that is removed during the run comes back with
   CHECK_THAT(other.err, ANE_CONTAINS("process " + std::to_string(program.pid())));
 }
 
-TEST_CASE("a run that is resumed does without the model file that it began with", "[cli][resume]") {
+TEST_CASE("a resumed run does not need its original model file", "[cli][resume]") {
   const Folder folder;
   REQUIRE(run(kSmall + Words{"--steps", "2", "--checkpoint-dir", "first"}, {}, folder.path()).code == 0);
   fs::copy_file(folder / "first/step-00000002/model.safetensors", folder / "start.safetensors");

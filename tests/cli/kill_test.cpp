@@ -24,9 +24,9 @@ using namespace cli_test;
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kKillsOfARun = 6;  // then it may end
+constexpr int kKillsOfARun = 6;  // after that it may finish
 
-const Words kRun =  // two sequences side by side
+const Words kRun =  // two batch slots
     with(kSmall, "--threads", "2") +
     Words{"--log-every",        "2", "--steps",     "60",     "--checkpoint-dir", "c", "--checkpoint-every", "3",
           "--keep-checkpoints", "2", "--telemetry", "t.jsonl"};
@@ -37,7 +37,7 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
 }
 
 bool has_entry(const fs::path& folder, const std::string& prefix) {
-  std::error_code ignored;  // entries come and go
+  std::error_code ignored;  // entries appear and disappear
   for (fs::directory_iterator entry(folder, ignored); entry != fs::directory_iterator(); entry.increment(ignored))
     if (entry->path().filename().string().starts_with(prefix)) return true;
   return false;
@@ -45,13 +45,13 @@ bool has_entry(const fs::path& folder, const std::string& prefix) {
 
 bool is_writing(const fs::path& checkpoints) { return has_entry(checkpoints, ".partial-"); }
 
-/// From just before exec until the state is adopted.
+/// Whether it is between exec and the adoption of the state.
 bool is_restarting(const std::string& out) {
   const std::size_t restart = out.rfind("[exec() restart");
   return restart != std::string::npos && out.find("[RESUMED", restart) == std::string::npos;
 }
 
-/// Random instants: anywhere in the run, while a checkpoint is written, or between exec and the adoption of the state.
+/// Random times: anywhere in the run, while a checkpoint is written, or between exec and the adoption of the state.
 class Killer {
  public:
   Killer(std::uint64_t seed, double run_ms) : random_(seed, 0), run_ms_(run_ms) {}
@@ -108,7 +108,7 @@ void check_telemetry(const fs::path& file) {
 
 }  // namespace
 
-TEST_CASE("a run that is killed again and again ends with the same parameters", "[cli][kill]") {
+TEST_CASE("a repeatedly killed run ends with the same parameters", "[cli][kill]") {
   const std::uint64_t wanted = number_from("ANE_KILLS", kSanitized ? 5 : 20);
   const std::uint64_t seed = number_from("ANE_KILL_SEED", 1);
   CAPTURE(seed);
@@ -122,7 +122,7 @@ TEST_CASE("a run that is killed again and again ends with the same parameters", 
   while (killer.kills < wanted) {
     const Folder folder;
     const fs::path checkpoints = folder / "c";
-    const std::vector<std::string> budgets = {"6", "16", "1000"};  // a restart every update, every third, none
+    const std::vector<std::string> budgets = {"6", "16", "1000"};  // restarts: every update, every third update, none
     const Words environment = {"ANE_MAX_COMPILES=" + budgets[killer.draw(budgets.size())]};
     const std::uint64_t most = killer.kills + kKillsOfARun;
     for (bool ended = false; !ended;) {

@@ -6,13 +6,13 @@
 #include "support/catch.h"
 #include "support/sanitized.h"
 
-/// What becomes of a run that may have little: memory, descriptors.
+/// Runs with little memory or few descriptors.
 namespace {
 
 using namespace cli_test;
 namespace fs = std::filesystem;
 
-/// ane-train under a limit of the shell's ulimit ("-v 100000").
+/// ane-train under a ulimit of the shell ("-v 100000").
 Result run_limited(const std::string& limit, const Words& arguments, const Words& environment, const fs::path& folder) {
   const Words shell = {"-c", "ulimit " + limit + R"( && exec "$0" "$@")", ANE_TRAIN_PROGRAM};
   return Program(shell + arguments, environment, folder, "/bin/sh").wait();
@@ -29,7 +29,7 @@ std::size_t entries(const fs::path& folder) {
 
 }  // namespace
 
-TEST_CASE("forty restarts keep no descriptor and no temporary file", "[cli][limits]") {
+TEST_CASE("forty restarts leak no descriptor and no temporary file", "[cli][limits]") {
   const Folder folder;
   fs::create_directory(folder / "temporary");
   const Words environment = {"TMPDIR=" + folder / "temporary"};
@@ -50,8 +50,8 @@ TEST_CASE("forty restarts keep no descriptor and no temporary file", "[cli][limi
 
 namespace {
 
-/// A run whose state is larger than what the BLAS leaves free, under limits on its addresses. Every update restarts it
-/// and is saved.
+/// A run whose state is larger than the memory that the BLAS leaves, under address space limits. It restarts and writes
+/// a checkpoint at every update.
 class RunInLittleMemory {
  public:
   RunInLittleMemory() {
@@ -60,8 +60,8 @@ class RunInLittleMemory {
     undisturbed_ = parameters(folder);
   }
 
-  /// Whether it ends with 0. Otherwise it must say what is missing, with the code that stands for it, and what it has
-  /// saved must lead to the same parameters.
+  /// Whether it ends with 0. Otherwise it must report the missing memory with the right exit code, and its checkpoints
+  /// must lead to the same parameters.
   bool succeeds(long kilobytes) const {
     const Folder folder;
     const Result result =
@@ -114,9 +114,9 @@ class RunInLittleMemory {
                                          "1e-3",
                                          "--checkpoint-every",
                                          "1"};
-  static constexpr int kNoLoader = 127;  // before there is a program
+  static constexpr int kNoLoader = 127;  // fails before the program starts
 
-  static Result unlimited(const Words& arguments, const Folder& folder) {  // but with the BLAS of a limited run
+  static Result unlimited(const Words& arguments, const Folder& folder) {  // with the BLAS of a limited run
     return run_limited("-v 100000000", arguments, {}, folder.path());
   }
   static std::string parameters(const Folder& folder) {
@@ -128,7 +128,7 @@ class RunInLittleMemory {
 
 }  // namespace
 
-TEST_CASE("a run without memory ends with one message, and its checkpoints are whole", "[cli][limits]") {
+TEST_CASE("a run without memory ends with one message, and its checkpoints are complete", "[cli][limits]") {
   if (kSanitized || !can_limit("-v 1000000")) {
     WARN("skipped: no limit on address space here");
     return;
@@ -143,19 +143,20 @@ TEST_CASE("a run without memory ends with one message, and its checkpoints are w
     (run.succeeds(middle) ? enough : too_little) = middle;
   }
   for (long below = kNearest; too_little - below > 4000; below *= 2) run.succeeds(too_little - below);
-  // Just above, there is memory for training but not for a thread beside it, or for the thread but not for its work.
+  // Just above that limit, there is memory for training but not for another thread, or for the thread but not for its
+  // work.
   constexpr long kStep = 250;
   constexpr long kThread = 12000;
   for (long above = 0; above < kThread; above += kStep) run.succeeds(enough + above);
 }
 
-TEST_CASE("a run makes sure of memory for no more threads than compute", "[cli][limits]") {
+TEST_CASE("a run reserves memory only for its compute threads", "[cli][limits]") {
   if (kSanitized || !can_limit("-v 1000000")) {
     WARN("skipped: no limit on address space here");
     return;
   }
   const Folder folder;
-  constexpr long kStep = 40000;  // less than what BLAS maps for a thread
+  constexpr long kStep = 40000;  // less than the BLAS maps per thread
   Result result;
   for (long limit = kStep; limit < 2000000; limit += kStep) {
     result = run_limited("-v " + std::to_string(limit), kSmall + Words{"--steps", "2"}, {}, folder.path());

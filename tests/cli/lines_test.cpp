@@ -41,7 +41,7 @@ TEST_CASE("lines read as the field's dashboards expect them", "[cli][lines]") {
   CHECK(cli::resumed_line(resume) == "[RESUMED step 10, loss=2.3456]");
 }
 
-TEST_CASE("the progress bar fits its terminal and shows what is left", "[cli][lines]") {
+TEST_CASE("the progress bar fits its terminal and shows the remaining time", "[cli][lines]") {
   const cli::BarState state{.step = 25, .steps = 100, .loss = 2.5, .ms_per_step = 1000};
   const std::string wide = cli::progress_bar(state, 80);
   CHECK(wide.starts_with("[========                      ]"));

@@ -89,7 +89,7 @@ TEST_CASE("MIL by hand: ports, rules, time, range and checksum", "[cli][mil]") {
   CHECK_THAT(compared.out, ANE_CONTAINS("y: 0, of values up to"));
 }
 
-TEST_CASE("weights come from the folder that is named, and missing ones are listed", "[cli][mil]") {
+TEST_CASE("weights come from the named directory, and missing ones are listed", "[cli][mil]") {
   const Folder folder;
   write_file(folder / "weighted.mil", kWeighted);
   const Result missing = run({"mil", "weighted.mil", "--run"}, {}, folder.path());
@@ -115,7 +115,7 @@ TEST_CASE("weights come from the folder that is named, and missing ones are list
   CHECK_THAT(damaged.err, ANE_CONTAINS("w.bin"));
 }
 
-TEST_CASE("files that cannot be looked up and programs that cannot be run are wrong input", "[cli][mil]") {
+TEST_CASE("unreadable files and programs that cannot run are input errors", "[cli][mil]") {
   const Folder folder;
   std::filesystem::create_symlink("loop", folder / "loop");
   for (const std::string& path : {std::string(300, 'a'), std::string("loop"), "loop/" + std::string(5000, 'b')}) {
@@ -140,7 +140,7 @@ TEST_CASE("files that cannot be looked up and programs that cannot be run are wr
   }
 }
 
-TEST_CASE("weights that are missing are made up when that is asked for, and it is said", "[cli][mil]") {
+TEST_CASE("missing weights are generated and reported on request", "[cli][mil]") {
   const Folder folder;
   write_file(folder / "weighted.mil", kWeighted);
   const auto checksum = [&](const Words& more) {
@@ -158,7 +158,7 @@ TEST_CASE("weights that are missing are made up when that is asked for, and it i
   CHECK(checksum({}) != checksum({"--seed", "43"}));
   CHECK_FALSE(std::filesystem::exists(folder / "weights"));
 
-  // A file that is there is used as it is.
+  // Existing files are used unchanged.
   ane::mil::BlobWriter writer;
   const std::vector<std::uint16_t> zeros = {0, 0};
   writer.add(ane::mil::DType::fp16, std::as_bytes(std::span(zeros)));
@@ -172,7 +172,7 @@ TEST_CASE("weights that are missing are made up when that is asked for, and it i
   CHECK_THAT(present.out, ANE_CONTAINS("y: from 0 to 0"));
 }
 
-TEST_CASE("made-up weights are of the declared types and sizes, one file a tensor", "[cli][mil]") {
+TEST_CASE("generated weights have the declared types and sizes, one file per tensor", "[cli][mil]") {
   using ane::mil::DType;
   ane::mil::Program program = ane::mil::parse(R"(program(1.3)
 {
@@ -203,7 +203,7 @@ TEST_CASE("made-up weights are of the declared types and sizes, one file a tenso
   CHECK(ane::mil::parse(ane::mil::print(program)) == program);
 }
 
-TEST_CASE("weights that the machine has no memory for are not made up", "[cli][mil]") {
+TEST_CASE("weights that do not fit into memory are not generated", "[cli][mil]") {
   const Folder folder;
   std::string text = kWeighted;
   for (std::size_t at = text.find("[1, 2, 1, 1]"); at != std::string::npos; at = text.find("[1, 2, 1, 1]")) {
@@ -218,7 +218,7 @@ TEST_CASE("weights that the machine has no memory for are not made up", "[cli][m
   CHECK_THAT(result.err, ANE_CONTAINS("generated weights would take"));
 }
 
-TEST_CASE("of several functions main is looked at, or the one that is named", "[cli][mil]") {
+TEST_CASE("of several functions main is used, or the named one", "[cli][mil]") {
   const auto function = [](const std::string& name, const std::string& operation) {
     return "func " + name + "<ios17>(tensor<fp16, [1, 4, 1, 32]> x) { tensor<fp16, [1, 4, 1, 32]> y_" + name + " = " +
            operation + "(x = x); } -> (y_" + name + ");\n";
@@ -253,7 +253,7 @@ TEST_CASE("of several functions main is looked at, or the one that is named", "[
              ANE_CONTAINS("function only of 1 operations, program(1.0)/ios17"));
 }
 
-TEST_CASE("MIL of other projects is taken or refused as it should be", "[cli][mil]") {
+TEST_CASE("MIL of other projects is accepted or refused correctly", "[cli][mil]") {
   const std::filesystem::path cases = ane::test::shared_dir() / "cases/mil";
   if (!std::filesystem::exists(cases)) {
     WARN(cases.string() + " is not there");
@@ -280,7 +280,7 @@ TEST_CASE("MIL of other projects is taken or refused as it should be", "[cli][mi
   }
 }
 
-TEST_CASE("faults in MIL text and in arguments name the place", "[cli][mil]") {
+TEST_CASE("errors in MIL text and in arguments name the position", "[cli][mil]") {
   const Folder folder;
   std::string text = kDoubled;
   text.replace(text.find("mul("), 3, "mulx");
@@ -322,11 +322,11 @@ TEST_CASE("outputs are the kernel's values without the padding of surfaces", "[c
   CHECK(run.outputs[0].values.size() == 20);
   double sum_of_squares = 0;
   for (const double value : run.outputs[0].values) sum_of_squares += value * value;
-  CHECK(sum_of_squares / 20 > 1);  // twice a standard normal: 4 in expectation
+  CHECK(sum_of_squares / 20 > 1);  // twice a standard normal: 4 on average
   CHECK(sum_of_squares / 20 < 16);
 }
 
-TEST_CASE("the difference of two tensors is the largest, and NaN differs from a number", "[cli][mil]") {
+TEST_CASE("compare() gives the largest difference, and NaN differs from a number", "[cli][mil]") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const double inf = std::numeric_limits<double>::infinity();
   const auto tensor = [](std::vector<double> values) { return ane::cli::TensorValues{"t", {}, std::move(values), 0}; };

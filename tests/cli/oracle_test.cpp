@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A training of the oracle, if it is there.
+/// A training run of the oracle, if available.
 class Case {
  public:
   explicit Case(const std::string& name) : folder_(ane::test::shared_dir() / "oracle" / name) {
@@ -52,11 +52,10 @@ class Case {
     return words + Words{"--weight-decay", optimizer.at("weight_decay").dump()};
   }
 
-  /// What a run in `folder` has learnt that the reference has not: Frobenius norms of the difference to it, tensor by
-  /// tensor, and of all that it changed.
+  /// Deviation of a run in `folder` from the reference, as relative Frobenius norms.
   struct Errors {
-    double largest = 0;    ///< of a tensor, relative to the tensor
-    double of_change = 0;  ///< of all tensors, relative to what training changed
+    double largest = 0;    ///< largest per tensor, relative to the tensor
+    double of_change = 0;  ///< over all tensors, relative to the change by training
   };
   [[nodiscard]] Errors errors_of(const Folder& folder) const {
     using namespace ane::model;
@@ -112,7 +111,7 @@ TEST_CASE("training from the command line ends with float64 PyTorch's parameters
   for (const auto& loss : oracle.reference().at("losses")) {
     CHECK_THAT(result.out, ANE_CONTAINS(fmt::format("step {:<4} loss={:.4f} ", ++step, loss.get<double>())));
   }
-  // fp32 sums of a few hundred terms are good to 1e-6; AdamW divides by small roots and loses some of that.
+  // fp32 sums of a few hundred terms are accurate to 1e-6; AdamW divides by small roots and loses some of that.
   CHECK(oracle.errors_of(folder).largest <= 1e-4);
 }
 
@@ -135,7 +134,7 @@ TEST_CASE("training in fp16 stays near float64 PyTorch's parameters", "[cli][ora
     const Result result = Program(oracle.settings() + modes, {"ANE_MAX_COMPILES=40"}, folder.path(), program).wait();
     CAPTURE(result.out, result.err);
     REQUIRE(result.code == 0);
-    // Where a gradient is next to nothing, rounding to fp16 may turn its sign, and AdamW moves by the rate either way.
+    // Rounding to fp16 may change the sign of a tiny gradient, and AdamW moves by the learning rate either way.
     CHECK(oracle.errors_of(folder).of_change <= 0.05);
   }
 }

@@ -21,7 +21,7 @@ cli::Settings settings(std::int64_t dim, std::int64_t seq, std::int64_t accum) {
   return settings;
 }
 
-TEST_CASE("a small model's sequences go side by side, in equal rounds of a batch", "[cli][lanes]") {
+TEST_CASE("a small model has several batch slots, which divide a batch into equal rounds", "[cli][lanes]") {
   CHECK(cli::parallel_sequences(settings(128, 64, 12), 1) == 1);
   CHECK(cli::parallel_sequences(settings(128, 64, 12), 2) == 2);
   CHECK(cli::parallel_sequences(settings(128, 64, 12), 8) == 6);
@@ -30,7 +30,7 @@ TEST_CASE("a small model's sequences go side by side, in equal rounds of a batch
   CHECK(cli::parallel_sequences(settings(128, 64, 5), 2) == 2);
   CHECK(cli::parallel_sequences(settings(768, 256, 12), 8) == 1);
 
-  // One that is not so small only if no thread is idle in the last round.
+  // A larger one only if no thread is idle in the last round.
   CHECK(cli::parallel_sequences(settings(288, 256, 10), 2) == 2);
   CHECK(cli::parallel_sequences(settings(288, 256, 10), 4) == 1);
   CHECK(cli::parallel_sequences(settings(288, 256, 5), 2) == 1);
@@ -40,7 +40,7 @@ TEST_CASE("a small model's sequences go side by side, in equal rounds of a batch
   CHECK(cli::parallel_sequences(mlp, 8) == 1);
 }
 
-TEST_CASE("a number that was asked for is taken, if each has a thread", "[cli][lanes]") {
+TEST_CASE("a requested number of batch slots is used if each has a thread", "[cli][lanes]") {
   cli::Settings large = settings(768, 256, 12);
   large.parallel_sequences = 3;
   CHECK(cli::parallel_sequences(large, 4) == 3);
@@ -54,7 +54,7 @@ Result run_with(const Words& more, const Folder& folder) {
   return Program(words + more, {}, folder.path()).wait();
 }
 
-TEST_CASE("a run of sequences side by side loses nothing by restarts", "[cli][lanes]") {
+TEST_CASE("a run with several batch slots loses nothing by restarts", "[cli][lanes]") {
   const Folder folder;
   const Words common{"--steps", "20"};
   const Result whole = run_with(common + Words{"--checkpoint-dir", "whole"}, folder);
@@ -72,8 +72,8 @@ TEST_CASE("a run of sequences side by side loses nothing by restarts", "[cli][la
   CHECK_THAT(alone.out, !ANE_CONTAINS("batch slots"));
 }
 
-TEST_CASE("each sequence side by side has surfaces kept for it", "[cli][lanes]") {
-  constexpr const char* kOfOne = "9";  // all that a sequence of this model needs at a time
+TEST_CASE("free surfaces are kept for each batch slot", "[cli][lanes]") {
+  constexpr const char* kOfOne = "9";  // surfaces that a sequence of this model needs at once
   const Folder folder;
   for (const char* const sequences : {"1", "3"}) {
     CAPTURE(sequences);
@@ -84,7 +84,7 @@ TEST_CASE("each sequence side by side has surfaces kept for it", "[cli][lanes]")
   }
 }
 
-TEST_CASE("a dry run tells of sequences side by side, and counts the memory of each", "[cli][lanes]") {
+TEST_CASE("a dry run reports batch slots and counts the memory of each", "[cli][lanes]") {
   const Folder folder;
   const auto memory_line = [&](const char* sequences) {
     const Result result = run_with({"--dry-run", "--parallel-sequences", sequences}, folder);
@@ -97,7 +97,7 @@ TEST_CASE("a dry run tells of sequences side by side, and counts the memory of e
   CHECK_THAT(run_with({"--dry-run"}, folder).out, ANE_CONTAINS("3 batch slots"));
 }
 
-TEST_CASE("more sequences side by side than threads are refused", "[cli][lanes]") {
+TEST_CASE("more batch slots than threads are refused", "[cli][lanes]") {
   const Folder folder;
   const Result result = run_with({"--steps", "2", "--parallel-sequences", "4"}, folder);
   CHECK(result.code == 2);

@@ -22,7 +22,7 @@ model::KernelInfo kernel(int copies, bool has_weights, bool forward) {
 constexpr int kFirst = 6;
 constexpr int kLater = 5;
 
-/// Restarts counted by walking through the run as the trainer does.
+/// Counts restarts by simulating the run.
 std::int64_t walked_restarts(int forward, std::int64_t updates, int budget) {
   std::int64_t restarts = 0;
   int used = 0;
@@ -39,7 +39,7 @@ std::int64_t walked_restarts(int forward, std::int64_t updates, int budget) {
 std::int64_t walked_pipeline_restarts(int forward, std::int64_t updates, int budget) {
   std::int64_t restarts = 0;
   int used = 0;
-  bool ahead = false;  // whether the batch has its kernels
+  bool ahead = false;  // whether the batch's kernels are compiled
   for (std::int64_t batch = 0; batch < updates; ++batch) {
     if (batch != 1 && !ahead && used > 0) {
       ++restarts;
@@ -62,7 +62,7 @@ cli::Settings settings_of(std::int64_t updates, int budget) {
 
 }  // namespace
 
-TEST_CASE("planned restarts are those of a walk through the run", "[cli][plan]") {
+TEST_CASE("planned restarts equal those of a simulated run", "[cli][plan]") {
   const std::vector<model::KernelInfo> kernels = {kernel(2, true, true), kernel(3, true, false),
                                                   kernel(1, false, false)};
   for (const int budget : {6, 7, 8, 10, 11, 12, 13, 16, 18, 100}) {
@@ -88,7 +88,7 @@ TEST_CASE("planned restarts are those of a walk through the run", "[cli][plan]")
   }
 }
 
-TEST_CASE("a budget that holds no update has no plan of restarts", "[cli][plan]") {
+TEST_CASE("a budget too small for an update has no restart plan", "[cli][plan]") {
   CHECK(cli::plan_compiles(std::vector{kernel(6, true, true)}, true, settings_of(25, 5)).restarts == 0);
 }
 

@@ -50,7 +50,8 @@ void redirect(int stream, const std::string& file) {
 }  // namespace
 
 Folder::Folder() {
-  std::string pattern = (fs::temp_directory_path() / "ane-train test XXXXXX").string();  // a blank: paths are quoted
+  std::string pattern =
+      (fs::temp_directory_path() / "ane-train test XXXXXX").string();  // with a blank, to test quoting
   if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
   path_ = pattern;
 }
@@ -73,7 +74,7 @@ Program::Program(const Words& arguments, const Words& environment, const fs::pat
   if (pid_ < 0) throw std::runtime_error("fork failed");
   if (pid_ > 0) return;
 
-  // A shell's background job ignores SIGINT; what is tested here is a foreground one.
+  // A shell's background job ignores SIGINT; these tests simulate a foreground job.
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(number, SIG_DFL);
   redirect(STDIN_FILENO, "/dev/null");
   redirect(STDOUT_FILENO, out);
@@ -97,7 +98,7 @@ bool Program::has_ended() {
 
 bool Program::wait_for(const std::string& text) {
   for (;;) {
-    const bool ended = has_ended();  // before reading, so that what it wrote last is seen
+    const bool ended = has_ended();  // before reading, so that the last output is seen
     if (read("out").find(text) != std::string::npos) return true;
     if (ended) return false;
     std::this_thread::sleep_for(kPoll);

@@ -11,7 +11,7 @@ namespace cli_test {
 
 using Words = std::vector<std::string>;
 
-/// A new folder that is gone after the test.
+/// A new directory that is removed after the test.
 class Folder {
  public:
   Folder();
@@ -31,7 +31,7 @@ struct Result {
   std::string err;  ///< standard error
 };
 
-/// Whether --device ane may succeed here. Where it may, programs are run on the host unless they are told otherwise.
+/// Whether --device ane may succeed here. If so, programs run on the host unless the test selects a device.
 #ifdef __APPLE__
 constexpr bool kMayHaveEngine = true;
 #else
@@ -49,7 +49,7 @@ class Program {
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   void send(int signal) const;
-  /// Waits until standard output holds `text`; false if the program ended without.
+  /// Waits until standard output contains `text`; false if the program ended without it.
   [[nodiscard]] bool wait_for(const std::string& text);
   [[nodiscard]] bool has_ended();
   [[nodiscard]] std::string out() const { return read("out"); }  ///< so far

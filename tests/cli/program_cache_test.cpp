@@ -9,7 +9,7 @@
 #include "cli/small_run.h"
 #include "support/catch.h"
 
-// What a run leaves in the cache of the system's daemon, which keeps compiled programs longer than processes live.
+// The cache of the system's daemon, which keeps compiled programs after a process ends.
 
 #ifdef ANE_TRAIN_STANDIN
 
@@ -23,7 +23,7 @@ std::ptrdiff_t entries(const fs::path& directory) {
   return std::distance(fs::directory_iterator(directory), fs::directory_iterator());
 }
 
-/// A directory for temporary files and a cache that all processes of a test share, as on a Mac.
+/// A temporary directory and a cache shared by all processes of a test, as on a Mac.
 struct Home {
   [[nodiscard]] std::string variable() const { return "STANDIN_HOME=" + (folder / "home"); }
   [[nodiscard]] std::ptrdiff_t cached() const { return entries(folder / "home-cache"); }
@@ -49,7 +49,7 @@ TEST_CASE("300 updates and their restarts leave nothing in the system's cache", 
   CHECK(count(result.out, "[exec() restart") >= 10);
   CHECK(home.cached() == 0);
   CHECK(home.directories() == 0);
-  // The test can fail: without purging there is an entry for every compile.
+  // Shows that the test can fail: without purging there is an entry for every compile.
   REQUIRE(run_in(home, kTiny + Words{"--steps", "30", "--no-ane-purge-cache"}).code == 0);
   CHECK(home.cached() >= 30);
 }
@@ -64,7 +64,7 @@ TEST_CASE("a run that ends with an error leaves nothing in the system's cache", 
   CHECK(home.directories() == 0);
 }
 
-TEST_CASE("the next start drops what a killed run left in the system's cache, and not what another holds",
+TEST_CASE("the next start purges the programs of a killed run from the system's cache, but not those in use",
           "[cli][cache]") {
   const Home home;
   const Words endless = kTiny + Words{"--steps", "100000", "--device", "ane", "--log-every", "1"};
@@ -76,7 +76,7 @@ TEST_CASE("the next start drops what a killed run left in the system's cache, an
     Program killed(endless + Words{"--seed", "7"}, {home.variable(), "ANE_TRAIN_FAULT=run:*=delay:5ms"},
                    home.folder.path(), ANE_TRAIN_STANDIN);
     REQUIRE(killed.wait_for("step 5 "));
-    // Between an update's unload and its compile there is nothing in the cache: stop it where there is.
+    // Between an update's unload and its compile the cache is empty: stop the run when it is not.
     for (int attempt = 0; attempt < 1000; ++attempt) {
       killed.send(SIGSTOP);
       std::this_thread::sleep_for(std::chrono::milliseconds(2));

@@ -39,7 +39,8 @@ std::function<fs::path()> into(fs::path directory) {
 
 }  // namespace
 
-TEST_CASE("each compiled kernel is written once more, with its blobs where the text names them", "[cli][recording]") {
+TEST_CASE("each compiled kernel is written to files, with its blobs at the paths that the text names",
+          "[cli][recording]") {
   const Folder folder;
   math::ThreadPool threads(1);
   cli::RecordingDevice device =
@@ -53,13 +54,13 @@ TEST_CASE("each compiled kernel is written once more, with its blobs where the t
   CHECK(device.compile(kDoubled, {}) != nullptr);
   CHECK(read_file(folder / "doubled/model.mil") == kDoubled);
   CHECK(read_file(folder / "doubled/weights/w.bin") == "\x01\x02");
-  CHECK(read_file(folder / "doubled/abs/olute.bin") == "\x03");  // stays inside the folder
+  CHECK(read_file(folder / "doubled/abs/olute.bin") == "\x03");  // stays inside the directory
   CHECK(fs::exists(folder / "doubled.1"));
   CHECK_FALSE(fs::exists(folder / "doubled.2"));
   CHECK_FALSE(fs::exists(folder / "failed"));
 }
 
-TEST_CASE("a kernel that does not compile is kept, and the error says where", "[cli][recording]") {
+TEST_CASE("a kernel that does not compile is saved, and the error says where", "[cli][recording]") {
   const Folder folder;
   math::ThreadPool threads(1);
   cli::RecordingDevice device = recording(threads, {.failures_to = into(folder.path() / "failed")});
@@ -72,7 +73,7 @@ TEST_CASE("a kernel that does not compile is kept, and the error says where", "[
   CHECK(read_file(folder / "failed/doubled/model.mil") == broken);
 }
 
-TEST_CASE("a kernel that cannot be kept hides nothing of why it did not compile", "[cli][recording]") {
+TEST_CASE("if a kernel cannot be saved, the compile error is still reported", "[cli][recording]") {
   const Folder folder;
   cli_test::write_file(folder / "file", "x");
   math::ThreadPool threads(1);

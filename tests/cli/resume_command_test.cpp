@@ -8,7 +8,7 @@
 using ane::cli::resume_command;
 using Words = std::vector<std::string>;
 
-TEST_CASE("what to type to resume is what a shell reads back", "[cli][signal]") {
+TEST_CASE("a shell parses the resume command correctly", "[cli][signal]") {
   CHECK(resume_command(Words{"ane-train", "--data", "a b.txt"}, Words{"HOME=/", "ANE_ACCUM_STEPS=20"}, "my dir") ==
         "ANE_ACCUM_STEPS=20 ane-train --data 'a b.txt' --checkpoint-dir 'my dir' --resume");
   CHECK(resume_command(Words{"t", "--checkpoint-dir=c", "--resume"}, Words{}, "c") == "t --checkpoint-dir=c --resume");

@@ -15,7 +15,7 @@ const Words kSaving = kSmall + Words{"--checkpoint-dir", "c", "--checkpoint-ever
 
 }  // namespace
 
-TEST_CASE("a resumed run tells what is set differently, and goes on with that", "[cli][resume]") {
+TEST_CASE("a resumed run reports and applies changed settings", "[cli][resume]") {
   const Folder folder;
   REQUIRE(run(kSaving + Words{"--steps", "4"}, {}, folder.path()).code == 0);
   const Result result =
@@ -33,7 +33,7 @@ TEST_CASE("a resumed run tells what is set differently, and goes on with that", 
   CHECK_THAT(finished.err, ANE_CONTAINS("nothing is left to train: the checkpoint is of step 6, and --steps 6"));
 }
 
-TEST_CASE("a damaged checkpoint is told of and the one before taken, an error if there is none", "[cli][resume]") {
+TEST_CASE("a damaged checkpoint is reported and the previous one used, or an error if there is none", "[cli][resume]") {
   const Folder folder;
   REQUIRE(run(kSaving + Words{"--steps", "4"}, {}, folder.path()).code == 0);
   fs::resize_file(folder / "c/step-00000004/first_moment.safetensors", 100);
@@ -53,7 +53,7 @@ TEST_CASE("a damaged checkpoint is told of and the one before taken, an error if
   CHECK_THAT(refused.err, ANE_CONTAINS("none is usable"));
 }
 
-TEST_CASE("another model or other data are refused, and the checkpoint stays", "[cli][resume]") {
+TEST_CASE("a different model or different data are refused, and the checkpoint stays", "[cli][resume]") {
   const Folder folder;
   REQUIRE(run(kSaving + Words{"--steps", "2"}, {}, folder.path()).code == 0);
   const auto refused = [&](const Words& more) {
@@ -68,7 +68,7 @@ TEST_CASE("another model or other data are refused, and the checkpoint stays", "
   CHECK(run(kSaving + Words{"--steps", "6", "--resume"}, {}, folder.path()).code == 0);
 }
 
-TEST_CASE("a folder that a run writes to is refused to another, over re-executions", "[cli][resume]") {
+TEST_CASE("a checkpoint directory in use is refused to another run, across re-executions", "[cli][resume]") {
   const Folder folder;
   Program program(kSaving + Words{"--steps", "1000000", "--log-every", "1"}, {"ANE_MAX_COMPILES=6"}, folder.path());
   REQUIRE(program.wait_for("[RESUMED step 6,"));

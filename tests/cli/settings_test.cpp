@@ -24,7 +24,7 @@ LoadedSettings load(const Words& arguments, const Words& environment = {}) {
   return load_settings(parse_command_line(arguments).flags, environment);
 }
 
-/// A config file that is gone after the test.
+/// A config file that is removed after the test.
 class ConfigFile {
  public:
   explicit ConfigFile(const std::string& json)
@@ -43,7 +43,7 @@ class ConfigFile {
 
 }  // namespace
 
-TEST_CASE("settings of the bridge default to the bridge's own, and reach it", "[cli][settings]") {
+TEST_CASE("settings of the bridge have the bridge's defaults, and reach it", "[cli][settings]") {
   using device::apple::AneOptions;
   const AneOptions own;
   const AneOptions defaults = ane_options(load({}).values);
@@ -63,7 +63,7 @@ TEST_CASE("settings of the bridge default to the bridge's own, and reach it", "[
   CHECK_FALSE(set.compare_attributes);
 }
 
-TEST_CASE("without settings there are the defaults, and they say so", "[cli][settings]") {
+TEST_CASE("without settings the defaults apply, and are reported as such", "[cli][settings]") {
   const LoadedSettings loaded = load({});
   CHECK(loaded.values.steps == 0);
   CHECK(loaded.values.data == "synthetic");
@@ -74,7 +74,7 @@ TEST_CASE("without settings there are the defaults, and they say so", "[cli][set
   CHECK(loaded.origin("lr").place == "default");
 }
 
-TEST_CASE("a flag beats a variable, a variable a config, a config the default", "[cli][settings]") {
+TEST_CASE("precedence: flag, environment variable, config, default", "[cli][settings]") {
   const ConfigFile file(R"({"accum_steps": 3, "max_compiles": 7, "device": "host", "lr": 1e-3, "tied": false})");
   const Words environment = {"HOME=/", "ANE_ACCUM_STEPS=4", "ANE_MAX_COMPILES=8"};
   const LoadedSettings loaded = load({"--config", file.path(), "--accum-steps", "5"}, environment);
@@ -91,7 +91,7 @@ TEST_CASE("a flag beats a variable, a variable a config, a config the default", 
   CHECK_THAT(describe(loaded), ANE_CONTAINS("ANE_MAX_COMPILES"));
 }
 
-TEST_CASE("every row shows its default as a value that it would take", "[cli][settings]") {
+TEST_CASE("every row shows its default as a valid value", "[cli][settings]") {
   for (const Setting& row : settings_table()) {
     CAPTURE(std::string(row.name));
     Settings values;
@@ -104,7 +104,7 @@ TEST_CASE("every row shows its default as a value that it would take", "[cli][se
   }
 }
 
-TEST_CASE("each named config loads and makes the model it names", "[cli][settings]") {
+TEST_CASE("each named config loads and describes its model", "[cli][settings]") {
   REQUIRE(named_configs().size() == 4);
   for (const NamedConfig& config : named_configs()) {
     CAPTURE(std::string(config.name));
@@ -124,14 +124,14 @@ TEST_CASE("each named config loads and makes the model it names", "[cli][setting
   CHECK(load({"--config", "tiny"}).values.arch == Architecture::mlp);
 }
 
-TEST_CASE("numbers as near to their limits as fp32 can come are taken", "[cli][settings]") {
+TEST_CASE("numbers as near to their limits as fp32 allows are accepted", "[cli][settings]") {
   CHECK(load({"--beta2", "0.9999999"}).values.beta2 == 0.9999999);
   CHECK(load({"--beta1", "0"}).values.beta1 == 0);
   CHECK(load({"--lr", "1.2e-38"}).values.lr == 1.2e-38);
   CHECK(load({"--weight-decay", "0"}).values.weight_decay == 0);
 }
 
-TEST_CASE("words stand for what a number cannot say", "[cli][settings]") {
+TEST_CASE("words represent special values", "[cli][settings]") {
   CHECK(load({"--threads", "auto"}).values.threads == 0);
   CHECK(load({"--kv-heads", "heads"}).values.kv_heads == 0);
   CHECK(load({"--loss-scale", "dynamic"}).values.loss_scale == 0);
@@ -180,7 +180,7 @@ TEST_CASE("a value that does not parse or is out of range names setting, value a
   CHECK_THROWS_WITH(load(arguments, environment), ANE_CONTAINS(message));
 }
 
-TEST_CASE("flags that are not there, twice there or without a value are refused", "[cli][settings]") {
+TEST_CASE("unknown and repeated flags and flags without a value are refused", "[cli][settings]") {
   using Row = std::tuple<Words, std::string>;
   const auto [arguments, message] = GENERATE(values<Row>({
       {{"--acum-steps", "3"}, "unknown option --acum-steps; did you mean --accum-steps?"},
@@ -215,7 +215,7 @@ TEST_CASE("settings that contradict each other are refused", "[cli][settings]") 
   CHECK_THROWS_WITH(load(arguments), ANE_CONTAINS(message));
 }
 
-TEST_CASE("a config's faults name the file, the key and what is expected", "[cli][settings]") {
+TEST_CASE("errors in a config name the file, the key and the expected value", "[cli][settings]") {
   using Row = std::tuple<std::string, std::string>;
   const auto [json, message] = GENERATE(values<Row>({
       {R"({"acum_steps": 3})", "unknown setting 'acum_steps'; did you mean accum_steps?"},
@@ -236,7 +236,7 @@ TEST_CASE("a config's faults name the file, the key and what is expected", "[cli
   CHECK_THROWS_WITH(load({"--config", file.path()}), ANE_CONTAINS(message) && ANE_CONTAINS(file.path()));
 }
 
-TEST_CASE("a config that is not a JSON object or not there is a file error", "[cli][settings]") {
+TEST_CASE("a config that is missing or not a JSON object is a file error", "[cli][settings]") {
   const std::string json = GENERATE(as<std::string>(), "", "[]", "{\"lr\": }", "3", "{\"lr\": 1", "\xff\xfe");
   CAPTURE(json);
   const ConfigFile file(json);
@@ -245,24 +245,24 @@ TEST_CASE("a config that is not a JSON object or not there is a file error", "[c
   CHECK_THROWS_WITH(load({"--config", "/nowhere/at-all.json"}), ANE_CONTAINS("/nowhere/at-all.json"));
 }
 
-TEST_CASE("an unknown config names the nearest", "[cli][settings]") {
+TEST_CASE("an unknown config suggests the nearest", "[cli][settings]") {
   CHECK_THROWS_AS(load({"--config", "shakespear"}), ane::UsageError);
   CHECK_THROWS_WITH(load({"--config", "shakespear"}), ANE_CONTAINS("did you mean shakespeare?"));
   CHECK_THROWS_WITH(load({"--config", "xyzzy"}), ANE_CONTAINS("available: shakespeare, stories110m, stories15m, tiny"));
 }
 
-TEST_CASE("a variable that looks like ours but is not is worth a warning", "[cli][settings]") {
+TEST_CASE("an unknown variable with our prefix causes a warning", "[cli][settings]") {
   const LoadedSettings loaded = load({}, {"ANE_ACUM_STEPS=3", "ANE_TRAIN_STATE=5:1", "PATH=/bin"});
   REQUIRE(loaded.warnings.size() == 1);
   CHECK(loaded.warnings.front() ==
         "ignoring unknown environment variable ANE_ACUM_STEPS; did you mean ANE_ACCUM_STEPS?");
 }
 
-TEST_CASE("help and version are answers", "[cli][settings]") {
+TEST_CASE("help and version return their text", "[cli][settings]") {
   const CommandLine help = parse_command_line(Words{"--help"});
   REQUIRE(help.answer);
   for (const Setting& row : settings_table()) CHECK_THAT(*help.answer, ANE_CONTAINS(row.flag()));
-  // CLI11 decides where blanks and line breaks go, each version differently.
+  // CLI11's blanks and line breaks differ between versions.
   std::string packed = *help.answer;
   std::erase_if(packed, [](char c) { return c == ' ' || c == '\n'; });
   CHECK_THAT(packed, ANE_CONTAINS("--tied,--untiedthe") && ANE_CONTAINS("weightsofitsown)[true]"));

@@ -16,7 +16,7 @@ stack_t handler_stack() {
 
 }  // namespace
 
-TEST_CASE("a signal asks for a stop, and of a second one SIGINT alone would kill", "[cli][signal]") {
+TEST_CASE("a signal requests a stop, and only a second SIGINT would kill", "[cli][signal]") {
   const int number = GENERATE(SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXCPU);
   CAPTURE(number);
   const StopSignals signals;
@@ -33,7 +33,7 @@ TEST_CASE("a signal asks for a stop, and of a second one SIGINT alone would kill
   CHECK(signals.number() == number);
 }
 
-TEST_CASE("a stop signal's handler has a stack of its own", "[cli][signal]") {
+TEST_CASE("the signal handler has its own stack", "[cli][signal]") {
   const stack_t before = handler_stack();
   {
     const StopSignals signals;

@@ -9,8 +9,8 @@
 
 namespace cli_test {
 
-/// A model so small that a run takes a fraction of a second. Its update needs 6 compiles, 5 in a process that has made
-/// one; the validation at the end needs 2.
+/// A model so small that a run takes a fraction of a second. Its first update needs 6 compiles, further ones in the
+/// same process 5; the validation at the end needs 2.
 inline const Words kSmall = {"--device", "host",  "--dim",         "32", "--hidden",      "64", "--layers",  "1",
                              "--heads",  "2",     "--vocab",       "64", "--seq",         "32", "--threads", "1",
                              "--lr",     "0.001", "--accum-steps", "2",  "--val-samples", "2"};
@@ -20,7 +20,7 @@ inline Words operator+(Words words, const Words& more) {
   return words;
 }
 
-/// `words` with another value for a flag that is in them.
+/// `words` with another value for one of their flags.
 inline Words with(Words words, const std::string& flag, const std::string& value) {
   *std::next(std::find(words.begin(), words.end(), flag)) = value;
   return words;

@@ -7,7 +7,7 @@
 
 using namespace ane::cli;
 
-TEST_CASE("numbers are read whole or not at all", "[cli][text]") {
+TEST_CASE("numbers are parsed completely or not at all", "[cli][text]") {
   CHECK(parse_integer("-12") == -12);
   CHECK(parse_integer("9223372036854775807") == 9223372036854775807);
   for (const char* text : {"", " 1", "1 ", "+1", "0x10", "1.0", "1e3", "9223372036854775808", "one"}) {
@@ -22,7 +22,7 @@ TEST_CASE("numbers are read whole or not at all", "[cli][text]") {
   }
 }
 
-TEST_CASE("the nearest candidate is proposed only if it is near", "[cli][text]") {
+TEST_CASE("the nearest candidate is suggested only if it is near", "[cli][text]") {
   const std::array<std::string, 3> candidates = {"lr", "min_lr", "warmup"};
   CHECK(did_you_mean("warm_up", candidates) == "; did you mean warmup?");
   CHECK(did_you_mean("minlr", candidates) == "; did you mean min_lr?");
@@ -37,7 +37,7 @@ TEST_CASE("a shell reads a quoted word back as one word", "[cli][text]") {
   CHECK(shell_quoted("$HOME") == "'$HOME'");
 }
 
-TEST_CASE("bytes are written in the unit that fits", "[cli][text]") {
+TEST_CASE("bytes are printed in a suitable unit", "[cli][text]") {
   CHECK(human_bytes(0) == "0 B");
   CHECK(human_bytes(999) == "999 B");
   CHECK(human_bytes(1500) == "1.5 KB");

@@ -75,10 +75,10 @@ TEST_CASE("a run prints the lines that the field's dashboards read", "[cli][run]
   CHECK(count(result.out, "\nstep ") == 3);  // 1, 10, 20
   CHECK(result.out.find("ANE TFLOPS") == std::string::npos);
   CHECK(result.out.find('\033') == std::string::npos);
-  CHECK(result.err.empty());  // no bar without a terminal, nothing to warn of
+  CHECK(result.err.empty());  // no bar without a terminal, no warnings
 }
 
-TEST_CASE("steps alone are enough", "[cli][run]") {
+TEST_CASE("the number of steps is the only required setting", "[cli][run]") {
   const Folder folder;
   const Result result = run({"--steps", "1"}, {}, folder.path());
   CAPTURE(result.out, result.err);
@@ -88,7 +88,7 @@ TEST_CASE("steps alone are enough", "[cli][run]") {
   CHECK(fs::is_empty(folder.path()));
 }
 
-TEST_CASE("the parameters do not depend on how the run was cut up", "[cli][restart]") {
+TEST_CASE("the parameters do not depend on how the run was divided into processes", "[cli][restart]") {
   const Folder folder;
   const Words settings = kSmall + Words{"--steps", "20", "--log-every", "2"};
   const Result whole = run(settings + Words{"--checkpoint-dir", "whole"}, {"ANE_MAX_COMPILES=1000000"}, folder.path());
@@ -98,7 +98,7 @@ TEST_CASE("the parameters do not depend on how the run was cut up", "[cli][resta
   const std::string expected = parameters_in(folder / "whole/step-00000020");
   REQUIRE_FALSE(expected.empty());
 
-  SECTION("by re-executions, an update at a time, with blanks and quotes in the arguments") {
+  SECTION("by a re-execution at each update, with blanks and quotes in the arguments") {
     const std::string name = "it's \"cut\" up";
     const Result cut = run(settings + Words{"--checkpoint-dir", name}, {"ANE_MAX_COMPILES=8"}, folder.path());
     CAPTURE(cut.out, cut.err);
@@ -111,7 +111,7 @@ TEST_CASE("the parameters do not depend on how the run was cut up", "[cli][resta
     CHECK_THAT(cut.out, ANE_CONTAINS("[exec() restart step 2, 6 compiles, loss="));
     CHECK(parameters_in(folder / (name + "/step-00000020")) == expected);
     const auto steps = [](const std::string& out) {
-      std::vector<std::string> found;  // without the time, which differs
+      std::vector<std::string> found;  // without the times, which differ
       for (const std::string& line : lines_of(out)) {
         if (line.starts_with("step ")) found.push_back(line.substr(0, line.find(" lr=")));
       }
@@ -119,7 +119,7 @@ TEST_CASE("the parameters do not depend on how the run was cut up", "[cli][resta
     };
     CHECK(steps(cut.out) == steps(whole.out));
   }
-  SECTION("by an end and a resumption") {
+  SECTION("by resuming") {
     REQUIRE(run(kSmall + Words{"--steps", "10", "--checkpoint-dir", "parts"}, {}, folder.path()).code == 0);
     const Result rest = run(settings + Words{"--checkpoint-dir", "parts", "--resume"}, {}, folder.path());
     CAPTURE(rest.out, rest.err);
@@ -129,8 +129,8 @@ TEST_CASE("the parameters do not depend on how the run was cut up", "[cli][resta
   }
 }
 
-TEST_CASE("in every mode the parameters do not depend on how the run was cut up", "[cli][restart]") {
-  // Several KV groups, a classifier of its own, and widths that are no multiples of 16.
+TEST_CASE("in every mode the parameters do not depend on how the run was divided into processes", "[cli][restart]") {
+  // Several KV groups, an untied classifier, and widths that are not multiples of 16.
   const Words model = {"--dim",      "40",        "--hidden", "56",       "--layers", "2",  "--heads",  "4",
                        "--kv-heads", "2",         "--vocab",  "64",       "--seq",    "32", "--untied", "--accum-steps",
                        "2",          "--threads", "2",        "--device", "host"};
@@ -158,7 +158,7 @@ TEST_CASE("in every mode the parameters do not depend on how the run was cut up"
   CHECK(parameters_in(folder / "cut/step-00000012") == expected);
 }
 
-TEST_CASE("weights that come with the input cost one compile and a line of the report", "[cli][run]") {
+TEST_CASE("dynamic weights need one compile round and have a line in the report", "[cli][run]") {
   const Folder folder;
   const Result result =
       run(kSmall + Words{"--steps", "20"}, {"ANE_WEIGHTS=dynamic", "ANE_MAX_COMPILES=6"}, folder.path());
@@ -175,8 +175,7 @@ TEST_CASE("weights that come with the input cost one compile and a line of the r
   CHECK_THAT(mlp.out, ANE_CONTAINS("Compiles:        2 (1 training round)"));
 }
 
-TEST_CASE("a restart needs neither the executable's path nor the config nor the model file any more",
-          "[cli][restart]") {
+TEST_CASE("a restart does not need the executable's path, the config or the model file", "[cli][restart]") {
   const Folder folder;
   REQUIRE(run(kSmall + Words{"--steps", "2", "--checkpoint-dir", "start"}, {}, folder.path()).code == 0);
   fs::copy_file(folder / "start/step-00000002/model.safetensors", folder / "start.safetensors");
@@ -185,7 +184,7 @@ TEST_CASE("a restart needs neither the executable's path nor the config nor the 
              R"({"lr": 0.001, "accum_steps": 2, "device": "host", "threads": 1, "val_samples": 2, "log_every": 1})");
   const Words settings = {"--config", "./settings.json", "--model", "start.safetensors", "--steps"};
 
-  // So many that the removal comes in between; with sanitizers each process takes many times as long.
+  // Enough steps that the removal happens in between; with sanitizers each process takes many times as long.
   const int steps = kSanitized ? 40 : 200;
   const std::string last = fmt::format("step-{:08}", steps);
 
@@ -207,7 +206,7 @@ TEST_CASE("a restart needs neither the executable's path nor the config nor the 
   CHECK(parameters_in(folder / ("cut/" + last)) == parameters_in(folder / ("whole/" + last)));
 }
 
-TEST_CASE("data that change during a run end it, and nothing is lost", "[cli][restart]") {
+TEST_CASE("data that change during a run end it, and no progress is lost", "[cli][restart]") {
   const Folder folder;
   write_file(folder / "text.txt", std::string(20000, 'a'));
   Words settings = kSmall;
@@ -224,7 +223,7 @@ TEST_CASE("data that change during a run end it, and nothing is lost", "[cli][re
   CHECK(fs::exists(folder / "ane-train-checkpoint"));
 }
 
-TEST_CASE("a budget below one update's need is refused at once, with the least that works", "[cli][restart]") {
+TEST_CASE("a budget too small for one update is refused at once, with the smallest sufficient one", "[cli][restart]") {
   const Folder folder;
   const Result refused = run(kSmall + Words{"--steps", "4"}, {"ANE_MAX_COMPILES=5"}, folder.path());
   CAPTURE(refused.out, refused.err);
@@ -234,13 +233,13 @@ TEST_CASE("a budget below one update's need is refused at once, with the least t
   CHECK(run(kSmall + Words{"--steps", "4"}, {"ANE_MAX_COMPILES=6"}, folder.path()).code == 0);
 }
 
-TEST_CASE("a signal finishes the step, saves and says how to go on", "[cli][signal]") {
+TEST_CASE("after a signal the run finishes the step, writes a checkpoint and says how to resume", "[cli][signal]") {
   const int signal = GENERATE(SIGINT, SIGTERM, SIGHUP);
   CAPTURE(signal);
   const Folder folder;
   const Words settings = kSmall + Words{"--steps", "1000000", "--log-every", "1"};
 
-  SECTION("into the folder that was asked for") {
+  SECTION("into the requested directory") {
     Program program(settings + Words{"--checkpoint-dir", "asked"}, {}, folder.path());
     REQUIRE(program.wait_for("step 4 "));
     program.send(signal);
@@ -252,7 +251,7 @@ TEST_CASE("a signal finishes the step, saves and says how to go on", "[cli][sign
     CHECK_THAT(result.out, ANE_CONTAINS("=== Efficiency Report ==="));
     CHECK(fs::exists(folder / "asked"));
   }
-  SECTION("into a folder of its own, over re-executions") {
+  SECTION("into a rescue directory, across re-executions") {
     Program program(settings, {"ANE_MAX_COMPILES=6"}, folder.path());
     REQUIRE(program.wait_for("[RESUMED step 20,"));
     program.send(signal);
@@ -265,7 +264,7 @@ TEST_CASE("a signal finishes the step, saves and says how to go on", "[cli][sign
   }
 }
 
-TEST_CASE("a run whose output nobody reads any more is saved", "[cli][signal]") {
+TEST_CASE("a run whose output pipe is closed is saved", "[cli][signal]") {
   const Folder folder;
   const Words shell = {"-c", R"({ "$0" "$@"; echo $? >code; } | head -1)", ANE_TRAIN_PROGRAM};
   const Words settings = kSmall + Words{"--steps", "1000000", "--log-every", "1"};
@@ -292,7 +291,7 @@ TEST_CASE("a signal ends a program that still waits for its config", "[cli][sign
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
   Program program({"--config", pipe}, {}, folder.path());
   {
-    const std::ofstream writer(pipe);  // returns when the program has opened it
+    const std::ofstream writer(pipe);  // blocks until the program has opened it
     program.send(SIGINT);
   }
   CHECK(program.wait().code == 128 + SIGINT);
@@ -316,7 +315,7 @@ TEST_CASE("the parts of the report add up to its wall time", "[cli][report]") {
   CHECK_THAT(result.out, ANE_CONTAINS("200 training rounds"));
 }
 
-TEST_CASE("telemetry is one run of whole JSON lines, over re-executions", "[cli][telemetry]") {
+TEST_CASE("telemetry is one run of complete JSON lines, across re-executions", "[cli][telemetry]") {
   const Folder folder;
   const Result result =
       run(kSmall + Words{"--steps", "20", "--telemetry", "t.jsonl"}, {"ANE_MAX_COMPILES=13"}, folder.path());
@@ -335,7 +334,7 @@ TEST_CASE("telemetry is one run of whole JSON lines, over re-executions", "[cli]
   CHECK(records["end"] == 1);
 }
 
-TEST_CASE("a profile is one trace whose spans nest, over re-executions", "[cli][profile]") {
+TEST_CASE("a profile is one trace with nested spans, across re-executions", "[cli][profile]") {
   const Folder folder;
   const Result result =
       run(kSmall + Words{"--steps", "20", "--profile", "p.json"}, {"ANE_MAX_COMPILES=13"}, folder.path());
@@ -350,7 +349,7 @@ TEST_CASE("a profile is one trace whose spans nest, over re-executions", "[cli][
   for (const nlohmann::json& event : nlohmann::json::parse(read_file(folder / "p.json"))) {
     ++counts[event.at("name").get<std::string>()];
     if (event.at("ph") != "X") continue;
-    CHECK(event.at("tid") == 1);  // the host device shares the CPU: nothing runs beside it
+    CHECK(event.at("tid") == 1);  // the host device shares the CPU: nothing overlaps
     const auto begin = event.at("ts").get<double>();
     spans.push_back({begin, begin + event.at("dur").get<double>(), event.at("name").get<std::string>()});
   }
@@ -376,7 +375,7 @@ TEST_CASE("a profile is one trace whose spans nest, over re-executions", "[cli][
   }
 }
 
-TEST_CASE("telemetry and profile do not depend on their names once the run has begun", "[cli][restart]") {
+TEST_CASE("telemetry and profile do not depend on their paths after the run has begun", "[cli][restart]") {
   const Folder folder;
   fs::create_directory(folder / "t");
   Program program(kSmall + Words{"--steps", "200", "--max-compiles", "6", "--telemetry", "t/t", "--profile", "t/p"}, {},
@@ -392,7 +391,7 @@ TEST_CASE("telemetry and profile do not depend on their names once the run has b
   CHECK_FALSE(fs::exists(folder / "t"));
 }
 
-TEST_CASE("wrong settings, files and devices give one message and their exit code", "[cli][errors]") {
+TEST_CASE("invalid settings, files and devices give one message and their exit code", "[cli][errors]") {
   struct Row {
     Words arguments;
     Words environment;
@@ -462,7 +461,7 @@ TEST_CASE("wrong settings, files and devices give one message and their exit cod
   }
 }
 
-TEST_CASE("a fresh run does not write over checkpoints that are there", "[cli][errors]") {
+TEST_CASE("a new run does not overwrite existing checkpoints", "[cli][errors]") {
   const Folder folder;
   const Words settings = kSmall + Words{"--steps", "2", "--checkpoint-dir", "c"};
   REQUIRE(run(settings, {}, folder.path()).code == 0);
@@ -471,7 +470,7 @@ TEST_CASE("a fresh run does not write over checkpoints that are there", "[cli][e
   CHECK_THAT(again.err, ANE_CONTAINS("already contains checkpoints; add --resume"));
 }
 
-TEST_CASE("a model file's dimensions are taken, and others refused", "[cli][model]") {
+TEST_CASE("a model file's dimensions are used, and contradicting ones refused", "[cli][model]") {
   const Folder folder;
   REQUIRE(run(kSmall + Words{"--steps", "2", "--checkpoint-dir", "c"}, {}, folder.path()).code == 0);
   const std::string model = folder / "c/step-00000002/model.safetensors";
@@ -513,7 +512,7 @@ TEST_CASE("a dry run plans and runs nothing", "[cli][plan]") {
   CHECK(result.out.find("step 1") == std::string::npos);
 }
 
-TEST_CASE("dumped kernels are ones that the mil command runs", "[cli][mil]") {
+TEST_CASE("the mil command runs dumped kernels", "[cli][mil]") {
   const Folder folder;
   REQUIRE(run(kSmall + Words{"--steps", "4", "--dump-mil", "dump"}, {"ANE_MAX_COMPILES=6"}, folder.path()).code == 0);
   std::vector<std::string> kernels;

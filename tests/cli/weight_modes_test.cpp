@@ -13,7 +13,7 @@
 #include "support/catch.h"
 #include "support/sanitized.h"
 
-// Every way in which kernels get an update's weights, through the command line.
+// All weight modes, through the command line.
 
 namespace {
 
@@ -36,7 +36,7 @@ const std::vector<NamedModel> kModels = {
     {"no multiple of 8", {"--dim", "36", "--hidden", "50", "--layers", "1", "--heads", "6", "--kv-heads", "3"}},
 };
 
-/// With sanitizers all of them take minutes.
+/// A subset with sanitizers, with which all of them take minutes.
 std::span<const NamedModel> models() { return std::span(kModels).last(kSanitized ? 1 : kModels.size()); }
 
 const std::vector<std::string> kPlans = {"split", "merged"};
@@ -65,13 +65,13 @@ std::string program_of(const std::string& device) {
   return device == "host" ? ANE_TRAIN_PROGRAM : "";
 }
 
-/// Sums depend on the number of threads.
+/// Fixed, because sums depend on the number of threads.
 Words with_one_thread(Words environment) {
   environment.emplace_back("STANDIN_THREADS=1");
   return environment;
 }
 
-/// Runs to the end, on the host or the stand-in for Apple's frameworks, and reads what was learnt.
+/// Runs to the end, on the host or the stand-in framework, and reads the parameters.
 Trained train(const std::string& device, const Words& settings, const Words& environment = {}) {
   const Folder folder;
   const Words all = kCommon + settings + Words{"--device", device, "--checkpoint-dir", "out"};
@@ -107,7 +107,7 @@ double relative_error(const Trained& found, const Trained& expected) {
 
 }  // namespace
 
-TEST_CASE("every way of giving weights learns the same, by every plan, on every device", "[cli][modes]") {
+TEST_CASE("all weight modes learn the same, with every plan, on every device", "[cli][modes]") {
   for (const NamedModel& model : models()) {
     const Trained reference = train("host", model.dimensions);
     for (const std::string& plan : kPlans) {
@@ -115,8 +115,8 @@ TEST_CASE("every way of giving weights learns the same, by every plan, on every 
       const Trained baked = train("host", settings);
       const Trained dynamic = train("host", settings + Words{"--weights", "dynamic"});
       CAPTURE(model.name, plan);
-      // Kernels that store other tensors, and sums in another order, differ by what fp16 rounds off, some 5e-4 each,
-      // which AdamW's division by small roots magnifies.
+      // Kernels that store other tensors or sum in another order differ by fp16 rounding, about 5e-4 each, which
+      // AdamW's division by small roots magnifies.
       CHECK(relative_error(baked, reference) <= 5e-3);
       CHECK(relative_error(dynamic, baked) <= 5e-3);
       for (const std::string& device : devices()) {
@@ -133,13 +133,14 @@ TEST_CASE("every way of giving weights learns the same, by every plan, on every 
   }
 }
 
-TEST_CASE("a pipeline learns the same however it is cut up, on every device", "[cli][modes][pipeline]") {
+TEST_CASE("a pipeline learns the same however it is divided into processes, on every device",
+          "[cli][modes][pipeline]") {
   for (const NamedModel& model : models()) {
     for (const std::string& plan : kPlans) {
       CAPTURE(model.name, plan);
       const Words settings = model.dimensions + Words{"--plan", plan};
       const Trained whole = train("host", settings + Words{"--pipeline"}, {"ANE_MAX_COMPILES=1000"});
-      CHECK_FALSE(whole.parameters == train("host", settings).parameters);  // it runs one update behind
+      CHECK_FALSE(whole.parameters == train("host", settings).parameters);  // it is stale by one update
       CHECK_THAT(whole.result.out, ANE_CONTAINS("stale by one update"));
       for (const std::string& device : devices()) {
         CAPTURE(device);
@@ -151,19 +152,19 @@ TEST_CASE("a pipeline learns the same however it is cut up, on every device", "[
   }
 }
 
-// Of the model with one layer 6 kernels are compiled at first, and 12 runs make a batch. The first compile beside the
-// second batch lasts until its 2nd run has begun, and its 8th run until that compile has.
+// With one layer, 6 kernels are compiled at first, and a batch has 12 runs. The first compile during the second batch
+// waits until the batch's 2nd run has begun, and its 8th run waits for that compile.
 TEST_CASE("a pipeline compiles while a batch runs", "[cli][modes][pipeline]") {
   for (const std::string& device : devices()) {
     CAPTURE(device);
     const Words settings = kModels[1].dimensions + Words{"--pipeline"};
     const Trained watched = train(device, settings, {"ANE_TRAIN_FAULT=compile:7=await:14,run:20=await:7"});
-    CHECK(count(watched.result.out, "[exec() restart") == 0);  // as after a compile that waited in vain
+    CHECK(count(watched.result.out, "[exec() restart") == 0);  // there would be one if a compile had waited in vain
     CHECK(watched.parameters == train(device, settings).parameters);
   }
 }
 
-TEST_CASE("a pipeline that is killed and resumed learns what one that is left alone does", "[cli][modes][resume]") {
+TEST_CASE("a killed and resumed pipeline learns the same as an undisturbed one", "[cli][modes][resume]") {
   for (const std::string& device : devices()) {
     CAPTURE(device);
     const Words settings =
@@ -175,7 +176,7 @@ TEST_CASE("a pipeline that is killed and resumed learns what one that is left al
 
     const Folder folder;
     {
-      // Each step takes so long that the kill comes in the middle, and not after the end.
+      // Steps are slowed down so that the kill comes before the end.
       Program killed(settings, environment + Words{"ANE_TRAIN_FAULT=run:*=delay:5ms"}, folder.path(),
                      program_of(device));
       REQUIRE(killed.wait_for("[checkpoint step 6:"));
@@ -203,7 +204,8 @@ TEST_CASE("modes that exclude each other are refused", "[cli][modes][errors]") {
 }
 
 #ifdef ANE_TRAIN_STANDIN
-TEST_CASE("a sequence that the engine would pad is refused in every mode with the rule's id", "[cli][modes][errors]") {
+TEST_CASE("a sequence length that the engine would pad is refused in every mode with the rule's ID",
+          "[cli][modes][errors]") {
   const Words mode = GENERATE(Words{"--weights", "baked"}, Words{"--weights", "dynamic"}, Words{"--weights", "auto"},
                               Words{"--pipeline"});
   CAPTURE(mode);

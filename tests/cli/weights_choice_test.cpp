@@ -16,9 +16,9 @@ namespace {
 using namespace ane;
 using namespace cli_test;
 
-constexpr std::int64_t kActivationsOnly = 64;  // columns that no weights lie beside
+constexpr std::int64_t kActivationsOnly = 64;  // columns without weights beside the activations
 
-/// A device whose rule it is that inputs must not be wide.
+/// A device with a rule that inputs must not be wide.
 class NarrowDevice final : public device::Device {
  public:
   NarrowDevice(std::string name, mil::Severity severity) : name_(std::move(name)), severity_(severity) {}
@@ -49,7 +49,7 @@ cli::Settings automatic() {
 }
 
 #ifdef ANE_TRAIN_STANDIN
-/// A small run on the host, or on the stand-in for Apple's frameworks.
+/// A small run on the host, or on the stand-in framework.
 Result run_on(const std::string& device, const Words& more, Words environment, const Folder& folder) {
   const Words settings = with(kSmall, "--device", device);
   environment.emplace_back("STANDIN_THREADS=1");
@@ -60,7 +60,7 @@ Result run_on(const std::string& device, const Words& more, Words environment, c
 
 }  // namespace
 
-TEST_CASE("weights are dynamic on an ANE that takes such kernels", "[cli][weights]") {
+TEST_CASE("weights are dynamic on an ANE that accepts such kernels", "[cli][weights]") {
   const cli::WeightsDecision decision = cli::settle_weights(automatic(), NarrowDevice("ane", mil::Severity::slow));
   CHECK(decision.choice == cli::WeightsChoice::dynamic);
   CHECK(cli::weights_line(decision) ==
@@ -88,7 +88,7 @@ TEST_CASE("weights are baked on the host, where compiling costs nothing", "[cli]
   CHECK_THAT(cli::weights_line(decision).value_or(""), ANE_CONTAINS("the host compiles at almost no cost"));
 }
 
-TEST_CASE("what the user chose is kept without a word", "[cli][weights]") {
+TEST_CASE("the user's choice is kept without a message", "[cli][weights]") {
   cli::Settings settings;
   settings.weights = GENERATE(cli::WeightsChoice::baked, cli::WeightsChoice::dynamic);
   const cli::WeightsDecision decision = cli::settle_weights(settings, NarrowDevice("ane", mil::Severity::refusal));
@@ -96,7 +96,7 @@ TEST_CASE("what the user chose is kept without a word", "[cli][weights]") {
   CHECK_FALSE(cli::weights_line(decision).has_value());
 }
 
-TEST_CASE("a run and its dry run say what auto has come to, once, and keep to it through restarts", "[cli][weights]") {
+TEST_CASE("a run and its dry run report the choice of auto once, and it holds through restarts", "[cli][weights]") {
   const Folder folder;
   const Words settings = kSmall + Words{"--steps", "12", "--weights", "auto", "--checkpoint-dir", "c"};
   const Result result = run(settings, {"ANE_MAX_COMPILES=6"}, folder.path());
@@ -110,7 +110,7 @@ TEST_CASE("a run and its dry run say what auto has come to, once, and keep to it
 }
 
 #ifdef ANE_TRAIN_STANDIN
-TEST_CASE("a resumed run keeps what auto had come to, on another device too", "[cli][weights][resume]") {
+TEST_CASE("a resumed run keeps the choice of auto, also on another device", "[cli][weights][resume]") {
   const auto start = [](const Folder& folder, const std::string& device, const Words& more) {
     const Result result = run_on(device, Words{"--checkpoint-dir", "c", "--weights", "auto"} + more, {}, folder);
     CAPTURE(result.out, result.err);
@@ -129,7 +129,7 @@ TEST_CASE("a resumed run keeps what auto had come to, on another device too", "[
         read_file(whole / "c/step-00000012/model.safetensors"));
 }
 
-TEST_CASE("a run that mostly compiled ends with what dynamic weights would have saved", "[cli][weights]") {
+TEST_CASE("a run that mostly compiled ends with a hint about dynamic weights", "[cli][weights]") {
   const Folder folder;
   const auto out_with = [&](const Words& more) {
     const Result result = run_on("ane", Words{"--steps", "12"} + more, {"STANDIN_COMPILE_MS=20"}, folder);
@@ -137,7 +137,7 @@ TEST_CASE("a run that mostly compiled ends with what dynamic weights would have 
     REQUIRE(result.code == 0);
     return result.out;
   };
-  // However slow this machine is, the hint is there if the report's share says so.
+  // Independent of the machine's speed, the hint must agree with the share in the report.
   const std::string baked = out_with({});
   CAPTURE(baked);
   const std::size_t share = baked.find('(', baked.find("Compile time:")) + 1;

@@ -16,13 +16,13 @@
 #include "support/catch.h"
 #include "support/sanitized.h"
 
-/// Files that lie, machines that are small, output that nobody can take, and training that leads nowhere.
+/// Inconsistent files, small machines, unwritable output, and diverging training.
 namespace {
 
 using namespace cli_test;
 namespace fs = std::filesystem;
 
-/// A safetensors file of one tensor, with `model` as the line that describes the model.
+/// A safetensors file of one tensor, with `model` as the dimensions line.
 std::string model_file(const std::string& model) {
   const std::string header = fmt::format(
       R"({{"__metadata__":{{"model":"{}"}},"tok":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}})", model);
@@ -34,7 +34,7 @@ std::size_t entries(const fs::path& folder) {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
 }
 
-/// A shell that runs ane-train ("$0" "$@") in its way.
+/// Runs ane-train ("$0" "$@") in a shell script.
 Result run_in_shell(const std::string& command, const Words& arguments, const fs::path& folder) {
   return Program(Words{"-c", command, ANE_TRAIN_PROGRAM} + arguments, {}, folder, "/bin/sh").wait();
 }
@@ -61,7 +61,7 @@ TEST_CASE("a model file sets dimensions and nothing else", "[cli][model]") {
   CHECK(entries(folder.path()) == 2);
 }
 
-TEST_CASE("a model file's dimensions must be those of its tensors, and make a model", "[cli][model]") {
+TEST_CASE("a model file's dimensions must be valid and match its tensors", "[cli][model]") {
   const std::string line =
       GENERATE(as<std::string>(), "dim=64 hidden=176 heads=4 seq=64 vocab=256 layers=2", "dim=64 hidden=128 seq=32",
                "dim=1000000 hidden=2000 heads=1 seq=1 vocab=2000 layers=1000",
@@ -77,7 +77,7 @@ TEST_CASE("a model file's dimensions must be those of its tensors, and make a mo
   CHECK(result.out.empty());
 }
 
-TEST_CASE("a checkpoint's directory is a model", "[cli][model]") {
+TEST_CASE("a checkpoint directory can be used as --model", "[cli][model]") {
   const Folder folder;
   REQUIRE(run(kSmall + Words{"--steps", "2", "--checkpoint-dir", "c"}, {}, folder.path()).code == 0);
   const Result result = run({"--steps", "1", "--model", "c/step-00000002/"}, {}, folder.path());
@@ -90,7 +90,7 @@ TEST_CASE("a checkpoint's directory is a model", "[cli][model]") {
              ANE_CONTAINS("model 'c' is a directory without model.safetensors") && ANE_CONTAINS("step-NNNNNNNN"));
 }
 
-TEST_CASE("training that diverged ends with 5, names the learning rate, and saves nothing of it", "[cli][diverged]") {
+TEST_CASE("diverged training ends with 5, names the learning rate, and saves no diverged state", "[cli][diverged]") {
   const Folder folder;
   const Words settings = {"--device", "host", "--accum-steps", "2", "--checkpoint-dir", "c", "--val-samples", "4"};
   REQUIRE(run(settings + Words{"--steps", "8"}, {}, folder.path()).code == 0);
@@ -174,7 +174,7 @@ TEST_CASE("output that cannot be written is an error of every command", "[cli][o
   CAPTURE(result.err);
   CHECK(result.code == 3);
   CHECK(count(result.err, "ane-train: standard output could not be written (No space left on device)") == 1);
-  CHECK(fs::exists(folder / "c/step-00000004") == (command.front() == "--device"));  // a run ends first
+  CHECK(fs::exists(folder / "c/step-00000004") == (command.front() == "--device"));  // a training run finishes first
 }
 
 TEST_CASE("standard error that cannot be written changes no exit code", "[cli][output]") {
@@ -213,7 +213,7 @@ TEST_CASE("a small stack changes nothing", "[cli][limits]") {
 }
 
 #ifdef __linux__
-TEST_CASE("a run has as many threads as it may use processors", "[cli][limits]") {
+TEST_CASE("a run has one thread per usable processor", "[cli][limits]") {
   cpu_set_t before;
   REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
   int one = 0;
@@ -230,7 +230,7 @@ TEST_CASE("a run has as many threads as it may use processors", "[cli][limits]")
 }
 #endif
 
-TEST_CASE("paths that lead nowhere are the fault of a file or a setting, never of the program", "[cli][errors]") {
+TEST_CASE("invalid paths are errors of a file or a setting, never internal errors", "[cli][errors]") {
   const Folder folder;
   const std::string long_name(300, 'n');
   std::string long_path = ".";

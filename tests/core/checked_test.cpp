@@ -9,7 +9,7 @@ namespace {
 
 constexpr auto kMax = std::numeric_limits<std::uint64_t>::max();
 
-TEST_CASE("checked_mul gives the product or nothing", "[core]") {
+TEST_CASE("checked_mul gives the product or nullopt", "[core]") {
   CHECK(ane::checked_mul<std::uint64_t>(6, 7) == 42U);
   CHECK(ane::checked_mul<std::uint64_t>(kMax, 1) == kMax);
   CHECK(ane::checked_mul<std::uint64_t>(kMax, 0) == 0U);
@@ -19,7 +19,7 @@ TEST_CASE("checked_mul gives the product or nothing", "[core]") {
   CHECK(ane::checked_mul<std::int64_t>(-3, 5) == -15);
 }
 
-TEST_CASE("ceil_div counts a part that is not full", "[core]") {
+TEST_CASE("ceil_div counts a partial part", "[core]") {
   CHECK(ane::ceil_div(12, 4) == 3);
   CHECK(ane::ceil_div(13, 4) == 4);
   CHECK(ane::ceil_div(1, 4) == 1);
@@ -27,7 +27,7 @@ TEST_CASE("ceil_div counts a part that is not full", "[core]") {
   CHECK(ane::ceil_div(kMax, std::uint64_t{2}) == kMax / 2 + 1);
 }
 
-TEST_CASE("checked_add gives the sum or nothing", "[core]") {
+TEST_CASE("checked_add gives the sum or nullopt", "[core]") {
   CHECK(ane::checked_add<std::uint64_t>(6, 7) == 13U);
   CHECK(ane::checked_add<std::uint64_t>(kMax, 0) == kMax);
   CHECK(ane::checked_add<std::uint64_t>(kMax, 1) == std::nullopt);

@@ -10,13 +10,13 @@ namespace {
 
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
-TEST_CASE("the checksum is the one that other programs compute", "[core]") {
+TEST_CASE("the checksum agrees with xxhsum", "[core]") {
   // xxhsum -H3
   CHECK(ane::checksum_of({}) == 0x2d06800538d394c2);
   CHECK(ane::checksum_of(bytes_of("abc")) == 0x78af5f94892f3950);
 }
 
-TEST_CASE("the checksum does not depend on how the bytes are cut up, and finds every change of one", "[core]") {
+TEST_CASE("the checksum does not depend on how the bytes are split, and detects every change of a byte", "[core]") {
   std::vector<std::byte> bytes(3000);
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 37);
   const std::uint64_t whole = ane::checksum_of(bytes);

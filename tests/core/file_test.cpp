@@ -51,7 +51,7 @@ class Folder {
   fs::path path_;
 };
 
-// Permissions do not bind root: while this lives, root acts as a user without rights.
+// Root ignores permissions: during its lifetime, root acts as an unprivileged user.
 class WithoutRootRights {
  public:
   WithoutRootRights() {
@@ -67,7 +67,7 @@ class WithoutRootRights {
   bool was_root_ = false;
 };
 
-// No file may grow beyond `bytes` while this lives: a full disk that every user can make.
+// Limits file sizes to `bytes` during its lifetime, to simulate a full disk.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) : old_action_(std::signal(SIGXFSZ, SIG_IGN)) {
@@ -124,7 +124,7 @@ TEST_CASE("a regular file is read in pieces and as a whole, and moves", "[core]"
   CHECK(ane::checksum_of(empty) == ane::checksum_of({}));
 }
 
-TEST_CASE("a file that is shortened while it is read is an error that names it", "[core]") {
+TEST_CASE("a file truncated while it is read is an error that names it", "[core]") {
   const Folder folder;
   write(folder / "data", std::string(100'000, 'x'));
   const ane::RegularFile file(folder / "data", "token file");
@@ -186,7 +186,7 @@ TEST_CASE("a file without read permission says so", "[core]") {
   CHECK_THAT(read, ANE_CONTAINS("config '") && ANE_CONTAINS("is not readable (Permission denied)"));
 }
 
-TEST_CASE("a text file is read whole, however long, and may be empty", "[core]") {
+TEST_CASE("a text file of any length is read completely, and may be empty", "[core]") {
   const Folder folder;
   const auto size = GENERATE(0U, 1U, 65'535U, 65'536U, 65'537U, 300'000U);
   CAPTURE(size);
@@ -214,7 +214,7 @@ TEST_CASE("a text file that cannot be read is named with its role and the reason
   REQUIRE_THROWS_WITH(ane::read_text_file("/dev/zero", "config"), ANE_CONTAINS("config '/dev/zero'"));
 }
 
-TEST_CASE("an atomic write makes or replaces the file and leaves nothing else", "[core]") {
+TEST_CASE("an atomic write creates or replaces the file and leaves nothing else", "[core]") {
   const Folder folder;
   ane::write_file_atomically(folder / "state", bytes_of("first, which is longer"));
   CHECK(contents(folder / "state") == "first, which is longer");
@@ -225,7 +225,7 @@ TEST_CASE("an atomic write makes or replaces the file and leaves nothing else", 
   CHECK(folder.names() == std::vector<std::string>{"state"});
 }
 
-TEST_CASE("a file written aside is in place once it is committed, and its digest is that of its contents", "[core]") {
+TEST_CASE("a temporary file is in place after commit(), and its digest is that of its contents", "[core]") {
   const Folder folder;
   write(folder / "state", "old");
   const std::string text(3 << 20, 'y');
@@ -244,7 +244,7 @@ TEST_CASE("a file written aside is in place once it is committed, and its digest
   CHECK(folder.names() == std::vector<std::string>{"state"});
 }
 
-TEST_CASE("directories are made with those above them, and a file in the way is named", "[core]") {
+TEST_CASE("directories are created with their parents, and a file in the way is named", "[core]") {
   const Folder folder;
   ane::make_directories(folder / "a/b/c");
   CHECK(fs::is_directory(folder / "a/b/c"));
@@ -255,7 +255,7 @@ TEST_CASE("directories are made with those above them, and a file in the way is 
   CHECK_THROWS_WITH(ane::make_directories(folder / "file/d"), ANE_CONTAINS("file"));
 }
 
-TEST_CASE("free space is that of the disk, where it is known", "[core]") {
+TEST_CASE("free space is that of the disk, if known", "[core]") {
   const Folder folder;
   const std::optional<std::uint64_t> bytes = ane::free_disk_bytes(folder.path());
   REQUIRE(bytes.has_value());
@@ -267,7 +267,7 @@ TEST_CASE("free space is that of the disk, where it is known", "[core]") {
 #endif
 }
 
-// While this lives, temporary files go to `folder`.
+// During its lifetime, temporary files go to `folder`.
 class TemporaryFilesIn {
  public:
   explicit TemporaryFilesIn(const fs::path& folder) {
@@ -282,7 +282,7 @@ class TemporaryFilesIn {
   std::optional<std::string> before_;
 };
 
-TEST_CASE("temporary directories are this user's alone", "[core]") {
+TEST_CASE("temporary directories are private to this user", "[core]") {
   const Folder folder;
   const TemporaryFilesIn moved(folder.path());
   const fs::path first = ane::make_temporary_directory("saved");
@@ -309,7 +309,7 @@ TEST_CASE("temporary directories are this user's alone", "[core]") {
   CHECK_THROWS_WITH(ane::private_temporary_directory("saved"), ANE_CONTAINS("set TMPDIR to one"));
 }
 
-TEST_CASE("names of files that are written aside are known", "[core]") {
+TEST_CASE("names of temporary files are recognized", "[core]") {
   const auto is_name = [](std::string_view name) { return ane::AsideFile::is_name_for("model", name); };
   CHECK(is_name("model.tmp-123-0"));
   for (const char* name : {"model", "model.tmp-", "model.tmp-1", "model.tmp-1-", "model.tmp-1-2x", "model.tmp--1",
@@ -319,7 +319,7 @@ TEST_CASE("names of files that are written aside are known", "[core]") {
   }
 }
 
-TEST_CASE("an atomic write gives the permissions that any new file gets", "[core]") {
+TEST_CASE("an atomic write gives the default permissions of a new file", "[core]") {
   const Folder folder;
   const mode_t mask = ::umask(022);
   ane::write_file_atomically(folder / "state", bytes_of("x"));
@@ -328,7 +328,7 @@ TEST_CASE("an atomic write gives the permissions that any new file gets", "[core
         (fs::perms::owner_read | fs::perms::owner_write | fs::perms::group_read | fs::perms::others_read));
 }
 
-TEST_CASE("an atomic write passes over what a crashed process left", "[core]") {
+TEST_CASE("an atomic write ignores leftovers of a crashed process", "[core]") {
   const Folder folder;
   write(folder.path() / ("state.tmp-" + std::to_string(::getpid()) + "-0"), "torn");
   ane::write_file_atomically(folder / "state", bytes_of("whole"));
@@ -336,7 +336,7 @@ TEST_CASE("an atomic write passes over what a crashed process left", "[core]") {
   CHECK(folder.names().size() == 2);
 }
 
-TEST_CASE("an atomic write takes a path without a folder", "[core]") {
+TEST_CASE("an atomic write accepts a path without a directory", "[core]") {
   const Folder folder;
   const fs::path before = fs::current_path();
   fs::current_path(folder.path());

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Files as Linux shows them, below a directory of the test's.
+/// Files as in Linux's /proc and /sys, below a test directory.
 class FakeRoot {
  public:
   void write(const std::string& file, std::string_view text) const {
@@ -47,10 +47,10 @@ TEST_CASE("fields of meminfo and memory.stat are found by their whole name", "[c
   CHECK(field_bytes("", "x") == std::nullopt);
   CHECK(field_bytes("x:", "x") == std::nullopt);
   CHECK(field_bytes("x: many kB", "x") == std::nullopt);
-  CHECK(field_bytes("x: 18446744073709551615 kB", "x") == std::nullopt);  // more than fits
+  CHECK(field_bytes("x: 18446744073709551615 kB", "x") == std::nullopt);  // overflow
 }
 
-TEST_CASE("a control group's number is what its file begins with", "[core][machine]") {
+TEST_CASE("a control group's number is the beginning of its file", "[core][machine]") {
   CHECK(leading_number("123\n") == 123U);
   CHECK(leading_number("200000 100000\n") == 200000U);
   CHECK(leading_number("max\n") == std::nullopt);
@@ -70,7 +70,7 @@ TEST_CASE("the groups of a controller are those of both versions", "[core][machi
 
 #ifdef __linux__
 
-TEST_CASE("available memory is the least that machine and groups leave", "[core][machine]") {
+TEST_CASE("available memory is the minimum over machine and groups", "[core][machine]") {
   const FakeRoot root;
   CHECK_FALSE(available_memory(root.path()));
   root.write("proc/meminfo", kMeminfo);
@@ -82,7 +82,7 @@ TEST_CASE("available memory is the least that machine and groups leave", "[core]
   };
   expect(21000U * 1024, "this machine");
 
-  SECTION("version 2, where a group above limits too and file cache can be dropped") {
+  SECTION("version 2, with limits of parent groups and reclaimable file cache") {
     root.write("proc/self/cgroup", "0::/slice/run\n");
     root.write("sys/fs/cgroup/slice/run/memory.max", "max\n");
     root.write("sys/fs/cgroup/slice/run/memory.current", "5000\n");
@@ -94,7 +94,7 @@ TEST_CASE("available memory is the least that machine and groups leave", "[core]
     root.write("sys/fs/cgroup/slice/memory.current", "2000000\n");
     expect(0, "control group");
   }
-  SECTION("version 1, in a container whose own group is the topmost") {
+  SECTION("version 1, in a container whose own group is the root") {
     root.write("proc/self/cgroup", "4:memory:/docker/0123\n");
     root.write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
     root.write("sys/fs/cgroup/memory/memory.usage_in_bytes", "300\n");
@@ -105,7 +105,7 @@ TEST_CASE("available memory is the least that machine and groups leave", "[core]
   }
 }
 
-TEST_CASE("processors are those that a process may be scheduled on, and its quota", "[core][machine]") {
+TEST_CASE("usable processors depend on the CPU affinity and the quota", "[core][machine]") {
   cpu_set_t before;
   REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
   const int allowed = CPU_COUNT(&before);

@@ -28,7 +28,7 @@ bool is_huge_aligned(const MappedMemory& memory) {
   return reinterpret_cast<std::uintptr_t>(memory.data()) % kHugePageBytes == 0;
 }
 
-/// Whether the page that holds `address` is mapped.
+/// Whether the page of `address` is mapped.
 bool is_mapped(std::byte* address) {
   const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   return ::msync(address - reinterpret_cast<std::uintptr_t>(address) % page_bytes, page_bytes, MS_ASYNC) == 0;
@@ -52,7 +52,7 @@ TEST_CASE("anonymous memory is zero, and aligned if a huge page fits", "[core]")
   CHECK((size < kHugePageBytes || is_huge_aligned(memory)));
 }
 
-TEST_CASE("nothing stays mapped of what the alignment took", "[core]") {
+TEST_CASE("memory reserved for alignment is unmapped", "[core]") {
   const std::size_t size = GENERATE(as<std::size_t>{}, 10, kHugePageBytes, 2 * kHugePageBytes + 5000);
   std::byte* begin = nullptr;
   {
@@ -68,7 +68,7 @@ TEST_CASE("nothing stays mapped of what the alignment took", "[core]") {
   CHECK_FALSE(is_mapped(begin + size - 1));
 }
 
-TEST_CASE("shared memory is what its descriptor stands for", "[core]") {
+TEST_CASE("shared memory maps the contents of its descriptor", "[core]") {
   const TemporaryDirectory directory;
   const std::size_t size = 2 * kHugePageBytes + 100;
   const ane::Descriptor file = open_file(directory, size);
@@ -81,7 +81,7 @@ TEST_CASE("shared memory is what its descriptor stands for", "[core]") {
   CHECK(other.bytes().back() == std::byte{2});
 }
 
-TEST_CASE("memory that cannot be had throws the system's words", "[core]") {
+TEST_CASE("a failed allocation throws the system's message", "[core]") {
   CHECK_THROWS_AS(MappedMemory::anonymous(std::numeric_limits<std::size_t>::max()), std::system_error);
   CHECK_THROWS_AS(MappedMemory::anonymous(std::size_t{1} << 60U), std::system_error);
   CHECK_THROWS_WITH(MappedMemory::shared(-1, 100), ANE_CONTAINS("Bad file descriptor"));

@@ -15,7 +15,7 @@
 
 namespace {
 
-/// All addresses but for less than a megabyte, in a process that may have few.
+/// Takes all but less than a megabyte of a limited address space.
 class Greed {
  public:
   Greed() {
@@ -37,7 +37,7 @@ class Greed {
   std::size_t count_ = 0;
 };
 
-/// Whether 8 MB can be had in small pieces.
+/// Whether 8 MB can be allocated in small pieces.
 bool can_allocate() {
   constexpr std::size_t kPieces = 2000;
   constexpr std::size_t kPiece = 4096;
@@ -59,7 +59,7 @@ bool can_reserve() {
   }
 }
 
-/// What `body` returns in a process that may have 800 MB of addresses.
+/// The result of `body` in a process with 800 MB of address space.
 template <class Body>
 bool in_small_process(Body&& body) {
   const pid_t child = ::fork();
@@ -75,7 +75,7 @@ bool in_small_process(Body&& body) {
 
 }  // namespace
 
-TEST_CASE("small allocations succeed from the reserve when all else is taken, once", "[core][memory]") {
+TEST_CASE("small allocations succeed once from the reserve when other memory is exhausted", "[core][memory]") {
   const auto without = [] {
     const Greed greed;
     return !can_allocate();

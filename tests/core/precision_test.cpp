@@ -4,7 +4,7 @@
 
 #include "support/catch.h"
 
-TEST_CASE("what fp32 makes of a number, unless little is left of it", "[core]") {
+TEST_CASE("to_fp32 rounds, and rejects subnormal and infinite results", "[core]") {
   using ane::to_fp32;
   CHECK(to_fp32(0) == 0.0F);
   CHECK(to_fp32(0.99999998) == 1.0F);

@@ -11,7 +11,7 @@ using namespace ane::data;
 
 namespace {
 
-/// How often each token followed each other one, in `samples` training samples.
+/// Counts of each pair of consecutive tokens in `samples` training samples.
 std::map<Token, std::map<Token, double>> count_pairs(const Source& source, std::uint64_t samples) {
   std::map<Token, std::map<Token, double>> counts;
   Sample sample;
@@ -22,7 +22,7 @@ std::map<Token, std::map<Token, double>> count_pairs(const Source& source, std::
   return counts;
 }
 
-/// Mean of -log p(next | token), with p as counted: what a model that has learnt the chain would reach.
+/// Mean of -log p(next | token), with p from the counts: the loss of a perfect model of the chain.
 double conditional_entropy(const std::map<Token, std::map<Token, double>>& counts) {
   double pairs = 0;
   double nats = 0;
@@ -52,7 +52,7 @@ TEST_CASE("the chain's entropy is its loss floor", "[data]") {
   }
 }
 
-TEST_CASE("the floor is the entropy of 1, 1/2, ... 1/128, normalised", "[data]") {
+TEST_CASE("the floor is the entropy of 1, 1/2, ... 1/128, normalized", "[data]") {
   double floor = 0;
   for (int k = 0; k < 8; ++k) {
     const double p = (128.0 / (1 << k)) / 255;
@@ -63,7 +63,7 @@ TEST_CASE("the floor is the entropy of 1, 1/2, ... 1/128, normalised", "[data]")
   CHECK_THAT(source->description(), ANE_CONTAINS("32000 tokens, 8 successors each, entropy rate 1.3"));
 }
 
-TEST_CASE("samples of the chain depend on seed, step and nothing else", "[data]") {
+TEST_CASE("samples of the chain depend only on seed and step", "[data]") {
   const TokenSettings settings{.seq_len = 32, .vocab_size = 65536, .seed = 5};
   const auto source = make_markov_source(settings);
   const auto again = make_markov_source(settings);
@@ -89,7 +89,7 @@ TEST_CASE("samples of the chain depend on seed, step and nothing else", "[data]"
   CHECK(source->identity() != other->identity());
 }
 
-TEST_CASE("held-out samples follow the chain that is trained on", "[data]") {
+TEST_CASE("held-out samples follow the training chain", "[data]") {
   const auto source = make_markov_source({.seq_len = 64, .vocab_size = 32, .seed = 1});
   const auto counts = count_pairs(*source, 2000);
   Sample sample;

@@ -16,7 +16,7 @@ double mean_square(const std::vector<float>& values) {
 
 }  // namespace
 
-TEST_CASE("the teacher's x is standard normal and its y of the same order", "[data]") {
+TEST_CASE("the teacher's x is standard normal and its y of the same magnitude", "[data]") {
   const auto source = make_teacher_source(32, 64, 128, 7);
   Sample sample;
   source->training_sample(3, sample);
@@ -46,7 +46,7 @@ TEST_CASE("with one channel, the teacher is one line for x > 0 and another for x
   CHECK(std::abs(slopes[0][0] - slopes[1][0]) > 0.01);
 }
 
-TEST_CASE("teacher samples depend on seed, step and nothing else", "[data]") {
+TEST_CASE("teacher samples depend only on seed and step", "[data]") {
   const auto source = make_teacher_source(8, 16, 4, 1);
   const auto again = make_teacher_source(8, 16, 4, 1);
   const auto other = make_teacher_source(8, 16, 4, 2);

@@ -51,7 +51,7 @@ TEST_CASE("in file order, step i reads tokens i*seq to i*seq+seq and starts agai
   CHECK(source->validation_count() == 0);
 }
 
-TEST_CASE("in random order, every place of the file is drawn, the last included", "[data]") {
+TEST_CASE("in random order, every position of the file is drawn, including the last", "[data]") {
   const TemporaryDirectory directory;
   const auto path = directory.write_tokens("t.bin", counting(20));
   const auto source = open_token_file(path, {.seq_len = 8, .vocab_size = 20, .seed = 3});
@@ -65,7 +65,7 @@ TEST_CASE("in random order, every place of the file is drawn, the last included"
   CHECK(*starts.rbegin() == 11);
 }
 
-TEST_CASE("what step i reads follows from seed and i alone", "[data]") {
+TEST_CASE("the sample of step i depends only on seed and i", "[data]") {
   const TemporaryDirectory directory;
   const auto path = directory.write_tokens("t.bin", counting(5000));
   const TokenSettings settings{.seq_len = 16, .vocab_size = 5000, .seed = 3};
@@ -83,7 +83,7 @@ TEST_CASE("what step i reads follows from seed and i alone", "[data]") {
   CHECK(first->identity() != other->identity());
 }
 
-TEST_CASE("another text of the same name and size is another identity", "[data]") {
+TEST_CASE("another text of the same name and size has another identity", "[data]") {
   const TemporaryDirectory directory;
   const std::size_t size = GENERATE(2000U, 262144U, 1000001U);
   const TokenSettings settings{.seq_len = 16, .vocab_size = 256, .seed = 3};
@@ -122,7 +122,7 @@ TEST_CASE("bytes are read unsigned and a short text has no validation", "[data]"
   CHECK_THAT(source->description(), ANE_CONTAINS("no validation"));
 }
 
-TEST_CASE("Shakespeare is split as the held-out loss is reported on", "[data]") {
+TEST_CASE("Shakespeare is split as documented for the held-out loss", "[data]") {
   const std::filesystem::path path = ane::test::shared_dir() / "data/shakespeare.txt";
   if (!std::filesystem::exists(path)) {
     WARN("skipped: " << path << " is not there");
@@ -132,7 +132,7 @@ TEST_CASE("Shakespeare is split as the held-out loss is reported on", "[data]") 
   CHECK_THAT(source->description(), ANE_CONTAINS("1003854 bytes for training, 111540 held out in 1742 sequences"));
 }
 
-TEST_CASE("files that cannot be used are refused with what is wrong", "[data][malformed]") {
+TEST_CASE("unusable files are refused with the reason", "[data][malformed]") {
   const TemporaryDirectory directory;
   const TokenSettings settings{.seq_len = 4, .vocab_size = 10};
   const auto open = [&](const std::filesystem::path& path) { return open_token_file(path, settings); };
@@ -161,7 +161,7 @@ TEST_CASE("files that cannot be used are refused with what is wrong", "[data][ma
   CHECK_THROWS_WITH(open(other), ANE_CONTAINS(".bin") && ANE_CONTAINS(".txt") && ANE_CONTAINS("'.json'"));
 }
 
-TEST_CASE("a token outside the vocabulary is found when it is read, if not before", "[data][malformed]") {
+TEST_CASE("a token outside the vocabulary is detected at the latest when it is read", "[data][malformed]") {
   const TemporaryDirectory directory;
   const auto path = directory.write_tokens("t.bin", {1, 2, 3, 4, 5, 6, 7, 99, 8});
   const auto source =
@@ -171,7 +171,7 @@ TEST_CASE("a token outside the vocabulary is found when it is read, if not befor
   CHECK_THROWS_WITH(training_tokens(*source, 1), ANE_CONTAINS("token 7 at byte 14 is 99"));
 }
 
-TEST_CASE("the whole range of uint16 is a vocabulary", "[data]") {
+TEST_CASE("a vocabulary may cover the whole range of uint16", "[data]") {
   const TemporaryDirectory directory;
   const auto source = open_token_file(directory.write_tokens("t.bin", {65535, 0, 65535}),
                                       {.seq_len = 2, .vocab_size = 65536, .order = Order::sequential});

@@ -7,7 +7,7 @@
 namespace ane::device {
 namespace {
 
-TEST_CASE("a compile budget is taken whole or not at all", "[device]") {
+TEST_CASE("try_take takes all requested compiles or none", "[device]") {
   CompileBudget budget(100);
   CHECK(budget.try_take(61));
   CHECK(budget.used() == 61);

@@ -27,7 +27,7 @@ using device::FaultKind;
 const char* const kDouble = R"(program(1.3) { func main<ios18>(tensor<fp16, [1, 2]> x) {
   tensor<fp16, [1, 2]> y = add(x = x, y = x)[name = string("y")]; } -> (y); })";
 
-/// The host behind faults, and one kernel's surfaces.
+/// The host behind a FaultDevice, and one kernel's surfaces.
 struct Rig {
   explicit Rig(std::string_view plan, std::int64_t process = 1)
       : faulty(std::make_unique<device::host::HostDevice>(threads), device::parse_faults(plan), process) {}
@@ -53,7 +53,7 @@ struct Rig {
 
 }  // namespace
 
-TEST_CASE("a plan of faults is read entry by entry", "[device][fault]") {
+TEST_CASE("a fault plan is parsed entry by entry", "[device][fault]") {
   const auto plan = device::parse_faults("compile:3,run:17@2,run:*=nan,run:*@4=huge,compile:1=delay:20ms,budget:40");
   CHECK(plan.budget == 40);
   REQUIRE(plan.faults.size() == 5);
@@ -70,7 +70,7 @@ TEST_CASE("a plan of faults is read entry by entry", "[device][fault]") {
   CHECK(plan.faults[4].delay.count() == 20);
 }
 
-TEST_CASE("what was planned happens, and nothing else", "[device][fault]") {
+TEST_CASE("exactly the planned faults happen", "[device][fault]") {
   SECTION("compiles") {
     Rig rig("compile:2");
     const auto first = rig.compile();

@@ -56,7 +56,7 @@ template <class T>
 T& body(Id object) {
   void* found = nullptr;
   object_getInstanceVariable(reinterpret_cast<id>(object), kBodyVariable, &found);
-  if (found == nullptr) std::abort();  // not one of ours: Apple's framework would crash as well
+  if (found == nullptr) std::abort();  // not one of our objects: Apple's framework would crash as well
   return dynamic_cast<T&>(*static_cast<Body*>(found));
 }
 
@@ -80,7 +80,7 @@ bool is_a(Id object, const char* type) {
                                   object, runtime().find_class(type)) != 0;
 }
 
-/// As Apple's runtime throws: the preprocessor sees the exception first.
+/// Like Apple's runtime: the preprocessor sees the exception first.
 [[noreturn]] void raise(const std::string& text) {
   Id exception = objc::Message<Id, Id, Id, Id>(runtime(), runtime().selector("exceptionWithName:reason:userInfo:"))(
       runtime().find_class("NSException"), foundation().string("NSInvalidArgumentException"), foundation().string(text),
@@ -155,7 +155,7 @@ Id make_descriptor(Id self, SEL, Id text, Id weights, Id options) {
     const Id entry = foundation().find(weights, path);
     const auto names = foundation().items(objc::Message<Id>(runtime(), runtime().selector("allKeys"))(entry)).value();
     if (names.empty()) return nullptr;
-    // The framework takes the first value that it meets; which that is of several, nobody knows.
+    // The framework uses the first value that it encounters; with several it is unspecified which.
     if (names.size() > 1) raise(fmt::format("the weight {} has {} entries; only one is safe", path, names.size()));
     const Id data = foundation().find(entry, foundation().text(names.front()).value());
     expect(data, "NSData", "data of a weight");
@@ -205,7 +205,7 @@ void write_own_files(const Model& model) {
       .write(reinterpret_cast<const char*>(last.data()), static_cast<std::streamsize>(last.size()));
 }
 
-/// Whether or not the daemon has it. Throws Refusal.
+/// Compiles even if the daemon has the program. Throws Refusal.
 void compile_anew(Model& model) {
   auto program = std::make_unique<Program>(*model.source, model.directory());
   if (!state().try_add(&Counts::compiles, State::kCompileLimit)) {
@@ -229,7 +229,7 @@ Flag load(Id self, SEL, unsigned, Id options, Id* error) {
   return answer("load", error, [&] {
     expect(options, "NSDictionary", "options");
     auto& model = body<Model>(self);
-    // From the daemon's cache, whatever the directory holds by now; what is not there is compiled.
+    // From the daemon's cache, whatever the directory contains by now; compiled if it is not there.
     if (!state().is_cached(model.identifier)) {
       if (!std::filesystem::exists(model.directory())) throw Refusal(kFileNotFound, model.directory() + " is gone");
       compile_anew(model);
@@ -301,7 +301,7 @@ Id make_request(Id self, Id inputs, Id input_indices, Id outputs, Id output_indi
   return make(self, std::move(request));
 }
 
-// weightsBuffer and perfStats are ignored, as the ANE does.
+// weightsBuffer and perfStats are ignored, as by the ANE.
 Id make_full_request(Id self, SEL, Id inputs, Id input_indices, Id outputs, Id output_indices, Id /*weights_buffer*/,
                      Id /*perf_stats*/, Id procedure) {
   return make_request(self, inputs, input_indices, outputs, output_indices, procedure);
@@ -455,7 +455,7 @@ class NewClass {
   Class class_;
 };
 
-/// Lets GNUstep make, once and for good, what it makes at first use, unseen by LeakSanitizer where there is one.
+/// Makes GNUstep perform its one-time allocations, hidden from LeakSanitizer.
 void warm_up() {
   if (__lsan_disable != nullptr) __lsan_disable();
   static_cast<void>(foundation().dictionary({}));

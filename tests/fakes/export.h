@@ -1,4 +1,4 @@
 #pragma once
 
-/// What the stand-in shows to the outside; all else is hidden.
+/// Marks the exported symbols of the stand-in; all others are hidden.
 #define ANE_STANDIN_EXPORT extern "C" __attribute__((visibility("default")))

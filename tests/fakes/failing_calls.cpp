@@ -1,9 +1,9 @@
-// A library to preload, for Linux: of the calls that a disk can refuse, made on what lies below FAIL_BELOW, it counts
-// those of a process and all that replace it, and lets one fail.
-//   FAIL_BELOW=FOLDER   absolute
-//   FAIL_CALL=K         the one that fails, from 1; 0: none
+// A library to preload on Linux. It counts the calls below FAIL_BELOW that a disk can fail, over a process and all that
+// replace it, and makes one of them fail.
+//   FAIL_BELOW=FOLDER   absolute path
+//   FAIL_CALL=K         1-based index of the failing call; 0: none
 //   FAIL_ERROR=E        with this errno
-//   FAIL_COUNT=FILE     eight bytes, the calls made so far
+//   FAIL_COUNT=FILE     eight bytes, the number of calls so far
 
 #include <array>
 #include <atomic>
@@ -57,7 +57,7 @@ std::string path_at(int folder, const char* path) {
   return path_of(folder) + "/" + path;
 }
 
-/// Whether this call is the one that fails; errno says how.
+/// Whether this call must fail; sets errno.
 bool fails(const std::string& path) {
   const char* const below = std::getenv("FAIL_BELOW");
   if (below == nullptr || path.compare(0, std::strlen(below), below) != 0) return false;
@@ -73,7 +73,7 @@ Function* next(const char* name) {
 
 }  // namespace
 
-// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the system's are not ours
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the system's names differ
 #define WRAP(result, name, parameters, arguments, path)       \
   extern "C" result name parameters {                         \
     if (fails(path)) return -1;                               \

@@ -46,7 +46,7 @@ std::uint64_t mixed(std::uint64_t hash, std::span<const std::byte> bytes) {
   return (hash ^ bytes.size()) * kPrime;
 }
 
-/// As long as SHA-256's, which the framework takes.
+/// As long as the SHA-256 used by the framework.
 std::string digest(std::span<const std::span<const std::byte>> values) {
   std::string text;
   for (std::uint64_t part = 1; part <= 4; ++part) {
@@ -92,7 +92,7 @@ void expect_equal(const mil::Blobs& files, const mil::Blobs& dictionary) {
   }
 }
 
-/// The ANE ignores the mask of scaled_dot_product_attention (ane.md A20); whoever relies on it shall notice.
+/// The ANE ignores the mask of scaled_dot_product_attention (ane.md A20), so the stand-in does, too.
 std::string without_attention_masks(std::string text) {
   if (text.find("attn_mask") == std::string::npos) return text;
   mil::Program program = mil::parse(text);
@@ -105,7 +105,7 @@ std::string without_attention_masks(std::string text) {
   return mil::print(program);
 }
 
-/// Ports by name, and where each was.
+/// Ports sorted by name, with their original positions.
 void sort_ports(std::span<const device::Port> ports, std::vector<device::Port>& sorted,
                 std::vector<std::size_t>& places) {
   std::map<std::string, std::size_t> by_name;
@@ -116,7 +116,7 @@ void sort_ports(std::span<const device::Port> ports, std::vector<device::Port>& 
   }
 }
 
-/// Memory of someone else, as the host device wants to see it.
+/// Adapts external memory for the host device.
 class LentMemory final : public surface::Memory {
  public:
   explicit LentMemory(std::span<std::byte> bytes) : bytes_(bytes) {}

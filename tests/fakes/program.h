@@ -12,7 +12,7 @@
 
 namespace ane::fakes {
 
-/// Where errors of the framework, and where those of its compiler belong.
+/// Error domains of the framework and of its compiler.
 inline constexpr const char* kEngineDomain = "com.apple.appleneuralengine";
 inline constexpr const char* kCompilerDomain = "com.apple.appleneuralengine.compiler";
 
@@ -26,7 +26,7 @@ enum ErrorCode : int {
   kProgramNotFound = 23,
 };
 
-/// What an NSError will carry.
+/// Content of an NSError.
 class Refusal : public Error {
  public:
   Refusal(int error_code, const std::string& text, const char* error_domain = kEngineDomain)
@@ -35,7 +35,7 @@ class Refusal : public Error {
   const char* domain;
 };
 
-/// Text and weights as a descriptor holds them.
+/// Text and weights of a descriptor.
 struct Source {
   std::string mil_text;
   mil::Blobs weights;
@@ -44,18 +44,18 @@ struct Source {
   [[nodiscard]] std::string identifier() const;
 };
 
-/// A program that the stand-in's compiler made; its weights are those that it read then.
+/// A program compiled by the stand-in, with the weights that were read at that time.
 class Program {
  public:
   /// Reads `directory` and compares it with `source`. Throws Refusal.
   Program(const Source& source, const std::string& directory);
-  /// One that was compiled before, from the daemon's cache. Throws Refusal.
+  /// Loads a compiled program from the daemon's cache. Throws Refusal.
   explicit Program(const Source& source);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  /// In the order in which surfaces bind: by name.
+  /// In binding order: by name.
   [[nodiscard]] std::span<const device::Port> inputs() const { return inputs_; }
   [[nodiscard]] std::span<const device::Port> outputs() const { return outputs_; }
 
@@ -68,7 +68,7 @@ class Program {
   std::unique_ptr<device::Kernel> kernel_;
   std::vector<device::Port> inputs_;
   std::vector<device::Port> outputs_;
-  std::vector<std::size_t> input_places_;  // of each sorted port in the kernel's own order
+  std::vector<std::size_t> input_places_;  // position of each sorted port in the kernel's own order
   std::vector<std::size_t> output_places_;
 };
 

@@ -4,7 +4,7 @@
 
 #include "ane/device/apple/library_paths.h"
 
-// Takes the place of the bridge's own definition in programs made for tests.
+// Replaces the bridge's own definition in test programs.
 
 namespace ane::device::apple {
 
@@ -24,6 +24,6 @@ LibraryPaths standard_libraries() {
 
 }  // namespace ane::device::apple
 
-// What GNU's runtime keeps for the classes of a library is its own affair. Objects do not come from objc_malloc: a leak
-// of one still shows.
+// Ignores memory that GNU's runtime keeps for classes. Objects do not come from objc_malloc, so their leaks are still
+// detected.
 extern "C" const char* __lsan_default_suppressions() { return "leak:objc_malloc\nleak:class_copyMethodList\n"; }

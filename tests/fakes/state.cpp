@@ -28,7 +28,7 @@ int number(const char* name, int otherwise) {
   return value.empty() ? otherwise : std::stoi(value);
 }
 
-// Without STANDIN_HOME one a process, so that programs with equal kernels do not meet.
+// Without STANDIN_HOME one per process, so that programs with equal kernels do not interfere.
 fs::path home() {
   const std::string given = variable("STANDIN_HOME");
   return given.empty() ? fs::temp_directory_path() / fmt::format("ane-standin-{}", getpid()) : fs::path(given);
@@ -37,7 +37,7 @@ fs::path home() {
 }  // namespace
 
 Gnustep::Gnustep()
-    // The library is linked, so it is there already, with the runtime among its dependencies.
+    // The library is linked, so it is already loaded, with the runtime among its dependencies.
     : library(ANE_GNUSTEP_LIBRARY),
       lookup(device::apple::LibraryPaths{}),
       runtime(lookup.runtime(library)),
@@ -66,7 +66,7 @@ State::~State() {
         left.evaluations, left.requests);
   }
   std::error_code ignored;
-  fs::remove(temporary_directory_, ignored);  // unless something was left in it
+  fs::remove(temporary_directory_, ignored);  // fails if it is not empty
   fs::remove(cache_directory_, ignored);
 }
 

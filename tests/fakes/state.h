@@ -16,7 +16,7 @@ namespace ane::fakes {
 
 namespace objc = device::apple::objc;
 
-/// Foundation as the stand-in itself uses it: GNUstep's.
+/// GNUstep's Foundation, as used by the stand-in.
 struct Gnustep {
   Gnustep();
   objc::Library library;
@@ -25,7 +25,7 @@ struct Gnustep {
   device::apple::Foundation foundation;
 };
 
-/// The process-wide state that the real framework and its daemon have too.
+/// Process-wide state, as in the real framework and its daemon.
 class State final : public Control {
  public:
   static constexpr int kCompileLimit = 119;
@@ -48,7 +48,7 @@ class State final : public Control {
   void clear_cache() override;
   [[nodiscard]] std::string temporary_directory() const override { return temporary_directory_; }
 
-  /// To be asked at the beginning of every call that can fail.
+  /// Must be called at the beginning of every call that can fail.
   [[nodiscard]] bool fails(const std::string& call);
   [[nodiscard]] bool cancels();
   [[nodiscard]] std::chrono::milliseconds compile_delay() const;
@@ -57,23 +57,23 @@ class State final : public Control {
   [[nodiscard]] int extra_plane_bytes() const;
   [[nodiscard]] int interleave() const;
 
-  // The daemon's cache. Only which programs are in it is on disk: their content follows from the identifier.
+  // The daemon's cache. Only the identifiers are on disk: the content follows from them.
   void cache(const std::string& identifier) const;
   [[nodiscard]] bool is_cached(const std::string& identifier) const;
   void purge(const std::string& identifier) const;
 
-  /// Whether this is a virtual machine, and then whether its host runs programs.
+  /// Whether this is a virtual machine, and whether its host runs programs.
   [[nodiscard]] static bool is_virtual();
   [[nodiscard]] static bool has_virtual_client();
 
-  /// As set by the program that loaded the stand-in; null if it set none.
+  /// Set by the program that loaded the stand-in; null if not set.
   [[nodiscard]] objc::ExceptionPreprocessor set_exception_preprocessor(objc::ExceptionPreprocessor preprocessor);
   [[nodiscard]] objc::ExceptionPreprocessor exception_preprocessor() const;
   void add(int Counts::*count, int change);
   /// Adds 1 unless that would exceed `limit`.
   [[nodiscard]] bool try_add(int Counts::*count, int limit);
 
-  /// One at a time: to be locked around every use of the host device and its kernels.
+  /// Must be locked around every use of the host device and its kernels.
   [[nodiscard]] std::mutex& host_mutex() { return host_mutex_; }
   [[nodiscard]] device::host::HostDevice& host();
 
@@ -102,7 +102,7 @@ class State final : public Control {
   std::unique_ptr<device::host::HostDevice> host_;
 };
 
-/// Made when the library is loaded.
+/// Created when the library is loaded.
 [[nodiscard]] State& state();
 
 }  // namespace ane::fakes

@@ -21,13 +21,13 @@ class FakeSurface {
   FakeSurface& operator=(const FakeSurface&) = delete;
 
   void retain() { ++owners_; }
-  /// True if that was the last owner.
+  /// Returns true if that was the last owner.
   [[nodiscard]] bool release() { return --owners_ == 0; }
   [[nodiscard]] std::span<std::byte> bytes() { return bytes_; }
   [[nodiscard]] bool is_locked() const { return readers_ + writers_ > 0; }
 
   void lock(bool read_only) { ++(read_only ? readers_ : writers_); }
-  /// False if it is not locked in this way.
+  /// Returns false if it is not locked in this mode.
   [[nodiscard]] bool unlock(bool read_only) {
     int& locks = read_only ? readers_ : writers_;
     if (locks == 0) return false;
@@ -75,7 +75,7 @@ namespace objc = ane::fakes::objc;
 
 namespace {
 
-/// A CFString constant: made at first use, kept for good.
+/// A CFString constant, created at first use and never released.
 objc::Id constant(const char* text) {
   const objc::AutoreleasePool pool(state().gnustep().runtime);
   return objc::retained(state().gnustep().runtime, state().gnustep().foundation.string(text)).release();

@@ -5,7 +5,7 @@
 
 namespace ane::fakes {
 
-/// An IOSurface: a counted buffer that knows how it is locked.
+/// An IOSurface: a reference-counted buffer with its lock state.
 class FakeSurface;
 
 FakeSurface* retain(FakeSurface* surface);

@@ -16,7 +16,7 @@ namespace {
 
 using namespace ane;
 
-/// Bounds the work of the slowest operation, which is quadratic in this.
+/// Limits the work of the slowest operation, which is quadratic in this.
 constexpr std::int64_t kMostElements = 2048;
 
 bool is_small(const mil::Function& function) {
@@ -42,7 +42,7 @@ void add_blobs(const std::vector<mil::Argument>& arguments, mil::Blobs& blobs) {
   }
 }
 
-/// A blob file of numbers for each constant that wants one.
+/// A blob file of numbers for each constant that needs one.
 mil::Blobs blobs_for(const mil::Function& function) {
   mil::Blobs blobs;
   for (const mil::Operation& operation : function.operations) {

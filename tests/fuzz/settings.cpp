@@ -15,8 +15,8 @@ namespace {
 
 using namespace ane;
 
-/// Lines; those that begin with "ANE_" are variables, the others words of the command line. A NUL ends neither, as it
-/// could not be in one.
+/// Lines; those that begin with "ANE_" are variables, the others words of the command line. Each ends at a NUL, which
+/// neither can contain.
 struct Words {
   std::vector<std::string> arguments;
   std::vector<std::string> environment;

@@ -16,7 +16,7 @@ namespace fuzz {
 
 inline std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-/// A finding, unless `holds`.
+/// Reports a finding unless `holds`.
 inline void require(bool holds, const char* promise) {
   if (!holds) throw std::logic_error(std::string("broken promise: ") + promise);
 }
@@ -26,7 +26,7 @@ inline void require_finite(std::span<const float> values) {
           "values are finite");
 }
 
-/// Input may be refused by these errors alone.
+/// Input may be refused only with these errors.
 template <class Refusal, class... Others, class Attempt>
 void may_refuse(Attempt&& attempt) try {
   if constexpr (sizeof...(Others) == 0) {
@@ -37,7 +37,7 @@ void may_refuse(Attempt&& attempt) try {
 } catch (const Refusal&) {
 }
 
-/// Takes numbers off the front of the input; zeros when it is used up.
+/// Reads numbers from the front of the input; zeros when it is exhausted.
 class Reader {
  public:
   explicit Reader(Bytes bytes) : rest_(bytes) {}
@@ -57,7 +57,7 @@ class Reader {
   Bytes rest_;
 };
 
-/// A file that holds the input, for what reads files; the same path for all inputs of a process.
+/// A file with the input, for functions that read files; the same path for all inputs of a process.
 class InputFile {
  public:
   explicit InputFile(std::string_view name) : name_(name) {}

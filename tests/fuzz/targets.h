@@ -4,20 +4,21 @@
 #include <span>
 #include <string_view>
 
-/// What hostile input is fed to. A target takes any bytes, and may refuse them only by the errors that the function
-/// under test promises; whatever else it throws, and every broken promise about what was accepted, is a finding.
+/// Fuzz targets. A target accepts any bytes, and may refuse them only with the documented errors of the function under
+/// test; any other exception, and every violated guarantee about accepted input, is a finding.
 namespace fuzz {
 
 using Bytes = std::span<const std::byte>;
 
 void mil(Bytes bytes);          ///< MIL text: parse, print, check, compile for the host, run if it is small
-void blob(Bytes bytes);         ///< a weight blob file, and what to look for in it
+void blob(Bytes bytes);         ///< a weight blob file, and a constant to look up in it
 void safetensors(Bytes bytes);  ///< a safetensors file, also as --model
 void llama2c(Bytes bytes);      ///< a llama2.c model file
 void tokens(Bytes bytes);       ///< a token or text file, and how to read it
 void config(Bytes text);        ///< --config FILE
-void checkpoint(Bytes json);    ///< the trainer.json of a checkpoint whose other files are whole, up to its seal
-void settings(Bytes bytes);     ///< flags, variables and what a process hands to the next, a line each
+void checkpoint(
+    Bytes json);             ///< the trainer.json, without its checksum, of a checkpoint whose other files are complete
+void settings(Bytes bytes);  ///< flags, variables and restart data, one per line
 
 struct Target {
   std::string_view name;

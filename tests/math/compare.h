@@ -11,7 +11,7 @@
 
 namespace ane::math {
 
-/// |found - expected| / |expected|, by Frobenius norms; NaN if anything is, so that `<=` fails.
+/// |found - expected| / |expected|, by Frobenius norms; NaN if any value is, so that `<=` fails.
 template <std::floating_point Found, std::floating_point Expected>
 double relative_error(const std::vector<Found>& found, const std::vector<Expected>& expected) {
   if (found.size() != expected.size()) return std::nan("");
@@ -25,7 +25,7 @@ double relative_error(const std::vector<Found>& found, const std::vector<Expecte
   return difference == 0 ? 0 : std::sqrt(difference / norm);
 }
 
-/// `count` normal values; each `stream` gives others.
+/// `count` normal values; different for each `stream`.
 inline std::vector<float> normal_values(std::size_t count, std::uint64_t stream) {
   std::vector<float> values(count);
   fill_normal(CounterRandom(20240607, stream), 1.0, values);

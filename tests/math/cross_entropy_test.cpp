@@ -23,8 +23,8 @@ using ane::test::on_every_target;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// fp32 exponentials, accurate to some 2^-22, against float64. Long rows are summed in blocks of thousands, in fp32, on
-// the narrowest target one by one.
+// fp32 exponentials, accurate to about 2^-22, against float64. Long rows are summed in fp32 in blocks of thousands, on
+// the narrowest target one element at a time.
 constexpr double kTolerance = 1e-6;
 constexpr double kLongTolerance = 1e-5;
 
@@ -71,8 +71,8 @@ struct Reference {
   }
 };
 
-// gradient = factor / S * (softmax - onehot) -> softmax. Where the softmax is near onehot the difference keeps few
-// digits in any precision, so it is the softmax that is compared.
+// gradient = factor / S * (softmax - onehot) -> softmax. Near onehot the difference has few significant digits in any
+// precision, so the softmax is compared instead.
 template <class T>
 std::vector<double> softmax_of(const std::vector<T>& gradient, double factor, const Batch& batch) {
   std::vector<double> softmax = to_double(gradient);
@@ -152,8 +152,8 @@ TEST_CASE("huge and minus infinite logits are exact", "[math][cross_entropy]") {
   CHECK(wrong == std::vector<float>{-1, 1});
 }
 
-// Rows are read in blocks, each relative to the largest value so far.
-TEST_CASE("a row may rise or fall from block to block", "[math][cross_entropy]") {
+// Rows are processed in blocks, each relative to the largest value so far.
+TEST_CASE("a row may increase or decrease from block to block", "[math][cross_entropy]") {
   const bool rises = GENERATE(true, false);
   constexpr std::size_t kVocab = 20'000;
   constexpr float kSpan = 60;  // e^60 apart
@@ -173,7 +173,7 @@ TEST_CASE("a row may rise or fall from block to block", "[math][cross_entropy]")
   });
 }
 
-TEST_CASE("blocks of minus infinity have no share", "[math][cross_entropy]") {
+TEST_CASE("blocks of minus infinity do not contribute", "[math][cross_entropy]") {
   std::vector<float> logits(12'000, -kInfinity);
   logits[5000] = -1e30F;
   logits[11'000] = 1e5F;
@@ -184,7 +184,7 @@ TEST_CASE("blocks of minus infinity have no share", "[math][cross_entropy]") {
   CHECK_FALSE(std::isfinite(cross_entropy(nothing, std::vector<std::uint16_t>{3}, 1, pool)));
 }
 
-TEST_CASE("a logit that is no number or infinite shows in the loss", "[math][cross_entropy]") {
+TEST_CASE("a NaN or infinite logit makes the loss non-finite", "[math][cross_entropy]") {
   const std::size_t place = GENERATE(0U, 3U, 16U, 36U);
   const float bad = GENERATE(std::numeric_limits<float>::quiet_NaN(), kInfinity);
   const float grad_scale = GENERATE(0.0F, 1.0F);

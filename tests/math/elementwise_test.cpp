@@ -62,7 +62,7 @@ TEST_CASE("sum_of_squares agrees with a plain sum in double", "[math][elementwis
   });
 }
 
-TEST_CASE("sum_of_squares neither overflows nor hides what is not finite", "[math][elementwise]") {
+TEST_CASE("sum_of_squares neither overflows nor hides non-finite values", "[math][elementwise]") {
   const std::size_t place = GENERATE(0U, 5U, 20'000U, 39'999U);
   CAPTURE(place);
   ThreadPool pool(2);

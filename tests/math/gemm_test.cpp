@@ -47,7 +47,7 @@ struct Product {
     return static_cast<double>(operand.data[row * operand.stride + column]);
   }
 
-  /// `c` with what lies in the padding untouched.
+  /// The expected `c`, with its padding unchanged.
   std::vector<double> expected(float alpha, float beta, const std::vector<float>& c) const {
     std::vector<double> result = ane::math::to_double(c);
     for (std::size_t i = 0; i < m; ++i) {
@@ -94,7 +94,7 @@ TEST_CASE("a product agrees with its definition, however it is stored and split"
   }
 }
 
-TEST_CASE("with beta 0 what C held does not matter", "[math][gemm]") {
+TEST_CASE("with beta 0 the old C does not matter", "[math][gemm]") {
   const std::size_t size = GENERATE(1U, 8U, 40U, 150U);
   CAPTURE(size);
   const Product product{size, size, size};
@@ -104,7 +104,7 @@ TEST_CASE("with beta 0 what C held does not matter", "[math][gemm]") {
   CHECK(relative_error(c, product.expected(1, 0, c)) <= kTolerance);
 }
 
-TEST_CASE("a sum over nothing scales C, and an empty C is left alone", "[math][gemm]") {
+TEST_CASE("an empty sum scales C, and an empty C is left alone", "[math][gemm]") {
   ThreadPool pool(2);
   std::vector<float> c{1, 2, 3, 4};
   gemm(2, 2, 0, 1, {nullptr, 0, Transpose::no}, {nullptr, 2, Transpose::no}, 0.5F, c.data(), 2, pool);
@@ -118,7 +118,7 @@ TEST_CASE("a sum over nothing scales C, and an empty C is left alone", "[math][g
   CHECK(c == std::vector<float>{1, 2, 3, 4});
 }
 
-TEST_CASE("a product is the same bits each time", "[math][gemm]") {
+TEST_CASE("a product has the same bits each time", "[math][gemm]") {
   const int threads = GENERATE(1, 2, 3);
   CAPTURE(threads);
   const Product product{192, 130, 77};
@@ -148,7 +148,7 @@ TEST_CASE("products may run on several threads at once", "[math][gemm]") {
 }
 
 // On a processor that is newer than the library, its own choice is SSE3 ("Prescott").
-TEST_CASE("the BLAS uses the vectors that the processor has", "[math][gemm]") {
+TEST_CASE("the BLAS uses the processor's vector instructions", "[math][gemm]") {
 #if HWY_ARCH_X86
   if ((hwy::SupportedTargets() & HWY_AVX2) != 0 && std::getenv("OPENBLAS_CORETYPE") == nullptr) {
     CHECK_THAT(ane::math::blas_name(), !ANE_CONTAINS("Prescott") && !ANE_CONTAINS("Core2"));

@@ -24,7 +24,7 @@ constexpr std::uint32_t kHalves = 1U << 16U;
 
 bool is_nan(Half value) { return (value & 0x7FFFU) > 0x7C00U; }
 
-// By the definition of binary16, in arithmetic that is exact.
+// By the definition of binary16, in exact arithmetic.
 double value_of(Half half) {
   const int exponent = (half >> 10U) & 0x1F;
   const int mantissa = half & 0x3FF;
@@ -39,7 +39,7 @@ std::vector<Half> all_halves() {
   return halves;
 }
 
-// Every half, what lies between neighbours, a bit to either side of that, and the ends of both formats.
+// Every half, the midpoints between adjacent halves and their adjacent floats, and the limits of both formats.
 std::vector<float> telling_floats() {
   std::vector<float> values;
   for (const Half half : all_halves()) {
@@ -92,7 +92,7 @@ TEST_CASE("every half has the value that IEEE 754 gives it", "[math][half]") {
   CHECK(std::signbit(to_float(0x8000)));
 }
 
-TEST_CASE("every half survives the way to float and back, and NaN becomes quiet", "[math][half]") {
+TEST_CASE("every half converts to float and back unchanged, except that NaN becomes quiet", "[math][half]") {
   std::uint32_t wrong = 0;
   for (const Half half : all_halves()) {
     const auto expected = static_cast<Half>(is_nan(half) ? half | 0x200U : half);
@@ -161,7 +161,7 @@ TEST_CASE("whole arrays convert to the same bits on every instruction set", "[ma
   });
 }
 
-TEST_CASE("arrays of any length and alignment convert, and nothing beside them", "[math][half]") {
+TEST_CASE("arrays of any length and alignment convert, without changing adjacent memory", "[math][half]") {
   const std::size_t size = GENERATE(0U, 1U, 3U, 4U, 7U, 8U, 15U, 16U, 17U, 33U, 100U);
   const std::size_t offset = GENERATE(0U, 1U, 3U);
   CAPTURE(size, offset);
@@ -182,7 +182,7 @@ TEST_CASE("arrays of any length and alignment convert, and nothing beside them",
   });
 }
 
-TEST_CASE("a matrix is turned while it is converted", "[math][half]") {
+TEST_CASE("a matrix is transposed during conversion", "[math][half]") {
   const std::size_t rows = GENERATE(0U, 1U, 5U, 16U, 31U, 32U, 33U, 64U, 100U);
   const std::size_t columns = GENERATE(0U, 1U, 7U, 16U, 32U, 45U, 65U);
   CAPTURE(rows, columns);

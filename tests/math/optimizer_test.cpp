@@ -23,7 +23,7 @@ constexpr double kTolerance = 1e-6;
 struct Adam {
   std::vector<double> p, m, v;
 
-  // In the order in which PyTorch's AdamW works.
+  // In the order of operations of PyTorch's AdamW.
   void update(const AdamWStep& step, const std::vector<float>& gradient) {
     const double lr = step.lr;
     const double beta1 = step.beta1;
@@ -128,8 +128,8 @@ TEST_CASE("sgd agrees with float64 and zeroes the gradients", "[math][optimizer]
   });
 }
 
-TEST_CASE("an update says whether a parameter or a second moment is not finite, wherever it is", "[math][optimizer]") {
-  constexpr std::size_t kSize = 10'001;  // several parts, and a rest that fills no vector
+TEST_CASE("an update detects a non-finite parameter or second moment at any position", "[math][optimizer]") {
+  constexpr std::size_t kSize = 10'001;  // several parts, and a remainder smaller than a vector
   const std::size_t place = GENERATE(0U, 17U, 5000U, 10'000U);
   const float bad = GENERATE(std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
                              std::numeric_limits<float>::quiet_NaN());

@@ -18,8 +18,8 @@ using Approx = catch_compat::Approx;
 
 constexpr auto kMax = std::numeric_limits<std::uint64_t>::max();
 
-// Computed apart from this code, by a SplitMix64 that gives the published 6457827717110365317, 3203168211198807973 for
-// state 1234567.
+// Computed independently, by a SplitMix64 that gives the published 6457827717110365317, 3203168211198807973 for state
+// 1234567.
 TEST_CASE("the generator gives known bits", "[math][known]") {
   struct Known {
     std::uint64_t seed, stream;
@@ -110,7 +110,7 @@ TEST_CASE("normal values have the moments of the normal distribution", "[math]")
   CHECK(static_cast<double>(beyond_2) / kCount == Approx(0.0455).epsilon(0.06));
 }
 
-TEST_CASE("an array is filled with the generator's normals, any length of it alike", "[math]") {
+TEST_CASE("an array of any length is filled with the generator's normals", "[math]") {
   const CounterRandom random(6, 0);
   const std::size_t size = GENERATE(0U, 1U, 2U, 7U, 511U, 512U, 513U, 3000U);
   ane::math::ThreadPool pool(3);

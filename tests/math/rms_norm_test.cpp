@@ -18,7 +18,7 @@ using ane::test::on_every_target;
 
 constexpr float kEps = 1e-5F;
 
-// fp32 against float64: sums over at most some hundred channels or positions.
+// fp32 against float64: sums over at most a few hundred channels or positions.
 constexpr double kTolerance = 1e-6;
 
 // The layer in float64, straight from its formula.
@@ -39,7 +39,7 @@ struct Reference {
     }
     return y;
   }
-  // sum(y * dy), whose gradients are what the backward pass computes.
+  // sum(y * dy), whose gradients the backward pass computes.
   double loss(const std::vector<double>& dy) const {
     const std::vector<double> y = forward();
     double sum = 0;
@@ -109,7 +109,7 @@ TEST_CASE("rms_norm_forward agrees with float64", "[math][rms_norm]") {
   });
 }
 
-TEST_CASE("rms_norm_backward agrees with finite differences and adds to what is there", "[math][rms_norm][gradient]") {
+TEST_CASE("rms_norm_backward agrees with finite differences and accumulates", "[math][rms_norm][gradient]") {
   const std::size_t channels = GENERATE(1U, 3U, 17U, 40U);
   const std::size_t seq_len = GENERATE(1U, 5U, 16U, 19U, 37U);
   CAPTURE(channels, seq_len);
@@ -126,7 +126,7 @@ TEST_CASE("rms_norm_backward agrees with finite differences and adds to what is 
   });
 }
 
-TEST_CASE("rms_norm_backward may leave its base alone", "[math][rms_norm]") {
+TEST_CASE("rms_norm_backward works with a separate base", "[math][rms_norm]") {
   const Layer layer{40, 300};  // more than one block of positions
   Results expected = run(layer, 1);
   ThreadPool pool(2);
@@ -164,14 +164,14 @@ TEST_CASE("rms_norm of zeros is zero and has a gradient", "[math][rms_norm]") {
   CHECK(std::isfinite(found.dx.front()));
 }
 
-TEST_CASE("rms_norm spoils only the position that holds a NaN", "[math][rms_norm]") {
+TEST_CASE("rms_norm of a NaN affects only its position", "[math][rms_norm]") {
   Layer layer{8, 20};
   layer.x[3 * 20 + 5] = std::numeric_limits<float>::quiet_NaN();
   const Results found = run(layer, 2);
   for (std::size_t s = 0; s < 20; ++s) CHECK(std::isnan(found.y[s]) == (s == 5));
 }
 
-TEST_CASE("a product is rounded before it is added: the compiler fuses nothing", "[math][rms_norm]") {
+TEST_CASE("a product is rounded before it is added: the compiler does not fuse", "[math][rms_norm]") {
   // Fewer positions than any vector has lanes, so that the gradient of w is summed one product after another.
   constexpr std::size_t kChannels = 64;
   constexpr std::size_t kSeq = 3;

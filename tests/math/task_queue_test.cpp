@@ -12,7 +12,7 @@ namespace {
 
 using ane::math::TaskQueue;
 
-TEST_CASE("tasks run in the order they came, beside the caller", "[math][tasks]") {
+TEST_CASE("tasks run in FIFO order, concurrently with the caller", "[math][tasks]") {
   std::vector<int> order;
   std::thread::id runner;
   std::promise<void> gate;
@@ -24,14 +24,14 @@ TEST_CASE("tasks run in the order they came, beside the caller", "[math][tasks]"
   });
   constexpr int kTasks = 50;
   for (int i = 0; i < kTasks; ++i) queue.push([&order, i] { order.push_back(i); });
-  gate.set_value();  // had the first task run in line, this were never reached
+  gate.set_value();  // not reached if the first task runs inline
   queue.wait_all();
   CHECK(runner != std::this_thread::get_id());
   REQUIRE(order.size() == kTasks);
   for (int i = 0; i < kTasks; ++i) CHECK(order[static_cast<std::size_t>(i)] == i);
 }
 
-TEST_CASE("a ticket waits for its task and those before it alone", "[math][tasks]") {
+TEST_CASE("a ticket waits only for its task and those before it", "[math][tasks]") {
   std::promise<void> gate;
   std::shared_future<void> opened = gate.get_future().share();
   std::atomic<int> done{0};
@@ -50,7 +50,7 @@ TEST_CASE("a ticket waits for its task and those before it alone", "[math][tasks
   CHECK(done == 3);
 }
 
-TEST_CASE("more tasks than the ring holds wait their turn", "[math][tasks]") {
+TEST_CASE("tasks beyond the ring's capacity wait", "[math][tasks]") {
   std::atomic<int> done{0};
   TaskQueue queue;
   constexpr int kTasks = 10 * static_cast<int>(TaskQueue::kCapacity);
@@ -59,7 +59,7 @@ TEST_CASE("more tasks than the ring holds wait their turn", "[math][tasks]") {
   CHECK(done == kTasks);
 }
 
-TEST_CASE("what a task throws comes out of the next wait, once", "[math][tasks]") {
+TEST_CASE("a task's exception is rethrown by the next wait, once", "[math][tasks]") {
   std::atomic<int> done{0};
   TaskQueue queue;
   queue.push([] { throw std::runtime_error("first"); });
@@ -70,7 +70,7 @@ TEST_CASE("what a task throws comes out of the next wait, once", "[math][tasks]"
   CHECK_NOTHROW(queue.wait_all());
 }
 
-TEST_CASE("a queue that goes away runs what it was given", "[math][tasks]") {
+TEST_CASE("a destroyed queue first runs its tasks", "[math][tasks]") {
   std::atomic<int> done{0};
   {
     TaskQueue queue;

@@ -33,7 +33,7 @@ Ranges ranges_of(ThreadPool& pool, std::size_t count, std::size_t grain) {
   return found;
 }
 
-TEST_CASE("a pool of no or too many threads is refused", "[math][threads]") {
+TEST_CASE("a pool of zero or too many threads is refused", "[math][threads]") {
   for (const int threads : {-1, 0, 257, std::numeric_limits<int>::max()}) {
     CAPTURE(threads);
     REQUIRE_THROWS_AS(ThreadPool(threads), ane::UsageError);
@@ -43,7 +43,7 @@ TEST_CASE("a pool of no or too many threads is refused", "[math][threads]") {
   CHECK(ThreadPool(3).size() == 3);
 }
 
-TEST_CASE("ranges cover everything once, in multiples of the grain, one a thread", "[math][threads]") {
+TEST_CASE("ranges cover everything once, in multiples of the grain, one per thread", "[math][threads]") {
   const int threads = GENERATE(1, 2, 3, 8);
   const std::size_t grain = GENERATE(1U, 4U, 16U, 1000U);
   ThreadPool pool(threads);
@@ -99,7 +99,7 @@ TEST_CASE("many short loops each finish before the next begins", "[math][threads
   ThreadPool pool(GENERATE(2, 4));
   constexpr std::size_t kSize = 64;
   constexpr int kLoops = 20'000;
-  std::vector<int> from(kSize);  // not atomic: what one loop writes, the next must see
+  std::vector<int> from(kSize);  // not atomic: the next loop must see the writes of the previous one
   std::vector<int> to(kSize);
   for (std::size_t loop = 0; loop < kLoops; ++loop) {
     pool.parallel_for(kSize, 1 + loop % 7, [&](Range range) {
@@ -110,7 +110,7 @@ TEST_CASE("many short loops each finish before the next begins", "[math][threads
   CHECK(std::ranges::all_of(from, [](int value) { return value == kLoops; }));
 }
 
-TEST_CASE("threads that fell asleep wake up again", "[math][threads]") {
+TEST_CASE("sleeping threads wake up again", "[math][threads]") {
   ThreadPool pool(3);
   std::atomic<int> ran{0};
   for (int loop = 0; loop < 20; ++loop) {
@@ -126,7 +126,7 @@ TEST_CASE("threads that fell asleep wake up again", "[math][threads]") {
   CHECK(ran == 60);
 }
 
-TEST_CASE("the exception of the first range that threw arrives, and the pool goes on", "[math][threads]") {
+TEST_CASE("the exception of the first range that threw is rethrown, and the pool stays usable", "[math][threads]") {
   ThreadPool pool(GENERATE(1, 4));
   const auto fail_from = [&](std::size_t first) {
     pool.parallel_for(4, 1, [&](Range range) {
@@ -145,7 +145,7 @@ TEST_CASE("the exception of the first range that threw arrives, and the pool goe
   CHECK(done == 100);
 }
 
-TEST_CASE("a loop inside a body that throws does not leave the thread marked as inside", "[math][threads]") {
+TEST_CASE("after an exception in a nested loop, the thread is not marked as inside a body", "[math][threads]") {
   ThreadPool pool(2);
   CHECK_THROWS_AS(pool.parallel_for(2, 1, [](Range) { throw std::runtime_error("x"); }), std::runtime_error);
   std::atomic<int> arrived{0};  // ends only if two threads take part
@@ -173,7 +173,7 @@ TEST_CASE("callers on several threads take turns", "[math][threads]") {
   CHECK(sums == std::vector<std::size_t>(3, 50'000));
 }
 
-TEST_CASE("pools come and go", "[math][threads]") {
+TEST_CASE("pools can be created and destroyed repeatedly", "[math][threads]") {
   std::size_t total = 0;
   for (int i = 0; i < 200; ++i) {
     ThreadPool pool(1 + i % 4);

@@ -5,7 +5,7 @@
 namespace ane::mil {
 namespace {
 
-/// A program that passes on a tensor of `type` through an operation that keeps type and shape.
+/// A program with one operation that keeps the type and shape of its input, of type `type`.
 Program carries(const TensorType& type) {
   return with_input(type, [&](Builder& b, Var x) {
     return is_float(type.dtype) ? b.relu("y", x) : b.unary(OpKind::identity, "y", x);
@@ -32,7 +32,7 @@ Program attention_of(std::string_view q, std::string_view k, std::string_view v)
                                               {named("query", query), named("key", key), named("value", value)})});
 }
 
-/// What a rule finds at both ends of a program that carries `type`.
+/// The findings of a rule for input and output of a program with `type`.
 void breaks_at_both_ends(const TensorType& type, std::string_view rule, Severity severity, const std::string& message) {
   const std::vector<Diagnostic> found = check_for_ane(carries(type));
   CAPTURE(rule, to_string(type));
@@ -64,7 +64,7 @@ TEST_CASE("A3: inputs and outputs are 32 wide", "[mil][rules]") {
 
 TEST_CASE("A4: inputs and outputs are not fp32", "[mil][rules]") {
   breaks_at_both_ends({DType::fp32, {1, 8, 1, 32}}, "A4", Severity::refusal, "it is fp32 [1, 8, 1, 32]");
-  passes(with_input({1, 8, 1, 32}, [](Builder& b, Var x) {  // inside it may be
+  passes(with_input({1, 8, 1, 32}, [](Builder& b, Var x) {  // allowed inside
     const Var wide = b.operation(OpKind::cast, "wide", {named("dtype", b.text("fp32", "fp32")), named("x", x)}).front();
     return apply(b, OpKind::cast, {named("dtype", b.text("fp16", "fp16")), named("x", wide)});
   }));

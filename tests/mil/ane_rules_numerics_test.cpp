@@ -28,7 +28,7 @@ Program times(float value, DType element = DType::fp16) {
       DType::fp16);
 }
 
-/// Causal but for rows from `first_whole` on, which are masked out.
+/// Causal, except that rows from `first_whole` on are completely masked.
 std::vector<float> mask_values(float masked, std::int64_t first_whole) {
   std::vector<float> values;
   for (std::int64_t row = 0; row < kSeq; ++row)
@@ -62,7 +62,7 @@ TEST_CASE("N2: factors of products are far below 2^15", "[mil][rules]") {
   };
   breaks(product(-16384.0F), "N2", kWrong, "op 'y' (matmul)", "it multiplies by a constant of magnitude 16384");
   passes(product(-10000.0F));
-  passes(times(30000.0F));  // no sum of products
+  passes(times(30000.0F));  // not a sum of products
 }
 
 TEST_CASE("N7: scalars are normal in fp16", "[mil][rules]") {
@@ -93,10 +93,10 @@ TEST_CASE("R4: round is exact below 1,024", "[mil][rules]") {
          "op 'y' (round)", "round of fp16 [1, 64, 1, 32]");
 }
 
-TEST_CASE("mask: no row is masked out altogether", "[mil][rules]") {
+TEST_CASE("mask: no row is completely masked", "[mil][rules]") {
   breaks(masked_softmax(mask_values(-65504.0F, 30)), "mask", kWrong, "op 'y' (softmax)",
          "all 32 elements of row 30 of its mask fp16 [1, 1, 32, 32] are -65504 or less");
-  passes(masked_softmax(mask_values(-65504.0F, kSeq)));  // causal, as trainers have it
+  passes(masked_softmax(mask_values(-65504.0F, kSeq)));  // causal, as in trainers
   passes(masked_softmax(mask_values(-10000.0F, 30)));    // useless but finite
 }
 

@@ -28,7 +28,7 @@ Program unary(OpKind kind) {
 
 }  // namespace
 
-TEST_CASE("A20: attention has no mask of its own", "[mil][rules]") {
+TEST_CASE("A20: attention has no mask argument", "[mil][rules]") {
   const auto attention = [](bool masked) {
     return with_input({1, 2, 64, 32}, [=](Builder& b, Var x) {
       std::vector<Argument> arguments{named("query", x), named("key", x), named("value", x)};

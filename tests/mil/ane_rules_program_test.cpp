@@ -151,7 +151,7 @@ TEST_CASE("A39: blob records fit their constants", "[mil][rules]") {
   breaks(conv_at(64), "A39", wrong, "op 'w' (const)", "is missing", &none);
 }
 
-TEST_CASE("A43: few constants lie in blob files", "[mil][rules]") {
+TEST_CASE("A43: few constants are in blob files", "[mil][rules]") {
   passes(sum_of_blobs(16, false));
   breaks(sum_of_blobs(17, false), "A43", kRefusal, "the program", "17 constants lie in blob files, at most 16 may");
   passes(sum_of_blobs(15, true));
@@ -164,7 +164,7 @@ TEST_CASE("A44: weights stay below 3.75 GiB and records below 4 GiB", "[mil][rul
          "offset 4294967296 of '@model_path/w.bin' lies beyond 4 GiB");
   passes(conv_at((std::uint64_t{1} << 32) - 64));
 
-  const auto convs = [](int count) {  // of 1 GiB - 64 KiB each; that such operations are slow is not the matter here
+  const auto convs = [](int count) {  // of 1 GiB - 64 KiB each; their slowness is irrelevant here
     const Program program = with_input({1, 32, 1, 32}, [=](Builder& b, Var x) {
       Var last = x;
       for (int i = 0; i < count; ++i) {

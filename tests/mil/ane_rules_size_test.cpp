@@ -11,7 +11,7 @@ Program conv(std::int64_t in, std::int64_t out) {
   });
 }
 
-/// A matmul of [1, 1, 32, inner] by [1, 1, inner, outer], both cut from one input.
+/// A matmul of [1, 1, 32, inner] by [1, 1, inner, outer], both sliced from one input.
 Program matmul(std::int64_t inner, std::int64_t outer) {
   return with_input({1, 1, 32 + outer, inner}, [=](Builder& b, Var x) {
     const Var left = b.slice("left", x, {0, 0, 0, 0}, {1, 1, 32, inner});
@@ -65,7 +65,7 @@ TEST_CASE("A47: operations fit on chip", "[mil][rules]") {
                       [](Builder& b, Var x) { return b.add("y", b.relu("small", x), b.sigmoid("other", x)); });
   };
   breaks(relu(6144), "A47", Severity::slow, "op 'y' (add)", "its operands and results have 36 MiB");  // 3 * 12 MiB
-  breaks(relu(10240), "A47", Severity::slow, "op 'y' (add)", "have 60 MiB");  // the others, with 40, go unmentioned
+  breaks(relu(10240), "A47", Severity::slow, "op 'y' (add)", "have 60 MiB");  // the others, with 40, are not reported
   passes(relu(5120));                                                         // 3 * 10 MiB
 }
 

@@ -10,7 +10,7 @@
 
 #include "support/catch.h"
 
-/// What the tests of the rules share: small programs, and what a program is expected to break.
+/// Shared by the tests of the rules: small programs, and expected violations.
 namespace ane::mil {
 
 inline Argument named(std::string_view name, Var value) { return {std::string(name), {Operand(value.id)}, false}; }
@@ -45,7 +45,7 @@ inline void passes(const Program& program, const Blobs* blobs = nullptr) {
   CHECK(broken_rules(program, blobs) == std::vector<std::string>{});
 }
 
-/// Breaks `rule` alone, once, and the finding says where and what.
+/// Checks that the program breaks only `rule`, once, and that the finding has this place and message.
 inline void breaks(const Program& program, std::string_view rule, Severity severity, std::string_view where,
                    std::string_view message, const Blobs* blobs = nullptr) {
   CAPTURE(rule);

@@ -102,7 +102,7 @@ TEST_CASE("a diagnostic reads as one line with place, finding and remedy", "[mil
   CHECK(name(Severity::note) == "note");
 }
 
-TEST_CASE("a diagnostic names the chips where the rule was seen to hold", "[mil][rules]") {
+TEST_CASE("a diagnostic names the chips on which the rule was observed", "[mil][rules]") {
   const Program sine = with_input({1, 64, 1, 64}, [](Builder& b, Var x) { return b.unary(OpKind::sin, "y", x); });
   CHECK_THAT(to_string(check_for_ane(sine).front()), ANE_CONTAINS("A56 (refusal on M1, M2): op 'y' (sin)"));
   CHECK_THAT(to_string(check_for_ane(sine, nullptr, "Apple M4").front()),
@@ -117,7 +117,7 @@ TEST_CASE("diagnostics come in the order of the rules", "[mil][rules]") {
   CHECK(broken_rules(program) == std::vector<std::string>{"A1", "A1", "A4", "A4", "A6", "A6", "A22"});
 }
 
-TEST_CASE("the table names every rule that text decides, once, with summary and remedy", "[mil][rules]") {
+TEST_CASE("the table contains every rule that depends on text, once, with summary and remedy", "[mil][rules]") {
   const std::vector<std::string> expected{"A1",  "A3",  "A4",  "A5",  "A6",  "A10", "A14", "A20", "A21", "A22", "A23",
                                           "A24", "A25", "A26", "A27", "A28", "A29", "A30", "A31", "A32", "A33", "A34",
                                           "A36", "A37", "A38", "A39", "A43", "A44", "A46", "A47", "A48", "A50", "A54",

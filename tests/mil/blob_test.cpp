@@ -15,14 +15,14 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-/// `size` zero bytes but for those given by place.
+/// `size` zero bytes, except those given by position.
 Bytes bytes_with(std::size_t size, std::initializer_list<std::pair<std::size_t, int>> given) {
   Bytes bytes(size);
   for (const auto& [at, value] : given) bytes.at(at) = static_cast<std::byte>(value);
   return bytes;
 }
 
-/// fp16 {1, -2, 0.5} in a file of one tensor, as the format's description has it.
+/// fp16 {1, -2, 0.5} in a file of one tensor, as in the format's description.
 Bytes three_halves() {
   return bytes_with(134, {{0, 1},
                           {4, 2},  // header
@@ -58,7 +58,7 @@ Program program_with(std::initializer_list<std::string> paths) {
   return program;
 }
 
-/// A directory that goes when the test ends.
+/// A directory that is removed when the test ends.
 class TemporaryDirectory {
  public:
   TemporaryDirectory() : path_(std::filesystem::temp_directory_path() / "ane_blob_test") {
@@ -84,7 +84,7 @@ class TemporaryDirectory {
 
 }  // namespace
 
-TEST_CASE("one tensor is written as the format says, byte for byte", "[mil][blob]") {
+TEST_CASE("one tensor is written according to the format, byte for byte", "[mil][blob]") {
   const Bytes file = three_halves();
   const auto data = std::span(file).subspan(128);
 
@@ -137,7 +137,7 @@ TEST_CASE("several tensors get a record each, with absolute offsets at multiples
   CHECK(same(read_blob(file, 192, {DType::fp32, {}}), two));
 }
 
-TEST_CASE("every type that the format knows is written with its code and read back", "[mil][blob]") {
+TEST_CASE("every supported type is written with its code and read back", "[mil][blob]") {
   const auto [dtype, code] = GENERATE(table<DType, int>({{DType::fp16, 1},
                                                          {DType::fp32, 2},
                                                          {DType::uint8, 3},
@@ -155,7 +155,7 @@ TEST_CASE("every type that the format knows is written with its code and read ba
   CHECK(same(read_blob(file, 64, {dtype, {2}}), data));
 }
 
-TEST_CASE("types that the format does not know are refused", "[mil][blob]") {
+TEST_CASE("unsupported types are refused", "[mil][blob]") {
   const DType dtype = GENERATE(DType::boolean, DType::string, DType::int64, DType::uint64);
   BlobWriter writer;
   CHECK_THROWS_AS(writer.add(dtype, {}), BlobError);
@@ -168,7 +168,7 @@ TEST_CASE("a file with no tensor is its header", "[mil][blob]") {
   CHECK_THROWS_WITH(read_blob(file, 64, kThreeHalves), ANE_CONTAINS("but the file ends at 64"));
 }
 
-TEST_CASE("damage is reported with place, expected and found", "[mil][blob]") {
+TEST_CASE("damage is reported with position, expected and found value", "[mil][blob]") {
   struct Case {
     const char* what;
     Bytes file;
@@ -208,7 +208,7 @@ TEST_CASE("damage is reported with place, expected and found", "[mil][blob]") {
   CHECK_THROWS_WITH(read_blob(c.file, c.offset, kThreeHalves), ANE_CONTAINS(c.message));
 }
 
-TEST_CASE("a record that does not lie at a multiple of 64 is refused", "[mil][blob]") {
+TEST_CASE("a record that is not at a multiple of 64 is refused", "[mil][blob]") {
   Bytes file = three_halves();
   file.insert(file.begin() + 64, 8, std::byte{0});
   file = changed(file, {{88, 136}});
@@ -230,7 +230,7 @@ TEST_CASE("a shape that does not fit is refused, not read", "[mil][blob]") {
   CHECK_THROWS_AS(read_blob(three_halves(), 64, {DType::fp16, {std::int64_t{1} << 40, 1 << 30}}), Error);
 }
 
-TEST_CASE("marker records, without size and offset, have their data behind them", "[mil][blob]") {
+TEST_CASE("marker records, without size and offset, are followed by their data", "[mil][blob]") {
   const int marker = GENERATE(8, 16);
   const Bytes file = changed(three_halves(), {{72, 0}, {80, 0}, {74, marker}});
   CHECK(same(read_blob(file, 64, kThreeHalves), std::span(file).subspan(128)));
@@ -239,15 +239,15 @@ TEST_CASE("marker records, without size and offset, have their data behind them"
                     ANE_CONTAINS("expected 8 bytes of data from offset 128, but the file ends at 134"));
 }
 
-TEST_CASE("a damaged standard record is not taken for a marker record", "[mil][blob]") {
+TEST_CASE("a damaged standard record is not mistaken for a marker record", "[mil][blob]") {
   const Bytes good = three_halves();
   const Bytes file = GENERATE_COPY(values<Bytes>({
       changed(good, {{72, 0}, {80, 0}}),                     // size and offset lost, no marker
       changed(good, {{72, 0}, {80, 0}, {74, 4}}),            // not the marker's values
-      changed(good, {{74, 8}}),                              // the marker beside a size and an offset
-      changed(good, {{72, 0}, {74, 8}}),                     // the marker beside an offset
+      changed(good, {{74, 8}}),                              // a marker in addition to size and offset
+      changed(good, {{72, 0}, {74, 8}}),                     // a marker in addition to an offset
       changed(good, {{72, 0}, {80, 0}, {74, 8}, {68, 2}}),   // another type
-      changed(good, {{72, 0}, {80, 0}, {74, 8}, {127, 1}}),  // something in the reserved part
+      changed(good, {{72, 0}, {80, 0}, {74, 8}, {127, 1}}),  // a nonzero reserved byte
   }));
   CHECK_THROWS_AS(read_blob(file, 64, kThreeHalves), BlobError);
 }
@@ -261,7 +261,7 @@ TEST_CASE("every truncation is refused", "[mil][blob]") {
   }
 }
 
-TEST_CASE("no changed byte makes the reader look outside the file", "[mil][blob]") {
+TEST_CASE("no changed byte makes the reader access memory outside the file", "[mil][blob]") {
   BlobWriter writer;
   writer.add(DType::fp16, Bytes(6));
   writer.add(DType::fp16, Bytes(6));
@@ -312,7 +312,7 @@ TEST_CASE("load_blobs reads the files that a program names below a directory", "
   CHECK(blobs == Blobs{{"@model_path/m.bin", Bytes(64)}, {"@model_path/weights/w.bin", three_halves()}});
 }
 
-TEST_CASE("load_blobs stays inside its directory and says what is missing", "[mil][blob]") {
+TEST_CASE("load_blobs stays inside its directory and names missing files", "[mil][blob]") {
   const TemporaryDirectory directory;
   directory.write("w.bin", three_halves());
   const auto [path, message] = GENERATE(table<std::string, std::string>({

@@ -67,7 +67,7 @@ TEST_CASE("the builder names compile-time arguments and shares equal ones", "[mi
                                 "strides = ints_1_1, weight = w, x = x)"));
 }
 
-TEST_CASE("names that collide get a suffix, zeros of either sign stay apart", "[mil]") {
+TEST_CASE("colliding names get a suffix, and 0 and -0 stay distinct", "[mil]") {
   Builder b(DType::fp16);
   const Var x = b.input("x", {2});
   const Var first = b.add("y", x, b.scalar(0.0F));

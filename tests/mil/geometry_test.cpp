@@ -10,7 +10,7 @@
 namespace ane::mil {
 namespace {
 
-/// Keeps the program that a view looks at.
+/// Owns the program of a view.
 struct Viewed {
   explicit Viewed(const std::string& inputs, const std::string& body) : program(parse(samples::text(inputs, body))) {}
   [[nodiscard]] OpView op() const { return {program.main(), program.main().operations.back()}; }
@@ -32,7 +32,7 @@ ConvDimension conv_dimension(const std::string& more, std::int64_t out) {
   return geometry.dimensions[0];
 }
 
-/// The elements along the first axis of x [8, 2] that a slice_by_index takes.
+/// The elements that a slice_by_index selects along the first axis of x [8, 2].
 std::vector<std::int64_t> taken(const std::string& arguments, std::int64_t count) {
   const Viewed viewed("tensor<fp16, [8, 2]> x",
                       "tensor<fp16, [" + std::to_string(count) + ", 2]> y = slice_by_index(x = x, " + arguments + ");");
@@ -62,7 +62,8 @@ TEST_CASE("pooling: padding and size, rounded down and up", "[mil]") {
   CHECK(pool("pad_type = string(\"valid\")", 8).pad_begin == 0);
   CHECK(pool(by_three + "pad_type = string(\"valid\")", 3).stride == 3);
   CHECK(pool(by_three + "pad_type = string(\"valid\"), ceil_mode = bool(true)", 4).out == 4);
-  // Of 10 elements and 2 on either side in steps of 3, a fifth window would begin at 10, behind the last element.
+  // With 10 elements, padding of 2 on either side and stride 3, a fifth window would begin at 10, after the last
+  // element.
   const std::string padded = "pad_type = string(\"custom\"), pad = tensor<int32, [2]>([2, 2]), ceil_mode = bool(true)";
   CHECK(pool(by_three + padded, 4).pad_begin == 2);
   const ConvDimension same = pool(by_three + "pad_type = string(\"same_lower\")", 4);
@@ -70,7 +71,7 @@ TEST_CASE("pooling: padding and size, rounded down and up", "[mil]") {
   CHECK(same.pad_end == 1);
 }
 
-TEST_CASE("ranges count as coremltools does, in the element type", "[mil]") {
+TEST_CASE("ranges are counted like in coremltools, in the element type", "[mil]") {
   const auto count = [](const std::string& type, const std::string& arguments, std::int64_t expected) {
     const Viewed viewed("tensor<fp16, [1]> x",
                         "tensor<" + type + ", [" + std::to_string(expected) + "]> y = range_1d(" + arguments + ");");
@@ -79,7 +80,7 @@ TEST_CASE("ranges count as coremltools does, in the element type", "[mil]") {
   CHECK(count("int32", "start = int32(-3), end = int32(3), step = int32(4)", 2) == 2);
   CHECK(count("int32", "start = int32(3), end = int32(-3), step = int32(-2)", 3) == 3);
   CHECK(count("fp32", "start = fp32(0), end = fp32(1), step = fp32(0.25)", 4) == 4);
-  // 0.1 in fp16 is 0.09998, of which 1 holds 10.0024: 10 after rounding.
+  // 0.1 in fp16 is 0.09998, and 1 / 0.09998 is 10.0024: 10 after rounding.
   CHECK(count("fp16", "start = fp16(0), end = fp16(1), step = fp16(0.1)", 10) == 10);
 }
 
@@ -88,7 +89,7 @@ TEST_CASE("convolutions: padding, stride and size", "[mil]") {
   CHECK(valid.pad_begin == 0);
   CHECK(valid.pad_end == 0);
 
-  // 10 outputs reach over 13 elements: 3 are padding, and the odd one goes to the end (same) or begin (same_lower).
+  // 10 outputs cover 13 elements: 3 are padding, and the odd one is at the end (same) or beginning (same_lower).
   const ConvDimension same = conv_dimension(", pad_type = string(\"same\")", 10);
   CHECK(same.pad_begin == 1);
   CHECK(same.pad_end == 2);
@@ -105,7 +106,7 @@ TEST_CASE("convolutions: padding, stride and size", "[mil]") {
   CHECK(custom.pad_begin == 5);
   CHECK(custom.pad_end == 1);
 
-  // With `valid`, a given pad has no meaning.
+  // With `valid`, a given pad is ignored.
   CHECK(conv_dimension(", pad = tensor<int32, [2]>([5, 1])", 7).pad_begin == 0);
 }
 
@@ -115,7 +116,7 @@ TEST_CASE("slices by index follow numpy", "[mil]") {
   CHECK(taken(pair("begin", -3, 0) + ", " + pair("end", 100, 2), 3) == Indices{5, 6, 7});
   CHECK(taken(pair("begin", 0, 0) + ", " + pair("end", -1, 2) + ", " + pair("stride", 3, 1), 3) == Indices{0, 3, 6});
   CHECK(taken(pair("begin", 6, 0) + ", " + pair("end", 1, 2) + ", " + pair("stride", -2, 1), 3) == Indices{6, 4, 2});
-  // Only a mask reaches the first element going down, as -1 means the last.
+  // With a negative stride, only a mask reaches the first element, because -1 means the last.
   CHECK(taken(pair("begin", 2, 0) + ", " + pair("end", 0, 2) + ", " + pair("stride", -1, 1) +
                   ", end_mask = tensor<bool, [2]>([true, false])",
               3) == Indices{2, 1, 0});

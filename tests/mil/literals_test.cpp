@@ -9,14 +9,14 @@
 
 namespace ane::mil {
 
-TEST_CASE("floats print short if a short decimal is exact, else in hexadecimal", "[mil]") {
+TEST_CASE("floats print as short decimals if exact, else in hexadecimal", "[mil]") {
   CHECK(format_float(0.0F) == "0.0");
   CHECK(format_float(-0.0F) == "-0.0");
   CHECK(format_float(1.0F) == "1.0");
   CHECK(format_float(0.125F) == "0.125");
   CHECK(format_float(-10000.0F) == "-10000.0");
   CHECK(format_float(1e-5F) == "1e-05");
-  // From ane.md, section 5: constants of kernels as fp16 holds them.
+  // From ane.md, section 5: constants of kernels in fp16.
   CHECK(format_float(0x1.5p-17F) == "0x1.5p-17");
   CHECK(format_float(0x1.6ap-4F) == "0x1.6ap-4");
   CHECK(format_float(0x1.554p-10F) == "0x1.554p-10");
@@ -43,7 +43,7 @@ TEST_CASE("any float reads back as itself", "[mil]") {
   }
 }
 
-TEST_CASE("numbers are read whole or not at all", "[mil]") {
+TEST_CASE("numbers are parsed completely or not at all", "[mil]") {
   CHECK(parse_float("0x1p-3") == 0.125F);
   CHECK(parse_float("-1E+2") == -100.0F);
   CHECK(parse_float(".5") == 0.5F);

@@ -8,7 +8,7 @@
 
 namespace ane::mil {
 
-TEST_CASE("OpView finds arguments in parentheses and brackets, named or in place", "[mil]") {
+TEST_CASE("OpView finds arguments in parentheses and brackets, named or inline", "[mil]") {
   const Program program = parse(samples::text("tensor<fp16, [2, 3]> x", R"(
       bool keep = const()[name = string("keep"), val = bool(true)];
       tensor<fp16, [1, 3]> r = reduce_sum(x = x, axes = tensor<int32, [1]>([0]), keep_dims = keep)[name = string("r")];

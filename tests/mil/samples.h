@@ -5,10 +5,10 @@
 
 #include "ane/mil/program.h"
 
-/// Small MIL texts that several tests share.
+/// Small MIL texts shared by several tests.
 namespace ane::mil::samples {
 
-/// One use of an operation: what stands in a function's parentheses and body. The result is `y` (and `y2` ...).
+/// A use of an operation: the inputs and body of a function. The result is `y` (and `y2` ...).
 struct Sample {
   OpKind kind;
   std::string inputs;
@@ -19,7 +19,7 @@ struct Sample {
 /// At least one of every kind.
 const std::vector<Sample>& all();
 
-/// A whole program(1.3) whose main has `inputs` and `body` and returns y.
+/// A complete program(1.3) whose main has `inputs` and `body` and returns y.
 std::string text(const std::string& inputs, const std::string& body);
 
 }  // namespace ane::mil::samples

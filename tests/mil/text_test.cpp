@@ -15,7 +15,7 @@
 namespace ane::mil {
 namespace {
 
-/// Gate and projection, laid out as the printer does it.
+/// Gate and projection, in the layout of the printer.
 constexpr std::string_view kGate = R"mil(program(1.3)
 [buildInfo = dict<string, string>({{"coremlc-component-MIL", "3510.2.1"}, {"coremlc-version", "3505.4.1"}, {"coremltools-component-milinternal", ""}, {"coremltools-version", "9.0"}})]
 {
@@ -42,7 +42,7 @@ constexpr std::string_view kGate = R"mil(program(1.3)
 )mil";
 
 /// Causal attention for two heads, in the older dialect, without spaces where none are needed; a blob mask, constants
-/// both named and in place.
+/// both named and inline.
 constexpr std::string_view kAttention = R"mil(program(1.0)
 [buildInfo=dict<tensor<string,[]>,tensor<string,[]>>({{"coremlc-version","3505.4.1"}})]
 {
@@ -73,7 +73,7 @@ constexpr std::string_view kAttention = R"mil(program(1.0)
   }->(out);
 })mil";
 
-/// RMSNorm by pow -0.5 and SwiGLU with weights that travel in the input, sliced along the width. Scalars in both forms.
+/// RMSNorm by pow -0.5 and SwiGLU with weights in the input, sliced along the width. Scalars in both forms.
 constexpr std::string_view kDynamic = R"mil(
 program ( 1.3 )
 [ buildInfo = dict < string , string > ( { { "coremlc-version" , "3505.4.1" } } ) , note = string("kept [nowhere]") ]
@@ -212,7 +212,7 @@ std::vector<Malformed> malformed() {
   };
 }
 
-/// Reading must end in a program or in a ParseError, whatever the text is.
+/// Any text must give a program or a ParseError.
 bool reads(std::string_view text) {
   try {
     const Program program = parse(text);
@@ -226,7 +226,7 @@ bool reads(std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("text in our own layout prints as it was read", "[mil]") {
+TEST_CASE("text in our own layout prints unchanged", "[mil]") {
   const Program program = parse(kGate);
   CHECK(print(program) == kGate);
   CHECK(program.version == Version::v1_3);
@@ -237,7 +237,7 @@ TEST_CASE("text in our own layout prints as it was read", "[mil]") {
   CHECK(program.main().operations[8].name == "w");
 }
 
-TEST_CASE("attention in the older dialect reads, whatever its spacing", "[mil]") {
+TEST_CASE("attention in the older dialect is parsed with any spacing", "[mil]") {
   const Program program = parse(kAttention);
   CHECK(program.version == Version::v1_0);
   CHECK(program.main().opset == OpSet::ios16);
@@ -255,7 +255,7 @@ TEST_CASE("attention in the older dialect reads, whatever its spacing", "[mil]")
   CHECK(parse(printed) == program);
 }
 
-TEST_CASE("dynamic weights, mixed scalar forms and unknown attributes read", "[mil]") {
+TEST_CASE("dynamic weights, mixed scalar forms and unknown attributes are parsed", "[mil]") {
   const Program program = parse(kDynamic);
   const Function& main = program.main();
   const auto find = [&](std::string_view result) -> const Operation& {
@@ -273,7 +273,7 @@ TEST_CASE("dynamic weights, mixed scalar forms and unknown attributes read", "[m
   CHECK(parse(print(program)) == program);
 }
 
-TEST_CASE("every operation survives printing and reading, whatever the text declares", "[mil]") {
+TEST_CASE("every operation survives printing and parsing in every declared version", "[mil]") {
   for (const auto& sample : samples::all()) {
     const Program program = parse(samples::text(sample.inputs, sample.body));
     for (const auto& [version, opset] : std::vector<std::pair<Version, OpSet>>{
@@ -287,7 +287,7 @@ TEST_CASE("every operation survives printing and reading, whatever the text decl
   }
 }
 
-TEST_CASE("what a text declares is what its print declares", "[mil]") {
+TEST_CASE("printing preserves the declared version and operation set", "[mil]") {
   for (const std::string version : {"1.0", "1.3", "1.5"}) {
     for (const std::string opset : {"ios13", "ios14", "ios15", "ios16", "ios17", "ios18", "ios26"}) {
       if (version == "1.0" && opset >= "ios18") continue;
@@ -305,7 +305,7 @@ TEST_CASE("what a text declares is what its print declares", "[mil]") {
   }
 }
 
-TEST_CASE("true and false stand alone as arguments, unless values are called so", "[mil]") {
+TEST_CASE("bare true and false are constants, unless values have these names", "[mil]") {
   const Program bare = parse(in_main("tensor<fp16, [2, 2]> y = matmul(x = x, y = x, transpose_y = true);"));
   CHECK(bare == parse(in_main("tensor<fp16, [2, 2]> y = matmul(x = x, y = x, transpose_y = bool(true));")));
   const Program named = parse(
@@ -316,7 +316,7 @@ TEST_CASE("true and false stand alone as arguments, unless values are called so"
   CHECK(parse(print(named)) == named);
 }
 
-TEST_CASE("attributes that say nothing of what is computed are skipped, whatever they hold", "[mil]") {
+TEST_CASE("attributes that do not affect the computation are skipped, whatever their value", "[mil]") {
   const std::string remarks =
       R"(a = list<string, 2>({"x", "y]"}), b = dict<string, fp64>({{"k", fp64(0x1p-1074)}}), c = fp64(1e300), d = [1, [2]])";
   CHECK(parse(in_main("tensor<fp16, [2, 4]> y = exp(x = x)[" + remarks + ", name = string(\"y\"), e = q];")) ==
@@ -327,7 +327,7 @@ TEST_CASE("attributes that say nothing of what is computed are skipped, whatever
                     ANE_CONTAINS("expected a value, found '}'"));
 }
 
-TEST_CASE("several functions, names like types and other attributes read", "[mil]") {
+TEST_CASE("several functions, names like types and other attributes are parsed", "[mil]") {
   const Program program = parse(R"(program(1.3) {
       func first<ios18>(tensor<fp16, [2]> fp16, tensor<bool, [2]> bool) {
         tensor<fp16, [2]> tensor = select(cond = bool, a = fp16, b = fp16(2))[name = string("a \"b\""), remark = int32(7)];
@@ -340,7 +340,7 @@ TEST_CASE("several functions, names like types and other attributes read", "[mil
   CHECK(parse(print(program)) == program);
 }
 
-TEST_CASE("constants read alike flat and nested", "[mil]") {
+TEST_CASE("flat and nested constants are equivalent", "[mil]") {
   const auto constant = [](const std::string& elements) {
     return parse(samples::text("", "tensor<fp32, [2, 3]> y = const()[val = tensor<fp32, [2, 3]>(" + elements + ")];"));
   };
@@ -351,7 +351,7 @@ TEST_CASE("constants read alike flat and nested", "[mil]") {
   CHECK(parse(print(nan)) == nan);
 }
 
-TEST_CASE("malformed text is refused with its place and the reason", "[mil]") {
+TEST_CASE("malformed text is refused with position and reason", "[mil]") {
   for (const auto& [text, message] : malformed()) {
     CAPTURE(text);
     CHECK_THROWS_AS(parse(text), ParseError);
@@ -359,7 +359,7 @@ TEST_CASE("malformed text is refused with its place and the reason", "[mil]") {
   }
 }
 
-TEST_CASE("the place of an error is data as well", "[mil]") {
+TEST_CASE("the position of an error is available as data", "[mil]") {
   try {
     static_cast<void>(parse(in_main("tensor<fp16, [2, 4]> y = exp(x = z);")));
     FAIL("read a program with an unknown name");
@@ -369,7 +369,7 @@ TEST_CASE("the place of an error is data as well", "[mil]") {
   }
 }
 
-TEST_CASE("text that is cut anywhere is refused", "[mil]") {
+TEST_CASE("text truncated anywhere is refused", "[mil]") {
   for (const std::string_view text : {kGate, kAttention, kDynamic}) {
     const std::size_t whole = text.find_last_not_of(" \n") + 1;
     for (std::size_t length = 0; length < whole; ++length) {
@@ -380,7 +380,7 @@ TEST_CASE("text that is cut anywhere is refused", "[mil]") {
   }
 }
 
-TEST_CASE("damaged text never does worse than a ParseError", "[mil]") {
+TEST_CASE("damaged text causes nothing worse than a ParseError", "[mil]") {
   std::mt19937 random(7);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same damage on every run
   int refused = 0;
   for (const std::string_view original : {kGate, kAttention, kDynamic}) {

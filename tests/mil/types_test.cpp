@@ -43,7 +43,7 @@ TEST_CASE("rows of a surface begin at multiples of 64 bytes", "[mil]") {
   CHECK(packed.size_bytes == 1024);
   CHECK(packed.is_packed(DType::fp16));
 
-  // As a compiled program reports it (ane.md 1.5): [1, 4, 1, 4] in fp16 reports a row stride of 64 and a batch stride
+  // As reported by a compiled program (ane.md 1.5): [1, 4, 1, 4] in fp16 reports a row stride of 64 and a batch stride
   // of 256.
   const SurfaceLayout padded = surface_layout({DType::fp16, {1, 4, 1, 4}});
   CHECK(padded.row_bytes == 64);

@@ -17,7 +17,7 @@ struct Fault {
   std::string message;
 };
 
-/// Ill-typed operations and what must be said about them.
+/// Ill-typed operations and their expected messages.
 std::vector<Fault> faults() {
   const std::string x = "tensor<fp16, [2, 3, 4]> x";
   const std::string image = "tensor<fp16, [1, 8, 6, 10]> x";
@@ -102,7 +102,7 @@ std::vector<Fault> faults() {
       {x, "reduce_sum(x = x, axes = tensor<int32, [2]>([1, -2]))", "axis -2 is given twice"},
       {x, "layer_norm(x = x, axes = tensor<int32, [1]>([2]), gamma = tensor<fp16, [3]>([1, 1, 1]))",
        "'gamma' must be fp16 [4], as x along its axes"},
-      // shape and place
+      // shape and position
       {x, "reshape(x = x, shape = tensor<int32, [2]>([5, 5]))",
        "cannot reshape fp16 [2, 3, 4] to [5, 5]: 24 elements do not fill it"},
       {x, "reshape(x = x, shape = tensor<int32, [2]>([5, -1]))", "cannot reshape fp16 [2, 3, 4] to [5, -1]"},
@@ -264,7 +264,7 @@ TEST_CASE("inference gives every operation's result type", "[mil]") {
   }
 }
 
-TEST_CASE("ill-typed operations are refused with what was expected and found", "[mil]") {
+TEST_CASE("ill-typed operations are refused with expected and actual types", "[mil]") {
   for (const Fault& fault : faults()) {
     CAPTURE(fault.operation);
     const std::string name = fault.operation.ends_with(']') ? "" : "[name = string(\"o\")]";
@@ -274,7 +274,7 @@ TEST_CASE("ill-typed operations are refused with what was expected and found", "
   }
 }
 
-TEST_CASE("verify refuses programs that are not whole", "[mil]") {
+TEST_CASE("verify refuses incomplete programs", "[mil]") {
   const std::vector<std::pair<std::function<void(Program&)>, std::string>> breaks = {
       {[](Program& p) { p.functions.clear(); }, "the program has no function"},
       {[](Program& p) { p.functions.push_back(p.functions[0]); }, "function 'main' is defined twice"},

@@ -10,7 +10,7 @@
 
 namespace ane::model::test {
 
-/// A folder for one test case, removed with what is in it.
+/// A directory for one test case, removed with its contents.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
@@ -41,7 +41,7 @@ inline std::string read_file(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-/// The bytes of a value as they lie in memory.
+/// The bytes of a value in native byte order.
 template <class T>
 std::string bytes_of(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};

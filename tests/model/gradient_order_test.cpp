@@ -13,9 +13,9 @@
 namespace ane::model {
 namespace {
 
-using Addition = std::pair<std::size_t, int>;  ///< lane, how-manieth
+using Addition = std::pair<std::size_t, int>;  ///< slot, index of its addition
 
-/// Passes of `lanes` that dawdle, each at other places; in which order their additions came.
+/// The order of additions of `lanes` passes with different delays.
 std::vector<Addition> additions(GradientOrder& order, std::size_t lanes, int each, std::size_t dawdler) {
   std::mutex mutex;
   std::vector<Addition> made;
@@ -32,7 +32,7 @@ std::vector<Addition> additions(GradientOrder& order, std::size_t lanes, int eac
   return made;
 }
 
-TEST_CASE("a lane's additions come after the same ones of the lane before", "[model][lanes]") {
+TEST_CASE("a slot's additions come after those of the previous slot", "[model][lanes]") {
   constexpr std::size_t kLanes = 3;
   constexpr int kEach = 20;
   GradientOrder order(kLanes);
@@ -46,7 +46,7 @@ TEST_CASE("a lane's additions come after the same ones of the lane before", "[mo
   }
 }
 
-TEST_CASE("nobody waits for a lane that has left", "[model][lanes]") {
+TEST_CASE("no pass waits for a slot that has left", "[model][lanes]") {
   GradientOrder order(2);
   order.begin(2);
   order.leave(0);  // without any addition, as after an overflow
@@ -56,7 +56,7 @@ TEST_CASE("nobody waits for a lane that has left", "[model][lanes]") {
   CHECK(made == 3);
 }
 
-TEST_CASE("who waits for all goes on when the last lane has made its addition", "[model][lanes]") {
+TEST_CASE("wait_for_all returns after the last slot's addition", "[model][lanes]") {
   GradientOrder order(2);
   order.begin(2);
   { const GradientOrder::Turn turn(order, 0); }

@@ -146,7 +146,7 @@ TEST_CASE("the feed-forward kernels' backward agrees with finite differences", "
   check_weight("feed_forward.w2", dy, taps.at("gate"));
 }
 
-TEST_CASE("the smoke model's backward agrees with finite differences", "[model][gradient]") {
+TEST_CASE("the MLP's backward agrees with finite differences", "[model][gradient]") {
   const MlpConfig config = {.dim = 5, .hidden = 7, .seq_len = 6};
   const ParameterLayout layout = mlp_parameters(config);
   std::vector<float> parameters = random_parameters(layout);

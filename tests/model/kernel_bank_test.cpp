@@ -12,7 +12,7 @@
 namespace ane::model {
 namespace {
 
-TEST_CASE("each lane has inputs of its own with the same weights", "[model][lanes]") {
+TEST_CASE("each batch slot has its own inputs with the same weights", "[model][lanes]") {
   const LlamaConfig config{.dim = 16, .hidden = 24, .layers = 2, .heads = 2, .kv_heads = 2, .vocab = 11, .seq_len = 9};
   const KernelForm form{mil::DType::fp16, WeightMode::dynamic, PlanChoice::split};
   const ParameterLayout layout = llama_parameters(config);

@@ -15,7 +15,7 @@ namespace {
 using mil::DType;
 using Segments = std::initializer_list<std::pair<std::string_view, std::size_t>>;
 
-/// A row of a plan with no program.
+/// A row of a plan without a program.
 PlannedKernel row(Phase phase, std::string name, Segments inputs, Segments outputs) {
   KernelDefinition definition;
   definition.name = std::move(name);
@@ -36,13 +36,13 @@ PlannedKernel backward2() { return row(Phase::ffn_backward, "bwd2", {{"dh", 8}},
 
 KernelPlan plan_of(std::vector<PlannedKernel> rows) { return {"test", std::move(rows), contract()}; }
 
-TEST_CASE("a plan knows who makes a tensor, and how long it is needed", "[model][plan]") {
+TEST_CASE("a plan knows the producer of a tensor, and how long it is needed", "[model][plan]") {
   const KernelPlan plan = plan_of({forward(), backward1(), backward2()});
   CHECK(plan.maker(Phase::ffn_forward, "y") == 0);
   CHECK(plan.maker(Phase::ffn_backward, "h") == 0);
   CHECK(plan.maker(Phase::ffn_backward, "dh") == 1);
   CHECK_FALSE(plan.maker(Phase::ffn_forward, "dh"));
-  CHECK_FALSE(plan.maker(Phase::attention_backward, "dh"));  // gone when its phase ends
+  CHECK_FALSE(plan.maker(Phase::attention_backward, "dh"));  // only available within its phase
   CHECK_FALSE(plan.maker(Phase::attention_forward, "y"));
   CHECK(plan.last_use(0) == Phase::ffn_backward);
   CHECK(plan.last_use(1) == Phase::ffn_backward);
@@ -50,7 +50,7 @@ TEST_CASE("a plan knows who makes a tensor, and how long it is needed", "[model]
   CHECK(plan.taps(1).empty());
 }
 
-TEST_CASE("a plan whose tensors do not meet is refused with the tensor's name", "[model][plan]") {
+TEST_CASE("a plan with unmatched tensors is refused with the tensor's name", "[model][plan]") {
   CHECK_NOTHROW(plan_of({forward(), backward1(), backward2()}));
   CHECK_THROWS_WITH(plan_of({forward(), backward2()}),
                     ANE_CONTAINS("plan 'test', kernel 'bwd2' (feed-forward backward): its input 'dh' is neither given "
@@ -71,7 +71,7 @@ TEST_CASE("a plan whose tensors do not meet is refused with the tensor's name", 
                     ANE_CONTAINS("its input 'h' has 7 channels, but 'fwd' produces 8"));
 }
 
-TEST_CASE("what is put out in one backward phase may be put out in another", "[model][plan]") {
+TEST_CASE("two backward phases may have outputs of the same name", "[model][plan]") {
   const std::vector<PhaseContract> both = {{Phase::ffn_backward, {"dy"}, {"dx"}},
                                            {Phase::attention_backward, {"do"}, {"dx"}}};
   const KernelPlan plan("test",

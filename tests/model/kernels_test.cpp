@@ -50,7 +50,7 @@ void check_golden(const std::string& name, const std::string& text) {
   CHECK(test::read_file(path) == text);
 }
 
-TEST_CASE("each kernel prints as its golden", "[model][golden]") {
+TEST_CASE("each kernel's text equals its golden file", "[model][golden]") {
   for (const KernelDefinition& kernel : all_kernels(kGrouped, mil::DType::fp16))
     check_golden(kernel.name, mil::print(kernel.program));
   for (const auto generate : {attn_fwd, attn_bwd1, attn_bwd2, attn_bwd}) {
@@ -59,17 +59,17 @@ TEST_CASE("each kernel prints as its golden", "[model][golden]") {
   }
 }
 
-TEST_CASE("each kernel with weights in its input prints as its golden", "[model][golden]") {
+TEST_CASE("each kernel with dynamic weights has the text of its golden file", "[model][golden]") {
   for (const KernelDefinition& kernel : all_kernels(kGrouped, {mil::DType::fp16, WeightMode::dynamic}))
     if (!kernel.weight_segments.empty()) check_golden(kernel.name + "_dynamic", mil::print(kernel.program));
 }
 
-TEST_CASE("a kernel without weights is the same wherever others have theirs", "[model][kernels]") {
+TEST_CASE("a kernel without weights is the same in all weight modes", "[model][kernels]") {
   CHECK(attn_bwd2(kGrouped, {mil::DType::fp16, WeightMode::dynamic}).program ==
         attn_bwd2(kGrouped, {mil::DType::fp16}).program);
 }
 
-TEST_CASE("weights lie beside the activations as they are multiplied", "[model][kernels]") {
+TEST_CASE("weights are stored beside the activations in the order of the products", "[model][kernels]") {
   const KernelForm form(mil::DType::fp16, WeightMode::dynamic);
   const auto find = [](const KernelDefinition& kernel, std::string_view segment) {
     for (const WeightSegment& weight : kernel.weight_segments)
@@ -77,14 +77,14 @@ TEST_CASE("weights lie beside the activations as they are multiplied", "[model][
     FAIL("no weight " << segment);
     return WeightSegment{};
   };
-  // Forward: [in, out], and W2 as trained, for its outputs are the channels.
+  // Forward: [in, out], and W2 untransposed, because its outputs are the channels.
   const KernelDefinition forward = ffn_fwd(kGrouped, form);
   CHECK(forward.input.channels() == 16);
   CHECK(forward.input.width() == 32 * 4);  // 32 + 3 * 24, padded
   CHECK(find(forward, "w1").transposed);
   CHECK_FALSE(find(forward, "w2").transposed);
   CHECK(forward.input.at("w2").columns == 24);
-  // Backward in H channels: W1 and W3 as trained, W2 turned.
+  // Backward in H channels: W1 and W3 untransposed, W2 transposed.
   const KernelDefinition backward = ffn_bwd(kGrouped, form);
   CHECK(backward.input.channels() == 24);
   CHECK_FALSE(find(backward, "w1").transposed);
@@ -148,7 +148,8 @@ TEST_CASE("no kernel breaks a rule of the ANE at the sizes of the configurations
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const RopeForm rope = GENERATE(RopeForm::matrix, RopeForm::slices);
   const KernelForm form(mil::DType::fp16, weights, PlanChoice::split, rope);
-  // Of these each form is refused by the one chip that was seen to refuse it, and M1 and M2 compute some slices wrong.
+  // Each of these forms is refused by one chip on which it was observed to fail, and M1 and M2 compute some slices
+  // incorrectly.
   const std::vector<std::string> chips{"Apple M1",       "Apple M1 Max", "Apple M2 Pro", "Apple M3", "Apple M3 Max",
                                        "Apple M3 Ultra", "Apple M4",     "Apple M4 Max", "Apple M5", "Apple M5 Max"};
   for (const std::string& chip : chips) {

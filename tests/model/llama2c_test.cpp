@@ -30,7 +30,7 @@ std::string model_file(const Header& header, std::size_t elements) {
   return bytes;
 }
 
-TEST_CASE("a tied model's tensors come from their places in the file", "[model][llama2c]") {
+TEST_CASE("a tied model's tensors are read from their positions in the file", "[model][llama2c]") {
   const TemporaryFolder folder;
   write_file(folder / "m.bin", model_file(kHeader, kElements));
   const LlamaConfig config = read_llama2c_config(folder / "m.bin");
@@ -59,7 +59,7 @@ TEST_CASE("a tied model's tensors come from their places in the file", "[model][
   CHECK(values[layout.find("norm.weight")->offset + 3] == 271);
 }
 
-TEST_CASE("a negative vocabulary marks a classifier of its own, after the RoPE tables", "[model][llama2c]") {
+TEST_CASE("a negative vocabulary size marks an untied classifier after the RoPE tables", "[model][llama2c]") {
   const TemporaryFolder folder;
   Header header = kHeader;
   header[5] = -3;
@@ -110,7 +110,8 @@ TEST_CASE("a damaged model file names its fault", "[model][llama2c][malformed]")
   }
 }
 
-TEST_CASE("a model of another shape, and one that holds a NaN, are refused by tensor", "[model][llama2c][malformed]") {
+TEST_CASE("a model of another shape and one with a NaN are refused with the tensor's name",
+          "[model][llama2c][malformed]") {
   const TemporaryFolder folder;
   std::string bytes = model_file(kHeader, kElements);
   write_file(folder / "m.bin", bytes);

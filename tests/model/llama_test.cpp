@@ -81,7 +81,7 @@ TEST_CASE("every tensor's gradient agrees with finite differences through the wh
   constexpr float kStep = 0x1p-7F;
   for (const Parameter& parameter : session.model.parameters().parameters()) {
     INFO(parameter.name);
-    // Along its own gradient the derivative is the gradient's norm, so noise is smallest beside it.
+    // Along the gradient the derivative equals the gradient's norm, so the relative noise is smallest.
     const auto gradient = slice(std::span<const float>(session.gradients), parameter);
     const double norm = std::sqrt(test::dot(gradient, gradient));
     const auto loss_at = [&](float step) {
@@ -91,7 +91,7 @@ TEST_CASE("every tensor's gradient agrees with finite differences through the wh
       return session.loss_of_changed_parameters();
     };
     const double numeric = (loss_at(kStep) - loss_at(-kStep)) / (2 * static_cast<double>(kStep));
-    // The loss is good to some 1e-7, over steps of 2^-7: 1e-5, beside norms of 1e-2 and more.
+    // The loss is accurate to about 1e-7, which gives 1e-5 for steps of 2^-7, compared with norms of at least 1e-2.
     CHECK(numeric == catch_compat::Approx(norm).epsilon(5e-3));
   }
 }
@@ -125,9 +125,9 @@ TEST_CASE("the loss falls under plain gradient steps", "[model][step]") {
   CHECK(losses.back() < losses.front() / 4);
 }
 
-// ---- Sequences side by side
+// ---- Batch slots
 
-/// Samples that differ.
+/// Different samples.
 std::vector<data::Sample> samples_for(const LlamaConfig& config, std::size_t count) {
   std::vector<data::Sample> samples(count, sample_for(config));
   for (std::size_t i = 0; i < count; ++i)
@@ -141,7 +141,7 @@ std::vector<double> losses_of(std::span<const StepResult> results) {
   return losses;
 }
 
-/// Losses and gradients of five samples, as many at once as the model takes.
+/// Losses and gradients of five samples, in all batch slots of the model.
 std::vector<double> train_on_five(Session& session) {
   const std::vector<data::Sample> samples = samples_for(session.config, 5);
   std::vector<StepResult> results(samples.size());
@@ -155,7 +155,7 @@ std::vector<double> train_on_five(Session& session) {
   return losses_of(results);
 }
 
-TEST_CASE("sequences side by side give the bits of one thread", "[model][lanes]") {
+TEST_CASE("batch slots give the same bits as one thread", "[model][lanes]") {
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   const DType element = GENERATE(DType::fp16, DType::fp32);
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
@@ -170,14 +170,14 @@ TEST_CASE("sequences side by side give the bits of one thread", "[model][lanes]"
   CHECK(together.rig.surfaces.counters().live == alone.rig.surfaces.counters().live * lanes);
 }
 
-TEST_CASE("a tied embedding's gradient is the same whichever sequence is ahead", "[model][lanes]") {
+TEST_CASE("a tied embedding's gradient does not depend on the timing of batch slots", "[model][lanes]") {
   const LlamaConfig config = tiny(2, true);
   Session first(config, DType::fp32, 3, 3);
   Session again(config, DType::fp32, 3, 3);
   Session alone(config, DType::fp32, 1);
   train_on_five(alone);
   train_on_five(first);
-  // The embedding's part comes after all of the classifier's; fp32 sums of some tens of values.
+  // The embedding's part is added after all of the classifier's; fp32 sums of tens of values.
   CHECK(test::relative_error(first.gradients, alone.gradients) <= 1e-6);
   for (int i = 0; i < 20; ++i) {
     std::ranges::fill(again.gradients, 0.0F);
@@ -196,7 +196,7 @@ TEST_CASE("evaluate_each() gives the losses of evaluate()", "[model][lanes]") {
     CHECK(results[i].loss == session.model.evaluate(samples[i], session.parameters, session.times).loss);
 }
 
-TEST_CASE("of sequences side by side, one that overflows or throws stops no other", "[model][lanes][overflow]") {
+TEST_CASE("an overflow or exception in one batch slot does not stop the others", "[model][lanes][overflow]") {
   Session session(tiny(2, true), DType::fp16, 2, 2);
   std::vector<data::Sample> samples = samples_for(session.config, 2);
   std::vector<StepResult> results(samples.size());
@@ -220,7 +220,7 @@ TEST_CASE("of sequences side by side, one that overflows or throws stops no othe
   for (const StepResult& result : results) CHECK_FALSE(result.overflow);
 }
 
-TEST_CASE("sequences side by side need as many surfaces each as one alone", "[model][lanes][surfaces]") {
+TEST_CASE("each batch slot needs as many surfaces as a single one", "[model][lanes][surfaces]") {
   Session alone(tiny(2, true), DType::fp16, 1);
   train_on_five(alone);
   Session together(tiny(2, true), DType::fp16, 2, 2);
@@ -228,11 +228,11 @@ TEST_CASE("sequences side by side need as many surfaces each as one alone", "[mo
   CHECK(together.rig.surfaces.counters().created <= 2 * alone.rig.surfaces.counters().created);
 }
 
-TEST_CASE("there are no more lanes than threads", "[model][lanes]") {
+TEST_CASE("there are no more batch slots than threads", "[model][lanes]") {
   CHECK(Session(tiny(2, true), DType::fp16, 2, 3).model.samples_at_once() == 2);
 }
 
-TEST_CASE("evaluate() gives the loss of step() and leaves logits", "[model][step]") {
+TEST_CASE("evaluate() gives the loss of step() and keeps the logits", "[model][step]") {
   Session session(tiny(2, false), DType::fp16);
   session.model.load(KernelSet::training, session.parameters);
   const double loss = session.model.evaluate(session.sample, session.parameters, session.times).loss;
@@ -266,7 +266,7 @@ TEST_CASE("only shared kernels survive from one compile round to the next", "[mo
   CHECK_THROWS_WITH(session.step(), ANE_CONTAINS("has not been compiled"));
 }
 
-TEST_CASE("a steady step makes no surface and gives all of them back", "[model][surfaces]") {
+TEST_CASE("after the first step, steps create no surfaces and release all of them", "[model][surfaces]") {
   Session session(tiny(2, true), DType::fp16);
   session.model.load(KernelSet::training, session.parameters);
   session.step();
@@ -278,7 +278,7 @@ TEST_CASE("a steady step makes no surface and gives all of them back", "[model][
   CHECK(session.rig.surfaces.counters().live == 0);
 }
 
-TEST_CASE("a steady step allocates no memory", "[model][memory]") {
+TEST_CASE("after the first step, steps allocate no memory", "[model][memory]") {
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   const DType element = GENERATE(DType::fp16, DType::fp32);
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
@@ -293,10 +293,10 @@ TEST_CASE("a steady step allocates no memory", "[model][memory]") {
   CHECK(ane::test::allocation_count() == before);
 }
 
-TEST_CASE("an exception in the middle of a step gives the surfaces back", "[model][surfaces]") {
+TEST_CASE("an exception in the middle of a step releases the surfaces", "[model][surfaces]") {
   Session session(tiny(2, true), DType::fp16);
   session.model.compile(KernelSet::forward, session.parameters);
-  CHECK_THROWS_AS(session.step(), Error);  // at the first backward kernel, with all taps on loan
+  CHECK_THROWS_AS(session.step(), Error);  // at the first backward kernel, while all taps are in use
   CHECK(session.rig.surfaces.counters().live == 0);
 }
 
@@ -325,7 +325,7 @@ TEST_CASE("an activation beyond the range of fp16 is an overflow that names it",
   CHECK(forward.overflow == result.overflow);
 }
 
-TEST_CASE("a parameter that is no number is an overflow, also in fp32", "[model][overflow]") {
+TEST_CASE("a NaN parameter is an overflow, also in fp32", "[model][overflow]") {
   Session session(tiny(2, true), DType::fp32);
   session.parameters[session.model.parameters().find("norm.weight")->offset] = std::nanf("");
   session.model.load(KernelSet::training, session.parameters);
@@ -346,7 +346,7 @@ TEST_CASE("a sample that does not fit the model is refused", "[model][step]") {
   CHECK_THROWS_WITH(session.step(), ANE_CONTAINS("has 9 tokens, expected 10"));
 }
 
-TEST_CASE("fresh weights have the deviations of llama2.c and follow from the seed", "[model][initialize]") {
+TEST_CASE("new weights have the deviations of llama2.c and depend on the seed", "[model][initialize]") {
   Rig rig;
   const LlamaConfig config = {
       .dim = 64, .hidden = 96, .layers = 2, .heads = 4, .kv_heads = 4, .vocab = 200, .seq_len = 8};
@@ -357,7 +357,7 @@ TEST_CASE("fresh weights have the deviations of llama2.c and follow from the see
     const auto tensor = slice(std::span<const float>(values), *model.parameters().find(name));
     return std::sqrt(test::dot(tensor, tensor) / static_cast<double>(tensor.size()));
   };
-  // Thousands of draws: the deviation is known to about one part in a hundred.
+  // Thousands of draws: the estimated deviation is accurate to about 1%.
   CHECK(deviation("tok_embeddings.weight") == catch_compat::Approx(0.02).epsilon(0.05));
   CHECK(deviation("layers.1.attention.wq.weight") == catch_compat::Approx(0.02).epsilon(0.05));
   CHECK(deviation("layers.1.feed_forward.w3.weight") == catch_compat::Approx(0.02).epsilon(0.05));
@@ -376,7 +376,7 @@ TEST_CASE("fresh weights have the deviations of llama2.c and follow from the see
   CHECK(values[wq.offset] != values[wk.offset]);
 }
 
-TEST_CASE("the summary of stories110m is what the field's drivers print", "[model][summary]") {
+TEST_CASE("the summary of stories110m equals that of the field's drivers", "[model][summary]") {
   Rig rig;
   const Llama model(
       {.dim = 768, .hidden = 2048, .layers = 12, .heads = 12, .kv_heads = 12, .vocab = 32000, .seq_len = 256},
@@ -407,7 +407,7 @@ TEST_CASE("the summary of stories110m is what the field's drivers print", "[mode
   CHECK(weight_bytes == 3 * 768 * 2048 * 2);
 }
 
-TEST_CASE("the merged plan needs 48 compiles for twelve layers, so that 100 hold two updates", "[model][plan]") {
+TEST_CASE("the merged plan needs 48 compiles for twelve layers, so that 100 suffice for two updates", "[model][plan]") {
   Rig rig;
   const LlamaConfig config = {
       .dim = 24, .hidden = 32, .layers = 12, .heads = 2, .kv_heads = 2, .vocab = 11, .seq_len = 8};
@@ -435,7 +435,7 @@ TEST_CASE("kernels that take weights as input are compiled once, whatever the la
   CHECK_FALSE(Llama(session.config, DType::fp16, session.rig.engine).load_weights(KernelSet::training, {}));
 }
 
-TEST_CASE("new weights in the input are computed with, and give what fresh kernels give", "[model][dynamic]") {
+TEST_CASE("new weights in the input give the same results as new kernels", "[model][dynamic]") {
   const KernelForm form(GENERATE(DType::fp16, DType::fp32), WeightMode::dynamic);
   Session session(tiny(2, true), form);
   session.model.load(KernelSet::training, session.parameters);
@@ -452,7 +452,7 @@ TEST_CASE("new weights in the input are computed with, and give what fresh kerne
   CHECK(fresh.gradients == session.gradients);
 }
 
-TEST_CASE("weights baked in and in the input give the same step but for rounding", "[model][dynamic]") {
+TEST_CASE("baked and dynamic weights give the same step except for rounding", "[model][dynamic]") {
   const auto [kv_heads, tied] = GENERATE(table<std::size_t, bool>({{4, true}, {2, true}, {1, false}}));
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   const DType element = GENERATE(DType::fp16, DType::fp32);
@@ -462,12 +462,12 @@ TEST_CASE("weights baked in and in the input give the same step but for rounding
     session->model.load(KernelSet::training, session->parameters);
     REQUIRE_FALSE(session->step(element == DType::fp16 ? 256 : 1).overflow);
   }
-  // The same rounded tensors, whose sums run in another order: a few units in the last place, some of them across a tie
-  // of fp16.
+  // The same rounded tensors, summed in another order: a few units in the last place, some of them across a tie of
+  // fp16.
   CHECK(test::relative_error(dynamic.gradients, baked.gradients) <= (element == DType::fp16 ? 2e-3 : 1e-5));
 }
 
-TEST_CASE("RoPE by slices gives the numbers of RoPE by a matrix", "[model]") {
+TEST_CASE("RoPE by slices gives the same results as RoPE by a matrix", "[model]") {
   const auto kv_heads = GENERATE(as<std::size_t>(), 4, 2);
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   const DType element = GENERATE(DType::fp16, DType::fp32);
@@ -481,12 +481,12 @@ TEST_CASE("RoPE by slices gives the numbers of RoPE by a matrix", "[model]") {
     REQUIRE_FALSE(result.overflow);
     losses[session == &slices ? 1 : 0] = result.loss;
   }
-  // The matrix holds 0, 1 and -1 alone, so its products are exact.
+  // The matrix contains only 0, 1 and -1, so its products are exact.
   CHECK(losses[0] == losses[1]);
   CHECK(slices.gradients == matrix.gradients);
 }
 
-TEST_CASE("input surfaces that hold weights stay on loan, and steps make no others", "[model][dynamic][surfaces]") {
+TEST_CASE("input surfaces with weights stay in use, and steps create no others", "[model][dynamic][surfaces]") {
   Session session(tiny(2, true), {DType::fp16, WeightMode::dynamic});
   session.model.load(KernelSet::training, session.parameters);
   REQUIRE_FALSE(session.step().overflow);
@@ -498,7 +498,7 @@ TEST_CASE("input surfaces that hold weights stay on loan, and steps make no othe
   CHECK(session.rig.surfaces.counters().live == 5 * 2);
 }
 
-TEST_CASE("a step leaves no surface on loan", "[model][surfaces]") {
+TEST_CASE("a step releases all surfaces", "[model][surfaces]") {
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   Session session(tiny(2, true), {DType::fp16, WeightMode::baked, plan});
   session.model.load(KernelSet::training, session.parameters);
@@ -509,7 +509,7 @@ TEST_CASE("a step leaves no surface on loan", "[model][surfaces]") {
   CHECK(session.rig.surfaces.counters().created == created);
 }
 
-TEST_CASE("the times of a step are in their parts", "[model][times]") {
+TEST_CASE("the time of a step is attributed to its parts", "[model][times]") {
   Session session(tiny(2, true), DType::fp16);
   session.model.load(KernelSet::training, session.parameters);
   const auto begin = std::chrono::steady_clock::now();

@@ -33,7 +33,7 @@ struct Session {
   StepTimes times;
 };
 
-TEST_CASE("the smoke model's gradient agrees with finite differences", "[model][mlp][gradient]") {
+TEST_CASE("the MLP's gradient agrees with finite differences", "[model][mlp][gradient]") {
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   Session session({DType::fp32, weights});
   const StepResult result =
@@ -57,7 +57,7 @@ TEST_CASE("the smoke model's gradient agrees with finite differences", "[model][
   }
 }
 
-TEST_CASE("the smoke model learns from its teacher by plain gradient steps", "[model][mlp]") {
+TEST_CASE("the MLP learns from its teacher by plain gradient steps", "[model][mlp]") {
   Session session(DType::fp16);
   CHECK(session.model->compiles_needed(KernelSet::training) == 2);
   CHECK(session.model->compiles_needed(KernelSet::forward) == 1);
@@ -76,7 +76,7 @@ TEST_CASE("the smoke model learns from its teacher by plain gradient steps", "[m
   CHECK(losses.back() < losses.front() / 3);
 }
 
-TEST_CASE("the smoke model says what it is", "[model][mlp]") {
+TEST_CASE("the MLP has a summary", "[model][mlp]") {
   const Session session(DType::fp16);
   const ModelSummary summary = session.model->summary();
   CHECK(summary.dimensions == "dim=64 hidden=128 seq=32");
@@ -87,7 +87,7 @@ TEST_CASE("the smoke model says what it is", "[model][mlp]") {
   CHECK(session.model->kernels().size() == 2);
 }
 
-TEST_CASE("an output of the smoke model that is no number is an overflow", "[model][mlp][overflow]") {
+TEST_CASE("a NaN output of the MLP is an overflow", "[model][mlp][overflow]") {
   Session session(DType::fp16);
   std::fill(session.sample.x.begin(), session.sample.x.end(), 60000.0F);
   const StepResult result =

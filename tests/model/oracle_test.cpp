@@ -15,7 +15,7 @@
 #include "support/catch.h"
 #include "support/paths.h"
 
-// Logits, residual stream, loss and every gradient against PyTorch in float64.
+// Logits, residual, loss and every gradient against PyTorch in float64.
 namespace ane::model {
 namespace {
 
@@ -96,7 +96,7 @@ TEST_CASE("in fp32 a step agrees with PyTorch in float64", "[model][oracle]") {
   for (const std::string& name : cases()) {
     INFO("case " << name << ", plan " << static_cast<int>(plan) << ", weights " << static_cast<int>(weights));
     const Run run(name, {mil::DType::fp32, weights, plan}, 1);
-    // Sums of a few hundred fp32 products: some 1e-6 each, through three layers.
+    // Sums of a few hundred fp32 products: errors of about 1e-6 each, through three layers.
     constexpr double kBound = 1e-4;
     CHECK_FALSE(run.overflow);
     CHECK(run.loss == catch_compat::Approx(run.description["losses"][0].get<double>()).epsilon(kBound));
@@ -120,7 +120,7 @@ TEST_CASE("in fp16 a step stays near PyTorch in float64", "[model][oracle]") {
     const Run run(name, {mil::DType::fp16, weights, plan}, kScale);
     CHECK_FALSE(run.overflow);
     CHECK(run.loss == catch_compat::Approx(run.description["losses"][0].get<double>()).epsilon(2e-3));
-    // Weights and every stored tensor are rounded to 11 bits: about 3e-4 each, over some tens of tensors in a row.
+    // Weights and every stored tensor are rounded to 11 bits: about 3e-4 each, over tens of consecutive tensors.
     for (const auto& [parameter, gradient] : run.gradients) {
       INFO(parameter);
       const std::vector<float> expected = run.expected("grad." + parameter);

@@ -16,7 +16,7 @@ namespace {
 
 using mil::DType;
 
-TEST_CASE("segments lie one after another along the channels", "[model][layout]") {
+TEST_CASE("segments are concatenated along the channels", "[model][layout]") {
   const PackedLayout layout(DType::fp16, 32, {{"a", 3}, {"b", 5}});
   CHECK(layout.channels() == 8);
   CHECK(layout.width() == 32);
@@ -29,7 +29,7 @@ TEST_CASE("segments lie one after another along the channels", "[model][layout]"
   CHECK_THROWS_AS(PackedLayout(DType::fp16, 32, {{"a", 0}}), Error);
 }
 
-TEST_CASE("what is written to a segment is read from it, and nothing else is touched", "[model][layout]") {
+TEST_CASE("a segment is written and read back without touching anything else", "[model][layout]") {
   math::ThreadPool threads(2);
   const DType element = GENERATE(DType::fp16, DType::fp32);
   const std::size_t seq_len = GENERATE(as<std::size_t>{}, 1, 17, 32, 33, 96);  // packed rows and padded ones
@@ -58,7 +58,7 @@ TEST_CASE("what is written to a segment is read from it, and nothing else is tou
     if (bytes[at] != std::byte{0x55}) FAIL("byte " << at << " of the segment after");
 }
 
-TEST_CASE("windows lie side by side, in as many channels as the largest has", "[model][layout]") {
+TEST_CASE("windows are concatenated along columns, in the largest number of channels", "[model][layout]") {
   math::ThreadPool threads(2);
   const DType element = GENERATE(DType::fp16, DType::fp32);
   const std::vector<PackedLayout::Window> windows = {{"x", 3, 17}, {"y", 40, 17}, {"w", 40, 24}};
@@ -101,7 +101,7 @@ TEST_CASE("windows lie side by side, in as many channels as the largest has", "[
   CHECK(copied == x);
 }
 
-TEST_CASE("the largest magnitude of a segment ignores its neighbours and the padding", "[model][layout]") {
+TEST_CASE("the largest magnitude of a segment ignores adjacent segments and padding", "[model][layout]") {
   math::ThreadPool threads(2);
   const DType element = GENERATE(DType::fp16, DType::fp32);
   const std::size_t seq_len = GENERATE(as<std::size_t>{}, 17, 32);
@@ -113,7 +113,7 @@ TEST_CASE("the largest magnitude of a segment ignores its neighbours and the pad
   std::vector<float> read(values.size());
   const std::vector<float> zeros(values.size());
   const auto same = [](float a, float b) { return a == b || (std::isnan(a) && std::isnan(b)); };
-  // However it is touched.
+  // With every way of accessing it.
   const auto magnitude = [&] {
     const float written = write_segment({layout, bytes}, "b", values, threads);
     CHECK(same(max_magnitude({layout, bytes}, "b", threads), written));

@@ -45,7 +45,7 @@ TEST_CASE("decay applies to matrices and embeddings, not to norms", "[model][par
   CHECK(layout.find("output.weight")->shape == mil::Shape{10, 8});
 }
 
-TEST_CASE("an impossible configuration names the field, its value and what it may be", "[model][config]") {
+TEST_CASE("an invalid configuration is refused with the field, its value and the requirement", "[model][config]") {
   const LlamaConfig good = {.dim = 8, .hidden = 12, .layers = 2, .heads = 4, .kv_heads = 2, .vocab = 10, .seq_len = 4};
   CHECK_NOTHROW(check(good));
   const auto check_fault = [&](auto change, const char* fault) {

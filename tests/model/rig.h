@@ -14,7 +14,7 @@
 
 namespace ane::model::test {
 
-/// A host device and what a model needs beside it.
+/// A host device and the other resources of a model.
 struct Rig {
   explicit Rig(int thread_count = 2, std::size_t lanes = 1)
       : threads(thread_count),
@@ -39,7 +39,7 @@ inline double dot(std::span<const float> a, std::span<const float> b) {
   return sum;
 }
 
-/// Frobenius norm of the difference, relative to that of the reference. NaN if anything is.
+/// Frobenius norm of the difference, relative to that of the reference. NaN if any value is.
 inline double relative_error(std::span<const float> found, std::span<const float> expected) {
   double difference = 0;
   for (std::size_t i = 0; i < found.size(); ++i) {

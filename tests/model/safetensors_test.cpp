@@ -39,7 +39,7 @@ ParameterLayout two_tensors() {
   return layout;
 }
 
-TEST_CASE("what is written is what is read, and padding is left alone", "[model][safetensors]") {
+TEST_CASE("written values are read back, and padding is left alone", "[model][safetensors]") {
   const TemporaryFolder folder;
   const ParameterLayout layout = two_tensors();
   std::vector<float> values(layout.size(), 0.0F);
@@ -54,7 +54,7 @@ TEST_CASE("what is written is what is read, and padding is left alone", "[model]
   CHECK(folder.file_count() == 1);
 }
 
-TEST_CASE("a written file is laid out as the format says", "[model][safetensors]") {
+TEST_CASE("a written file follows the format", "[model][safetensors]") {
   const TemporaryFolder folder;
   const std::array values = {1.0F, 2.0F};
   write_safetensors(folder / "w", std::vector<NamedTensor>{{"t", {1, 2}, values}}, {});
@@ -146,7 +146,7 @@ TEST_CASE("every malformed file names its fault", "[model][safetensors][malforme
   }
 }
 
-TEST_CASE("a file of another model is refused by tensor", "[model][safetensors][malformed]") {
+TEST_CASE("a file of another model is refused with the tensor's name", "[model][safetensors][malformed]") {
   const TemporaryFolder folder;
   const ParameterLayout layout = two_tensors();
   std::vector<float> values(layout.size());
@@ -168,10 +168,10 @@ TEST_CASE("a file of another model is refused by tensor", "[model][safetensors][
   CHECK_THROWS_WITH(read_safetensors(folder / "w", layout, values), ANE_CONTAINS("'b' contains a non-finite value"));
 }
 
-TEST_CASE("a value that is not finite is not written over what is there", "[model][safetensors]") {
+TEST_CASE("a non-finite value does not replace an existing file", "[model][safetensors]") {
   const TemporaryFolder folder;
   const float bad = GENERATE(std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity());
-  const std::size_t place = GENERATE(0U, 300'000U, 600'000U);  // pieces hold 262,144
+  const std::size_t place = GENERATE(0U, 300'000U, 600'000U);  // pieces have 262,144 elements
   std::vector<float> values(600'001, 1);
   const std::vector<NamedTensor> tensors = {{"t", {600'001}, values}};
   write_safetensors(folder / "w", tensors, {});
@@ -190,14 +190,14 @@ TEST_CASE("two tensors of one name are not written", "[model][safetensors]") {
   CHECK(folder.file_count() == 0);
 }
 
-TEST_CASE("a place that cannot be written is an error with the system's words", "[model][safetensors]") {
+TEST_CASE("an unwritable path is an error with the system's message", "[model][safetensors]") {
   const TemporaryFolder folder;
   CHECK_THROWS_AS(write_safetensors(folder / "absent/w", std::vector<NamedTensor>{}, {}), FileError);
   CHECK_THROWS_WITH(write_safetensors(folder / "absent/w", std::vector<NamedTensor>{}, {}),
                     ANE_CONTAINS("No such file"));
   std::filesystem::create_directory(folder / "taken");
   CHECK_THROWS_AS(write_safetensors(folder / "taken", std::vector<NamedTensor>{}, {}), FileError);
-  CHECK(folder.file_count() == 1);  // nothing is left aside
+  CHECK(folder.file_count() == 1);  // no temporary file is left
 }
 
 }  // namespace

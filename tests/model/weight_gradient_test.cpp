@@ -28,7 +28,7 @@ namespace {
 
 using test::Rig;
 
-/// Runs kernels on the host, but says that the CPU is free meanwhile, as it is beside a Neural Engine.
+/// Runs kernels on the host, but reports that the CPU is free meanwhile, as with a Neural Engine.
 class SeparateDevice final : public device::ForwardingDevice {
  public:
   using ForwardingDevice::ForwardingDevice;
@@ -38,7 +38,7 @@ class SeparateDevice final : public device::ForwardingDevice {
   }
   [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
 
-  /// Called with each kernel's text as it is about to run.
+  /// Called with each kernel's text before it runs.
   std::function<void(std::string_view)> before_run = [](std::string_view) {};
 
  private:
@@ -74,7 +74,7 @@ constexpr LlamaConfig kConfig{
 std::vector<float> parameters_of(const Llama& model) {
   std::vector<float> parameters(model.parameters().size());
   model.initialize(parameters, 1);
-  for (float& value : parameters) value *= 4;  // from 0.02, so that every gradient counts
+  for (float& value : parameters) value *= 4;  // from 0.02, so that every gradient matters
   return parameters;
 }
 
@@ -98,12 +98,12 @@ Run run_of_three_steps(const Engine& engine) {
   return run;
 }
 
-TEST_CASE("gradients are the same bits whether products run beside the device or not", "[model][overlap]") {
+TEST_CASE("gradients have the same bits with and without overlap", "[model][overlap]") {
   SeparateRig rig;
   const Run in_line = run_of_three_steps(rig.engine);
   CHECK(test::dot(in_line.gradients, in_line.gradients) > 0);
   CHECK(in_line.times.blas_wait.count() == 0);
-  for (int repeat = 0; repeat < 5; ++repeat) {  // threads meet differently each time
+  for (int repeat = 0; repeat < 5; ++repeat) {  // thread timing varies
     const Run beside = run_of_three_steps(rig.beside);
     CHECK(beside.gradients == in_line.gradients);
     CHECK(beside.losses == in_line.losses);
@@ -111,7 +111,7 @@ TEST_CASE("gradients are the same bits whether products run beside the device or
   }
 }
 
-/// Counts the products that are done.
+/// Counts finished products.
 class ProductCounter final : public SpanListener {
  public:
   void on_span(std::string_view name, Clock::time_point /*begin*/, Clock::time_point /*end*/) noexcept override {
@@ -120,7 +120,7 @@ class ProductCounter final : public SpanListener {
     ++done_;
     changed_.notify_all();
   }
-  /// Gives up after a time that no product takes.
+  /// Gives up after a time longer than any product takes.
   void wait_for(int products) {
     std::unique_lock lock(mutex_);
     if (!changed_.wait_for(lock, std::chrono::seconds(30), [&] { return done_ >= products; }))
@@ -133,7 +133,7 @@ class ProductCounter final : public SpanListener {
   int done_ = 0;
 };
 
-TEST_CASE("a step ends on a device whose kernels wait for all products before them", "[model][overlap]") {
+TEST_CASE("a step finishes on a device whose kernels wait for all previous products", "[model][overlap]") {
   SeparateRig rig;
   const Run in_line = run_of_three_steps(rig.engine);
   ProductCounter products;
@@ -175,7 +175,7 @@ TEST_CASE("products make progress while the device runs a kernel", "[model][over
   Duration at_once{};
   GradientProducts::Ticket last = 0;
   for (int i = 0; i < 10; ++i) last = products.add(weight_gradient(weight, dy, x, dw), at_once);
-  // Where a kernel would run: it does not end before all products have. Had they to wait for it, this would hang.
+  // In place of a kernel: it ends only after all products have. If products waited for it, this would hang.
   while (products.finished() < last) std::this_thread::yield();
   Duration waited{};
   products.wait_all(waited);
@@ -183,7 +183,7 @@ TEST_CASE("products make progress while the device runs a kernel", "[model][over
   CHECK(std::ranges::all_of(dw, [](float value) { return value == 3 + 10 * 2 * static_cast<float>(kSize); }));
 }
 
-TEST_CASE("a device that shares the CPU has products done at once", "[model][overlap]") {
+TEST_CASE("on a device that shares the CPU, products are computed immediately", "[model][overlap]") {
   Rig rig;
   GradientProducts products(rig.engine);
   CHECK_FALSE(products.run_beside());
@@ -196,7 +196,7 @@ TEST_CASE("a device that shares the CPU has products done at once", "[model][ove
   CHECK(at_once.count() > 0);
 }
 
-TEST_CASE("a device that fails leaves no product at work on the gradients", "[model][overlap]") {
+TEST_CASE("after a device failure no product accesses the gradients", "[model][overlap]") {
   SeparateRig rig;
   const Run expected = run_of_three_steps(rig.engine);
   Llama model(kConfig, mil::DType::fp16, rig.beside);
@@ -209,7 +209,7 @@ TEST_CASE("a device that fails leaves no product at work on the gradients", "[mo
       if (left-- == 0) throw DeviceError("the device is gone");
     };
     CHECK_THROWS_AS(model.step(sample_of(0), parameters, 64, *gradients, times), DeviceError);
-    gradients.reset();  // a product that still ran would write to freed memory
+    gradients.reset();  // a running product would write to freed memory
     CHECK(rig.surfaces.counters().live == 0);
   }
   rig.separate.before_run = [](std::string_view) {};

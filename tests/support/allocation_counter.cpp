@@ -10,8 +10,8 @@ std::atomic<long> allocations{0};
 
 }  // namespace
 
-// Every form is replaced for the whole test program. They are alone in this file, so that the compiler sees no pair of
-// new and free.
+// Replaces all forms of operator new for the whole test program. In a separate file, so that the compiler does not see
+// pairs of new and free.
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   ++allocations;
   return std::malloc(size == 0 ? 1 : size);

@@ -2,7 +2,7 @@
 
 namespace ane::test {
 
-/// How often this program has allocated memory, on any thread. For programs that link test_allocations.
+/// Number of allocations of this program, on any thread. For programs that link test_allocations.
 [[nodiscard]] long allocation_count() noexcept;
 
 }  // namespace ane::test

@@ -4,7 +4,7 @@
 
 #include "ane/math/gemm.h"
 
-// Loses a block; what a library that was loaded at run time keeps for a thread is not lost.
+// Leaks a block; memory that a library loaded at run time keeps for a thread is not a leak.
 int main() {
   std::thread([] {
     void* volatile lost = std::malloc(1234);

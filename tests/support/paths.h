@@ -4,11 +4,11 @@
 
 namespace ane::test {
 
-/// The root of the source tree, where tests find their golden files and corpora.
+/// The root of the source tree, with the golden files and corpora of tests.
 [[nodiscard]] std::filesystem::path source_dir();
 
-/// The directory beside the source tree that holds reference values and data too large for it. It may be absent: a test
-/// that needs it skips with a message.
+/// The directory beside the source tree with reference values and data too large for it. It may be missing: a test that
+/// needs it is skipped with a message.
 [[nodiscard]] std::filesystem::path shared_dir();
 
 }  // namespace ane::test

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Whether AddressSanitizer or ThreadSanitizer watches this build. Either reserves terabytes of addresses, so that
-/// there can be no limit on them, and takes many times as long, so that the longest tests look at fewer cases.
+/// Whether this build uses AddressSanitizer or ThreadSanitizer. Both reserve terabytes of address space, which
+/// precludes address space limits, and are many times slower, so that the longest tests cover fewer cases.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr bool kSanitized = true;
 #elif defined(__has_feature)

@@ -9,8 +9,8 @@
 
 namespace ane::test {
 
-/// Runs `check` once for each instruction set that the program was built for and this processor has. Vectorised code is
-/// tested so: what a newer processor computes must hold on an older one too.
+/// Runs `check` once for each instruction set that the program was built for and this processor has. Vectorized code is
+/// tested this way, because results must not depend on the processor.
 template <class Check>
 void on_every_target(const Check& check) {
   struct Restore {

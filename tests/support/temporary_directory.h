@@ -12,7 +12,7 @@
 
 #include <unistd.h>
 
-/// A directory of its own for one test, removed with all that is in it.
+/// A separate directory for one test, removed with its contents.
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {

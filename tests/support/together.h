@@ -7,7 +7,7 @@
 
 namespace ane::test {
 
-/// Calls body(i) for i below `count`, each on a thread of its own, all from the same moment on.
+/// Calls body(i) for i below `count`, each on its own thread, all starting at the same time.
 template <class Body>
 void run_together(std::size_t count, const Body& body) {
   std::atomic<std::size_t> ready = 0;

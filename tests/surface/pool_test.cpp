@@ -29,7 +29,7 @@ class RefusingAllocator final : public Allocator {
 
 void fill(Surface& surface, std::byte value) { std::ranges::fill(surface.map_for_write().bytes(), value); }
 
-TEST_CASE("a surface given back is handed out again for its exact size only", "[surface]") {
+TEST_CASE("a released surface is reused only for its exact size", "[surface]") {
   HeapAllocator allocator;
   SurfacePool pool(allocator);
   const Memory* first = nullptr;
@@ -57,7 +57,7 @@ TEST_CASE("a surface given back is handed out again for its exact size only", "[
   CHECK(pool.counters().pooled_bytes == 0);
 }
 
-TEST_CASE("the surface given back last is handed out first", "[surface]") {
+TEST_CASE("the most recently released surface is reused first", "[surface]") {
   HeapAllocator allocator;
   SurfacePool pool(allocator);
   Surface a = pool.acquire(8);
@@ -68,7 +68,7 @@ TEST_CASE("the surface given back last is handed out first", "[surface]") {
   CHECK(&pool.acquire(8).memory() == last);
 }
 
-TEST_CASE("a reused surface is poisoned in builds that ask for it, and else keeps its bytes", "[surface]") {
+TEST_CASE("a reused surface is poisoned in builds with ANE_POISON, and otherwise keeps its bytes", "[surface]") {
   HeapAllocator allocator;
   SurfacePool pool(allocator);
   {
@@ -110,20 +110,20 @@ TEST_CASE("a pool of capacity 0 keeps nothing", "[surface]") {
   CHECK(pool.counters().pooled == 0);
 }
 
-TEST_CASE("a full pool lets go of what has been free for longest", "[surface]") {
+TEST_CASE("a full pool frees the surface that has been free for longest", "[surface]") {
   HeapAllocator allocator;
   SurfacePool pool(allocator, 2);
   for (const std::size_t size_bytes : {10U, 20U, 30U}) CHECK(pool.acquire(size_bytes));
-  CHECK(pool.counters().pooled_bytes == 50);  // 10 is gone
+  CHECK(pool.counters().pooled_bytes == 50);  // 10 was freed
   CHECK(pool.acquire(20));                    // 20 is now the newest
-  CHECK(pool.acquire(40));                    // 30 is gone
+  CHECK(pool.acquire(40));                    // 30 was freed
   CHECK(pool.counters().pooled_bytes == 60);
   CHECK(pool.counters().released == 2);
   CHECK(pool.acquire(30));
   CHECK(pool.counters().created == 5);
 }
 
-TEST_CASE("surfaces come back when an exception flies", "[surface]") {
+TEST_CASE("an exception releases surfaces", "[surface]") {
   HeapAllocator allocator;
   SurfacePool pool(allocator);
   const auto step = [&] {
@@ -138,7 +138,7 @@ TEST_CASE("surfaces come back when an exception flies", "[surface]") {
   CHECK(pool.counters().created == 2);
 }
 
-TEST_CASE("an allocator that refuses changes no counter", "[surface]") {
+TEST_CASE("a failed allocation changes no counter", "[surface]") {
   RefusingAllocator allocator;
   SurfacePool pool(allocator);
   CHECK_THROWS_AS(static_cast<void>(pool.acquire(10)), ane::DeviceError);
@@ -146,7 +146,7 @@ TEST_CASE("an allocator that refuses changes no counter", "[surface]") {
   CHECK(pool.counters().live == 0);
 }
 
-TEST_CASE("assigning over a surface gives the old one back", "[surface]") {
+TEST_CASE("assigning to a surface releases the old one", "[surface]") {
   HeapAllocator allocator;
   SurfacePool pool(allocator);
   Surface surface = pool.acquire(10);
@@ -156,7 +156,7 @@ TEST_CASE("assigning over a surface gives the old one back", "[surface]") {
   CHECK(pool.counters().pooled_bytes == 10);
 }
 
-// The pool as its documentation has it, in the plainest code.
+// The simplest implementation of the documented behavior.
 struct ModelPool {
   std::size_t capacity;
   std::deque<std::size_t> free;
@@ -191,7 +191,7 @@ struct ModelPool {
   }
 };
 
-TEST_CASE("long random use agrees with a plain model of the pool", "[surface]") {
+TEST_CASE("long random use agrees with a simple model of the pool", "[surface]") {
   const std::size_t capacity = GENERATE(0U, 1U, 5U, 128U);
   CAPTURE(capacity);
   HeapAllocator allocator;
@@ -240,7 +240,7 @@ TEST_CASE("threads that share a pool never share a surface", "[surface]") {
   const PoolCounters counters = pool.counters();
   CHECK(counters.live == 0);
   CHECK(counters.created + counters.reused == kThreads * kRounds);
-  CHECK(counters.created <= kThreads * 3);  // of each size one a thread at most
+  CHECK(counters.created <= kThreads * 3);  // at most one per thread of each size
   CHECK(counters.pooled == counters.created);
 }
 

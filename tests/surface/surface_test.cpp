@@ -20,7 +20,7 @@ using ane::surface::SurfacePool;
 
 constexpr std::uintptr_t kSmallestPage = 4096;
 
-TEST_CASE("heap memory has the size asked for, is zero-filled and starts at a page", "[surface]") {
+TEST_CASE("heap memory has the requested size, is zero-filled and page-aligned", "[surface]") {
   const std::size_t size_bytes = GENERATE(1U, 2U, 63U, 4096U, 4097U, 1'000'003U);
   CAPTURE(size_bytes);
   HeapAllocator allocator;
@@ -30,10 +30,10 @@ TEST_CASE("heap memory has the size asked for, is zero-filled and starts at a pa
   REQUIRE(mapping.bytes().size() == size_bytes);
   CHECK(reinterpret_cast<std::uintptr_t>(mapping.bytes().data()) % kSmallestPage == 0);
   CHECK(std::ranges::all_of(mapping.bytes(), [](std::byte byte) { return byte == std::byte{0}; }));
-  std::ranges::fill(mapping.bytes(), std::byte{1});  // all of it can be written
+  std::ranges::fill(mapping.bytes(), std::byte{1});  // all of it is writable
 }
 
-TEST_CASE("memory that the system does not have is an error that names the size", "[surface]") {
+TEST_CASE("a failed allocation is an error that names the size", "[surface]") {
   HeapAllocator allocator;
   constexpr std::size_t kTooMuch = std::numeric_limits<std::size_t>::max() / 4;
   REQUIRE_THROWS_AS(allocator.allocate(kTooMuch), ane::DeviceError);
@@ -41,7 +41,7 @@ TEST_CASE("memory that the system does not have is an error that names the size"
                       ANE_CONTAINS(std::to_string(kTooMuch) + " bytes") && ANE_CONTAINS("Cannot allocate memory"));
 }
 
-// Notes each lock and unlock.
+// Records each lock and unlock.
 class ObservedMemory final : public Memory {
  public:
   explicit ObservedMemory(std::vector<std::string>& events) : events_(&events) {}
@@ -59,7 +59,7 @@ class ObservedMemory final : public Memory {
   std::vector<std::byte> bytes_ = std::vector<std::byte>(10);
 };
 
-TEST_CASE("a mapping holds its lock until its last owner is gone", "[surface]") {
+TEST_CASE("a mapping holds its lock until its last owner is destroyed", "[surface]") {
   std::vector<std::string> events;
   ObservedMemory memory(events);
   {
@@ -74,7 +74,7 @@ TEST_CASE("a mapping holds its lock until its last owner is gone", "[surface]") 
   CHECK(events == std::vector<std::string>{"lock for read", "unlock after read"});
 }
 
-TEST_CASE("a mapping is seen as elements, as many as fit", "[surface]") {
+TEST_CASE("a mapping is viewed as elements, rounded down", "[surface]") {
   HeapAllocator allocator;
   SurfacePool pool(allocator);
   Surface surface = pool.acquire(11);

@@ -86,7 +86,7 @@ void write_text(const fs::path& path, std::string_view text) { std::ofstream(pat
 
 std::string text_of(const fs::path& path) { return ane::read_text_file(path, "test"); }
 
-/// Changes one value of a checkpoint's trainer.json and seals it again, as a program with a fault would.
+/// Changes one value of a checkpoint's trainer.json and updates its checksum, like a faulty program.
 void edit_trainer(const fs::path& checkpoint, const nlohmann::json::json_pointer& where, const nlohmann::json& value) {
   auto trainer = nlohmann::ordered_json::parse(text_of(checkpoint / "trainer.json"));
   trainer.erase("seal");
@@ -106,7 +106,7 @@ std::size_t entries(const fs::path& directory) {
 
 }  // namespace
 
-TEST_CASE("a checkpoint holds all of the state, bit for bit", "[train]") {
+TEST_CASE("a checkpoint contains the whole state, bit for bit", "[train]") {
   const TemporaryDirectory directory;
   const int moments = GENERATE(0, 2);
   const auto layout = some_layout();
@@ -135,7 +135,7 @@ TEST_CASE("a checkpoint holds all of the state, bit for bit", "[train]") {
   CHECK(equal(weights, saved.parameters()));
 }
 
-TEST_CASE("a checkpoint has the parameters that a delayed batch runs with, and is a start for one without", "[train]") {
+TEST_CASE("a checkpoint contains the stale parameters of a pipeline, and can be resumed without one", "[train]") {
   const TemporaryDirectory directory;
   const auto layout = some_layout();
   StateArena saved(layout.size(), 2, 1, Delay::one_update);
@@ -174,7 +174,7 @@ TEST_CASE("the newest checkpoint is the highest step", "[train]") {
   CHECK_FALSE(fs::exists(directory.path() / ".partial-step-00000500"));
 }
 
-TEST_CASE("a damaged checkpoint is told of, renamed and replaced by the one before", "[train][malformed]") {
+TEST_CASE("a damaged checkpoint is reported and renamed, and the previous one is used", "[train][malformed]") {
   const TemporaryDirectory directory;
   const fs::path first = write_some(directory.path(), 10);
   const fs::path second = write_some(directory.path(), 20);
@@ -192,7 +192,7 @@ TEST_CASE("a damaged checkpoint is told of, renamed and replaced by the one befo
   CHECK(checkpoints_in(directory.path()) == std::vector{second, first});
   CHECK(load_newest(directory.path()).unusable.empty());
 
-  // Damage of the same step again does not stop the renaming, and what was set aside before stays.
+  // Repeated damage of the same step does not prevent renaming, and earlier damaged checkpoints stay.
   const fs::path again = write_some(directory.path(), 30);
   fs::remove(again / "trainer.json");
   CHECK(load_newest(directory.path()).path == second);
@@ -203,7 +203,7 @@ TEST_CASE("a damaged checkpoint is told of, renamed and replaced by the one befo
   CHECK_THROWS_WITH(load_newest(directory.path()), ANE_CONTAINS("no checkpoint to resume from"));
 }
 
-TEST_CASE("every fault is named when no checkpoint can be used", "[train][malformed]") {
+TEST_CASE("every fault is named if no checkpoint is usable", "[train][malformed]") {
   const TemporaryDirectory directory;
   for (const int step : {10, 20}) fs::remove(write_some(directory.path(), step) / "second_moment.safetensors");
   CHECK_THROWS_WITH(load_newest(directory.path()),
@@ -211,7 +211,7 @@ TEST_CASE("every fault is named when no checkpoint can be used", "[train][malfor
                         ANE_CONTAINS("step-00000020/second_moment.safetensors: it does"));
 }
 
-TEST_CASE("the newest checkpoints are kept, and damaged ones neither count nor go", "[train]") {
+TEST_CASE("the newest checkpoints are kept, and damaged ones are neither counted nor removed", "[train]") {
   const TemporaryDirectory directory;
   std::vector<fs::path> written;
   for (int step = 1; step <= 6; ++step) written.push_back(write_some(directory.path(), step));
@@ -224,7 +224,7 @@ TEST_CASE("the newest checkpoints are kept, and damaged ones neither count nor g
   CHECK(entries(directory.path()) == 3);
 }
 
-TEST_CASE("a checkpoint of the same step stays if it is whole, and leftovers are cleared", "[train]") {
+TEST_CASE("a complete checkpoint of the same step is kept, and leftovers are removed", "[train]") {
   const TemporaryDirectory directory;
   for (const char* leftover : {".partial-step-00000050", ".old-step-00000010"}) {
     fs::create_directories(directory.path() / leftover);
@@ -243,7 +243,7 @@ TEST_CASE("a checkpoint of the same step stays if it is whole, and leftovers are
   load_some(old);
 }
 
-TEST_CASE("nothing is removed that a checkpoint does not consist of", "[train]") {
+TEST_CASE("only files of a checkpoint are removed", "[train]") {
   const TemporaryDirectory directory;
   const TemporaryDirectory elsewhere;
   const fs::path& place = directory.path();
@@ -271,7 +271,7 @@ TEST_CASE("nothing is removed that a checkpoint does not consist of", "[train]")
     remove_old_checkpoints(place, 1);
   }
   load_newest(place);
-  others[6] = "damaged-step-00000007/thesis";  // back at its place, where it makes no checkpoint
+  others[6] = "damaged-step-00000007/thesis";  // renamed back, but it is not a checkpoint
   for (const fs::path& file : others) {
     CAPTURE(file);
     CHECK(fs::exists(place / file));
@@ -307,7 +307,7 @@ TEST_CASE("a checkpoint that cannot be written leaves the older one as it was", 
   const fs::path old = write_some(directory.path(), 50, 1);
   const std::string old_bytes = text_of(old / "model.safetensors");
 
-  // A disk that is full after 64 bytes.
+  // Simulates a disk that is full after 64 bytes.
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
@@ -332,7 +332,7 @@ TEST_CASE("a checkpoint that cannot be written leaves the older one as it was", 
   CHECK(text_of(old / "model.safetensors") == old_bytes);
 }
 
-TEST_CASE("a checkpoint directory that cannot be is an error", "[train]") {
+TEST_CASE("an impossible checkpoint directory is an error", "[train]") {
   const TemporaryDirectory directory;
   const fs::path file = directory.write("file", "x");
   CHECK_THROWS_AS(write_some(file, 1), ane::FileError);
@@ -384,7 +384,7 @@ TEST_CASE("a checkpoint with a wrong field is refused, naming the file and the f
   CHECK_THROWS_WITH(load_some(place), ANE_CONTAINS("trainer.json") && ANE_CONTAINS(text));
 }
 
-TEST_CASE("a checkpoint of another version is no damage: it is refused and stays", "[train][malformed]") {
+TEST_CASE("a checkpoint of another version is not damaged: it is refused and stays", "[train][malformed]") {
   const TemporaryDirectory directory;
   write_some(directory.path(), 40);
   const fs::path place = write_some(directory.path(), 50);
@@ -394,7 +394,7 @@ TEST_CASE("a checkpoint of another version is no damage: it is refused and stays
   CHECK(checkpoints_in(directory.path()).size() == 2);
 }
 
-TEST_CASE("every change of a byte of a checkpoint is found", "[train][malformed]") {
+TEST_CASE("every changed byte of a checkpoint is detected", "[train][malformed]") {
   const TemporaryDirectory directory;
   const auto layout = some_layout(500);
   StateArena state = some_state(layout, 2, 1);
@@ -428,7 +428,7 @@ TEST_CASE("every change of a byte of a checkpoint is found", "[train][malformed]
   CHECK_NOTHROW(load());
 }
 
-TEST_CASE("every truncation and extension of a checkpoint's files is found", "[train][malformed]") {
+TEST_CASE("every truncation and extension of a checkpoint's files is detected", "[train][malformed]") {
   const TemporaryDirectory directory;
   const fs::path place = write_some(directory.path(), 50);
   const std::string name = GENERATE(from_range(kFiles));
@@ -447,7 +447,7 @@ TEST_CASE("every truncation and extension of a checkpoint's files is found", "[t
   load_some(place);
 }
 
-TEST_CASE("recorded settings are those of the newest checkpoint whose record is whole", "[train]") {
+TEST_CASE("recorded settings are those of the newest checkpoint with an undamaged record", "[train]") {
   const TemporaryDirectory directory;
   CHECK_FALSE(recorded_settings(directory.path()).has_value());
   const auto layout = some_layout();

@@ -26,7 +26,7 @@ void fill(StateArena& state, float value) {
 
 }  // namespace
 
-TEST_CASE("a checkpoint is of the moment it was asked for, whatever training does next", "[train]") {
+TEST_CASE("a checkpoint contains the state at its start, whatever training does next", "[train]") {
   const TemporaryDirectory directory;
   const auto layout = some_layout();
   StateArena state(layout.size(), 2, 1);
@@ -38,7 +38,7 @@ TEST_CASE("a checkpoint is of the moment it was asked for, whatever training doe
     fill(state, static_cast<float>(update));
     state.progress() = {.step = 10 * update, .update = update, .loss_scale = 8};
     writer.start(kIdentity);
-    state.progress() = {.step = 999, .loss_scale = 1};  // what a step may change, and an update after waiting
+    state.progress() = {.step = 999, .loss_scale = 1};  // steps may change this, and an update after waiting
     writer.wait_until_copied();
     fill(state, -1);
 
@@ -62,7 +62,7 @@ TEST_CASE("a checkpoint is of the moment it was asked for, whatever training doe
   CHECK(checkpoints_in(directory.path()).size() == 2);
 }
 
-TEST_CASE("a checkpoint that cannot be written is a result, and the state is free", "[train]") {
+TEST_CASE("a failed write is returned as a result, and the state may change again", "[train]") {
   const TemporaryDirectory directory;
   const auto layout = some_layout();
   StateArena state(layout.size(), 0, 1);

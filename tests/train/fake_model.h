@@ -14,8 +14,8 @@
 #include "ane/math/random.h"
 #include "ane/model/model.h"
 
-/// Linear regression y = w . x + b, small enough to be computed here, with the life of a real model: kernels keep the
-/// parameters they were compiled with, and steps refuse any others.
+/// Linear regression y = w . x + b, computed directly, with the life cycle of a real model: kernels keep the parameters
+/// they were compiled with, and steps refuse any others.
 class FakeModel final : public ane::model::Model {
  public:
   static constexpr std::size_t kInputs = 20;
@@ -75,7 +75,7 @@ class FakeModel final : public ane::model::Model {
     if (set_ != ane::model::KernelSet::training) throw std::logic_error("no training kernels");
     times.ane += ane::model::Duration(1000);
     const double error = error_of(sample, parameters);
-    // What fp16 kernels would return: anything past 65504 is infinite.
+    // Like fp16 kernels: values beyond 65504 are infinite.
     const auto scaled = static_cast<float>(2 * error) * loss_scale;
     const float dy = std::abs(scaled) > 65504 ? std::numeric_limits<float>::infinity() : scaled;
     for (std::size_t i = 0; i < kInputs; ++i) gradients[i] += dy * sample.x[i];
@@ -106,7 +106,7 @@ class FakeModel final : public ane::model::Model {
 
   std::size_t at_once = 1;
   std::function<void(std::size_t)> on_group;
-  bool takes_weights = false;  ///< as input: one compile serves all updates
+  bool takes_weights = false;  ///< dynamic weights: one compile serves all updates
   int compiles = 0;
   int loads = 0;
   int steps = 0;  ///< forward and backward passes
@@ -115,7 +115,7 @@ class FakeModel final : public ane::model::Model {
   std::function<bool(int)> overflow_in_evaluation;
   std::function<void(int)> on_step;
   std::function<bool()> fail_compile;
-  std::function<void()> on_compile_ahead;  ///< on the thread that does it
+  std::function<void()> on_compile_ahead;  ///< called on the compiling thread
 
  private:
   double error_of(const ane::data::Sample& sample, std::span<const float> parameters) const {
@@ -133,7 +133,7 @@ class FakeModel final : public ane::model::Model {
   bool static_compiled_ = false;
 };
 
-/// Samples of a noisy line; those that `poisoned` holds carry a NaN.
+/// Samples of a noisy line; those in `poisoned` contain a NaN.
 class FakeSource final : public ane::data::Source {
  public:
   std::string description() const override { return "a noisy line"; }

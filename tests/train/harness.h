@@ -15,7 +15,7 @@
 #include "ane/train/state.h"
 #include "ane/train/trainer.h"
 
-/// Keeps everything that a run tells.
+/// Records all events of a run.
 class Recorder final : public ane::train::Observer {
  public:
   void on_compile(const ane::train::CompileEvent& event) override { compiles.push_back(event); }
@@ -37,8 +37,8 @@ class Recorder final : public ane::train::Observer {
 
 inline constexpr std::uint64_t kFingerprint = 0xF00D;
 
-/// A run whose processes are lives of a Trainer in this one: each has a model, a budget and a pool of its own, and
-/// adopts the state from a descriptor.
+/// Simulates the processes of a run in this one: each is a Trainer with its own model, budget and pool, and adopts the
+/// state from a descriptor.
 class Run {
  public:
   using MakeModel = std::function<std::unique_ptr<ane::model::Model>(ane::surface::SurfacePool&)>;
@@ -69,7 +69,7 @@ class Run {
     return trainer.run();
   }
 
-  /// Processes until one ends otherwise than by asking for the next.
+  /// Runs processes until one does not request a restart.
   ane::train::Outcome run() {
     for (;;) {
       ++processes;

@@ -23,12 +23,12 @@ TrainOptions options_of(Renewal renewal) {
   options.accum_steps = 4;
   options.optimizer.lr = 0.05;
   options.optimizer.warmup = 3;
-  options.loss_scale.largest = options.loss_scale.initial;  // so that no update is skipped unasked
+  options.loss_scale.largest = options.loss_scale.initial;  // so that no update is skipped unintentionally
   options.renewal = renewal;
   return options;
 }
 
-/// Waits until `flag`, but not for ever: a test that fails must end.
+/// Waits for `flag` with a timeout, so that a failing test ends.
 template <class Flag>
 bool wait_for(const Flag& flag) {
   constexpr int kPatience = 2000;
@@ -74,7 +74,7 @@ TEST_CASE("in a pipeline a batch runs with the parameters before the last update
   CHECK_FALSE(same_bits(run.state->parameters(), run.state->running_parameters()));
 }
 
-TEST_CASE("a pipeline's parameters are the same bits however the run is cut into processes", "[train][pipeline]") {
+TEST_CASE("a pipeline's parameters have the same bits however the run is divided into processes", "[train][pipeline]") {
   FakeSource source;
   source.poisoned = {1, 13, 30, 31};
   source.held_out = 3;
@@ -99,7 +99,8 @@ TEST_CASE("a pipeline's parameters are the same bits however the run is cut into
   CHECK_FALSE(same_bits(plain.state->parameters(), whole.state->parameters()));
 }
 
-TEST_CASE("a pipeline compiles while a batch runs, and what nobody waited for is told apart", "[train][pipeline]") {
+TEST_CASE("a pipeline compiles while a batch runs, and hidden compile time is reported separately",
+          "[train][pipeline]") {
   const FakeSource source;
   std::atomic<int> steps_done{0};
   std::atomic<int> begun{0};
@@ -119,7 +120,7 @@ TEST_CASE("a pipeline compiles while a batch runs, and what nobody waited for is
   Run run(watching, source, options_of(Renewal::pipeline), kPlenty);
   REQUIRE(run.run() == Outcome::finished);
   const RunTotals& totals = run.state->totals();
-  // 19 batches: the first two run with what was there, and for none after the last is anything compiled.
+  // 19 batches: the first two run with the initial kernels, and nothing is compiled after the last.
   CHECK(overlapped == 17);
   CHECK(totals.compile_rounds == 18);
   CHECK(totals.compiles == 3 + 17 * 2);
@@ -131,7 +132,7 @@ TEST_CASE("a pipeline compiles while a batch runs, and what nobody waited for is
   CHECK(totals.startup_ns + totals.compile_ns + totals.train_ns <= totals.booked_until_ns - totals.started_ns);
 }
 
-TEST_CASE("run comes back with no compile in flight", "[train][pipeline]") {
+TEST_CASE("run returns with no compile in progress", "[train][pipeline]") {
   const FakeSource source;
   std::atomic<int> in_flight{0};
   Run* current = nullptr;
@@ -152,7 +153,7 @@ TEST_CASE("run comes back with no compile in flight", "[train][pipeline]") {
   CHECK(run.progress().step == 4);
 }
 
-TEST_CASE("a pipeline needs a budget of two rounds", "[train][pipeline]") {
+TEST_CASE("a pipeline needs a budget of two compile rounds", "[train][pipeline]") {
   const FakeSource source;
   Run run(plain_model, source, options_of(Renewal::pipeline), 4);
   CHECK_THROWS_AS(run.run(), ane::UsageError);
@@ -163,7 +164,7 @@ TEST_CASE("a pipeline needs a budget of two rounds", "[train][pipeline]") {
   for (const auto& event : enough.recorder.restarts) CHECK(event.compiles == 5);
 }
 
-TEST_CASE("a compile ahead that fails is tried again by a fresh process", "[train][pipeline]") {
+TEST_CASE("a failed compile ahead is retried in a fresh process", "[train][pipeline]") {
   const FakeSource source;
   int attempts = 0;
   const auto failing = model_with([&](FakeModel& model) { model.fail_compile = [&] { return ++attempts == 4; }; });
@@ -183,7 +184,7 @@ TEST_CASE("a compile ahead that fails is tried again by a fresh process", "[trai
   CHECK(doomed.processes == 2);
 }
 
-TEST_CASE("validation in a pipeline is told for the update whose parameters it used", "[train][pipeline]") {
+TEST_CASE("validation in a pipeline is reported for the update whose parameters it used", "[train][pipeline]") {
   FakeSource source;
   source.held_out = 4;
   TrainOptions options = options_of(Renewal::pipeline);
@@ -207,7 +208,7 @@ TEST_CASE("validation in a pipeline is told for the update whose parameters it u
   CHECK(run.recorder.validations[1].loss == loss / 4);
 }
 
-TEST_CASE("weights that are no part of kernels cost no compile, no round and no restart", "[train]") {
+TEST_CASE("dynamic weights need no further compiles, rounds or restarts", "[train]") {
   FakeSource source;
   source.held_out = 2;
   Run baked(plain_model, source, options_of(Renewal::compile), kPlenty);

@@ -17,7 +17,7 @@ TEST_CASE("the scale doubles after growth_interval good updates, up to the large
   }
 }
 
-TEST_CASE("a run has diverged if most of its last ten updates were skipped, and three at least", "[train]") {
+TEST_CASE("a run has diverged if most, and at least three, of its last ten updates were skipped", "[train]") {
   const auto diverged = [](const std::string& updates) {  // '-': skipped
     RunTotals totals;
     for (const char update : updates) count_update(totals, update == '-');
@@ -36,7 +36,7 @@ TEST_CASE("a run has diverged if most of its last ten updates were skipped, and 
   CHECK_FALSE(diverged("--------------------------------------------------------------------------------++++++++++"));
 }
 
-TEST_CASE("an overflow halves the scale and starts the count again", "[train]") {
+TEST_CASE("an overflow halves the scale and resets the count", "[train]") {
   const LossScaleOptions options{.growth_interval = 3};
   Progress progress{
       .step = 30, .update = 3, .optimizer_updates = 2, .loss_scale = 1024, .good_updates = 2, .last_loss = 5};

@@ -21,7 +21,7 @@ ane::model::ParameterLayout three_tensors() {
   return layout;
 }
 
-/// AdamW by the book in float64: PyTorch's order, decay first.
+/// Reference AdamW in float64, in PyTorch's order: decay first.
 struct Reference {
   double p, m = 0, v = 0;
   void update(const OptimizerOptions& options, double gradient, double lr, double decay, std::int64_t count) {
@@ -35,7 +35,7 @@ struct Reference {
 
 }  // namespace
 
-TEST_CASE("AdamW decays matrices alone and follows the float64 reference", "[train]") {
+TEST_CASE("AdamW decays only matrices and follows the float64 reference", "[train]") {
   const auto layout = three_tensors();
   ane::math::ThreadPool threads(2);
   StateArena state(layout.size(), 2, 1);
@@ -70,7 +70,7 @@ TEST_CASE("AdamW decays matrices alone and follows the float64 reference", "[tra
   }
 }
 
-TEST_CASE("an update that makes something not finite names the tensor", "[train]") {
+TEST_CASE("an update that produces a non-finite value names the tensor", "[train]") {
   const auto layout = three_tensors();
   ane::math::ThreadPool threads(2);
   const auto kind = GENERATE(OptimizerKind::adamw, OptimizerKind::sgd);
@@ -97,7 +97,7 @@ TEST_CASE("the norm is that of the scaled gradient, over all tensors", "[train]"
   CHECK_FALSE(gradient.unusable.has_value());
 }
 
-TEST_CASE("a gradient that is not finite names its tensor", "[train]") {
+TEST_CASE("a non-finite gradient names its tensor", "[train]") {
   const auto layout = three_tensors();
   ane::math::ThreadPool threads(1);
   const std::size_t tensor = GENERATE(0U, 1U, 2U);

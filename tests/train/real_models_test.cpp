@@ -21,7 +21,7 @@
 #include "support/paths.h"
 #include "support/temporary_directory.h"
 
-// The loop with the models that users train, on the host device.
+// The training loop with real models on the host device.
 
 using namespace ane;
 using namespace ane::train;
@@ -29,14 +29,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A small model, what it is trained on, and the smallest budget it runs with.
+/// A small model, its data, and the smallest sufficient budget.
 class Workload {
  public:
   virtual ~Workload() = default;
   [[nodiscard]] virtual std::unique_ptr<model::Model> make(const model::Engine& engine) const = 0;
   [[nodiscard]] virtual const data::Source& source() const = 0;
 
-  /// A run with a device of its own; `threads` and device live as long as the workload.
+  /// A run with its own device; `threads` and device live as long as the workload.
   [[nodiscard]] Run::MakeModel make_model() {
     return [this](surface::SurfacePool& surfaces) { return make({device_, surfaces, threads_}); };
   }
@@ -88,7 +88,8 @@ TrainOptions some_options() {
 
 }  // namespace
 
-TEST_CASE("a real model's pipeline learns the same bits however the run is cut", "[train][pipeline][host]") {
+TEST_CASE("a real model's pipeline gives the same bits however the run is divided into processes",
+          "[train][pipeline][host]") {
   const auto [name, budget] = GENERATE(table<std::string, int>({{"mlp", 4}, {"llama", 21}}));
   const auto work = workload(name);
   CAPTURE(name);
@@ -106,7 +107,8 @@ TEST_CASE("a real model's pipeline learns the same bits however the run is cut",
   CHECK_FALSE(same_bits(plain.parameters(), whole.parameters()));
 }
 
-TEST_CASE("a real model's parameters are the same bits however the run is cut", "[train][resume][host]") {
+TEST_CASE("a real model's parameters have the same bits however the run is divided into processes",
+          "[train][resume][host]") {
   const std::string name = GENERATE("mlp", "llama");
   const auto work = workload(name);
   CAPTURE(name);
@@ -144,7 +146,7 @@ TEST_CASE("a real model's parameters are the same bits however the run is cut", 
   check_same_result(whole, resumed);
 }
 
-TEST_CASE("in steady state an update creates no surface", "[train][host]") {
+TEST_CASE("in steady state an update creates no surfaces", "[train][host]") {
   const std::string name = GENERATE("mlp", "llama");
   const auto work = workload(name);
   TrainOptions options = some_options();

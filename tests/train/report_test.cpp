@@ -55,14 +55,14 @@ TEST_CASE("the report of a run on the host, line by line", "[train][golden]") {
         "Peak memory:     512.5 MB\n");
 }
 
-TEST_CASE("handing over weights has a line if there was any", "[train]") {
+TEST_CASE("weight loads have a line if there were any", "[train]") {
   RunReport report = some_report();
   report.totals.weights_ns = 100'000'000;
   CHECK_THAT(efficiency_report(report), ANE_CONTAINS("\nWeight loads:    100 ms (1.0%)\nTrain time:"));
   CHECK_THAT(efficiency_report(report), ANE_CONTAINS("\nOther:           0 ms (0.0%)\n"));
 }
 
-TEST_CASE("the ANE's lines appear when it did the work, and only then", "[train]") {
+TEST_CASE("the ANE's lines appear only if kernels ran on it", "[train]") {
   RunReport report = some_report();
   report.on_ane = true;
   report.totals.skipped_updates = 2;
@@ -73,7 +73,7 @@ TEST_CASE("the ANE's lines appear when it did the work, and only then", "[train]
                        !ANE_CONTAINS("Host TFLOPS"));
 }
 
-TEST_CASE("the report says how kernels got their weights, and what was compiled beside the steps", "[train]") {
+TEST_CASE("the report shows the weight mode and the hidden compile time", "[train]") {
   RunReport report = some_report();
   report.weights = "baked";
   report.totals.hidden_compile_ns = 2'500'000'000;
@@ -83,14 +83,13 @@ TEST_CASE("the report says how kernels got their weights, and what was compiled 
                  ANE_CONTAINS("Compiles:        603 (10 training rounds, 1 validation round)\n"));
 }
 
-TEST_CASE("a run of which more than a third was compiling is told what one compile a kind would have saved",
-          "[train]") {
+TEST_CASE("a run that spent more than a third compiling ends with a hint about dynamic weights", "[train]") {
   RunReport report = some_report();
   report.wall_ns = 9'000'000'000;
   report.totals.compiles = 60;
   report.totals.compile_ns = 3'000'000'000;  // a third
   CHECK(compile_hint(report, 6).empty());
-  report.totals.compile_ns = 6'000'000'000;  // 100 ms a kernel
+  report.totals.compile_ns = 6'000'000'000;  // 100 ms per kernel
   CHECK(compile_hint(report, 6) ==
         "Hint: 67% of the time was spent on 60 compiles; --weights dynamic needs 6, once, and would have saved about "
         "5.4 s of 9.0 s if its steps take as long");
@@ -98,7 +97,7 @@ TEST_CASE("a run of which more than a third was compiling is told what one compi
   CHECK(compile_hint({}, 6).empty());
 }
 
-TEST_CASE("the report of a run that did nothing divides by nothing", "[train]") {
+TEST_CASE("the report of an empty run does not divide by zero", "[train]") {
   const std::string text = efficiency_report({});
   CHECK_THAT(text, ANE_CONTAINS("Total steps:     0\n") && ANE_CONTAINS("Avg train:       0.0 ms/step\n") &&
                        !ANE_CONTAINS("nan") && !ANE_CONTAINS("inf"));

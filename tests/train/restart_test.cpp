@@ -36,7 +36,7 @@ class Probe {
     fs::copy_file(ANE_RESTART_PROBE, path_);
   }
 
-  /// Runs it with `arguments` after argv[0] and `environment`, and returns what the last of its processes printed.
+  /// Runs it with `arguments` after argv[0] and `environment`, and returns the output of its last process.
   [[nodiscard]] nlohmann::json run(std::vector<std::string> arguments, std::vector<std::string> environment) const {
     arguments.insert(arguments.begin(), "argv zero, which names no file");
     environment.push_back("PROBE_PATH=" + path_.string());
@@ -78,7 +78,7 @@ class Probe {
 
 }  // namespace
 
-TEST_CASE("the hand-off variable reads back as it was set", "[train]") {
+TEST_CASE("the state variable is parsed as it was set", "[train]") {
   const std::vector<std::string> current{"HOME=/root", "ANE_TRAIN_STATE=3:77", "EMPTY=", "ANE_TRAIN_STATE_DIR=x"};
   const auto next = restart_environment(current, {.descriptor = 5, .exec_ns = 123456789012345});
   CHECK(next ==
@@ -90,7 +90,7 @@ TEST_CASE("the hand-off variable reads back as it was set", "[train]") {
   CHECK_FALSE(parse_handoff(nullptr).has_value());
 }
 
-TEST_CASE("a hand-off variable that the program did not set is refused", "[train][malformed]") {
+TEST_CASE("an invalid state variable is refused", "[train][malformed]") {
   const std::string value = GENERATE("", ":", "5", "5:", ":7", "-1:7", "5:-7", "5:7 ", " 5:7", "a:b", "5:7:9", "0x5:7",
                                      "99999999999:7", "5:99999999999999999999");
   CAPTURE(value);
@@ -138,7 +138,7 @@ TEST_CASE("a process restarts although its executable was replaced or removed", 
 }
 #endif
 
-TEST_CASE("a signal that arrives during the hand-off reaches the next process", "[train][restart]") {
+TEST_CASE("a signal that arrives during a restart reaches the next process", "[train][restart]") {
   const TemporaryDirectory directory;
   const Probe probe(directory);
   const auto result = probe.run({}, {"PROBE_RESTARTS=1", "PROBE_SIGNAL=1"});
@@ -146,7 +146,7 @@ TEST_CASE("a signal that arrives during the hand-off reaches the next process", 
   CHECK(result["signals"] == 1);
 }
 
-TEST_CASE("an exec that fails says why and leaves the descriptor as it was", "[train][restart]") {
+TEST_CASE("a failed exec reports the reason and leaves the descriptor unchanged", "[train][restart]") {
   const StateArena state(10, 2, 1);
   const std::vector<std::string> arguments{"ane-train", std::string(64 << 20, 'x')};
   CHECK_THROWS_AS(exec_self(arguments, {}, std::vector{state.descriptor()}), ane::Error);
@@ -155,7 +155,7 @@ TEST_CASE("an exec that fails says why and leaves the descriptor as it was", "[t
   CHECK_THROWS_WITH(exec_self({}, {}, std::vector{9999}), ANE_CONTAINS("Bad file descriptor"));
 }
 
-TEST_CASE("BlockedSignals blocks the stop signals for its life", "[train]") {
+TEST_CASE("BlockedSignals blocks the stop signals during its lifetime", "[train]") {
   const auto is_blocked = [](int signal) {
     sigset_t blocked{};
     ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);

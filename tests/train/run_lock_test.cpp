@@ -27,7 +27,7 @@ std::string text_of(const fs::path& path) {
 
 }  // namespace
 
-TEST_CASE("a directory has one run at a time, and the other is named", "[train]") {
+TEST_CASE("a directory can be locked by one run at a time, and the error names its process", "[train]") {
   const TemporaryDirectory directory;
   const auto place = directory.path() / "new" / "run";
   std::optional<RunLock> first(place);
@@ -39,7 +39,7 @@ TEST_CASE("a directory has one run at a time, and the other is named", "[train]"
   CHECK_NOTHROW(RunLock(place));
 }
 
-TEST_CASE("a lock that is handed over holds until its last owner is gone", "[train]") {
+TEST_CASE("an inherited lock holds until its last owner is gone", "[train]") {
   const TemporaryDirectory directory;
   std::optional<RunLock> first(directory.path());
   const int handed = ::dup(first->descriptor());
@@ -59,7 +59,7 @@ TEST_CASE("a directory that cannot be locked is an error", "[train]") {
   CHECK_THROWS_WITH(RunLock(file), ANE_CONTAINS("file"));
 }
 
-TEST_CASE("a file that is not ours is no lock, and keeps what is in it", "[train]") {
+TEST_CASE("a file that is not ours is not used as a lock, and stays unchanged", "[train]") {
   const TemporaryDirectory directory;
   const fs::path victim = directory.write("victim", "12 very important");
   const fs::path place = directory.path() / "run";
@@ -69,16 +69,16 @@ TEST_CASE("a file that is not ours is no lock, and keeps what is in it", "[train
     fs::create_symlink("../victim", lock);
     CHECK_THROWS_WITH(RunLock(place), ANE_CONTAINS("run/.lock") && ANE_CONTAINS("it is a symbolic link"));
   }
-  SECTION("behind a symbolic link to nothing, which stays nothing") {
+  SECTION("behind a dangling symbolic link, which stays dangling") {
     fs::create_symlink("../nothing", lock);
     CHECK_THROWS_AS(RunLock(place), ane::FileError);
     CHECK_FALSE(fs::exists(directory.path() / "nothing"));
   }
-  SECTION("the same file by a second name") {
+  SECTION("a hard link") {
     fs::create_hard_link(victim, lock);
     CHECK_THROWS_WITH(RunLock(place), ANE_CONTAINS("run/.lock") && ANE_CONTAINS("does not belong to ane-train"));
   }
-  SECTION("a pipe, which is not waited for") {
+  SECTION("a pipe, which must not block") {
     REQUIRE(::mkfifo(lock.c_str(), 0600) == 0);
     CHECK_THROWS_WITH(RunLock(place), ANE_CONTAINS("run/.lock") && ANE_CONTAINS("not a regular file"));
   }
@@ -89,24 +89,24 @@ TEST_CASE("a file that is not ours is no lock, and keeps what is in it", "[train
   CHECK(text_of(victim) == "12 very important");
 }
 
-TEST_CASE("a lock that was removed with its directory is taken anew before anything is written", "[train]") {
+TEST_CASE("a lock that was removed with its directory is taken again before anything is written", "[train]") {
   const TemporaryDirectory directory;
   const fs::path place = directory.path() / "run";
   RunLock lock(place);
   CHECK_NOTHROW(lock.keep());
 
-  SECTION("while nobody else has it") {
+  SECTION("while no other run holds it") {
     fs::remove_all(place);
     lock.keep();
     CHECK(fs::exists(place / ".lock"));
     CHECK_THROWS_AS(RunLock(place), ane::UsageError);
   }
-  SECTION("the file alone") {
+  SECTION("only the file") {
     fs::remove(place / ".lock");
     lock.keep();
     CHECK_THROWS_AS(RunLock(place), ane::UsageError);
   }
-  SECTION("unless another run came in between") {
+  SECTION("unless another run took it") {
     fs::remove_all(place);
     std::optional<RunLock> other(place);
     CHECK_THROWS_AS(lock.keep(), ane::FileError);

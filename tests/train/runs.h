@@ -10,7 +10,7 @@
 #include "harness.h"
 #include "support/catch.h"
 
-/// What tests of whole runs have in common.
+/// Shared by tests of whole runs.
 
 inline constexpr int kPlenty = 1000000;  ///< compiles
 
@@ -27,7 +27,7 @@ inline Run::MakeModel model_with(std::function<void(FakeModel&)> set_up) {
   };
 }
 
-/// So that -0 and 0 differ and NaN equals itself.
+/// Compares bits, so that -0 and 0 differ and NaN equals itself.
 inline bool same_bits(std::span<const float> a, std::span<const float> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }

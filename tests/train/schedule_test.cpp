@@ -7,7 +7,7 @@
 using namespace ane::train;
 using catch_compat::Approx;
 
-TEST_CASE("the constant schedule is lr after a linear rise", "[train]") {
+TEST_CASE("the constant schedule is lr after linear warm-up", "[train]") {
   const OptimizerOptions options{.lr = 1e-3, .warmup = 4};
   CHECK(lr_at(0, 100, options) == Approx(2.5e-4));
   CHECK(lr_at(1, 100, options) == Approx(5e-4));
@@ -30,7 +30,7 @@ TEST_CASE("the cosine goes from lr to min_lr, half way in the middle", "[train]"
   CHECK(lr_at(500, 110, options) == 0.2);
 }
 
-TEST_CASE("a warm-up as long as the run, or longer, has no cosine to divide by", "[train]") {
+TEST_CASE("a warm-up as long as the run, or longer, does not divide by zero", "[train]") {
   const OptimizerOptions options{.lr = 1.0, .warmup = 10, .schedule = ScheduleKind::cosine};
   CHECK(lr_at(9, 10, options) == 1.0);
   CHECK(lr_at(4, 5, options) == Approx(0.5));

@@ -28,7 +28,7 @@ bool counts_from(std::span<const float> values, float first) {
 
 bool is_open(int descriptor) { return ::fcntl(descriptor, F_GETFD) >= 0; }
 
-/// Lowers a limit of this process for a scope.
+/// Lowers a limit of this process during its lifetime.
 class Limit {
  public:
   Limit(decltype(RLIMIT_FSIZE) resource, rlim_t value) : resource_(resource) {
@@ -68,7 +68,7 @@ TEST_CASE("a fresh state is zero, aligned, and its arrays do not overlap", "[tra
   CHECK(state.totals().restarts == 0);
 }
 
-TEST_CASE("an adopted state is the one that was handed over, without a copy", "[train]") {
+TEST_CASE("an adopted state is the inherited one, without a copy", "[train]") {
   const int moments = GENERATE(0, 2);
   StateArena before(1000, moments, 77);
   fill(before.parameters(), 3);
@@ -92,7 +92,7 @@ TEST_CASE("an adopted state is the one that was handed over, without a copy", "[
   CHECK(before.parameters()[0] == -1);
 }
 
-TEST_CASE("with a delay the next batch's parameters have a place of their own", "[train][pipeline]") {
+TEST_CASE("with staleness the next batch's parameters have a separate array", "[train][pipeline]") {
   StateArena plain(1000, 2, 1);
   CHECK(plain.running_parameters().data() == plain.parameters().data());
   StateArena state(1000, 2, 1, Delay::one_update);
@@ -106,7 +106,7 @@ TEST_CASE("with a delay the next batch's parameters have a place of their own", 
   CHECK_THROWS_WITH(StateArena(::dup(plain.descriptor()), 1000, 2, 1, Delay::one_update), ANE_CONTAINS("should"));
 }
 
-TEST_CASE("huge pages change nothing in a state, and whoever adopts it sees them too", "[train]") {
+TEST_CASE("huge pages do not change a state, and an adopting process gets them too", "[train]") {
   const std::size_t count = 3'000'000;  // several huge pages
   ane::math::ThreadPool threads(2);
   StateArena state(count, 2, 1);
@@ -131,7 +131,7 @@ TEST_CASE("a state's descriptor closes with it", "[train]") {
   CHECK_FALSE(is_open(descriptor));
 }
 
-TEST_CASE("a state of something else is refused, and its descriptor left alone", "[train][malformed]") {
+TEST_CASE("a state that does not match is refused, and its descriptor left alone", "[train][malformed]") {
   StateArena state(1000, 2, 77);
   const int descriptor = state.descriptor();
   const auto adopt = [descriptor](std::size_t parameters, int moments, std::uint64_t fingerprint) {
@@ -157,7 +157,7 @@ TEST_CASE("a state of something else is refused, and its descriptor left alone",
   CHECK_THROWS_AS(StateArena(out.get(), 1000, 2, 77), ane::Error);
 }
 
-TEST_CASE("a state that cannot be had says how large it would be", "[train]") {
+TEST_CASE("a failed allocation of the state reports its size", "[train]") {
   CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max() / 4, 2, 1),
                     ANE_CONTAINS("exceeds the address space"));
   CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max(), 2, 1),

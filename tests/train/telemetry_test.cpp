@@ -72,7 +72,7 @@ TEST_CASE("step, batch and perf records have the field's names and milliseconds"
                              R"("loss_scale":1024.0,"skipped":false})");
   CHECK(written[2].dump() == R"({"type":"batch","batch":10,"compile_ms":412.0,"train_ms":500.0,"ms_per_step":50.0})");
   CHECK(written[3]["type"] == "perf");
-  // 2 of 3 GFLOP a step run on the device, 20 steps a second.
+  // 2 of 3 GFLOP per step run on the device, 20 steps per second.
   if (on_ane) {
     CHECK(keys(written[3]) == std::vector<std::string>{"type", "ane_tflops", "ane_util_pct"});
     CHECK(written[3]["ane_tflops"].get<double>() == catch_compat::Approx(0.04));
@@ -83,7 +83,7 @@ TEST_CASE("step, batch and perf records have the field's names and milliseconds"
   }
 }
 
-TEST_CASE("the other records say what happened", "[train]") {
+TEST_CASE("the other records have their fields", "[train]") {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "run.jsonl";
   Telemetry telemetry(path, kFlops, false, fail_on_warning);
@@ -118,7 +118,7 @@ TEST_CASE("the other records say what happened", "[train]") {
   CHECK(written[8]["step"] == 30);
 }
 
-TEST_CASE("a file is appended to, and what a killed process wrote of a record is cut off", "[train]") {
+TEST_CASE("records are appended, and an incomplete record of a killed process is removed", "[train]") {
   const TemporaryDirectory directory;
   const auto [end, kept] = GENERATE(table<std::string, std::string>(
       {{"{\"type\":\"st", ""}, {"{", ""}, {"{\"type\":\"step\",\"step\":3}", ""}, {"a note", "a note\n"}, {"", ""}}));
@@ -149,7 +149,7 @@ TEST_CASE("a telemetry file that cannot be opened is an error", "[train]") {
 }
 
 #ifdef __linux__
-TEST_CASE("a full disk is told once and stops telemetry, not the run", "[train]") {
+TEST_CASE("a full disk is reported once and stops telemetry, not the run", "[train]") {
   int warnings = 0;
   Telemetry telemetry("/dev/full", kFlops, false, [&](const std::string& text) {
     ++warnings;

@@ -44,7 +44,7 @@ bool holds(const Json& outer, const Json& inner) {
          end(inner) <= end(outer) + kRounding;
 }
 
-/// A phase that has just taken place on the calling thread.
+/// A phase that has just ended on the calling thread.
 void run_phase(Trace& trace, const std::string& name) {
   const auto begin = Trace::Clock::now();
   std::this_thread::sleep_for(microseconds(50));
@@ -53,7 +53,7 @@ void run_phase(Trace& trace, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("a step holds its phases though its time was taken before it was told", "[train]") {
+TEST_CASE("a step contains its phases although its time was measured before it was reported", "[train]") {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "trace.json";
   {
@@ -78,7 +78,7 @@ TEST_CASE("a step holds its phases though its time was taken before it was told"
   CHECK(end_of_compile <= step.at("ts").get<double>() + 0.002);
 }
 
-TEST_CASE("a re-executed process goes on in the trace of the one before, which never closed it", "[train]") {
+TEST_CASE("a re-executed process continues the trace of the previous one, which did not close it", "[train]") {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "trace.json";
   const auto trace_pipe = directory.path() / "pipe";
@@ -98,7 +98,7 @@ TEST_CASE("a re-executed process goes on in the trace of the one before, which n
     text.append(buffer.data(), static_cast<std::size_t>(size));
   };
 
-  // What exec leaves of a process is a descriptor.
+  // Only the descriptor survives exec.
   int handed_over = -1;
   {
     Trace first(into_pipe ? trace_pipe : path, fail_on_warning);
@@ -137,7 +137,7 @@ TEST_CASE("a re-executed process goes on in the trace of the one before, which n
   CHECK(Json::parse(text_of(path)).size() == 2);
 }
 
-TEST_CASE("phases of other threads have tracks of their own, with names", "[train]") {
+TEST_CASE("phases of other threads have separate, named tracks", "[train]") {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "trace.json";
   {
@@ -156,13 +156,13 @@ TEST_CASE("phases of other threads have tracks of their own, with names", "[trai
   CHECK(names[named(events, "attn_fwd").at(0).at("tid").get<int>()] == "main");
 }
 
-TEST_CASE("steps side by side are one span that lasts as long as all, whichever threads they ran on", "[train]") {
+TEST_CASE("concurrent steps are one span that lasts as long as all, on any threads", "[train]") {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "trace.json";
   {
     Trace trace(path, fail_on_warning);
     trace.on_update({.update = 1});
-    std::this_thread::sleep_for(microseconds(300));  // the main thread ran no part of them
+    std::this_thread::sleep_for(microseconds(300));  // the main thread runs no part of them
     trace.on_step({.step = 1, .time = microseconds(100), .more_follow = true});
     trace.on_step({.step = 2, .time = microseconds(100), .more_follow = true});
     trace.on_step({.step = 3, .time = microseconds(100)});
@@ -170,11 +170,12 @@ TEST_CASE("steps side by side are one span that lasts as long as all, whichever 
   }
   const std::vector<Json> steps = named(Json::parse(text_of(path)), "step");
   REQUIRE(steps.size() == 2);
-  CHECK_THAT(steps.at(0).at("dur").get<double>(), Catch::Matchers::WithinAbs(300, 0.002));  // as it is written
+  CHECK_THAT(steps.at(0).at("dur").get<double>(),
+             Catch::Matchers::WithinAbs(300, 0.002));  // with the written precision
   CHECK_THAT(steps.at(1).at("dur").get<double>(), Catch::Matchers::WithinAbs(0, 0.002));
 }
 
-TEST_CASE("a checkpoint has its own track, and its own begin", "[train]") {
+TEST_CASE("a checkpoint has its own track and start time", "[train]") {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "trace.json";
   {

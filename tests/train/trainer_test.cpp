@@ -36,7 +36,7 @@ TrainOptions small_options() {
 
 }  // namespace
 
-TEST_CASE("training learns a line with either optimiser", "[train]") {
+TEST_CASE("training learns a line with either optimizer", "[train]") {
   const FakeSource source;
   TrainOptions options = small_options();
   options.steps = 4000;
@@ -48,12 +48,12 @@ TEST_CASE("training learns a line with either optimiser", "[train]") {
   Run run(plain_model, source, options, kPlenty);
   REQUIRE(run.run() == Outcome::finished);
   for (std::size_t i = 0; i < FakeModel::kInputs; ++i)
-    CHECK(std::abs(run.state->parameters()[i] - (static_cast<float>(i % 5) - 2)) <= 0.05);  // noise of 0.01 a sample
+    CHECK(std::abs(run.state->parameters()[i] - (static_cast<float>(i % 5) - 2)) <= 0.05);  // noise of 0.01 per sample
   CHECK(run.recorder.updates.front().mean_loss > 1);
   CHECK(run.recorder.updates.back().mean_loss < 0.01);
 }
 
-TEST_CASE("a model gets as many sequences at once as it takes, and the same ones as otherwise", "[train]") {
+TEST_CASE("a model gets one sequence per batch slot, and the same sequences as without", "[train]") {
   FakeSource source;
   source.held_out = 5;
   TrainOptions options = small_options();
@@ -85,7 +85,7 @@ TEST_CASE("a model gets as many sequences at once as it takes, and the same ones
   CHECK(together.recorder.validations.back().loss == one_by_one.recorder.validations.back().loss);
 }
 
-TEST_CASE("an overflow in a sequence beside others drops the update", "[train]") {
+TEST_CASE("an overflow in one batch slot drops the update", "[train]") {
   const FakeSource source;
   Run run(model_with([](FakeModel& model) {
             model.at_once = 4;
@@ -97,7 +97,7 @@ TEST_CASE("an overflow in a sequence beside others drops the update", "[train]")
   CHECK_FALSE(run.recorder.updates.at(1).skipped);
 }
 
-TEST_CASE("an update averages its sequences' gradients, and the last has what is left", "[train]") {
+TEST_CASE("an update averages its sequences' gradients, and the last update gets the remainder", "[train]") {
   const FakeSource source;
   TrainOptions options = small_options();
   options.steps = 7;
@@ -123,7 +123,7 @@ TEST_CASE("an update averages its sequences' gradients, and the last has what is
     norms.push_back(std::sqrt(std::inner_product(gradient.begin(), gradient.end(), gradient.begin(), 0.0)));
     for (std::size_t j = 0; j < w.size(); ++j) w[j] -= 0.01 * (gradient[j] + (j == kBias ? 0 : 0.5 * w[j]));
   }
-  // fp32 sums of some ten products against float64.
+  // fp32 sums of about ten products against float64.
   for (std::size_t j = 0; j < w.size(); ++j)
     CHECK(std::abs(double{run.state->parameters()[j]} - w[j]) <= 1e-6 * (1 + std::abs(w[j])));
   REQUIRE(run.recorder.updates.size() == 2);
@@ -134,7 +134,7 @@ TEST_CASE("an update averages its sequences' gradients, and the last has what is
   }
 }
 
-TEST_CASE("clipping scales the gradient down to the norm asked for, and never up", "[train]") {
+TEST_CASE("clipping scales the gradient down to the requested norm, and never up", "[train]") {
   const FakeSource source;
   TrainOptions options = small_options();
   options.steps = 4;
@@ -155,7 +155,7 @@ TEST_CASE("clipping scales the gradient down to the norm asked for, and never up
   CHECK(std::abs(moved(free) - norm) <= 1e-5 * norm);
 }
 
-TEST_CASE("the loss scale changes no parameter: powers of two round nothing", "[train]") {
+TEST_CASE("the loss scale changes no parameter, because powers of two do not round", "[train]") {
   const FakeSource source;
   TrainOptions options = small_options();
   options.loss_scale = {.dynamic = false, .initial = 1};
@@ -167,7 +167,7 @@ TEST_CASE("the loss scale changes no parameter: powers of two round nothing", "[
   CHECK(same_bits(one.parameters(), scaled.parameters()));
 }
 
-TEST_CASE("parameters are the same bits however the run is cut into processes", "[train][resume]") {
+TEST_CASE("parameters have the same bits however the run is divided into processes", "[train][resume]") {
   FakeSource source;
   source.poisoned = {13, 30};
   const TrainOptions options = small_options();
@@ -225,7 +225,7 @@ TEST_CASE("an interrupted run resumes from its checkpoint with the same bits", "
   check_same_result(whole, second);
 }
 
-TEST_CASE("a batch that does not come to its update leaves no gradients behind", "[train][resume]") {
+TEST_CASE("an incomplete batch leaves no gradients behind", "[train][resume]") {
   const FakeSource source;
   const bool fails = GENERATE(false, true);
   CAPTURE(fails);
@@ -249,7 +249,7 @@ TEST_CASE("a batch that does not come to its update leaves no gradients behind",
   CHECK(std::ranges::all_of(run.state->gradients(), [](float value) { return value == 0; }));
 }
 
-TEST_CASE("a stop that was set before anything ran is honoured", "[train]") {
+TEST_CASE("a stop that was requested before the start is honored", "[train]") {
   const FakeSource source;
   Run run(plain_model, source, small_options(), kPlenty);
   run.stop = true;
@@ -260,7 +260,7 @@ TEST_CASE("a stop that was set before anything ran is honoured", "[train]") {
   CHECK(run.run() == Outcome::finished);
 }
 
-TEST_CASE("compiles are counted against the budget, shared kernels once a process", "[train]") {
+TEST_CASE("compiles are counted against the budget, shared kernels once per process", "[train]") {
   const FakeSource source;
   TrainOptions options = small_options();
   options.steps = 12;
@@ -280,7 +280,7 @@ TEST_CASE("compiles are counted against the budget, shared kernels once a proces
   CHECK(two_rounds.state->totals().compiles == 8);
 }
 
-TEST_CASE("a budget below one update's need is refused with the smallest that works", "[train]") {
+TEST_CASE("a budget too small for one update is refused with the smallest sufficient one", "[train]") {
   const FakeSource source;
   Run run(plain_model, source, small_options(), 2);
   CHECK_THROWS_AS(run.run(), ane::UsageError);
@@ -291,7 +291,7 @@ TEST_CASE("a budget below one update's need is refused with the smallest that wo
   CHECK(enough.run() == Outcome::finished);
 }
 
-TEST_CASE("a skipped update leaves parameters and moments alone and says which tensor it was", "[train]") {
+TEST_CASE("a skipped update leaves parameters and moments alone and names the tensor", "[train]") {
   const FakeSource source;
   TrainOptions options = small_options();
   options.steps = 8;
@@ -328,7 +328,7 @@ TEST_CASE("unchanged parameters are not compiled again", "[train]") {
   CHECK(run.recorder.updates[1].compile.count() == 0);
 }
 
-TEST_CASE("a gradient that is not finite is skipped, whatever the model noticed", "[train]") {
+TEST_CASE("a non-finite gradient is skipped even if the model did not detect it", "[train]") {
   FakeSource source;
   source.poisoned = {5};
   TrainOptions options = small_options();
@@ -340,7 +340,7 @@ TEST_CASE("a gradient that is not finite is skipped, whatever the model noticed"
   for (const float value : run.parameters()) CHECK(std::isfinite(value));
 }
 
-TEST_CASE("a loss scale that is too large comes down until gradients fit", "[train]") {
+TEST_CASE("a loss scale that is too large decreases until gradients fit", "[train]") {
   const FakeSource source;
   TrainOptions options = small_options();
   options.loss_scale.initial = std::ldexp(1.0, 24);
@@ -354,7 +354,7 @@ TEST_CASE("a loss scale that is too large comes down until gradients fit", "[tra
   CHECK(run.progress().loss_scale < 65536);
 }
 
-TEST_CASE("training that only overflows is given up, with advice", "[train]") {
+TEST_CASE("training that always overflows gives up with advice", "[train]") {
   FakeSource source;
   for (std::uint64_t i = 8; i < 100; ++i) source.poisoned.insert(i);
   TrainOptions options = small_options();
@@ -372,7 +372,7 @@ TEST_CASE("training that only overflows is given up, with advice", "[train]") {
   CHECK_THROWS_WITH(again.run(), ANE_CONTAINS("5 updates in a row") && ANE_CONTAINS("--lr") && ANE_CONTAINS("step 28"));
 }
 
-TEST_CASE("a run whose updates were mostly skipped at its end has diverged, and stops where it was good", "[train]") {
+TEST_CASE("a run with mostly skipped updates at its end has diverged, and stops at its last good state", "[train]") {
   const TemporaryDirectory directory;
   FakeSource source;
   TrainOptions options = small_options();
@@ -396,7 +396,7 @@ TEST_CASE("a run whose updates were mostly skipped at its end has diverged, and 
                     ANE_CONTAINS("6 of the last 10 updates were skipped") && ANE_CONTAINS("--lr (it was 0.05)"));
 }
 
-TEST_CASE("a validation at the end that overflows twice means divergence, and no checkpoint of it", "[train]") {
+TEST_CASE("a final validation that overflows twice means divergence, without a checkpoint", "[train]") {
   const TemporaryDirectory directory;
   FakeSource source;
   source.held_out = 3;
@@ -421,7 +421,7 @@ TEST_CASE("a validation at the end that overflows twice means divergence, and no
   CHECK(run.recorder.checkpoints.back().step == 8);
 }
 
-TEST_CASE("an update that makes parameters not finite ends the run at once", "[train]") {
+TEST_CASE("an update that makes parameters non-finite ends the run at once", "[train]") {
   const TemporaryDirectory directory;
   const FakeSource source;
   TrainOptions options = small_options();
@@ -441,7 +441,7 @@ TEST_CASE("an update that makes parameters not finite ends the run at once", "[t
   CHECK_THROWS_WITH(again.run(), ANE_CONTAINS("update 1 made 'w'") && ANE_CONTAINS("--lr"));
 }
 
-TEST_CASE("one checkpoint alone is kept only once the run has ended well", "[train]") {
+TEST_CASE("with --keep-checkpoints 1, a single checkpoint is kept only after the run has ended well", "[train]") {
   const TemporaryDirectory directory;
   FakeSource source;
   TrainOptions options = small_options();
@@ -466,7 +466,7 @@ TEST_CASE("one checkpoint alone is kept only once the run has ended well", "[tra
   }
 }
 
-TEST_CASE("held-out samples are evaluated with the parameters of the update they are told for", "[train]") {
+TEST_CASE("held-out samples are evaluated with the parameters of the reported update", "[train]") {
   FakeSource source;
   source.held_out = 10;
   TrainOptions options = small_options();
@@ -500,7 +500,7 @@ TEST_CASE("held-out samples are evaluated with the parameters of the update they
   CHECK(validations.back().loss == loss / static_cast<double>(validations.back().samples));
 }
 
-TEST_CASE("validation changes nothing about training", "[train][resume]") {
+TEST_CASE("validation does not affect training", "[train][resume]") {
   FakeSource source;
   Run plain(plain_model, source, small_options(), kPlenty);
   REQUIRE(plain.run() == Outcome::finished);
@@ -512,7 +512,7 @@ TEST_CASE("validation changes nothing about training", "[train][resume]") {
   check_same_result(plain, validated);
 }
 
-TEST_CASE("a compile that fails once is tried again by a fresh process", "[train]") {
+TEST_CASE("a compile that fails once is retried in a fresh process", "[train]") {
   const FakeSource source;
   int attempts = 0;
   const auto failing = model_with([&](FakeModel& model) { model.fail_compile = [&] { return ++attempts == 3; }; });
@@ -526,7 +526,7 @@ TEST_CASE("a compile that fails once is tried again by a fresh process", "[train
   check_same_result(reference, run);
 }
 
-TEST_CASE("a compile that fails on two processes in a row is an error", "[train]") {
+TEST_CASE("a compile that fails in two processes in a row is an error", "[train]") {
   const FakeSource source;
   const auto failing = model_with([&](FakeModel& model) { model.fail_compile = [] { return true; }; });
   Run run(failing, source, small_options(), kPlenty);
@@ -557,7 +557,7 @@ TEST_CASE("checkpoints are written when they are due and at the end, once each",
   CHECK(written == steps);
 }
 
-TEST_CASE("an update is followed by a checkpoint once the minutes have passed", "[train]") {
+TEST_CASE("an update is followed by a checkpoint after the set minutes", "[train]") {
   const TemporaryDirectory directory;
   const FakeSource source;
   TrainOptions options = small_options();
@@ -572,7 +572,7 @@ TEST_CASE("an update is followed by a checkpoint once the minutes have passed", 
   CHECK(run.recorder.checkpoints[1].step == 30);
 }
 
-TEST_CASE("checkpoints that cannot be written are warned of once, and an error only at the end", "[train]") {
+TEST_CASE("failed checkpoints cause one warning, and an error only at the end", "[train]") {
   const TemporaryDirectory directory;
   const FakeSource source;
   const fs::path folder = directory.path() / "c";
@@ -580,7 +580,7 @@ TEST_CASE("checkpoints that cannot be written are warned of once, and an error o
   TrainOptions options = small_options();
   options.steps = 40;
   options.checkpoint_dir = folder;
-  options.checkpoint_every = 3;  // after steps 12, 24, 36 and 40: none is being written in steps 10 and 30
+  options.checkpoint_every = 3;  // after steps 12, 24, 36 and 40: no write is in progress in steps 10 and 30
   const int mended_at = GENERATE(30, 1000);
   CAPTURE(mended_at);
   const int max_compiles = GENERATE(5, kPlenty);
@@ -604,7 +604,7 @@ TEST_CASE("checkpoints that cannot be written are warned of once, and an error o
     CHECK(run.recorder.checkpoints.back().step == 40);
   } else {
     CHECK_THROWS_AS(run.run(), ane::FileError);
-    CHECK(run.progress().step == 40);  // what was learnt is all there
+    CHECK(run.progress().step == 40);  // all progress is preserved
     CHECK_THROWS_WITH(run.run(), ANE_CONTAINS("the run's last checkpoint is missing"));
   }
   REQUIRE(run.recorder.checkpoints.size() == (mended_at < options.steps ? 2 : 0));
@@ -635,7 +635,7 @@ TEST_CASE("the parts of a run add up to its wall time", "[train]") {
   CHECK(totals.peak_memory_bytes > 1 << 20);
 }
 
-TEST_CASE("what a run tells is in order and complete", "[train]") {
+TEST_CASE("the events of a run are ordered and complete", "[train]") {
   const FakeSource source;
   TrainOptions options = small_options();
   options.steps = 10;
@@ -658,7 +658,7 @@ TEST_CASE("what a run tells is in order and complete", "[train]") {
   CHECK(told.compiles[1].kernels == 2);
 }
 
-TEST_CASE("a run of no steps, or one that is done, ends at once", "[train]") {
+TEST_CASE("a run of zero steps, or a finished one, ends at once", "[train]") {
   FakeSource source;
   TrainOptions options = small_options();
   options.steps = 0;

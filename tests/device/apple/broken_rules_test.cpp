@@ -22,7 +22,7 @@ bool has(const std::vector<std::string>& rules, const char* rule) {
   return std::find(rules.begin(), rules.end(), rule) != rules.end();
 }
 
-TEST_CASE("a limit of some chips is a fault on them and on unknown ones, and a note elsewhere", "[apple]") {
+TEST_CASE("a limit of some chips is a fault on those and on unknown chips, and a note on others", "[apple]") {
   mil::Builder b(mil::DType::fp16);
   const mil::Var x = b.input("data", {1, 64, 1, 64});
   const std::vector<mil::Var> halves{b.slice("right", x, {0, 0, 0, 32}, {1, 64, 1, 32}),
@@ -35,7 +35,7 @@ TEST_CASE("a limit of some chips is a fault on them and on unknown ones, and a n
   CHECK(has(rules(program, "Apple M2"), "R3"));
 }
 
-TEST_CASE("the order of inputs is no fault, because the bridge binds by name", "[apple]") {
+TEST_CASE("the order of inputs is not a fault, because the bridge binds by name", "[apple]") {
   mil::Builder b(mil::DType::fp16);
   const mil::Var second = b.input("second", {1, 64, 1, 32});
   const mil::Var first = b.input("first", {1, 64, 1, 32});

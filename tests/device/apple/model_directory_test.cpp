@@ -91,7 +91,7 @@ mil::Blobs two_blobs() {
           {"@model_path/masks/deep/m.bin", std::vector<std::byte>(3, std::byte{8})}};
 }
 
-TEST_CASE("a model's directory holds text and weights while it lives", "[apple]") {
+TEST_CASE("a model's directory contains text and weights during its lifetime", "[apple]") {
   const Scratch scratch;
   const fs::path& path = scratch.path;
   {
@@ -111,7 +111,7 @@ TEST_CASE("a model's directory holds text and weights while it lives", "[apple]"
   CHECK_FALSE(fs::exists(path));
 }
 
-TEST_CASE("what a killed process left is replaced", "[apple]") {
+TEST_CASE("leftovers of a killed process are replaced", "[apple]") {
   const Scratch scratch;
   const fs::path& path = scratch.path;
   fs::create_directories(path / "weights");
@@ -121,7 +121,7 @@ TEST_CASE("what a killed process left is replaced", "[apple]") {
   CHECK(fs::is_directory(path / "weights"));
 }
 
-TEST_CASE("a directory goes with the last that holds the program", "[apple]") {
+TEST_CASE("a directory is removed with the last user of the program", "[apple]") {
   const Scratch scratch;
   const fs::path& path = scratch.path;
   std::vector<std::string> purged;
@@ -137,7 +137,7 @@ TEST_CASE("a directory goes with the last that holds the program", "[apple]") {
     CHECK(second.holds("program", two_blobs()));
     remove_abandoned_programs(path.parent_path(), purge);
     CHECK(second.holds("program", two_blobs()));
-    fs::remove_all(path);  // as the framework does when it unloads the other
+    fs::remove_all(path);  // like the framework when it unloads the other one
     CHECK(second.restore("program", two_blobs()));
     CHECK_FALSE(second.restore("program", two_blobs()));
     CHECK(second.take_over());
@@ -147,7 +147,7 @@ TEST_CASE("a directory goes with the last that holds the program", "[apple]") {
   CHECK(purged.empty());
 }
 
-TEST_CASE("what a killed process left is removed by the next", "[apple]") {
+TEST_CASE("leftovers of a killed process are removed by the next one", "[apple]") {
   const Scratch scratch;
   const fs::path& path = scratch.path;
   leave(path, {{"@model_path/weights/deep/w.bin", std::vector<std::byte>(200, std::byte{7})}});
@@ -268,7 +268,7 @@ TEST_CASE("a lock that the system refuses is told with the system's words", "[ap
 TEST_CASE("a directory that cannot be filled is removed", "[apple]") {
   const Scratch scratch;
   const fs::path& path = scratch.path;
-  // One blob's file is where another's folder must be.
+  // One blob's file is in the place of another's directory.
   const mil::Blobs clash{{"@model_path/a", std::vector<std::byte>(1)}, {"@model_path/a/b", std::vector<std::byte>(1)}};
   CHECK_THROWS_AS(ModelDirectory(path, "program", clash), DeviceError);
   CHECK_FALSE(fs::exists(path));

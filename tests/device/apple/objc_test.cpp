@@ -4,7 +4,7 @@
 
 using namespace ane::device::apple;
 
-TEST_CASE("type encodings tell how values are passed", "[apple]") {
+TEST_CASE("type encodings describe how values are passed", "[apple]") {
   CHECK(objc::passed_as("B36@0:8I16@20^@28") == "1pp4pp");       // Apple's, with offsets
   CHECK(objc::passed_as("C@:I@^@") == "1pp4pp");                 // bare
   CHECK(objc::passed_as("@24@0:8^{__IOSurface=}16") == "pppp");  // a struct behind a pointer
@@ -25,7 +25,7 @@ TEST_CASE("a message knows how its values are passed", "[apple]") {
   CHECK(objc::describe_passing("1p4v?") == "1 byte, pointer, 4 bytes, nothing, unknown");
 }
 
-TEST_CASE("a library that is not there says so", "[apple]") {
+TEST_CASE("a missing library is reported", "[apple]") {
   const objc::Library library("/nowhere/libnothing.so");
   CHECK_FALSE(library);
   CHECK_THAT(library.error(), ANE_CONTAINS("/nowhere/libnothing.so"));

@@ -12,7 +12,7 @@ bool overlap(std::size_t a, std::size_t a_size, std::size_t b, std::size_t b_siz
   return a < b + b_size && b < a + a_size;
 }
 
-TEST_CASE("buffers in use together lie apart", "[device][arena]") {
+TEST_CASE("buffers with overlapping lifetimes do not overlap in memory", "[device][arena]") {
   std::mt19937 random(GENERATE(range(1U, 30U)));
   std::vector<Lifetime> lives;
   for (int i = 0; i < 40; ++i) {
@@ -30,7 +30,7 @@ TEST_CASE("buffers in use together lie apart", "[device][arena]") {
   }
 }
 
-TEST_CASE("buffers that never meet share memory", "[device][arena]") {
+TEST_CASE("buffers with disjoint lifetimes share memory", "[device][arena]") {
   const ArenaPlan plan = plan_arena({{1000, 0, 1}, {1000, 2, 3}, {1000, 4, 5}, {640, 1, 2}});
   CHECK(plan.bytes == 1024 + 640);
   CHECK(plan_arena({}).bytes == 0);

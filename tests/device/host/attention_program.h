@@ -13,7 +13,7 @@ namespace ane::device::host {
 inline constexpr std::int64_t kHeadWidth = 16;
 inline constexpr std::int64_t kSequence = 48;
 
-/// softmax(q k^T / 4) v with the heads as channels, and what its gradient does with probabilities.
+/// softmax(q k^T / 4) v with the heads as channels, and the part of its gradient that uses probabilities.
 inline mil::Program attention_program(std::int64_t heads) {
   mil::Builder b(mil::DType::fp16);
   const mil::Shape channels{1, heads * kHeadWidth, 1, kSequence};

@@ -21,7 +21,7 @@ TEST_CASE("einsum of two operands", "[device][host]") {
       {"[4, 5]", "[5, 4]", "ij,ji->", "[]"},
       {"[4]", "[5]", "i,j->ji", "[5, 4]"},
       {"[4, 5]", "[4, 5]", "ij,ij->ij", "[4, 5]"},
-      {"[4, 5, 2]", "[5, 3]", "ijx,jy->i", "[4]"},  // x and y are in one operand alone
+      {"[4, 5, 2]", "[5, 3]", "ijx,jy->i", "[4]"},  // x and y are in one operand only
       {"[2, 3, 7, 5, 2]", "[5, 3, 6, 4]", "abcde,dbfg->cgaf", "[7, 4, 2, 6]"},
   }));
   CAPTURE(dtype, equation);
@@ -30,7 +30,7 @@ TEST_CASE("einsum of two operands", "[device][host]") {
                           1, 2 * tolerance_of(dtype == "fp16" ? DType::fp16 : DType::fp32));
 }
 
-TEST_CASE("einsum of transposed and sliced values goes on into others", "[device][host]") {
+TEST_CASE("einsum of transposed and sliced values, with its result used further", "[device][host]") {
   check_against_reference(program_of("tensor<fp32, [6, 5, 4, 3]> a, tensor<fp32, [8, 7, 5, 6]> b", R"(
         tensor<fp32, [3, 4, 5, 6]> t = transpose(x = a, perm = tensor<int32, [4]>([3, 2, 1, 0]));
         tensor<fp32, [4, 3, 5, 6]> s = slice_by_size(x = b, begin = tensor<int32, [4]>([2, 1, 0, 0]), size = tensor<int32, [4]>([4, 3, 5, 6]));
@@ -40,7 +40,7 @@ TEST_CASE("einsum of transposed and sliced values goes on into others", "[device
                           2, 2 * tolerance_of(DType::fp32));
 }
 
-TEST_CASE("einsum sums what one operand alone has", "[device][host]") {
+TEST_CASE("einsum sums over letters that occur in one operand only", "[device][host]") {
   const auto results =
       results_of(program_of("tensor<fp32, [2, 2]> a, tensor<fp32, [2]> b",
                             "tensor<fp32, [2]> y = einsum(equation = string(\"ij,k->i\"), values = (a, b));"),

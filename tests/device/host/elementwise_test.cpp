@@ -15,7 +15,7 @@ using mil::Var;
 
 const auto kFloats = {DType::fp16, DType::fp32};
 
-TEST_CASE("binary operations broadcast as numpy does", "[device][host]") {
+TEST_CASE("binary operations broadcast as in numpy", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
   const OpKind kind = GENERATE(OpKind::add, OpKind::sub, OpKind::mul, OpKind::real_div, OpKind::maximum,
                                OpKind::minimum, OpKind::greater, OpKind::greater_equal, OpKind::less,
@@ -55,7 +55,7 @@ TEST_CASE("floor_div and mod round down, by positive and negative numbers", "[de
   check_against_reference(std::move(b).finish(outputs), 5, real ? tolerance_of(dtype) : 0, {}, 3);
 }
 
-TEST_CASE("floor_div and mod where rounding and 0 matter", "[device][host]") {
+TEST_CASE("floor_div and mod in rounding and zero cases", "[device][host]") {
   const double inf = std::numeric_limits<double>::infinity();
   const auto results = [](DType dtype, const std::vector<double>& x, const std::vector<double>& y) {
     Builder b(DType::fp32);
@@ -68,7 +68,7 @@ TEST_CASE("floor_div and mod where rounding and 0 matter", "[device][host]") {
     HostDevice device(pool);
     return run(device, std::move(b).finish(outputs), {}, {{{dtype, {size}}, x}, {{dtype, {size}}, y}});
   };
-  // 1 / 0.1 is 10 in fp32, but 0.1 is more than a tenth. As numpy: the sign of 0 aside.
+  // 1 / 0.1 is 10 in fp32, but 0.1 is more than a tenth. As in numpy, except for the sign of 0.
   const auto real =
       results(DType::fp32, {1, -1, 7, -7, 1, -1, 5}, {static_cast<double>(0.1F), 0.25, -2, 2, inf, inf, 0});
   CHECK(real[0].data == std::vector<double>{9, -4, -4, -4, 0, -1, inf});
@@ -80,7 +80,7 @@ TEST_CASE("floor_div and mod where rounding and 0 matter", "[device][host]") {
   CHECK(whole[1].data == std::vector<double>{1, 1, -1, -1, 0, 0, 0});
 }
 
-TEST_CASE("operations of bools broadcast", "[device][host]") {
+TEST_CASE("operations on bools broadcast", "[device][host]") {
   const OpKind kind = GENERATE(OpKind::logical_and, OpKind::logical_or, OpKind::logical_xor);
   CAPTURE(mil::name(kind));
   Builder b(DType::fp16);
@@ -92,7 +92,7 @@ TEST_CASE("operations of bools broadcast", "[device][host]") {
   check_against_reference(std::move(b).finish(std::vector{out, more}), 6, 0);
 }
 
-TEST_CASE("unary operations agree with C's to a unit of fp16 or a few of fp32", "[device][host]") {
+TEST_CASE("unary operations agree with C's within one unit of fp16 or a few of fp32", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
   const OpKind kind = GENERATE(OpKind::abs, OpKind::sign, OpKind::floor, OpKind::ceil, OpKind::round, OpKind::exp,
                                OpKind::square, OpKind::sin, OpKind::cos, OpKind::tanh, OpKind::erf, OpKind::sigmoid,
@@ -105,7 +105,7 @@ TEST_CASE("unary operations agree with C's to a unit of fp16 or a few of fp32", 
   check_against_reference(std::move(b).finish(std::vector{out}), 2, tolerance_of(dtype), {}, scale);
 }
 
-TEST_CASE("operations of positive numbers", "[device][host]") {
+TEST_CASE("operations on positive numbers", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
   const OpKind kind = GENERATE(OpKind::log, OpKind::sqrt, OpKind::rsqrt, OpKind::inverse);
   const bool with_epsilon = GENERATE(true, false);
@@ -141,7 +141,7 @@ TEST_CASE("operations with parameters", "[device][host]") {
   check_against_reference(std::move(b).finish(outputs), 4, tolerance_of(dtype));
 }
 
-TEST_CASE("casts convert, round and cut off", "[device][host]") {
+TEST_CASE("casts convert, round and truncate", "[device][host]") {
   const DType from = GENERATE(DType::fp16, DType::fp32, DType::int32, DType::boolean, DType::int8, DType::uint8,
                               DType::int16, DType::uint16);
   const char* const to = GENERATE("fp16", "fp32", "int32", "bool", "int8", "int16");
@@ -188,7 +188,7 @@ TEST_CASE("each operation of a chain is rounded to fp16", "[device][host]") {
   check_against_reference(std::move(b).finish(std::vector{v}), 7, 0, {}, 0.5);
 }
 
-TEST_CASE("NaN and infinity pass through", "[device][host]") {
+TEST_CASE("NaN and infinity propagate", "[device][host]") {
   const OpKind kind = GENERATE(OpKind::relu, OpKind::exp, OpKind::sigmoid, OpKind::tanh, OpKind::silu, OpKind::abs,
                                OpKind::sqrt, OpKind::softplus, OpKind::square);
   CAPTURE(mil::name(kind));
@@ -227,7 +227,7 @@ TEST_CASE("fp16 overflows to infinity and keeps subnormals", "[device][host]") {
   CHECK(found[0].data == std::vector<double>{inf, -inf, 0x1p-19, 0x1p-23, 0});
 }
 
-TEST_CASE("long chains are cut into groups and stay right", "[device][host]") {
+TEST_CASE("long chains are split into groups and give the same result", "[device][host]") {
   Builder b(DType::fp32);
   const Var x = b.input("x_in", {1, 4, 1, 700});
   std::vector<Var> sums{x};
@@ -235,11 +235,11 @@ TEST_CASE("long chains are cut into groups and stay right", "[device][host]") {
   check_against_reference(std::move(b).finish(std::vector{sums.back(), sums[60]}), 8, 1e-5);
 }
 
-TEST_CASE("thousands of operations that share operands are planned in time", "[device][host]") {
+TEST_CASE("thousands of operations with shared operands are planned in reasonable time", "[device][host]") {
   Builder b(DType::fp32);
   const Var x = b.input("x_in", {1, 4, 1, 32});
   Var v = x;
-  // Each value is used twice, so a search that goes down both ways would never end.
+  // Each value is used twice, so a search along both paths would never end.
   for (int i = 0; i < 3000; ++i) v = b.mul("h", b.add("s", v, v), b.scalar(0.5F));
   const Var out = b.reduce(OpKind::reduce_sum, "out", v, {1});
   check_against_reference(std::move(b).finish(std::vector{out}), 9, 1e-5);

@@ -9,14 +9,14 @@
 
 namespace ane::device::host {
 
-/// A program from its inputs, its operations and the names of its outputs, as MIL text writes them.
+/// A program from MIL text of its inputs, its operations and the names of its outputs.
 inline mil::Program program_of(const std::string& inputs, const std::string& operations,
                                const std::string& outputs = "y") {
   return mil::parse("program(1.3)\n{ func main<ios18>(" + inputs + ") {\n" + operations + "\n} -> (" + outputs +
                     "); }");
 }
 
-/// What it computes of `inputs`, as numbers.
+/// Its results for `inputs`, as numbers.
 inline std::vector<std::vector<double>> results_of(const mil::Program& program, const std::vector<Tensor>& inputs,
                                                    const mil::Blobs& blobs = {}) {
   math::ThreadPool pool(1);

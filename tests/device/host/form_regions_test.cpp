@@ -17,7 +17,7 @@ std::ptrdiff_t regions_in(const Plan& plan) {
                        [](const Step& step) { return std::holds_alternative<Region>(step); });
 }
 
-TEST_CASE("an attention is one region whose scores take the memory of one head a worker", "[device][host]") {
+TEST_CASE("an attention is one region whose scores take the memory of one head per worker", "[device][host]") {
   const int threads = GENERATE(1, 2);
   constexpr std::int64_t kHeads = 8;
   const Plan plan = make_plan(mil::print(attention_program(kHeads)), threads);
@@ -27,7 +27,7 @@ TEST_CASE("an attention is one region whose scores take the memory of one head a
   CHECK(plan.arena_bytes <= static_cast<std::size_t>(threads) * kHeadBytes);
 }
 
-TEST_CASE("rows of a product go on with the thread that computed them", "[device][host]") {
+TEST_CASE("steps after a product run on the thread that computed its rows", "[device][host]") {
   mil::Builder b(mil::DType::fp16);
   const mil::Var x = b.input("x_in", {96, 64});
   const mil::Var y = b.input("y_in", {64, 32});

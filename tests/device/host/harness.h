@@ -13,15 +13,15 @@
 
 #include "reference.h"
 
-/// Runs programs on the host device and beside it in the reference interpreter.
+/// Runs programs on the host device and in the reference interpreter.
 namespace ane::device::host {
 
 using reference::Tensor;
 
-/// Values that `type` can hold: normal with deviation 1 for floats, small integers else.
+/// Values of `type`: standard normal for floats, small integers otherwise.
 [[nodiscard]] Tensor random_tensor(const mil::TensorType& type, std::mt19937& random, double scale = 1);
 
-/// What the host device computes; the surfaces are as large as they must be and full of NaN beforehand.
+/// Results of the host device; the surfaces have the minimum size and are filled with NaN beforehand.
 [[nodiscard]] std::vector<Tensor> run(HostDevice& device, const mil::Program& program, const mil::Blobs& blobs,
                                       const std::vector<Tensor>& inputs);
 
@@ -31,10 +31,10 @@ void check_against_reference(const mil::Program& program, std::uint32_t seed, do
                              const mil::Blobs& blobs = {}, double scale = 1);
 
 /// For one operation: fp32 results differ by the order of summation and a few units in the last place of elementary
-/// functions; fp16 results in addition by one unit where the unrounded ones lie on two sides of a tie.
+/// functions; fp16 results in addition by one unit if the unrounded ones are on opposite sides of a tie.
 [[nodiscard]] double tolerance_of(mil::DType dtype);
 
-/// One blob file holding `tensor`.
+/// One blob file with `tensor`.
 [[nodiscard]] std::vector<std::byte> blob_file(const Tensor& tensor);
 
 /// For Builder::operation.

@@ -8,7 +8,7 @@
 #include "plan_memory.h"
 #include "support/catch.h"
 
-/// Programs that nobody writes but anybody may hand in: degenerate, very long, or small with huge numbers in them.
+/// Hostile programs: degenerate, very long, or small with huge numbers.
 namespace ane::device::host {
 namespace {
 
@@ -24,7 +24,7 @@ mil::Constant numbers(DType dtype, const Shape& shape) {
   return {{dtype, shape}, data};
 }
 
-TEST_CASE("one element is tiled as often as was asked, and no further", "[device][host]") {
+TEST_CASE("one element is tiled exactly as often as requested", "[device][host]") {
   const DType dtype = GENERATE(DType::fp16, DType::fp32);
   const std::int64_t times = GENERATE(2, 3, 63, 64, 65, 1023, 1024, 1025, 2048);
   CAPTURE(mil::name(dtype), times);
@@ -109,7 +109,7 @@ TEST_CASE("long chains take no stack and no quadratic time", "[device][host]") {
   check_doubles(text_of(nested + total + first, "z, y"), "a nested concatenation that is read");
 }
 
-TEST_CASE("convolutions whose patches are out of proportion take no memory for them", "[device][host]") {
+TEST_CASE("convolutions with excessively large patches take no memory for them", "[device][host]") {
   const auto check = [](const Shape& x_shape, const Shape& weight_shape, const std::vector<std::int64_t>& dilations,
                         const std::vector<std::int64_t>& strides, std::int64_t groups, const std::string& padding,
                         const std::vector<std::int64_t>& pad) {
@@ -136,7 +136,7 @@ TEST_CASE("convolutions whose patches are out of proportion take no memory for t
   check({1, 1, 5000}, {1, 1, 2500}, {1}, {1}, 1, "valid", {});
 }
 
-TEST_CASE("the scores of attention are bounded by its tensors", "[device][host]") {
+TEST_CASE("the memory of attention scores is bounded by its tensors", "[device][host]") {
   constexpr std::int64_t kLength = 2100;
   Builder b(DType::fp32);
   const Var query = b.input("query", {DType::fp32, {1, kLength, 1}});
@@ -152,7 +152,7 @@ TEST_CASE("the scores of attention are bounded by its tensors", "[device][host]"
   check_against_reference(program, 1, tolerance_of(DType::fp32));
 }
 
-TEST_CASE("padding of every mode is written without a table of its places", "[device][host]") {
+TEST_CASE("padding of every mode is written without a table of its positions", "[device][host]") {
   const std::string mode = GENERATE("constant", "reflect", "replicate");
   Builder b(DType::fp16);
   const Var x = b.input("x", {DType::fp16, {3, 1000}});
@@ -170,7 +170,7 @@ TEST_CASE("a program without a function to run is refused", "[device][host]") {
   CHECK_THROWS_WITH(device.compile(text, {}), ANE_CONTAINS("expected 'func'"));
 }
 
-TEST_CASE("an output of a type that the device cannot hold is refused, a constant too", "[device][host]") {
+TEST_CASE("an output of an unsupported type is refused, also a constant", "[device][host]") {
   math::ThreadPool threads(1);
   HostDevice device(threads);
   const char* const text =

@@ -1,5 +1,5 @@
-// What processors disagree about: which operand a minimum takes beside NaN, what leaves the range of a conversion, how
-// ties and subnormals round. Each case runs on every instruction set that is here.
+// Differences between processors: the minimum with NaN, conversions out of range, rounding of ties and subnormals. Each
+// case runs on every available instruction set.
 
 #include <algorithm>
 #include <cmath>
@@ -40,14 +40,14 @@ bool same(double found, double expected) {
   return found == expected && std::signbit(found) == std::signbit(expected);
 }
 
-/// `values` once, and again so that they fill vectors of every width and a tail.
+/// `values` repeated, to fill vectors of every width and a tail.
 std::vector<double> repeated(const std::vector<double>& values) {
   std::vector<double> result;
   while (result.size() < 67) result.push_back(values[result.size() % values.size()]);
   return result;
 }
 
-TEST_CASE("maximum and minimum of two take NaN wherever it is", "[device][host]") {
+TEST_CASE("maximum and minimum of two are NaN if either operand is", "[device][host]") {
   const OpKind kind = GENERATE(OpKind::maximum, OpKind::minimum);
   CAPTURE(mil::name(kind));
   const std::vector<double> left = repeated({kNan, 1, kNan, 3, -kInfinity, kNan, kInfinity, -2});
@@ -70,12 +70,12 @@ TEST_CASE("maximum and minimum of two take NaN wherever it is", "[device][host]"
   });
 }
 
-TEST_CASE("a NaN anywhere in a row is its largest, its least and its softmax", "[device][host]") {
+TEST_CASE("a NaN anywhere in a row makes its maximum, minimum and softmax NaN", "[device][host]") {
   constexpr std::int64_t kColumns = 83;
   const std::string_view what = GENERATE("reduce_max", "reduce_min", "softmax");
   const std::int64_t axis = GENERATE(0, 1);
   CAPTURE(what, axis);
-  // Row and column i have a NaN where they meet.
+  // There is a NaN in row i, column i.
   Tensor square = floats({kColumns, kColumns}, std::vector<double>(kColumns * kColumns));
   for (std::size_t i = 0; i < square.data.size(); ++i) {
     square.data[i] = i / kColumns == i % kColumns ? kNan : static_cast<double>(i % 11);
@@ -142,7 +142,7 @@ TEST_CASE("conversions to integers saturate, and NaN becomes 0", "[device][host]
 
 TEST_CASE("a value rounded to fp16 has the bits of the scalar conversion", "[device][host]") {
   std::vector<double> values;
-  // Halves, the ties between them and a float to either side of each, over the whole range with its ends.
+  // Halves, the ties between them and the adjacent floats of each, over the whole range including its ends.
   float magnitude = 0x1p-24F;
   while (magnitude < 0x1p17F) {
     const float below = math::to_float(math::to_half(magnitude));
@@ -172,7 +172,7 @@ TEST_CASE("a value rounded to fp16 has the bits of the scalar conversion", "[dev
   });
 }
 
-TEST_CASE("elementary functions take infinity and what overflows as C does", "[device][host]") {
+TEST_CASE("elementary functions handle infinity and overflow like C", "[device][host]") {
   const auto [kind, function] = GENERATE(table<OpKind, double (*)(double)>({
       {OpKind::exp, [](double x) { return std::exp(x); }},
       {OpKind::log, [](double x) { return std::log(x); }},
@@ -187,7 +187,7 @@ TEST_CASE("elementary functions take infinity and what overflows as C does", "[d
                                                    : x; }},
   }));
   CAPTURE(mil::name(kind));
-  // The functions' results are exact at all of these.
+  // The functions' results are exact for all of these.
   const std::vector<double> values = repeated({kInfinity, -kInfinity, kNan, 0x1p120, -0x1p120});
   Builder b(DType::fp32);
   const auto count = static_cast<std::int64_t>(values.size());

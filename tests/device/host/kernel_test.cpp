@@ -43,7 +43,7 @@ TEST_CASE("ports are in the order of the text, with the sizes of padded rows", "
   CHECK(kernel->outputs()[1].size_bytes == 8 * 128);
 }
 
-TEST_CASE("kernels of one text keep their own weights, also after others are gone", "[device][host]") {
+TEST_CASE("kernels of one text keep their own weights, also after others are destroyed", "[device][host]") {
   const mil::Program program = scaled_projection();
   std::mt19937 random(3);
   const std::vector<Tensor> inputs{random_tensor({DType::fp16, {1, 16, 1, 40}}, random)};
@@ -59,7 +59,7 @@ TEST_CASE("kernels of one text keep their own weights, also after others are gon
   CHECK(run(device, program, weights(2), inputs)[0].data == expected[0].data);
 }
 
-TEST_CASE("a kernel may run on several threads at a time", "[device][host]") {
+TEST_CASE("a kernel may run on several threads at once", "[device][host]") {
   const RunThreads run_threads = GENERATE(RunThreads::all, RunThreads::one);
   constexpr std::size_t kThreads = 3;
   const mil::Program program = scaled_projection();
@@ -94,7 +94,7 @@ TEST_CASE("a kernel may run on several threads at a time", "[device][host]") {
   for (const Run& run : runs) CHECK(run.differences == 0);
 }
 
-TEST_CASE("with one thread a run results are those of a pool of one", "[device][host]") {
+TEST_CASE("with one thread per run, results equal those of a pool of one", "[device][host]") {
   const mil::Program program = scaled_projection();
   std::mt19937 random(3);
   const std::vector<Tensor> inputs{random_tensor({DType::fp16, {1, 16, 1, 40}}, random)};
@@ -136,7 +136,7 @@ TEST_CASE("run says which surface is wrong", "[device][host]") {
   CHECK_THROWS_AS(kernel->run(in, onto_input), DeviceError);
 }
 
-TEST_CASE("what cannot be compiled is named", "[device][host]") {
+TEST_CASE("compile errors name their cause", "[device][host]") {
   math::ThreadPool threads(1);
   HostDevice device(threads);
   CHECK_THROWS_AS(device.compile("program(1.3) {", {}), mil::ParseError);
@@ -184,7 +184,7 @@ TEST_CASE("results do not depend on the thread count", "[device][host]") {
   CHECK(left[1].data == right[1].data);
 }
 
-TEST_CASE("the device describes itself and warns of what the ANE refuses", "[device][host]") {
+TEST_CASE("the device describes itself and warns about rules of the ANE", "[device][host]") {
   math::ThreadPool threads(2);
   HostDevice device(threads);
   CHECK(device.name() == "host");

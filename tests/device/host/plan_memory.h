@@ -5,7 +5,7 @@
 
 namespace ane::device::host {
 
-/// What a kernel of this text takes beside its surfaces, for one thread.
+/// Memory of a kernel of this text besides its surfaces, for one thread.
 [[nodiscard]] std::size_t plan_bytes(std::string_view mil_text);
 
 }  // namespace ane::device::host

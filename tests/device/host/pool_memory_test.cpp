@@ -3,8 +3,8 @@
 
 namespace ane::device::host {
 
-// What a pooling takes is in proportion to x and the result, a million elements each, and not to the windows.
-TEST_CASE("large windows take no memory of their own", "[device][host]") {
+// The memory of pooling is proportional to x and the result, a million elements each, and not to the windows.
+TEST_CASE("large windows take no additional memory", "[device][host]") {
   const Plan plan = make_plan(R"(program(1.3)
 {
   func main<ios18>(tensor<fp16, [1, 1, 1024, 1024]> x) {

@@ -82,7 +82,8 @@ TEST_CASE("matmul of views: heads split, transposed, sliced and strided", "[devi
   check_against_reference(std::move(b).finish(std::vector{back, scores, strided}), 4, 4 * tolerance_of(dtype));
 }
 
-/// [n, n]: (x M)[2i] = -x[2i+1], (x M)[2i+1] = 2 x[2i]; the last column has nothing. With `spoilt`, one row has two.
+/// [n, n]: (x M)[2i] = -x[2i+1], (x M)[2i+1] = 2 x[2i]; the last column is zero. With `spoilt`, one row has two nonzero
+/// elements.
 Tensor turn_of_neighbours(DType dtype, std::int64_t n, bool spoilt) {
   const auto size = static_cast<std::size_t>(n);
   Tensor matrix{{dtype, {n, n}}, std::vector<double>(size * size, 0.0)};
@@ -95,7 +96,7 @@ Tensor turn_of_neighbours(DType dtype, std::int64_t n, bool spoilt) {
   return matrix;
 }
 
-TEST_CASE("a product with a constant that only chooses rows or columns", "[device][host]") {
+TEST_CASE("a product with a constant that only selects rows or columns", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
   const bool channels_first = GENERATE(false, true);
   const bool spoilt = GENERATE(false, true);
@@ -115,9 +116,9 @@ TEST_CASE("a product with a constant that only chooses rows or columns", "[devic
   check_against_reference(std::move(b).finish(std::vector{sum}), 4, tolerance_of(dtype), blobs);
 }
 
-TEST_CASE("conv whose weight only chooses channels", "[device][host]") {
+TEST_CASE("conv whose weight only selects channels", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
-  const std::int64_t n = GENERATE(8, 128);  // the larger one's rows are cut for two threads
+  const std::int64_t n = GENERATE(8, 128);  // the rows of the larger one are split between two threads
   const mil::Blobs blobs{{"turn", blob_file(turn_of_neighbours(dtype, n, false))}};
   Builder b(dtype);
   const Var x = b.input("x_in", {dtype, {1, n, 1, 96}});
@@ -202,7 +203,7 @@ TEST_CASE("scaled dot product attention, with and without mask", "[device][host]
   std::vector<mil::Argument> arguments{arg("query", q), arg("key", k), arg("value", v)};
   if (mask) {
     Var m = b.input("z_mask", {*mask == DType::boolean ? DType::boolean : dtype, {1, 1, 9, 7}});
-    if (*mask == DType::boolean) {  // the first key is always seen: a row of nothing is not a number
+    if (*mask == DType::boolean) {  // the first key is always visible: a fully masked row gives NaN
       Tensor first{{DType::boolean, {7}}, {1, 0, 0, 0, 0, 0, 0}};
       const Var seen = b.constant("seen", {first.type, std::vector<std::int64_t>{1, 0, 0, 0, 0, 0, 0}});
       m = b.operation(OpKind::select, "mask", {arg("cond", seen), arg("a", seen), arg("b", m)}).front();

@@ -46,7 +46,7 @@ TEST_CASE("quantized values are the nearest, ties to even, and stay in range", "
   CHECK(quantized("uint8") == Numbers{1, 3, 1, 4, 255, 0, 255, 0});
 }
 
-/// Constants of constexpr_* lie in the text or in blob files; both must read alike.
+/// Constants of constexpr_* are in the text or in blob files; both must give the same result.
 struct Stored {
   mil::Blobs blobs;
   bool in_blobs = false;
@@ -69,7 +69,7 @@ struct Stored {
   }
 };
 
-/// Values that are the same as text of six decimals.
+/// Values that six decimals represent exactly.
 Tensor table_of(DType dtype, std::int64_t size) {
   Tensor table{{dtype, {size}}, {}};
   for (std::int64_t i = 0; i < size; ++i)
@@ -122,7 +122,7 @@ TEST_CASE("sparse weights, and weights of tables in a convolution", "[device][ho
                           2 * tolerance_of(DType::fp16), stored.blobs);
 }
 
-TEST_CASE("bits are taken from the lowest on, across bytes", "[device][host]") {
+TEST_CASE("bits are read from the lowest on, across bytes", "[device][host]") {
   // 6 bits each: 1, 2, 3 and 4 are 000001 000010 000011 000100 from the lowest on.
   std::string table = "[0";
   for (int i = 1; i < 64; ++i) table += ", " + std::to_string(i);
@@ -141,7 +141,7 @@ TEST_CASE("bits are taken from the lowest on, across bytes", "[device][host]") {
   CHECK(results[1] == Numbers{0, 0, 5, 6, 0});
 }
 
-TEST_CASE("a mask that does not fit its values is refused when the kernel is made", "[device][host]") {
+TEST_CASE("a mask that does not match its values is refused when the kernel is created", "[device][host]") {
   for (const double last : {0x0D, 0x1C}) {  // one bit too many; one past the last of 12 elements
     const mil::Blobs blobs{{"mask", blob_file({{DType::uint8, {2}}, {1, last}})}};
     const mil::Program program =

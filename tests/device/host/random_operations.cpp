@@ -22,14 +22,14 @@ using Integers = std::vector<std::int64_t>;
 
 /// Sums of integers below it are exact in fp32, in any order.
 constexpr double kExactSums = 0x1p24;
-/// What a few operations in fp32 are off, beside values of 1.
+/// Error of a few fp32 operations on values of 1.
 constexpr double kOwn = 1e-6;
 
 constexpr Effect kExact{.gain = 1, .own = 0, .exact = true};
 
 std::int64_t signed_size(const auto& range) { return static_cast<std::int64_t>(range.size()); }
 
-/// An axis as text may name it.
+/// An axis in one of its textual forms.
 std::int64_t either_way(Grower& g, std::int64_t axis, std::size_t rank) {
   return g.chance(30) ? axis - static_cast<std::int64_t>(rank) : axis;
 }
@@ -48,7 +48,7 @@ bool broadcasts_to(const Shape& from, const Shape& to) {
   return std::equal(from.rbegin(), from.rend(), to.rbegin(), [](auto a, auto b) { return a == 1 || a == b; });
 }
 
-/// Of the same type as `x`, and of a shape that stretches to that of `x`.
+/// A value of the type of `x` whose shape broadcasts to that of `x`.
 ValueId partner(Grower& g, ValueId x, const Grower::Predicate& fits) {
   const TensorType type = g.type(x);
   const auto found = g.find([&](ValueId v) {
@@ -74,7 +74,7 @@ bool smooth(Grower& g, OpKind kind) {
   return add_all(g, kind, std::move(arguments), {.gain = 1.2, .own = kOwn * (1 + g.largest(*x))});
 }
 
-/// Functions that change no value but to another one that is there.
+/// Functions that only select among existing values.
 bool piecewise(Grower& g, OpKind kind) {
   const bool takes_integers = kind == OpKind::abs;
   const auto x = g.find([&](ValueId v) { return takes_integers ? g.is_number(v) : g.is_real(v); });
@@ -96,7 +96,7 @@ bool stepped(Grower& g, OpKind kind) {
   return x && add_all(g, kind, {g.argument("x", *x)}, kExact);
 }
 
-/// Functions that are defined, and no steeper than their operand is large, from 1 on.
+/// Functions that are defined from 1 on, with slopes no larger than their operand.
 bool from_one_on(Grower& g, OpKind kind) {
   const auto x = g.at_least_one(g.chance(80) ? g.element() : DType::fp32);
   if (!x) return false;
@@ -234,7 +234,7 @@ bool softmax(Grower& g, OpKind kind) {
   return add_all(g, kind, std::move(arguments), {.gain = 2, .own = kOwn * (1 + g.largest(*x))});
 }
 
-/// How many elements each element along the other axes stands for.
+/// Number of elements reduced to one.
 double count_along(const Shape& shape, const Integers& axes) {
   double count = 1;
   for (const std::int64_t axis : axes) {
@@ -326,7 +326,7 @@ bool layer_norm(Grower& g, OpKind kind) {
 
 // Products.
 
-/// Of a sum of `depth` products.
+/// Deviation of a sum of `depth` products.
 Effect effect_of_products(const Grower& g, ValueId x, ValueId y, std::int64_t depth) {
   const double n = static_cast<double>(depth);
   const double most = n * g.largest(x) * g.largest(y);
@@ -377,7 +377,7 @@ bool linear(Grower& g, OpKind kind) {
   return add_all(g, kind, std::move(arguments), effect_of_products(g, *x, weight, type.shape.back()));
 }
 
-/// Of one spatial dimension, which the kernel fits into.
+/// Parameters of one spatial dimension, with a kernel that fits.
 struct Window {
   std::int64_t size, kernel, stride, dilation, before, after;
 };
@@ -456,7 +456,7 @@ bool pool(Grower& g, OpKind kind) {
   return add_all(g, kind, std::move(arguments), {.gain = 1, .own = kOwn * g.largest(x)});
 }
 
-/// Letters that are in some of two operands and the result; in which ones, chance decides.
+/// Letters that occur in a random subset of the two operands and the result.
 bool einsum(Grower& g, OpKind kind) {
   std::string x, y, result;
   TensorType x_type{g.element(), {}};
@@ -514,7 +514,7 @@ bool attention(Grower& g, OpKind kind) {
   return add_all(g, kind, std::move(arguments), {.gain = 0, .own = kOwn * (1 + scores) * g.largest(value)});
 }
 
-// Shape and place.
+// Shape and position.
 
 bool identity(Grower& g, OpKind kind) {
   const auto x = g.find([](ValueId) { return true; });
@@ -609,7 +609,7 @@ bool slice_by_index(Grower& g, OpKind kind) {
       kExact);
 }
 
-/// `count` values that are like `x` but for `free_axis`, if there is one.
+/// `count` values with the shape of `x` except for `free_axis`, if given.
 std::vector<ValueId> alike(Grower& g, ValueId x, std::int64_t count, std::optional<std::size_t> free_axis) {
   const TensorType type = g.type(x);
   std::vector<ValueId> values{x};
@@ -714,7 +714,7 @@ bool gather(Grower& g, OpKind kind) {
   const Shape more = g.chance(20) && batch == 0 ? Shape{} : Shape{g.between(1, 5)};
   indices.type.shape.insert(indices.type.shape.end(), more.begin(), more.end());
   const std::int64_t size = shape[static_cast<std::size_t>(axis)];
-  // At run time they are converted from fp16, which must hold them.
+  // At run time they are converted from fp16, which must represent them.
   const bool constant = g.chance(50) || size > 2000 || mil::element_count(indices.type.shape) > 2100;
   for (std::int64_t i = 0; i < mil::element_count(indices.type.shape); ++i) {
     indices.data.push_back(static_cast<double>(g.between(-size, size - 1)));

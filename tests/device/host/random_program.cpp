@@ -21,11 +21,11 @@ using mil::OpKind;
 using mil::Shape;
 using mil::ValueId;
 
-constexpr std::int64_t kMostElements = 2100;            ///< of what is made up
-constexpr std::int64_t kMostResultElements = 3 * 2100;  ///< what operations make of it
+constexpr std::int64_t kMostElements = 2100;            ///< of generated values
+constexpr std::int64_t kMostResultElements = 3 * 2100;  ///< of results of operations
 constexpr int kAttempts = 20;
 
-/// Beyond it an operation is taken back: sums of a few are still exact, in fp16 as in fp32.
+/// An operation with larger results is undone: sums of a few values below it are exact in fp16 and fp32.
 double largest_allowed(DType dtype) { return dtype == DType::fp16 ? 2000 : 0x1p20; }
 
 Constant literal(const Tensor& elements) {
@@ -49,7 +49,7 @@ ProgramGrower::ProgramGrower(std::uint64_t seed) : random_(seed), element_(DType
 // Choices.
 
 std::int64_t ProgramGrower::between(std::int64_t low, std::int64_t high) {
-  // Not a distribution of the library's: those differ from one to the next.
+  // Not a distribution of the standard library: those differ between implementations.
   return low + static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(high - low + 1));
 }
 
@@ -123,7 +123,7 @@ Tensor ProgramGrower::elements(const mil::TensorType& type) {
   const auto count = static_cast<std::size_t>(mil::element_count(type.shape));
   if (chance(10)) {
     result.data.assign(count, any());
-  } else if (chance(10) && type.shape.size() >= 2) {  // a row has one element that is not 0, or none
+  } else if (chance(10) && type.shape.size() >= 2) {  // each row has at most one nonzero element
     result.data.assign(count, 0);
     const auto columns = static_cast<std::size_t>(type.shape.back());
     for (std::size_t row = 0; row < count; row += columns) {
@@ -177,13 +177,13 @@ ValueId ProgramGrower::at_run_time(const Tensor& elements) {
 }
 
 ValueId ProgramGrower::value(const mil::TensorType& type) {
-  // What is made of others must not be taken back for its size.
+  // Derived values must not be undone because of their size.
   if (chance(35) || mil::element_count(type.shape) > kMostElements) return constant(elements(type));
   const auto source = find([&](ValueId value) { return this->type(value).dtype == type.dtype && is_exact(value); });
   return source && chance(75) ? of_others(type, *source) : at_run_time(elements(type));
 }
 
-/// The elements of `source`, repeated or cut off, under another shape.
+/// The elements of `source`, repeated or truncated, in another shape.
 ValueId ProgramGrower::of_others(const mil::TensorType& wanted, ValueId source) {
   const Effect exact{.gain = 1, .own = 0, .exact = true};
   if (type(source).shape == wanted.shape) return source;
@@ -230,7 +230,7 @@ Argument ProgramGrower::compile_time(std::string_view name, Constant constant) {
   if (chance(50)) return {std::string(name), {Operand(std::move(constant))}, false};
   mil::Operation operation;
   operation.kind = OpKind::constant;
-  // Integers are values like others; strings and fractions are not for other operations.
+  // Integers can be used by other operations; strings and fractions cannot.
   Tensor elements{constant.type, {}};
   double error = std::numeric_limits<double>::infinity();
   if (const auto* integers = std::get_if<std::vector<std::int64_t>>(&constant.data)) {

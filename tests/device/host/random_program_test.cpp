@@ -27,7 +27,7 @@ namespace {
 
 using mil::OpKind;
 
-/// Where a program that fails is written, with its blob files, for ane-train mil; nowhere if not set.
+/// Directory for failing programs with their blob files, for ane-train mil; none if not set.
 constexpr const char* kFindings = "ANE_RANDOM_FINDINGS";
 
 std::int64_t from_environment(const char* name, std::int64_t otherwise) {
@@ -38,7 +38,7 @@ std::int64_t from_environment(const char* name, std::int64_t otherwise) {
 /// How often each operation was generated.
 using Uses = std::map<OpKind, int>;
 
-/// What is running, so that it can be shown when the process dies of it.
+/// The running program, to be shown if the process crashes.
 struct Running {
   std::uint64_t seed = 0;
   const RandomProgram* program = nullptr;
@@ -75,7 +75,7 @@ void write_findings(const Running& now) {
   }
 }
 
-/// The program, and what `ane-train mil --run` should print of it.
+/// The program and the expected output of `ane-train mil --run`.
 std::string report(const Running& now) {
   write_findings(now);
   return fmt::format("random program of seed {}:\n{}expected{}:\n{}", now.seed, mil::print(now.program->program),
@@ -85,7 +85,7 @@ std::string report(const Running& now) {
 
 void show_running() { std::fputs(report(running()).c_str(), stderr); }
 
-/// The first element that is not what it should be; empty if there is none.
+/// Describes the first wrong element; empty if there is none.
 std::string fault_of(const Tensor& found, const Tensor& expected, double error, std::string_view name) {
   if (found.type != expected.type) return fmt::format("{} is {}", name, mil::to_string(found.type));
   for (std::size_t i = 0; i < expected.data.size(); ++i) {
@@ -125,8 +125,8 @@ TEST_CASE("every operation has a generator", "[device][host][random]") {
   }
 }
 
-// Run by itself: ANE_RANDOM_PROGRAMS programs from the seed ANE_RANDOM_SEED on (scripts/fuzz_programs.sh).
-TEST_CASE("random programs compute what the reference does", "[device][host][random]") {
+// scripts/fuzz_programs.sh runs only this test: ANE_RANDOM_PROGRAMS programs from the seed ANE_RANDOM_SEED on.
+TEST_CASE("random programs agree with the reference interpreter", "[device][host][random]") {
   if constexpr (kSanitized) __asan_set_death_callback(show_running);
   const std::int64_t count = from_environment("ANE_RANDOM_PROGRAMS", 5000);
   const std::int64_t first = from_environment("ANE_RANDOM_SEED", 1);

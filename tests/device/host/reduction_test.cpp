@@ -70,7 +70,7 @@ TEST_CASE("softmax of a view with no packed dimension", "[device][host]") {
   check_against_reference(std::move(b).finish(std::vector{rows, planes}), 4, 1e-5);
 }
 
-TEST_CASE("softmax of rows that end far below their largest", "[device][host]") {
+TEST_CASE("softmax of rows that end far below their maximum", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
   const std::int64_t n = GENERATE(1, 15, 16, 17, 64, 100);
   CAPTURE(n);
@@ -80,7 +80,7 @@ TEST_CASE("softmax of rows that end far below their largest", "[device][host]") 
   Builder b(dtype);
   const Var x = b.input("x_in", {dtype, {3, n, n}});
   const Var masked = b.add("masked", x, b.constant("mask", {{dtype, {n, n}}, mask}));
-  // Past a mask there may be something again; a key that alone counts may be the last.
+  // There may be relevant elements after a masked part; the only relevant key may be the last.
   const Var turned = b.slice("turned", masked, {0, n - 1, 0}, {3, 1, n});
   const Var rows = b.softmax("rows", masked, -1);
   const Var columns = b.softmax("columns", masked, -2);
@@ -88,14 +88,14 @@ TEST_CASE("softmax of rows that end far below their largest", "[device][host]") 
   check_against_reference(std::move(b).finish(std::vector{rows, columns, last}), 6, tolerance_of(dtype));
 }
 
-TEST_CASE("softmax of a row without a finite largest is not a number", "[device][host]") {
+TEST_CASE("softmax of a row without a finite maximum is NaN", "[device][host]") {
   constexpr std::int64_t kColumns = 20;
   const float odd = GENERATE(as<float>(), kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN());
   CAPTURE(odd);
   Tensor x{{DType::fp32, {4, kColumns}}, std::vector<double>(4 * kColumns, 1.0)};
   for (std::int64_t column = 0; column < kColumns; ++column) x.data[static_cast<std::size_t>(kColumns + column)] = odd;
   x.data[2 * kColumns + 18] = -static_cast<double>(kInfinity);
-  x.data[3 * kColumns] = odd;  // all that follows lies infinitely far below, if anywhere
+  x.data[3 * kColumns] = odd;  // all later elements are infinitely far below
   Builder b(DType::fp32);
   const Var in = b.input("x_in", x.type);
   const Var softmax = b.softmax("out", in, -1);

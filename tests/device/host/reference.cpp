@@ -45,7 +45,7 @@ double at(const Tensor& tensor, const Index& index) {
   return tensor.data.at(static_cast<std::size_t>(linear(tensor.type.shape, index)));
 }
 
-/// Numpy's broadcasting: aligned right, a dimension of 1 repeats.
+/// numpy's broadcasting: aligned right, a dimension of 1 repeats.
 double at_broadcast(const Tensor& tensor, const Index& index) {
   const Shape& shape = tensor.type.shape;
   std::int64_t place = 0;
@@ -645,7 +645,7 @@ Tensor Interpreter::gather_along_axis(const OpView& op) const {
   });
 }
 
-/// The sum over all letters that the result does not have, one assignment of letters after the other.
+/// The sum over all letters that are missing in the result, one assignment of letters at a time.
 Tensor Interpreter::einsum(const OpView& op) const {
   const std::string equation = op.text("equation", "");
   std::vector<std::string> groups(1);

@@ -8,8 +8,8 @@
 #include "ane/mil/program.h"
 #include "ane/mil/types.h"
 
-/// A slow interpreter of MIL that can be checked by reading: one function an operation, index loops, double precision,
-/// each result rounded to its type. The executor is compared with it.
+/// A slow, easily verifiable interpreter of MIL: one function per operation, index loops, double precision, each result
+/// rounded to its type. The host device is compared with it.
 namespace ane::device::host::reference {
 
 /// Row-major. Integers and bool (0 or 1) are exact in double.
@@ -18,12 +18,12 @@ struct Tensor {
   std::vector<double> data;
 };
 
-/// The nearest value that `dtype` can hold.
+/// Rounds to the nearest value of `dtype`.
 [[nodiscard]] double round_to(mil::DType dtype, double value);
 
 using Values = std::map<mil::ValueId, Tensor>;
 
-/// The results of one operation. `values` holds those of the operations before it and the function's inputs.
+/// The results of one operation. `values` contains the function's inputs and the results of previous operations.
 [[nodiscard]] std::vector<Tensor> evaluate(const mil::OpView& op, const Values& values, const mil::Blobs& blobs);
 
 /// The outputs of `function`.

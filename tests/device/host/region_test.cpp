@@ -12,13 +12,13 @@ using mil::DType;
 using mil::Program;
 using mil::Var;
 
-TEST_CASE("a region computes what its steps do", "[device][host]") {
+TEST_CASE("a region computes the same as its steps", "[device][host]") {
   const std::int64_t heads = GENERATE(1, 2, 3, 8, 9);
   CAPTURE(heads);
   check_against_reference(attention_program(heads), 1, 4 * tolerance_of(DType::fp16));
 }
 
-TEST_CASE("heads that share keys are a region of groups", "[device][host]") {
+TEST_CASE("heads that share keys form a region of groups", "[device][host]") {
   Builder b(DType::fp16);
   const Var q = b.input("q_in", {2, 2, 3, 24, kHeadWidth});
   const Var k = b.input("k_in", {2, 2, 1, 20, kHeadWidth});
@@ -27,7 +27,7 @@ TEST_CASE("heads that share keys are a region of groups", "[device][host]") {
   check_against_reference(std::move(b).finish(std::vector{out}), 2, 4 * tolerance_of(DType::fp16));
 }
 
-/// The second product's slices read something of every slice of the first.
+/// Each slice of the second product reads a part of every slice of the first.
 Program across(const std::vector<std::int64_t>& perm) {
   Builder b(DType::fp16);
   const Var x = b.input("x_in", {4, 4, 4, 4});
@@ -37,14 +37,14 @@ Program across(const std::vector<std::int64_t>& perm) {
   return std::move(b).finish(std::vector{second});
 }
 
-TEST_CASE("slices that need one another are not joined", "[device][host]") {
+TEST_CASE("slices that depend on each other are not joined", "[device][host]") {
   const auto perm = GENERATE(std::vector<std::int64_t>{1, 0, 2, 3}, std::vector<std::int64_t>{2, 1, 0, 3},
                              std::vector<std::int64_t>{3, 1, 2, 0}, std::vector<std::int64_t>{0, 1, 3, 2});
   CAPTURE(perm);
   check_against_reference(across(perm), 3, 4 * tolerance_of(DType::fp16));
 }
 
-TEST_CASE("a slice that reaches into the next one's piece is not joined", "[device][host]") {
+TEST_CASE("slices that overlap are not joined", "[device][host]") {
   Builder b(DType::fp32);
   const Var x = b.input("x_in", {4, 8, 8});
   const Var y = b.input("y_in", {4, 8, 8});
@@ -57,7 +57,7 @@ TEST_CASE("a slice that reaches into the next one's piece is not joined", "[devi
   check_against_reference(std::move(b).finish(std::vector{out}), 4, 1e-5);
 }
 
-TEST_CASE("a product's rows that stay with their thread are computed as before", "[device][host]") {
+TEST_CASE("keeping a product's rows on their thread does not change the result", "[device][host]") {
   Builder b(DType::fp16);
   const Var x = b.input("x_in", {96, 64});
   const Var y = b.input("y_in", {64, 32});

@@ -29,7 +29,7 @@ TEST_CASE("reduce_argmax and reduce_argmin along every axis", "[device][host]") 
                           1, 0);
 }
 
-TEST_CASE("argmax takes the last axis and drops it unless told otherwise", "[device][host]") {
+TEST_CASE("argmax uses the last axis and drops it by default", "[device][host]") {
   const mil::Program program = program_of("tensor<fp16, [2, 3]> x",
                                           "tensor<int32, [2]> y = reduce_argmax(x = x);"
                                           "tensor<int32, [2]> z = reduce_argmin(x = x);",
@@ -66,7 +66,7 @@ TEST_CASE("topk: values, indices and order along every axis", "[device][host]") 
       2, 0);
 }
 
-TEST_CASE("topk takes one element, the largest, unless told otherwise", "[device][host]") {
+TEST_CASE("topk returns the largest element by default", "[device][host]") {
   const auto results =
       results_of(program_of("tensor<fp32, [5]> x", "tensor<fp32, [1]> v, tensor<int32, [1]> i = topk(x = x);", "v, i"),
                  {{{DType::fp32, {5}}, {-3, 2, 9, 9, 0}}});
@@ -98,7 +98,7 @@ TEST_CASE("gather_along_axis counts negative indices from the end and refuses ot
                     ANE_CONTAINS("'picked': index 2 is outside the axis of 2"));
 }
 
-TEST_CASE("range_1d and shape are constants that can be computed with and returned", "[device][host]") {
+TEST_CASE("range_1d and shape are constants that can be operands and outputs", "[device][host]") {
   const std::string dtype = GENERATE("fp16", "fp32", "int32");
   check_against_reference(program_of("tensor<" + dtype + ", [4]> x",
                                      "tensor<" + dtype + ", [4]> r = range_1d(start = " + dtype + "(7), end = " +

@@ -33,7 +33,7 @@ TEST_CASE("transpose, reshape and slices move every type unchanged", "[device][h
   check_against_reference(std::move(b).finish(std::vector{turned, flat, narrow, back}), 1, 0);
 }
 
-TEST_CASE("concat and stack of computed, passed on and repeated values", "[device][host]") {
+TEST_CASE("concat and stack of computed, passed-through and repeated values", "[device][host]") {
   const DType dtype = GENERATE(DType::fp16, DType::fp32);
   const int axis = GENERATE(0, 1, 2);
   Builder b(dtype);
@@ -124,7 +124,7 @@ TEST_CASE("gather counts negative indices from the end and refuses others", "[de
                     ANE_CONTAINS("gather 'picked': index 4 is outside the axis of 4"));
 }
 
-TEST_CASE("affine quantised weights", "[device][host]") {
+TEST_CASE("affine quantized weights", "[device][host]") {
   const DType data_type = GENERATE(DType::int8, DType::uint8);
   const bool vectors = GENERATE(true, false);
   std::mt19937 random(7);
@@ -140,7 +140,7 @@ TEST_CASE("affine quantised weights", "[device][host]") {
   const Var x = b.input("x_in", {3, 6});
   const Var dummy = b.add("dummy", x, x);
   mil::Program program = std::move(b).finish(std::vector{dummy});
-  // The builder has no way to write attributes: the program is made by hand.
+  // The builder does not support attributes, so the program is built by hand.
   mil::Function& main = program.functions.front();
   mil::Operation quantised;
   quantised.kind = OpKind::constexpr_affine_dequantize;

@@ -10,7 +10,7 @@
 #include "harness.h"
 #include "support/catch.h"
 
-// Weights that come with the input, beside the activations.
+// Weights in the input, beside the activations.
 namespace ane::device::host {
 namespace {
 
@@ -69,7 +69,7 @@ struct Rig {
     const auto values = mapping.as<float>();
     return {values.begin(), values.end()};
   }
-  /// What a device that keeps nothing computes.
+  /// The result of a device that caches nothing.
   std::vector<float> expected() {
     const auto mapping = input.map_for_read();
     Surface copy = pool.acquire(input.size_bytes());
@@ -88,7 +88,7 @@ struct Rig {
   Surface output = pool.acquire(kOut * kColumns * sizeof(float));
 };
 
-TEST_CASE("resident columns are read again when their revision changes, and others always", "[device][host][staging]") {
+TEST_CASE("resident columns are read again when their revision changes, others always", "[device][host][staging]") {
   Rig rig;
   rig.promise(1);
   CHECK(rig.run() == rig.expected());
@@ -100,7 +100,7 @@ TEST_CASE("resident columns are read again when their revision changes, and othe
   CHECK(rig.run() == rig.expected());
 }
 
-TEST_CASE("what is resident is kept; poisoned builds find a broken promise", "[device][host][staging]") {
+TEST_CASE("resident columns are cached; poisoned builds detect a broken promise", "[device][host][staging]") {
   Rig rig;
   rig.promise(1);
   const std::vector<float> before = rig.run();
@@ -112,7 +112,7 @@ TEST_CASE("what is resident is kept; poisoned builds find a broken promise", "[d
 #endif
 }
 
-TEST_CASE("nothing is kept of columns that are not wholly resident", "[device][host][staging]") {
+TEST_CASE("columns that are not completely resident are not cached", "[device][host][staging]") {
   Rig rig;
   rig.promise(1, (kColumns + 1) * sizeof(float));
   static_cast<void>(rig.run());
@@ -120,7 +120,7 @@ TEST_CASE("nothing is kept of columns that are not wholly resident", "[device][h
   CHECK(rig.run() == rig.expected());
 }
 
-TEST_CASE("nothing is kept of a surface that went back to its pool", "[device][host][staging]") {
+TEST_CASE("nothing is cached for a surface that was released to its pool", "[device][host][staging]") {
   Rig rig;
   rig.promise(1);
   static_cast<void>(rig.run());
@@ -132,7 +132,7 @@ TEST_CASE("nothing is kept of a surface that went back to its pool", "[device][h
   CHECK(rig.run() == rig.expected());
 }
 
-TEST_CASE("two kernels that take turns on a surface do not read each other's copies", "[device][host][staging]") {
+TEST_CASE("two kernels that alternate on a surface do not read each other's copies", "[device][host][staging]") {
   Rig rig;
   rig.promise(1);
   const std::vector<float> expected = rig.run();

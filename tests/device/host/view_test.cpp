@@ -15,7 +15,7 @@ View packed(Dims shape) {
   return view;
 }
 
-/// The places of a view's elements in row-major order.
+/// The offsets of a view's elements in row-major order.
 Dims places(const View& view) {
   Dims result;
   for (std::int64_t n = 0; n < element_count(view.shape); ++n) {
@@ -30,7 +30,7 @@ Dims places(const View& view) {
   return result;
 }
 
-TEST_CASE("permuted and unpermuted undo each other", "[device][view]") {
+TEST_CASE("permuted and unpermuted are inverse", "[device][view]") {
   const View view = packed({2, 3, 4});
   const Dims perm{2, 0, 1};
   CHECK(permuted(view, perm).shape == Dims{4, 2, 3});
@@ -50,7 +50,7 @@ TEST_CASE("broadcast dimensions have stride 0", "[device][view]") {
   CHECK(is_full(packed({3, 1})));
 }
 
-TEST_CASE("reshaped keeps the order of elements, or says that it cannot", "[device][view]") {
+TEST_CASE("reshaped keeps the order of elements, or returns nullopt", "[device][view]") {
   const View heads = permuted(packed({1, 4, 6, 5}), Dims{0, 1, 3, 2});
   const auto split = reshaped(heads, Dims{2, 2, 5, 6});
   REQUIRE(split);
@@ -64,7 +64,7 @@ TEST_CASE("reshaped keeps the order of elements, or says that it cannot", "[devi
   CHECK(scalar->rank() == 0);
 }
 
-TEST_CASE("reshaped never changes what it sees", "[device][view]") {
+TEST_CASE("reshaped never changes the elements", "[device][view]") {
   std::mt19937 random(GENERATE(range(1U, 40U)));
   const auto pick = [&](std::size_t count) { return std::uniform_int_distribution<std::size_t>(0, count - 1)(random); };
   const std::vector<Dims> shapes{{12, 4, 6}, {3, 4, 24}, {288}, {2, 6, 1, 4, 6}, {16, 18}, {1, 288, 1}, {9, 32}};
@@ -91,7 +91,7 @@ TEST_CASE("memory order lists the dimensions from far to near", "[device][view]"
   CHECK(memory_order(broadcast(packed({4}), Dims{3, 4})) == std::vector<std::size_t>{0, 1});
 }
 
-TEST_CASE("the same elements under other dimensions of 1 are the same", "[device][view]") {
+TEST_CASE("same_elements ignores dimensions of 1", "[device][view]") {
   const View view = packed({2, 3});
   CHECK(same_elements(view, expanded(view, 1)));
   CHECK(same_elements(squeezed(expanded(view, 0)), view));

@@ -1,7 +1,7 @@
-// A program that replaces itself as often as PROBE_RESTARTS says, handing its state on, and then prints what arrived as
-// JSON: {"argv": [...], "environment": [...], "state_intact": true, ...}. PROBE_DISTURB makes it disturb its own
-// executable before each restart: "remove" deletes it, "replace" puts a file in its place that is no program.
-// PROBE_SIGNAL=1 raises SIGTERM while signals are blocked for the hand-off.
+// A program that re-executes itself PROBE_RESTARTS times, passing its state on, and then prints the result as JSON:
+// {"argv": [...], "environment": [...], "state_intact": true, ...}. PROBE_DISTURB makes it disturb its own executable
+// before each restart: "remove" deletes it, "replace" replaces it by a file that is not a program. PROBE_SIGNAL=1
+// raises SIGTERM while signals are blocked for the restart.
 
 #include <algorithm>
 #include <atomic>

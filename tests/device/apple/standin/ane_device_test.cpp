@@ -23,7 +23,7 @@ std::string message(const std::function<void()>& body) {
   return "";
 }
 
-TEST_CASE("the ANE's results are the host's, bit for bit", "[apple][standin]") {
+TEST_CASE("the ANE's results equal the host's, bit for bit", "[apple][standin]") {
   fresh_standin().set_threads(2);
   const Sample sample = GENERATE(projection(), projection(2), unsorted());
   const auto seed = GENERATE(1U, 2U);
@@ -36,7 +36,7 @@ TEST_CASE("the ANE's results are the host's, bit for bit", "[apple][standin]") {
   CHECK(found != run(ane, sample, seed + 100));
 }
 
-TEST_CASE("the device says what it is", "[apple][standin]") {
+TEST_CASE("the device describes itself", "[apple][standin]") {
   fresh_standin();
   AneDevice ane;
   CHECK(ane.name() == "ane");
@@ -57,7 +57,7 @@ TEST_CASE("ports are in the order of the text", "[apple][standin]") {
   CHECK(kernel->outputs()[1].size_bytes == 32 * 64);
 }
 
-TEST_CASE("nothing is left when device, kernels and surfaces are gone", "[apple][standin]") {
+TEST_CASE("nothing is left after device, kernels and surfaces are destroyed", "[apple][standin]") {
   const fakes::Control& standin = fresh_standin();
   REQUIRE(standin.counts().none_left());
   const std::ptrdiff_t files = open_files();
@@ -98,7 +98,7 @@ TEST_CASE("kernels of equal text and weights share a loaded program", "[apple][s
   CHECK(standin.counts().loaded == 1);
 }
 
-TEST_CASE("the cache holds what is loaded, however many updates there are", "[apple][standin][cache]") {
+TEST_CASE("the cache contains only loaded programs, however many updates there are", "[apple][standin][cache]") {
   fakes::Control& standin = fresh_standin();
   AneDevice ane;
   std::vector<std::unique_ptr<Kernel>> layers(3);
@@ -134,13 +134,13 @@ TEST_CASE("without purging every program stays in the cache", "[apple][standin][
   standin.clear_cache();
 }
 
-// Two devices lock as two processes do.
-TEST_CASE("a program that another holds is not purged", "[apple][standin][cache]") {
+// Two devices lock like two processes.
+TEST_CASE("a program in use by another process is not purged", "[apple][standin][cache]") {
   const fakes::Control& standin = fresh_standin();
   AneDevice one;
   auto ours = one.compile(projection().text, projection().weights);
   {
-    AneDevice other;  // drops what nobody holds
+    AneDevice other;  // purges programs that are not in use
     CHECK(standin.counts().cached == 1);
     auto theirs = other.compile(projection().text, projection().weights);
     ours.reset();
@@ -148,14 +148,15 @@ TEST_CASE("a program that another holds is not purged", "[apple][standin][cache]
     surface::SurfacePool pool(other.surface_allocator());
     Bound bound(pool, *theirs, 1);
     CHECK_NOTHROW(bound.run(*theirs));
-    ours = one.compile(projection().text, projection().weights);  // the unload has deleted the directory meanwhile
+    ours = one.compile(projection().text, projection().weights);  // meanwhile the unload has deleted the directory
   }
   CHECK(standin.counts().cached == 1);
   ours.reset();
   CHECK(standin.counts().none_left());
 }
 
-TEST_CASE("a program that another unloads during its compilation is compiled again", "[apple][standin][cache]") {
+TEST_CASE("a program that another process unloads during its compilation is compiled again",
+          "[apple][standin][cache]") {
   fakes::Control& standin = fresh_standin();
   AneDevice one;
   auto ours = one.compile(projection().text, projection().weights);
@@ -171,7 +172,7 @@ TEST_CASE("a program that another unloads during its compilation is compiled aga
   CHECK(standin.counts().cached == 1);
 }
 
-TEST_CASE("an exception raised while unloading is counted with its reason and ends nothing", "[apple][standin]") {
+TEST_CASE("an exception raised while unloading is counted with its reason and does not propagate", "[apple][standin]") {
   fakes::Control& standin = fresh_standin();
   AneDevice ane;
   auto kernel = ane.compile(projection().text, projection().weights);
@@ -274,7 +275,7 @@ TEST_CASE("a request is built once for a set of surfaces", "[apple][standin]") {
   CHECK(standin.counts().requests == before + 16);
   CHECK(ane.counters().requests == 16);
 
-  // One more pushes out the one that was not used for longest.
+  // One more evicts the least recently used one.
   sets.emplace_back(pool, *kernel, 16);
   sets.back().run(*kernel);
   sets[1].run(*kernel);
@@ -284,7 +285,7 @@ TEST_CASE("a request is built once for a set of surfaces", "[apple][standin]") {
   CHECK(standin.counts().objects == 1 + 16 * 3);
 }
 
-TEST_CASE("layers that share a kernel keep their requests, however many there are", "[apple][standin]") {
+TEST_CASE("layers that share a kernel keep their requests, however many layers there are", "[apple][standin]") {
   fresh_standin();
   AneDevice ane;
   surface::SurfacePool pool(ane.surface_allocator());
@@ -300,7 +301,7 @@ TEST_CASE("layers that share a kernel keep their requests, however many there ar
   CHECK(ane.counters().requests == 40);
 }
 
-TEST_CASE("requests are built by whichever factory there is", "[apple][standin]") {
+TEST_CASE("requests are built by any available factory", "[apple][standin]") {
   const fakes::Control& standin = fresh_standin();
   const std::string start = "+[_ANERequest requestWithInputs:inputIndices:outputs:outputIndices:";
   const std::vector<std::string> factories{start + "weightsBuffer:perfStats:procedureIndex:]",
@@ -320,7 +321,7 @@ TEST_CASE("requests are built by whichever factory there is", "[apple][standin]"
   CHECK(standin.counts().none_left());
 }
 
-TEST_CASE("a program that breaks rules is refused with all of them", "[apple][standin]") {
+TEST_CASE("a program that breaks rules is refused with all violations", "[apple][standin]") {
   const fakes::Control& standin = fresh_standin();
   mil::Builder b(mil::DType::fp16);
   const mil::Var x = b.input("data", {1, 64, 1, 33});
@@ -333,7 +334,7 @@ TEST_CASE("a program that breaks rules is refused with all of them", "[apple][st
   CHECK(standin.counts().compiles == 0);
 }
 
-TEST_CASE("weights must lie in the program's directory", "[apple][standin]") {
+TEST_CASE("weights must be in the program's directory", "[apple][standin]") {
   const fakes::Control& standin = fresh_standin();
   AneDevice ane;
   mil::Blobs weights = projection().weights;
@@ -364,7 +365,7 @@ TEST_CASE("surfaces that cannot be bound are refused", "[apple][standin]") {
   CHECK(run_with({}) == "the kernel has 1 inputs, but 0 surfaces were given");
 }
 
-TEST_CASE("a program that wants other surfaces is an error before its first run", "[apple][standin]") {
+TEST_CASE("a program that expects other surfaces is an error before its first run", "[apple][standin]") {
   fakes::Control& standin = fresh_standin();
   standin.widen_reported_rows(64);
   const int evaluations = standin.counts().evaluations;
@@ -396,7 +397,7 @@ TEST_CASE("planes and interleaved channels are compared as well", "[apple][stand
   CHECK_THAT(compile(), ANE_CONTAINS("expected interleave 1, the program has 4"));
 }
 
-TEST_CASE("who asks to be told of differences goes on", "[apple][standin]") {
+TEST_CASE("with a callback for differences, compilation continues", "[apple][standin]") {
   fakes::Control& standin = fresh_standin();
   standin.report_interleave(4);
   std::vector<std::string> told;
@@ -423,7 +424,7 @@ TEST_CASE("cancelled requests are retried", "[apple][standin]") {
         "com.apple.appleneuralengine, code 8)");
 }
 
-TEST_CASE("a failed load is tried once more", "[apple][standin]") {
+TEST_CASE("a failed load is retried once", "[apple][standin]") {
   fakes::Control& standin = fresh_standin();
   AneOptions quick;
   quick.load_wait = std::chrono::milliseconds(1);
@@ -462,7 +463,7 @@ TEST_CASE("programs compile while others run", "[apple][standin]") {
   CHECK(standin.counts().loaded == 1);
 }
 
-TEST_CASE("a machine without an ANE says so", "[apple][standin]") {
+TEST_CASE("a machine without an ANE is reported", "[apple][standin]") {
   fresh_standin();
   ::setenv("STANDIN_NO_ANE", "1", 1);
   const Probe found = probe();

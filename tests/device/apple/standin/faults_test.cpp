@@ -7,7 +7,7 @@
 namespace ane::device::apple {
 namespace {
 
-/// All that the bridge does, on two programs.
+/// All operations of the bridge, on two programs.
 void use_everything(const AneOptions& options) {
   AneDevice ane(options);
   surface::SurfacePool pool(ane.surface_allocator());
@@ -23,12 +23,12 @@ void use_everything(const AneOptions& options) {
   }
 }
 
-TEST_CASE("whichever call fails, the error names it and nothing is left", "[apple][standin]") {
+TEST_CASE("if any call fails, the error names it and nothing is left behind", "[apple][standin]") {
   fakes::Control& standin = fresh_standin();
   AneOptions options;
   options.load_wait = std::chrono::milliseconds(0);
   const std::ptrdiff_t files = open_files();
-  // What the bridge goes on without, because it can: a second attempt, the missing description of a program.
+  // Failures that the bridge tolerates: a second attempt, the missing description of a program.
   const std::set<std::string> tolerated{"load", "unload", "modelAttributes", "purgeCompiledModel"};
   std::map<std::string, int> failed;
   for (int call = 1;; ++call) {
@@ -45,7 +45,7 @@ TEST_CASE("whichever call fails, the error names it and nothing is left", "[appl
     CHECK(open_files() == files);
     if (name.empty()) break;
     ++failed[name];
-    // The last unlock before the surface goes is one that nobody can act on any more.
+    // Nobody can react to a failure of the last unlock before the surface is destroyed.
     if (name != "IOSurfaceUnlock") CHECK(message.empty() == tolerated.contains(name));
   }
   CHECK(failed == std::map<std::string, int>{{"IOSurfaceCreate", 6},
@@ -67,7 +67,7 @@ TEST_CASE("whichever call fails, the error names it and nothing is left", "[appl
                                              {"unload", 2}});
 }
 
-TEST_CASE("the error of a failed call has the system's words", "[apple][standin]") {
+TEST_CASE("the error of a failed call contains the system's message", "[apple][standin]") {
   const auto [call, expected] = GENERATE(table<std::string, std::string>(
       {{"modelWithMILText", "the framework created no descriptor for"},
        {"inMemoryModelWithDescriptor", "the framework created no model for the descriptor"},
@@ -92,7 +92,7 @@ TEST_CASE("the error of a failed call has the system's words", "[apple][standin]
   CHECK(standin.failed() == call);
 }
 
-TEST_CASE("a load that stays refused is an error", "[apple][standin]") {
+TEST_CASE("a repeatedly refused load is an error", "[apple][standin]") {
   fakes::Control& standin = fresh_standin();
   AneOptions once;
   once.load_retries = 0;
@@ -112,9 +112,9 @@ TEST_CASE("a refused unload is counted", "[apple][standin]") {
   CHECK_THAT(ane.counters().last_failure, ANE_CONTAINS("told to fail unload"));
 }
 
-TEST_CASE("a directory that cannot be made is an error", "[apple][standin]") {
+TEST_CASE("a directory that cannot be created is an error", "[apple][standin]") {
   const fakes::Control& standin = fresh_standin();
-  // A file stands where the directory of temporary files would be.
+  // A file is in the place of the directory for temporary files.
   const std::filesystem::path place = std::filesystem::path(standin.temporary_directory()).parent_path();
   std::filesystem::remove(place);
   std::ofstream(place).put('x');

@@ -20,10 +20,10 @@
 #include "objc.h"
 #include "support/catch.h"
 
-/// Programs for the stand-in, and hands on it.
+/// Programs for the stand-in framework, and control of it.
 namespace ane::device::apple {
 
-/// The stand-in as a new process would find it.
+/// The stand-in framework in the state of a new process.
 inline fakes::Control& fresh_standin() {
   static const objc::Library library(standard_libraries().neural_engine);
   REQUIRE(library);
@@ -51,7 +51,7 @@ inline Buffer random_halves(std::size_t count, std::uint32_t seed) {
   return bytes;
 }
 
-/// y = W x and its gate, with rules kept: one input, one output.
+/// y = W x and its gate, without breaking rules: one input, one output.
 inline Sample projection(std::uint32_t seed = 1) {
   mil::Builder b(mil::DType::fp16);
   const mil::Var x = b.input("pack", {1, 64, 1, 32});
@@ -83,7 +83,7 @@ inline std::vector<surface::Surface*> pointers(std::vector<surface::Surface>& su
   return pointers;
 }
 
-/// Surfaces of a kernel's inputs, filled at random, and of its outputs.
+/// Surfaces of a kernel's inputs, with random contents, and of its outputs.
 struct Bound {
   Bound(surface::SurfacePool& pool, const Kernel& kernel, std::uint32_t seed) {
     for (const Port& port : kernel.inputs()) {
@@ -109,7 +109,7 @@ struct Bound {
   std::vector<surface::Surface> outputs;
 };
 
-/// What `device` computes from random inputs.
+/// Results of `device` for random inputs.
 inline std::vector<Buffer> run(Device& device, const Sample& sample, std::uint32_t seed) {
   surface::SurfacePool pool(device.surface_allocator());
   const auto kernel = device.compile(sample.text, sample.weights);

@@ -20,13 +20,13 @@ TEST_CASE("everything is found in the stand-in", "[apple][standin]") {
   for (const Finding& finding : found.findings) {
     if (!finding.found) missing.push_back(finding.name);
   }
-  // Apple's alone: GNU's runtime has objc_msg_lookup and NSAutoreleasePool.
+  // Apple's only: GNU's runtime has objc_msg_lookup and NSAutoreleasePool.
   CHECK(missing == std::vector<std::string>{"objc_msgSend", "objc_autoreleasePoolPush", "objc_autoreleasePoolPop"});
 }
 
-TEST_CASE("each thing that is missing has its own message", "[apple][standin]") {
+TEST_CASE("each missing part has its own message", "[apple][standin]") {
   for (const Finding& finding : probe().findings) {
-    if (finding.kind == Finding::Kind::library) continue;  // all in one here
+    if (finding.kind == Finding::Kind::library) continue;  // a single library here
     LibraryPaths paths = standard_libraries();
     paths.hidden = {finding.name};
     Finding missing = finding;
@@ -44,7 +44,7 @@ TEST_CASE("each thing that is missing has its own message", "[apple][standin]") 
   }
 }
 
-TEST_CASE("each library that is missing has its own message, and what it holds is not listed", "[apple][standin]") {
+TEST_CASE("each missing library has its own message, and its members are not listed", "[apple][standin]") {
   const auto library =
       GENERATE(&LibraryPaths::system, &LibraryPaths::objc, &LibraryPaths::foundation, &LibraryPaths::core_foundation,
                &LibraryPaths::io_surface, &LibraryPaths::neural_engine);

@@ -7,7 +7,7 @@
 #include "frameworks.h"
 #include "model_directory.h"
 
-// The stand-in is asked as the bridge never would, to show that it catches what the bridge must not do (ane.md 1.10).
+// Uses the stand-in incorrectly, to show that it catches what the bridge must not do (ane.md 1.10).
 
 namespace ane::device::apple {
 namespace {
@@ -47,13 +47,13 @@ class Direct {
     return made;
   }
 
-  /// Empty if it went well, else the NSError's text.
+  /// Empty on success, else the NSError's text.
   std::string compile(Id model) const { return answer(engine.compile, model, none()); }
   std::string load(Id model) const { return answer(engine.load, model, none()); }
   std::string evaluate(Id model, Id request) const { return answer(engine.evaluate, model, none(), request); }
   std::string unload(Id model) const { return answer(engine.unload, model); }
 
-  /// As small as it is asked for; the bridge's own are never below 49,152 bytes.
+  /// Of exactly the requested size; the bridge's own surfaces have at least 49,152 bytes.
   [[nodiscard]] IoSurfaceRef raw_surface(std::uint64_t bytes) const {
     const IoSurfaceFunctions& io = frameworks.io_surface;
     const Id size = foundation.number(bytes);
@@ -119,7 +119,7 @@ TEST_CASE("MIL text must be NSData, weights a dictionary", "[apple][standin]") {
                     "MIL text must be NSData");
 }
 
-TEST_CASE("an entry of the weights dictionary holds the file and nothing else", "[apple][standin]") {
+TEST_CASE("an entry of the weights dictionary contains only the file", "[apple][standin]") {
   const Direct direct;
   const Foundation& foundation = direct.foundation;
   const Sample sample = projection();
@@ -176,7 +176,7 @@ TEST_CASE("a program stays in the cache until it is purged, and loads from there
   const Id gone = direct.model(sample);
   CHECK_THAT(direct.load(gone), ANE_CONTAINS("is gone") && ANE_CONTAINS("code 16"));
   const auto written = direct.directory(gone, sample);
-  CHECK(direct.load(gone).empty());  // it compiles within the load
+  CHECK(direct.load(gone).empty());  // the load compiles it
   CHECK(direct.standin.counts().compiles == compiles + 1);
 }
 
@@ -188,7 +188,7 @@ TEST_CASE("errors have the framework's domains and codes", "[apple][standin]") {
   CHECK_THAT(direct.unload(model), ANE_CONTAINS("domain com.apple.appleneuralengine, code 23"));
 }
 
-TEST_CASE("the compiler needs its directory as the dictionary says it", "[apple][standin]") {
+TEST_CASE("the compiler requires its directory to match the dictionary", "[apple][standin]") {
   const Direct direct;
   const Sample sample = projection();
   const Id model = direct.model(sample);
