@@ -118,7 +118,7 @@ TEST_CASE("a differing program description is a warning in doctor and an error i
   CHECK_THAT(training.err, ANE_CONTAINS("expected interleave 1, the program has 4"));
 }
 
-TEST_CASE("doctor warns of programs that cannot be dropped from the system's cache", "[cli][doctor]") {
+TEST_CASE("doctor warns about programs that cannot be purged from the system's cache", "[cli][doctor]") {
   const Folder folder;
   const std::string method = GENERATE(as<std::string>(), "-[_ANEInMemoryModel purgeCompiledModel]",
                                       "-[_ANEClient purgeCompiledModelMatchingHash:]");
@@ -133,7 +133,8 @@ TEST_CASE("doctor warns of programs that cannot be dropped from the system's cac
              ANE_CONTAINS("the system's cache") && ANE_CONTAINS("this system lacks") && ANE_CONTAINS(method));
 }
 
-TEST_CASE("a device that turns pairs in one form only can train, and doctor names the form", "[cli][doctor]") {
+TEST_CASE("a device that computes only one form of RoPE correctly can train, and doctor names the form",
+          "[cli][doctor]") {
   const Folder folder;
   const auto doctor = [&](const std::string& refused) {
     return Program({"doctor", "--device", "ane"}, {"STANDIN_REFUSE=" + refused}, folder.path(), ANE_TRAIN_STANDIN)

@@ -95,7 +95,7 @@ TEST_CASE("the next start purges the programs of a killed run from the system's 
   CHECK(home.cached() == 0);
 }
 
-TEST_CASE("a run that cannot drop its programs says so once, and a later one drops them", "[cli][cache]") {
+TEST_CASE("a run that cannot purge its programs warns once, and a later one purges them", "[cli][cache]") {
   const Home home;
   const Result result = run_in(home, kTiny + Words{"--steps", "30"},
                                {"STANDIN_HIDE=-[_ANEInMemoryModel purgeCompiledModel]", "ANE_MAX_COMPILES=40"});

@@ -58,7 +58,7 @@ class Device {
   [[nodiscard]] virtual surface::Allocator& surface_allocator() = 0;
   /// Whether kernels run on the cores that the rest of the step needs, so that overlapping the two gains nothing.
   [[nodiscard]] virtual bool shares_cpu() const noexcept = 0;
-  /// In a line for people, what went wrong so far where no exception could say it; empty if nothing did.
+  /// One-line description of failures so far that could not be thrown; empty if there were none.
   [[nodiscard]] virtual std::string warning() const { return {}; }
 };
 

@@ -49,11 +49,11 @@ struct AneDevice::State {
     const Frameworks& frameworks = session.frameworks;
     const objc::AutoreleasePool pool(frameworks.runtime);
     const auto purge = [&](const std::string& identifier) {
-      if (!session.options.purge_cached) return false;  // a later device may
+      if (!session.options.purge_cached) return false;  // left to a later device
       return session.purge([&](const EngineMessages& engine) {
         if (!engine.can_purge_by_identifier()) throw DeviceError(std::string(EngineMessages::kNoPurgeByIdentifier));
         const objc::Id client = engine.shared_client(engine.client_type);
-        if (client == nullptr) throw DeviceError("+[_ANEClient sharedConnection] gave no client");
+        if (client == nullptr) throw DeviceError("+[_ANEClient sharedConnection] returned no client");
         engine.purge_by_identifier(client, frameworks.foundation.string(identifier));
       });
     };
@@ -110,8 +110,8 @@ std::string AneDevice::warning() const {
   const AneCounters counters = session.counters();
   if (counters.failed_unloads + counters.failed_purges > 0) {
     return fmt::format(
-        "{} program(s) could not be unloaded from the ANE, and {} not be dropped from the system's cache, where they "
-        "take disk space until a later run succeeds in it. The last reason: {}",
+        "{} program(s) could not be unloaded from the ANE, and {} could not be purged from the system's cache, where "
+        "they take disk space until a later run purges them. Last reason: {}",
         counters.failed_unloads, counters.failed_purges, counters.last_failure);
   }
   const EngineMessages& engine = session.frameworks.engine;
@@ -120,7 +120,7 @@ std::string AneDevice::warning() const {
     return fmt::format("programs stay in the system's cache, where they take disk space: {}", EngineMessages::kNoPurge);
   }
   if (!engine.can_purge_by_identifier()) {
-    return fmt::format("programs of runs that are killed stay in the system's cache, where they take disk space: {}",
+    return fmt::format("programs of killed runs stay in the system's cache, where they take disk space: {}",
                        EngineMessages::kNoPurgeByIdentifier);
   }
   return {};

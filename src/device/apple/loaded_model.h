@@ -32,17 +32,17 @@ struct Session {
     const std::scoped_lock lock(mutex_);
     return counters_;
   }
-  /// For what goes wrong where nothing can be thrown.
+  /// Records failures where nothing can be thrown.
   void count_failure(int AneCounters::*kind, std::string reason) noexcept {
     count([&](AneCounters& counters) {
       ++(counters.*kind);
       counters.last_failure = std::move(reason);
     });
   }
-  /// Lets `drop` drop a program from the daemon's cache. False if it throws, which is counted.
+  /// Calls `drop` to purge a program from the daemon's cache. Returns false if it throws, which is counted.
   template <class Drop>
   [[nodiscard]] bool purge(Drop&& drop) noexcept try {
-    objc::guarded("dropping a program from the system's cache", [&] { drop(frameworks.engine); });
+    objc::guarded("purging a program from the system's cache", [&] { drop(frameworks.engine); });
     count([](AneCounters& counters) { ++counters.purges; });
     return true;
   } catch (const std::exception& error) {
@@ -71,9 +71,9 @@ struct UncompiledModel {
 /// Throws CompileError. Needs an autorelease pool around it, as everything here does.
 [[nodiscard]] UncompiledModel make_model(Session& session, const ModelSource& source);
 
-/// A program in the ANE's memory, with its weights baked in. Destruction unloads it and, unless another process holds
-/// it too, drops it from the daemon's cache and removes its directory; so does a constructor that fails. If it cannot
-/// be dropped, the record of it stays for a later process.
+/// A program in the ANE's memory, with its weights baked in. Destruction unloads it and, unless another process uses it
+/// too, purges it from the daemon's cache and removes its directory; so does a failing constructor. If it cannot be
+/// purged, its record stays for a later process.
 class LoadedModel {
  public:
   /// Compiles and loads. Throws CompileError with the framework's message.

@@ -9,8 +9,9 @@
 
 namespace ane::device::apple {
 
-/// The directory in which Apple's compiler looks for a program: model.mil and its blob files (ane.md 1.3). It goes when
-/// the last process that holds the program gives it up; the framework deletes it earlier, when any of them unloads it.
+/// The directory in which Apple's compiler looks for a program: model.mil and its blob files (ane.md 1.3). It is
+/// removed when the last process releases the program; the framework deletes it earlier, when any process unloads the
+/// program.
 class ModelDirectory {
  public:
   /// Writes the files, unless another process already did. Throws DeviceError if they cannot be written.
@@ -22,7 +23,7 @@ class ModelDirectory {
   /// See ProgramClaim.
   [[nodiscard]] bool take_over() noexcept { return claim_.take_over(); }
   void keep_record() noexcept { claim_.keep_record(); }
-  /// Whether the files are there and hold just this.
+  /// Whether the files exist with exactly these contents.
   [[nodiscard]] bool holds(std::string_view mil_text, const mil::Blobs& weights) const;
 
  private:

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kOpenRecord = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;  // a pipe must be refused, not waited for
+constexpr int kOpenRecord = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;  // a pipe must be refused, not block
 
 fs::path record_of(const fs::path& directory) { return directory.string() + std::string(ProgramClaim::kSuffix); }
 
@@ -35,17 +35,17 @@ ProgramClaim::ProgramClaim(const fs::path& directory, std::vector<fs::path> blob
     : directory_(directory), file_(record_of(directory)), blob_files_(std::move(blob_files)) {
   constexpr auto kPatience = std::chrono::seconds(10);
   constexpr auto kPause = std::chrono::milliseconds(5);
-  std::error_code ignored;  // open will say it
+  std::error_code ignored;  // reported by open
   fs::create_directories(file_.parent_path(), ignored);
   const auto give_up = [&](const std::string& reason) {
     if (descriptor_ >= 0) ::close(descriptor_);
-    throw DeviceError(
-        fmt::format("{}, next to where the ANE's compiler reads the program, {}", file_.string(), reason));
+    throw DeviceError(fmt::format("{}, beside the directory from which the ANE's compiler reads the program, {}",
+                                  file_.string(), reason));
   };
   for (auto waited = std::chrono::milliseconds(0); waited < kPatience; waited += kPause) {
     descriptor_ = ::open(file_.c_str(), kOpenRecord | O_CREAT, S_IRUSR | S_IWUSR);
-    if (descriptor_ < 0) give_up(fmt::format("cannot be made: {}", words(errno)));
-    if (!is_own_file()) give_up("is no regular file of this user; remove it");
+    if (descriptor_ < 0) give_up(fmt::format("cannot be created: {}", words(errno)));
+    if (!is_own_file()) give_up("is not a regular file of this user; remove it");
     if (lock(LOCK_EX) && is_recorded()) remove_program_files(directory_, blob_files_);
     if (lock(LOCK_SH)) {
       if (is_recorded()) {
@@ -55,11 +55,11 @@ ProgramClaim::ProgramClaim(const fs::path& directory, std::vector<fs::path> blob
     } else if (errno != EWOULDBLOCK) {
       give_up(fmt::format("cannot be locked: {}", words(errno)));
     }
-    ::close(descriptor_);  // another process removes the record just now, or has between our open and our lock
+    ::close(descriptor_);  // another process is removing the record, or removed it between our open and our lock
     std::this_thread::sleep_for(kPause);
   }
   descriptor_ = -1;
-  give_up("stays locked by another process, which works with the same program; run one after the other");
+  give_up("is locked by another process that uses the same program; run one after the other");
 }
 
 ProgramClaim::ProgramClaim(const fs::path& directory, Abandoned /*tag*/)
@@ -76,8 +76,8 @@ ProgramClaim::~ProgramClaim() {
 }
 
 bool ProgramClaim::take_over() noexcept {
-  // A lock is not converted in one step: between the two another may take over, and remove the record; and if the
-  // conversion fails, the lock is gone.
+  // Converting a lock is not atomic: meanwhile another process may take over and remove the record; if the conversion
+  // fails, the lock is lost.
   if (hold_ == Hold::shared) hold_ = lock(LOCK_EX) && is_recorded() ? Hold::alone : Hold::none;
   return hold_ == Hold::alone;
 }
@@ -113,7 +113,7 @@ void remove_abandoned_programs(const fs::path& directory,
     if (claim.hold_ == ProgramClaim::Hold::alone && !purge(identifier)) claim.keep_record();
   }
 } catch (const std::exception&) {
-  // Nothing of ours depends on it, and the system clears its directory for temporary files in the end.
+  // Nothing depends on it, and the system eventually cleans its directory for temporary files.
 }
 
 }  // namespace ane::device::apple

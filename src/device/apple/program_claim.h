@@ -8,24 +8,24 @@
 
 namespace ane::device::apple {
 
-/// A process's claim on a program: a lock on a file beside the program's directory, which several processes that work
-/// with the very same program share. The system drops the lock with the process, also at exec and kill; the file stays
-/// and records that the program may lie in the daemon's cache (ane.md L10).
+/// A process's claim on a program: a shared lock on a file beside the program's directory. The system releases the lock
+/// when the process ends, also at exec and kill; the file stays and records that the program may be in the daemon's
+/// cache (ane.md L10).
 class ProgramClaim {
  public:
-  /// Joins those that hold the program. What only dead processes left in `directory` is removed; `blob_files` are the
-  /// blobs' places in it. Throws DeviceError if the file cannot be made or locked, or if another process takes more
-  /// than seconds to give the program up.
+  /// Adds this process to the program's users. If only dead processes used `directory`, its contents are removed;
+  /// `blob_files` are the blobs' relative paths in it. Throws DeviceError if the file cannot be created or locked, or
+  /// if another process takes more than seconds to release the program.
   explicit ProgramClaim(const std::filesystem::path& directory, std::vector<std::filesystem::path> blob_files = {});
-  /// Gives the claim up. If no other process holds the program, its files go, and the record unless it is kept.
+  /// Releases the claim. If no other process uses the program, its files are removed, and the record unless it is kept.
   ~ProgramClaim();
   ProgramClaim(const ProgramClaim&) = delete;
   ProgramClaim& operator=(const ProgramClaim&) = delete;
 
-  /// Makes this the only claim, so that nobody can join before it is gone. False if others hold the program; the claim
-  /// is then given up, and what is left to do is theirs.
+  /// Makes this the only claim, so that no other process can join before it is released. Returns false if other
+  /// processes use the program; the claim is then released, and the cleanup is left to them.
   [[nodiscard]] bool take_over() noexcept;
-  /// The program still lies in the daemon's cache: a later process is to find the record.
+  /// Keeps the record for a later process, because the program is still in the daemon's cache.
   void keep_record() noexcept { record_stays_ = true; }
 
   static constexpr std::string_view kSuffix = ".ane-train-lock";
@@ -33,11 +33,11 @@ class ProgramClaim {
  private:
   friend void remove_abandoned_programs(const std::filesystem::path&,
                                         const std::function<bool(const std::string&)>&) noexcept;
-  /// A record that nobody holds is taken over, any other left alone.
+  /// Selects the constructor that takes over a record without a lock and leaves others alone.
   struct Abandoned {};
   ProgramClaim(const std::filesystem::path& directory, Abandoned /*tag*/);
 
-  /// False if another process is in the way or errno says why not.
+  /// Returns false if another process holds the lock, or on an error in errno.
   [[nodiscard]] bool lock(int operation) noexcept;
   [[nodiscard]] bool is_recorded() const noexcept;
   [[nodiscard]] bool is_own_file() const noexcept;
@@ -50,9 +50,10 @@ class ProgramClaim {
   enum class Hold { shared, alone, none } hold_ = Hold::none;
 };
 
-/// Removes the files of programs in `directory` that no living process holds, and calls `purge` with the identifier of
-/// each. Its record goes as well, unless `purge` returns false: then the program may still lie in the daemon's cache.
-/// Everything that has not the name of a record, belongs to another user, or is no regular file is left alone.
+/// Removes the files of programs in `directory` that no living process uses, and calls `purge` with the identifier of
+/// each. Its record is removed as well, unless `purge` returns false, because then the program may still be in the
+/// daemon's cache. Entries that do not have the name of a record, belong to another user, or are not regular files are
+/// left alone.
 void remove_abandoned_programs(const std::filesystem::path& directory,
                                const std::function<bool(const std::string& identifier)>& purge) noexcept;
 

@@ -28,7 +28,7 @@ bool is_plain_file(const fs::path& path) noexcept {
   return ::lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
 }
 
-/// One that lies beside weights/. Until it is complete, its name ends in the number of the process that writes it.
+/// Whether `name` is a file beside weights/. Until it is complete, its name ends in the ID of the writing process.
 bool is_top_level_file(std::string_view name) {
   constexpr std::array<std::string_view, 3> kNames{kTextFile, "net.plist", "data"};
   const std::size_t stem = name.find_last_not_of(kDigits);
@@ -43,7 +43,7 @@ void remove_top_level_files(const fs::path& directory) {
   }
 }
 
-/// All regular files below `directory`, and the directories that are then empty.
+/// Removes all regular files below `directory`, and the directories that are then empty.
 void remove_tree(const fs::path& directory) {
   if (!is_own_directory(directory)) return;
   std::vector<fs::path> directories{directory};
@@ -51,7 +51,7 @@ void remove_tree(const fs::path& directory) {
     if (is_plain_file(entry.path())) ::unlink(entry.path().c_str());
     if (is_own_directory(entry.path())) directories.push_back(entry.path());
   }
-  // Inner directories were found later.
+  // Inner directories come later in the list.
   std::for_each(directories.rbegin(), directories.rend(), [](const fs::path& path) { ::rmdir(path.c_str()); });
 }
 
@@ -100,7 +100,7 @@ void remove_program_files(const fs::path& directory, std::span<const fs::path> b
   for (const fs::path& file : blob_files) remove_blob_file(directory, file);
   ::rmdir(directory.c_str());
 } catch (const std::exception&) {
-  // What is left stands in nobody's way, and the system clears its directory for temporary files in the end.
+  // Leftovers are harmless, and the system eventually cleans its directory for temporary files.
 }
 
 }  // namespace ane::device::apple

@@ -22,7 +22,7 @@
 
 namespace {
 
-/// While one lives, the system has no locks to give.
+/// During its lifetime, flock fails.
 class NoLocks {
  public:
   NoLocks() { alive_ = true; }
@@ -37,7 +37,7 @@ class NoLocks {
 
 }  // namespace
 
-// Takes the place of the system's in this program.
+// Replaces the system's function in this program.
 extern "C" int flock(int file, int operation) noexcept {
   if (NoLocks::is_alive()) {
     errno = ENOLCK;
@@ -52,7 +52,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Three hashes, as the framework makes them.
+/// Three hashes, like the framework's identifiers.
 std::string identifier_of(char digit) {
   const std::string hash(64, digit);
   return hash + "_" + hash + "_" + hash;
@@ -61,7 +61,7 @@ const std::string kIdentifier = identifier_of('A');
 
 fs::path record_of(const fs::path& program) { return program.string() + std::string(ProgramClaim::kSuffix); }
 
-/// A path in a folder of our own, so that sweeping meets nobody else.
+/// A path in a private directory, so that the cleanup affects no other process.
 struct Scratch {
   Scratch() { fs::create_directories(folder); }
   ~Scratch() { fs::remove_all(folder); }
@@ -69,7 +69,7 @@ struct Scratch {
   fs::path path = folder / kIdentifier;
 };
 
-/// Leaves a program's directory and record behind, as a process does that is killed.
+/// Leaves a program's directory and record behind, like a killed process.
 void leave(const fs::path& path, const mil::Blobs& weights) {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
@@ -179,7 +179,7 @@ TEST_CASE("the record of a program that cannot be purged stays until it can", "[
   CHECK(fs::is_empty(scratch.folder));
 }
 
-TEST_CASE("what is not the bridge's stays where it is", "[apple]") {
+TEST_CASE("files that do not belong to the bridge stay", "[apple]") {
   const Scratch scratch;
   const fs::path& folder = scratch.folder;
   std::vector<std::string> purged;
@@ -215,20 +215,20 @@ TEST_CASE("what is not the bridge's stays where it is", "[apple]") {
     CHECK(fs::exists(scratch.path / "model.mil"));
     CHECK(fs::is_symlink(record_of(scratch.path)));
     CHECK(purged.empty());
-    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}), ANE_CONTAINS("cannot be made"));
+    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}), ANE_CONTAINS("cannot be created"));
   }
   SECTION("a record that is a pipe") {
     REQUIRE(::mkfifo(record_of(scratch.path).c_str(), 0600) == 0);
     remove_abandoned_programs(folder, purge);
     CHECK(fs::exists(record_of(scratch.path)));
     CHECK(purged.empty());
-    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}), ANE_CONTAINS("is no regular file of this user"));
+    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}), ANE_CONTAINS("is not a regular file of this user"));
   }
   SECTION("a program's directory that is a symbolic link") {
     touch(folder / "work" / "model.mil");
     fs::create_directory_symlink("work", scratch.path);
     touch(record_of(scratch.path));
-    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}), ANE_CONTAINS("is no directory of this user"));
+    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}), ANE_CONTAINS("is not a directory of this user"));
     touch(record_of(scratch.path));
     remove_abandoned_programs(folder, purge);
     CHECK(fs::exists(folder / "work" / "model.mil"));
@@ -241,7 +241,7 @@ TEST_CASE("what is not the bridge's stays where it is", "[apple]") {
     remove_abandoned_programs(folder, purge);
     CHECK(fs::is_symlink(scratch.path / "weights"));
   }
-  SECTION("other files in a program's directory, and what links in it lead to") {
+  SECTION("other files in a program's directory, and the targets of links in it") {
     leave(scratch.path, two_blobs());
     touch(scratch.path / "model.mil.orig");
     touch(scratch.path / "notes");
@@ -257,7 +257,7 @@ TEST_CASE("what is not the bridge's stays where it is", "[apple]") {
   CHECK(fs::exists(folder / "work" / "thesis.tex"));
 }
 
-TEST_CASE("a lock that the system refuses is told with the system's words", "[apple]") {
+TEST_CASE("a refused lock is reported with the system's message", "[apple]") {
   const Scratch scratch;
   const NoLocks no_locks;
   CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}),

@@ -64,7 +64,7 @@ class AneDevice final : public Device {
   /// Surfaces are IOSurfaces; only these can be bound to kernels.
   [[nodiscard]] surface::Allocator& surface_allocator() override;
   [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
-  /// Which unloads and purges failed, or that this system offers no way to purge.
+  /// Reports failed unloads and purges, or that this system does not support purging.
   [[nodiscard]] std::string warning() const override;
 
   [[nodiscard]] AneCounters counters() const;

@@ -205,7 +205,7 @@ TEST_CASE("a program that could not be purged stays recorded until a later devic
     CHECK(ane.counters().failed_purges == 1);
     CHECK(ane.counters().purges == 0);
     CHECK_THAT(ane.warning(),
-               ANE_CONTAINS("0 program(s) could not be unloaded") && ANE_CONTAINS("and 1 not be dropped"));
+               ANE_CONTAINS("0 program(s) could not be unloaded") && ANE_CONTAINS("and 1 could not be purged"));
   }
   CHECK(standin.counts().cached == 1);
   CHECK(standin.counts().files == 1);
@@ -217,7 +217,7 @@ TEST_CASE("a program that could not be purged stays recorded until a later devic
     standin.fail("purgeCompiledModelMatchingHash", 1);
   }
   SECTION("it lacks the method") { incomplete.hidden = {"-[_ANEClient purgeCompiledModelMatchingHash:]"}; }
-  SECTION("it is not to purge") { incomplete.hidden = {}; }
+  SECTION("purging is disabled") { incomplete.hidden = {}; }
   {
     AneOptions options;
     options.purge_cached = !incomplete.hidden.empty();
