@@ -39,7 +39,7 @@ void Sums::give(Samples& samples) const {
 
 void print_heading(Training& training) {
   const std::string& config = training.settings().config;
-  fmt::print("\n{}: {}\n{}\n\n", config.empty() ? "default" : config, training.model().summary().dimensions,
+  fmt::print("\n{}: {}\n{}\n\n", config.empty() ? "default" : config, model::dashboard_line(training.model().config()),
              training.device().description());
 }
 

@@ -79,8 +79,8 @@ std::optional<Handover> find_handover(std::span<const std::string> environment) 
   return handover;
 }
 
-std::uint64_t fingerprint_of(const Settings& settings, std::string_view dimensions) {
-  return fnv1a(std::as_bytes(std::span<const char>(pack_fields(freeze(settings)) + std::string(dimensions))));
+std::uint64_t fingerprint_of(const Settings& settings, const model::ModelConfig& config) {
+  return fnv1a(std::as_bytes(std::span<const char>(pack_fields(freeze(settings)) + model::to_json(config))));
 }
 
 }  // namespace ane::cli

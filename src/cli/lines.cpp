@@ -29,14 +29,15 @@ std::string clock_text(double seconds) {
 
 }  // namespace
 
-std::vector<std::string> header_lines(const model::ModelSummary& summary, std::span<const model::KernelInfo> kernels,
+std::vector<std::string> header_lines(const model::Model& model, std::span<const model::KernelInfo> kernels,
                                       const Settings& settings) {
   int weighted = 0;
   int fixed = 0;
   for (const model::KernelInfo& kernel : kernels) (kernel.has_weights ? weighted : fixed) += kernel.copies;
+  const model::ModelSummary summary = model.summary();
   const model::Flops& flops = summary.flops_per_step;
   return {
-      summary.dimensions,
+      model::dashboard_line(model.config()),
       fmt::format("Params: {} (transformer {} + embed {})",
                   millions(summary.transformer_parameters + summary.embedding_parameters),
                   millions(summary.transformer_parameters), millions(summary.embedding_parameters)),

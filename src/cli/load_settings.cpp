@@ -135,16 +135,16 @@ void check_together(const LoadedSettings& loaded) {
     throw UsageError(fmt::format("{} overlaps the compiles of baked weights with steps, but {} is {}; omit one of them",
                                  named("pipeline"), named("weights"), setting("weights").show(values)));
   }
-  if (values.arch != Architecture::mlp) return;
+  if (values.family != model::Family::mlp) return;
   for (const Setting& row : settings_table()) {
     if (row.llama_only && loaded.given(row.name)) {
-      throw UsageError(fmt::format("{} does not apply to an mlp (arch comes from {})", named(row.name),
-                                   loaded.origin("arch").place));
+      throw UsageError(fmt::format("{} does not apply to an mlp (family comes from {})", named(row.name),
+                                   loaded.origin("family").place));
     }
   }
   if (values.data != "synthetic") {
-    throw UsageError(fmt::format("data '{}': an mlp trains only on synthetic data (arch comes from {})", values.data,
-                                 loaded.origin("arch").place));
+    throw UsageError(fmt::format("data '{}': an mlp trains only on synthetic data (family comes from {})", values.data,
+                                 loaded.origin("family").place));
   }
 }
 

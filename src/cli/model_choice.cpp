@@ -1,7 +1,6 @@
 #include "ane/cli/model_choice.h"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 #include <filesystem>
 #include <optional>
@@ -11,12 +10,8 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include "ane/cli/text.h"
 #include "ane/core/error.h"
-#include "ane/model/llama_kernels.h"
-#include "ane/model/mlp.h"
 #include "ane/model/models.h"
 #include "ane/model/safetensors.h"
 #include "ane/model/weight_files.h"
@@ -27,88 +22,47 @@ namespace {
 
 constexpr std::string_view kLlama2c = ".bin";
 constexpr std::string_view kSafetensors = ".safetensors";
-const char* const kClassifier = "output.weight";
 
-/// A dimension of the model, read from its file.
+/// A setting of the model and its value in a file. No other settings may come from a model file: files are untrusted
+/// and must never name a path or change how a run behaves.
 struct FileDimension {
-  std::string name;  ///< of the setting
+  std::string name;
   std::string value;
 };
 
-/// The settings that the metadata of a safetensors file may set. Files are untrusted: they must never name a path or
-/// change how a run behaves.
-constexpr std::array<std::string_view, 7> kDimensions = {"dim",      "hidden", "layers", "heads",
-                                                         "kv-heads", "vocab",  "seq"};
-
-std::vector<FileDimension> llama2c_dimensions(const std::filesystem::path& path) {
-  const model::LlamaConfig config = model::read_llama2c_config(path);
-  const auto text = [](std::size_t value) { return fmt::format("{}", value); };
-  return {{"arch", "llama"},
-          {"dim", text(config.dim)},
-          {"hidden", text(config.hidden)},
-          {"layers", text(config.layers)},
-          {"heads", text(config.heads)},
-          {"kv-heads", text(config.kv_heads)},
-          {"vocab", text(config.vocab)},
-          {"seq", text(config.seq_len)},
-          {"tied", config.tied_classifier ? "true" : "false"}};
-}
-
-/// Parses the dimensions line of a checkpoint's metadata, "dim=64 hidden=176 ...". Throws FileError for an invalid or
-/// repeated word.
-std::vector<FileDimension> parse_dimensions(const std::filesystem::path& path, std::string_view line) {
-  std::vector<FileDimension> dimensions;
-  while (!line.empty()) {
-    const std::string_view word = line.substr(0, line.find(' '));
-    line.remove_prefix(std::min(word.size() + 1, line.size()));
-    const std::string_view key = word.substr(0, word.find('='));
-    const std::string_view value = word.substr(std::min(key.size() + 1, word.size()));
-    const auto* const name = std::find_if(kDimensions.begin(), kDimensions.end(),
-                                          [&](std::string_view each) { return setting(each).key() == key; });
-    const bool is_there = std::any_of(dimensions.begin(), dimensions.end(),
-                                      [&](const FileDimension& each) { return setting(each.name).key() == key; });
-    if (name == kDimensions.end() || is_there || !parse_integer(value)) {
-      constexpr std::size_t kMostShown = 80;
-      throw FileError(fmt::format("{}: its metadata describe the model with '{}'; expected {}, each once, as NAME=N",
-                                  path.string(), word.substr(0, kMostShown), fmt::join(kDimensions, ", ")));
-    }
-    dimensions.push_back({std::string(*name), std::string(value)});
-  }
+std::vector<FileDimension> dimensions_of(const model::ModelConfig& config) {
+  const auto text = [](auto value) { return fmt::format("{}", value); };
+  const bool is_mlp = config.family == model::Family::mlp;
+  std::vector<FileDimension> dimensions = {{"family", is_mlp ? "mlp" : "llama"},
+                                           {"dim", text(config.dim)},
+                                           {"hidden", text(config.hidden)},
+                                           {"seq", text(config.seq_len)}};
+  if (is_mlp) return dimensions;
+  for (const FileDimension& more : {FileDimension{"layers", text(config.layers)},
+                                    {"heads", text(config.heads)},
+                                    {"kv-heads", text(config.kv_heads)},
+                                    {"head-dim", text(config.head_dim)},
+                                    {"vocab", text(config.vocab)},
+                                    {"tied", config.tied_embeddings ? "true" : "false"},
+                                    {"rope-theta", text(config.rope_theta)},
+                                    {"norm-eps", text(config.norm_eps)}})
+    dimensions.push_back(more);
   return dimensions;
 }
 
-/// The model's dimensions from the file's metadata; empty if ane-train did not write the file, so that the settings
-/// must provide all.
-std::vector<FileDimension> safetensors_dimensions(const model::SafetensorsFile& file) {
-  constexpr std::string_view kStart = "dim=";
-  const auto line = file.metadata().find("model");
-  if (line == file.metadata().end() || !line->second.starts_with(kStart)) return {};
-  std::vector<FileDimension> dimensions = parse_dimensions(file.path(), line->second);
-  const bool is_llama =
-      std::any_of(dimensions.begin(), dimensions.end(), [](const auto& d) { return d.name == "layers"; });
-  dimensions.push_back({"arch", is_llama ? "llama" : "mlp"});
-  if (is_llama) dimensions.push_back({"tied", file.tensors().contains(kClassifier) ? "false" : "true"});
-  return dimensions;
+/// The model of a safetensors file that ane-train wrote, nullopt for any other file, whose model the settings must
+/// describe.
+std::optional<model::ModelConfig> recorded_config(const model::SafetensorsFile& file) {
+  const auto config = file.metadata().find(model::kConfigKey);
+  if (config != file.metadata().end()) return model::config_from_json(config->second, file.path().string());
+  return train::recorded_model_of(file.path());
 }
 
-/// Resolves the default of kv-heads (equal to heads), so that it can be compared with a number.
+/// The value as text, with defaults that depend on other dimensions resolved, so that it can be compared with a number.
 std::string shown(const Setting& row, const Settings& values) {
   if (row.name == "kv-heads" && values.kv_heads == 0) return fmt::format("{}", values.heads);
+  if (row.name == "head-dim" && values.head_dim == 0) return fmt::format("{}", values.dim / values.heads);
   return row.show(values);
-}
-
-/// The dimensions of the run that is resumed, whose model file may no longer exist.
-std::vector<FileDimension> checkpoint_dimensions(const train::SettingTexts& recorded) {
-  std::vector<FileDimension> dimensions;
-  Settings saved;
-  for (const char* name : {"arch", "dim", "hidden", "layers", "heads", "kv-heads", "vocab", "seq", "tied"}) {
-    const Setting& row = setting(name);
-    // The default may not be a valid value.
-    if (const auto text = recorded.find(name); text != recorded.end() && text->second != row.show(saved))
-      static_cast<void>(row.assign(text->second, saved));
-    dimensions.push_back({name, shown(row, saved)});
-  }
-  return dimensions;
 }
 
 /// `file`: the source of the dimension.
@@ -122,7 +76,7 @@ void adopt(const FileDimension& dimension, const std::string& file, LoadedSettin
   if (loaded.given(row->name)) {
     const std::string given = shown(*row, loaded.values);
     const bool shorter = row->name == "seq" && loaded.values.seq < adopted.seq;
-    if (given == dimension.value || shorter) return;
+    if (given == shown(*row, adopted) || shorter) return;
     throw UsageError(fmt::format("{} is {} ({}), but {} has {}; omit it to use the model's", row->key(), given,
                                  loaded.origin(row->name).place, file, dimension.value));
   }
@@ -131,21 +85,6 @@ void adopt(const FileDimension& dimension, const std::string& file, LoadedSettin
 }
 
 std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
-
-model::LlamaConfig llama_config(const Settings& settings) {
-  return {.dim = size(settings.dim),
-          .hidden = size(settings.hidden),
-          .layers = size(settings.layers),
-          .heads = size(settings.heads),
-          .kv_heads = size(settings.kv_heads == 0 ? settings.heads : settings.kv_heads),
-          .vocab = size(settings.vocab),
-          .seq_len = size(settings.seq),
-          .tied_classifier = settings.tied};
-}
-
-model::MlpConfig mlp_config(const Settings& settings) {
-  return {.dim = size(settings.dim), .hidden = size(settings.hidden), .seq_len = size(settings.seq)};
-}
 
 /// Resolves a checkpoint directory to its model file. Throws UsageError for an unsupported kind of file.
 std::filesystem::path model_file(const std::filesystem::path& given) {
@@ -163,64 +102,61 @@ std::filesystem::path model_file(const std::filesystem::path& given) {
 }
 
 /// The parameters of the model that the settings describe. Invalid dimensions come from the file, hence FileError.
-model::ParameterLayout parameters_of(const LoadedSettings& loaded) try {
-  return loaded.values.arch == Architecture::mlp ? model::mlp_parameters(mlp_config(loaded.values))
-                                                 : model::llama_parameters(llama_config(loaded.values));
+model::ParameterLayout layout_of(const LoadedSettings& loaded) try {
+  return model::parameter_layout(model_config(loaded.values));
 } catch (const UsageError& error) {
-  if (loaded.origin("arch").origin != Origin::model_file) throw;
+  if (loaded.origin("family").origin != Origin::model_file) throw;
   throw FileError(fmt::format("{}: its dimensions are invalid: {}", loaded.values.model, error.what()));
 }
 
 }  // namespace
 
+model::ModelConfig model_config(const Settings& settings) {
+  const bool is_mlp = settings.family == model::Family::mlp;
+  model::ModelConfig config{.family = settings.family, .dim = size(settings.dim), .hidden = size(settings.hidden)};
+  config.seq_len = size(settings.seq);
+  if (is_mlp) return config;
+  if (settings.head_dim == 0 && settings.dim % settings.heads != 0)
+    throw UsageError(fmt::format("dim is {} and heads is {}, but heads must divide dim; or give --head-dim",
+                                 settings.dim, settings.heads));
+  config.layers = size(settings.layers);
+  config.heads = size(settings.heads);
+  config.kv_heads = size(settings.kv_heads == 0 ? settings.heads : settings.kv_heads);
+  config.head_dim = size(settings.head_dim == 0 ? settings.dim / settings.heads : settings.head_dim);
+  config.vocab = size(settings.vocab);
+  config.tied_embeddings = settings.tied;
+  config.norm_eps = settings.norm_eps;
+  config.rope_theta = settings.rope_theta;
+  return config;
+}
+
 void adopt_model_file(LoadedSettings& loaded) {
   if (loaded.values.model.empty()) return;
+  const auto adopt_all = [&](const model::ModelConfig& config, const std::string& file) {
+    for (const FileDimension& dimension : dimensions_of(config)) adopt(dimension, file, loaded);
+  };
   if (loaded.values.resume) {
     const std::string& directory = loaded.values.checkpoint_dir;
-    if (const std::optional<train::SettingTexts> recorded = train::recorded_settings(directory)) {
-      for (const FileDimension& dimension : checkpoint_dimensions(*recorded)) adopt(dimension, directory, loaded);
-      return;
-    }
+    if (const auto recorded = train::recorded_identity(directory)) return adopt_all(recorded->model, directory);
   }
   const std::filesystem::path path = model_file(loaded.values.model);
   loaded.values.model = path.string();
-  const std::string& file_name = loaded.values.model;
-  if (path.extension() == kLlama2c) {
-    for (const FileDimension& dimension : llama2c_dimensions(path)) adopt(dimension, file_name, loaded);
-    return;
-  }
+  if (path.extension() == kLlama2c) return adopt_all(model::read_llama2c_config(path), loaded.values.model);
   const model::SafetensorsFile file(path);
-  for (const FileDimension& dimension : safetensors_dimensions(file)) adopt(dimension, file_name, loaded);
+  if (const auto recorded = recorded_config(file)) adopt_all(*recorded, loaded.values.model);
   // Before anything of that size is allocated.
-  model::expect_tensors(file, parameters_of(loaded));
+  model::expect_tensors(file, layout_of(loaded));
 }
 
 model::KernelPlan make_plan(const Settings& settings, model::WeightMode weights) {
-  const model::KernelForm form(settings.precision, weights, settings.plan, settings.rope);
-  if (settings.arch == Architecture::mlp) {
-    const model::MlpConfig config = mlp_config(settings);
-    model::check(config);
-    return model::mlp_plan(config, form);
-  }
-  const model::LlamaConfig config = llama_config(settings);
-  model::check(config);
-  return model::llama_plan(config, form);
+  return model::kernel_plan(model_config(settings), {settings.precision, weights, settings.plan, settings.rope});
 }
 
 std::unique_ptr<model::Model> make_model(const Settings& settings, const model::Engine& engine) {
   assert(settings.weights != WeightsChoice::automatic);
-  const model::KernelForm form(
-      settings.precision,
-      settings.weights == WeightsChoice::dynamic ? model::WeightMode::dynamic : model::WeightMode::baked, settings.plan,
-      settings.rope);
-  if (settings.arch == Architecture::mlp) {
-    const model::MlpConfig config = mlp_config(settings);
-    model::check(config);
-    return model::make_mlp(config, form, engine);
-  }
-  const model::LlamaConfig config = llama_config(settings);
-  model::check(config);
-  return model::make_llama(config, form, engine);
+  const auto weights =
+      settings.weights == WeightsChoice::dynamic ? model::WeightMode::dynamic : model::WeightMode::baked;
+  return model::make_model(model_config(settings), {settings.precision, weights, settings.plan, settings.rope}, engine);
 }
 
 void fill_parameters(const Settings& settings, const model::Model& model, std::span<float> parameters) {
@@ -235,7 +171,7 @@ void fill_parameters(const Settings& settings, const model::Model& model, std::s
 
 std::unique_ptr<data::Source> make_source(const Settings& settings, bool scan) {
   const auto seed = static_cast<std::uint64_t>(settings.seed);
-  if (settings.arch == Architecture::mlp) {
+  if (settings.family == model::Family::mlp) {
     return data::make_teacher_source(size(settings.dim), size(settings.hidden), size(settings.seq), seed);
   }
   const data::TokenSettings tokens{.seq_len = size(settings.seq),

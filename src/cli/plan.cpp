@@ -201,7 +201,7 @@ std::string weights_text(const Settings& settings) {
 
 std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& bench, const data::Source& source) {
   const std::vector<model::KernelInfo> kernels = bench.model().kernels();
-  std::vector<std::string> lines = header_lines(bench.model().summary(), kernels, settings);
+  std::vector<std::string> lines = header_lines(bench.model(), kernels, settings);
   lines.push_back(fmt::format("Device: {}", bench.device_text()));
   if (const auto line = weights_line(bench.weights())) lines.push_back(*line);
   lines.push_back(fmt::format("Data: {}", source.description()));

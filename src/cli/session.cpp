@@ -132,7 +132,7 @@ std::unique_ptr<train::StateArena> Session::make_state() {
   const model::ParameterLayout& layout = bench_.model().parameters();
   const int moments = train::optimizer_moments(settings_.optimizer);
   const train::Delay delay = settings_.pipeline ? train::Delay::one_update : train::Delay::none;
-  const std::uint64_t fingerprint = fingerprint_of(settings_, bench_.model().summary().dimensions);
+  const std::uint64_t fingerprint = fingerprint_of(settings_, bench_.model().config());
   if (before_) {
     auto state =
         std::make_unique<train::StateArena>(before_->handoff.descriptor, layout.size(), moments, fingerprint, delay);
@@ -178,7 +178,7 @@ void Session::load_newest_checkpoint() {
 }
 
 train::CheckpointIdentity Session::identity() {
-  return {.model = bench_.model().summary().dimensions,
+  return {.model = bench_.model().config(),
           .data = source_ != nullptr ? source_->identity() : before_->data_identity,
           .settings = options_.settings};
 }
@@ -211,7 +211,7 @@ void Session::tell_start() {
     if (bench_.faults_planned())
       terminal_.warn(fmt::format("{} is set: device faults will be injected", kFaultVariable));
     const std::vector<model::KernelInfo> kernels = bench_.model().kernels();
-    for (const std::string& line : header_lines(bench_.model().summary(), kernels, settings_)) terminal_.print(line);
+    for (const std::string& line : header_lines(bench_.model(), kernels, settings_)) terminal_.print(line);
     terminal_.print(fmt::format("Device: {}", bench_.device_text()));
     if (const auto line = weights_line(bench_.weights())) terminal_.print(*line);
     std::string data = fmt::format("Data: {}", source_->description());
@@ -226,7 +226,7 @@ void Session::tell_start() {
 
 train::RunDescription Session::description() {
   return {.version = version_text(),
-          .model = bench_.model().summary().dimensions,
+          .model = bench_.model().config(),
           .device = bench_.device_text(),
           .data = source_->description(),
           .seed = static_cast<std::uint64_t>(settings_.seed),

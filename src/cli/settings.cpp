@@ -175,8 +175,8 @@ std::vector<Setting> run_rows() {
 
 std::vector<Setting> model_rows() {
   return {
-      choice<Architecture>({.name = "arch", .group = "Model", .placeholder = "NAME", .help = "kind of model"},
-                           &Settings::arch, {{"llama", Architecture::llama}, {"mlp", Architecture::mlp}}),
+      choice<model::Family>({.name = "family", .group = "Model", .placeholder = "NAME", .help = "family of the model"},
+                            &Settings::family, {{"llama", model::Family::llama}, {"mlp", model::Family::mlp}}),
       text({.name = "model",
             .group = "Model",
             .placeholder = "FILE",
@@ -196,6 +196,12 @@ std::vector<Setting> model_rows() {
              .help = "key and value heads, fewer for grouped-query attention",
              .llama_only = true},
             &Settings::kv_heads, 1, kMostDimension, {"heads"}),
+      whole({.name = "head-dim",
+             .group = "Model",
+             .placeholder = "N",
+             .help = "width of an attention head; auto: dim / heads",
+             .llama_only = true},
+            &Settings::head_dim, 2, kMostDimension, {"auto"}),
       whole({.name = "vocab", .group = "Model", .placeholder = "N", .help = "vocabulary size", .llama_only = true},
             &Settings::vocab, 2, kMostVocab),
       whole({.name = "seq", .group = "Model", .placeholder = "N", .help = "tokens per sequence"}, &Settings::seq, 1,
@@ -207,6 +213,18 @@ std::vector<Setting> model_rows() {
               .negation = "--untied",
               .llama_only = true},
              &Settings::tied),
+      real({.name = "rope-theta",
+            .group = "Model",
+            .placeholder = "X",
+            .help = "base of the rotary position embedding's frequencies",
+            .llama_only = true},
+           &Settings::rope_theta, {1, 1e12}),
+      real({.name = "norm-eps",
+            .group = "Model",
+            .placeholder = "X",
+            .help = "added to the mean square in RMSNorm",
+            .llama_only = true},
+           &Settings::norm_eps, {1e-12, 1}),
   };
 }
 

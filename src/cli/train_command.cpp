@@ -105,8 +105,8 @@ int train_command(std::span<const std::string> arguments, std::span<const std::s
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
   check_output_files(loaded);
   if (loaded.values.print_config) {
-    const std::string text = describe(loaded);
-    terminal.print(text.substr(0, text.size() - 1));
+    terminal.print(
+        fmt::format("{}{:<18} {}", describe(loaded), "model config", model::to_json(model_config(loaded.values))));
     return 0;
   }
   if (loaded.values.dry_run) return dry_run(loaded.values);

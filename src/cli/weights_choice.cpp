@@ -16,12 +16,12 @@ namespace {
 /// The weight mode of the newest checkpoint of the run that is resumed.
 std::optional<WeightsDecision> decision_before(const Settings& settings) {
   if (!settings.resume) return std::nullopt;
-  const std::optional<train::SettingTexts> recorded = train::recorded_settings(settings.checkpoint_dir);
+  const std::optional<train::CheckpointIdentity> recorded = train::recorded_identity(settings.checkpoint_dir);
   if (!recorded) return std::nullopt;
   const Setting& row = setting("weights");
-  const auto found = recorded->find(row.name);
+  const auto found = recorded->settings.find(row.name);
   Settings before;
-  if (found == recorded->end() || !row.assign(found->second, before)) return std::nullopt;
+  if (found == recorded->settings.end() || !row.assign(found->second, before)) return std::nullopt;
   if (before.weights == WeightsChoice::automatic) return std::nullopt;
   return WeightsDecision{before.weights, "as in the run that is resumed"};
 }

@@ -25,7 +25,8 @@ std::string_view short_name(std::string_view role) { return role.substr(role.rfi
 
 std::string parameter_name(std::string_view role) { return fmt::format("{}.weight", role); }
 
-/// Layout of an input with matrices beside the tensors, stored with `channels` rows.
+/// Layout of an input with matrices next to the tensors. A matrix with as many outputs as the widest tensor has
+/// channels is stored unchanged, [out, in]; any other is stored [in, out].
 PackedLayout beside_weights(mil::DType element, std::size_t seq_len, KernelWriter::Channels inputs,
                             std::span<const Matrix> matrices, std::vector<WeightSegment>& weights) {
   std::vector<PackedLayout::Window> windows;
@@ -35,9 +36,9 @@ PackedLayout beside_weights(mil::DType element, std::size_t seq_len, KernelWrite
     channels = std::max(channels, count);
   }
   for (const Matrix& matrix : matrices) {
-    assert(matrix.in == channels || matrix.out == channels);
-    const bool by_inputs = matrix.in == channels;  // [in, out], the transpose of the matrix
-    windows.push_back({std::string(short_name(matrix.role)), channels, by_inputs ? matrix.out : matrix.in});
+    const bool by_inputs = matrix.in == channels || matrix.out != channels;
+    windows.push_back(
+        {std::string(short_name(matrix.role)), by_inputs ? matrix.in : matrix.out, by_inputs ? matrix.out : matrix.in});
     weights.push_back(
         {windows.back().name, parameter_name(matrix.role), by_inputs == (matrix.use == Weight::as_stored)});
   }

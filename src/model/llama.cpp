@@ -8,10 +8,10 @@
 #include <fmt/format.h>
 
 #include "ane/model/llama_kernels.h"
-#include "ane/model/models.h"
 
 #include "gradient_order.h"
 #include "initialize.h"
+#include "layouts.h"
 #include "llama_workspace.h"
 
 namespace ane::model {
@@ -33,12 +33,12 @@ std::size_t lane_count(const Engine& engine) {
 }
 
 /// Multiply and add count as two; backward attention as five products of [S, S] with [S, HD] per head.
-Flops flops_per_step(const LlamaConfig& config) {
+Flops flops_per_step(const ModelConfig& config) {
   const auto as_double = [](std::size_t value) { return static_cast<double>(value); };
   const double dim = as_double(config.dim);
   const double seq_len = as_double(config.seq_len);
   const double layers = as_double(config.layers);
-  const double attention = 2 * dim * (dim + as_double(config.kv_dim()));
+  const double attention = 2 * dim * as_double(config.q_dim() + config.kv_dim());
   const double feed_forward = 3 * dim * as_double(config.hidden);
   const double projections = 2 * seq_len * layers * (attention + feed_forward);
 
@@ -46,14 +46,14 @@ Flops flops_per_step(const LlamaConfig& config) {
   flops.forward = projections;
   flops.backward_dx = projections;
   flops.backward_dw = projections;
-  flops.sdpa_backward = 2 * 5 * layers * seq_len * seq_len * dim;
+  flops.sdpa_backward = 2 * 5 * layers * seq_len * seq_len * as_double(config.q_dim());
   flops.classifier = 3 * 2 * seq_len * dim * as_double(config.vocab);
   return flops;
 }
 
 }  // namespace
 
-Llama::Llama(const LlamaConfig& config, const KernelForm& form, const Engine& engine)
+Llama::Llama(const ModelConfig& config, const KernelForm& form, const Engine& engine)
     : config_(config),
       engine_(engine),
       layout_(llama_parameters(config)),
@@ -97,10 +97,7 @@ void Llama::initialize(std::span<float> parameters, std::uint64_t seed) const {
 ModelSummary Llama::summary() const {
   const std::size_t embedding = config_.vocab * config_.dim;
   ModelSummary summary;
-  summary.dimensions = fmt::format("dim={} hidden={} heads={} seq={} vocab={} layers={}", config_.dim, config_.hidden,
-                                   config_.heads, config_.seq_len, config_.vocab, config_.layers);
-  if (config_.group() != 1) summary.dimensions += fmt::format(" kv_heads={}", config_.kv_heads);
-  summary.embedding_parameters = config_.tied_classifier ? embedding : 2 * embedding;
+  summary.embedding_parameters = config_.tied_embeddings ? embedding : 2 * embedding;
   summary.transformer_parameters = layout_.parameter_count() - summary.embedding_parameters;
   summary.activation_bytes = lanes_.size() * lanes_.front()->memory.size();
   summary.flops_per_step = flops_per_step(config_);
@@ -110,9 +107,5 @@ ModelSummary Llama::summary() const {
 std::span<const float> Llama::logits() const noexcept { return lanes_.front()->logits; }
 
 std::span<const float> Llama::stream(std::size_t layer) const { return lanes_.front()->stream.at(layer + 1); }
-
-std::unique_ptr<Model> make_llama(const LlamaConfig& config, const KernelForm& form, const Engine& engine) {
-  return std::make_unique<Llama>(config, form, engine);
-}
 
 }  // namespace ane::model

@@ -10,8 +10,9 @@
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/math/half.h"
-#include "ane/model/models.h"
 #include "ane/model/weight_files.h"
+
+#include "layouts.h"
 
 /// llama2.c's first format: 7 int32, then fp32 weights, each kind for all layers in turn, two unused RoPE tables, and a
 /// classifier if the header's vocabulary size is negative.
@@ -38,7 +39,7 @@ std::size_t positive(const std::filesystem::path& path, std::string_view field, 
   return static_cast<std::size_t>(value);
 }
 
-LlamaConfig parse_header(const RegularFile& file) {
+ModelConfig parse_header(const RegularFile& file) {
   const auto& path = file.path();
   Header header{};
   if (file.size_bytes() < sizeof header)
@@ -46,13 +47,17 @@ LlamaConfig parse_header(const RegularFile& file) {
                            sizeof header));
   file.read(0, std::as_writable_bytes(std::span(&header, 1)));
 
-  LlamaConfig config;
+  ModelConfig config;
   config.dim = positive(path, "dim", header.dim);
   config.hidden = positive(path, "hidden_dim", header.hidden);
   config.layers = positive(path, "n_layers", header.layers);
   config.heads = positive(path, "n_heads", header.heads);
   config.kv_heads = positive(path, "n_kv_heads", header.kv_heads);
-  config.tied_classifier = header.vocab > 0;
+  if (config.dim % config.heads != 0)
+    fail(path, fmt::format("its header is invalid: dim is {} and heads is {}, but heads must divide dim", config.dim,
+                           config.heads));
+  config.head_dim = config.dim / config.heads;
+  config.tied_embeddings = header.vocab > 0;
   if (header.vocab == INT32_MIN) fail(path, fmt::format("its header says vocab_size = {}", header.vocab));
   config.vocab = positive(path, "vocab_size (negative for an untied classifier)", std::abs(header.vocab));
   config.seq_len = positive(path, "max_seq_len", header.max_seq_len);
@@ -66,18 +71,18 @@ LlamaConfig parse_header(const RegularFile& file) {
 
 /// Calls visit(parameter) for the tensors in the order of the file, and skip(elements) for the RoPE tables.
 template <class Visit, class Skip>
-void walk(const LlamaConfig& config, const ParameterLayout& layout, Visit&& visit, Skip&& skip) {
+void walk(const ModelConfig& config, const ParameterLayout& layout, Visit&& visit, Skip&& skip) {
   visit(*layout.find("tok_embeddings.weight"));
   for (const std::string_view name : kLayerTensors)
     for (std::size_t layer = 0; layer < config.layers; ++layer)
       visit(*layout.find(fmt::format("layers.{}.{}.weight", layer, name)));
   visit(*layout.find("norm.weight"));
-  skip(config.seq_len * config.head_dim());
-  if (!config.tied_classifier) visit(*layout.find("output.weight"));
+  skip(config.seq_len * config.head_dim);
+  if (!config.tied_embeddings) visit(*layout.find("output.weight"));
 }
 
-void check_size(const RegularFile& file, const LlamaConfig& config, const ParameterLayout& layout) {
-  const std::size_t elements = layout.parameter_count() + config.seq_len * config.head_dim();
+void check_size(const RegularFile& file, const ModelConfig& config, const ParameterLayout& layout) {
+  const std::size_t elements = layout.parameter_count() + config.seq_len * config.head_dim;
   const std::size_t expected = sizeof(Header) + elements * sizeof(float);
   if (file.size_bytes() != expected)
     fail(file.path(), fmt::format("it has {} bytes, but dim={} hidden={} layers={} heads={} kv_heads={} vocab={} "
@@ -101,16 +106,16 @@ void check_same(const RegularFile& file, const ParameterLayout& found, const Par
 
 }  // namespace
 
-LlamaConfig read_llama2c_config(const std::filesystem::path& path) {
+ModelConfig read_llama2c_config(const std::filesystem::path& path) {
   const RegularFile file(path, "model");
-  const LlamaConfig config = parse_header(file);
+  const ModelConfig config = parse_header(file);
   check_size(file, config, llama_parameters(config));
   return config;
 }
 
 void read_llama2c(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> parameters) {
   const RegularFile file(path, "model");
-  const LlamaConfig config = parse_header(file);
+  const ModelConfig config = parse_header(file);
   const ParameterLayout own = llama_parameters(config);
   check_size(file, config, own);
   check_same(file, own, layout);

@@ -5,13 +5,14 @@
 
 namespace ane::model {
 
-KernelDefinition attn_bwd1(const LlamaConfig& config, const KernelForm& form) {
+KernelDefinition attn_bwd1(const ModelConfig& config, const KernelForm& form) {
   const std::size_t dim = config.dim;
+  const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
   const std::size_t seq_len = config.seq_len;
   const std::size_t score_rows = config.heads * seq_len;
-  KernelWriter kernel("attn_bwd1", form, seq_len, {{"q", dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}},
-                      {{"attention.wo", dim, dim, Weight::transposed}},
+  KernelWriter kernel("attn_bwd1", form, seq_len, {{"q", q_dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}},
+                      {{"attention.wo", q_dim, dim, Weight::transposed}},
                       {{"dv", kv_dim}, {"probs", score_rows}, {"dp", score_rows}});
   mil::Builder& mil = kernel.mil();
 
@@ -27,14 +28,14 @@ KernelDefinition attn_bwd1(const LlamaConfig& config, const KernelForm& form) {
   return std::move(kernel).finish();
 }
 
-KernelDefinition attn_bwd2(const LlamaConfig& config, const KernelForm& form) {
-  const std::size_t dim = config.dim;
+KernelDefinition attn_bwd2(const ModelConfig& config, const KernelForm& form) {
+  const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
   const std::size_t seq_len = config.seq_len;
   const std::size_t score_rows = config.heads * seq_len;
   KernelWriter kernel("attn_bwd2", form, seq_len,
-                      {{"probs", score_rows}, {"dp", score_rows}, {"q", dim}, {"k", kv_dim}}, {},
-                      {{"dq", dim}, {"dk", kv_dim}});
+                      {{"probs", score_rows}, {"dp", score_rows}, {"q", q_dim}, {"k", kv_dim}}, {},
+                      {{"dq", q_dim}, {"dk", kv_dim}});
   mil::Builder& mil = kernel.mil();
   Rope rope(kernel, config, form.rope);
 
@@ -51,11 +52,12 @@ KernelDefinition attn_bwd2(const LlamaConfig& config, const KernelForm& form) {
   return std::move(kernel).finish();
 }
 
-KernelDefinition qkv_bwd(const LlamaConfig& config, const KernelForm& form) {
+KernelDefinition qkv_bwd(const ModelConfig& config, const KernelForm& form) {
   const std::size_t dim = config.dim;
+  const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
-  KernelWriter kernel("qkv_bwd", form, config.seq_len, {{"dq", dim}, {"dk", kv_dim}, {"dv", kv_dim}},
-                      {{"attention.wq", dim, dim, Weight::transposed},
+  KernelWriter kernel("qkv_bwd", form, config.seq_len, {{"dq", q_dim}, {"dk", kv_dim}, {"dv", kv_dim}},
+                      {{"attention.wq", dim, q_dim, Weight::transposed},
                        {"attention.wk", dim, kv_dim, Weight::transposed},
                        {"attention.wv", dim, kv_dim, Weight::transposed}},
                       {{"dxn", dim}});
@@ -63,15 +65,16 @@ KernelDefinition qkv_bwd(const LlamaConfig& config, const KernelForm& form) {
   return std::move(kernel).finish();
 }
 
-KernelDefinition attn_bwd(const LlamaConfig& config, const KernelForm& form) {
+KernelDefinition attn_bwd(const ModelConfig& config, const KernelForm& form) {
   const std::size_t dim = config.dim;
+  const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
-  KernelWriter kernel("attn_bwd", form, config.seq_len, {{"q", dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}},
-                      {{"attention.wo", dim, dim, Weight::transposed},
-                       {"attention.wq", dim, dim, Weight::transposed},
+  KernelWriter kernel("attn_bwd", form, config.seq_len, {{"q", q_dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}},
+                      {{"attention.wo", q_dim, dim, Weight::transposed},
+                       {"attention.wq", dim, q_dim, Weight::transposed},
                        {"attention.wk", dim, kv_dim, Weight::transposed},
                        {"attention.wv", dim, kv_dim, Weight::transposed}},
-                      {{"dxn", dim}, {"dq", dim}, {"dk", kv_dim}, {"dv", kv_dim}});
+                      {{"dxn", dim}, {"dq", q_dim}, {"dk", kv_dim}, {"dv", kv_dim}});
   mil::Builder& mil = kernel.mil();
   Rope rope(kernel, config, form.rope);
 

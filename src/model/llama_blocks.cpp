@@ -25,7 +25,7 @@ std::size_t extent(const mil::Builder& mil, mil::Var x, std::size_t axis) {
 std::string suffixed(std::string_view name, std::string_view suffix) { return fmt::format("{}_{}", name, suffix); }
 
 /// [R*S, S]: 0 for keys up to the query's position, repeated for the heads of a group.
-std::vector<float> causal_mask(const LlamaConfig& config) {
+std::vector<float> causal_mask(const ModelConfig& config) {
   const std::size_t seq_len = config.seq_len;
   std::vector<float> mask(config.group() * seq_len * seq_len, 0.0F);
   auto row = mask.begin();
@@ -40,12 +40,12 @@ std::vector<float> causal_mask(const LlamaConfig& config) {
 }
 
 /// [S, HD] of f(angle), with each angle twice, for both channels of its pair.
-std::vector<float> angle_table(const LlamaConfig& config, double (*f)(double)) {
-  const std::size_t head_dim = config.head_dim();
+std::vector<float> angle_table(const ModelConfig& config, double (*f)(double)) {
+  const std::size_t head_dim = config.head_dim;
   std::vector<float> table(config.seq_len * head_dim);
   for (std::size_t i = 0; i < head_dim; ++i) {
     const double exponent = -static_cast<double>(i - i % 2) / static_cast<double>(head_dim);
-    const double frequency = std::pow(static_cast<double>(config.rope_theta), exponent);
+    const double frequency = std::pow(config.rope_theta, exponent);
     for (std::size_t position = 0; position < config.seq_len; ++position)
       table[position * head_dim + i] = static_cast<float>(f(static_cast<double>(position) * frequency));
   }
@@ -64,10 +64,9 @@ std::vector<float> quarter_turn(std::size_t head_dim) {
 
 }  // namespace
 
-mil::Var split_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config) {
-  const std::size_t heads = extent(mil, x, 1) / config.head_dim();
-  const mil::Var split =
-      mil.reshape(suffixed(name, "split"), x, shape_of({1, heads, config.head_dim(), config.seq_len}));
+mil::Var split_heads(mil::Builder& mil, std::string_view name, mil::Var x, const ModelConfig& config) {
+  const std::size_t heads = extent(mil, x, 1) / config.head_dim;
+  const mil::Var split = mil.reshape(suffixed(name, "split"), x, shape_of({1, heads, config.head_dim, config.seq_len}));
   return mil.transpose(name, split, {0, 1, 3, 2});
 }
 
@@ -77,21 +76,21 @@ mil::Var merge_heads(mil::Builder& mil, std::string_view name, mil::Var x) {
   return mil.reshape(name, turned, shape_of({1, channels, 1, extent(mil, x, 2)}));
 }
 
-mil::Var group_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config) {
+mil::Var group_heads(mil::Builder& mil, std::string_view name, mil::Var x, const ModelConfig& config) {
   if (config.group() == 1) return x;
-  return mil.reshape(name, x, shape_of({1, config.kv_heads, config.group() * config.seq_len, config.head_dim()}));
+  return mil.reshape(name, x, shape_of({1, config.kv_heads, config.group() * config.seq_len, config.head_dim}));
 }
 
-mil::Var ungroup_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config) {
+mil::Var ungroup_heads(mil::Builder& mil, std::string_view name, mil::Var x, const ModelConfig& config) {
   if (config.group() == 1) return x;
-  return mil.reshape(name, x, shape_of({1, config.heads, config.seq_len, config.head_dim()}));
+  return mil.reshape(name, x, shape_of({1, config.heads, config.seq_len, config.head_dim}));
 }
 
-mil::Var score_scale(mil::Builder& mil, const LlamaConfig& config) {
-  return mil.scalar(1.0F / std::sqrt(static_cast<float>(config.head_dim())));
+mil::Var score_scale(mil::Builder& mil, const ModelConfig& config) {
+  return mil.scalar(1.0F / std::sqrt(static_cast<float>(config.head_dim)));
 }
 
-mil::Var attention_probabilities(KernelWriter& kernel, mil::Var q, mil::Var k, const LlamaConfig& config) {
+mil::Var attention_probabilities(KernelWriter& kernel, mil::Var q, mil::Var k, const ModelConfig& config) {
   mil::Builder& mil = kernel.mil();
   const mil::Var mask =
       kernel.constant("mask", shape_of({1, 1, config.group() * config.seq_len, config.seq_len}), causal_mask(config));
@@ -101,13 +100,13 @@ mil::Var attention_probabilities(KernelWriter& kernel, mil::Var q, mil::Var k, c
   return mil.softmax("probs", masked, kKeyAxis);
 }
 
-Rope::Rope(KernelWriter& kernel, const LlamaConfig& config, RopeForm form) : mil_(&kernel.mil()) {
-  const mil::Shape table = shape_of({1, 1, config.seq_len, config.head_dim()});
+Rope::Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm form) : mil_(&kernel.mil()) {
+  const mil::Shape table = shape_of({1, 1, config.seq_len, config.head_dim});
   cos_ = kernel.constant("rope_cos", table, angle_table(config, [](double angle) { return std::cos(angle); }));
   sin_ = kernel.constant("rope_sin", table, angle_table(config, [](double angle) { return std::sin(angle); }));
   if (form == RopeForm::slices) return;
-  matrix_ = kernel.constant("rope_turn", shape_of({1, 1, config.head_dim(), config.head_dim()}),
-                            quarter_turn(config.head_dim()));
+  matrix_ =
+      kernel.constant("rope_turn", shape_of({1, 1, config.head_dim, config.head_dim}), quarter_turn(config.head_dim));
 }
 
 mil::Var Rope::rotate(std::string_view name, mil::Var x) { return combine(mil::OpKind::add, name, x); }
@@ -137,7 +136,7 @@ mil::Var Rope::turn(std::string_view name, mil::Var x) {
 
 // a = probs v and o = Wo a:  da = Wo^T do,  dv = probs^T da,  dp = da v^T
 ValueGradients backward_values(KernelWriter& kernel, mil::Var q, mil::Var k, mil::Var v, mil::Var dout,
-                               const LlamaConfig& config) {
+                               const ModelConfig& config) {
   mil::Builder& mil = kernel.mil();
   const mil::Var da = kernel.project("da", dout, "attention.wo");
   const mil::Var da_heads = group_heads(mil, "da_groups", split_heads(mil, "da_heads", da, config), config);
@@ -148,7 +147,7 @@ ValueGradients backward_values(KernelWriter& kernel, mil::Var q, mil::Var k, mil
 }
 
 // probs = softmax(q k^T / sqrt(HD) + mask):  ds = probs * (dp - sum over keys of probs * dp) / sqrt(HD)
-mil::Var backward_scores(mil::Builder& mil, mil::Var probs, mil::Var dp, const LlamaConfig& config) {
+mil::Var backward_scores(mil::Builder& mil, mil::Var probs, mil::Var dp, const ModelConfig& config) {
   const mil::Var weighted = mil.mul("weighted", probs, dp);
   const mil::Var mean = mil.reduce(mil::OpKind::reduce_sum, "mean", weighted, {kKeyAxis});
   const mil::Var centred = mil.sub("centred", dp, mean);
@@ -159,7 +158,7 @@ mil::Var backward_scores(mil::Builder& mil, mil::Var probs, mil::Var dp, const L
 
 // dq = ds k,  dk = ds^T q. The product for dk sums over the queries of the whole group.
 ProjectionGradients backward_rotation(mil::Builder& mil, Rope& rope, mil::Var ds, mil::Var q, mil::Var k,
-                                      const LlamaConfig& config) {
+                                      const ModelConfig& config) {
   const mil::Var dq_groups = mil.matmul("dq_groups", ds, k);
   const mil::Var dk_rot = mil.matmul("dk_rot", ds, group_heads(mil, "q_groups", q, config), true, false);
   const mil::Var dq_rot = ungroup_heads(mil, "dq_rot", dq_groups, config);

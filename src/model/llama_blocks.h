@@ -3,7 +3,7 @@
 #include <optional>
 #include <string_view>
 
-#include "ane/model/llama_config.h"
+#include "ane/model/config.h"
 
 #include "kernel_writer.h"
 
@@ -12,29 +12,29 @@
 namespace ane::model {
 
 /// [1, heads * HD, 1, S] -> [1, heads, S, HD].
-[[nodiscard]] mil::Var split_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config);
+[[nodiscard]] mil::Var split_heads(mil::Builder& mil, std::string_view name, mil::Var x, const ModelConfig& config);
 
 /// [1, heads, S, HD] -> [1, heads * HD, 1, S].
 [[nodiscard]] mil::Var merge_heads(mil::Builder& mil, std::string_view name, mil::Var x);
 
 /// [1, NH, S, HD] -> [1, KV, R*S, HD]: the query heads that share a KV head are concatenated, so that one product
 /// serves them all. Adds nothing if R is 1.
-[[nodiscard]] mil::Var group_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config);
+[[nodiscard]] mil::Var group_heads(mil::Builder& mil, std::string_view name, mil::Var x, const ModelConfig& config);
 
 /// [1, KV, R*S, HD] -> [1, NH, S, HD].
-[[nodiscard]] mil::Var ungroup_heads(mil::Builder& mil, std::string_view name, mil::Var x, const LlamaConfig& config);
+[[nodiscard]] mil::Var ungroup_heads(mil::Builder& mil, std::string_view name, mil::Var x, const ModelConfig& config);
 
 /// softmax(q k^T / sqrt(HD) + causal mask): q [1, KV, R*S, HD], k [1, KV, S, HD] -> [1, KV, R*S, S].
-[[nodiscard]] mil::Var attention_probabilities(KernelWriter& kernel, mil::Var q, mil::Var k, const LlamaConfig& config);
+[[nodiscard]] mil::Var attention_probabilities(KernelWriter& kernel, mil::Var q, mil::Var k, const ModelConfig& config);
 
 /// 1 / sqrt(HD) as a scalar.
-[[nodiscard]] mil::Var score_scale(mil::Builder& mil, const LlamaConfig& config);
+[[nodiscard]] mil::Var score_scale(mil::Builder& mil, const ModelConfig& config);
 
 /// Rotary position embedding of [1, heads, S, HD], on the pairs (2i, 2i+1): y = x cos + (x P) sin, where P rotates each
 /// pair by 90 degrees.
 class Rope {
  public:
-  Rope(KernelWriter& kernel, const LlamaConfig& config, RopeForm form);
+  Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm form);
   [[nodiscard]] mil::Var rotate(std::string_view name, mil::Var x);
   /// The inverse, which is also the transpose, for gradients.
   [[nodiscard]] mil::Var rotate_back(std::string_view name, mil::Var x);
@@ -58,10 +58,10 @@ struct ValueGradients {
 };
 /// Through Wo and the product with v: o = Wo a, a = probs v. q, k, v [1, heads, S, HD], dout [1, D, 1, S].
 [[nodiscard]] ValueGradients backward_values(KernelWriter& kernel, mil::Var q, mil::Var k, mil::Var v, mil::Var dout,
-                                             const LlamaConfig& config);
+                                             const ModelConfig& config);
 
 /// Through softmax and scale: the gradient of q k^T, [1, KV, R*S, S].
-[[nodiscard]] mil::Var backward_scores(mil::Builder& mil, mil::Var probs, mil::Var dp, const LlamaConfig& config);
+[[nodiscard]] mil::Var backward_scores(mil::Builder& mil, mil::Var probs, mil::Var dp, const ModelConfig& config);
 
 /// Through q k^T and RoPE: gradients of the projections.
 struct ProjectionGradients {
@@ -69,7 +69,7 @@ struct ProjectionGradients {
   mil::Var dk;  ///< [1, KV * HD, 1, S]
 };
 [[nodiscard]] ProjectionGradients backward_rotation(mil::Builder& mil, Rope& rope, mil::Var ds, mil::Var q, mil::Var k,
-                                                    const LlamaConfig& config);
+                                                    const ModelConfig& config);
 
 /// Through the projections, from the kernel's tensors "dq", "dk" and "dv": the gradient of the normalized input.
 [[nodiscard]] mil::Var backward_projections(KernelWriter& kernel);

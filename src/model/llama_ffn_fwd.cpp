@@ -4,7 +4,7 @@
 
 namespace ane::model {
 
-KernelDefinition ffn_fwd(const LlamaConfig& config, const KernelForm& form) {
+KernelDefinition ffn_fwd(const ModelConfig& config, const KernelForm& form) {
   const std::size_t dim = config.dim;
   const std::size_t hidden = config.hidden;
   KernelWriter kernel(

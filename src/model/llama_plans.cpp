@@ -7,7 +7,7 @@ namespace ane::model {
 
 namespace {
 
-using Generator = KernelDefinition (*)(const LlamaConfig&, const KernelForm&);
+using Generator = KernelDefinition (*)(const ModelConfig&, const KernelForm&);
 
 struct Row {
   Phase phase;
@@ -39,7 +39,7 @@ std::vector<Row> rows(PlanChoice choice) {
 
 }  // namespace
 
-KernelPlan llama_plan(const LlamaConfig& config, const KernelForm& form) {
+KernelPlan llama_plan(const ModelConfig& config, const KernelForm& form) {
   std::vector<PlannedKernel> kernels;
   for (const Row& row : rows(form.plan)) kernels.push_back({row.phase, row.generate(config, form)});
   return {form.plan == PlanChoice::split ? "split" : "merged", std::move(kernels), contract()};

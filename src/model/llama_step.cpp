@@ -28,7 +28,7 @@ std::size_t channel_grain(std::size_t seq_len) {
 // Rows of the classifier per gradient task.
 constexpr std::size_t kClassifierPiece = 1024;
 
-void check_sample(const data::Sample& sample, const LlamaConfig& config) {
+void check_sample(const data::Sample& sample, const ModelConfig& config) {
   if (sample.tokens.size() != config.seq_len + 1)
     throw Error(fmt::format("a sample has {} tokens, expected {}", sample.tokens.size(), config.seq_len + 1));
   for (const data::Token token : sample.tokens)
@@ -80,7 +80,7 @@ class Llama::Pass {
   [[nodiscard]] std::span<const float> weights(const Parameter& tensor) const { return slice(parameters_, tensor); }
   [[nodiscard]] std::span<float> gradient(const Parameter& tensor) const { return slice(gradients_, tensor); }
 
-  const LlamaConfig& config_;
+  const ModelConfig& config_;
   SpanListener* spans_;
   math::ThreadPool& threads_;
   std::size_t lane_;
@@ -250,7 +250,7 @@ void Llama::Pass::backward_embedding() {
 
 void Llama::Pass::normalize(std::span<const float> x, const Parameter& weight, std::span<float> y, std::span<float> r) {
   const PhaseTimer timer(times_.rms_norm, spans_, "RMSNorm");
-  math::rms_norm_forward(x, weights(weight), config_.norm_eps, y, r, threads_);
+  math::rms_norm_forward(x, weights(weight), static_cast<float>(config_.norm_eps), y, r, threads_);
 }
 
 /// From the gradient of the normalized input to that of the residual; `base` is the gradient of the path around the

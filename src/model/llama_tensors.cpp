@@ -33,10 +33,10 @@ LlamaTensors::Layer layer_tensors(const ParameterLayout& layout, std::size_t lay
 
 }  // namespace
 
-LlamaTensors::LlamaTensors(const LlamaConfig& config, const ParameterLayout& layout)
+LlamaTensors::LlamaTensors(const ModelConfig& config, const ParameterLayout& layout)
     : embedding(tensor(layout, "tok_embeddings.weight")),
       norm(tensor(layout, "norm.weight")),
-      classifier(config.tied_classifier ? embedding : tensor(layout, "output.weight")) {
+      classifier(config.tied_embeddings ? embedding : tensor(layout, "output.weight")) {
   layers.reserve(config.layers);
   for (std::size_t layer = 0; layer < config.layers; ++layer) layers.push_back(layer_tensors(layout, layer));
 }

@@ -2,14 +2,14 @@
 
 #include <vector>
 
-#include "ane/model/llama_config.h"
+#include "ane/model/config.h"
 #include "ane/model/parameters.h"
 
 namespace ane::model {
 
 /// A Llama's tensors by role, looked up once. Refers to the layout.
 struct LlamaTensors {
-  LlamaTensors(const LlamaConfig& config, const ParameterLayout& layout);
+  LlamaTensors(const ModelConfig& config, const ParameterLayout& layout);
 
   struct Layer {
     const Parameter& attention_norm;

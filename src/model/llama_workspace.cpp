@@ -12,7 +12,7 @@ constexpr std::size_t kAlignment = 16;  // elements: 64 bytes
 
 }  // namespace
 
-Llama::Workspace::Workspace(const LlamaConfig& config, const ParameterLayout& layout, KernelBank& kernels,
+Llama::Workspace::Workspace(const ModelConfig& config, const ParameterLayout& layout, KernelBank& kernels,
                             const Engine& engine, std::size_t lane)
     : threads(engine.threads),
       tensors(config, layout),
@@ -35,8 +35,9 @@ Llama::Workspace::Workspace(const LlamaConfig& config, const ParameterLayout& la
 
 /// Calls take(part, its elements) for each part, always in the same order.
 template <class Take>
-void Llama::Workspace::lay_out(const LlamaConfig& config, const Take& take) {
+void Llama::Workspace::lay_out(const ModelConfig& config, const Take& take) {
   const std::size_t wide = config.dim * config.seq_len;
+  const std::size_t queries = config.q_dim() * config.seq_len;
   const std::size_t kv = config.kv_dim() * config.seq_len;
   const std::size_t hidden = config.hidden * config.seq_len;
   for (Layer& layer : layers) {
@@ -46,7 +47,8 @@ void Llama::Workspace::lay_out(const LlamaConfig& config, const Take& take) {
   for (std::span<float>& part : stream) take(part, wide);
   for (std::span<float>* part : {&final_in, &dfinal_rows, &dnorm}) take(*part, wide);
   for (Operands& set : operands) {
-    for (std::span<float>* part : {&set.dy, &set.dmiddle, &set.attn, &set.dq}) take(*part, wide);
+    for (std::span<float>* part : {&set.dy, &set.dmiddle}) take(*part, wide);
+    for (std::span<float>* part : {&set.attn, &set.dq}) take(*part, queries);
     for (std::span<float>* part : {&set.dk, &set.dv}) take(*part, kv);
     for (std::span<float>* part : {&set.gate, &set.dh1, &set.dh3}) take(*part, hidden);
   }

@@ -15,7 +15,7 @@ namespace ane::model {
 
 /// Memory that is reused by all steps, so that only the first step allocates. Activations are [channels, S].
 struct Llama::Workspace {
-  Workspace(const LlamaConfig& config, const ParameterLayout& layout, KernelBank& kernels, const Engine& engine,
+  Workspace(const ModelConfig& config, const ParameterLayout& layout, KernelBank& kernels, const Engine& engine,
             std::size_t lane);
 
   /// Activations of a layer kept for the backward pass.
@@ -62,7 +62,7 @@ struct Llama::Workspace {
 
  private:
   template <class Take>
-  void lay_out(const LlamaConfig& config, const Take& take);
+  void lay_out(const ModelConfig& config, const Take& take);
 };
 
 }  // namespace ane::model

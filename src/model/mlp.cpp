@@ -7,11 +7,11 @@
 
 #include "ane/core/checked.h"
 #include "ane/core/error.h"
-#include "ane/model/models.h"
 
 #include "activation_memory.h"
 #include "initialize.h"
 #include "layer_runner.h"
+#include "layouts.h"
 #include "phase_timer.h"
 #include "shape.h"
 #include "weight_gradient.h"
@@ -41,7 +41,7 @@ void mean_squared_error_gradient(std::span<const float> y, std::span<const float
 
 }  // namespace
 
-ParameterLayout mlp_parameters(const MlpConfig& config) {
+ParameterLayout mlp_parameters(const ModelConfig& config) {
   check(config);
   ParameterLayout layout;
   layout.add("w1.weight", shape_of({config.hidden, config.dim}), true);
@@ -49,7 +49,7 @@ ParameterLayout mlp_parameters(const MlpConfig& config) {
   return layout;
 }
 
-Mlp::Mlp(const MlpConfig& config, const KernelForm& form, const Engine& engine)
+Mlp::Mlp(const ModelConfig& config, const KernelForm& form, const Engine& engine)
     : config_(config),
       engine_(engine),
       layout_(mlp_parameters(config)),
@@ -86,7 +86,6 @@ void Mlp::initialize(std::span<float> parameters, std::uint64_t seed) const {
 ModelSummary Mlp::summary() const {
   const double product = 2.0 * static_cast<double>(config_.dim * config_.hidden) * static_cast<double>(config_.seq_len);
   ModelSummary summary;
-  summary.dimensions = fmt::format("dim={} hidden={} seq={}", config_.dim, config_.hidden, config_.seq_len);
   summary.transformer_parameters = layout_.parameter_count();
   summary.activation_bytes = memory_.size();
   summary.flops_per_step.forward = 2 * product;
@@ -132,10 +131,6 @@ void Mlp::check_sample(const data::Sample& sample) const {
   if (sample.x.size() != y_.size() || sample.y.size() != y_.size())
     throw Error(
         fmt::format("a sample has {} and {} values, expected {} of each", sample.x.size(), sample.y.size(), y_.size()));
-}
-
-std::unique_ptr<Model> make_mlp(const MlpConfig& config, const KernelForm& form, const Engine& engine) {
-  return std::make_unique<Mlp>(config, form, engine);
 }
 
 }  // namespace ane::model

@@ -4,7 +4,7 @@
 
 namespace ane::model {
 
-KernelDefinition mlp_fwd(const MlpConfig& config, const KernelForm& form) {
+KernelDefinition mlp_fwd(const ModelConfig& config, const KernelForm& form) {
   KernelWriter kernel("mlp_fwd", form, config.seq_len, {{"x", config.dim}},
                       {{"w1", config.hidden, config.dim}, {"w2", config.dim, config.hidden}},
                       {{"y", config.dim}, {"h", config.hidden}});
@@ -14,7 +14,7 @@ KernelDefinition mlp_fwd(const MlpConfig& config, const KernelForm& form) {
   return std::move(kernel).finish();
 }
 
-KernelDefinition mlp_bwd(const MlpConfig& config, const KernelForm& form) {
+KernelDefinition mlp_bwd(const ModelConfig& config, const KernelForm& form) {
   KernelWriter kernel("mlp_bwd", form, config.seq_len, {{"dy", config.dim}, {"h", config.hidden}},
                       {{"w2", config.hidden, config.dim, Weight::transposed}}, {{"dh", config.hidden}});
   mil::Builder& mil = kernel.mil();
@@ -31,7 +31,7 @@ KernelDefinition mlp_bwd(const MlpConfig& config, const KernelForm& form) {
   return std::move(kernel).finish();
 }
 
-KernelPlan mlp_plan(const MlpConfig& config, const KernelForm& form) {
+KernelPlan mlp_plan(const ModelConfig& config, const KernelForm& form) {
   return {"mlp",
           {{Phase::ffn_forward, mlp_fwd(config, form)}, {Phase::ffn_backward, mlp_bwd(config, form)}},
           {{Phase::ffn_forward, {"x"}, {"y", "h"}}, {Phase::ffn_backward, {"dy"}, {"dh"}}}};

@@ -7,7 +7,7 @@
 
 namespace ane::model {
 
-/// Converts std::size_t dimensions to a MIL shape. All are far below 2^63 (check(LlamaConfig)).
+/// Converts std::size_t dimensions to a MIL shape. All are far below 2^63 (check(ModelConfig)).
 [[nodiscard]] inline mil::Shape shape_of(std::initializer_list<std::size_t> extents) {
   mil::Shape shape;
   shape.reserve(extents.size());

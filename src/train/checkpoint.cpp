@@ -87,22 +87,18 @@ bool is_undamaged(const fs::path& checkpoint) try {
   return false;
 }
 
-void expect_same(const fs::path& checkpoint, std::string_view what, std::string_view saved, std::string_view running,
-                 std::string_view advice) {
-  if (saved != running)
-    throw UsageError(fmt::format("{} is of another {}:\n  checkpoint: {}\n  this run:   {}\n{}", checkpoint.string(),
-                                 what, saved, running, advice));
-}
-
 void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& saved, const CheckpointIdentity& running,
-                     const model::ParameterLayout& layout, const StateArena& state) {
-  const auto model_line = [](const std::string& dimensions, std::size_t parameters) {
-    return fmt::format("{}, {} parameters", dimensions, parameters);
-  };
-  expect_same(checkpoint, "model", model_line(saved.identity.model, saved.parameters),
-              model_line(running.model, layout.parameter_count()), "Use the settings it was trained with.");
-  expect_same(checkpoint, "data set or order", saved.identity.data, running.data,
-              "Use the data it was trained with; to continue with other data, start from its weights with --model.");
+                     const StateArena& state) {
+  if (saved.identity.model != running.model)
+    throw UsageError(
+        fmt::format("{} is of another model (its value and that of this run):\n  {}\nUse the settings it "
+                    "was trained with.",
+                    checkpoint.string(), fmt::join(model::differences(saved.identity.model, running.model), "\n  ")));
+  if (saved.identity.data != running.data)
+    throw UsageError(fmt::format(
+        "{} is of another data set or order:\n  checkpoint: {}\n  this run:   {}\nUse the data it was trained "
+        "with; to continue with other data, start from its weights with --model.",
+        checkpoint.string(), saved.identity.data, running.data));
   if (saved.moments != state.moment_count())
     throw UsageError(
         fmt::format("{} has {} moments for each parameter, but this run's optimizer keeps {} (AdamW 2, SGD 0); use the "
@@ -125,7 +121,7 @@ fs::path set_aside(const fs::path& checkpoint) {
 }  // namespace
 
 CheckpointIdentity identity_of(const model::Model& model, const data::Source& source) {
-  return {.model = model.summary().dimensions, .data = source.identity()};
+  return {.model = model.config(), .data = source.identity()};
 }
 
 fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayout& layout, StateArena& state,
@@ -139,15 +135,12 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
   check_room(aside.path(), state_files);
   // All files are written before any is synced: the state may change as soon as the system has a copy.
   std::deque<AsideFile> files;
-  TrainerFileContents contents{.record = record,
-                               .identity = identity,
-                               .parameters = layout.parameter_count(),
-                               .moments = state.moment_count(),
-                               .files = {}};
+  TrainerFileContents contents{.record = record, .identity = identity, .moments = state.moment_count(), .files = {}};
   for (const auto& [name, values] : state_files) {
     AsideFile& file = files.emplace_back(aside.path() / name);
-    model::write_safetensors(file, layout, values,
-                             {{"model", identity.model}, {"step", fmt::format("{}", record.progress.step)}});
+    model::write_safetensors(
+        file, layout, values,
+        {{model::kConfigKey, model::to_json(identity.model)}, {"step", fmt::format("{}", record.progress.step)}});
     contents.files[name] = file.digest();
   }
   if (copied) copied();
@@ -187,21 +180,32 @@ void remove_old_checkpoints(const fs::path& directory, std::int64_t keep) {
     if (looks_whole(checkpoint) && ++kept > keep) remove_directory(checkpoint);
 }
 
-std::optional<SettingTexts> recorded_settings(const fs::path& directory) {
-  for (const fs::path& checkpoint : checkpoints_in(directory)) {
-    try {
-      return read_trainer_file(checkpoint / kTrainerFile).identity.settings;
-    } catch (const Error&) {
-      continue;  // loading it reports the problem
-    }
-  }
+namespace {
+
+/// nullopt if it cannot be read; loading it reports the problem.
+std::optional<CheckpointIdentity> read_identity(const fs::path& checkpoint) try {
+  return read_trainer_file(checkpoint / kTrainerFile).identity;
+} catch (const Error&) {
   return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<CheckpointIdentity> recorded_identity(const fs::path& directory) {
+  for (const fs::path& checkpoint : checkpoints_in(directory))
+    if (auto identity = read_identity(checkpoint)) return identity;
+  return std::nullopt;
+}
+
+std::optional<model::ModelConfig> recorded_model_of(const fs::path& file) {
+  const std::optional<CheckpointIdentity> identity = read_identity(file.parent_path());
+  return identity ? std::optional(identity->model) : std::nullopt;
 }
 
 SettingTexts load_checkpoint(const fs::path& checkpoint, const model::ParameterLayout& layout, StateArena& state,
                              const CheckpointIdentity& identity) {
   TrainerFileContents saved = read_trainer_file(checkpoint / kTrainerFile);
-  expect_same_run(checkpoint, saved, identity, layout, state);
+  expect_same_run(checkpoint, saved, identity, state);
   for (const auto& [name, values] : files_of(state)) {
     const auto digest = saved.files.find(name);
     if (digest == saved.files.end() &&

@@ -50,7 +50,8 @@ void Telemetry::run(const RunDescription& description) {
   const TrainOptions& options = description.options;
   file_.write(line({{"type", "run"},
                     {"version", description.version},
-                    {"model", description.model},
+                    {"model", model::dashboard_line(description.model)},
+                    {"config", Record::parse(model::to_json(description.model))},
                     {"device", description.device},
                     {"data", description.data},
                     {"seed", description.seed},

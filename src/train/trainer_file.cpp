@@ -22,7 +22,8 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "ane-train checkpoint";
-constexpr int kVersion = 2;
+constexpr int kVersion = 3;
+constexpr int kOldestVersion = 2;
 constexpr std::uint64_t kMostMoments = 2;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 24U;  // a few thousand bytes are usual
 constexpr std::string_view kEnd = "\n}";                       // end of an object as indented by dump()
@@ -68,6 +69,7 @@ class Fields {
     if (!value.is_object()) refuse(name, "an object", value);
     return {*path_, value};
   }
+  [[nodiscard]] std::string json_text() const { return object_->dump(); }
   [[nodiscard]] std::vector<std::string> names() const {
     std::vector<std::string> names;
     for (const auto& [name, value] : object_->items()) names.push_back(name);
@@ -117,6 +119,42 @@ SettingTexts read_settings(const Fields& fields) {
   return settings;
 }
 
+model::ModelConfig read_model(const std::filesystem::path& path, const Fields& model) try {
+  return model::config_from_json(model.json_text(), path.string());
+} catch (const FileError& error) {
+  throw DamagedError(error.what());
+}
+
+/// Version 2 described the model by its settings alone.
+model::ModelConfig model_of_version_2(const std::filesystem::path& path, const SettingTexts& settings) {
+  const auto text = [&](const char* name) -> std::string_view {
+    const auto found = settings.find(name);
+    if (found == settings.end()) refuse_damaged(path, fmt::format("its settings lack '{}'", name));
+    return found->second;
+  };
+  const auto size = [&](const char* name) {
+    const std::string_view digits = text(name);
+    std::size_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc() || end != digits.data() + digits.size())
+      refuse_damaged(path, fmt::format("its setting '{}' is '{}', not a whole number", name, digits));
+    return value;
+  };
+  model::ModelConfig config{.dim = size("dim"), .hidden = size("hidden")};
+  config.seq_len = size("seq");
+  if (text("arch") == "mlp") {
+    config.family = model::Family::mlp;
+    return config;
+  }
+  config.layers = size("layers");
+  config.heads = size("heads");
+  config.kv_heads = text("kv-heads") == "heads" ? config.heads : size("kv-heads");
+  config.head_dim = config.heads == 0 ? 0 : config.dim / config.heads;
+  config.vocab = size("vocab");
+  config.tied_embeddings = text("tied") == "true";
+  return config;
+}
+
 FileDigests read_files(const Fields& fields) {
   FileDigests files;
   for (const std::string& name : fields.names()) {
@@ -138,8 +176,7 @@ std::string trainer_file_text(const TrainerFileContents& contents) {
     files[name] = {{"bytes", digest.size_bytes}, {"xxh3", hex(digest.checksum)}};
   const json object = {{"format", kFormat},
                        {"version", kVersion},
-                       {"model", contents.identity.model},
-                       {"parameters", contents.parameters},
+                       {"model", json::parse(model::to_json(contents.identity.model))},
                        {"moments", contents.moments},
                        {"data", contents.identity.data},
                        {"progress",
@@ -181,14 +218,15 @@ TrainerFileContents read_trainer_file(const std::filesystem::path& path) {
 
   const Fields fields(path, object);
   if (fields.text("format") != kFormat) refuse_damaged(path, "it does not belong to an ane-train checkpoint");
-  if (const std::int64_t version = fields.count("version"); version != kVersion)
-    throw UsageError(fmt::format("{}: version {} of the checkpoint format; this program reads version {}",
-                                 path.string(), version, kVersion));
+  const std::int64_t version = fields.count("version");
+  if (version < kOldestVersion || version > kVersion)
+    throw UsageError(fmt::format("{}: version {} of the checkpoint format; this program reads versions {} to {}",
+                                 path.string(), version, kOldestVersion, kVersion));
+  SettingTexts settings = read_settings(fields.object("settings"));
+  const model::ModelConfig model =
+      version == kOldestVersion ? model_of_version_2(path, settings) : read_model(path, fields.object("model"));
   return {.record = {.progress = read_progress(fields.object("progress")), .totals = {}},
-          .identity = {.model = fields.text("model"),
-                       .data = fields.text("data"),
-                       .settings = read_settings(fields.object("settings"))},
-          .parameters = static_cast<std::size_t>(fields.count("parameters")),
+          .identity = {.model = model, .data = fields.text("data"), .settings = std::move(settings)},
           .moments = static_cast<int>(fields.count("moments", kMostMoments)),
           .files = read_files(fields.object("files"))};
 }

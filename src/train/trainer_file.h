@@ -27,7 +27,6 @@ using FileDigests = std::map<std::string, FileDigest>;
 struct TrainerFileContents {
   TrainerRecord record;
   CheckpointIdentity identity;
-  std::size_t parameters = 0;  ///< of the model, because the dimensions line is not complete
   int moments = 0;
   FileDigests files;
 };

@@ -33,8 +33,11 @@ TEST_CASE("a process passes every setting to the next, byte for byte", "[cli][ha
   CHECK(found->settings.data == "a\nb\\n \xff=c.txt");
   CHECK(found->settings.lr == 0.1);
   CHECK_FALSE(found->settings.tied);
-  CHECK(cli::fingerprint_of(found->settings, "dim=1") == cli::fingerprint_of(loaded.values, "dim=1"));
-  CHECK(cli::fingerprint_of(found->settings, "dim=2") != cli::fingerprint_of(loaded.values, "dim=1"));
+  model::ModelConfig config{.family = model::Family::mlp, .dim = 1, .hidden = 1, .seq_len = 1};
+  CHECK(cli::fingerprint_of(found->settings, config) == cli::fingerprint_of(loaded.values, config));
+  const std::uint64_t fingerprint = cli::fingerprint_of(found->settings, config);
+  config.dim = 2;
+  CHECK(cli::fingerprint_of(loaded.values, config) != fingerprint);
 }
 
 TEST_CASE("a first process finds no handover, and a broken one is refused", "[cli][handover]") {

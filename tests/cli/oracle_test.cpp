@@ -61,7 +61,7 @@ class Case {
     using namespace ane::model;
     const SafetensorsFile trained(folder / fmt::format("trained/step-{:08}/model.safetensors", steps()));
     const SafetensorsFile expected(folder_ / "expected.safetensors");
-    const ParameterLayout layout = llama_parameters(read_llama2c_config(folder_ / "weights.bin"));
+    const ParameterLayout layout = parameter_layout(read_llama2c_config(folder_ / "weights.bin"));
     std::vector<float> initial(layout.size());
     read_llama2c(folder_ / "weights.bin", layout, initial);
     REQUIRE(trained.tensors().size() == layout.parameters().size());

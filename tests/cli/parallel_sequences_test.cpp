@@ -36,7 +36,7 @@ TEST_CASE("a small model has several batch slots, which divide a batch into equa
   CHECK(cli::parallel_sequences(settings(288, 256, 5), 2) == 1);
 
   cli::Settings mlp = settings(128, 64, 12);
-  mlp.arch = cli::Architecture::mlp;
+  mlp.family = model::Family::mlp;
   CHECK(cli::parallel_sequences(mlp, 8) == 1);
 }
 

@@ -61,7 +61,8 @@ TEST_CASE("a different model or different data are refused, and the checkpoint s
     CHECK(result.code == 2);
     return result.err;
   };
-  CHECK_THAT(refused({"--kv-heads", "1"}), ANE_CONTAINS("of another model") && ANE_CONTAINS("kv_heads=1"));
+  CHECK_THAT(refused({"--kv-heads", "1"}),
+             ANE_CONTAINS("of another model") && ANE_CONTAINS("num_key_value_heads: 2 and 1"));
   CHECK_THAT(refused({"--untied"}), ANE_CONTAINS("of another model"));
   CHECK_THAT(refused({"--seed", "7"}), ANE_CONTAINS("of another data set or order"));
   CHECK_THAT(refused({"--optimizer", "sgd"}), ANE_CONTAINS("2 moments"));

@@ -121,7 +121,7 @@ TEST_CASE("each named config loads and describes its model", "[cli][settings]") 
   CHECK(stories.dim == 768);
   CHECK(stories.vocab == 32000);
   CHECK(stories.layers == 12);
-  CHECK(load({"--config", "tiny"}).values.arch == Architecture::mlp);
+  CHECK(load({"--config", "tiny"}).values.family == model::Family::mlp);
 }
 
 TEST_CASE("numbers as near to their limits as fp32 allows are accepted", "[cli][settings]") {
@@ -208,7 +208,7 @@ TEST_CASE("settings that contradict each other are refused", "[cli][settings]") 
       {{"--checkpoint-every", "3"}, "--checkpoint-every needs --checkpoint-dir"},
       {{"--device", "ane", "--precision", "fp32"}, "runs only on the host"},
       {{"--config", "tiny", "--layers", "3"}, "layers (--layers) does not apply to an mlp"},
-      {{"--config", "tiny", "--data", "x.txt"}, "trains only on synthetic data (arch comes from config tiny)"},
+      {{"--config", "tiny", "--data", "x.txt"}, "trains only on synthetic data (family comes from config tiny)"},
   }));
   CAPTURE(arguments);
   CHECK_THROWS_AS(load(arguments), ane::UsageError);
@@ -265,7 +265,7 @@ TEST_CASE("help and version return their text", "[cli][settings]") {
   // CLI11's blanks and line breaks differ between versions.
   std::string packed = *help.answer;
   std::erase_if(packed, [](char c) { return c == ' ' || c == '\n'; });
-  CHECK_THAT(packed, ANE_CONTAINS("--tied,--untiedthe") && ANE_CONTAINS("weightsofitsown)[true]"));
+  CHECK_THAT(packed, ANE_CONTAINS("--tied,--untiedthe") && ANE_CONTAINS("separateweights)[true]"));
   const CommandLine version = parse_command_line(Words{"--version"});
   REQUIRE(version.answer);
   CHECK_THAT(*version.answer, ANE_CONTAINS("ane-train "));

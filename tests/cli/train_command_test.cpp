@@ -168,7 +168,7 @@ TEST_CASE("dynamic weights need one compile round and have a line in the report"
   CHECK(count(result.out, "Compiled 6 kernels") == 1);
   CHECK_THAT(result.out, ANE_CONTAINS("Compiles:        6 (1 training round)"));
   CHECK(count(result.out, "\nWeight loads: ") == 1);
-  const Result mlp = run({"--arch", "mlp", "--steps", "20", "--device", "host", "--weights", "dynamic"},
+  const Result mlp = run({"--family", "mlp", "--steps", "20", "--device", "host", "--weights", "dynamic"},
                          {"ANE_MAX_COMPILES=2"}, folder.path());
   CAPTURE(mlp.out, mlp.err);
   CHECK(mlp.code == 0);

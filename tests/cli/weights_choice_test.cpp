@@ -72,8 +72,8 @@ TEST_CASE("weights are baked on an ANE that would refuse a kernel, and the line 
   const mil::Severity severity = GENERATE(mil::Severity::refusal, mil::Severity::wrong_result);
   const NarrowDevice device("ane", severity);
   cli::Settings settings = automatic();
-  settings.arch = GENERATE(cli::Architecture::llama, cli::Architecture::mlp);
-  const bool is_llama = settings.arch == cli::Architecture::llama;
+  settings.family = GENERATE(model::Family::llama, model::Family::mlp);
+  const bool is_llama = settings.family == model::Family::llama;
   const cli::WeightsDecision decision = cli::settle_weights(settings, device);
   CHECK(decision.choice == cli::WeightsChoice::baked);
   CHECK_THAT(cli::weights_line(decision).value_or(""), ANE_CONTAINS("Weights: baked (auto): ") &&

@@ -10,6 +10,9 @@
 #endif
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "ane/model/safetensors.h"
 
 #include "cli/program.h"
 #include "cli/small_run.h"
@@ -22,10 +25,10 @@ namespace {
 using namespace cli_test;
 namespace fs = std::filesystem;
 
-/// A safetensors file of one tensor, with `model` as the dimensions line.
-std::string model_file(const std::string& model) {
-  const std::string header = fmt::format(
-      R"({{"__metadata__":{{"model":"{}"}},"tok":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}})", model);
+/// A safetensors file of one tensor, with `config` as the JSON that describes the model.
+std::string model_file(const std::string& config) {
+  const nlohmann::json tensor = {{"dtype", "F32"}, {"shape", {1}}, {"data_offsets", {0, 4}}};
+  const std::string header = nlohmann::json({{"__metadata__", {{"config", config}}}, {"tok", tensor}}).dump();
   const std::uint64_t length = header.size();
   return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header + "1234";
 }
@@ -42,34 +45,45 @@ Result run_in_shell(const std::string& command, const Words& arguments, const fs
 }  // namespace
 
 TEST_CASE("a model file sets dimensions and nothing else", "[cli][model]") {
-  const std::string good = "dim=64 hidden=176 heads=4 seq=64 vocab=256 layers=2";
-  const std::string bad = GENERATE(as<std::string>(), " profile=victim", " telemetry=victim", " checkpoint-dir=made",
-                                   " dump-mil=made", " lr=0.5", " steps=7", " threads=1", " arch=mlp", " tied=false",
-                                   " accum_steps=1", " kv_heads=heads", " dim=64", " seq", " =3", " layers=-1");
-  CAPTURE(bad);
   const Folder folder;
   write_file(folder / "victim", "precious");
-  write_file(folder / "m.safetensors", model_file(good + bad));
-  for (const char* mode : {"--print-config", "--dry-run", "--tied"}) {
-    const Result result =
-        run({"--device", "host", "--steps", "4", "--model", "m.safetensors", mode}, {}, folder.path());
-    CAPTURE(mode, result.out, result.err);
-    CHECK(result.code == 3);
-    CHECK(count(result.err, "ane-train: m.safetensors: its metadata describe the model with '") == 1);
-  }
+  nlohmann::json config = {
+      {"model_type", "mlp"}, {"hidden_size", 8}, {"intermediate_size", 16}, {"max_position_embeddings", 4}};
+  for (const char* path : {"profile", "telemetry", "data"}) config[path] = "victim";
+  for (const char* made : {"checkpoint-dir", "checkpoint_dir", "dump-mil", "dump_mil"}) config[made] = "made";
+  for (const char* number : {"steps", "threads", "lr", "accum_steps"}) config[number] = 7;
+  const std::vector<float> values(std::size_t{8} * 16);
+  const ane::mil::Shape up = {16, 8};
+  const ane::mil::Shape down = {8, 16};
+  ane::model::write_safetensors(
+      folder / "m.safetensors",
+      std::vector<ane::model::NamedTensor>{{"w1.weight", up, values}, {"w2.weight", down, values}},
+      {{"config", config.dump()}});
+  const Result result = run({"--model", "m.safetensors", "--print-config"}, {}, folder.path());
+  CAPTURE(result.out, result.err);
+  CHECK(result.code == 0);
+  CHECK(count(result.out, "model m.safetensors") ==
+        5);  // family, dim, hidden and seq come from it, and the file's name
+  CHECK_THAT(result.out, ANE_CONTAINS(R"({"model_type":"mlp","hidden_size":8,)"));
+  CHECK_THAT(result.out, !ANE_CONTAINS("victim") && !ANE_CONTAINS("made"));
   CHECK(read_file(folder / "victim") == "precious");
   CHECK(entries(folder.path()) == 2);
 }
 
-TEST_CASE("a model file's dimensions must be valid and match its tensors", "[cli][model]") {
-  const std::string line =
-      GENERATE(as<std::string>(), "dim=64 hidden=176 heads=4 seq=64 vocab=256 layers=2", "dim=64 hidden=128 seq=32",
-               "dim=1000000 hidden=2000 heads=1 seq=1 vocab=2000 layers=1000",
-               "dim=65 hidden=176 heads=4 seq=64 vocab=8 layers=2",
-               "dim=99999999999999999999 hidden=1 heads=1 seq=1 vocab=2 layers=1", "somebody's model");
-  CAPTURE(line);
+TEST_CASE("a model file's dimensions must be those of its tensors, and make a model", "[cli][model]") {
+  const auto llama = [](const char* dim, const char* layers) {
+    return fmt::format(R"({{"model_type":"llama","hidden_size":{},"intermediate_size":176,"num_hidden_layers":{},)"
+                       R"("num_attention_heads":4,"vocab_size":256,"max_position_embeddings":64}})",
+                       dim, layers);
+  };
+  const std::string config = GENERATE_COPY(values<std::string>(
+      {llama("64", "2"), llama("1000000", "1000"), llama("99999999999999999999", "1"), llama("66", "2"),
+       llama("\"wide\"", "2"), llama("64", "0"),
+       R"({"model_type":"mlp","hidden_size":64,"intermediate_size":128,"max_position_embeddings":32})",
+       "somebody's model", ""}));
+  CAPTURE(config);
   const Folder folder;
-  write_file(folder / "m.safetensors", model_file(line));
+  write_file(folder / "m.safetensors", model_file(config));
   const Result result = run({"--device", "host", "--steps", "4", "--model", "m.safetensors"}, {}, folder.path());
   CAPTURE(result.out, result.err);
   CHECK(result.code == 3);
@@ -130,7 +144,7 @@ TEST_CASE("a model that does not fit is refused with both numbers before anythin
   CHECK_THAT(deep.err, ANE_CONTAINS("this model needs about "));
 
   const Result mlp = run(
-      {"--device", "host", "--steps", "4", "--arch", "mlp", "--dim", "1000000", "--hidden", "2000", "--seq", "2000"},
+      {"--device", "host", "--steps", "4", "--family", "mlp", "--dim", "1000000", "--hidden", "2000", "--seq", "2000"},
       {}, folder.path());
   CAPTURE(mlp.err);
   CHECK(mlp.code == 2);

@@ -14,7 +14,8 @@ namespace {
 
 using namespace ane;
 
-const train::CheckpointIdentity kIdentity{.model = "dim=8", .data = "tokens"};
+const train::CheckpointIdentity kIdentity{
+    .model = {.family = ane::model::Family::mlp, .dim = 8, .hidden = 16, .seq_len = 4}, .data = "tokens"};
 
 model::ParameterLayout small_layout() {
   model::ParameterLayout layout;

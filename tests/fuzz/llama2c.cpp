@@ -14,8 +14,8 @@ void llama2c(Bytes bytes) {
   static InputFile input("model.bin");
   const auto& path = input.hold(bytes);
   may_refuse<FileError>([&] {
-    const model::LlamaConfig config = model::read_llama2c_config(path);
-    const model::ParameterLayout layout = model::llama_parameters(config);
+    const model::ModelConfig config = model::read_llama2c_config(path);
+    const model::ParameterLayout layout = model::parameter_layout(config);
     require(layout.parameter_count() * sizeof(float) <= bytes.size(), "a model is not larger than its file");
     std::vector<float> values(layout.size());
     model::read_llama2c(path, layout, values);

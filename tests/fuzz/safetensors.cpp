@@ -36,7 +36,8 @@ void safetensors(Bytes bytes) {
   untouched.model = path.string();
   cli::FlagValues expected = cli::freeze(untouched);
   cli::FlagValues found = cli::freeze(loaded.values);
-  for (const char* dimension : {"arch", "dim", "hidden", "layers", "heads", "kv-heads", "vocab", "seq", "tied"}) {
+  for (const char* dimension : {"family", "dim", "hidden", "layers", "heads", "kv-heads", "head-dim", "vocab", "seq",
+                                "tied", "rope-theta", "norm-eps"}) {
     expected.erase(dimension);
     found.erase(dimension);
   }

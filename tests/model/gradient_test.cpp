@@ -74,8 +74,15 @@ std::vector<float> outer(const std::vector<float>& dy, const std::vector<float>&
   return product;
 }
 
-LlamaConfig tiny(std::size_t heads, std::size_t kv_heads) {
-  return {.dim = 4 * heads, .hidden = 6, .layers = 1, .heads = heads, .kv_heads = kv_heads, .vocab = 7, .seq_len = 5};
+ModelConfig tiny(std::size_t heads, std::size_t kv_heads, std::size_t head_dim = 4) {
+  return {.dim = 4 * heads,
+          .hidden = 6,
+          .layers = 1,
+          .heads = heads,
+          .kv_heads = kv_heads,
+          .head_dim = head_dim,
+          .vocab = 7,
+          .seq_len = 5};
 }
 
 std::vector<float> random_parameters(const ParameterLayout& layout) {
@@ -84,10 +91,11 @@ std::vector<float> random_parameters(const ParameterLayout& layout) {
 }
 
 TEST_CASE("the attention kernels' backward agrees with finite differences", "[model][gradient]") {
-  const auto [heads, kv_heads] = GENERATE(table<std::size_t, std::size_t>({{2, 2}, {4, 2}, {3, 1}}));
-  CAPTURE(heads, kv_heads);
-  const LlamaConfig config = tiny(heads, kv_heads);
-  const ParameterLayout layout = llama_parameters(config);
+  const auto [heads, kv_heads, head_dim] =
+      GENERATE(table<std::size_t, std::size_t, std::size_t>({{2, 2, 4}, {4, 2, 4}, {3, 1, 4}, {4, 2, 6}, {2, 1, 2}}));
+  CAPTURE(heads, kv_heads, head_dim);
+  const ModelConfig config = tiny(heads, kv_heads, head_dim);
+  const ParameterLayout layout = parameter_layout(config);
   std::vector<float> parameters = random_parameters(layout);
   const std::string prefix = "layers.0.";
   Rig rig;
@@ -119,8 +127,8 @@ TEST_CASE("the attention kernels' backward agrees with finite differences", "[mo
 }
 
 TEST_CASE("the feed-forward kernels' backward agrees with finite differences", "[model][gradient]") {
-  const LlamaConfig config = tiny(2, 2);
-  const ParameterLayout layout = llama_parameters(config);
+  const ModelConfig config = tiny(2, 2);
+  const ParameterLayout layout = parameter_layout(config);
   std::vector<float> parameters = random_parameters(layout);
   const std::string prefix = "layers.0.";
   Rig rig;
@@ -147,8 +155,8 @@ TEST_CASE("the feed-forward kernels' backward agrees with finite differences", "
 }
 
 TEST_CASE("the MLP's backward agrees with finite differences", "[model][gradient]") {
-  const MlpConfig config = {.dim = 5, .hidden = 7, .seq_len = 6};
-  const ParameterLayout layout = mlp_parameters(config);
+  const ModelConfig config = {.family = Family::mlp, .dim = 5, .hidden = 7, .seq_len = 6};
+  const ParameterLayout layout = parameter_layout(config);
   std::vector<float> parameters = random_parameters(layout);
   Rig rig;
   const std::vector<float> x = test::random_values(config.dim * config.seq_len, 1, 1);

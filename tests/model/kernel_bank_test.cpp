@@ -13,9 +13,10 @@ namespace ane::model {
 namespace {
 
 TEST_CASE("each batch slot has its own inputs with the same weights", "[model][lanes]") {
-  const LlamaConfig config{.dim = 16, .hidden = 24, .layers = 2, .heads = 2, .kv_heads = 2, .vocab = 11, .seq_len = 9};
+  const ModelConfig config{
+      .dim = 16, .hidden = 24, .layers = 2, .heads = 2, .kv_heads = 2, .head_dim = 8, .vocab = 11, .seq_len = 9};
   const KernelForm form{mil::DType::fp16, WeightMode::dynamic, PlanChoice::split};
-  const ParameterLayout layout = llama_parameters(config);
+  const ParameterLayout layout = parameter_layout(config);
   const std::vector<float> parameters = test::random_values(layout.size(), 0.3, 1);
   test::Rig rig;
   KernelBank bank(llama_plan(config, form), form.element, {"layers.0.", "layers.1."}, 2);

@@ -84,8 +84,8 @@ TEST_CASE("two backward phases may have outputs of the same name", "[model][plan
 }
 
 TEST_CASE("the plans of a Llama layer keep what its backward pass needs", "[model][plan]") {
-  const LlamaConfig config = {
-      .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 2, .vocab = 10, .seq_len = 32};
+  const ModelConfig config = {
+      .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 2, .head_dim = 4, .vocab = 10, .seq_len = 32};
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   for (const PlanChoice choice : {PlanChoice::split, PlanChoice::merged}) {
     const KernelPlan plan = llama_plan(config, {DType::fp16, weights, choice});

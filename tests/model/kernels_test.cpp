@@ -19,17 +19,18 @@
 namespace ane::model {
 namespace {
 
-constexpr LlamaConfig kGrouped = {
-    .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 2, .vocab = 10, .seq_len = 32};
-constexpr LlamaConfig kMultiHead = {
-    .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 4, .vocab = 10, .seq_len = 32};
+constexpr ModelConfig kGrouped = {
+    .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 2, .head_dim = 4, .vocab = 10, .seq_len = 32};
+constexpr ModelConfig kMultiHead = {
+    .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 4, .head_dim = 4, .vocab = 10, .seq_len = 32};
 
 /// Every kernel of every plan, once.
-std::vector<KernelDefinition> all_kernels(const LlamaConfig& llama, const KernelForm& form) {
+std::vector<KernelDefinition> all_kernels(const ModelConfig& llama, const KernelForm& form) {
   std::map<std::string, KernelDefinition> kernels;
   KernelForm merged = form;
   merged.plan = PlanChoice::merged;
-  for (const KernelPlan& plan : {llama_plan(llama, form), llama_plan(llama, merged), mlp_plan({}, form)})
+  for (const KernelPlan& plan : {llama_plan(llama, form), llama_plan(llama, merged),
+                                 mlp_plan({.family = Family::mlp, .dim = 64, .hidden = 128, .seq_len = 32}, form)})
     for (const PlannedKernel& planned : plan.kernels()) kernels.emplace(planned.definition.name, planned.definition);
   std::vector<KernelDefinition> result;
   for (auto& [name, kernel] : kernels) result.push_back(std::move(kernel));
@@ -100,7 +101,7 @@ TEST_CASE("weights are stored beside the activations in the order of the product
 }
 
 TEST_CASE("each kernel is well typed and reads back as itself", "[model][kernels]") {
-  for (const LlamaConfig& config : {kGrouped, kMultiHead})
+  for (const ModelConfig& config : {kGrouped, kMultiHead})
     for (const KernelForm& form : forms())
       for (const KernelDefinition& kernel : all_kernels(config, form)) {
         INFO(kernel.name);
@@ -111,7 +112,7 @@ TEST_CASE("each kernel is well typed and reads back as itself", "[model][kernels
 
 TEST_CASE("a program's ports are the packed layouts", "[model][kernels]") {
   const KernelForm form(mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic));
-  for (const LlamaConfig& config : {kGrouped, kMultiHead})
+  for (const ModelConfig& config : {kGrouped, kMultiHead})
     for (const KernelDefinition& kernel : all_kernels(config, form)) {
       INFO(kernel.name);
       const mil::Function& main = kernel.program.main();
@@ -137,13 +138,25 @@ TEST_CASE("every blob that a program names has its contents", "[model][kernels]"
 }
 
 TEST_CASE("no kernel breaks a rule of the ANE at the sizes of the configurations", "[model][kernels][rules]") {
-  const LlamaConfig shakespeare = {
-      .dim = 128, .hidden = 352, .layers = 4, .heads = 4, .kv_heads = 4, .vocab = 256, .seq_len = 64};
-  const LlamaConfig stories15m = {
-      .dim = 288, .hidden = 768, .layers = 6, .heads = 6, .kv_heads = 6, .vocab = 32000, .seq_len = 256};
-  const LlamaConfig stories110m = {
-      .dim = 768, .hidden = 2048, .layers = 12, .heads = 12, .kv_heads = 12, .vocab = 32000, .seq_len = 256};
-  LlamaConfig grouped = stories110m;
+  const ModelConfig shakespeare = {
+      .dim = 128, .hidden = 352, .layers = 4, .heads = 4, .kv_heads = 4, .head_dim = 32, .vocab = 256, .seq_len = 64};
+  const ModelConfig stories15m = {.dim = 288,
+                                  .hidden = 768,
+                                  .layers = 6,
+                                  .heads = 6,
+                                  .kv_heads = 6,
+                                  .head_dim = 48,
+                                  .vocab = 32000,
+                                  .seq_len = 256};
+  const ModelConfig stories110m = {.dim = 768,
+                                   .hidden = 2048,
+                                   .layers = 12,
+                                   .heads = 12,
+                                   .kv_heads = 12,
+                                   .head_dim = 64,
+                                   .vocab = 32000,
+                                   .seq_len = 256};
+  ModelConfig grouped = stories110m;
   grouped.kv_heads = 4;
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const RopeForm rope = GENERATE(RopeForm::matrix, RopeForm::slices);
@@ -156,7 +169,7 @@ TEST_CASE("no kernel breaks a rule of the ANE at the sizes of the configurations
     const bool slices_by_rope = rope == RopeForm::slices;
     const bool is_old = chip.find("M1") != std::string::npos || chip.find("M2") != std::string::npos;
     std::set<std::string> faults;
-    for (const LlamaConfig& config : {shakespeare, stories15m, stories110m, grouped})
+    for (const ModelConfig& config : {shakespeare, stories15m, stories110m, grouped})
       for (const KernelDefinition& kernel : all_kernels(config, form))
         for (const mil::Diagnostic& diagnostic : mil::check_for_ane(kernel.program, nullptr, chip)) {
           INFO(kernel.name << " at dim " << config.dim << " on " << chip << ": " << mil::to_string(diagnostic));

@@ -33,7 +33,7 @@ std::string model_file(const Header& header, std::size_t elements) {
 TEST_CASE("a tied model's tensors are read from their positions in the file", "[model][llama2c]") {
   const TemporaryFolder folder;
   write_file(folder / "m.bin", model_file(kHeader, kElements));
-  const LlamaConfig config = read_llama2c_config(folder / "m.bin");
+  const ModelConfig config = read_llama2c_config(folder / "m.bin");
   CHECK(config.dim == 4);
   CHECK(config.hidden == 6);
   CHECK(config.layers == 2);
@@ -41,9 +41,9 @@ TEST_CASE("a tied model's tensors are read from their positions in the file", "[
   CHECK(config.kv_heads == 1);
   CHECK(config.vocab == 3);
   CHECK(config.seq_len == 5);
-  CHECK(config.tied_classifier);
+  CHECK(config.tied_embeddings);
 
-  const ParameterLayout layout = llama_parameters(config);
+  const ParameterLayout layout = parameter_layout(config);
   std::vector<float> values(layout.size());
   read_llama2c(folder / "m.bin", layout, values);
   const auto first = [&](const char* name) { return values[layout.find(name)->offset]; };
@@ -64,10 +64,10 @@ TEST_CASE("a negative vocabulary size marks an untied classifier after the RoPE 
   Header header = kHeader;
   header[5] = -3;
   write_file(folder / "m.bin", model_file(header, kElements + 12));
-  const LlamaConfig config = read_llama2c_config(folder / "m.bin");
-  CHECK_FALSE(config.tied_classifier);
+  const ModelConfig config = read_llama2c_config(folder / "m.bin");
+  CHECK_FALSE(config.tied_embeddings);
   CHECK(config.vocab == 3);
-  const ParameterLayout layout = llama_parameters(config);
+  const ParameterLayout layout = parameter_layout(config);
   std::vector<float> values(layout.size());
   read_llama2c(folder / "m.bin", layout, values);
   CHECK(values[layout.find("output.weight")->offset] == static_cast<float>(kElements));
@@ -115,9 +115,9 @@ TEST_CASE("a model of another shape and one with a NaN are refused with the tens
   const TemporaryFolder folder;
   std::string bytes = model_file(kHeader, kElements);
   write_file(folder / "m.bin", bytes);
-  LlamaConfig config = read_llama2c_config(folder / "m.bin");
+  ModelConfig config = read_llama2c_config(folder / "m.bin");
   const auto check_fault = [&](const char* fault) {
-    const ParameterLayout layout = llama_parameters(config);
+    const ParameterLayout layout = parameter_layout(config);
     std::vector<float> values(layout.size());
     CHECK_THROWS_AS(read_llama2c(folder / "m.bin", layout, values), FileError);
     CHECK_THROWS_WITH(read_llama2c(folder / "m.bin", layout, values), ANE_CONTAINS(fault));

@@ -19,18 +19,19 @@ namespace {
 using mil::DType;
 using test::Rig;
 
-LlamaConfig tiny(std::size_t kv_heads, bool tied) {
+ModelConfig tiny(std::size_t kv_heads, bool tied, std::size_t head_dim = 4) {
   return {.dim = 16,
           .hidden = 24,
           .layers = 2,
           .heads = 4,
           .kv_heads = kv_heads,
+          .head_dim = head_dim,
           .vocab = 11,
           .seq_len = 9,
-          .tied_classifier = tied};
+          .tied_embeddings = tied};
 }
 
-data::Sample sample_for(const LlamaConfig& config) {
+data::Sample sample_for(const ModelConfig& config) {
   data::Sample sample;
   for (std::size_t i = 0; i <= config.seq_len; ++i)
     sample.tokens.push_back(static_cast<data::Token>((i * i + 3 * i) % config.vocab));
@@ -39,7 +40,7 @@ data::Sample sample_for(const LlamaConfig& config) {
 
 /// A model, its parameters (large enough for gradients of every tensor to matter) and a gradient array.
 struct Session {
-  Session(const LlamaConfig& model_config, const KernelForm& form, int threads = 2, std::size_t lanes = 1)
+  Session(const ModelConfig& model_config, const KernelForm& form, int threads = 2, std::size_t lanes = 1)
       : config(model_config),
         sample(sample_for(model_config)),
         rig(threads, lanes),
@@ -60,7 +61,7 @@ struct Session {
     return model.evaluate(sample, parameters, times).loss;
   }
 
-  LlamaConfig config;
+  ModelConfig config;
   data::Sample sample;
   Rig rig;
   Llama model;
@@ -69,11 +70,12 @@ struct Session {
 };
 
 TEST_CASE("every tensor's gradient agrees with finite differences through the whole model", "[model][gradient]") {
-  const auto [kv_heads, tied] = GENERATE(table<std::size_t, bool>({{4, true}, {2, true}, {1, false}}));
-  CAPTURE(kv_heads, tied);
+  const auto [kv_heads, tied, head_dim] = GENERATE(
+      table<std::size_t, bool, std::size_t>({{4, true, 4}, {2, true, 4}, {1, false, 4}, {2, true, 6}, {2, false, 2}}));
+  CAPTURE(kv_heads, tied, head_dim);
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
-  Session session(tiny(kv_heads, tied), {DType::fp32, weights, plan});
+  Session session(tiny(kv_heads, tied, head_dim), {DType::fp32, weights, plan});
   session.model.load(KernelSet::training, session.parameters);
   REQUIRE_FALSE(session.step().overflow);
 
@@ -128,7 +130,7 @@ TEST_CASE("the loss falls under plain gradient steps", "[model][step]") {
 // ---- Batch slots
 
 /// Different samples.
-std::vector<data::Sample> samples_for(const LlamaConfig& config, std::size_t count) {
+std::vector<data::Sample> samples_for(const ModelConfig& config, std::size_t count) {
   std::vector<data::Sample> samples(count, sample_for(config));
   for (std::size_t i = 0; i < count; ++i)
     for (data::Token& token : samples[i].tokens) token = static_cast<data::Token>((token + 3 * i) % config.vocab);
@@ -160,7 +162,7 @@ TEST_CASE("batch slots give the same bits as one thread", "[model][lanes]") {
   const DType element = GENERATE(DType::fp16, DType::fp32);
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const std::size_t lanes = GENERATE(2U, 3U);
-  const LlamaConfig config = tiny(2, false);
+  const ModelConfig config = tiny(2, false);
   Session alone(config, {element, weights, plan}, 1);
   const std::vector<double> losses = train_on_five(alone);
   Session together(config, {element, weights, plan}, 3, lanes);
@@ -171,7 +173,7 @@ TEST_CASE("batch slots give the same bits as one thread", "[model][lanes]") {
 }
 
 TEST_CASE("a tied embedding's gradient does not depend on the timing of batch slots", "[model][lanes]") {
-  const LlamaConfig config = tiny(2, true);
+  const ModelConfig config = tiny(2, true);
   Session first(config, DType::fp32, 3, 3);
   Session again(config, DType::fp32, 3, 3);
   Session alone(config, DType::fp32, 1);
@@ -348,8 +350,8 @@ TEST_CASE("a sample that does not fit the model is refused", "[model][step]") {
 
 TEST_CASE("new weights have the deviations of llama2.c and depend on the seed", "[model][initialize]") {
   Rig rig;
-  const LlamaConfig config = {
-      .dim = 64, .hidden = 96, .layers = 2, .heads = 4, .kv_heads = 4, .vocab = 200, .seq_len = 8};
+  const ModelConfig config = {
+      .dim = 64, .hidden = 96, .layers = 2, .heads = 4, .kv_heads = 4, .head_dim = 16, .vocab = 200, .seq_len = 8};
   const Llama model(config, DType::fp16, rig.engine);
   std::vector<float> values(model.parameters().size(), -1.0F);
   model.initialize(values, 7);
@@ -378,11 +380,17 @@ TEST_CASE("new weights have the deviations of llama2.c and depend on the seed", 
 
 TEST_CASE("the summary of stories110m equals that of the field's drivers", "[model][summary]") {
   Rig rig;
-  const Llama model(
-      {.dim = 768, .hidden = 2048, .layers = 12, .heads = 12, .kv_heads = 12, .vocab = 32000, .seq_len = 256},
-      DType::fp16, rig.engine);
+  const Llama model({.dim = 768,
+                     .hidden = 2048,
+                     .layers = 12,
+                     .heads = 12,
+                     .kv_heads = 12,
+                     .head_dim = 64,
+                     .vocab = 32000,
+                     .seq_len = 256},
+                    DType::fp16, rig.engine);
   const ModelSummary summary = model.summary();
-  CHECK(summary.dimensions == "dim=768 hidden=2048 heads=12 seq=256 vocab=32000 layers=12");
+  CHECK(dashboard_line(model.config()) == "dim=768 hidden=2048 heads=12 seq=256 vocab=32000 layers=12");
   CHECK(summary.transformer_parameters == 84'953'856);
   CHECK(summary.embedding_parameters == 24'576'000);
   const auto millions = [](double flops) { return std::llround(flops / 1e6); };
@@ -409,8 +417,8 @@ TEST_CASE("the summary of stories110m equals that of the field's drivers", "[mod
 
 TEST_CASE("the merged plan needs 48 compiles for twelve layers, so that 100 suffice for two updates", "[model][plan]") {
   Rig rig;
-  const LlamaConfig config = {
-      .dim = 24, .hidden = 32, .layers = 12, .heads = 2, .kv_heads = 2, .vocab = 11, .seq_len = 8};
+  const ModelConfig config = {
+      .dim = 24, .hidden = 32, .layers = 12, .heads = 2, .kv_heads = 2, .head_dim = 12, .vocab = 11, .seq_len = 8};
   Llama model(config, {DType::fp16, WeightMode::baked, PlanChoice::merged}, rig.engine);
   CHECK(model.compiles_needed(KernelSet::training) == 48);
   std::vector<float> parameters(model.parameters().size());
@@ -453,11 +461,12 @@ TEST_CASE("new weights in the input give the same results as new kernels", "[mod
 }
 
 TEST_CASE("baked and dynamic weights give the same step except for rounding", "[model][dynamic]") {
-  const auto [kv_heads, tied] = GENERATE(table<std::size_t, bool>({{4, true}, {2, true}, {1, false}}));
+  const auto [kv_heads, tied, head_dim] = GENERATE(
+      table<std::size_t, bool, std::size_t>({{4, true, 4}, {2, true, 4}, {1, false, 4}, {2, true, 6}, {2, false, 2}}));
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   const DType element = GENERATE(DType::fp16, DType::fp32);
-  Session baked(tiny(kv_heads, tied), {element, WeightMode::baked, plan});
-  Session dynamic(tiny(kv_heads, tied), {element, WeightMode::dynamic, plan});
+  Session baked(tiny(kv_heads, tied, head_dim), {element, WeightMode::baked, plan});
+  Session dynamic(tiny(kv_heads, tied, head_dim), {element, WeightMode::dynamic, plan});
   for (Session* session : {&baked, &dynamic}) {
     session->model.load(KernelSet::training, session->parameters);
     REQUIRE_FALSE(session->step(element == DType::fp16 ? 256 : 1).overflow);

@@ -16,7 +16,7 @@ using mil::DType;
 
 struct Session {
   explicit Session(const KernelForm& form)
-      : model(make_mlp(config, form, rig.engine)),
+      : model(make_model(config, form, rig.engine)),
         parameters(model->parameters().size()),
         gradients(parameters.size()) {
     model->initialize(parameters, 3);
@@ -24,7 +24,7 @@ struct Session {
     model->load(KernelSet::training, parameters);
   }
 
-  MlpConfig config;
+  ModelConfig config{.family = Family::mlp, .dim = 64, .hidden = 128, .seq_len = 32};
   test::Rig rig;
   std::unique_ptr<Model> model;
   std::unique_ptr<data::Source> source = data::make_teacher_source(config.dim, config.hidden, config.seq_len, 5);
@@ -79,7 +79,7 @@ TEST_CASE("the MLP learns from its teacher by plain gradient steps", "[model][ml
 TEST_CASE("the MLP has a summary", "[model][mlp]") {
   const Session session(DType::fp16);
   const ModelSummary summary = session.model->summary();
-  CHECK(summary.dimensions == "dim=64 hidden=128 seq=32");
+  CHECK(dashboard_line(session.model->config()) == "dim=64 hidden=128 seq=32");
   CHECK(summary.transformer_parameters == 2 * 64 * 128);
   CHECK(summary.embedding_parameters == 0);
   CHECK(summary.flops_per_step.forward == 4.0 * 64 * 128 * 32);

@@ -65,7 +65,7 @@ struct Run {
 
   nlohmann::json description;
   SafetensorsFile file;
-  LlamaConfig config;
+  ModelConfig config;
   ParameterLayout layout;
   std::vector<float> parameters;
   data::Sample sample;
@@ -83,7 +83,7 @@ struct Run {
       : description(nlohmann::json::parse(std::ifstream(folder / "case.json"))),
         file(folder / "expected.safetensors"),
         config(read_llama2c_config(folder / "weights.bin")),
-        layout(llama_parameters(config)),
+        layout(parameter_layout(config)),
         parameters(layout.size()),
         sample{description["sequences"][0].get<std::vector<data::Token>>(), {}, {}} {
     read_llama2c(folder / "weights.bin", layout, parameters);

@@ -27,14 +27,15 @@ TEST_CASE("tensors begin at multiples of 64 bytes", "[model][parameters]") {
 }
 
 TEST_CASE("decay applies to matrices and embeddings, not to norms", "[model][parameters]") {
-  const ParameterLayout layout = llama_parameters({.dim = 8,
+  const ParameterLayout layout = parameter_layout({.dim = 8,
                                                    .hidden = 12,
                                                    .layers = 2,
                                                    .heads = 4,
                                                    .kv_heads = 2,
+                                                   .head_dim = 2,
                                                    .vocab = 10,
                                                    .seq_len = 4,
-                                                   .tied_classifier = false});
+                                                   .tied_embeddings = false});
   CHECK(layout.parameters().size() == 1 + 2 * 9 + 2);
   for (const Parameter& parameter : layout.parameters()) {
     INFO(parameter.name);
@@ -46,37 +47,44 @@ TEST_CASE("decay applies to matrices and embeddings, not to norms", "[model][par
 }
 
 TEST_CASE("an invalid configuration is refused with the field, its value and the requirement", "[model][config]") {
-  const LlamaConfig good = {.dim = 8, .hidden = 12, .layers = 2, .heads = 4, .kv_heads = 2, .vocab = 10, .seq_len = 4};
+  const ModelConfig good = {
+      .dim = 8, .hidden = 12, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 2, .vocab = 10, .seq_len = 4};
   CHECK_NOTHROW(check(good));
   const auto check_fault = [&](auto change, const char* fault) {
-    LlamaConfig config = good;
+    ModelConfig config = good;
     change(config);
     CHECK_THROWS_AS(check(config), UsageError);
     CHECK_THROWS_WITH(check(config), ANE_CONTAINS(fault));
   };
-  check_fault([](LlamaConfig& c) { c.dim = 0; }, "dim is 0");
-  check_fault([](LlamaConfig& c) { c.hidden = 0; }, "hidden is 0");
-  check_fault([](LlamaConfig& c) { c.layers = 0; }, "layers is 0");
-  check_fault([](LlamaConfig& c) { c.heads = 0; }, "heads is 0");
-  check_fault([](LlamaConfig& c) { c.kv_heads = 0; }, "kv_heads is 0");
-  check_fault([](LlamaConfig& c) { c.vocab = 0; }, "vocab is 0");
-  check_fault([](LlamaConfig& c) { c.seq_len = 0; }, "seq_len is 0");
-  check_fault([](LlamaConfig& c) { c.dim = 10; }, "dim is 10 and heads is 4, but heads must divide dim");
-  check_fault([](LlamaConfig& c) { c.kv_heads = 3; }, "heads is 4 and kv_heads is 3, but kv_heads must divide heads");
-  check_fault([](LlamaConfig& c) { c.dim = 12; }, "12 / 4 = 3, but it must be even");
-  check_fault([](LlamaConfig& c) { c.vocab = 65537; }, "vocab is 65537, but tokens are 16-bit: at most 65536");
-  check_fault([](LlamaConfig& c) { c.layers = 1025; }, "layers is 1025");
-  check_fault([](LlamaConfig& c) { c.norm_eps = 0; }, "norm_eps is 0");
-  check_fault([](LlamaConfig& c) { c.rope_theta = -1; }, "rope_theta is -1");
-  check_fault([](LlamaConfig& c) { c.dim = 1U << 16U; }, "an attention projection would have 65536 x 65536 elements");
-  check_fault([](LlamaConfig& c) { c.hidden = 1U << 30U; }, "a feed-forward projection");
-  check_fault([](LlamaConfig& c) { c.seq_len = SIZE_MAX; }, "the logits");
-  check_fault([](LlamaConfig& c) { c.seq_len = 1U << 16U; }, "the attention scores");
+  check_fault([](ModelConfig& c) { c.dim = 0; }, "dim is 0");
+  check_fault([](ModelConfig& c) { c.hidden = 0; }, "hidden is 0");
+  check_fault([](ModelConfig& c) { c.layers = 0; }, "layers is 0");
+  check_fault([](ModelConfig& c) { c.heads = 0; }, "heads is 0");
+  check_fault([](ModelConfig& c) { c.kv_heads = 0; }, "kv_heads is 0");
+  check_fault([](ModelConfig& c) { c.vocab = 0; }, "vocab is 0");
+  check_fault([](ModelConfig& c) { c.seq_len = 0; }, "seq_len is 0");
+  check_fault([](ModelConfig& c) { c.kv_heads = 3; }, "heads is 4 and kv_heads is 3, but kv_heads must divide heads");
+  check_fault([](ModelConfig& c) { c.head_dim = 0; }, "head_dim is 0");
+  check_fault([](ModelConfig& c) { c.head_dim = 3; }, "head_dim is 3, but it must be even");
+  check_fault([](ModelConfig& c) { c.head_dim = SIZE_MAX - 1; }, "the queries of all heads");
+  check_fault([](ModelConfig& c) { c.vocab = 65537; }, "vocab is 65537, but tokens are 16-bit: at most 65536");
+  check_fault([](ModelConfig& c) { c.layers = 1025; }, "layers is 1025");
+  check_fault([](ModelConfig& c) { c.norm_eps = 0; }, "norm_eps is 0");
+  check_fault([](ModelConfig& c) { c.rope_theta = -1; }, "rope_theta is -1");
+  check_fault([](ModelConfig& c) { c.dim = 1U << 28U; }, "the embedding would have 10 x 268435456 elements");
+  check_fault([](ModelConfig& c) { c.head_dim = 1U << 27U; },
+              "an attention projection would have 536870912 x 8 elements");
+  check_fault([](ModelConfig& c) { c.hidden = 1U << 30U; }, "a feed-forward projection");
+  check_fault([](ModelConfig& c) { c.seq_len = SIZE_MAX; }, "the logits");
+  check_fault([](ModelConfig& c) { c.seq_len = 1U << 16U; }, "the attention scores");
 
-  CHECK_NOTHROW(check(MlpConfig{}));
-  CHECK_THROWS_WITH(check(MlpConfig{.dim = 0}), ANE_CONTAINS("dim is 0"));
-  CHECK_THROWS_WITH(check(MlpConfig{.dim = SIZE_MAX}), ANE_CONTAINS("a projection"));
-  CHECK_THROWS_WITH(check(MlpConfig{.seq_len = SIZE_MAX}), ANE_CONTAINS("an activation"));
+  const auto mlp = [](std::size_t dim, std::size_t seq_len) {
+    return ModelConfig{.family = Family::mlp, .dim = dim, .hidden = 128, .seq_len = seq_len};
+  };
+  CHECK_NOTHROW(check(mlp(64, 32)));
+  CHECK_THROWS_WITH(check(mlp(0, 32)), ANE_CONTAINS("dim is 0"));
+  CHECK_THROWS_WITH(check(mlp(SIZE_MAX, 32)), ANE_CONTAINS("a projection"));
+  CHECK_THROWS_WITH(check(mlp(64, SIZE_MAX)), ANE_CONTAINS("an activation"));
 }
 
 }  // namespace

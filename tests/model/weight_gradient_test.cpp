@@ -68,8 +68,8 @@ struct Run {
   StepTimes times;
 };
 
-constexpr LlamaConfig kConfig{
-    .dim = 32, .hidden = 48, .layers = 5, .heads = 4, .kv_heads = 2, .vocab = 50, .seq_len = 32};
+constexpr ModelConfig kConfig{
+    .dim = 32, .hidden = 48, .layers = 5, .heads = 4, .kv_heads = 2, .head_dim = 8, .vocab = 50, .seq_len = 32};
 
 std::vector<float> parameters_of(const Llama& model) {
   std::vector<float> parameters(model.parameters().size());

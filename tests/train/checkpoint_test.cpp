@@ -27,7 +27,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const CheckpointIdentity kIdentity{.model = "dim=8 layers=1", .data = "tokens.bin 100 tokens"};
+const CheckpointIdentity kIdentity{.model = {.family = ane::model::Family::mlp, .dim = 8, .hidden = 16, .seq_len = 4},
+                                   .data = "tokens.bin 100 tokens"};
 
 ane::model::ParameterLayout some_layout(std::int64_t rows = 5) {
   ane::model::ParameterLayout layout;
@@ -344,16 +345,15 @@ TEST_CASE("a checkpoint of another run is refused, naming the difference", "[tra
   const TemporaryDirectory directory;
   const fs::path place = write_some(directory.path(), 50);
   const auto load_as = [&](const CheckpointIdentity& identity) { load_some(place, identity); };
-  CHECK_THROWS_AS(load_as({.model = "dim=16", .data = kIdentity.data}), ane::UsageError);
-  CHECK_THROWS_WITH(load_as({.model = "dim=16", .data = kIdentity.data}),
-                    ANE_CONTAINS("dim=8 layers=1") && ANE_CONTAINS("dim=16"));
+  CheckpointIdentity wider = kIdentity;
+  wider.model.dim = 16;
+  CHECK_THROWS_AS(load_as(wider), ane::UsageError);
+  CHECK_THROWS_WITH(load_as(wider), ANE_CONTAINS("another model") && ANE_CONTAINS("hidden_size: 8 and 16"));
   CHECK_THROWS_AS(load_as({.model = kIdentity.model, .data = "other"}), ane::UsageError);
   CHECK_THROWS_WITH(load_as({.model = kIdentity.model, .data = "other"}),
                     ANE_CONTAINS("tokens.bin 100 tokens") && ANE_CONTAINS("other"));
   CHECK_THROWS_AS(load_some(place, kIdentity, 0), ane::UsageError);
   CHECK_THROWS_WITH(load_some(place, kIdentity, 0), ANE_CONTAINS("2 moments") && ANE_CONTAINS("SGD"));
-  CHECK_THROWS_AS(load_some(place, kIdentity, 2, 6), ane::UsageError);
-  CHECK_THROWS_WITH(load_some(place, kIdentity, 2, 6), ANE_CONTAINS("38 parameters") && ANE_CONTAINS("45 parameters"));
 }
 
 TEST_CASE("a checkpoint with a wrong field is refused, naming the file and the field", "[train][malformed]") {
@@ -364,7 +364,10 @@ TEST_CASE("a checkpoint with a wrong field is refused, naming the file and the f
   using nlohmann::json;
   const auto [where, value, text] = GENERATE(table<const char*, json, const char*>({
       {"/format", json("other"), "it does not belong to an ane-train checkpoint"},
-      {"/model", json(5), "'model' should be a string, but is 5"},
+      {"/model", json(5), "'model' should be an object, but is 5"},
+      {"/model/hidden_size", json(0), "dim is 0"},
+      {"/model/hidden_size", json(nullptr), "'hidden_size' is missing"},
+      {"/model/model_type", json("gpt"), "model_type 'gpt' is not supported"},
       {"/moments", json(-2), "'moments' should be a whole number"},
       {"/progress", json(nullptr), "'progress' should be an object"},
       {"/progress/step", json(-1), "'step' should be a whole number of 0 or more, but is -1"},
@@ -384,13 +387,49 @@ TEST_CASE("a checkpoint with a wrong field is refused, naming the file and the f
   CHECK_THROWS_WITH(load_some(place), ANE_CONTAINS("trainer.json") && ANE_CONTAINS(text));
 }
 
-TEST_CASE("a checkpoint of another version is not damaged: it is refused and stays", "[train][malformed]") {
+// Version 2, of before models were described by a config, said everything in the settings.
+TEST_CASE("a checkpoint of version 2 is read", "[train]") {
+  const TemporaryDirectory directory;
+  const fs::path place = write_some(directory.path(), 50);
+  using nlohmann::json;
+  edit_trainer(place, json::json_pointer("/version"), 2);
+  edit_trainer(place, json::json_pointer("/model"), "dim=8 hidden=16 seq=4");
+  edit_trainer(place, json::json_pointer("/settings"),
+               json{{"arch", "mlp"}, {"dim", "8"}, {"hidden", "16"}, {"seq", "4"}, {"heads", "4"}});
+  load_some(place);
+  CHECK(recorded_model_of(place / "model.safetensors") == kIdentity.model);
+
+  edit_trainer(place, json::json_pointer("/settings"),
+               json{{"arch", "llama"},
+                    {"dim", "8"},
+                    {"hidden", "16"},
+                    {"seq", "4"},
+                    {"layers", "3"},
+                    {"heads", "4"},
+                    {"kv-heads", "heads"},
+                    {"vocab", "9"},
+                    {"tied", "false"}});
+  const ane::model::ModelConfig llama{.dim = 8,
+                                      .hidden = 16,
+                                      .layers = 3,
+                                      .heads = 4,
+                                      .kv_heads = 4,
+                                      .head_dim = 2,
+                                      .vocab = 9,
+                                      .seq_len = 4,
+                                      .tied_embeddings = false};
+  CHECK(recorded_model_of(place / "model.safetensors") == llama);
+  edit_trainer(place, json::json_pointer("/settings/dim"), "wide");
+  CHECK_THROWS_WITH(load_some(place), ANE_CONTAINS("its setting 'dim' is 'wide'"));
+}
+
+TEST_CASE("a checkpoint of another version is no damage: it is refused and stays", "[train][malformed]") {
   const TemporaryDirectory directory;
   write_some(directory.path(), 40);
   const fs::path place = write_some(directory.path(), 50);
-  edit_trainer(place, nlohmann::json::json_pointer("/version"), 3);
+  edit_trainer(place, nlohmann::json::json_pointer("/version"), 4);
   CHECK_THROWS_AS(load_newest(directory.path()), ane::UsageError);
-  CHECK_THROWS_WITH(load_newest(directory.path()), ANE_CONTAINS("version 3"));
+  CHECK_THROWS_WITH(load_newest(directory.path()), ANE_CONTAINS("version 4"));
   CHECK(checkpoints_in(directory.path()).size() == 2);
 }
 
@@ -447,9 +486,9 @@ TEST_CASE("every truncation and extension of a checkpoint's files is detected", 
   load_some(place);
 }
 
-TEST_CASE("recorded settings are those of the newest checkpoint with an undamaged record", "[train]") {
+TEST_CASE("the recorded identity is that of the newest checkpoint with an undamaged record", "[train]") {
   const TemporaryDirectory directory;
-  CHECK_FALSE(recorded_settings(directory.path()).has_value());
+  CHECK_FALSE(recorded_identity(directory.path()).has_value());
   const auto layout = some_layout();
   StateArena state = some_state(layout, 0, 1);
   const auto write_at = [&](std::int64_t step, const std::string& weights) {
@@ -460,7 +499,7 @@ TEST_CASE("recorded settings are those of the newest checkpoint with an undamage
   };
   write_at(10, "baked");
   const fs::path newest = write_at(20, "dynamic");
-  CHECK(recorded_settings(directory.path()) == SettingTexts{{"weights", "dynamic"}});
+  CHECK(recorded_identity(directory.path())->settings == SettingTexts{{"weights", "dynamic"}});
   write_text(newest / "trainer.json", "{}");
-  CHECK(recorded_settings(directory.path()) == SettingTexts{{"weights", "baked"}});
+  CHECK(recorded_identity(directory.path())->settings == SettingTexts{{"weights", "baked"}});
 }

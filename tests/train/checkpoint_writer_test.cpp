@@ -9,7 +9,8 @@ using namespace ane::train;
 
 namespace {
 
-const CheckpointIdentity kIdentity{.model = "dim=8", .data = "tokens"};
+const CheckpointIdentity kIdentity{.model = {.family = ane::model::Family::mlp, .dim = 8, .hidden = 16, .seq_len = 4},
+                                   .data = "tokens"};
 
 ane::model::ParameterLayout some_layout() {
   ane::model::ParameterLayout layout;

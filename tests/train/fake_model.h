@@ -25,8 +25,9 @@ class FakeModel final : public ane::model::Model {
     layout_.add("b", {1}, false);
   }
 
+  const ane::model::ModelConfig& config() const noexcept override { return config_; }
   const ane::model::ParameterLayout& parameters() const override { return layout_; }
-  ane::model::ModelSummary summary() const override { return {.dimensions = "inputs=20", .flops_per_step = {}}; }
+  ane::model::ModelSummary summary() const override { return {.flops_per_step = {}}; }
   std::vector<ane::model::KernelInfo> kernels() const override { return {}; }
   void initialize(std::span<float> parameters, std::uint64_t seed) const override {
     ane::math::fill_normal({seed, 1}, 0.1, slice(parameters, layout_.at(0)));
@@ -126,6 +127,7 @@ class FakeModel final : public ane::model::Model {
     return y - double{sample.y[0]};
   }
 
+  ane::model::ModelConfig config_{.family = ane::model::Family::mlp, .dim = kInputs, .hidden = 1, .seq_len = 1};
   ane::model::ParameterLayout layout_;
   std::vector<float> compiled_;
   std::vector<float> ahead_;

@@ -49,7 +49,8 @@ class Workload {
 class MlpWorkload final : public Workload {
  public:
   std::unique_ptr<model::Model> make(const model::Engine& engine) const override {
-    return model::make_mlp({.dim = 16, .hidden = 32, .seq_len = 32}, mil::DType::fp16, engine);
+    return model::make_model({.family = model::Family::mlp, .dim = 16, .hidden = 32, .seq_len = 32}, mil::DType::fp16,
+                             engine);
   }
   const data::Source& source() const override { return *source_; }
 
@@ -60,9 +61,9 @@ class MlpWorkload final : public Workload {
 class LlamaWorkload final : public Workload {
  public:
   std::unique_ptr<model::Model> make(const model::Engine& engine) const override {
-    const model::LlamaConfig config{
-        .dim = 32, .hidden = 48, .layers = 2, .heads = 4, .kv_heads = 2, .vocab = 50, .seq_len = 32};
-    return model::make_llama(config, mil::DType::fp16, engine);
+    const model::ModelConfig config{
+        .dim = 32, .hidden = 48, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 8, .vocab = 50, .seq_len = 32};
+    return model::make_model(config, mil::DType::fp16, engine);
   }
   const data::Source& source() const override { return *source_; }
 
@@ -169,7 +170,7 @@ TEST_CASE("fp32 training ends where PyTorch in float64 ends", "[train][host][ora
   }
   CAPTURE(name);
   const auto facts = nlohmann::json::parse(read_text_file(folder / "case.json", "oracle"));
-  model::LlamaConfig config = model::read_llama2c_config(folder / "weights.bin");
+  model::ModelConfig config = model::read_llama2c_config(folder / "weights.bin");
   config.seq_len = facts["config"]["seq_len"];
   const auto source = data::open_token_file(
       folder / "tokens.bin", {.seq_len = config.seq_len, .vocab_size = config.vocab, .order = data::Order::sequential});
@@ -189,10 +190,10 @@ TEST_CASE("fp32 training ends where PyTorch in float64 ends", "[train][host][ora
   device::host::HostDevice device(threads);
   Run run(
       [&](surface::SurfacePool& surfaces) {
-        return model::make_llama(config, mil::DType::fp32, {device, surfaces, threads});
+        return model::make_model(config, mil::DType::fp32, {device, surfaces, threads});
       },
       *source, options, 6 * static_cast<int>(config.layers) + 1);
-  const model::ParameterLayout layout = model::llama_parameters(config);
+  const model::ParameterLayout layout = model::parameter_layout(config);
   model::read_llama2c(folder / "weights.bin", layout, run.state->parameters());
   REQUIRE(run.run() == Outcome::finished);
   CHECK(run.processes > 1);

@@ -87,7 +87,8 @@ TEST_CASE("the other records have their fields", "[train]") {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "run.jsonl";
   Telemetry telemetry(path, kFlops, false, fail_on_warning);
-  telemetry.run({.version = "0.1.0", .model = "dim=64", .device = "host", .data = "tokens", .seed = 42, .options = {}});
+  const ane::model::ModelConfig config{.family = ane::model::Family::mlp, .dim = 64, .hidden = 128, .seq_len = 32};
+  telemetry.run({.version = "0.1.0", .model = config, .device = "host", .data = "tokens", .seed = 42, .options = {}});
   UpdateEvent skipped{.update = 2, .step = 20, .steps_in_batch = 10};
   skipped.mean_loss = std::numeric_limits<double>::quiet_NaN();
   skipped.grad_norm = std::numeric_limits<double>::infinity();
@@ -103,6 +104,8 @@ TEST_CASE("the other records have their fields", "[train]") {
   REQUIRE(written.size() == 9);
   CHECK(written[0]["type"] == "run");
   CHECK(written[0]["seed"] == 42);
+  CHECK(written[0]["model"] == "dim=64 hidden=128 seq=32");
+  CHECK(written[0]["config"]["hidden_size"] == 64);
   CHECK(written[0]["optimizer"]["kind"] == "adamw");
   CHECK(written[1]["skipped"] == true);
   CHECK(written[1]["reason"] == "dx of layer 3");

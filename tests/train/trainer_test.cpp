@@ -219,7 +219,8 @@ TEST_CASE("an interrupted run resumes from its checkpoint with the same bits", "
   CHECK(latest == first.recorder.checkpoints[0].path);
   Run second(plain_model, source, options, 5);
   FakeModel().initialize(second.state->parameters(), 99);
-  load_checkpoint(latest, FakeModel().parameters(), *second.state, {.model = "inputs=20", .data = "line"});
+  const FakeModel fake;
+  load_checkpoint(latest, fake.parameters(), *second.state, {.model = fake.config(), .data = "line"});
   CHECK(second.progress().step == first.progress().step);
   REQUIRE(second.run() == Outcome::finished);
   check_same_result(whole, second);

@@ -36,7 +36,7 @@ struct Handover {
 /// Reads the handover of the previous process; nullopt if there was none. Throws UsageError if it cannot be parsed.
 [[nodiscard]] std::optional<Handover> find_handover(std::span<const std::string> environment);
 
-/// Fingerprint of everything that two processes of a run must agree on: settings and the model's dimensions.
-[[nodiscard]] std::uint64_t fingerprint_of(const Settings& settings, std::string_view dimensions);
+/// Fingerprint of everything that two processes of a run must agree on: the settings and the model.
+[[nodiscard]] std::uint64_t fingerprint_of(const Settings& settings, const model::ModelConfig& config);
 
 }  // namespace ane::cli

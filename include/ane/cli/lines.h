@@ -13,7 +13,7 @@
 namespace ane::cli {
 
 /// The header of a run: dimensions, parameters, kernels, accumulation, FLOPs per step.
-[[nodiscard]] std::vector<std::string> header_lines(const model::ModelSummary& summary,
+[[nodiscard]] std::vector<std::string> header_lines(const model::Model& model,
                                                     std::span<const model::KernelInfo> kernels,
                                                     const Settings& settings);
 [[nodiscard]] std::string compiled_line(const train::CompileEvent& event);

@@ -5,6 +5,7 @@
 
 #include "ane/cli/settings.h"
 #include "ane/data/source.h"
+#include "ane/model/config.h"
 #include "ane/model/kernel_form.h"
 #include "ane/model/kernel_plan.h"
 #include "ane/model/model.h"
@@ -19,6 +20,10 @@ namespace ane::cli {
 /// file. Throws FileError for a file that cannot be read, whose metadata contain anything but dimensions in their
 /// place, or whose size or tensors do not match its dimensions.
 void adopt_model_file(LoadedSettings& loaded);
+
+/// The model that the settings describe. Throws UsageError if heads does not divide dim and head_dim is not given; the
+/// other dimensions are not checked.
+[[nodiscard]] model::ModelConfig model_config(const Settings& settings);
 
 /// The kernel plan of the settings' model for the given weight mode. Throws UsageError for invalid dimensions.
 [[nodiscard]] model::KernelPlan make_plan(const Settings& settings, model::WeightMode weights);

@@ -11,6 +11,7 @@
 #include "ane/data/sources.h"
 #include "ane/device/budget.h"
 #include "ane/mil/types.h"
+#include "ane/model/config.h"
 #include "ane/model/kernel_form.h"
 #include "ane/surface/pool.h"
 #include "ane/train/options.h"
@@ -18,7 +19,6 @@
 /// All settings in one table. Precedence: flag > environment > config file > default.
 namespace ane::cli {
 
-enum class Architecture { llama, mlp };
 enum class DeviceChoice { automatic, ane, host };
 enum class WeightsChoice { baked, dynamic, automatic };
 
@@ -28,16 +28,19 @@ struct Settings {
   std::string config;
   std::string data = "synthetic";
   std::string model;  ///< file with initial weights; empty: new weights
-  Architecture arch = Architecture::llama;
+  model::Family family = model::Family::llama;
 
   std::int64_t dim = 64;
   std::int64_t hidden = 176;
   std::int64_t layers = 2;
   std::int64_t heads = 4;
   std::int64_t kv_heads = 0;  ///< 0: as many as heads
+  std::int64_t head_dim = 0;  ///< 0: dim / heads
   std::int64_t vocab = 256;
   std::int64_t seq = 64;
   bool tied = true;
+  double rope_theta = model::ModelConfig{}.rope_theta;
+  double norm_eps = model::ModelConfig{}.norm_eps;
 
   std::int64_t accum_steps = 10;
   train::OptimizerKind optimizer = train::OptimizerKind::adamw;

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "ane/model/config.h"
 #include "ane/model/kernel_bank.h"
 #include "ane/model/kernel_form.h"
-#include "ane/model/llama_config.h"
 #include "ane/model/model.h"
 
 namespace ane::model {
@@ -24,9 +24,10 @@ class GradientOrder;
 class Llama final : public Model {
  public:
   /// Throws UsageError for a configuration that check() rejects.
-  Llama(const LlamaConfig& config, const KernelForm& form, const Engine& engine);
+  Llama(const ModelConfig& config, const KernelForm& form, const Engine& engine);
   ~Llama() override;
 
+  [[nodiscard]] const ModelConfig& config() const noexcept override { return config_; }
   [[nodiscard]] const ParameterLayout& parameters() const override { return layout_; }
   [[nodiscard]] ModelSummary summary() const override;
   [[nodiscard]] std::vector<KernelInfo> kernels() const override { return kernels_.infos(); }
@@ -66,7 +67,7 @@ class Llama final : public Model {
   template <class Body>
   void side_by_side(std::span<const data::Sample> samples, StepTimes& times, const Body& body);
 
-  LlamaConfig config_;
+  ModelConfig config_;
   Engine engine_;
   ParameterLayout layout_;
   KernelBank kernels_;

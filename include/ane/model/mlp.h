@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "ane/core/mapped_memory.h"
+#include "ane/model/config.h"
 #include "ane/model/kernel_bank.h"
 #include "ane/model/kernel_form.h"
-#include "ane/model/llama_config.h"
 #include "ane/model/model.h"
 
 namespace ane::model {
@@ -16,23 +16,24 @@ namespace ane::model {
 /// y = W2 relu(W1 x).
 ///   in  x [D]
 ///   out y [D], h [H] after relu
-[[nodiscard]] KernelDefinition mlp_fwd(const MlpConfig& config, const KernelForm& form);
+[[nodiscard]] KernelDefinition mlp_fwd(const ModelConfig& config, const KernelForm& form);
 
 /// Backward through W2 and relu.
 ///   in  dy [D], h [H]
 ///   out dh [H], before relu
-[[nodiscard]] KernelDefinition mlp_bwd(const MlpConfig& config, const KernelForm& form);
+[[nodiscard]] KernelDefinition mlp_bwd(const ModelConfig& config, const KernelForm& form);
 
 /// Both as a plan: a single feed-forward layer.
-[[nodiscard]] KernelPlan mlp_plan(const MlpConfig& config, const KernelForm& form);
+[[nodiscard]] KernelPlan mlp_plan(const ModelConfig& config, const KernelForm& form);
 
 /// The smoke-test MLP: two linear layers "w1.weight" [H, D] and "w2.weight" [D, H]; the loss is the mean of (y -
 /// target)^2 over all elements.
 class Mlp final : public Model {
  public:
   /// Throws UsageError for a configuration that check() rejects.
-  Mlp(const MlpConfig& config, const KernelForm& form, const Engine& engine);
+  Mlp(const ModelConfig& config, const KernelForm& form, const Engine& engine);
 
+  [[nodiscard]] const ModelConfig& config() const noexcept override { return config_; }
   [[nodiscard]] const ParameterLayout& parameters() const override { return layout_; }
   [[nodiscard]] ModelSummary summary() const override;
   [[nodiscard]] std::vector<KernelInfo> kernels() const override { return kernels_.infos(); }
@@ -54,7 +55,7 @@ class Mlp final : public Model {
  private:
   void check_sample(const data::Sample& sample) const;
 
-  MlpConfig config_;
+  ModelConfig config_;
   Engine engine_;
   ParameterLayout layout_;
   KernelBank kernels_;

@@ -12,6 +12,7 @@
 #include "ane/device/device.h"
 #include "ane/math/threads.h"
 #include "ane/mil/program.h"
+#include "ane/model/config.h"
 #include "ane/model/parameters.h"
 #include "ane/surface/pool.h"
 
@@ -66,9 +67,8 @@ struct Flops {
   [[nodiscard]] double on_device() const noexcept { return forward + backward_dx + sdpa_backward; }
 };
 
-/// Content of the first lines of a run.
+/// Sizes and costs of a model.
 struct ModelSummary {
-  std::string dimensions;  ///< "dim=768 hidden=2048 heads=12 seq=256 vocab=32000 layers=12"
   std::size_t transformer_parameters = 0;
   std::size_t embedding_parameters = 0;
   std::size_t activation_bytes = 0;  ///< fp32 memory of all batch slots
@@ -100,6 +100,7 @@ struct Engine {
 class Model {
  public:
   virtual ~Model() = default;
+  [[nodiscard]] virtual const ModelConfig& config() const noexcept = 0;
   [[nodiscard]] virtual const ParameterLayout& parameters() const = 0;
   [[nodiscard]] virtual ModelSummary summary() const = 0;
   [[nodiscard]] virtual std::vector<KernelInfo> kernels() const = 0;

@@ -2,18 +2,21 @@
 
 #include <memory>
 
+#include "ane/model/config.h"
 #include "ane/model/kernel_form.h"
-#include "ane/model/llama_config.h"
+#include "ane/model/kernel_plan.h"
 #include "ane/model/model.h"
 
+/// A config's model, whatever its family. All throw UsageError for a config that check() refuses.
 namespace ane::model {
 
-[[nodiscard]] std::unique_ptr<Model> make_llama(const LlamaConfig& config, const KernelForm& form,
+[[nodiscard]] std::unique_ptr<Model> make_model(const ModelConfig& config, const KernelForm& form,
                                                 const Engine& engine);
-[[nodiscard]] std::unique_ptr<Model> make_mlp(const MlpConfig& config, const KernelForm& form, const Engine& engine);
 
-/// Only the layouts, for readers of weight files and for planning.
-[[nodiscard]] ParameterLayout llama_parameters(const LlamaConfig& config);
-[[nodiscard]] ParameterLayout mlp_parameters(const MlpConfig& config);
+/// The layout alone, for readers of weight files and for planning.
+[[nodiscard]] ParameterLayout parameter_layout(const ModelConfig& config);
+
+/// The kernels alone.
+[[nodiscard]] KernelPlan kernel_plan(const ModelConfig& config, const KernelForm& form);
 
 }  // namespace ane::model

@@ -15,6 +15,8 @@
 namespace ane::model {
 
 using Metadata = std::map<std::string, std::string>;
+/// The key under which the metadata of our files hold the model's config as JSON.
+inline constexpr const char* kConfigKey = "config";
 
 /// A tensor to be written. Does not own the values.
 struct NamedTensor {

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <span>
 
-#include "ane/model/llama_config.h"
+#include "ane/model/config.h"
 #include "ane/model/parameters.h"
 #include "ane/model/safetensors.h"
 
@@ -11,7 +11,7 @@ namespace ane::model {
 
 /// Reads the configuration from the header of a llama2.c `.bin` file and checks it and the file's size. seq_len is the
 /// file's max_seq_len. Throws FileError naming the field, value and range.
-[[nodiscard]] LlamaConfig read_llama2c_config(const std::filesystem::path& path);
+[[nodiscard]] ModelConfig read_llama2c_config(const std::filesystem::path& path);
 
 /// Reads the file's weights into `parameters` (with the layout llama_parameters of its config). Throws FileError, also
 /// for non-finite values.

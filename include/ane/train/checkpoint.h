@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ane/data/source.h"
+#include "ane/model/config.h"
 #include "ane/model/model.h"
 #include "ane/train/options.h"
 #include "ane/train/state.h"
@@ -24,7 +25,7 @@ namespace ane::train {
 inline constexpr const char* kModelFile = "model.safetensors";
 
 struct CheckpointIdentity {
-  std::string model;        ///< dimensions line
+  model::ModelConfig model;
   std::string data;         ///< Source::identity
   SettingTexts settings{};  ///< for the record; those of a resumed run may differ
 };
@@ -60,9 +61,12 @@ std::filesystem::path write_checkpoint(const std::filesystem::path& directory, c
 /// be removed.
 void remove_old_checkpoints(const std::filesystem::path& directory, std::int64_t keep);
 
-/// Settings of the newest checkpoint in `directory` with an undamaged trainer.json, without checking its arrays;
+/// Identity of the newest checkpoint in `directory` with an undamaged trainer.json, without checking its arrays;
 /// nullopt if there is none. Throws FileError if `directory` cannot be read.
-[[nodiscard]] std::optional<SettingTexts> recorded_settings(const std::filesystem::path& directory);
+[[nodiscard]] std::optional<CheckpointIdentity> recorded_identity(const std::filesystem::path& directory);
+
+/// The model of a file in a checkpoint, from the trainer.json next to it; nullopt if that cannot be read.
+[[nodiscard]] std::optional<model::ModelConfig> recorded_model_of(const std::filesystem::path& file);
 
 /// Fills `state` from `checkpoint` after verifying all of it, and returns the checkpoint's settings. Throws FileError
 /// if it is damaged; UsageError if its model, data or format version differ, naming the difference. After an exception

@@ -15,7 +15,7 @@ namespace ane::train {
 /// Content of the `run` record: model, data, settings.
 struct RunDescription {
   std::string version;
-  std::string model;  ///< dimensions line
+  model::ModelConfig model;
   std::string device;
   std::string data;
   std::uint64_t seed = 0;

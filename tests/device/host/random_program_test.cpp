@@ -18,8 +18,8 @@
 #include "support/catch.h"
 #include "support/sanitized.h"
 
-#if __has_include(<sanitizer/asan_interface.h>)
-#include <sanitizer/asan_interface.h>
+#if __has_include(<sanitizer/common_interface_defs.h>)
+#include <sanitizer/common_interface_defs.h>
 #endif
 
 namespace ane::device::host {
@@ -127,7 +127,7 @@ TEST_CASE("every operation has a generator", "[device][host][random]") {
 
 // scripts/fuzz_programs.sh runs only this test: ANE_RANDOM_PROGRAMS programs from the seed ANE_RANDOM_SEED on.
 TEST_CASE("random programs agree with the reference interpreter", "[device][host][random]") {
-  if constexpr (kSanitized) __asan_set_death_callback(show_running);
+  if constexpr (kSanitized) __sanitizer_set_death_callback(show_running);
   const std::int64_t count = from_environment("ANE_RANDOM_PROGRAMS", 5000);
   const std::int64_t first = from_environment("ANE_RANDOM_SEED", 1);
   constexpr int kMostFaults = 5;

@@ -1,4 +1,4 @@
-#include "ane/model/llama_config.h"
+#include "ane/model/config.h"
 
 #include <array>
 #include <cmath>
@@ -31,19 +31,18 @@ void check_product(std::string_view what, std::size_t a, std::size_t b) {
         fmt::format("{} would have {} x {} elements, but a tensor may have at most {}", what, a, b, kMaxElements));
 }
 
-void check_above_zero(std::string_view field, float value) {
+void check_above_zero(std::string_view field, double value) {
   if (!(value > 0) || !std::isfinite(value))
     throw UsageError(fmt::format("{} is {}, but it must be a finite number above 0", field, value));
 }
 
-}  // namespace
-
-void check(const LlamaConfig& config) {
+void check_llama(const ModelConfig& config) {
   check_positive("dim", config.dim);
   check_positive("hidden", config.hidden);
   check_positive("layers", config.layers);
   check_positive("heads", config.heads);
   check_positive("kv_heads", config.kv_heads);
+  check_positive("head_dim", config.head_dim);
   check_positive("vocab", config.vocab);
   check_positive("seq_len", config.seq_len);
   check_above_zero("norm_eps", config.norm_eps);
@@ -53,32 +52,45 @@ void check(const LlamaConfig& config) {
     throw UsageError(fmt::format("vocab is {}, but tokens are 16-bit: at most {}", config.vocab, kMaxVocab));
   if (config.layers > kMaxLayers)
     throw UsageError(fmt::format("layers is {}, but at most {} are supported", config.layers, kMaxLayers));
-  if (config.dim % config.heads != 0)
-    throw UsageError(fmt::format("dim is {} and heads is {}, but heads must divide dim", config.dim, config.heads));
   if (config.heads % config.kv_heads != 0)
     throw UsageError(
         fmt::format("heads is {} and kv_heads is {}, but kv_heads must divide heads", config.heads, config.kv_heads));
-  if (config.head_dim() % 2 != 0)
-    throw UsageError(fmt::format("dim / heads is {} / {} = {}, but it must be even: RoPE rotates pairs", config.dim,
-                                 config.heads, config.head_dim()));
+  if (config.head_dim % 2 != 0)
+    throw UsageError(fmt::format("head_dim is {}, but it must be even: RoPE rotates pairs", config.head_dim));
 
+  check_product("the queries of all heads", config.heads, config.head_dim);
   check_product("the embedding", config.vocab, config.dim);
-  check_product("an attention projection", config.dim, config.dim);
+  check_product("an attention projection", config.q_dim(), config.dim);
   check_product("a feed-forward projection", config.hidden, config.dim);
   check_product("the logits", config.seq_len, config.vocab);
   // ffn_bwd packs dy, h1 and h3, attn_bwd2 the probabilities, their gradient, q and k: the widest surfaces.
   check_product("a sequence", config.seq_len, 4 * (config.dim + config.hidden));
+  check_product("the queries of a sequence", config.seq_len, 4 * config.q_dim());
   check_product("a row of attention scores", config.seq_len, 4 * config.heads);
   check_product("the attention scores", config.seq_len, config.seq_len * 4 * config.heads);
 }
 
-void check(const MlpConfig& config) {
+void check_mlp(const ModelConfig& config) {
   check_positive("dim", config.dim);
   check_positive("hidden", config.hidden);
   check_positive("seq_len", config.seq_len);
   check_product("a projection", config.hidden, config.dim);
   check_product("an activation", config.seq_len, config.dim);
   check_product("an activation", config.seq_len, config.hidden);
+}
+
+}  // namespace
+
+void check(const ModelConfig& config) { config.family == Family::mlp ? check_mlp(config) : check_llama(config); }
+
+std::string dashboard_line(const ModelConfig& config) {
+  if (config.family == Family::mlp)
+    return fmt::format("dim={} hidden={} seq={}", config.dim, config.hidden, config.seq_len);
+  std::string line = fmt::format("dim={} hidden={} heads={} seq={} vocab={} layers={}", config.dim, config.hidden,
+                                 config.heads, config.seq_len, config.vocab, config.layers);
+  if (config.group() != 1) line += fmt::format(" kv_heads={}", config.kv_heads);
+  if (config.q_dim() != config.dim) line += fmt::format(" head_dim={}", config.head_dim);
+  return line;
 }
 
 }  // namespace ane::model

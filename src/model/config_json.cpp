@@ -1,0 +1,162 @@
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "ane/core/error.h"
+#include "ane/core/memory_reserve.h"
+#include "ane/model/config.h"
+
+namespace ane::model {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kFamilyKey = "model_type";
+
+struct SizeKey {
+  const char* key;
+  std::size_t ModelConfig::*field;
+  bool mlp;  ///< whether an mlp has it
+};
+constexpr std::array kSizes = {
+    SizeKey{"hidden_size", &ModelConfig::dim, true},
+    SizeKey{"intermediate_size", &ModelConfig::hidden, true},
+    SizeKey{"num_hidden_layers", &ModelConfig::layers, false},
+    SizeKey{"num_attention_heads", &ModelConfig::heads, false},
+    SizeKey{"num_key_value_heads", &ModelConfig::kv_heads, false},
+    SizeKey{"head_dim", &ModelConfig::head_dim, false},
+    SizeKey{"vocab_size", &ModelConfig::vocab, false},
+    SizeKey{"max_position_embeddings", &ModelConfig::seq_len, true},
+};
+
+const char* family_name(Family family) { return family == Family::mlp ? "mlp" : "llama"; }
+
+Json json_of(const ModelConfig& config) {
+  const bool is_mlp = config.family == Family::mlp;
+  Json json = {{kFamilyKey, family_name(config.family)}};
+  for (const SizeKey& size : kSizes)
+    if (size.mlp || !is_mlp) json[size.key] = config.*size.field;
+  if (is_mlp) return json;
+  json["architectures"] = {"LlamaForCausalLM"};
+  json["hidden_act"] = "silu";
+  json["rms_norm_eps"] = config.norm_eps;
+  json["rope_theta"] = config.rope_theta;
+  json["tie_word_embeddings"] = config.tied_embeddings;
+  json["torch_dtype"] = "float32";
+  return json;
+}
+
+/// Reads the keys of one object; each complaint names the source and the key.
+class Reader {
+ public:
+  Reader(std::string_view text, const std::string& place) : place_(place), json_(Json::parse(text, nullptr, false)) {
+    if (!json_.is_object()) throw FileError(fmt::format("{}: expected a JSON object", place_));
+  }
+
+  [[nodiscard]] bool has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }
+
+  [[nodiscard]] std::size_t size(const char* key) const {
+    constexpr std::uint64_t kMost = std::uint64_t{1} << 31U;
+    const Json& value = at(key);
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMost) refuse(key, "a whole number", value);
+    return value.get<std::size_t>();
+  }
+  [[nodiscard]] double number(const char* key) const {
+    const Json& value = at(key);
+    if (!value.is_number() || !std::isfinite(value.get<double>())) refuse(key, "a finite number", value);
+    return value.get<double>();
+  }
+  [[nodiscard]] bool flag(const char* key) const {
+    const Json& value = at(key);
+    if (!value.is_boolean()) refuse(key, "true or false", value);
+    return value.get<bool>();
+  }
+  [[nodiscard]] std::string text(const char* key) const {
+    const Json& value = at(key);
+    if (!value.is_string()) refuse(key, "a string", value);
+    return value.get<std::string>();
+  }
+
+  /// Throws unless the key is absent, null or `supported`.
+  void expect(const char* key, const Json& supported) const {
+    if (has(key) && at(key) != supported) refuse(key, supported.dump().c_str(), at(key));
+  }
+
+ private:
+  [[nodiscard]] const Json& at(const char* key) const {
+    if (!has(key)) throw FileError(fmt::format("{}: '{}' is missing", place_, key));
+    return json_.at(key);
+  }
+  [[noreturn]] void refuse(const char* key, const char* supported, const Json& found) const {
+    // dump() would recurse as deep as the value is nested.
+    const std::string shown = found.is_structured() ? fmt::format("an {}", found.type_name())
+                                                    : found.dump(-1, ' ', false, Json::error_handler_t::replace);
+    throw FileError(fmt::format("{}: '{}' is {}, but the supported value is {}", place_, key, shown, supported));
+  }
+
+  const std::string& place_;
+  Json json_;
+};
+
+/// What a key means that is absent, as in transformers' LlamaConfig.
+void read_llama(const Reader& reader, ModelConfig& config) {
+  for (const char* key : {"attention_bias", "mlp_bias"}) reader.expect(key, false);
+  reader.expect("hidden_act", "silu");
+  reader.expect("rope_scaling", nullptr);
+  config.kv_heads = reader.has("num_key_value_heads") ? config.kv_heads : config.heads;
+  if (!reader.has("head_dim") && config.heads > 0) config.head_dim = config.dim / config.heads;
+  config.norm_eps = reader.has("rms_norm_eps") ? reader.number("rms_norm_eps") : 1e-6;
+  if (reader.has("rope_theta")) config.rope_theta = reader.number("rope_theta");
+  config.tied_embeddings = reader.has("tie_word_embeddings") && reader.flag("tie_word_embeddings");
+}
+
+bool has_default(std::string_view key) { return key == "num_key_value_heads" || key == "head_dim"; }
+
+}  // namespace
+
+std::string to_json(const ModelConfig& config) { return json_of(config).dump(); }
+
+ModelConfig config_from_json(std::string_view json, const std::string& place) {
+  ensure_memory_reserve();  // for JSON's destructors
+  const Reader reader(json, place);
+  const std::string family = reader.text(kFamilyKey);
+  ModelConfig config;
+  config.family = family == family_name(Family::mlp) ? Family::mlp : Family::llama;
+  if (family != family_name(config.family))
+    throw FileError(fmt::format("{}: {} '{}' is not supported; llama and mlp are", place, kFamilyKey, family));
+  const bool is_mlp = config.family == Family::mlp;
+  for (const SizeKey& size : kSizes)
+    if ((size.mlp || !is_mlp) && (!has_default(size.key) || reader.has(size.key)))
+      config.*size.field = reader.size(size.key);
+  if (!is_mlp) read_llama(reader, config);
+  try {
+    check(config);
+  } catch (const UsageError& error) {
+    throw FileError(fmt::format("{}: this config makes no model: {}", place, error.what()));
+  }
+  return config;
+}
+
+std::vector<std::string> differences(const ModelConfig& a, const ModelConfig& b) {
+  const Json first = json_of(a);
+  const Json second = json_of(b);
+  const auto shown = [](const Json& json, const std::string& key) {
+    return json.contains(key) ? json.at(key).dump() : std::string("none");
+  };
+  std::vector<std::string> texts;
+  for (const Json* json : {&first, &second}) {
+    for (const auto& [key, value] : json->items()) {
+      const bool is_new = json == &first || !first.contains(key);
+      if (is_new && shown(first, key) != shown(second, key))
+        texts.push_back(fmt::format("{}: {} and {}", key, shown(first, key), shown(second, key)));
+    }
+  }
+  return texts;
+}
+
+}  // namespace ane::model

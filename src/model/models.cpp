@@ -1,0 +1,47 @@
+#include "ane/model/models.h"
+
+#include <algorithm>
+#include <array>
+
+#include "ane/model/llama.h"
+#include "ane/model/llama_kernels.h"
+#include "ane/model/mlp.h"
+
+#include "layouts.h"
+
+namespace ane::model {
+namespace {
+
+template <class Kind>
+std::unique_ptr<Model> make(const ModelConfig& config, const KernelForm& form, const Engine& engine) {
+  return std::make_unique<Kind>(config, form, engine);
+}
+
+/// What a family consists of.
+struct FamilyRow {
+  Family family;
+  ParameterLayout (*layout)(const ModelConfig&);
+  KernelPlan (*plan)(const ModelConfig&, const KernelForm&);
+  std::unique_ptr<Model> (*make)(const ModelConfig&, const KernelForm&, const Engine&);
+};
+constexpr std::array kFamilies = {
+    FamilyRow{Family::llama, llama_parameters, llama_plan, make<Llama>},
+    FamilyRow{Family::mlp, mlp_parameters, mlp_plan, make<Mlp>},
+};
+
+const FamilyRow& row_of(const ModelConfig& config) {
+  check(config);
+  return *std::ranges::find(kFamilies, config.family, &FamilyRow::family);
+}
+
+}  // namespace
+
+std::unique_ptr<Model> make_model(const ModelConfig& config, const KernelForm& form, const Engine& engine) {
+  return row_of(config).make(config, form, engine);
+}
+
+ParameterLayout parameter_layout(const ModelConfig& config) { return row_of(config).layout(config); }
+
+KernelPlan kernel_plan(const ModelConfig& config, const KernelForm& form) { return row_of(config).plan(config, form); }
+
+}  // namespace ane::model
