@@ -94,9 +94,13 @@ std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, BlobFile& 
 /// Finds `ref` among `blobs` and reads it; the error names path and offset. Throws BlobError.
 [[nodiscard]] std::span<const std::byte> read_blob(const Blobs& blobs, const BlobRef& ref, const TensorType& type);
 
+/// Where below the directory for which "@model_path/" stands the blob file `path` lies. Throws BlobError for a path
+/// that does not begin so, has no file name or leads out of the directory.
+[[nodiscard]] std::filesystem::path blob_place(std::string_view path);
+
 /// Adds to `given` what `program` names of every other blob file in `directory`, for which "@model_path/" stands; all
-/// else of those files is zero. Throws BlobError for a path that does not begin so or that leads out of the directory,
-/// FileError for a file that cannot be read.
+/// else of those files is zero. Throws BlobError for a path that blob_place() refuses, FileError for a file that cannot
+/// be read.
 [[nodiscard]] Blobs load_blobs(const Program& program, const std::filesystem::path& directory, Blobs given = {});
 
 /// Every blob path that `program` names, once, sorted.
