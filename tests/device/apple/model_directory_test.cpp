@@ -20,6 +20,7 @@
 #include "program_files.h"
 #include "support/catch.h"
 
+#ifdef __linux__
 namespace {
 
 /// While one lives, the system has no locks to give.
@@ -46,6 +47,7 @@ extern "C" int flock(int file, int operation) noexcept {
   static auto* const real = reinterpret_cast<int (*)(int, int)>(::dlsym(RTLD_NEXT, "flock"));
   return real(file, operation);
 }
+#endif
 
 namespace ane::device::apple {
 namespace {
@@ -257,6 +259,7 @@ TEST_CASE("what is not the bridge's stays where it is", "[apple]") {
   CHECK(fs::exists(folder / "work" / "thesis.tex"));
 }
 
+#ifdef __linux__
 TEST_CASE("a lock that the system refuses is told with the system's words", "[apple]") {
   const Scratch scratch;
   const NoLocks no_locks;
@@ -264,6 +267,8 @@ TEST_CASE("a lock that the system refuses is told with the system's words", "[ap
                     ANE_CONTAINS(record_of(scratch.path).string()) &&
                         ANE_CONTAINS("cannot be locked: " + std::generic_category().message(ENOLCK)));
 }
+
+#endif
 
 TEST_CASE("a directory that cannot be filled is removed", "[apple]") {
   const Scratch scratch;
