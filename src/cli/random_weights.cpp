@@ -31,7 +31,8 @@ void put(std::span<std::byte> data, std::size_t index, T value) {
 /// Rows of the first dimension are outputs, as in the weights of conv and linear.
 double deviation_of(const mil::TensorType& type) {
   const std::int64_t outputs = type.is_scalar() ? 1 : type.shape.front();
-  return 1 / std::sqrt(static_cast<double>(mil::element_count(type.shape) / outputs));
+  const std::int64_t summed = mil::element_count(type.shape) / outputs;
+  return 1 / std::sqrt(static_cast<double>(summed));
 }
 
 void fill(const mil::TensorType& type, const math::CounterRandom& random, std::span<std::byte> data) {

@@ -49,7 +49,7 @@ std::unique_ptr<device::Kernel> RecordingDevice::compile(std::string_view mil_te
 }
 
 std::string RecordingDevice::save_failed(const std::string& name, std::string_view mil_text,
-                                         const mil::Blobs& weights) try {
+                                         const mil::Blobs& weights) const try {
   const std::filesystem::path directory = settings_.failures_to() / name;
   write_kernel_files(directory, mil_text, weights);
   return fmt::format("its MIL is in {}", directory.string());

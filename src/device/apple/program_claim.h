@@ -38,7 +38,7 @@ class ProgramClaim {
   ProgramClaim(const std::filesystem::path& directory, Abandoned /*tag*/);
 
   /// False if another process is in the way or errno says why not.
-  [[nodiscard]] bool lock(int operation) noexcept;
+  [[nodiscard]] bool lock(int operation) const noexcept;
   [[nodiscard]] bool is_recorded() const noexcept;
   [[nodiscard]] bool is_own_file() const noexcept;
 
