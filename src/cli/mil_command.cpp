@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <iterator>
 #include <limits>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include <fmt/format.h>
@@ -19,7 +17,7 @@
 #include "ane/cli/command_options.h"
 #include "ane/cli/devices.h"
 #include "ane/cli/kernel_run.h"
-#include "ane/cli/random_weights.h"
+#include "ane/cli/mil_weights.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/text.h"
 #include "ane/core/error.h"
@@ -94,36 +92,52 @@ std::optional<MilOptions> parse_options(std::span<const std::string> arguments, 
 struct Subject {
   mil::Program program;
   std::string text;                 ///< the original text if it is the whole file, else a printed program
-  std::vector<std::string> others;  ///< omitted functions
+  std::vector<std::string> others;  ///< names of the omitted functions
+  std::string fault_of_others;      ///< parse error of an omitted function; empty if there is none
 };
 
-/// Throws FileError if the text is not MIL or the function does not exist.
-Subject read_subject(const std::filesystem::path& file, const std::string& function) {
+std::string choose(const std::vector<std::string>& names, const std::string& wanted) {
+  const auto is_there = [&](const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  if (wanted.empty()) return is_there("main") ? "main" : names.front();
+  if (is_there(wanted)) return wanted;
+  throw FileError(fmt::format("unknown function '{}'; --function NAME accepts {}", wanted, fmt::join(names, ", ")));
+}
+
+std::vector<std::string> names_in(const std::string& text) try {
+  return mil::function_names(text);
+} catch (const mil::ParseError&) {
+  static_cast<void>(mil::parse(text));  // reports more precisely
+  throw;
+}
+
+/// Throws ParseError, or FileError if the function does not exist.
+Subject parse_subject(std::string text, const std::string& wanted) {
+  const std::vector<std::string> names = names_in(text);
+  const std::string chosen = choose(names, wanted);
   Subject subject;
-  subject.text = read_text_file(file, "MIL text");
-  std::vector<mil::Function>& functions = subject.program.functions;
+  std::copy_if(names.begin(), names.end(), std::back_inserter(subject.others),
+               [&](const std::string& name) { return name != chosen; });
   try {
-    subject.program = mil::parse(subject.text);
+    subject.program = mil::parse(text);
+    std::erase_if(subject.program.functions, [&](const mil::Function& function) { return function.name != chosen; });
+  } catch (const mil::ParseError& error) {
+    subject.program = mil::parse_function(text, chosen);
+    subject.fault_of_others = error.what();
+  }
+  subject.text = subject.others.empty() ? std::move(text) : mil::print(subject.program);
+  return subject;
+}
+
+/// Throws FileError for what is no MIL text and for a function that is not there.
+Subject read_subject(const std::filesystem::path& file, const std::string& wanted) {
+  std::string text = read_text_file(file, "MIL text");
+  try {
+    return parse_subject(std::move(text), wanted);
   } catch (const Error& error) {
     throw FileError(fmt::format("{}: {}", file.string(), error.what()));
   }
-  if (functions.empty()) throw FileError(fmt::format("{}: the program has no function", file.string()));
-  const std::string wanted = function.empty() ? subject.program.main().name : function;
-  std::optional<mil::Function> found;
-  for (mil::Function& each : functions) {
-    if (each.name == wanted) {
-      found = std::move(each);
-    } else {
-      subject.others.push_back(each.name);
-    }
-  }
-  if (!found) {
-    throw FileError(fmt::format("{}: unknown function '{}'; --function NAME accepts {}", file.string(), wanted,
-                                fmt::join(subject.others, ", ")));
-  }
-  functions.assign(1, *std::move(found));
-  if (!subject.others.empty()) subject.text = mil::print(subject.program);
-  return subject;
 }
 
 void print_ports(const char* title, const mil::Function& main, const std::vector<mil::ValueId>& ports,
@@ -144,6 +158,8 @@ void print_program(const Subject& subject, const std::vector<std::string>& blobs
   if (!subject.others.empty()) {
     terminal.print(fmt::format("Other functions (--function NAME): {}", fmt::join(subject.others, ", ")));
   }
+  if (!subject.fault_of_others.empty())
+    terminal.print(fmt::format("Note: not all of these can be read: {}", subject.fault_of_others));
   if (program.version == mil::Version::v1_5) {
     terminal.print("Note: program(1.5) is untested: it is not known whether the engine's compiler accepts it.");
   }
@@ -154,62 +170,34 @@ void print_program(const Subject& subject, const std::vector<std::string>& blobs
   for (const std::string& path : blobs) terminal.print("  " + path);
 }
 
+/// What the function breaks in a program that has the others too, empty as they are here.
+std::vector<mil::Diagnostic> broken_rules(Subject& subject, const mil::Blobs& weights, const std::string& chip) {
+  std::vector<mil::Function>& functions = subject.program.functions;
+  for (const std::string& name : subject.others) functions.emplace_back().name = name;
+  std::vector<mil::Diagnostic> broken = mil::check_for_ane(subject.program, weights.empty() ? nullptr : &weights, chip);
+  functions.resize(1);
+  return broken;
+}
+
 void print_rules(const std::vector<mil::Diagnostic>& broken, Terminal& terminal) {
   terminal.print(broken.empty() ? "Rules of the ANE: none broken" : "Broken rules of the ANE:");
   for (const mil::Diagnostic& diagnostic : broken) terminal.print("  " + mil::to_string(diagnostic));
 }
 
-/// Throws BlobError for a record that does not match the text, so that the file is blamed and not the device.
-void check_records(const mil::Function& main, const mil::Blobs& weights) {
-  for (const mil::Operation& operation : main.operations) {
-    for (const auto* arguments : {&operation.arguments, &operation.attributes}) {
-      for (const mil::Argument& argument : *arguments) {
-        for (const mil::Operand& operand : argument.operands) {
-          const auto* const constant = std::get_if<mil::Constant>(&operand);
-          const auto* const blob = constant == nullptr ? nullptr : std::get_if<mil::BlobRef>(&constant->data);
-          if (blob != nullptr) static_cast<void>(mil::read_blob(weights, *blob, constant->type));
-        }
-      }
-    }
-  }
-}
-
-/// The elements of `paths` that are missing in `directory`.
-std::set<std::string> missing_files(const std::vector<std::string>& paths, const std::filesystem::path& directory) {
-  constexpr std::string_view kModelPath = "@model_path/";
-  std::set<std::string> missing;
-  for (const std::string& path : paths) {
-    const std::filesystem::path place =
-        directory / (path.starts_with(kModelPath) ? path.substr(kModelPath.size()) : path);
-    std::error_code error;  // any other problem is reported when the file is read
-    if (!std::filesystem::exists(place, error) && !error) missing.insert(path);
-  }
-  return missing;
-}
-
-/// Loads the blob files that the program names, and generates missing ones if requested. Throws FileError naming the
-/// missing files.
+/// The weights of `subject`. If some are generated, its text is printed again.
 mil::Blobs load_weights(Subject& subject, const MilOptions& options, Terminal& terminal) {
   const bool make_up = options.weights == kRandomWeights;
   const std::filesystem::path directory = options.weights.empty() || make_up
                                               ? std::filesystem::path(options.file).parent_path()
                                               : std::filesystem::path(options.weights);
-  const std::set<std::string> missing = missing_files(mil::blob_paths(subject.program), directory);
-  mil::Blobs weights;
-  if (!missing.empty() && make_up) {
-    weights = make_up_weights(subject.program, missing, static_cast<std::uint64_t>(options.seed));
+  const auto seed = static_cast<std::uint64_t>(options.seed);
+  MilWeights weights = load_mil_weights(subject.program, directory, make_up ? std::optional(seed) : std::nullopt);
+  if (!weights.made_up.empty()) {
     subject.text = mil::print(subject.program);
-    terminal.print(fmt::format("Weights generated from seed {} because their files are missing: {}", options.seed,
-                               fmt::join(missing, ", ")));
-  } else if (!missing.empty()) {
-    throw FileError(
-        fmt::format("weights are missing in {}: {}; name the directory that @model_path stands for with --weights DIR, "
-                    "or generate them with --weights random",
-                    directory.empty() ? "this directory" : directory.string(), fmt::join(missing, ", ")));
+    terminal.print(fmt::format("Weights generated from seed {} because their files are missing: {}", seed,
+                               fmt::join(weights.made_up, ", ")));
   }
-  weights = mil::load_blobs(subject.program, directory, std::move(weights));
-  check_records(subject.program.main(), weights);
-  return weights;
+  return std::move(weights.blobs);
 }
 
 void print_output(const TensorValues& output, Terminal& terminal) {
@@ -271,7 +259,7 @@ int mil_command(std::span<const std::string> arguments) {
   print_program(subject, mil::blob_paths(subject.program), terminal);
   mil::Blobs weights;
   if (options->run || !options->weights.empty()) weights = load_weights(subject, *options, terminal);
-  print_rules(mil::check_for_ane(subject.program, weights.empty() ? nullptr : &weights, options->chip), terminal);
+  print_rules(broken_rules(subject, weights, options->chip), terminal);
   if (options->run) run_program(*options, subject.text, weights, terminal);
   return 0;
 }

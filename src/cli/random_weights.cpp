@@ -6,7 +6,6 @@
 #include <optional>
 #include <span>
 #include <tuple>
-#include <variant>
 #include <vector>
 
 #include <fmt/format.h>
@@ -16,6 +15,7 @@
 #include "ane/core/machine.h"
 #include "ane/math/half.h"
 #include "ane/math/random.h"
+#include "ane/mil/constants.h"
 #include "ane/mil/op_view.h"
 
 namespace ane::cli {
@@ -31,7 +31,8 @@ void put(std::span<std::byte> data, std::size_t index, T value) {
 /// The first dimension is assumed to be outputs, as in the weights of conv and linear.
 double deviation_of(const mil::TensorType& type) {
   const std::int64_t outputs = type.is_scalar() ? 1 : type.shape.front();
-  return 1 / std::sqrt(static_cast<double>(mil::element_count(type.shape) / outputs));
+  const std::int64_t summed = mil::element_count(type.shape) / outputs;
+  return 1 / std::sqrt(static_cast<double>(summed));
 }
 
 void fill(const mil::TensorType& type, const math::CounterRandom& random, std::span<std::byte> data) {
@@ -66,15 +67,10 @@ class Maker {
   Maker(const std::set<std::string>& missing, std::uint64_t seed) : missing_(&missing), seed_(seed) {}
 
   mil::Blobs run(mil::Program& program) {
-    for (mil::Function& function : program.functions) {
-      for (mil::Operation& operation : function.operations) {
-        for (std::vector<mil::Argument>* list : {&operation.arguments, &operation.attributes}) {
-          for (mil::Argument& argument : *list) {
-            for (mil::Operand& operand : argument.operands) replace({function, operation}, argument.name, operand);
-          }
-        }
-      }
-    }
+    mil::for_each_blob(program, [&](const mil::OpView& op, const mil::Constant& constant, mil::BlobRef& ref,
+                                    const std::string& argument) {
+      if (missing_->contains(ref.path)) replace(op, argument, constant.type, ref);
+    });
     return std::move(blobs_);
   }
 
@@ -82,15 +78,11 @@ class Maker {
   /// Identifies a tensor: constants that name the same bytes with the same type are identical.
   using Key = std::tuple<std::string, std::uint64_t, DType, mil::Shape>;
 
-  void replace(const mil::OpView& op, const std::string& argument, mil::Operand& operand) {
-    auto* const constant = std::get_if<mil::Constant>(&operand);
-    auto* const ref = constant == nullptr ? nullptr : std::get_if<mil::BlobRef>(&constant->data);
-    if (ref == nullptr || !missing_->contains(ref->path)) return;
-    const auto [entry, is_new] =
-        made_.try_emplace(Key{ref->path, ref->offset, constant->type.dtype, constant->type.shape},
-                          fmt::format("{}.random-{}", ref->path, made_.size()));
-    *ref = {entry->second, mil::kFirstRecord};
-    if (is_new) make(op, argument, constant->type, entry->second);
+  void replace(const mil::OpView& op, const std::string& argument, const mil::TensorType& type, mil::BlobRef& ref) {
+    const auto [entry, is_new] = made_.try_emplace(Key{ref.path, ref.offset, type.dtype, type.shape},
+                                                   fmt::format("{}.random-{}", ref.path, made_.size()));
+    ref = {entry->second, mil::kFirstRecord};
+    if (is_new) make(op, argument, type, entry->second);
   }
 
   void make(const mil::OpView& op, const std::string& argument, const mil::TensorType& type, const std::string& path) {

@@ -12,8 +12,6 @@
 namespace ane::cli {
 namespace {
 
-constexpr std::string_view kModelPath = "@model_path/";
-
 void make_directories(const std::filesystem::path& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
@@ -26,9 +24,7 @@ void write_kernel_files(const std::filesystem::path& directory, std::string_view
   make_directories(directory);
   write_file_atomically(directory / "model.mil", std::as_bytes(std::span(mil_text)));
   for (const auto& [path, bytes] : weights) {
-    const std::string_view relative =
-        path.starts_with(kModelPath) ? std::string_view(path).substr(kModelPath.size()) : std::string_view(path);
-    const std::filesystem::path file = directory / std::filesystem::path(relative).relative_path();
+    const std::filesystem::path file = directory / mil::blob_place(path);
     make_directories(file.parent_path());
     write_file_atomically(file, bytes);
   }
@@ -53,7 +49,7 @@ std::unique_ptr<device::Kernel> RecordingDevice::compile(std::string_view mil_te
 }
 
 std::string RecordingDevice::save_failed(const std::string& name, std::string_view mil_text,
-                                         const mil::Blobs& weights) try {
+                                         const mil::Blobs& weights) const try {
   const std::filesystem::path directory = settings_.failures_to() / name;
   write_kernel_files(directory, mil_text, weights);
   return fmt::format("its MIL is in {}", directory.string());

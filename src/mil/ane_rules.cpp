@@ -165,8 +165,7 @@ const Operation* source_of(const OpView& op, const Operand& operand) {
 }
 
 bool is_input(const OpView& op, const Operand& operand) {
-  const auto* id = std::get_if<ValueId>(&operand);
-  return id != nullptr && std::ranges::find(op.function().inputs, *id) != op.function().inputs.end();
+  return std::holds_alternative<ValueId>(operand) && source_of(op, operand) == nullptr;
 }
 
 const std::vector<float>* numbers_of(const OpView& op, const Operand& operand) {

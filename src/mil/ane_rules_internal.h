@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "ane/mil/ane_rules.h"
+#include "ane/mil/constants.h"
 #include "ane/mil/op_view.h"
-
-#include "constants.h"
 
 /// Shared by the rule functions. Each function checks one rule; the table in ane_rules.cpp has its ID and texts.
 namespace ane::mil {
@@ -53,16 +52,6 @@ void for_each_boundary(const Program& program, const Visit& visit) {
     for (const ValueId id : function.outputs)
       visit("output '" + function.value(id).name + "'", function.value(id).type);
   }
-}
-
-/// Calls visit(op, constant, ref) for every constant in a blob file.
-template <typename Visit>
-void for_each_blob(const Program& program, const Visit& visit) {
-  for_each_op(program, [&](const OpView& op) {
-    for_each_constant(op.operation(), [&](const Constant& constant) {
-      if (const auto* ref = std::get_if<BlobRef>(&constant.data)) visit(op, constant, *ref);
-    });
-  });
 }
 
 /// Calls visit(operand) for every operand of an operation's arguments.

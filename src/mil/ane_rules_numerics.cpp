@@ -3,6 +3,7 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <fmt/format.h>
@@ -63,7 +64,7 @@ const Constant* mask_of(const OpView& softmax) {
 
 void infinite_constants(const Program& program, const Blobs* /*blobs*/, Findings& found) {
   for_each_op(program, [&](const OpView& op) {
-    for_each_constant(op.operation(), [&](const Constant& constant) {
+    for_each_constant(op.operation(), [&](const Constant& constant, const std::string& /*argument*/) {
       const auto* numbers = std::get_if<std::vector<float>>(&constant.data);
       if (numbers == nullptr) return;
       const auto bad = std::ranges::find_if(*numbers, [](float v) { return !(std::fabs(v) <= math::kHalfMax); });
@@ -74,12 +75,15 @@ void infinite_constants(const Program& program, const Blobs* /*blobs*/, Findings
 }
 
 void huge_factors(const Program& program, const Blobs* /*blobs*/, Findings& found) {
+  std::unordered_map<const std::vector<float>*, float> magnitudes;  // many operations may take one constant
   for_each_op(program, [&](const OpView& op) {
     if (!product_of(op)) return;
     for_each_operand(op, [&](const Operand& operand) {
       const std::vector<float>* numbers = numbers_of(op, operand);
       if (numbers == nullptr) return;
-      const float largest = math::max_magnitude(*numbers);
+      const auto [entry, is_new] = magnitudes.try_emplace(numbers, 0.0F);
+      if (is_new) entry->second = math::max_magnitude(*numbers);
+      const float largest = entry->second;
       if (largest >= kHugeFactor)
         found.add(place(op), fmt::format("it multiplies by a constant of magnitude {}", largest));
     });

@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -14,17 +17,43 @@ namespace {
 
 constexpr std::int64_t kLayerNormWidth = 1024;
 
-/// Whether `operand` is a reduction's result, possibly with constants added or multiplied.
-bool comes_from_reduction(const OpView& op, const Operand& operand) {
-  const Operation* source = source_of(op, operand);
-  while (source != nullptr && !is_reduction(source->kind)) {
-    const OpView view(op.function(), *source);
-    if (!is_elementwise(source->kind) || !view.has("x") || !view.has("y")) return false;
-    const bool x_is_constant = is_compile_time(view, view.operand("x"));
-    if (!x_is_constant && !is_compile_time(view, view.operand("y"))) return false;
-    source = source_of(view, view.operand(x_is_constant ? "y" : "x"));
+/// Tracks which values of a function are a reduction's result, possibly with constants added or multiplied. Operations
+/// must be noted in order.
+class Reductions {
+ public:
+  explicit Reductions(const Function& function) : contains_(function.values.size()) {}
+
+  [[nodiscard]] bool contains(const Operand& operand) const {
+    const auto* id = std::get_if<ValueId>(&operand);
+    return id != nullptr && contains_[*id];
   }
-  return source != nullptr;
+  void note(const OpView& op) {
+    if (is_reduction(op.kind()) || passes_on(op))
+      for (const ValueId id : op.operation().results) contains_[id] = true;
+  }
+
+ private:
+  [[nodiscard]] bool passes_on(const OpView& op) const {
+    if (!is_elementwise(op.kind()) || !op.has("x") || !op.has("y")) return false;
+    const Operand& x = op.operand("x");
+    const Operand& y = op.operand("y");
+    return (contains(y) && is_compile_time(op, x)) || (contains(x) && is_compile_time(op, y));
+  }
+
+  std::vector<bool> contains_;
+};
+
+/// Calls visit(op, reductions) for every operation, where `reductions` covers the operations before it.
+template <typename Visit>
+void for_each_op_after_reductions(const Program& program, const Visit& visit) {
+  for (const Function& function : program.functions) {
+    Reductions reductions(function);
+    for (const Operation& operation : function.operations) {
+      const OpView op(function, operation);
+      visit(op, reductions);
+      reductions.note(op);
+    }
+  }
 }
 
 /// Describes what `op` does along the last axis that the M3 Ultra refuses; empty if nothing.
@@ -65,11 +94,11 @@ void no_attention_mask(const Program& program, const Blobs* /*blobs*/, Findings&
 }
 
 void no_rsqrt(const Program& program, const Blobs* /*blobs*/, Findings& found) {
-  for_each_op(program, [&](const OpView& op) {
+  for_each_op_after_reductions(program, [&](const OpView& op, const Reductions& reductions) {
     const OpKind kind = op.kind();
     if ((kind == OpKind::rsqrt || kind == OpKind::inverse || kind == OpKind::log) && !op.has("epsilon"))
       found.add(place(op), fmt::format("{} of {} without epsilon", name(kind), to_string(op.type("x"))));
-    else if (kind == OpKind::sqrt && comes_from_reduction(op, op.operand("x")))
+    else if (kind == OpKind::sqrt && reductions.contains(op.operand("x")))
       found.add(place(op), fmt::format("sqrt of a reduction's result, {}, was refused once", to_string(op.type("x"))),
                 Severity::note);
   });
@@ -171,15 +200,19 @@ void no_sine(const Program& program, const Blobs* /*blobs*/, Findings& found) {
 }
 
 void reduction_times_zero(const Program& program, const Blobs* /*blobs*/, Findings& found) {
-  for_each_op(program, [&](const OpView& op) {
+  std::unordered_map<const std::vector<float>*, bool> zeros;  // many operations may take one constant
+  for_each_op_after_reductions(program, [&](const OpView& op, const Reductions& reductions) {
     if (op.kind() != OpKind::mul) return;
     const auto is_zero = [&](const Operand& operand) {
       const std::vector<float>* numbers = numbers_of(op, operand);
-      return numbers != nullptr && std::ranges::all_of(*numbers, [](float value) { return value == 0; });
+      if (numbers == nullptr) return false;
+      const auto [entry, is_new] = zeros.try_emplace(numbers, false);
+      if (is_new) entry->second = std::ranges::all_of(*numbers, [](float value) { return value == 0; });
+      return entry->second;
     };
-    const bool x_is_zero = is_zero(op.operand("x"));
-    if (!x_is_zero && !is_zero(op.operand("y"))) return;
-    if (comes_from_reduction(op, op.operand(x_is_zero ? "y" : "x")))
+    const Operand& x = op.operand("x");
+    const Operand& y = op.operand("y");
+    if ((reductions.contains(y) && is_zero(x)) || (reductions.contains(x) && is_zero(y)))
       found.add(place(op), fmt::format("it multiplies a reduction's result, {}, by 0", to_string(op.result_type())));
   });
 }

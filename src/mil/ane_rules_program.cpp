@@ -52,20 +52,47 @@ void check_output(const Function& function, ValueId id, Findings& found) {
                                                                        : "it is a const, not an operation's result");
 }
 
-/// A feature of an operation that arrived after ios16.
+/// The operation set in which an operation, or an argument of it, was introduced. Anything not listed existed in ios15.
 struct Arrival {
-  std::string what;
-  OpSet opset = OpSet::ios13;
+  OpKind kind;
+  std::string_view argument;  ///< empty: the operation itself
+  OpSet opset;
 };
 
-Arrival arrival_of(const OpView& op) {
-  if (op.kind() == OpKind::scaled_dot_product_attention) return {"the operation", OpSet::ios18};
-  for (const std::string_view argument : {"batch_dims", "validate_indices"})
-    if (op.kind() == OpKind::gather && op.has(argument)) return {fmt::format("argument '{}'", argument), OpSet::ios17};
-  if (op.kind() == OpKind::cast) {
+/// After coremltools' definitions, which are ordered by operation set.
+constexpr auto kArrivals = std::to_array<Arrival>({
+    {OpKind::constexpr_affine_dequantize, "", OpSet::ios16},
+    {OpKind::constexpr_lut_to_dense, "", OpSet::ios16},
+    {OpKind::constexpr_sparse_to_dense, "", OpSet::ios16},
+    {OpKind::gather, "batch_dims", OpSet::ios16},
+    {OpKind::topk, "sort", OpSet::ios16},
+    {OpKind::topk, "return_indices", OpSet::ios16},
+    {OpKind::quantize, "", OpSet::ios17},
+    {OpKind::dequantize, "", OpSet::ios17},
+    {OpKind::gather, "validate_indices", OpSet::ios17},
+    {OpKind::gather_along_axis, "validate_indices", OpSet::ios17},
+    {OpKind::reduce_argmax, "output_dtype", OpSet::ios17},
+    {OpKind::reduce_argmin, "output_dtype", OpSet::ios17},
+    {OpKind::topk, "output_indices_dtype", OpSet::ios17},
+    {OpKind::scaled_dot_product_attention, "", OpSet::ios18},
+});
+
+/// "argument 'sort' came with ios16", for what `op` has that is not in its function's operation set; empty if there is
+/// nothing.
+std::string too_recent(const OpView& op) {
+  const OpSet declared = op.function().opset;
+  const auto words = [](std::string_view what, OpSet opset) {
+    return fmt::format("{} came with {}", what, name(opset));
+  };
+  for (const Arrival& arrival : kArrivals) {
+    if (arrival.kind != op.kind() || arrival.opset <= declared) continue;
+    if (arrival.argument.empty()) return words("the operation", arrival.opset);
+    if (op.has(arrival.argument)) return words(fmt::format("argument '{}'", arrival.argument), arrival.opset);
+  }
+  if (op.kind() == OpKind::cast && declared < OpSet::ios17) {
     const DType to = op.result_type().dtype;
     if (std::ranges::find(kIos17Casts, to) != kIos17Casts.end())
-      return {fmt::format("cast to {}", name(to)), OpSet::ios17};
+      return words(fmt::format("cast to {}", name(to)), OpSet::ios17);
   }
   return {};
 }
@@ -99,10 +126,9 @@ void unique_live_names(const Program& program, const Blobs* /*blobs*/, Findings&
 
 void one_dialect(const Program& program, const Blobs* /*blobs*/, Findings& found) {
   for_each_op(program, [&](const OpView& op) {
-    const Arrival arrival = arrival_of(op);
-    if (arrival.opset > op.function().opset)
-      found.add(place(op), fmt::format("{} came with {}, but function '{}' is for {}", arrival.what,
-                                       name(arrival.opset), op.function().name, name(op.function().opset)));
+    if (const std::string fault = too_recent(op); !fault.empty())
+      found.add(place(op),
+                fmt::format("{}, but function '{}' is for {}", fault, op.function().name, name(op.function().opset)));
   });
 }
 
@@ -112,7 +138,7 @@ void build_info(const Program& program, const Blobs* /*blobs*/, Findings& found)
 }
 
 void blob_records(const Program& program, const Blobs* blobs, Findings& found) {
-  for_each_blob(program, [&](const OpView& op, const Constant& constant, const BlobRef& ref) {
+  for_each_blob(program, [&](const OpView& op, const Constant& constant, const BlobRef& ref, const auto&) {
     if (blobs != nullptr) {
       try {
         static_cast<void>(read_blob(*blobs, ref, constant.type));
@@ -131,7 +157,7 @@ void blob_records(const Program& program, const Blobs* blobs, Findings& found) {
 
 void few_blobs(const Program& program, const Blobs* /*blobs*/, Findings& found) {
   std::size_t blobs = 0;
-  for_each_blob(program, [&](const OpView&, const Constant&, const BlobRef&) { ++blobs; });
+  for_each_blob(program, [&](const auto&...) { ++blobs; });
   std::string scalar;
   for_each_op(program, [&](const OpView& op) {
     if (!is_elementwise(op.kind()) || !scalar.empty()) return;
@@ -147,7 +173,7 @@ void few_blobs(const Program& program, const Blobs* /*blobs*/, Findings& found) 
 
 void weight_bytes(const Program& program, const Blobs* /*blobs*/, Findings& found) {
   std::uint64_t total = 0;
-  for_each_blob(program, [&](const OpView& op, const Constant& constant, const BlobRef& ref) {
+  for_each_blob(program, [&](const OpView& op, const Constant& constant, const BlobRef& ref, const auto&) {
     total += static_cast<std::uint64_t>(element_count(constant.type.shape)) * element_bytes(constant.type.dtype);
     if (ref.offset >= kMostOffset)
       found.add(place(op), fmt::format("offset {} of '{}' lies beyond 4 GiB", ref.offset, ref.path));

@@ -14,8 +14,7 @@
 #include "ane/core/checked.h"
 #include "ane/core/file.h"
 #include "ane/core/mapped_memory.h"
-
-#include "constants.h"
+#include "ane/mil/constants.h"
 
 namespace ane::mil {
 namespace {
@@ -24,7 +23,6 @@ constexpr std::uint64_t kAlignment = 64;
 constexpr std::uint64_t kRecordBytes = 64;
 constexpr std::uint32_t kVersion = 2;
 constexpr std::uint32_t kSentinel = 0xDEADBEEF;
-constexpr std::string_view kModelPath = "@model_path/";
 
 template <typename T>
 void put(std::span<std::byte> at, T value) {
@@ -140,16 +138,6 @@ std::uint64_t bytes_of(const TensorType& type) {
   return *bytes;
 }
 
-/// Calls visit(constant, reference) for every constant in a blob file.
-template <class Visit>
-void for_each_blob(const Program& program, Visit&& visit) {
-  for (const Function& function : program.functions)
-    for (const Operation& operation : function.operations)
-      for_each_constant(operation, [&](const Constant& constant) {
-        if (const auto* ref = std::get_if<BlobRef>(&constant.data)) visit(constant, *ref);
-      });
-}
-
 /// Loads the parts of the file that `constants` name. The rest is zero and takes no memory.
 BlobFile load_blob(const RegularFile& file, std::span<const Constant* const> constants) {
   if (file.size_bytes() == 0) return {};
@@ -168,14 +156,14 @@ BlobFile load_blob(const RegularFile& file, std::span<const Constant* const> con
     file.read(begin, part);
   };
   load(0, kFirstRecord);
-  std::set<std::pair<std::uint64_t, std::int64_t>> seen;  // many constants may share one record
+  std::set<std::pair<std::uint64_t, std::uint64_t>> seen;  // many constants may share one record
   for (const Constant* constant : constants) {
     const std::uint64_t offset = std::get<BlobRef>(constant->data).offset;
-    if (!seen.emplace(offset, element_count(constant->type.shape)).second) continue;
-    // Includes the preceding record, which the message about a wrong offset uses.
-    const std::uint64_t before = std::min(offset, kRecordBytes);
-    load(offset - before, before + kRecordBytes);
     try {
+      if (!seen.emplace(offset, bytes_of(constant->type)).second) continue;
+      // With the record before, which a message about a wrong offset looks at.
+      const std::uint64_t before = std::min(offset, kRecordBytes);
+      load(offset - before, before + kRecordBytes);
       const std::span<const std::byte> data = read_blob(bytes, offset, constant->type);
       load(static_cast<std::uint64_t>(data.data() - bytes.data()), data.size());
     } catch (const BlobError&) {
@@ -185,18 +173,19 @@ BlobFile load_blob(const RegularFile& file, std::span<const Constant* const> con
   return BlobFile(std::move(memory));
 }
 
-std::filesystem::path relative_path(std::string_view path) {
+}  // namespace
+
+std::filesystem::path blob_place(std::string_view path) {
+  constexpr std::string_view kModelPath = "@model_path/";
   std::filesystem::path inside = path.starts_with(kModelPath) ? path.substr(kModelPath.size()) : "";
-  if (inside.empty())
-    throw BlobError(
-        fmt::format("blob path '{}': expected '{}' and a file name, found another prefix", path, kModelPath));
+  if (!inside.has_filename())
+    throw BlobError(fmt::format("blob path '{}': expected '{}' and a file name, such as {}weights/w.bin", path,
+                                kModelPath, kModelPath));
   if (inside.is_absolute() || std::ranges::find(inside, "..") != inside.end())
     throw BlobError(
         fmt::format("blob path '{}': expected a file below '{}', found a path that leads out of it", path, kModelPath));
   return inside;
 }
-
-}  // namespace
 
 std::uint64_t BlobWriter::add(DType dtype, std::span<const std::byte> data) {
   assert(element_bytes(dtype) == 0 || data.size() % element_bytes(dtype) == 0);
@@ -263,17 +252,19 @@ std::span<const std::byte> read_blob(const Blobs& blobs, const BlobRef& ref, con
 
 Blobs load_blobs(const Program& program, const std::filesystem::path& directory, Blobs given) {
   std::map<std::string, std::vector<const Constant*>, std::less<>> constants;  // by path
-  for_each_blob(program,
-                [&](const Constant& constant, const BlobRef& ref) { constants[ref.path].push_back(&constant); });
+  for_each_blob(program, [&](const OpView&, const Constant& constant, const BlobRef& ref, const std::string&) {
+    constants[ref.path].push_back(&constant);
+  });
   for (const auto& [path, named] : constants)
     if (!given.contains(path))
-      given.emplace(path, load_blob(RegularFile(directory / relative_path(path), "weight blob file"), named));
+      given.emplace(path, load_blob(RegularFile(directory / blob_place(path), "weight blob file"), named));
   return given;
 }
 
 std::vector<std::string> blob_paths(const Program& program) {
   std::set<std::string> paths;
-  for_each_blob(program, [&](const Constant&, const BlobRef& ref) { paths.insert(ref.path); });
+  for_each_blob(
+      program, [&](const OpView&, const Constant&, const BlobRef& ref, const std::string&) { paths.insert(ref.path); });
   return {paths.begin(), paths.end()};
 }
 

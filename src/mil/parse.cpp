@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -30,7 +33,12 @@ constexpr OpSet kFirstBare = OpSet::ios18;
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : lexer_(text), token_(lexer_.next()) {}
+  /// With `only` functions of other names are passed over.
+  explicit Parser(std::string_view text, std::optional<std::string_view> only = {})
+      : lexer_(text), token_(lexer_.next()), only_(only) {
+    if (text.size() > kMaxTextBytes)
+      fail({1, 1}, fmt::format("the text has {} bytes, at most {} are read", text.size(), kMaxTextBytes));
+  }
 
   Program parse() {
     parse_header();
@@ -41,6 +49,9 @@ class Parser {
     if (token_.kind != TokenKind::end) fail_expecting("the end of the text");
     return std::move(program_);
   }
+
+  /// Of all functions, in written order, once parsed.
+  [[nodiscard]] const std::vector<std::string>& function_names() const { return function_names_; }
 
  private:
   // Tokens.
@@ -193,8 +204,10 @@ class Parser {
   void parse_function() {
     expect_word("func");
     const Token name = expect(TokenKind::identifier, "a function's name");
-    for (const Function& other : program_.functions)
-      if (other.name == name.text) fail(name.where, fmt::format("function '{}' is defined twice", name.text));
+    if (!known_functions_.insert(name.text).second)
+      fail(name.where, fmt::format("function '{}' is defined twice", name.text));
+    function_names_.emplace_back(name.text);
+    if (only_ && name.text != *only_) return skip_function();
     function_ = &program_.functions.emplace_back();
     function_->name = name.text;
     values_.clear();
@@ -210,6 +223,16 @@ class Parser {
     while (!token_.is("}")) parse_operation();
     expect("}");
     parse_outputs();
+  }
+
+  /// Up to the semicolon after its outputs.
+  void skip_function() {
+    for (int depth = 0; depth > 0 || !token_.is(";"); advance()) {
+      if (token_.kind == TokenKind::end) fail_expecting("';'");
+      if (token_.is("(") || token_.is("[") || token_.is("{")) ++depth;
+      if ((token_.is(")") || token_.is("]") || token_.is("}")) && --depth < 0) fail_expecting("';'");
+    }
+    advance();
   }
 
   void parse_opset() {
@@ -475,6 +498,9 @@ class Parser {
 
   Lexer lexer_;
   Token token_;  ///< the next token
+  std::optional<std::string_view> only_;
+  std::unordered_set<std::string_view> known_functions_;
+  std::vector<std::string> function_names_;
   Program program_;
   Function* function_ = nullptr;
   std::unordered_map<std::string_view, ValueId> values_;
@@ -485,11 +511,14 @@ class Parser {
 ParseError::ParseError(SourceLocation where, const std::string& message)
     : Error(fmt::format("line {}, column {}: {}", where.line, where.column, message)), where_(where) {}
 
-Program parse(std::string_view text) {
-  if (text.size() > kMaxTextBytes)
-    throw ParseError({1, 1},
-                     fmt::format("the text has {} bytes, at most {} are supported", text.size(), kMaxTextBytes));
-  return Parser(text).parse();
+Program parse(std::string_view text) { return Parser(text).parse(); }
+
+Program parse_function(std::string_view text, std::string_view name) { return Parser(text, name).parse(); }
+
+std::vector<std::string> function_names(std::string_view text) {
+  Parser parser(text, "");  // no function has an empty name
+  static_cast<void>(parser.parse());
+  return parser.function_names();
 }
 
 }  // namespace ane::mil

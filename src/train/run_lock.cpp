@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -77,19 +79,27 @@ struct Attempt {
 };
 
 Attempt try_lock(const fs::path& directory) {
+  constexpr int kMostAttempts = 100;
+  constexpr auto kPause = std::chrono::milliseconds(1);
   make_directories(directory);
   const fs::path path = directory / kLockFile;
-  for (;;) {
+  for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
     Descriptor file = open_lock(path);
     const std::string number = number_in(file.get(), path);
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) fail(path, errno);
       return {{}, number.empty() ? "another process" : fmt::format("process {}", number)};
     }
-    if (!is_in_place(file.get(), path)) continue;  // it was removed between our open and our lock
-    write_own_number(file.get());
-    return {std::move(file), {}};
+    if (is_in_place(file.get(), path)) {
+      write_own_number(file.get());
+      return {std::move(file), {}};
+    }
+    std::this_thread::sleep_for(kPause);  // it was removed between our open and our lock
   }
+  fail(path,
+       fmt::format("after {} attempts it is still another file than the one that was opened; something replaces it "
+                   "all the time, or this file system does not number its files; name a directory on another one",
+                   kMostAttempts));
 }
 
 }  // namespace

@@ -253,6 +253,42 @@ TEST_CASE("of several functions main is used, or the named one", "[cli][mil]") {
              ANE_CONTAINS("function only of 1 operations, program(1.0)/ios17"));
 }
 
+TEST_CASE("an error in an unused function does not hide the others", "[cli][mil]") {
+  const Folder folder;
+  const std::string port = "(tensor<fp16, [1, 4, 1, 32]> x) { tensor<fp16, [1, 4, 1, 32]> y = ";
+  const std::string good = "func good<ios18>" + port + "relu(x = x); } -> (y);\n";
+  const std::string bad = "func bad<ios18>" + port + "lstm(x = x); } -> (y);\n";
+  write_file(folder / "both.mil", "program(1.3)\n{" + bad + good + "}");
+  const Result chosen = run({"mil", "both.mil", "--run", "--device", "host", "--function", "good"}, {}, folder.path());
+  CAPTURE(chosen.out, chosen.err);
+  CHECK(chosen.code == 0);
+  CHECK_THAT(chosen.out, ANE_CONTAINS("function good of 1 operations") && ANE_CONTAINS("y: from 0 to"));
+  CHECK_THAT(chosen.out, ANE_CONTAINS("Note: not all of these can be read: line 2, ") && ANE_CONTAINS("'lstm'"));
+  const Result first = run({"mil", "both.mil"}, {}, folder.path());
+  CHECK(first.code == 3);
+  CHECK_THAT(first.err, ANE_CONTAINS("both.mil: line 2, ") && ANE_CONTAINS("operation 'lstm' is not supported"));
+}
+
+TEST_CASE("constants in a program of several functions are reported", "[cli][mil]") {
+  const Folder folder;
+  const std::string other = "func other<ios18>(tensor<fp16, [1, 2, 1, 32]> x) { } -> (x);\n}";
+  std::string text = kWeighted;
+  text.replace(text.rfind('}'), 1, other);
+  write_file(folder / "one.mil", kWeighted);
+  write_file(folder / "two.mil", text);
+  const std::string rule =
+      "A30 (refusal): line 6, column 5: op 'y' (mul): it takes a constant [1, 2, 1, 1] in a program of 2";
+  CHECK(run({"mil", "one.mil"}, {}, folder.path()).out.find("A30") == std::string::npos);
+  CHECK_THAT(run({"mil", "two.mil"}, {}, folder.path()).out, ANE_CONTAINS(rule));
+  const Result other_one = run({"mil", "two.mil", "--function", "other"}, {}, folder.path());
+  CHECK(other_one.code == 0);
+  CHECK(other_one.out.find("A30") == std::string::npos);
+  const Result made_up = run({"mil", "two.mil", "--run", "--device", "host", "--weights", "random"}, {}, folder.path());
+  CAPTURE(made_up.out, made_up.err);
+  CHECK(made_up.code == 0);
+  CHECK_THAT(made_up.out, ANE_CONTAINS(rule) && ANE_CONTAINS("checksum"));
+}
+
 TEST_CASE("MIL of other projects is accepted or refused correctly", "[cli][mil]") {
   const std::filesystem::path cases = ane::test::shared_dir() / "cases/mil";
   if (!std::filesystem::exists(cases)) {

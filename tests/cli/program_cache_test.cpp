@@ -54,12 +54,18 @@ TEST_CASE("300 updates and their restarts leave nothing in the system's cache", 
   CHECK(home.cached() >= 30);
 }
 
-TEST_CASE("a run that ends with an error leaves nothing in the system's cache", "[cli][cache]") {
+TEST_CASE("a run in which a call fails leaves nothing in the system's cache", "[cli][cache]") {
   const Home home;
-  const std::string fault = GENERATE("compile:31", "run:40", "compile:7=delay:1ms,run:41");
+  const auto [fault, code, words] = GENERATE(table<std::string, int, std::string>(
+      {{"compile:31", 0, "compile 31 of this process fails as planned"},  // a fresh process goes on
+       {"compile:31@1,compile:1@2", 4, "compile 1 of this process fails as planned"},
+       {"run:40", 4, "run 40 of this process fails as planned"},
+       {"compile:7=delay:1ms,run:41", 4, "run 41 of this process fails as planned"}}));
   const Result result =
       run_in(home, kTiny + Words{"--steps", "60"}, {"ANE_TRAIN_FAULT=" + fault, "ANE_MAX_COMPILES=50"});
   CAPTURE(fault, result.out, result.err);
+  CHECK(result.code == code);
+  CHECK_THAT(result.err, ANE_CONTAINS(words));
   CHECK(home.cached() == 0);
   CHECK(home.directories() == 0);
 }

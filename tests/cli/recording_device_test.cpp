@@ -46,18 +46,25 @@ TEST_CASE("each compiled kernel is written to files, with its blobs at the paths
   cli::RecordingDevice device =
       recording(threads, {.dump_to = folder.path(), .failures_to = into(folder.path() / "failed")});
   CHECK(device.name() == "host");
-  const mil::Blobs blobs = {{"@model_path/weights/w.bin", {std::byte{1}, std::byte{2}}},
-                            {"/abs/olute.bin", {std::byte{3}}}};
+  const mil::Blobs blobs = {{"@model_path/weights/w.bin", {std::byte{1}, std::byte{2}}}};
   CHECK(device.compile(kDoubled, blobs) != nullptr);
   CHECK(device.compile(kDoubled, {}) != nullptr);
   device.stop_dumping();
   CHECK(device.compile(kDoubled, {}) != nullptr);
   CHECK(read_file(folder / "doubled/model.mil") == kDoubled);
   CHECK(read_file(folder / "doubled/weights/w.bin") == "\x01\x02");
-  CHECK(read_file(folder / "doubled/abs/olute.bin") == "\x03");  // stays inside the directory
   CHECK(fs::exists(folder / "doubled.1"));
   CHECK_FALSE(fs::exists(folder / "doubled.2"));
   CHECK_FALSE(fs::exists(folder / "failed"));
+}
+
+TEST_CASE("no blob is written outside the directory", "[cli][recording]") {
+  const Folder folder;
+  for (const std::string path : {"/abs/olute.bin", "@model_path/../../out.bin", "@model_path/"}) {
+    CAPTURE(path);
+    CHECK_THROWS_AS(cli::write_kernel_files(folder.path() / "in/side", kDoubled, {{path, {std::byte{3}}}}), FileError);
+  }
+  CHECK_FALSE(fs::exists(folder / "out.bin"));
 }
 
 TEST_CASE("a kernel that does not compile is saved, and the error says where", "[cli][recording]") {

@@ -6,6 +6,7 @@
 #include "ane/math/threads.h"
 #include "ane/mil/ane_rules.h"
 #include "ane/mil/blob.h"
+#include "ane/mil/constants.h"
 #include "ane/mil/text.h"
 #include "ane/mil/verify.h"
 
@@ -27,34 +28,33 @@ bool is_small(const mil::Function& function) {
   return elements <= kMostElements;
 }
 
-void add_blobs(const std::vector<mil::Argument>& arguments, mil::Blobs& blobs) {
-  for (const mil::Argument& argument : arguments) {
-    for (const mil::Operand& operand : argument.operands) {
-      const auto* constant = std::get_if<mil::Constant>(&operand);
-      const auto* ref = constant == nullptr ? nullptr : std::get_if<mil::BlobRef>(&constant->data);
-      if (ref == nullptr || blobs.contains(ref->path)) continue;
-      const auto bytes =
-          static_cast<std::size_t>(mil::element_count(constant->type.shape)) * mil::element_bytes(constant->type.dtype);
-      const auto data = mil::single_blob(constant->type.dtype, bytes, blobs[ref->path]);
-      std::iota(reinterpret_cast<unsigned char*>(data.data()),
-                reinterpret_cast<unsigned char*>(data.data()) + data.size(), static_cast<unsigned char>(1));
-    }
-  }
+/// A blob file of numbers for each constant that wants one.
+mil::Blobs blobs_for(const mil::Program& program) {
+  mil::Blobs blobs;
+  mil::for_each_blob(
+      program, [&](const mil::OpView&, const mil::Constant& constant, const mil::BlobRef& ref, const std::string&) {
+        if (blobs.contains(ref.path)) return;
+        const auto bytes =
+            static_cast<std::size_t>(mil::element_count(constant.type.shape)) * mil::element_bytes(constant.type.dtype);
+        const auto data = mil::single_blob(constant.type.dtype, bytes, blobs[ref.path]);
+        std::iota(reinterpret_cast<unsigned char*>(data.data()),
+                  reinterpret_cast<unsigned char*>(data.data()) + data.size(), static_cast<unsigned char>(1));
+      });
+  return blobs;
 }
 
-/// A blob file of numbers for each constant that needs one.
-mil::Blobs blobs_for(const mil::Function& function) {
-  mil::Blobs blobs;
-  for (const mil::Operation& operation : function.operations) {
-    add_blobs(operation.arguments, blobs);
-    add_blobs(operation.attributes, blobs);
-  }
-  return blobs;
+/// Reads the last function, whatever the functions before it contain.
+void read_last_function(std::string_view text) {
+  may_refuse<mil::ParseError>([&] {
+    const std::string name = mil::function_names(text).back();
+    require(mil::parse_function(text, name).main().name == name, "parse_function() finds what function_names() names");
+  });
 }
 
 }  // namespace
 
 void mil(Bytes bytes) {
+  read_last_function(text_of(bytes));
   ane::mil::Program program;
   try {
     program = ane::mil::parse(text_of(bytes));
@@ -72,7 +72,7 @@ void mil(Bytes bytes) {
   static math::ThreadPool threads(1);
   device::host::HostDevice host(threads);
   may_refuse<Error>([&] {  // an operation or type that the host does not run
-    static_cast<void>(cli::run_kernel(host, printed, blobs_for(program.main()), 1, 1));
+    static_cast<void>(cli::run_kernel(host, printed, blobs_for(program), 1, 1));
   });
 }
 

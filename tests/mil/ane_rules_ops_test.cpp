@@ -245,6 +245,21 @@ TEST_CASE("A55: a reduction's result is not multiplied by 0", "[mil][rules]") {
   passes(product(0, OpKind::relu));
 }
 
+TEST_CASE("long programs are checked in time that grows as they do", "[mil][rules]") {
+  constexpr int kLength = 60000;
+  const auto chain = [](OpKind first) {
+    Builder b(DType::fp16);
+    const Var x = b.input("x", {1, 64, 1, 64});
+    const Var zero = b.scalar(0);
+    Var last = first == OpKind::reduce_sum ? b.reduce(first, "first", x, {1}) : b.unary(first, "first", x);
+    for (int i = 0; i < kLength; ++i) last = b.mul("y", last, zero);
+    return std::move(b).finish(std::array{last});
+  };
+  const auto is_zeroed = [](const Diagnostic& diagnostic) { return diagnostic.rule == "A55"; };
+  CHECK(std::ranges::count_if(check_for_ane(chain(OpKind::reduce_sum)), is_zeroed) == kLength);
+  CHECK(std::ranges::count_if(check_for_ane(chain(OpKind::relu)), is_zeroed) == 0);
+}
+
 TEST_CASE("A56: no sin and cos on M1 and M2", "[mil][rules]") {
   const OpKind kind = GENERATE(OpKind::sin, OpKind::cos);
   breaks(unary(kind), "A56", kRefusal, fmt::format("op 'y' ({})", name(kind)), "of fp16 [1, 64, 1, 64]");

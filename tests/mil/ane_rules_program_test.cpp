@@ -1,5 +1,10 @@
 #include <array>
 #include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "ane/mil/text.h"
 
 #include "ane_rules_support.h"
 
@@ -125,6 +130,70 @@ TEST_CASE("A38: gather's later arguments", "[mil][rules]") {
       DType::fp16, Dialect::ios16);
   CHECK(broken_rules(program) == std::vector<std::string>{"A31", "A38"});
   CHECK_THAT(check_for_ane(program).back().message, ANE_CONTAINS("argument 'validate_indices' came with ios17"));
+}
+
+TEST_CASE("A38: every operation and argument that ios15 did not have", "[mil][rules]") {
+  const auto in_function = [](OpSet opset, const std::string& operations) {
+    const Program program = parse(fmt::format(
+        "program(1.3){{func main<{}>(tensor<fp16, [1, 16, 1, 32]> x) {{{}}} -> (y);}}", name(opset), operations));
+    std::vector<std::string> messages;
+    for (const Diagnostic& diagnostic : check_for_ane(program))
+      if (diagnostic.rule == "A38") messages.push_back(diagnostic.message);
+    return messages;
+  };
+  const auto [opset, what, operations] = GENERATE(table<OpSet, std::string, std::string>(
+      {{OpSet::ios16, "the operation",
+        "tensor<fp16, [2]> y = constexpr_affine_dequantize()[axis = int32(0), quantized_data = tensor<int8, [2]>([1, "
+        "2]), scale = fp16(1), zero_point = int8(0)];"},
+       {OpSet::ios16, "the operation",
+        "tensor<fp16, [8]> y = constexpr_lut_to_dense()[indices = tensor<uint8, [1]>([5]), lut = tensor<fp16, [2]>([1, "
+        "2]), shape = tensor<uint32, [1]>([8])];"},
+       {OpSet::ios16, "the operation",
+        "tensor<fp16, [8]> y = constexpr_sparse_to_dense()[nonzero_data = tensor<fp16, [1]>([5]), mask = tensor<uint8, "
+        "[1]>([1]), shape = tensor<uint32, [1]>([8])];"},
+       {OpSet::ios16, "argument 'batch_dims'",
+        "tensor<fp16, [1, 1, 1, 32]> y = gather(x = x, indices = tensor<int32, [1]>([0]), axis = int32(1), batch_dims "
+        "= "
+        "int32(0));"},
+       {OpSet::ios16, "argument 'sort'",
+        "tensor<fp16, [1, 16, 1, 1]> y, tensor<int32, [1, 16, 1, 1]> i = topk(x = x, k = int32(1), sort = "
+        "bool(true));"},
+       {OpSet::ios16, "argument 'return_indices'",
+        "tensor<fp16, [1, 16, 1, 1]> y = topk(x = x, k = int32(1), return_indices = bool(false));"},
+       {OpSet::ios17, "the operation",
+        "tensor<int8, [1, 16, 1, 32]> y = quantize(input = x, scale = fp16(1), output_dtype = string(\"int8\"));"},
+       {OpSet::ios17, "the operation",
+        "tensor<fp16, [2]> y = dequantize(input = tensor<int8, [2]>([1, 2]), scale = fp16(1));"},
+       {OpSet::ios17, "argument 'validate_indices'",
+        "tensor<fp16, [1, 1, 1, 32]> y = gather(x = x, indices = tensor<int32, [1]>([0]), axis = int32(1), "
+        "validate_indices = bool(false));"},
+       {OpSet::ios17, "argument 'validate_indices'",
+        "tensor<fp16, [1, 16, 1, 1]> y = gather_along_axis(x = x, indices = tensor<int32, [1, 16, 1, 1]>([0, 0, 0, 0, "
+        "0, "
+        "0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), axis = int32(3), validate_indices = bool(false));"},
+       {OpSet::ios17, "argument 'output_dtype'",
+        "tensor<uint16, [1, 16, 1]> y = reduce_argmax(x = x, output_dtype = string(\"uint16\"));"},
+       {OpSet::ios17, "argument 'output_dtype'",
+        "tensor<int32, [1, 16, 1]> y = reduce_argmin(x = x, output_dtype = string(\"int32\"));"},
+       {OpSet::ios17, "argument 'output_indices_dtype'",
+        "tensor<fp16, [1, 16, 1, 1]> y, tensor<uint16, [1, 16, 1, 1]> i = topk(x = x, k = int32(1), "
+        "output_indices_dtype = string(\"uint16\"));"},
+       {OpSet::ios17, "cast to int8", "tensor<int8, [1, 16, 1, 32]> y = cast(x = x, dtype = string(\"int8\"));"},
+       {OpSet::ios18, "the operation",
+        "tensor<fp16, [1, 16, 1, 32]> y = scaled_dot_product_attention(query = x, key = x, value = x);"}}));
+  CAPTURE(operations);
+  const auto before = static_cast<OpSet>(static_cast<int>(opset) - 1);
+  CHECK(in_function(before, operations) ==
+        std::vector<std::string>{
+            fmt::format("{} came with {}, but function 'main' is for {}", what, name(opset), name(before))});
+  CHECK(in_function(opset, operations).empty());
+}
+
+TEST_CASE("A38: arguments that were always there", "[mil][rules]") {
+  const Program program = parse(
+      "program(1.3){func main<ios15>(tensor<fp16, [1, 16, 1, 32]> x) {"
+      "tensor<int32, [1, 16, 1]> y = reduce_argmax(x = x, axis = int32(-1), keep_dims = bool(false));} -> (y);}");
+  for (const Diagnostic& diagnostic : check_for_ane(program)) CHECK(diagnostic.rule != "A38");
 }
 
 TEST_CASE("A39: blob offsets name records", "[mil][rules]") {

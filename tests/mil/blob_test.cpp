@@ -312,6 +312,21 @@ TEST_CASE("load_blobs reads the files that a program names below a directory", "
   CHECK(blobs == Blobs{{"@model_path/m.bin", Bytes(64)}, {"@model_path/weights/w.bin", three_halves()}});
 }
 
+TEST_CASE("load_blobs reads all of a record that several types name", "[mil][blob]") {
+  const TemporaryDirectory directory;
+  Bytes file = changed(three_halves(), {{72, 0}, {80, 0}, {74, 8}});  // a marker record says no size
+  file.resize(140);
+  for (std::size_t i = 0; i < 12; ++i) file[128 + i] = static_cast<std::byte>(i + 1);
+  directory.write("w.bin", file);
+  Program program = program_with({"@model_path/w.bin", "@model_path/w.bin"});
+  const TensorType wide{DType::fp32, kThreeHalves.shape};
+  auto& second = std::get<Constant>(program.functions[0].operations[1].attributes[0].operands[0]);
+  second.type = wide;
+  const Blobs blobs = load_blobs(program, directory.path());
+  CHECK(same(read_blob(blobs, {"@model_path/w.bin", 64}, wide), std::span(file).subspan(128)));
+  CHECK(same(read_blob(blobs, {"@model_path/w.bin", 64}, kThreeHalves), std::span(file).subspan(128, 6)));
+}
+
 TEST_CASE("load_blobs stays inside its directory and names missing files", "[mil][blob]") {
   const TemporaryDirectory directory;
   directory.write("w.bin", three_halves());
@@ -321,6 +336,7 @@ TEST_CASE("load_blobs stays inside its directory and names missing files", "[mil
       {"", "expected '@model_path/'"},
       {"@model_path/", "expected '@model_path/' and a file name"},
       {"@model_path//etc/hostname", "found a path that leads out of it"},
+      {"@model_path/weights/", "expected '@model_path/' and a file name"},
       {"@model_path/../ane_blob_test/w.bin", "found a path that leads out of it"},
       {"@model_path/weights/../../x.bin", "found a path that leads out of it"},
       {"@model_path/absent.bin", "absent.bin"},

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "ane/mil/op_view.h"
 #include "ane/mil/verify.h"
 
@@ -421,6 +423,43 @@ TEST_CASE("hostile text is refused without exhausting memory or stack", "[mil]")
   std::string twice = "tensor<fp16, [2, 4]> a0 = concat(axis = int32(1), values = (x, x));";
   for (int i = 1; i < 100; ++i) twice += "tensor<fp16, [2, 4]> a" + std::to_string(i) + " = exp(x = x);";
   CHECK_FALSE(reads(in_main(twice)));
+}
+
+TEST_CASE("many functions are read in time that grows as they do", "[mil][text]") {
+  constexpr int kFunctions = 20000;
+  std::string text = "program(1.3){";
+  for (int i = 0; i < kFunctions; ++i) text += fmt::format("func f{}<ios18>(tensor<fp16, [1]> x) {{}} -> (x);", i);
+  const Program program = parse(text + "}");
+  CHECK(program.functions.size() == kFunctions);
+  CHECK(program.functions.back().name == fmt::format("f{}", kFunctions - 1));
+  CHECK(function_names(text + "}").size() == kFunctions);
+  CHECK_THROWS_WITH(parse(text + "func f0<ios18>(tensor<fp16, [1]> x) {} -> (x);}"),
+                    ANE_CONTAINS("function 'f0' is defined twice"));
+}
+
+TEST_CASE("one function is read, whatever is in the others", "[mil][text]") {
+  const std::string good = "func good<ios18>(tensor<fp16, [1]> x) { tensor<fp16, [1]> y = relu(x = x); } -> (y);";
+  const std::string strange =
+      "func strange<ios99>(state<tensor<fp16, [?]>> s)[a = {1}] { list<fp64> y = lstm(x = ((s), [s]))[name = "
+      "string(\"}; func lost\")]; } -> (y);";
+  const Program expected = parse("program(1.3){" + good + "}");
+  for (const std::string& functions : {good + strange, strange + good}) {
+    const std::string text = "program(1.3){" + functions + "}";
+    CAPTURE(text);
+    CHECK_THROWS_AS(parse(text), ParseError);
+    CHECK(parse_function(text, "good") == expected);
+    CHECK_THROWS_AS(parse_function(text, "strange"), ParseError);
+    CHECK(parse_function(text, "other").functions.empty());
+    CHECK(function_names(text).size() == 2);
+  }
+  for (const std::string unfinished :
+       {"func a<ios18>(", "func a<ios18>() }", "func a<ios18>() {} -> (x)", "func a) ;"}) {
+    CAPTURE(unfinished);
+    CHECK_THROWS_AS(function_names("program(1.3){" + unfinished), ParseError);
+    CHECK_THROWS_AS(function_names("program(1.3){" + unfinished + "}"), ParseError);
+  }
+  CHECK_THROWS_WITH(function_names("program(1.3){" + good + strange + good + "}"),
+                    ANE_CONTAINS("function 'good' is defined twice"));
 }
 
 }  // namespace ane::mil

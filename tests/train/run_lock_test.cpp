@@ -25,7 +25,31 @@ std::string text_of(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+#ifdef __linux__
+/// While one lives, a file has another number by its name than open.
+class StrangeNumbers {
+ public:
+  StrangeNumbers() { alive_ = true; }
+  ~StrangeNumbers() { alive_ = false; }
+  StrangeNumbers(const StrangeNumbers&) = delete;
+  StrangeNumbers& operator=(const StrangeNumbers&) = delete;
+  [[nodiscard]] static bool is_alive() { return alive_; }
+
+ private:
+  static inline bool alive_ = false;
+};
+#endif
+
 }  // namespace
+
+#ifdef __linux__
+// Replaces the system's function in this program.
+extern "C" int lstat(const char* path, struct stat* status) noexcept {
+  const int result = ::fstatat(AT_FDCWD, path, status, AT_SYMLINK_NOFOLLOW);
+  if (StrangeNumbers::is_alive()) ++status->st_ino;
+  return result;
+}
+#endif
 
 TEST_CASE("a directory can be locked by one run at a time, and the error names its process", "[train]") {
   const TemporaryDirectory directory;
@@ -88,6 +112,18 @@ TEST_CASE("a file that is not ours is not used as a lock, and stays unchanged", 
   }
   CHECK(text_of(victim) == "12 very important");
 }
+
+#ifdef __linux__
+TEST_CASE("a file system that changes inode numbers is an error instead of an endless loop", "[train]") {
+  const TemporaryDirectory directory;
+  RunLock lock(directory.path() / "first");
+  const StrangeNumbers strange_numbers;
+  CHECK_THROWS_AS(RunLock(directory.path() / "second"), ane::FileError);
+  CHECK_THROWS_WITH(RunLock(directory.path() / "second"),
+                    ANE_CONTAINS("second/.lock") && ANE_CONTAINS("still another file than the one that was opened"));
+  CHECK_THROWS_AS(lock.keep(), ane::FileError);
+}
+#endif
 
 TEST_CASE("a lock that was removed with its directory is taken again before anything is written", "[train]") {
   const TemporaryDirectory directory;

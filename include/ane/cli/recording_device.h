@@ -35,7 +35,8 @@ class RecordingDevice final : public device::ForwardingDevice {
 
  private:
   /// Saves a failed kernel and describes where; never throws if saving fails.
-  [[nodiscard]] std::string save_failed(const std::string& name, std::string_view mil_text, const mil::Blobs& weights);
+  [[nodiscard]] std::string save_failed(const std::string& name, std::string_view mil_text,
+                                        const mil::Blobs& weights) const;
   [[nodiscard]] std::string name_of(std::string_view mil_text) const;
 
   Settings settings_;

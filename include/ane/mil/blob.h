@@ -94,9 +94,13 @@ std::span<std::byte> single_blob(DType dtype, std::size_t data_bytes, BlobFile& 
 /// Finds `ref` in `blobs` and reads it. Throws BlobError with path and offset.
 [[nodiscard]] std::span<const std::byte> read_blob(const Blobs& blobs, const BlobRef& ref, const TensorType& type);
 
-/// Loads the parts that `program` names of every blob file that is not in `given` from `directory`, which
-/// "@model_path/" stands for; the rest of those files is zero. Throws BlobError for a path without that prefix or that
-/// leads out of the directory, FileError for a file that cannot be read.
+/// The path of the blob file `path` relative to the directory for which "@model_path/" stands. Throws BlobError for a
+/// path that lacks this prefix, has no file name or leads out of the directory.
+[[nodiscard]] std::filesystem::path blob_place(std::string_view path);
+
+/// Loads the parts that `program` names of every blob file that is not in `given` from `directory`, for which
+/// "@model_path/" stands; the rest of those files is zero. Throws BlobError for a path that blob_place() refuses,
+/// FileError for a file that cannot be read.
 [[nodiscard]] Blobs load_blobs(const Program& program, const std::filesystem::path& directory, Blobs given = {});
 
 /// The distinct blob paths that `program` names, sorted.

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ane/core/error.h"
 #include "ane/mil/program.h"
@@ -27,5 +28,12 @@ class ParseError : public Error {
 /// column for every fault, also for unsupported features: operations, state inputs, flexible dimensions. Safe on any
 /// input: nesting and sizes are bounded.
 [[nodiscard]] Program parse(std::string_view text);
+
+/// The same of the function `name` alone: whatever is wrong or not supported in others is no fault. Without any
+/// function if there is none of that name.
+[[nodiscard]] Program parse_function(std::string_view text, std::string_view name);
+
+/// Of every function, in written order; what is in them is not read. Throws ParseError where they cannot be told apart.
+[[nodiscard]] std::vector<std::string> function_names(std::string_view text);
 
 }  // namespace ane::mil

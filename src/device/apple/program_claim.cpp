@@ -82,7 +82,7 @@ bool ProgramClaim::take_over() noexcept {
   return hold_ == Hold::alone;
 }
 
-bool ProgramClaim::lock(int operation) noexcept {
+bool ProgramClaim::lock(int operation) const noexcept {
   int result = 0;
   do result = ::flock(descriptor_, operation | LOCK_NB);
   while (result != 0 && errno == EINTR);

@@ -38,7 +38,7 @@ class ProgramClaim {
   ProgramClaim(const std::filesystem::path& directory, Abandoned /*tag*/);
 
   /// Returns false if another process holds the lock, or on an error in errno.
-  [[nodiscard]] bool lock(int operation) noexcept;
+  [[nodiscard]] bool lock(int operation) const noexcept;
   [[nodiscard]] bool is_recorded() const noexcept;
   [[nodiscard]] bool is_own_file() const noexcept;
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ane/device/device.h"
+#include "ane/mil/blob.h"
 
 namespace ane::device::apple {
 
@@ -20,7 +21,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kModelPath = "@model_path/";
 constexpr std::string_view kDigits = "0123456789";
 
 bool is_plain_file(const fs::path& path) noexcept {
@@ -66,14 +66,12 @@ void remove_blob_file(const fs::path& directory, const fs::path& file) {
 
 }  // namespace
 
-fs::path blob_file(std::string_view key) {
-  fs::path file = key.substr(0, kModelPath.size()) == kModelPath ? key.substr(kModelPath.size()) : "";
-  const bool leads_out =
-      file.is_absolute() || std::any_of(file.begin(), file.end(), [](const fs::path& part) { return part == ".."; });
-  if (!file.has_filename() || leads_out || file == kTextFile) {
-    throw CompileError(fmt::format("the ANE finds weights by paths like @model_path/weights/w.bin, not by '{}'", key));
-  }
+fs::path blob_file(std::string_view key) try {
+  fs::path file = mil::blob_place(key);
+  if (file == kTextFile) throw CompileError(fmt::format("blob path '{}': that is where the program's text lies", key));
   return file;
+} catch (const mil::BlobError& error) {
+  throw CompileError(error.what());
 }
 
 bool is_program_identifier(std::string_view name) noexcept {

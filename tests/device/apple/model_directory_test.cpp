@@ -20,6 +20,7 @@
 #include "program_files.h"
 #include "support/catch.h"
 
+#ifdef __linux__
 namespace {
 
 /// During its lifetime, flock fails.
@@ -46,6 +47,7 @@ extern "C" int flock(int file, int operation) noexcept {
   static auto* const real = reinterpret_cast<int (*)(int, int)>(::dlsym(RTLD_NEXT, "flock"));
   return real(file, operation);
 }
+#endif
 
 namespace ane::device::apple {
 namespace {
@@ -257,6 +259,7 @@ TEST_CASE("files that do not belong to the bridge stay", "[apple]") {
   CHECK(fs::exists(folder / "work" / "thesis.tex"));
 }
 
+#ifdef __linux__
 TEST_CASE("a refused lock is reported with the system's message", "[apple]") {
   const Scratch scratch;
   const NoLocks no_locks;
@@ -264,6 +267,8 @@ TEST_CASE("a refused lock is reported with the system's message", "[apple]") {
                     ANE_CONTAINS(record_of(scratch.path).string()) &&
                         ANE_CONTAINS("cannot be locked: " + std::generic_category().message(ENOLCK)));
 }
+
+#endif
 
 TEST_CASE("a directory that cannot be filled is removed", "[apple]") {
   const Scratch scratch;

@@ -339,7 +339,8 @@ TEST_CASE("weights must be in the program's directory", "[apple][standin]") {
   AneDevice ane;
   mil::Blobs weights = projection().weights;
   weights["@model_path/../out.bin"] = {};
-  CHECK_THROWS_WITH(ane.compile(projection().text, weights), ANE_CONTAINS("not by '@model_path/../out.bin'"));
+  CHECK_THROWS_WITH(ane.compile(projection().text, weights),
+                    ANE_CONTAINS("blob path '@model_path/../out.bin': expected a file below"));
   CHECK(standin.counts().none_left());
 }
 
