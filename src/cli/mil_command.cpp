@@ -130,7 +130,7 @@ Subject parse_subject(std::string text, const std::string& wanted) {
   return subject;
 }
 
-/// Throws FileError for what is no MIL text and for a function that is not there.
+/// Throws FileError if `file` is not MIL text or the function does not exist.
 Subject read_subject(const std::filesystem::path& file, const std::string& wanted) {
   std::string text = read_text_file(file, "MIL text");
   try {
@@ -159,7 +159,7 @@ void print_program(const Subject& subject, const std::vector<std::string>& blobs
     terminal.print(fmt::format("Other functions (--function NAME): {}", fmt::join(subject.others, ", ")));
   }
   if (!subject.fault_of_others.empty())
-    terminal.print(fmt::format("Note: not all of these can be read: {}", subject.fault_of_others));
+    terminal.print(fmt::format("Note: not all of these functions can be read: {}", subject.fault_of_others));
   if (program.version == mil::Version::v1_5) {
     terminal.print("Note: program(1.5) is untested: it is not known whether the engine's compiler accepts it.");
   }
@@ -170,7 +170,7 @@ void print_program(const Subject& subject, const std::vector<std::string>& blobs
   for (const std::string& path : blobs) terminal.print("  " + path);
 }
 
-/// What the function breaks in a program that has the others too, empty as they are here.
+/// The rules that the function breaks in a program that also has the other functions, with empty bodies.
 std::vector<mil::Diagnostic> broken_rules(Subject& subject, const mil::Blobs& weights, const std::string& chip) {
   std::vector<mil::Function>& functions = subject.program.functions;
   for (const std::string& name : subject.others) functions.emplace_back().name = name;
@@ -186,16 +186,16 @@ void print_rules(const std::vector<mil::Diagnostic>& broken, Terminal& terminal)
 
 /// The weights of `subject`. If some are generated, its text is printed again.
 mil::Blobs load_weights(Subject& subject, const MilOptions& options, Terminal& terminal) {
-  const bool make_up = options.weights == kRandomWeights;
-  const std::filesystem::path directory = options.weights.empty() || make_up
+  const bool generate = options.weights == kRandomWeights;
+  const std::filesystem::path directory = options.weights.empty() || generate
                                               ? std::filesystem::path(options.file).parent_path()
                                               : std::filesystem::path(options.weights);
   const auto seed = static_cast<std::uint64_t>(options.seed);
-  MilWeights weights = load_mil_weights(subject.program, directory, make_up ? std::optional(seed) : std::nullopt);
-  if (!weights.made_up.empty()) {
+  MilWeights weights = load_mil_weights(subject.program, directory, generate ? std::optional(seed) : std::nullopt);
+  if (!weights.generated.empty()) {
     subject.text = mil::print(subject.program);
     terminal.print(fmt::format("Weights generated from seed {} because their files are missing: {}", seed,
-                               fmt::join(weights.made_up, ", ")));
+                               fmt::join(weights.generated, ", ")));
   }
   return std::move(weights.blobs);
 }

@@ -23,8 +23,8 @@ namespace {
 constexpr std::string_view kLlama2c = ".bin";
 constexpr std::string_view kSafetensors = ".safetensors";
 
-/// A setting of the model and its value in a file. No other settings may come from a model file: files are untrusted
-/// and must never name a path or change how a run behaves.
+/// A model setting and its value in a file. A model file must not set anything else, because files are untrusted: they
+/// must never name a path or change how a run behaves.
 struct FileDimension {
   std::string name;
   std::string value;
@@ -50,8 +50,8 @@ std::vector<FileDimension> dimensions_of(const model::ModelConfig& config) {
   return dimensions;
 }
 
-/// The model of a safetensors file that ane-train wrote, nullopt for any other file, whose model the settings must
-/// describe.
+/// The model config of a safetensors file that ane-train wrote. nullopt for any other file; the settings must then
+/// describe the model.
 std::optional<model::ModelConfig> recorded_config(const model::SafetensorsFile& file) {
   const auto config = file.metadata().find(model::kConfigKey);
   if (config != file.metadata().end()) return model::config_from_json(config->second, file.path().string());
@@ -117,7 +117,7 @@ model::ModelConfig model_config(const Settings& settings) {
   config.seq_len = size(settings.seq);
   if (is_mlp) return config;
   if (settings.head_dim == 0 && settings.dim % settings.heads != 0)
-    throw UsageError(fmt::format("dim is {} and heads is {}, but heads must divide dim; or give --head-dim",
+    throw UsageError(fmt::format("dim is {} and heads is {}, but heads must divide dim unless --head-dim is given",
                                  settings.dim, settings.heads));
   config.layers = size(settings.layers);
   config.heads = size(settings.heads);

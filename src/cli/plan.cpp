@@ -143,7 +143,7 @@ std::optional<std::string> check_memory(const MemoryNeed& need, const std::optio
   constexpr double kClose = 0.75;
   if (!available) return std::nullopt;
   const auto bytes = static_cast<double>(available->bytes);
-  const std::string numbers = fmt::format("about {} of memory, but {} are available ({})", human_bytes(need.total()),
+  const std::string numbers = fmt::format("about {} of memory, but {} is available ({})", human_bytes(need.total()),
                                           human_bytes(bytes), available->limit);
   if (!fits(need, *available))
     throw UsageError(
@@ -151,7 +151,8 @@ std::optional<std::string> check_memory(const MemoryNeed& need, const std::optio
                     "(--dry-run shows the parts)",
                     numbers));
   if (need.total() <= kClose * bytes) return std::nullopt;
-  return fmt::format("this run needs {}; this may not suffice, because a run can take a third more", numbers);
+  return fmt::format("this run needs {}; this may not suffice, because a run can use a third more than estimated",
+                     numbers);
 }
 
 CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates, const Settings& settings) {

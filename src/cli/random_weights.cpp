@@ -113,7 +113,7 @@ class Maker {
 
 }  // namespace
 
-mil::Blobs make_up_weights(mil::Program& program, const std::set<std::string>& missing, std::uint64_t seed) {
+mil::Blobs generate_weights(mil::Program& program, const std::set<std::string>& missing, std::uint64_t seed) {
   return Maker(missing, seed).run(program);
 }
 

@@ -75,7 +75,7 @@ void infinite_constants(const Program& program, const Blobs* /*blobs*/, Findings
 }
 
 void huge_factors(const Program& program, const Blobs* /*blobs*/, Findings& found) {
-  std::unordered_map<const std::vector<float>*, float> magnitudes;  // many operations may take one constant
+  std::unordered_map<const std::vector<float>*, float> magnitudes;  // cached: operations may share constants
   for_each_op(program, [&](const OpView& op) {
     if (!product_of(op)) return;
     for_each_operand(op, [&](const Operand& operand) {

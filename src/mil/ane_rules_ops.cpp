@@ -200,7 +200,7 @@ void no_sine(const Program& program, const Blobs* /*blobs*/, Findings& found) {
 }
 
 void reduction_times_zero(const Program& program, const Blobs* /*blobs*/, Findings& found) {
-  std::unordered_map<const std::vector<float>*, bool> zeros;  // many operations may take one constant
+  std::unordered_map<const std::vector<float>*, bool> zeros;  // cached: operations may share constants
   for_each_op_after_reductions(program, [&](const OpView& op, const Reductions& reductions) {
     if (op.kind() != OpKind::mul) return;
     const auto is_zero = [&](const Operand& operand) {

@@ -59,7 +59,7 @@ struct Arrival {
   OpSet opset;
 };
 
-/// After coremltools' definitions, which are ordered by operation set.
+/// Taken from coremltools' definitions, which are ordered by operation set.
 constexpr auto kArrivals = std::to_array<Arrival>({
     {OpKind::constexpr_affine_dequantize, "", OpSet::ios16},
     {OpKind::constexpr_lut_to_dense, "", OpSet::ios16},
@@ -77,12 +77,12 @@ constexpr auto kArrivals = std::to_array<Arrival>({
     {OpKind::scaled_dot_product_attention, "", OpSet::ios18},
 });
 
-/// "argument 'sort' came with ios16", for what `op` has that is not in its function's operation set; empty if there is
-/// nothing.
+/// Describes a feature of `op` that its function's operation set lacks: "argument 'sort' was introduced in ios16".
+/// Empty if there is none.
 std::string too_recent(const OpView& op) {
   const OpSet declared = op.function().opset;
   const auto words = [](std::string_view what, OpSet opset) {
-    return fmt::format("{} came with {}", what, name(opset));
+    return fmt::format("{} was introduced in {}", what, name(opset));
   };
   for (const Arrival& arrival : kArrivals) {
     if (arrival.kind != op.kind() || arrival.opset <= declared) continue;

@@ -161,7 +161,7 @@ BlobFile load_blob(const RegularFile& file, std::span<const Constant* const> con
     const std::uint64_t offset = std::get<BlobRef>(constant->data).offset;
     try {
       if (!seen.emplace(offset, bytes_of(constant->type)).second) continue;
-      // With the record before, which a message about a wrong offset looks at.
+      // Includes the previous record, which the message about a wrong offset inspects.
       const std::uint64_t before = std::min(offset, kRecordBytes);
       load(offset - before, before + kRecordBytes);
       const std::span<const std::byte> data = read_blob(bytes, offset, constant->type);

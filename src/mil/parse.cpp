@@ -33,11 +33,11 @@ constexpr OpSet kFirstBare = OpSet::ios18;
 
 class Parser {
  public:
-  /// With `only` functions of other names are passed over.
+  /// If `only` is given, functions with other names are skipped.
   explicit Parser(std::string_view text, std::optional<std::string_view> only = {})
       : lexer_(text), token_(lexer_.next()), only_(only) {
     if (text.size() > kMaxTextBytes)
-      fail({1, 1}, fmt::format("the text has {} bytes, at most {} are read", text.size(), kMaxTextBytes));
+      fail({1, 1}, fmt::format("the text has {} bytes, but at most {} are supported", text.size(), kMaxTextBytes));
   }
 
   Program parse() {
@@ -50,7 +50,7 @@ class Parser {
     return std::move(program_);
   }
 
-  /// Of all functions, in written order, once parsed.
+  /// The names of all functions in textual order. Valid after parse().
   [[nodiscard]] const std::vector<std::string>& function_names() const { return function_names_; }
 
  private:
@@ -225,7 +225,7 @@ class Parser {
     parse_outputs();
   }
 
-  /// Up to the semicolon after its outputs.
+  /// Skips to the end of the function, after the semicolon that follows its outputs.
   void skip_function() {
     for (int depth = 0; depth > 0 || !token_.is(";"); advance()) {
       if (token_.kind == TokenKind::end) fail_expecting("';'");

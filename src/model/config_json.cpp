@@ -21,7 +21,7 @@ constexpr const char* kFamilyKey = "model_type";
 struct SizeKey {
   const char* key;
   std::size_t ModelConfig::*field;
-  bool mlp;  ///< whether an mlp has it
+  bool mlp;  ///< whether the mlp family has this dimension
 };
 constexpr std::array kSizes = {
     SizeKey{"hidden_size", &ModelConfig::dim, true},
@@ -51,7 +51,7 @@ Json json_of(const ModelConfig& config) {
   return json;
 }
 
-/// Reads the keys of one object; each complaint names the source and the key.
+/// Reads the values of a JSON object. Errors name the source and the key.
 class Reader {
  public:
   Reader(std::string_view text, const std::string& place) : place_(place), json_(Json::parse(text, nullptr, false)) {
@@ -93,7 +93,7 @@ class Reader {
     return json_.at(key);
   }
   [[noreturn]] void refuse(const char* key, const char* supported, const Json& found) const {
-    // dump() would recurse as deep as the value is nested.
+    // Not dump(), whose recursion would be as deep as the nesting of the value.
     const std::string shown = found.is_structured() ? fmt::format("an {}", found.type_name())
                                                     : found.dump(-1, ' ', false, Json::error_handler_t::replace);
     throw FileError(fmt::format("{}: '{}' is {}, but the supported value is {}", place_, key, shown, supported));
@@ -103,7 +103,7 @@ class Reader {
   Json json_;
 };
 
-/// What a key means that is absent, as in transformers' LlamaConfig.
+/// Reads the fields of the llama family. Absent keys have the defaults of transformers' LlamaConfig.
 void read_llama(const Reader& reader, ModelConfig& config) {
   for (const char* key : {"attention_bias", "mlp_bias"}) reader.expect(key, false);
   reader.expect("hidden_act", "silu");
@@ -128,7 +128,7 @@ ModelConfig config_from_json(std::string_view json, const std::string& place) {
   ModelConfig config;
   config.family = family == family_name(Family::mlp) ? Family::mlp : Family::llama;
   if (family != family_name(config.family))
-    throw FileError(fmt::format("{}: {} '{}' is not supported; llama and mlp are", place, kFamilyKey, family));
+    throw FileError(fmt::format("{}: {} '{}' is not supported; supported: llama, mlp", place, kFamilyKey, family));
   const bool is_mlp = config.family == Family::mlp;
   for (const SizeKey& size : kSizes)
     if ((size.mlp || !is_mlp) && (!has_default(size.key) || reader.has(size.key)))
@@ -137,7 +137,7 @@ ModelConfig config_from_json(std::string_view json, const std::string& place) {
   try {
     check(config);
   } catch (const UsageError& error) {
-    throw FileError(fmt::format("{}: this config makes no model: {}", place, error.what()));
+    throw FileError(fmt::format("{}: invalid model config: {}", place, error.what()));
   }
   return config;
 }

@@ -5,7 +5,7 @@
 
 namespace ane::model {
 
-/// Parameters of a family. Throw UsageError for a config that check() refuses.
+/// The parameter layouts of the families. Both functions throw UsageError for a config that check() refuses.
 [[nodiscard]] ParameterLayout llama_parameters(const ModelConfig& config);
 [[nodiscard]] ParameterLayout mlp_parameters(const ModelConfig& config);
 

@@ -17,7 +17,7 @@ std::unique_ptr<Model> make(const ModelConfig& config, const KernelForm& form, c
   return std::make_unique<Kind>(config, form, engine);
 }
 
-/// What a family consists of.
+/// The functions that implement a family.
 struct FamilyRow {
   Family family;
   ParameterLayout (*layout)(const ModelConfig&);

@@ -91,13 +91,13 @@ void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& save
                      const StateArena& state) {
   if (saved.identity.model != running.model)
     throw UsageError(
-        fmt::format("{} is of another model (its value and that of this run):\n  {}\nUse the settings it "
-                    "was trained with.",
+        fmt::format("{} is a checkpoint of another model (values of the checkpoint and of this run):\n  {}\nUse "
+                    "the settings it was trained with.",
                     checkpoint.string(), fmt::join(model::differences(saved.identity.model, running.model), "\n  ")));
   if (saved.identity.data != running.data)
     throw UsageError(fmt::format(
-        "{} is of another data set or order:\n  checkpoint: {}\n  this run:   {}\nUse the data it was trained "
-        "with; to continue with other data, start from its weights with --model.",
+        "{} is a checkpoint of another data set or order:\n  checkpoint: {}\n  this run:   {}\nUse the data it was "
+        "trained with; to continue with other data, start from its weights with --model.",
         checkpoint.string(), saved.identity.data, running.data));
   if (saved.moments != state.moment_count())
     throw UsageError(
@@ -182,7 +182,7 @@ void remove_old_checkpoints(const fs::path& directory, std::int64_t keep) {
 
 namespace {
 
-/// nullopt if it cannot be read; loading it reports the problem.
+/// nullopt if the identity cannot be read; loading the checkpoint reports the problem.
 std::optional<CheckpointIdentity> read_identity(const fs::path& checkpoint) try {
   return read_trainer_file(checkpoint / kTrainerFile).identity;
 } catch (const Error&) {

@@ -94,11 +94,12 @@ Attempt try_lock(const fs::path& directory) {
       write_own_number(file.get());
       return {std::move(file), {}};
     }
-    std::this_thread::sleep_for(kPause);  // it was removed between our open and our lock
+    std::this_thread::sleep_for(kPause);  // the file was removed between our open and our lock
   }
   fail(path,
-       fmt::format("after {} attempts it is still another file than the one that was opened; something replaces it "
-                   "all the time, or this file system does not number its files; name a directory on another one",
+       fmt::format("after {} attempts the path still does not refer to the file that was opened: either the file is "
+                   "replaced continually, or the file system has no stable inode numbers; name a directory on another "
+                   "file system",
                    kMostAttempts));
 }
 

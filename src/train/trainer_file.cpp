@@ -125,7 +125,7 @@ model::ModelConfig read_model(const std::filesystem::path& path, const Fields& m
   throw DamagedError(error.what());
 }
 
-/// Version 2 described the model by its settings alone.
+/// Version 2 described the model only by its settings.
 model::ModelConfig model_of_version_2(const std::filesystem::path& path, const SettingTexts& settings) {
   const auto text = [&](const char* name) -> std::string_view {
     const auto found = settings.find(name);

@@ -184,7 +184,7 @@ TEST_CASE("generated weights have the declared types and sizes, one file per ten
     tensor<fp16, [1, 64, 1, 32]> y = conv(x = x, weight = w);
   } -> (y);
 })");
-  const ane::mil::Blobs blobs = ane::cli::make_up_weights(program, {"all.bin"}, 7);
+  const ane::mil::Blobs blobs = ane::cli::generate_weights(program, {"all.bin"}, 7);
   CHECK(blobs.size() == 3);
   const auto constant = [&](std::size_t operation, std::size_t attribute) {
     return std::get<ane::mil::Constant>(program.main().operations[operation].attributes[attribute].operands[0]);
@@ -263,13 +263,14 @@ TEST_CASE("an error in an unused function does not hide the others", "[cli][mil]
   CAPTURE(chosen.out, chosen.err);
   CHECK(chosen.code == 0);
   CHECK_THAT(chosen.out, ANE_CONTAINS("function good of 1 operations") && ANE_CONTAINS("y: from 0 to"));
-  CHECK_THAT(chosen.out, ANE_CONTAINS("Note: not all of these can be read: line 2, ") && ANE_CONTAINS("'lstm'"));
+  CHECK_THAT(chosen.out,
+             ANE_CONTAINS("Note: not all of these functions can be read: line 2, ") && ANE_CONTAINS("'lstm'"));
   const Result first = run({"mil", "both.mil"}, {}, folder.path());
   CHECK(first.code == 3);
   CHECK_THAT(first.err, ANE_CONTAINS("both.mil: line 2, ") && ANE_CONTAINS("operation 'lstm' is not supported"));
 }
 
-TEST_CASE("constants in a program of several functions are reported", "[cli][mil]") {
+TEST_CASE("constants in a program with several functions are reported", "[cli][mil]") {
   const Folder folder;
   const std::string other = "func other<ios18>(tensor<fp16, [1, 2, 1, 32]> x) { } -> (x);\n}";
   std::string text = kWeighted;
@@ -283,10 +284,11 @@ TEST_CASE("constants in a program of several functions are reported", "[cli][mil
   const Result other_one = run({"mil", "two.mil", "--function", "other"}, {}, folder.path());
   CHECK(other_one.code == 0);
   CHECK(other_one.out.find("A30") == std::string::npos);
-  const Result made_up = run({"mil", "two.mil", "--run", "--device", "host", "--weights", "random"}, {}, folder.path());
-  CAPTURE(made_up.out, made_up.err);
-  CHECK(made_up.code == 0);
-  CHECK_THAT(made_up.out, ANE_CONTAINS(rule) && ANE_CONTAINS("checksum"));
+  const Result generated =
+      run({"mil", "two.mil", "--run", "--device", "host", "--weights", "random"}, {}, folder.path());
+  CAPTURE(generated.out, generated.err);
+  CHECK(generated.code == 0);
+  CHECK_THAT(generated.out, ANE_CONTAINS(rule) && ANE_CONTAINS("checksum"));
 }
 
 TEST_CASE("MIL of other projects is accepted or refused correctly", "[cli][mil]") {

@@ -57,7 +57,7 @@ TEST_CASE("300 updates and their restarts leave nothing in the system's cache", 
 TEST_CASE("a run in which a call fails leaves nothing in the system's cache", "[cli][cache]") {
   const Home home;
   const auto [fault, code, words] = GENERATE(table<std::string, int, std::string>(
-      {{"compile:31", 0, "compile 31 of this process fails as planned"},  // a fresh process goes on
+      {{"compile:31", 0, "compile 31 of this process fails as planned"},  // continued by a new process
        {"compile:31@1,compile:1@2", 4, "compile 1 of this process fails as planned"},
        {"run:40", 4, "run 40 of this process fails as planned"},
        {"compile:7=delay:1ms,run:41", 4, "run 41 of this process fails as planned"}}));

@@ -25,7 +25,7 @@ namespace {
 using namespace cli_test;
 namespace fs = std::filesystem;
 
-/// A safetensors file of one tensor, with `config` as the JSON that describes the model.
+/// A safetensors file with one tensor and with `config` as the model's config in the metadata.
 std::string model_file(const std::string& config) {
   const nlohmann::json tensor = {{"dtype", "F32"}, {"shape", {1}}, {"data_offsets", {0, 4}}};
   const std::string header = nlohmann::json({{"__metadata__", {{"config", config}}}, {"tok", tensor}}).dump();
@@ -63,14 +63,14 @@ TEST_CASE("a model file sets dimensions and nothing else", "[cli][model]") {
   CAPTURE(result.out, result.err);
   CHECK(result.code == 0);
   CHECK(count(result.out, "model m.safetensors") ==
-        5);  // family, dim, hidden and seq come from it, and the file's name
+        5);  // family, dim, hidden, seq, and the setting that names the file
   CHECK_THAT(result.out, ANE_CONTAINS(R"({"model_type":"mlp","hidden_size":8,)"));
   CHECK_THAT(result.out, !ANE_CONTAINS("victim") && !ANE_CONTAINS("made"));
   CHECK(read_file(folder / "victim") == "precious");
   CHECK(entries(folder.path()) == 2);
 }
 
-TEST_CASE("a model file's dimensions must be those of its tensors, and make a model", "[cli][model]") {
+TEST_CASE("a model file's dimensions must be valid and match its tensors", "[cli][model]") {
   const auto llama = [](const char* dim, const char* layers) {
     return fmt::format(R"({{"model_type":"llama","hidden_size":{},"intermediate_size":176,"num_hidden_layers":{},)"
                        R"("num_attention_heads":4,"vocab_size":256,"max_position_embeddings":64}})",
@@ -79,8 +79,8 @@ TEST_CASE("a model file's dimensions must be those of its tensors, and make a mo
   const std::string config = GENERATE_COPY(values<std::string>(
       {llama("64", "2"), llama("1000000", "1000"), llama("99999999999999999999", "1"), llama("66", "2"),
        llama("\"wide\"", "2"), llama("64", "0"),
-       R"({"model_type":"mlp","hidden_size":64,"intermediate_size":128,"max_position_embeddings":32})",
-       "somebody's model", ""}));
+       R"({"model_type":"mlp","hidden_size":64,"intermediate_size":128,"max_position_embeddings":32})", "not JSON",
+       ""}));
   CAPTURE(config);
   const Folder folder;
   write_file(folder / "m.safetensors", model_file(config));
@@ -130,7 +130,7 @@ TEST_CASE("a model that does not fit is refused with both numbers before anythin
   CAPTURE(refused.out, refused.err);
   CHECK(refused.code == 2);
   CHECK_THAT(refused.err, ANE_CONTAINS("this model needs about ") && ANE_CONTAINS(" TB of memory, but ") &&
-                              ANE_CONTAINS(" are available ("));
+                              ANE_CONTAINS(" is available ("));
   const Result planned = run(huge + Words{"--dry-run"}, {}, folder.path());
   CHECK(planned.code == 0);
   CHECK_THAT(planned.out, ANE_CONTAINS("Memory: about ") && ANE_CONTAINS(": not enough for this model"));

@@ -28,7 +28,7 @@ bool is_small(const mil::Function& function) {
   return elements <= kMostElements;
 }
 
-/// A blob file of numbers for each constant that wants one.
+/// A blob file with numbers for each constant that needs one.
 mil::Blobs blobs_for(const mil::Program& program) {
   mil::Blobs blobs;
   mil::for_each_blob(

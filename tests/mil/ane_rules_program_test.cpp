@@ -102,7 +102,7 @@ TEST_CASE("A38: a function holds no operation of a later set", "[mil][rules]") {
         DType::fp16, dialect);
   };
   breaks(attention(Dialect::ios16), "A38", kRefusal, "op 'y' (scaled_dot_product_attention)",
-         "the operation came with ios18, but function 'main' is for ios16");
+         "the operation was introduced in ios18, but function 'main' is for ios16");
   passes(attention(Dialect::ios18));
 
   const auto cast = [](const char* dtype) {
@@ -115,7 +115,7 @@ TEST_CASE("A38: a function holds no operation of a later set", "[mil][rules]") {
         },
         DType::fp16, Dialect::ios16);
   };
-  breaks(cast("int8"), "A38", kRefusal, "op 'inner' (cast)", "cast to int8 came with ios17");
+  breaks(cast("int8"), "A38", kRefusal, "op 'inner' (cast)", "cast to int8 was introduced in ios17");
   passes(cast("fp32"));
 }
 
@@ -129,10 +129,11 @@ TEST_CASE("A38: gather's later arguments", "[mil][rules]") {
       },
       DType::fp16, Dialect::ios16);
   CHECK(broken_rules(program) == std::vector<std::string>{"A31", "A38"});
-  CHECK_THAT(check_for_ane(program).back().message, ANE_CONTAINS("argument 'validate_indices' came with ios17"));
+  CHECK_THAT(check_for_ane(program).back().message,
+             ANE_CONTAINS("argument 'validate_indices' was introduced in ios17"));
 }
 
-TEST_CASE("A38: every operation and argument that ios15 did not have", "[mil][rules]") {
+TEST_CASE("A38: every operation and argument introduced after ios15", "[mil][rules]") {
   const auto in_function = [](OpSet opset, const std::string& operations) {
     const Program program = parse(fmt::format(
         "program(1.3){{func main<{}>(tensor<fp16, [1, 16, 1, 32]> x) {{{}}} -> (y);}}", name(opset), operations));
@@ -185,11 +186,11 @@ TEST_CASE("A38: every operation and argument that ios15 did not have", "[mil][ru
   const auto before = static_cast<OpSet>(static_cast<int>(opset) - 1);
   CHECK(in_function(before, operations) ==
         std::vector<std::string>{
-            fmt::format("{} came with {}, but function 'main' is for {}", what, name(opset), name(before))});
+            fmt::format("{} was introduced in {}, but function 'main' is for {}", what, name(opset), name(before))});
   CHECK(in_function(opset, operations).empty());
 }
 
-TEST_CASE("A38: arguments that were always there", "[mil][rules]") {
+TEST_CASE("A38: arguments that ios15 already had", "[mil][rules]") {
   const Program program = parse(
       "program(1.3){func main<ios15>(tensor<fp16, [1, 16, 1, 32]> x) {"
       "tensor<int32, [1, 16, 1]> y = reduce_argmax(x = x, axis = int32(-1), keep_dims = bool(false));} -> (y);}");

@@ -314,7 +314,7 @@ TEST_CASE("load_blobs reads the files that a program names below a directory", "
 
 TEST_CASE("load_blobs reads all of a record that several types name", "[mil][blob]") {
   const TemporaryDirectory directory;
-  Bytes file = changed(three_halves(), {{72, 0}, {80, 0}, {74, 8}});  // a marker record says no size
+  Bytes file = changed(three_halves(), {{72, 0}, {80, 0}, {74, 8}});  // a marker record does not state a size
   file.resize(140);
   for (std::size_t i = 0; i < 12; ++i) file[128 + i] = static_cast<std::byte>(i + 1);
   directory.write("w.bin", file);

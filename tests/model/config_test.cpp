@@ -22,7 +22,7 @@ constexpr ModelConfig kLlama = {.dim = 8,
                                 .rope_theta = 500000};
 constexpr ModelConfig kMlp = {.family = Family::mlp, .dim = 64, .hidden = 128, .seq_len = 32};
 
-TEST_CASE("a config survives the way through JSON", "[model][config]") {
+TEST_CASE("a config survives a JSON round trip", "[model][config]") {
   for (const ModelConfig& config : {kLlama, kMlp}) CHECK(config_from_json(to_json(config), "here") == config);
 }
 
@@ -36,7 +36,7 @@ TEST_CASE("a config has the keys of Hugging Face's config.json", "[model][config
         R"({"model_type":"mlp","hidden_size":64,"intermediate_size":128,"max_position_embeddings":32})");
 }
 
-TEST_CASE("keys that a config.json leaves out have the defaults of transformers", "[model][config]") {
+TEST_CASE("keys missing in a config.json have the defaults of transformers", "[model][config]") {
   const ModelConfig config = config_from_json(
       R"({"model_type":"llama","hidden_size":8,"intermediate_size":12,"num_hidden_layers":2,"num_attention_heads":4,
           "vocab_size":10,"max_position_embeddings":4,"rope_scaling":null,"bos_token_id":1})",
@@ -48,7 +48,7 @@ TEST_CASE("keys that a config.json leaves out have the defaults of transformers"
   CHECK_FALSE(config.tied_embeddings);
 }
 
-TEST_CASE("a config.json that cannot be used names the source and the key", "[model][config][malformed]") {
+TEST_CASE("the error for an unusable config.json names the source and the key", "[model][config][malformed]") {
   const auto changed = [](const std::string& from, const std::string& to) {
     std::string json = to_json(kLlama);
     return json.replace(json.find(from), from.size(), to);
@@ -74,7 +74,7 @@ TEST_CASE("a config.json that cannot be used names the source and the key", "[mo
   CHECK_THROWS_WITH(config_from_json(json, "here.json"), ANE_CONTAINS("here.json") && ANE_CONTAINS(fault));
 }
 
-TEST_CASE("configs that differ say in which keys", "[model][config]") {
+TEST_CASE("differences() lists the keys whose values differ", "[model][config]") {
   ModelConfig other = kLlama;
   other.heads = 8;
   other.tied_embeddings = true;

@@ -387,8 +387,8 @@ TEST_CASE("a checkpoint with a wrong field is refused, naming the file and the f
   CHECK_THROWS_WITH(load_some(place), ANE_CONTAINS("trainer.json") && ANE_CONTAINS(text));
 }
 
-// Version 2, of before models were described by a config, said everything in the settings.
-TEST_CASE("a checkpoint of version 2 is read", "[train]") {
+// Version 2 had no model config; the settings described the model.
+TEST_CASE("a checkpoint of version 2 can be read", "[train]") {
   const TemporaryDirectory directory;
   const fs::path place = write_some(directory.path(), 50);
   using nlohmann::json;
@@ -423,7 +423,7 @@ TEST_CASE("a checkpoint of version 2 is read", "[train]") {
   CHECK_THROWS_WITH(load_some(place), ANE_CONTAINS("its setting 'dim' is 'wide'"));
 }
 
-TEST_CASE("a checkpoint of another version is no damage: it is refused and stays", "[train][malformed]") {
+TEST_CASE("a checkpoint of another version is refused but not treated as damaged", "[train][malformed]") {
   const TemporaryDirectory directory;
   write_some(directory.path(), 40);
   const fs::path place = write_some(directory.path(), 50);

@@ -26,7 +26,7 @@ std::string text_of(const fs::path& path) {
 }
 
 #ifdef __linux__
-/// While one lives, a file has another number by its name than open.
+/// During its lifetime, lstat reports another inode number than fstat.
 class StrangeNumbers {
  public:
   StrangeNumbers() { alive_ = true; }
@@ -120,7 +120,7 @@ TEST_CASE("a file system that changes inode numbers is an error instead of an en
   const StrangeNumbers strange_numbers;
   CHECK_THROWS_AS(RunLock(directory.path() / "second"), ane::FileError);
   CHECK_THROWS_WITH(RunLock(directory.path() / "second"),
-                    ANE_CONTAINS("second/.lock") && ANE_CONTAINS("still another file than the one that was opened"));
+                    ANE_CONTAINS("second/.lock") && ANE_CONTAINS("does not refer to the file that was opened"));
   CHECK_THROWS_AS(lock.keep(), ane::FileError);
 }
 #endif

@@ -13,12 +13,13 @@ namespace ane::cli {
 
 struct MilWeights {
   mil::Blobs blobs;
-  std::set<std::string> made_up;  ///< the paths of files that were not there
+  std::set<std::string> generated;  ///< paths of the missing files, whose weights were generated
 };
 
-/// The blob files that `program` names below `directory`, each record checked. With `seed`, what is missing is made up,
-/// and `program` changed to name it (random_weights.h). Throws FileError naming what is missing, BlobError for a record
-/// that is not what the text says it is, and what make_up_weights() throws.
+/// Loads the blob files that `program` names below `directory` and checks each record. With `seed`, weights are
+/// generated for missing files, and `program` is changed to name them (random_weights.h). Throws FileError naming the
+/// missing files, BlobError for a record that does not match its declaration in the text, and the errors of
+/// generate_weights().
 [[nodiscard]] MilWeights load_mil_weights(mil::Program& program, const std::filesystem::path& directory,
                                           std::optional<std::uint64_t> seed);
 

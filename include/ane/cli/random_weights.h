@@ -17,7 +17,7 @@ namespace ane::cli {
 /// `program` is changed to give each tensor its own blob file, because the other contents and the size of a missing
 /// file are unknown. Throws DeviceError if the weights do not fit into the available memory, BlobError for a type that
 /// blob files cannot hold.
-[[nodiscard]] mil::Blobs make_up_weights(mil::Program& program, const std::set<std::string>& missing,
-                                         std::uint64_t seed);
+[[nodiscard]] mil::Blobs generate_weights(mil::Program& program, const std::set<std::string>& missing,
+                                          std::uint64_t seed);
 
 }  // namespace ane::cli

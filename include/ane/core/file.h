@@ -18,7 +18,7 @@ namespace ane {
 /// process, while a failed read can be reported as an error. Move-only.
 class RegularFile {
  public:
-  /// Throws FileError if `path` is missing, unreadable, or no regular file; it never waits for a pipe's writer. `what`
+  /// Throws FileError if `path` is missing, unreadable or not a regular file; never waits for a pipe's writer. `what`
   /// names the file's role in messages ("token file", "model"), so that they say which setting is wrong.
   RegularFile(const std::filesystem::path& path, std::string_view what);
 

@@ -8,8 +8,8 @@
 
 namespace ane::mil {
 
-/// Calls visit(constant, argument) for every constant that `operation` holds, written in place or as an attribute, and
-/// the name of the argument or attribute that it belongs to. For an operation that may be changed, so may the constant.
+/// Calls visit(constant, argument) for every constant in the arguments and attributes of `operation`; `argument` is the
+/// name of the argument or attribute. The constants are mutable if `operation` is.
 template <typename AnyOperation, typename Visit>
 void for_each_constant(AnyOperation& operation, const Visit& visit) {
   for (auto* list : {&operation.arguments, &operation.attributes})
@@ -18,7 +18,7 @@ void for_each_constant(AnyOperation& operation, const Visit& visit) {
         if (auto* constant = std::get_if<Constant>(&operand)) visit(*constant, argument.name);
 }
 
-/// Calls visit(op, constant, ref, argument) for every constant of `program` that lies in a blob file.
+/// Calls visit(op, constant, ref, argument) for every constant of `program` that is stored in a blob file.
 template <typename AnyProgram, typename Visit>
 void for_each_blob(AnyProgram& program, const Visit& visit) {
   for (auto& function : program.functions)

@@ -29,11 +29,12 @@ class ParseError : public Error {
 /// input: nesting and sizes are bounded.
 [[nodiscard]] Program parse(std::string_view text);
 
-/// The same of the function `name` alone: whatever is wrong or not supported in others is no fault. Without any
-/// function if there is none of that name.
+/// Parses only the function `name`; errors and unsupported features in other functions are ignored. The program has no
+/// functions if none has this name.
 [[nodiscard]] Program parse_function(std::string_view text, std::string_view name);
 
-/// Of every function, in written order; what is in them is not read. Throws ParseError where they cannot be told apart.
+/// The names of all functions in textual order, without parsing their contents. Throws ParseError if the extent of a
+/// function cannot be determined.
 [[nodiscard]] std::vector<std::string> function_names(std::string_view text);
 
 }  // namespace ane::mil

@@ -7,21 +7,21 @@
 
 namespace ane::model {
 
-/// Kinds of models: a family decides which tensors a model has and what it computes.
+/// A model family determines which tensors a model has and what it computes.
 enum class Family { llama, mlp };
 
-/// The architecture of a model without its weights: all that decides the shapes of its tensors and what it computes.
-/// The `mlp` family, y = w2 relu(w1 x) with the mean squared error, has only dim, hidden and seq_len.
+/// The architecture of a model without its weights: everything that determines the shapes of its tensors and what it
+/// computes. The `mlp` family, y = w2 relu(w1 x) with the mean squared error, uses only dim, hidden and seq_len.
 struct ModelConfig {
   Family family = Family::llama;
   std::size_t dim = 0;     ///< width of the residual stream
   std::size_t hidden = 0;  ///< width of the feed-forward layer
   std::size_t layers = 0;
   std::size_t heads = 0;
-  std::size_t kv_heads = 0;  ///< divides heads; equal to it without grouped-query attention
-  std::size_t head_dim = 0;  ///< width of a head; often, but not always, dim / heads
+  std::size_t kv_heads = 0;  ///< divides heads; equal to heads without grouped-query attention
+  std::size_t head_dim = 0;  ///< width of an attention head; usually dim / heads
   std::size_t vocab = 0;
-  std::size_t seq_len = 0;  ///< positions of a sequence
+  std::size_t seq_len = 0;  ///< positions per sequence
   bool tied_embeddings = true;
   double norm_eps = 1e-5;
   double rope_theta = 10000;
@@ -30,27 +30,28 @@ struct ModelConfig {
   [[nodiscard]] std::size_t q_dim() const noexcept { return head_dim * heads; }
   /// Width of the keys, and of the values, of all heads.
   [[nodiscard]] std::size_t kv_dim() const noexcept { return head_dim * kv_heads; }
-  /// Query heads that share a key-value head.
+  /// Number of query heads that share a key-value head.
   [[nodiscard]] std::size_t group() const noexcept { return heads / kv_heads; }
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
-/// Throws UsageError naming the field, its value and what it may be: positive, kv_heads divides heads, head_dim even,
-/// vocab at most 65536 (tokens are uint16), every tensor below 2^31 elements.
+/// Throws UsageError naming the field, its value and the requirement it violates: every dimension is positive, kv_heads
+/// divides heads, head_dim is even, vocab is at most 65536 (tokens are uint16), and every tensor has less than 2^31
+/// elements.
 void check(const ModelConfig& config);
 
-/// The model in the line that the field's drivers print: "dim=768 hidden=2048 heads=12 seq=256 vocab=32000 layers=12".
+/// The line that the field's drivers print for a model: "dim=768 hidden=2048 heads=12 seq=256 vocab=32000 layers=12".
 [[nodiscard]] std::string dashboard_line(const ModelConfig& config);
 
-/// The config in one line of JSON, with the keys of Hugging Face's config.json ("hidden_size").
+/// Serializes the config as one line of JSON with the keys of Hugging Face's config.json ("hidden_size").
 [[nodiscard]] std::string to_json(const ModelConfig& config);
 
-/// Reads what to_json() writes, and any config.json of a Hugging Face model whose architecture is supported. `place`
-/// names the source in messages. Throws FileError for text that is not JSON, for a key that is missing or has a wrong
-/// value, for a feature that is not supported, and for a config that check() refuses.
+/// Parses the output of to_json(), or the config.json of a Hugging Face model with a supported architecture. `place`
+/// names the source in messages. Throws FileError for text that is not JSON, a missing key, an invalid value, an
+/// unsupported feature, and a config that check() refuses.
 [[nodiscard]] ModelConfig config_from_json(std::string_view json, const std::string& place);
 
-/// The keys of to_json() whose values differ, each as "hidden_size: 64 and 128".
+/// Lists the keys of to_json() whose values differ, each as "hidden_size: 64 and 128".
 [[nodiscard]] std::vector<std::string> differences(const ModelConfig& a, const ModelConfig& b);
 
 }  // namespace ane::model

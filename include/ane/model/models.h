@@ -7,16 +7,17 @@
 #include "ane/model/kernel_plan.h"
 #include "ane/model/model.h"
 
-/// A config's model, whatever its family. All throw UsageError for a config that check() refuses.
+/// Creates the model of a config of any family, or its parts. All functions throw UsageError for a config that check()
+/// refuses.
 namespace ane::model {
 
 [[nodiscard]] std::unique_ptr<Model> make_model(const ModelConfig& config, const KernelForm& form,
                                                 const Engine& engine);
 
-/// The layout alone, for readers of weight files and for planning.
+/// Only the parameter layout, for readers of weight files and for planning.
 [[nodiscard]] ParameterLayout parameter_layout(const ModelConfig& config);
 
-/// The kernels alone.
+/// Only the kernel plan.
 [[nodiscard]] KernelPlan kernel_plan(const ModelConfig& config, const KernelForm& form);
 
 }  // namespace ane::model

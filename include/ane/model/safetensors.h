@@ -15,7 +15,7 @@
 namespace ane::model {
 
 using Metadata = std::map<std::string, std::string>;
-/// The key under which the metadata of our files hold the model's config as JSON.
+/// Metadata key of the model's config, as JSON, in the files that ane-train writes.
 inline constexpr const char* kConfigKey = "config";
 
 /// A tensor to be written. Does not own the values.

@@ -65,7 +65,8 @@ void remove_old_checkpoints(const std::filesystem::path& directory, std::int64_t
 /// nullopt if there is none. Throws FileError if `directory` cannot be read.
 [[nodiscard]] std::optional<CheckpointIdentity> recorded_identity(const std::filesystem::path& directory);
 
-/// The model of a file in a checkpoint, from the trainer.json next to it; nullopt if that cannot be read.
+/// The model config of a weight file in a checkpoint, read from the trainer.json next to it; nullopt if that cannot be
+/// read.
 [[nodiscard]] std::optional<model::ModelConfig> recorded_model_of(const std::filesystem::path& file);
 
 /// Fills `state` from `checkpoint` after verifying all of it, and returns the checkpoint's settings. Throws FileError

@@ -76,9 +76,9 @@ bool ModelDirectory::restore(std::string_view mil_text, const mil::Blobs& weight
 void ModelDirectory::populate(std::string_view mil_text, const mil::Blobs& weights) const {
   fs::create_directories(path_);
   if (!is_own_directory(path_)) {
-    throw DeviceError(
-        fmt::format("{}, from which the ANE's compiler reads the program, is not a directory of this user; remove it",
-                    path_.string()));
+    throw DeviceError(fmt::format(
+        "{}, from which the ANE's compiler reads the program, is not a directory owned by this user; remove it",
+        path_.string()));
   }
   fs::create_directories(path_ / "weights");  // other projects always create it, even if it stays empty
   write(path_ / kTextFile, bytes_of(mil_text));

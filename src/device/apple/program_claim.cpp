@@ -45,7 +45,7 @@ ProgramClaim::ProgramClaim(const fs::path& directory, std::vector<fs::path> blob
   for (auto waited = std::chrono::milliseconds(0); waited < kPatience; waited += kPause) {
     descriptor_ = ::open(file_.c_str(), kOpenRecord | O_CREAT, S_IRUSR | S_IWUSR);
     if (descriptor_ < 0) give_up(fmt::format("cannot be created: {}", words(errno)));
-    if (!is_own_file()) give_up("is not a regular file of this user; remove it");
+    if (!is_own_file()) give_up("is not a regular file owned by this user; remove it");
     if (lock(LOCK_EX) && is_recorded()) remove_program_files(directory_, blob_files_);
     if (lock(LOCK_SH)) {
       if (is_recorded()) {

@@ -68,7 +68,8 @@ void remove_blob_file(const fs::path& directory, const fs::path& file) {
 
 fs::path blob_file(std::string_view key) try {
   fs::path file = mil::blob_place(key);
-  if (file == kTextFile) throw CompileError(fmt::format("blob path '{}': that is where the program's text lies", key));
+  if (file == kTextFile)
+    throw CompileError(fmt::format("blob path '{}': this path is reserved for the program's text", key));
   return file;
 } catch (const mil::BlobError& error) {
   throw CompileError(error.what());

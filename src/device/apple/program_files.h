@@ -17,7 +17,7 @@ inline constexpr std::string_view kTextFile = "model.mil";
 /// hexadecimal, joined by '_' (ane.md L1).
 [[nodiscard]] bool is_program_identifier(std::string_view name) noexcept;
 
-/// Whether `path` is a directory of this user and not a symbolic link.
+/// Whether `path` is a directory owned by this user and not a symbolic link.
 [[nodiscard]] bool is_own_directory(const std::filesystem::path& path) noexcept;
 
 /// Removes from `directory` the regular files that the bridge and the framework write there (ane.md 1.3, L3), namely

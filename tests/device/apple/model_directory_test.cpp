@@ -224,13 +224,15 @@ TEST_CASE("files that do not belong to the bridge stay", "[apple]") {
     remove_abandoned_programs(folder, purge);
     CHECK(fs::exists(record_of(scratch.path)));
     CHECK(purged.empty());
-    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}), ANE_CONTAINS("is not a regular file of this user"));
+    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}),
+                      ANE_CONTAINS("is not a regular file owned by this user"));
   }
   SECTION("a program's directory that is a symbolic link") {
     touch(folder / "work" / "model.mil");
     fs::create_directory_symlink("work", scratch.path);
     touch(record_of(scratch.path));
-    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}), ANE_CONTAINS("is not a directory of this user"));
+    CHECK_THROWS_WITH(ModelDirectory(scratch.path, "program", {}),
+                      ANE_CONTAINS("is not a directory owned by this user"));
     touch(record_of(scratch.path));
     remove_abandoned_programs(folder, purge);
     CHECK(fs::exists(folder / "work" / "model.mil"));

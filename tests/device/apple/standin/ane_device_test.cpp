@@ -211,12 +211,12 @@ TEST_CASE("a program that could not be purged stays recorded until a later devic
   CHECK(standin.counts().files == 1);
   CHECK(standin.counts().directories == 0);
 
-  SECTION("it has no client") { standin.fail("sharedConnection", 1); }
+  SECTION("the framework returns no client") { standin.fail("sharedConnection", 1); }
   SECTION("the purge raises an exception") {
     standin.raise_exceptions(true);
     standin.fail("purgeCompiledModelMatchingHash", 1);
   }
-  SECTION("it lacks the method") { incomplete.hidden = {"-[_ANEClient purgeCompiledModelMatchingHash:]"}; }
+  SECTION("the framework lacks the method") { incomplete.hidden = {"-[_ANEClient purgeCompiledModelMatchingHash:]"}; }
   SECTION("purging is disabled") { incomplete.hidden = {}; }
   {
     AneOptions options;
