@@ -127,7 +127,9 @@ TEST_CASE("every operation has a generator", "[device][host][random]") {
 
 // scripts/fuzz_programs.sh runs only this test: ANE_RANDOM_PROGRAMS programs from the seed ANE_RANDOM_SEED on.
 TEST_CASE("random programs agree with the reference interpreter", "[device][host][random]") {
+#if __has_include(<sanitizer/common_interface_defs.h>)
   if constexpr (kSanitized) __sanitizer_set_death_callback(show_running);
+#endif
   const std::int64_t count = from_environment("ANE_RANDOM_PROGRAMS", 5000);
   const std::int64_t first = from_environment("ANE_RANDOM_SEED", 1);
   constexpr int kMostFaults = 5;
