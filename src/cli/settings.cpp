@@ -124,7 +124,6 @@ constexpr std::int64_t kMillion = 1000000;
 constexpr std::int64_t kBillion = 1000 * kMillion;
 constexpr std::int64_t kMostSteps = 1000 * kBillion;
 constexpr std::int64_t kMostDimension = kMillion;
-constexpr std::int64_t kMostVocab = 65536;  // tokens are uint16
 
 std::vector<Setting> run_rows() {
   return {
@@ -142,7 +141,7 @@ std::vector<Setting> run_rows() {
       text({.name = "data",
             .group = "Run",
             .placeholder = "FILE|synthetic",
-            .help = "uint16 tokens (.bin), text read as bytes (.txt), or a synthetic source"},
+            .help = "tokens (.bin), text read as bytes (.txt), or a synthetic source"},
            &Settings::data),
       choice<data::Order>({.name = "data-order",
                            .group = "Run",
@@ -203,7 +202,7 @@ std::vector<Setting> model_rows() {
              .llama_only = true},
             &Settings::head_dim, 2, kMostDimension, {"auto"}),
       whole({.name = "vocab", .group = "Model", .placeholder = "N", .help = "vocabulary size", .llama_only = true},
-            &Settings::vocab, 2, kMostVocab),
+            &Settings::vocab, 2, kMostDimension),
       whole({.name = "seq", .group = "Model", .placeholder = "N", .help = "tokens per sequence"}, &Settings::seq, 1,
             kMostDimension),
       toggle({.name = "tied",

@@ -1,12 +1,13 @@
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cassert>
 #include <concepts>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -14,6 +15,7 @@
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/data/sources.h"
+#include "ane/data/token_format.h"
 
 #include "streams.h"
 
@@ -23,10 +25,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Text files have one-byte tokens, token files two-byte ones.
+/// Text files have one-byte tokens, token files two-byte or four-byte ones.
 template <class Unit>
-concept TokenUnit = std::same_as<Unit, std::uint8_t> || std::same_as<Unit, std::uint16_t>;
-static_assert(std::endian::native == std::endian::little, "token files are read in native byte order");
+concept TokenUnit =
+    std::same_as<Unit, std::uint8_t> || std::same_as<Unit, std::uint16_t> || std::same_as<Unit, std::uint32_t>;
 
 /// How a file is divided: training tokens first, then held-out ones.
 struct Split {
@@ -37,21 +39,20 @@ struct Split {
 template <TokenUnit Unit>
 class TokenFile final : public Source {
  public:
-  TokenFile(const fs::path& path, const TokenSettings& settings)
-      : file_(path, sizeof(Unit) == 1 ? "text file" : "token file"),
-        settings_(settings),
-        name_(path.filename().string()) {
+  /// The tokens begin at byte `begin` of the file.
+  TokenFile(RegularFile file, std::uint64_t begin, const TokenSettings& settings)
+      : file_(std::move(file)), begin_(begin), settings_(settings), name_(file_.path().filename().string()) {
     assert(settings.seq_len > 0 && settings.vocab_size > 0);
-    const std::uint64_t bytes = file_.size_bytes();
+    const std::uint64_t bytes = file_.size_bytes() - begin;
     if (bytes % sizeof(Unit) != 0)
       throw FileError(fmt::format("{}: {} bytes are not a whole number of uint16 tokens; is the file truncated?",
-                                  path.string(), bytes));
+                                  file_.path().string(), bytes));
     split_ = split(static_cast<std::size_t>(bytes / sizeof(Unit)));
     // One token more than a sequence: the target of the last one.
     if (split_.training <= settings.seq_len)
       throw FileError(
           fmt::format("{}: {} for training, but one sequence needs {}; use a shorter --seq or a longer file",
-                      path.string(), amount(split_.training), settings.seq_len + 1));
+                      file_.path().string(), amount(split_.training), settings.seq_len + 1));
     if (settings.scan) scan();
     content_checksum_ = content_checksum();
   }
@@ -136,7 +137,7 @@ class TokenFile final : public Source {
     std::array<Unit, 8192> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): read() fills it
     for (std::size_t done = 0; done < count;) {
       const std::span<Unit> piece = std::span(buffer).first(std::min(buffer.size(), count - done));
-      file_.read((start + done) * sizeof(Unit), std::as_writable_bytes(piece));
+      file_.read(byte_of(start + done), std::as_writable_bytes(piece));
       check(start + done, piece);
       take(std::span<const Unit>(piece));
       done += piece.size();
@@ -150,10 +151,13 @@ class TokenFile final : public Source {
     const std::size_t place = start + static_cast<std::size_t>(bad - sequence.begin());
     throw FileError(fmt::format(
         "{}: token {} at byte {} is {}, outside the vocabulary of {}; does the file belong to another tokenizer?",
-        file_.path().string(), place, place * sizeof(Unit), *bad, settings_.vocab_size));
+        file_.path().string(), place, byte_of(place), *bad, settings_.vocab_size));
   }
 
+  [[nodiscard]] std::uint64_t byte_of(std::size_t token) const noexcept { return begin_ + token * sizeof(Unit); }
+
   RegularFile file_;
+  std::uint64_t begin_;
   TokenSettings settings_;
   std::string name_;
   Split split_;
@@ -165,11 +169,20 @@ class TokenFile final : public Source {
 
 std::unique_ptr<Source> open_token_file(const fs::path& path, const TokenSettings& settings) {
   const std::string extension = path.extension().string();
-  if (extension == ".bin") return std::make_unique<TokenFile<std::uint16_t>>(path, settings);
-  if (extension == ".txt") return std::make_unique<TokenFile<std::uint8_t>>(path, settings);
-  throw UsageError(
-      fmt::format("{}: data files end in .bin (little-endian uint16 tokens) or .txt (read as bytes), not in '{}'",
-                  path.string(), extension));
+  if (extension == ".txt")
+    return std::make_unique<TokenFile<std::uint8_t>>(RegularFile(path, "text file"), 0, settings);
+  if (extension != ".bin")
+    throw UsageError(fmt::format("{}: data files end in .bin (tokens) or .txt (read as bytes), not in '{}'",
+                                 path.string(), extension));
+  RegularFile file(path, "token file");
+  const std::optional<TokenHeader> header = read_token_header(file);
+  if (!header) return std::make_unique<TokenFile<std::uint16_t>>(std::move(file), 0, settings);
+  if (header->vocab > settings.vocab_size)
+    throw FileError(fmt::format("{}: its tokens are of a vocabulary of {}, but the model has {} (--vocab)",
+                                path.string(), header->vocab, settings.vocab_size));
+  if (header->bits == 16)
+    return std::make_unique<TokenFile<std::uint16_t>>(std::move(file), kTokenHeaderBytes, settings);
+  return std::make_unique<TokenFile<std::uint32_t>>(std::move(file), kTokenHeaderBytes, settings);
 }
 
 }  // namespace ane::data

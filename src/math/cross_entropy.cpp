@@ -101,7 +101,7 @@ struct Softmax {
 };
 
 // Losses of some rows. With a factor other than 0, each row becomes factor * (softmax - onehot).
-void cross_entropy_kernel(float* HWY_RESTRICT logits, const std::uint16_t* HWY_RESTRICT targets, std::size_t vocab,
+void cross_entropy_kernel(float* HWY_RESTRICT logits, const std::uint32_t* HWY_RESTRICT targets, std::size_t vocab,
                           float factor, double* HWY_RESTRICT losses, Range rows) {
   for (std::size_t s = rows.begin; s < rows.end; ++s) {
     float* row = logits + s * vocab;
@@ -133,12 +133,12 @@ constexpr std::size_t kGrain = 8192;
 
 HWY_EXPORT(cross_entropy_kernel);
 
-double cross_entropy(std::span<float> logits, std::span<const std::uint16_t> targets, float grad_scale,
+double cross_entropy(std::span<float> logits, std::span<const std::uint32_t> targets, float grad_scale,
                      std::span<double> losses, ThreadPool& pool) {
   assert(losses.size() == targets.size());
   assert(!targets.empty() && logits.size() % targets.size() == 0);
   const std::size_t vocab = logits.size() / targets.size();
-  assert(std::ranges::all_of(targets, [&](std::uint16_t target) { return target < vocab; }));
+  assert(std::ranges::all_of(targets, [&](std::uint32_t target) { return target < vocab; }));
   const float factor = grad_scale / static_cast<float>(targets.size());
   pool.parallel_for(targets.size(), std::max<std::size_t>(1, kGrain / vocab), [&](Range rows) {
     HWY_DYNAMIC_DISPATCH(cross_entropy_kernel)(logits.data(), targets.data(), vocab, factor, losses.data(), rows);

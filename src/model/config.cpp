@@ -15,7 +15,6 @@ namespace ane::model {
 
 namespace {
 
-constexpr std::size_t kMaxVocab = 65536;  // tokens are uint16
 constexpr std::size_t kMaxLayers = 1024;
 constexpr std::size_t kMaxElements = (std::size_t{1} << 31U) - 1;  // of one tensor
 
@@ -48,8 +47,6 @@ void check_llama(const ModelConfig& config) {
   check_above_zero("norm_eps", config.norm_eps);
   check_above_zero("rope_theta", config.rope_theta);
 
-  if (config.vocab > kMaxVocab)
-    throw UsageError(fmt::format("vocab is {}, but tokens are 16-bit: at most {}", config.vocab, kMaxVocab));
   if (config.layers > kMaxLayers)
     throw UsageError(fmt::format("layers is {}, but at most {} are supported", config.layers, kMaxLayers));
   if (config.heads % config.kv_heads != 0)

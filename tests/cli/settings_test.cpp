@@ -171,7 +171,7 @@ TEST_CASE("a value that does not parse or is out of range names setting, value a
       {{"--steps", "10.0"}, {}, "--steps: '10.0' is not a whole number from 1 to"},
       {{"--threads", "0"}, {}, "--threads: '0' is not a whole number from 1 to 256 or 'auto'"},
       {{"--optimizer", "adam"}, {}, "--optimizer: 'adam' is not one of adamw, sgd"},
-      {{"--vocab", "65537"}, {}, "--vocab: '65537' is not a whole number from 2 to 65536"},
+      {{"--vocab", "1"}, {}, "--vocab: '1' is not a whole number from 2 to 1000000"},
       {{"--loss-scale", "0"}, {}, "--loss-scale: '0' is not a number from 1 to 65536 in fp32 or 'dynamic'"},
       {{"--data="}, {}, "--data"},
   }));

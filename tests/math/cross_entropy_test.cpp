@@ -28,7 +28,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr double kTolerance = 1e-6;
 constexpr double kLongTolerance = 1e-5;
 
-double cross_entropy(std::span<float> logits, std::span<const std::uint16_t> targets, float grad_scale,
+double cross_entropy(std::span<float> logits, std::span<const std::uint32_t> targets, float grad_scale,
                      ThreadPool& pool) {
   std::vector<double> losses(targets.size());
   return ane::math::cross_entropy(logits, targets, grad_scale, losses, pool);
@@ -38,16 +38,16 @@ struct Batch {
   std::size_t seq_len, vocab;
   float size = 3;
   std::vector<float> logits = scaled(normal_values(seq_len * vocab, 1), size);
-  std::vector<std::uint16_t> targets = random_targets(seq_len, vocab);
+  std::vector<std::uint32_t> targets = random_targets(seq_len, vocab);
 
   static std::vector<float> scaled(std::vector<float> values, float factor) {
     for (float& value : values) value *= factor;
     return values;
   }
-  static std::vector<std::uint16_t> random_targets(std::size_t count, std::size_t vocab) {
+  static std::vector<std::uint32_t> random_targets(std::size_t count, std::size_t vocab) {
     const CounterRandom random(1, 2);
-    std::vector<std::uint16_t> targets(count);
-    for (std::size_t i = 0; i < count; ++i) targets[i] = static_cast<std::uint16_t>(random.below(vocab, i));
+    std::vector<std::uint32_t> targets(count);
+    for (std::size_t i = 0; i < count; ++i) targets[i] = static_cast<std::uint32_t>(random.below(vocab, i));
     return targets;
   }
 };
@@ -136,14 +136,14 @@ TEST_CASE("equal logits cost the logarithm of the vocabulary", "[math][cross_ent
   const float level = GENERATE(0.0F, 1.0F, -1e4F, 3e38F);
   CAPTURE(level);
   std::vector<float> logits(2 * 50, level);
-  const std::vector<std::uint16_t> targets{0, 49};
+  const std::vector<std::uint32_t> targets{0, 49};
   ThreadPool pool(1);
   CHECK(cross_entropy(logits, targets, 0, pool) == catch_compat::Approx(std::log(50.0)).epsilon(1e-7));
 }
 
 TEST_CASE("huge and minus infinite logits are exact", "[math][cross_entropy]") {
   ThreadPool pool(1);
-  const std::vector<std::uint16_t> first{0};
+  const std::vector<std::uint32_t> first{0};
   std::vector<float> certain{1e5F, -1e5F, -kInfinity, 0};
   CHECK(cross_entropy(certain, first, 1, pool) == 0);
   CHECK(certain == std::vector<float>{0, 0, 0, 0});
@@ -178,10 +178,10 @@ TEST_CASE("blocks of minus infinity do not contribute", "[math][cross_entropy]")
   logits[5000] = -1e30F;
   logits[11'000] = 1e5F;
   ThreadPool pool(1);
-  CHECK(cross_entropy(logits, std::vector<std::uint16_t>{11'000}, 1, pool) == 0);
+  CHECK(cross_entropy(logits, std::vector<std::uint32_t>{11'000}, 1, pool) == 0);
   CHECK(std::ranges::all_of(logits, [](float value) { return value == 0; }));
   std::vector<float> nothing(12'000, -kInfinity);
-  CHECK_FALSE(std::isfinite(cross_entropy(nothing, std::vector<std::uint16_t>{3}, 1, pool)));
+  CHECK_FALSE(std::isfinite(cross_entropy(nothing, std::vector<std::uint32_t>{3}, 1, pool)));
 }
 
 TEST_CASE("a NaN or infinite logit makes the loss non-finite", "[math][cross_entropy]") {

@@ -67,7 +67,7 @@ TEST_CASE("an invalid configuration is refused with the field, its value and the
   check_fault([](ModelConfig& c) { c.head_dim = 0; }, "head_dim is 0");
   check_fault([](ModelConfig& c) { c.head_dim = 3; }, "head_dim is 3, but it must be even");
   check_fault([](ModelConfig& c) { c.head_dim = SIZE_MAX - 1; }, "the queries of all heads");
-  check_fault([](ModelConfig& c) { c.vocab = 65537; }, "vocab is 65537, but tokens are 16-bit: at most 65536");
+  check_fault([](ModelConfig& c) { c.vocab = 1U << 28U; }, "the embedding would have 268435456 x 8 elements");
   check_fault([](ModelConfig& c) { c.layers = 1025; }, "layers is 1025");
   check_fault([](ModelConfig& c) { c.norm_eps = 0; }, "norm_eps is 0");
   check_fault([](ModelConfig& c) { c.rope_theta = -1; }, "rope_theta is -1");

@@ -8,7 +8,7 @@
 
 namespace ane::data {
 
-using Token = std::uint16_t;
+using Token = std::uint32_t;
 
 /// The data of one training step. A language model reads `tokens`, a regression `x` and `y`; the other part is empty.
 struct Sample {

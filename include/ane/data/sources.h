@@ -19,13 +19,13 @@ struct TokenSettings {
   bool scan = true;   ///< check every token against the vocabulary now; not needed again after a restart
 };
 
-/// A `.bin` file of little-endian uint16 tokens (nothing held out), or a `.txt` file read as bytes (the last tenth,
-/// rounded up, held out). Throws FileError if it cannot be read, is too short for one sequence, has an odd size, or
-/// contains a token outside the vocabulary (with its position); UsageError for another extension, listing the supported
-/// ones.
+/// A `.bin` file of tokens (token_format.h; nothing held out), or a `.txt` file read as bytes (the last tenth, rounded
+/// up, held out). Throws FileError if it cannot be read, is too short for one sequence, has a size or header that is
+/// not valid, or contains a token outside the vocabulary (with its position); UsageError for another extension, listing
+/// the supported ones.
 [[nodiscard]] std::unique_ptr<Source> open_token_file(const std::filesystem::path& path, const TokenSettings& settings);
 
-/// A seeded first-order Markov chain over the vocabulary (at most 65536): each token is followed by one of eight
+/// A seeded first-order Markov chain over the vocabulary: each token is followed by one of eight
 /// others, or of all if there are fewer, with probabilities proportional to 1, 1/2, 1/4, ... Low tokens are the
 /// frequent ones. The loss floor is the exact entropy rate of the chain. Held-out samples come from the same chain.
 [[nodiscard]] std::unique_ptr<Source> make_markov_source(const TokenSettings& settings);

@@ -27,7 +27,7 @@ void rms_norm_backward(std::span<const float> x, std::span<const float> dy, std:
 ///   grad_scale is 0; then only the loss is computed and logits are unchanged
 ///   targets [S], each below V (checked by the caller)
 ///   losses [S], written for each position
-double cross_entropy(std::span<float> logits, std::span<const std::uint16_t> targets, float grad_scale,
+double cross_entropy(std::span<float> logits, std::span<const std::uint32_t> targets, float grad_scale,
                      std::span<double> losses, ThreadPool& pool);
 
 /// y += x.
