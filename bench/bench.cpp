@@ -82,7 +82,8 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
       state_(model_->parameters().size(), train::optimizer_moments(settings.optimizer), 0) {
   state_.back_with_huge_pages(threads_);
   std::map<std::string, std::string, std::less<>> names;
-  for (const model::KernelInfo& kernel : model_->kernels()) names.emplace(mil::print(kernel.program), kernel.name);
+  for (const model::KernelInfo& kernel : model_->kernels().infos())
+    names.emplace(mil::print(kernel.program), kernel.name);
   device_.set_names([names = std::move(names)](std::string_view text) {
     const auto known = names.find(text);
     return known == names.end() ? std::string("kernel") : known->second;
@@ -91,8 +92,8 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
 }
 
 void Training::compile() {
-  model_->compile(model::KernelSet::training, state_.parameters());
-  static_cast<void>(model_->load_weights(model::KernelSet::training, state_.parameters()));
+  model_->kernels().compile(model::KernelSet::training, state_.parameters());
+  static_cast<void>(model_->kernels().load_weights(model::KernelSet::training, state_.parameters()));
 }
 
 model::StepTimes Training::step(std::size_t samples) {
@@ -100,8 +101,8 @@ model::StepTimes Training::step(std::size_t samples) {
   results_.resize(samples);
   for (data::Sample& sample : samples_) source_->training_sample(steps_++, sample);
   model::StepTimes times;
-  model_->step_each(samples_, state_.parameters(), static_cast<float>(options_.loss_scale.initial), state_.gradients(),
-                    results_, times);
+  model_->step(samples_, state_.parameters(), static_cast<float>(options_.loss_scale.initial), state_.gradients(),
+               results_, times);
   for (const model::StepResult& result : results_)
     if (result.overflow)
       throw Error(fmt::format("a step overflowed, so its time is meaningless: {}", *result.overflow));

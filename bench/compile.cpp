@@ -29,7 +29,7 @@ int run(Arguments arguments) {
 
   std::map<std::string, CopyBound> bounds;
   double weights = 0;
-  for (const model::KernelInfo& kernel : training.model().kernels()) {
+  for (const model::KernelInfo& kernel : training.model().kernels().infos()) {
     const double copy = static_cast<double>(kernel.weight_bytes) / kBytesABlobWeight;
     bounds.emplace(kernel.name, CopyBound(kBytesAWeight * copy, training.threads()));
     if (kernel.has_weights) weights += copy * kernel.copies;
@@ -39,8 +39,8 @@ int run(Arguments arguments) {
   Samples times;
   Samples bound_times;
   for (Repetitions repetitions(reps); repetitions.again();) {
-    const auto at_once = static_cast<std::int64_t>(training.model().samples_at_once());
-    times.add("step", time_of([&] { training.step(training.model().samples_at_once()); }) / at_once);
+    const auto at_once = static_cast<std::int64_t>(training.model().batch_slots());
+    times.add("step", time_of([&] { training.step(training.model().batch_slots()); }) / at_once);
     training.update();
     static_cast<void>(training.spans().take());
     times.add("round", time_of([&] { training.compile(); }));
@@ -53,7 +53,7 @@ int run(Arguments arguments) {
 
   print_heading(training);
   print_head("compile", "new weights", "moving", "first ms");
-  for (const model::KernelInfo& kernel : training.model().kernels()) {
+  for (const model::KernelInfo& kernel : training.model().kernels().infos()) {
     const auto made = first.find(span_of(kernel.name));
     const std::string in_first_round = fmt::format("{:.3f}", milliseconds(made->second.time / made->second.count));
     print_row(kernel.name, times.milliseconds(span_of(kernel.name)), bound_times.milliseconds(kernel.name),

@@ -41,7 +41,7 @@ std::vector<Traffic> step_traffic(Training& training, const std::vector<Call>& r
   double in = 0;
   double out = 0;
   std::map<std::string, mil::Function> functions;
-  for (const model::KernelInfo& kernel : training.model().kernels())
+  for (const model::KernelInfo& kernel : training.model().kernels().infos())
     functions.emplace(kernel.name, kernel.program.main());
   for (const Call& run : runs) {
     const mil::Function& function = functions.at(run.kernel);

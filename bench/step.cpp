@@ -72,9 +72,9 @@ class StepBenchmark {
   }
 
   void time_step() {
-    const auto at_once = static_cast<std::int64_t>(training_.model().samples_at_once());
+    const auto at_once = static_cast<std::int64_t>(training_.model().batch_slots());
     model::StepTimes parts;
-    times_.add("step", time_of([&] { parts = training_.step(training_.model().samples_at_once()); }) / at_once);
+    times_.add("step", time_of([&] { parts = training_.step(training_.model().batch_slots()); }) / at_once);
     parts /= at_once;
     Sums sums;
     sums.add("ane", parts.ane);
@@ -128,7 +128,7 @@ class StepBenchmark {
   void print_kernels() {
     fmt::print("\n");
     head("kernel", "ms/step");
-    for (const model::KernelInfo& kernel : training_.model().kernels())
+    for (const model::KernelInfo& kernel : training_.model().kernels().infos())
       print_part(kernel.name, kernel.name, kernel.name);
   }
 
@@ -165,7 +165,7 @@ void time_kernels(const cli::Settings& settings, std::int64_t reps) {
   const std::vector<Product> products = step_products(training);
   print_heading(training);
   head("kernel", "ms/run");
-  for (const model::KernelInfo& info : training.model().kernels()) {
+  for (const model::KernelInfo& info : training.model().kernels().infos()) {
     device::Kernel& kernel = *training.device().kernels().at(info.name);
     const Ports inputs(kernel.inputs(), training.surfaces());
     const Ports outputs(kernel.outputs(), training.surfaces());

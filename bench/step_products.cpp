@@ -15,7 +15,8 @@ namespace {
 
 std::vector<Product> programs_products(Training& training) {
   std::map<std::string, mil::Program> programs;
-  for (const model::KernelInfo& kernel : training.model().kernels()) programs.emplace(kernel.name, kernel.program);
+  for (const model::KernelInfo& kernel : training.model().kernels().infos())
+    programs.emplace(kernel.name, kernel.program);
   std::vector<Product> products;
   const auto add = [&](const std::string& part, int run, std::vector<Product> more) {
     for (Product& product : more) {

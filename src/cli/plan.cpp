@@ -121,12 +121,12 @@ void add_memory(const MemoryNeed& need, const std::optional<AvailableMemory>& av
 MemoryNeed memory_need(const model::Model& model, const Settings& settings) {
   MemoryNeed need;
   const double sets = settings.pipeline ? 2 : 1;
-  for (const model::KernelInfo& kernel : model.kernels()) {
+  for (const model::KernelInfo& kernel : model.kernels().infos()) {
     const double copies = kernel.copies;
     need.weights += sets * copies * static_cast<double>(kernel.weight_bytes) + static_cast<double>(kernel.input_bytes);
     need.weights_are_input = need.weights_are_input || kernel.input_bytes > 0;
   }
-  need.surfaces = surface_bytes(model.kernels(), settings.layers) * static_cast<double>(model.samples_at_once());
+  need.surfaces = surface_bytes(model.kernels().infos(), settings.layers) * static_cast<double>(model.batch_slots());
   need.gradients = static_cast<double>(model.parameters().size()) * sizeof(float);
   need.state = need.gradients * (sets + train::optimizer_moments(settings.optimizer));
   need.activations = static_cast<double>(model.summary().activation_bytes);
@@ -201,7 +201,7 @@ std::string weights_text(const Settings& settings) {
 }
 
 std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& bench, const data::Source& source) {
-  const std::vector<model::KernelInfo> kernels = bench.model().kernels();
+  const std::vector<model::KernelInfo> kernels = bench.model().kernels().infos();
   std::vector<std::string> lines = header_lines(bench.model(), kernels, settings);
   lines.push_back(fmt::format("Device: {}", bench.device_text()));
   if (const auto line = weights_line(bench.weights())) lines.push_back(*line);

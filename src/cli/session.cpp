@@ -87,7 +87,7 @@ Session::Session(Settings settings, std::optional<Handover> before, std::optiona
 }
 
 int Session::run() {
-  if (bench_.on_ane()) check_pipeline(bench_.model().kernels(), settings_);
+  if (bench_.on_ane()) check_pipeline(bench_.model().kernels().infos(), settings_);
   source_ = open_source();
   if (settings_.resume && !before_) load_newest_checkpoint();
   train::unblock_stop_signals();
@@ -210,7 +210,7 @@ void Session::tell_start() {
     if (!bench_.device_note().empty()) terminal_.info(bench_.device_note());
     if (bench_.faults_planned())
       terminal_.warn(fmt::format("{} is set: device faults will be injected", kFaultVariable));
-    const std::vector<model::KernelInfo> kernels = bench_.model().kernels();
+    const std::vector<model::KernelInfo> kernels = bench_.model().kernels().infos();
     for (const std::string& line : header_lines(bench_.model(), kernels, settings_)) terminal_.print(line);
     terminal_.print(fmt::format("Device: {}", bench_.device_text()));
     if (const auto line = weights_line(bench_.weights())) terminal_.print(*line);

@@ -49,10 +49,10 @@ int dry_run(const Settings& given) {
   Terminal terminal;
   Workbench bench(given);
   const Settings settings = settled(given, bench.weights());
-  if (bench.on_ane()) check_pipeline(bench.model().kernels(), settings);
+  if (bench.on_ane()) check_pipeline(bench.model().kernels().infos(), settings);
   const std::unique_ptr<data::Source> source = make_source(settings, true);
   for (const std::string& line : dry_run_lines(settings, bench, *source)) terminal.print(line);
-  if (!settings.dump_mil.empty()) dump_programs(bench.model().kernels(), settings.dump_mil);
+  if (!settings.dump_mil.empty()) dump_programs(bench.model().kernels().infos(), settings.dump_mil);
   return 0;
 }
 

@@ -64,7 +64,7 @@ Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faul
       model_(make_model(settled(settings, weights_),
                         {*device_, surfaces_, threads_, spans, static_cast<std::size_t>(lanes_)})) {
   device_->set_names([this](std::string_view text) -> std::string {
-    for (const model::KernelInfo& kernel : model_->kernels()) {
+    for (const model::KernelInfo& kernel : model_->kernels().infos()) {
       if (mil::print(kernel.program) == text) return kernel.name;
     }
     return "kernel";
@@ -73,7 +73,7 @@ Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faul
 
 std::string Workbench::device_text() const {
   std::string text = device_->description();
-  if (const std::size_t sequences = model_->samples_at_once(); sequences > 1)
+  if (const std::size_t sequences = model_->batch_slots(); sequences > 1)
     text += fmt::format(", {} batch slots", sequences);
   return text;
 }

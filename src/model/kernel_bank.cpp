@@ -27,17 +27,15 @@ void write_weight(const WeightSegment& weight, std::string_view prefix, const Pa
   }
 }
 
-std::unique_ptr<device::Kernel> compile_copy(KernelKind& kind, std::string_view prefix, const Engine& engine,
-                                             const ParameterLayout& layout, std::span<const float> parameters) {
-  const std::string span = fmt::format("compile {}", kind.definition().name);
-  const PhaseTimer timer(engine.spans, span);
-  return kind.compile(engine.device, prefix, layout, parameters, engine.threads);
-}
-
 }  // namespace
 
-KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes, std::size_t lanes)
-    : plan_(std::move(plan)), layer_prefixes_(std::move(layer_prefixes)), lanes_(lanes) {
+KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes,
+                       const ParameterLayout& layout, const Engine& engine, std::size_t lanes)
+    : plan_(std::move(plan)),
+      layer_prefixes_(std::move(layer_prefixes)),
+      layout_(&layout),
+      engine_(engine),
+      lanes_(lanes) {
   for (const PlannedKernel& planned : plan_.kernels()) {
     Entry entry{KernelKind(planned.definition, element), is_forward(planned.phase), {}, {}, {}};
     entry.copies.resize(entry.kind.has_baked_weights() ? layers() : 1);
@@ -53,8 +51,14 @@ int KernelBank::compiles_needed(KernelSet set) const {
   return static_cast<int>(needed);
 }
 
-void KernelBank::compile(KernelSet set, const Engine& engine, const ParameterLayout& layout,
-                         std::span<const float> parameters) {
+std::unique_ptr<device::Kernel> KernelBank::compile_copy(KernelKind& kind, std::string_view prefix,
+                                                         std::span<const float> parameters) {
+  const std::string span = fmt::format("compile {}", kind.definition().name);
+  const PhaseTimer timer(engine_.spans, span);
+  return kind.compile(engine_.device, prefix, *layout_, parameters, engine_.threads);
+}
+
+void KernelBank::compile(KernelSet set, std::span<const float> parameters) {
   // Destroy old kernels first: the number of loaded programs per process is limited (ane.md A41).
   for (Entry& entry : entries_) {
     entry.ahead.clear();
@@ -65,7 +69,7 @@ void KernelBank::compile(KernelSet set, const Engine& engine, const ParameterLay
     if (!entry.belongs_to(set)) continue;
     for (std::size_t copy = 0; copy < entry.copies.size(); ++copy)
       if (entry.copies[copy] == nullptr)
-        entry.copies[copy] = compile_copy(entry.kind, layer_prefixes_[copy], engine, layout, parameters);
+        entry.copies[copy] = compile_copy(entry.kind, layer_prefixes_[copy], parameters);
   }
 }
 
@@ -76,13 +80,12 @@ int KernelBank::compiles_ahead() const {
   return static_cast<int>(needed);
 }
 
-void KernelBank::compile_ahead(const Engine& engine, const ParameterLayout& layout,
-                               std::span<const float> parameters) try {
+void KernelBank::compile_ahead(std::span<const float> parameters) try {
   for (Entry& entry : entries_) {
     entry.ahead.clear();
     if (!entry.kind.has_baked_weights()) continue;
     for (const std::string& prefix : layer_prefixes_)
-      entry.ahead.push_back(compile_copy(entry.kind, prefix, engine, layout, parameters));
+      entry.ahead.push_back(compile_copy(entry.kind, prefix, parameters));
   }
 } catch (...) {
   for (Entry& entry : entries_) entry.ahead.clear();
@@ -97,8 +100,7 @@ void KernelBank::adopt_ahead() {
   }
 }
 
-bool KernelBank::load_weights(KernelSet set, const Engine& engine, const ParameterLayout& layout,
-                              std::span<const float> parameters) {
+bool KernelBank::load_weights(KernelSet set, std::span<const float> parameters) {
   struct Job {
     const KernelDefinition* kernel;
     const WeightSegment* weight;
@@ -113,7 +115,8 @@ bool KernelBank::load_weights(KernelSet set, const Engine& engine, const Paramet
     if (!entry.belongs_to(set) || kernel.weight_segments.empty()) continue;
     const mil::SurfaceLayout& surface = kernel.input.surface();
     const std::size_t begin = kernel.input.at(kernel.weight_segments.front().segment).first_column;
-    while (entry.inputs.size() < layers() * lanes_) entry.inputs.push_back(engine.surfaces.acquire(surface.size_bytes));
+    while (entry.inputs.size() < layers() * lanes_)
+      entry.inputs.push_back(engine_.surfaces.acquire(surface.size_bytes));
     for (std::size_t i = 0; i < entry.inputs.size(); ++i) {
       entry.inputs[i].set_resident({surface.row_bytes, begin * mil::element_bytes(kernel.input.element()), revision_});
       mappings.push_back(entry.inputs[i].map_for_write());
@@ -122,11 +125,11 @@ bool KernelBank::load_weights(KernelSet set, const Engine& engine, const Paramet
     }
   }
   if (jobs.empty()) return false;
-  const PhaseTimer timer(engine.spans, "write weights");
-  engine.threads.parallel_for(jobs.size(), 1, [&](math::Range range) {
+  const PhaseTimer timer(engine_.spans, "write weights");
+  engine_.threads.parallel_for(jobs.size(), 1, [&](math::Range range) {
     for (std::size_t i = range.begin; i < range.end; ++i) {
       const Job& job = jobs[i];
-      write_weight(*job.weight, layer_prefixes_[job.layer], layout, parameters, {job.kernel->input, job.bytes});
+      write_weight(*job.weight, layer_prefixes_[job.layer], *layout_, parameters, {job.kernel->input, job.bytes});
     }
   });
   return true;

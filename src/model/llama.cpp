@@ -57,7 +57,8 @@ Llama::Llama(const ModelConfig& config, const KernelForm& form, const Engine& en
     : config_(config),
       engine_(engine),
       layout_(llama_parameters(config)),
-      kernels_(llama_plan(config, form), form.element, layer_prefixes(config.layers), lane_count(engine)),
+      kernels_(llama_plan(config, form), form.element, layer_prefixes(config.layers), layout_, engine,
+               lane_count(engine)),
       order_(std::make_unique<GradientOrder>(lane_count(engine))) {
   const std::size_t lanes = lane_count(engine);
   math::ThreadPool& threads = lanes == 1 ? engine_.threads : one_thread_.emplace(1);
@@ -67,16 +68,6 @@ Llama::Llama(const ModelConfig& config, const KernelForm& form, const Engine& en
 }
 
 Llama::~Llama() = default;
-
-void Llama::compile(KernelSet set, std::span<const float> parameters) {
-  kernels_.compile(set, engine_, layout_, parameters);
-}
-
-void Llama::compile_ahead(std::span<const float> parameters) { kernels_.compile_ahead(engine_, layout_, parameters); }
-
-bool Llama::load_weights(KernelSet set, std::span<const float> parameters) {
-  return kernels_.load_weights(set, engine_, layout_, parameters);
-}
 
 // As in llama2.c: normal with deviation 0.02, divided by sqrt(2 L) for the two projections that feed the residual
 // stream.

@@ -323,28 +323,15 @@ void Llama::side_by_side(std::span<const data::Sample> samples, StepTimes& times
   times += sum /= static_cast<std::int64_t>(samples.size());
 }
 
-StepResult Llama::step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,
-                       std::span<float> gradients, StepTimes& times) {
-  StepResult result;
-  step_each({&sample, 1}, parameters, loss_scale, gradients, {&result, 1}, times);
-  return result;
-}
-
-StepResult Llama::evaluate(const data::Sample& sample, std::span<const float> parameters, StepTimes& times) {
-  StepResult result;
-  evaluate_each({&sample, 1}, parameters, {&result, 1}, times);
-  return result;
-}
-
-void Llama::step_each(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
-                      std::span<float> gradients, std::span<StepResult> results, StepTimes& times) {
+void Llama::step(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
+                 std::span<float> gradients, std::span<StepResult> results, StepTimes& times) {
   side_by_side(samples, times, [&](std::size_t lane, StepTimes& own) {
     results[lane] = step_in(lane, samples[lane], parameters, loss_scale, gradients, own);
   });
 }
 
-void Llama::evaluate_each(std::span<const data::Sample> samples, std::span<const float> parameters,
-                          std::span<StepResult> results, StepTimes& times) {
+void Llama::evaluate(std::span<const data::Sample> samples, std::span<const float> parameters,
+                     std::span<StepResult> results, StepTimes& times) {
   side_by_side(samples, times, [&](std::size_t lane, StepTimes& own) {
     results[lane] = evaluate_in(lane, samples[lane], parameters, own);
   });

@@ -53,7 +53,7 @@ Mlp::Mlp(const ModelConfig& config, const KernelForm& form, const Engine& engine
     : config_(config),
       engine_(engine),
       layout_(mlp_parameters(config)),
-      kernels_(mlp_plan(config, form), form.element, {""}),
+      kernels_(mlp_plan(config, form), form.element, {""}, layout_, engine),
       memory_(activation_memory(2 * (padded(config.dim * config.seq_len) + padded(config.hidden * config.seq_len)))) {
   std::span<float> rest(reinterpret_cast<float*>(memory_.data()), memory_.size() / sizeof(float));
   const auto take = [&](std::size_t channels) {
@@ -65,16 +65,6 @@ Mlp::Mlp(const ModelConfig& config, const KernelForm& form, const Engine& engine
   dy_ = take(config.dim);
   h_ = take(config.hidden);
   dh_ = take(config.hidden);
-}
-
-void Mlp::compile(KernelSet set, std::span<const float> parameters) {
-  kernels_.compile(set, engine_, layout_, parameters);
-}
-
-void Mlp::compile_ahead(std::span<const float> parameters) { kernels_.compile_ahead(engine_, layout_, parameters); }
-
-bool Mlp::load_weights(KernelSet set, std::span<const float> parameters) {
-  return kernels_.load_weights(set, engine_, layout_, parameters);
 }
 
 void Mlp::initialize(std::span<float> parameters, std::uint64_t seed) const {
@@ -94,8 +84,17 @@ ModelSummary Mlp::summary() const {
   return summary;
 }
 
-StepResult Mlp::step(const data::Sample& sample, std::span<const float> /*parameters*/, float loss_scale,
-                     std::span<float> gradients, StepTimes& times) {
+void Mlp::step(std::span<const data::Sample> samples, std::span<const float> /*parameters*/, float loss_scale,
+               std::span<float> gradients, std::span<StepResult> results, StepTimes& times) {
+  for (std::size_t i = 0; i < samples.size(); ++i) results[i] = step_one(samples[i], loss_scale, gradients, times);
+}
+
+void Mlp::evaluate(std::span<const data::Sample> samples, std::span<const float> /*parameters*/,
+                   std::span<StepResult> results, StepTimes& times) {
+  for (std::size_t i = 0; i < samples.size(); ++i) results[i] = evaluate_one(samples[i], times);
+}
+
+StepResult Mlp::step_one(const data::Sample& sample, float loss_scale, std::span<float> gradients, StepTimes& times) {
   check_sample(sample);
   LayerRunner runner(kernels_, engine_);
   runner.begin(KernelSet::training, times);
@@ -117,7 +116,7 @@ StepResult Mlp::step(const data::Sample& sample, std::span<const float> /*parame
   return {loss, runner.overflow()};
 }
 
-StepResult Mlp::evaluate(const data::Sample& sample, std::span<const float> /*parameters*/, StepTimes& times) {
+StepResult Mlp::evaluate_one(const data::Sample& sample, StepTimes& times) {
   check_sample(sample);
   LayerRunner runner(kernels_, engine_);
   runner.begin(KernelSet::forward, times);

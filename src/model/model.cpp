@@ -17,15 +17,4 @@ StepTimes& StepTimes::operator/=(std::int64_t parts) noexcept {
   return *this;
 }
 
-void Model::step_each(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
-                      std::span<float> gradients, std::span<StepResult> results, StepTimes& times) {
-  for (std::size_t i = 0; i < samples.size(); ++i)
-    results[i] = step(samples[i], parameters, loss_scale, gradients, times);
-}
-
-void Model::evaluate_each(std::span<const data::Sample> samples, std::span<const float> parameters,
-                          std::span<StepResult> results, StepTimes& times) {
-  for (std::size_t i = 0; i < samples.size(); ++i) results[i] = evaluate(samples[i], parameters, times);
-}
-
 }  // namespace ane::model

@@ -15,8 +15,8 @@ namespace ane::train {
 
 using model::KernelSet;
 
-int smallest_budget(const model::Model& model, Renewal renewal) {
-  return model.compiles_needed(KernelSet::training) + (renewal == Renewal::pipeline ? model.compiles_ahead() : 0);
+int smallest_budget(const model::Kernels& kernels, Renewal renewal) {
+  return kernels.compiles_needed(KernelSet::training) + (renewal == Renewal::pipeline ? kernels.compiles_ahead() : 0);
 }
 
 KernelSupply::KernelSupply(const Parts& parts, Renewal renewal) : parts_(parts), renewal_(renewal) {
@@ -54,14 +54,14 @@ std::span<const float> KernelSupply::parameters() const noexcept {
 bool KernelSupply::compile_or_load(KernelSet set, std::int64_t version) {
   wait();
   ahead_.reset();
-  const int needed = parts_.model.compiles_needed(set);
+  const int needed = parts_.kernels.compiles_needed(set);
   if (!parts_.budget.try_take(needed)) return false;
   held_.reset();
   parts_.clock.leave_out();
   const std::span<const float> parameters =
       version == running_ ? parts_.state.running_parameters() : parts_.state.parameters();
   if (needed > 0 && !compile(set, needed, parameters)) return false;
-  if (parts_.model.load_weights(set, parameters)) {
+  if (parts_.kernels.load_weights(set, parameters)) {
     weights_time_ = parts_.clock.book(&RunTotals::weights_ns);
     tell(&Observer::on_weights, WeightsEvent{weights_time_});
   }
@@ -71,7 +71,7 @@ bool KernelSupply::compile_or_load(KernelSet set, std::int64_t version) {
 
 bool KernelSupply::compile(KernelSet set, int kernels, std::span<const float> parameters) {
   try {
-    parts_.model.compile(set, parameters);
+    parts_.kernels.compile(set, parameters);
   } catch (const device::CompileError& error) {
     parts_.clock.book(&RunTotals::compile_ns);
     return retry_in_fresh_process(error);
@@ -98,11 +98,11 @@ void KernelSupply::count_round(KernelSet set, int kernels) {
 
 void KernelSupply::begin_next() {
   if (renewal_ != Renewal::pipeline || ahead_ || newest_ == running_) return;
-  const int needed = parts_.model.compiles_ahead();
+  const int needed = parts_.kernels.compiles_ahead();
   if (!parts_.budget.try_take(needed)) return;
-  const auto compile = [&model = parts_.model, parameters = parts_.state.parameters()]() -> Duration {
+  const auto compile = [&kernels = parts_.kernels, parameters = parts_.state.parameters()]() -> Duration {
     const auto begin = std::chrono::steady_clock::now();
-    model.compile_ahead(parameters);
+    kernels.compile_ahead(parameters);
     return std::chrono::steady_clock::now() - begin;
   };
   const BlockedSignals blocked;  // the new thread must never receive one
@@ -127,7 +127,7 @@ bool KernelSupply::adopt() {
   } catch (const device::CompileError& error) {
     return retry_in_fresh_process(error);
   }
-  parts_.model.adopt_ahead();
+  parts_.kernels.adopt_ahead();
   held_ = {KernelSet::training, ahead.version};
   count_round(KernelSet::training, ahead.kernels);
   parts_.state.totals().hidden_compile_ns += std::max(Duration{}, time - time_).count();

@@ -53,7 +53,7 @@ Trainer::Trainer(Parts parts, TrainOptions options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
       clock_(parts_.state.totals()),
-      supply_({.model = parts_.model,
+      supply_({.kernels = parts_.model.kernels(),
                .budget = parts_.budget,
                .state = parts_.state,
                .threads = parts_.threads,
@@ -63,7 +63,7 @@ Trainer::Trainer(Parts parts, TrainOptions options)
   assert(options_.steps >= 0 && options_.accum_steps > 0);
   assert(parts_.state.moment_count() == optimizer_moments(options_.optimizer.kind));
   // Compiles made before this are repeated by every process.
-  if (const int needed = parts_.budget.used() + smallest_budget(parts_.model, options_.renewal);
+  if (const int needed = parts_.budget.used() + smallest_budget(parts_.model.kernels(), options_.renewal);
       needed > parts_.budget.limit())
     throw UsageError(
         fmt::format("{} needs {} compiles, but a process may make only {}: a restart would not help. Use "
@@ -173,8 +173,8 @@ bool Trainer::run_steps(Batch& batch) {
 
 /// Samples for all batch slots, but no more than `count`.
 std::span<data::Sample> Trainer::samples_for(std::int64_t count) {
-  const auto at_once = static_cast<std::int64_t>(parts_.model.samples_at_once());
-  samples_.resize(parts_.model.samples_at_once());
+  const auto at_once = static_cast<std::int64_t>(parts_.model.batch_slots());
+  samples_.resize(parts_.model.batch_slots());
   results_.resize(samples_.size());
   return std::span(samples_).first(static_cast<std::size_t>(std::min(at_once, count)));
 }
@@ -185,8 +185,8 @@ void Trainer::run_side_by_side(std::span<const data::Sample> samples, Batch& bat
   RunTotals& totals = parts_.state.totals();
   const std::span<model::StepResult> results = std::span(results_).first(samples.size());
   StepTimes times;
-  parts_.model.step_each(samples, supply_.parameters(), static_cast<float>(progress.loss_scale),
-                         parts_.state.gradients(), results, times);
+  parts_.model.step(samples, supply_.parameters(), static_cast<float>(progress.loss_scale), parts_.state.gradients(),
+                    results, times);
   const Duration time = clock_.book(&RunTotals::train_ns);
   batch.times += times;
   batch.train += time;
@@ -321,7 +321,7 @@ std::optional<ValidationEvent> Trainer::evaluate_held_out() {
     const std::span<data::Sample> samples = samples_for(static_cast<std::int64_t>(count - sequence));
     for (data::Sample& sample : samples) parts_.source.validation_sample(sequence++, sample);
     const std::span<model::StepResult> results = std::span(results_).first(samples.size());
-    parts_.model.evaluate_each(samples, supply_.parameters(), results, times);
+    parts_.model.evaluate(samples, supply_.parameters(), results, times);
     for (const model::StepResult& result : results) {
       loss_sum += result.loss;
       if (!validation_fault_) validation_fault_ = result.overflow;

@@ -19,8 +19,8 @@ TEST_CASE("each batch slot has its own inputs with the same weights", "[model][l
   const ParameterLayout layout = parameter_layout(config);
   const std::vector<float> parameters = test::random_values(layout.size(), 0.3, 1);
   test::Rig rig;
-  KernelBank bank(llama_plan(config, form), form.element, {"layers.0.", "layers.1."}, 2);
-  REQUIRE(bank.load_weights(KernelSet::training, rig.engine, layout, parameters));
+  KernelBank bank(llama_plan(config, form), form.element, {"layers.0.", "layers.1."}, layout, rig.engine, 2);
+  REQUIRE(bank.load_weights(KernelSet::training, parameters));
 
   std::vector<const surface::Surface*> inputs;
   for (std::size_t row = 0; row < bank.plan().kernels().size(); ++row) {

@@ -21,7 +21,7 @@ struct Session {
         gradients(parameters.size()) {
     model->initialize(parameters, 3);
     source->training_sample(0, sample);
-    model->load(KernelSet::training, parameters);
+    test::load(model->kernels(), KernelSet::training, parameters);
   }
 
   ModelConfig config{.family = Family::mlp, .dim = 64, .hidden = 128, .seq_len = 32};
@@ -37,7 +37,7 @@ TEST_CASE("the MLP's gradient agrees with finite differences", "[model][mlp][gra
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   Session session({DType::fp32, weights});
   const StepResult result =
-      session.model->step(session.sample, session.parameters, 1, session.gradients, session.times);
+      test::step(*session.model, session.sample, session.parameters, 1, session.gradients, session.times);
   REQUIRE_FALSE(result.overflow);
   const std::vector<float> base = session.parameters;
   constexpr float kStep = 0x1p-7F;
@@ -49,8 +49,8 @@ TEST_CASE("the MLP's gradient agrees with finite differences", "[model][mlp][gra
       session.parameters = base;
       const auto values = slice(std::span(session.parameters), parameter);
       for (std::size_t i = 0; i < values.size(); ++i) values[i] += step * gradient[i] / static_cast<float>(norm);
-      session.model->load(KernelSet::forward, session.parameters);
-      return session.model->evaluate(session.sample, session.parameters, session.times).loss;
+      test::load(session.model->kernels(), KernelSet::forward, session.parameters);
+      return test::evaluate(*session.model, session.sample, session.parameters, session.times).loss;
     };
     const double numeric = (loss_at(kStep) - loss_at(-kStep)) / (2 * static_cast<double>(kStep));
     CHECK(numeric == catch_compat::Approx(norm).epsilon(2e-3));
@@ -59,14 +59,14 @@ TEST_CASE("the MLP's gradient agrees with finite differences", "[model][mlp][gra
 
 TEST_CASE("the MLP learns from its teacher by plain gradient steps", "[model][mlp]") {
   Session session(DType::fp16);
-  CHECK(session.model->compiles_needed(KernelSet::training) == 2);
-  CHECK(session.model->compiles_needed(KernelSet::forward) == 1);
+  CHECK(session.model->kernels().compiles_needed(KernelSet::training) == 2);
+  CHECK(session.model->kernels().compiles_needed(KernelSet::forward) == 1);
   std::vector<double> losses;
   for (std::uint64_t step = 0; step < 100; ++step) {
     session.source->training_sample(step, session.sample);
-    session.model->load(KernelSet::training, session.parameters);
+    test::load(session.model->kernels(), KernelSet::training, session.parameters);
     const StepResult result =
-        session.model->step(session.sample, session.parameters, 64, session.gradients, session.times);
+        test::step(*session.model, session.sample, session.parameters, 64, session.gradients, session.times);
     REQUIRE_FALSE(result.overflow);
     losses.push_back(result.loss);
     for (std::size_t i = 0; i < session.parameters.size(); ++i)
@@ -84,18 +84,18 @@ TEST_CASE("the MLP has a summary", "[model][mlp]") {
   CHECK(summary.embedding_parameters == 0);
   CHECK(summary.flops_per_step.forward == 4.0 * 64 * 128 * 32);
   CHECK(summary.flops_per_step.total() == 10.0 * 64 * 128 * 32);
-  CHECK(session.model->kernels().size() == 2);
+  CHECK(session.model->kernels().infos().size() == 2);
 }
 
 TEST_CASE("a NaN output of the MLP is an overflow", "[model][mlp][overflow]") {
   Session session(DType::fp16);
   std::fill(session.sample.x.begin(), session.sample.x.end(), 60000.0F);
   const StepResult result =
-      session.model->step(session.sample, session.parameters, 1, session.gradients, session.times);
+      test::step(*session.model, session.sample, session.parameters, 1, session.gradients, session.times);
   REQUIRE(result.overflow);
   CHECK_THAT(*result.overflow, ANE_CONTAINS("x of mlp_fwd in layer 0 reaches 6e+04"));
   session.sample.y.pop_back();
-  CHECK_THROWS_WITH(session.model->evaluate(session.sample, session.parameters, session.times),
+  CHECK_THROWS_WITH(test::evaluate(*session.model, session.sample, session.parameters, session.times),
                     ANE_CONTAINS("expected 2048 of each"));
 }
 

@@ -33,12 +33,12 @@ std::vector<std::string> cases() {
 struct Run {
   Run(const std::string& name, const KernelForm& form, float scale) : Run(kOracleFolder / name) {
     Llama model(config, form, rig.engine);
-    model.load(KernelSet::training, parameters);
-    loss = model.evaluate(sample, parameters, times).loss;
+    test::load(model.kernels(), KernelSet::training, parameters);
+    loss = test::evaluate(model, sample, parameters, times).loss;
     logits.assign(model.logits().begin(), model.logits().end());
 
     std::vector<float> flat(layout.size());
-    const StepResult result = model.step(sample, parameters, scale, flat, times);
+    const StepResult result = test::step(model, sample, parameters, scale, flat, times);
     overflow = result.overflow;
     step_loss = result.loss;
     for (std::size_t layer = 0; layer < config.layers; ++layer)

@@ -27,6 +27,28 @@ struct Rig {
   Engine engine;
 };
 
+/// Compiles the kernels of `set` and gives them `parameters`.
+inline void load(Kernels& kernels, KernelSet set, std::span<const float> parameters) {
+  kernels.compile(set, parameters);
+  kernels.load_weights(set, parameters);
+}
+
+/// Model::step() of one sample.
+inline StepResult step(Model& model, const data::Sample& sample, std::span<const float> parameters, float loss_scale,
+                       std::span<float> gradients, StepTimes& times) {
+  StepResult result;
+  model.step({&sample, 1}, parameters, loss_scale, gradients, {&result, 1}, times);
+  return result;
+}
+
+/// Model::evaluate() of one sample.
+inline StepResult evaluate(Model& model, const data::Sample& sample, std::span<const float> parameters,
+                           StepTimes& times) {
+  StepResult result;
+  model.evaluate({&sample, 1}, parameters, {&result, 1}, times);
+  return result;
+}
+
 inline std::vector<float> random_values(std::size_t count, double deviation, std::uint64_t stream) {
   std::vector<float> values(count);
   math::fill_normal(math::CounterRandom(1, stream), deviation, values);

@@ -88,10 +88,10 @@ data::Sample sample_of(std::size_t number) {
 Run run_of_three_steps(const Engine& engine) {
   Llama model(kConfig, mil::DType::fp16, engine);
   const std::vector<float> parameters = parameters_of(model);
-  model.compile(KernelSet::training, parameters);
+  model.kernels().compile(KernelSet::training, parameters);
   Run run{.gradients = std::vector<float>(parameters.size()), .losses = {}, .times = {}};
   for (std::size_t number = 0; number < 3; ++number) {
-    const StepResult result = model.step(sample_of(number), parameters, 64, run.gradients, run.times);
+    const StepResult result = test::step(model, sample_of(number), parameters, 64, run.gradients, run.times);
     REQUIRE_FALSE(result.overflow);
     run.losses.push_back(result.loss);
   }
@@ -139,7 +139,7 @@ TEST_CASE("a step finishes on a device whose kernels wait for all previous produ
   ProductCounter products;
   rig.beside.spans = &products;
   std::map<std::string, std::string, std::less<>> names;
-  for (const KernelInfo& kernel : Llama(kConfig, mil::DType::fp16, rig.engine).kernels())
+  for (const KernelInfo& kernel : Llama(kConfig, mil::DType::fp16, rig.engine).kernels().infos())
     names.emplace(mil::print(kernel.program), kernel.name);
 
   // A step adds the classifier's product, and in each layer three after ffn_bwd and four after the attention's kernels.
@@ -201,21 +201,21 @@ TEST_CASE("after a device failure no product accesses the gradients", "[model][o
   const Run expected = run_of_three_steps(rig.engine);
   Llama model(kConfig, mil::DType::fp16, rig.beside);
   const std::vector<float> parameters = parameters_of(model);
-  model.compile(KernelSet::training, parameters);
+  model.kernels().compile(KernelSet::training, parameters);
   StepTimes times;
   for (const int runs : {10, 12, 20}) {  // in the backward pass, with products queued
     auto gradients = std::make_unique<std::vector<float>>(parameters.size());
     rig.separate.before_run = [left = runs](std::string_view) mutable {
       if (left-- == 0) throw DeviceError("the device is gone");
     };
-    CHECK_THROWS_AS(model.step(sample_of(0), parameters, 64, *gradients, times), DeviceError);
+    CHECK_THROWS_AS(test::step(model, sample_of(0), parameters, 64, *gradients, times), DeviceError);
     gradients.reset();  // a running product would write to freed memory
     CHECK(rig.surfaces.counters().live == 0);
   }
   rig.separate.before_run = [](std::string_view) {};
   std::vector<float> gradients(parameters.size());
   for (std::size_t number = 0; number < 3; ++number)
-    CHECK_FALSE(model.step(sample_of(number), parameters, 64, gradients, times).overflow);
+    CHECK_FALSE(test::step(model, sample_of(number), parameters, 64, gradients, times).overflow);
   CHECK(gradients == expected.gradients);
 }
 

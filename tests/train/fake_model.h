@@ -16,7 +16,7 @@
 
 /// Linear regression y = w . x + b, computed directly, with the life cycle of a real model: kernels keep the parameters
 /// they were compiled with, and steps refuse any others.
-class FakeModel final : public ane::model::Model {
+class FakeModel final : public ane::model::Model, private ane::model::Kernels {
  public:
   static constexpr std::size_t kInputs = 20;
 
@@ -28,7 +28,9 @@ class FakeModel final : public ane::model::Model {
   const ane::model::ModelConfig& config() const noexcept override { return config_; }
   const ane::model::ParameterLayout& parameters() const override { return layout_; }
   ane::model::ModelSummary summary() const override { return {.flops_per_step = {}}; }
-  std::vector<ane::model::KernelInfo> kernels() const override { return {}; }
+  ane::model::Kernels& kernels() noexcept override { return *this; }
+  const ane::model::Kernels& kernels() const noexcept override { return *this; }
+  std::vector<ane::model::KernelInfo> infos() const override { return {}; }
   void initialize(std::span<float> parameters, std::uint64_t seed) const override {
     ane::math::fill_normal({seed, 1}, 0.1, slice(parameters, layout_.at(0)));
   }
@@ -71,8 +73,22 @@ class FakeModel final : public ane::model::Model {
     return true;
   }
 
-  ane::model::StepResult step(const ane::data::Sample& sample, std::span<const float> parameters, float loss_scale,
-                              std::span<float> gradients, ane::model::StepTimes& times) override {
+  std::size_t batch_slots() const noexcept override { return at_once; }
+  void step(std::span<const ane::data::Sample> samples, std::span<const float> parameters, float loss_scale,
+            std::span<float> gradients, std::span<ane::model::StepResult> results,
+            ane::model::StepTimes& times) override {
+    if (on_group) on_group(samples.size());
+    for (std::size_t i = 0; i < samples.size(); ++i)
+      results[i] = step_one(samples[i], parameters, loss_scale, gradients, times);
+  }
+  void evaluate(std::span<const ane::data::Sample> samples, std::span<const float> parameters,
+                std::span<ane::model::StepResult> results, ane::model::StepTimes& /*times*/) override {
+    for (std::size_t i = 0; i < samples.size(); ++i) results[i] = evaluate_one(samples[i], parameters);
+  }
+
+ private:
+  ane::model::StepResult step_one(const ane::data::Sample& sample, std::span<const float> parameters, float loss_scale,
+                                  std::span<float> gradients, ane::model::StepTimes& times) {
     if (set_ != ane::model::KernelSet::training) throw std::logic_error("no training kernels");
     times.ane += ane::model::Duration(1000);
     const double error = error_of(sample, parameters);
@@ -88,8 +104,7 @@ class FakeModel final : public ane::model::Model {
     return result;
   }
 
-  ane::model::StepResult evaluate(const ane::data::Sample& sample, std::span<const float> parameters,
-                                  ane::model::StepTimes& /*times*/) override {
+  ane::model::StepResult evaluate_one(const ane::data::Sample& sample, std::span<const float> parameters) {
     const double error = error_of(sample, parameters);
     ++evaluations;
     if (overflow_in_evaluation && overflow_in_evaluation(evaluations))
@@ -97,14 +112,7 @@ class FakeModel final : public ane::model::Model {
     return {.loss = error * error, .overflow = {}};
   }
 
-  std::size_t samples_at_once() const noexcept override { return at_once; }
-  void step_each(std::span<const ane::data::Sample> samples, std::span<const float> parameters, float loss_scale,
-                 std::span<float> gradients, std::span<ane::model::StepResult> results,
-                 ane::model::StepTimes& times) override {
-    if (on_group) on_group(samples.size());
-    Model::step_each(samples, parameters, loss_scale, gradients, results, times);
-  }
-
+ public:
   std::size_t at_once = 1;
   std::function<void(std::size_t)> on_group;
   bool takes_weights = false;  ///< dynamic weights: one compile serves all updates

@@ -197,7 +197,7 @@ TEST_CASE("validation in a pipeline is reported for the update whose parameters 
   CHECK(run.recorder.validations[1].update == 6);  // at the end the newest are compiled
 
   FakeModel model;
-  model.compile(ane::model::KernelSet::forward, run.state->parameters());
+  model.kernels().compile(ane::model::KernelSet::forward, run.state->parameters());
   double loss = 0;
   ane::data::Sample sample;
   ane::model::StepTimes times;

@@ -490,7 +490,7 @@ TEST_CASE("held-out samples are evaluated with the parameters of the reported up
   CHECK(run.state->totals().forward_compile_rounds == 1);
 
   FakeModel model;
-  model.compile(ane::model::KernelSet::forward, run.state->parameters());
+  model.kernels().compile(ane::model::KernelSet::forward, run.state->parameters());
   double loss = 0;
   ane::data::Sample sample;
   ane::model::StepTimes times;

@@ -5,35 +5,34 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ane/model/kernel_definition.h"
 #include "ane/model/kernel_plan.h"
+#include "ane/model/model.h"
 
 namespace ane::model {
 
 /// All kernels of a model: those of a plan, compiled once per layer if they have baked weights, else once. Kernels that
 /// take weights as input have one input surface per layer and batch slot, which holds the weights as long as the bank
 /// lives.
-class KernelBank {
+class KernelBank final : public Kernels {
  public:
   /// `layer_prefixes` has the name prefix of each layer's parameters ("layers.0."). `lanes`: number of batch slots.
-  KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes, std::size_t lanes = 1);
+  /// `layout` and the parts of `engine` must outlive the bank.
+  KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes,
+             const ParameterLayout& layout, const Engine& engine, std::size_t lanes = 1);
   KernelBank(const KernelBank&) = delete;
   KernelBank& operator=(const KernelBank&) = delete;
 
-  [[nodiscard]] int compiles_needed(KernelSet set) const;
-  /// Drops the kernels with baked weights, then compiles the missing kernels of the set. If it throws, some are
-  /// missing.
-  void compile(KernelSet set, const Engine& engine, const ParameterLayout& layout, std::span<const float> parameters);
-  /// Writes the weights that the set's kernels take as input; returns false if none does.
-  bool load_weights(KernelSet set, const Engine& engine, const ParameterLayout& layout,
-                    std::span<const float> parameters);
-
-  /// See Model.
-  [[nodiscard]] int compiles_ahead() const;
-  void compile_ahead(const Engine& engine, const ParameterLayout& layout, std::span<const float> parameters);
-  void adopt_ahead();
+  [[nodiscard]] std::vector<KernelInfo> infos() const override;
+  [[nodiscard]] int compiles_needed(KernelSet set) const override;
+  void compile(KernelSet set, std::span<const float> parameters) override;
+  bool load_weights(KernelSet set, std::span<const float> parameters) override;
+  [[nodiscard]] int compiles_ahead() const override;
+  void compile_ahead(std::span<const float> parameters) override;
+  void adopt_ahead() override;
 
   [[nodiscard]] const KernelPlan& plan() const noexcept { return plan_; }
   [[nodiscard]] std::size_t layers() const noexcept { return layer_prefixes_.size(); }
@@ -41,7 +40,6 @@ class KernelBank {
   [[nodiscard]] device::Kernel& kernel(std::size_t row, std::size_t layer) const;
   /// The layer's input surface in a batch slot if it holds weights, else null. Throws Error if they were not loaded.
   [[nodiscard]] surface::Surface* weighted_input(std::size_t row, std::size_t layer, std::size_t lane);
-  [[nodiscard]] std::vector<KernelInfo> infos() const;
 
  private:
   struct Entry {
@@ -53,9 +51,14 @@ class KernelBank {
     [[nodiscard]] bool belongs_to(KernelSet set) const noexcept { return forward || set == KernelSet::training; }
   };
 
+  [[nodiscard]] std::unique_ptr<device::Kernel> compile_copy(KernelKind& kind, std::string_view prefix,
+                                                             std::span<const float> parameters);
+
   KernelPlan plan_;
   std::vector<Entry> entries_;  ///< by row of the plan
   std::vector<std::string> layer_prefixes_;
+  const ParameterLayout* layout_;
+  Engine engine_;
   std::size_t lanes_;
   std::uint64_t revision_ = 0;  ///< of the weights in inputs
 };

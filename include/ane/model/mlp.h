@@ -36,23 +36,22 @@ class Mlp final : public Model {
   [[nodiscard]] const ModelConfig& config() const noexcept override { return config_; }
   [[nodiscard]] const ParameterLayout& parameters() const override { return layout_; }
   [[nodiscard]] ModelSummary summary() const override;
-  [[nodiscard]] std::vector<KernelInfo> kernels() const override { return kernels_.infos(); }
   /// Normal with deviation 1 / sqrt(inputs), so that activations keep their size.
   void initialize(std::span<float> parameters, std::uint64_t seed) const override;
 
-  [[nodiscard]] int compiles_needed(KernelSet set) const override { return kernels_.compiles_needed(set); }
-  /// After an exception, the model must be compiled again before it runs.
-  void compile(KernelSet set, std::span<const float> parameters) override;
-  [[nodiscard]] int compiles_ahead() const override { return kernels_.compiles_ahead(); }
-  void compile_ahead(std::span<const float> parameters) override;
-  void adopt_ahead() override { kernels_.adopt_ahead(); }
-  bool load_weights(KernelSet set, std::span<const float> parameters) override;
+  [[nodiscard]] Kernels& kernels() noexcept override { return kernels_; }
+  [[nodiscard]] const Kernels& kernels() const noexcept override { return kernels_; }
 
-  StepResult step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,
-                  std::span<float> gradients, StepTimes& times) override;
-  StepResult evaluate(const data::Sample& sample, std::span<const float> parameters, StepTimes& times) override;
+  [[nodiscard]] std::size_t batch_slots() const noexcept override { return 1; }
+  void step(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
+            std::span<float> gradients, std::span<StepResult> results, StepTimes& times) override;
+  void evaluate(std::span<const data::Sample> samples, std::span<const float> parameters, std::span<StepResult> results,
+                StepTimes& times) override;
 
  private:
+  [[nodiscard]] StepResult step_one(const data::Sample& sample, float loss_scale, std::span<float> gradients,
+                                    StepTimes& times);
+  [[nodiscard]] StepResult evaluate_one(const data::Sample& sample, StepTimes& times);
   void check_sample(const data::Sample& sample) const;
 
   ModelConfig config_;

@@ -11,8 +11,8 @@
 #include "ane/data/source.h"
 #include "ane/device/device.h"
 #include "ane/math/threads.h"
-#include "ane/mil/program.h"
 #include "ane/model/config.h"
+#include "ane/model/kernels.h"
 #include "ane/model/parameters.h"
 #include "ane/surface/pool.h"
 
@@ -38,25 +38,6 @@ struct StepResult {
   /// Names the tensor, for the log, if one that was read back was not finite or was near the limit of ane.md N2. The
   /// gradients of this accumulation must then be dropped.
   std::optional<std::string> overflow;
-};
-
-/// The kernels that a compile round compiles.
-enum class KernelSet { training, forward };
-
-/// Description of a kernel for --dry-run and --dump-mil.
-struct KernelInfo {
-  std::string name;   ///< "ffn_bwd"
-  std::string phase;  ///< phase of a layer's step: "feed-forward backward"
-  mil::Program program;
-  std::vector<std::string> inputs;   ///< tensors, by name
-  std::vector<std::string> outputs;  ///< "h1"
-  std::vector<std::string> taps;     ///< outputs that are kept for a later phase
-  std::vector<std::string> weights;  ///< parameters of a layer: "feed_forward.w2.weight"
-  int copies = 1;                    ///< compiles per round: once per layer
-  bool has_weights = true;           ///< baked; without them it is compiled once per process
-  bool forward = false;              ///< part of KernelSet::forward
-  std::size_t weight_bytes = 0;      ///< blobs of one copy
-  std::size_t input_bytes = 0;       ///< input surfaces with weights, of all layers
 };
 
 struct Flops {
@@ -103,47 +84,22 @@ class Model {
   [[nodiscard]] virtual const ModelConfig& config() const noexcept = 0;
   [[nodiscard]] virtual const ParameterLayout& parameters() const = 0;
   [[nodiscard]] virtual ModelSummary summary() const = 0;
-  [[nodiscard]] virtual std::vector<KernelInfo> kernels() const = 0;
   /// Initializes the weights from (seed, name of the tensor) on all threads.
   virtual void initialize(std::span<float> parameters, std::uint64_t seed) const = 0;
 
-  /// Compiles that compile() would make now: kernels with baked weights always count, others until they are compiled.
-  [[nodiscard]] virtual int compiles_needed(KernelSet set) const = 0;
-  /// Compiles the kernels, with `parameters` as baked weights. Throws like Device::compile.
-  virtual void compile(KernelSet set, std::span<const float> parameters) = 0;
-  /// Writes `parameters` to the kernels of `set` whose weights are not baked, without compiling; returns false if there
-  /// are none. Throws DeviceError.
-  virtual bool load_weights(KernelSet /*set*/, std::span<const float> /*parameters*/) { return false; }
-  /// Both compile() and load_weights(): the kernels of `set` then compute with `parameters`.
-  void load(KernelSet set, std::span<const float> parameters) {
-    compile(set, parameters);
-    load_weights(set, parameters);
-  }
+  /// They must hold the weights of `parameters` before step() or evaluate() is called with these.
+  [[nodiscard]] virtual Kernels& kernels() noexcept = 0;
+  [[nodiscard]] virtual const Kernels& kernels() const noexcept = 0;
 
-  /// Number of compiles that compile_ahead() makes: one for every kernel with weights.
-  [[nodiscard]] virtual int compiles_ahead() const = 0;
-  /// Bakes `parameters` into a second set of training kernels. Meanwhile, another thread may call step() and evaluate()
-  /// and nothing else. Throws like Device::compile; there is then no second set.
-  virtual void compile_ahead(std::span<const float> parameters) = 0;
-  /// Replaces the current kernels by the second set.
-  virtual void adopt_ahead() = 0;
-
-  /// Forward and backward of one sample. `parameters` are those that were loaded; gradients times `loss_scale` are
-  /// added to `gradients`; `times` is added to.
-  virtual StepResult step(const data::Sample& sample, std::span<const float> parameters, float loss_scale,
-                          std::span<float> gradients, StepTimes& times) = 0;
-  /// Forward only: the loss of one sample.
-  virtual StepResult evaluate(const data::Sample& sample, std::span<const float> parameters, StepTimes& times) = 0;
-
-  /// Number of batch slots.
-  [[nodiscard]] virtual std::size_t samples_at_once() const noexcept { return 1; }
-  /// step() for each sample, with `results` in the same order; sequential unless the model overrides it. Concurrent
-  /// time is added to `times` once.
-  virtual void step_each(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
-                         std::span<float> gradients, std::span<StepResult> results, StepTimes& times);
-  /// evaluate() for each sample.
-  virtual void evaluate_each(std::span<const data::Sample> samples, std::span<const float> parameters,
-                             std::span<StepResult> results, StepTimes& times);
+  /// Number of batch slots: how many samples step() and evaluate() take at most.
+  [[nodiscard]] virtual std::size_t batch_slots() const noexcept = 0;
+  /// Forward and backward of each sample, with `results` in the same order. Gradients times `loss_scale` are added to
+  /// `gradients`. Concurrent time is added to `times` once.
+  virtual void step(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
+                    std::span<float> gradients, std::span<StepResult> results, StepTimes& times) = 0;
+  /// Forward only: the loss of each sample.
+  virtual void evaluate(std::span<const data::Sample> samples, std::span<const float> parameters,
+                        std::span<StepResult> results, StepTimes& times) = 0;
 };
 
 }  // namespace ane::model

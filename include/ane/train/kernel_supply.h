@@ -8,7 +8,7 @@
 #include "ane/device/budget.h"
 #include "ane/device/device.h"
 #include "ane/math/threads.h"
-#include "ane/model/model.h"
+#include "ane/model/kernels.h"
 #include "ane/train/clock.h"
 #include "ane/train/observer.h"
 #include "ane/train/options.h"
@@ -18,7 +18,7 @@ namespace ane::train {
 
 /// The minimum compile budget of a process: one compile round of training kernels in a fresh model, and with a pipeline
 /// a second one.
-[[nodiscard]] int smallest_budget(const model::Model& model, Renewal renewal);
+[[nodiscard]] int smallest_budget(const model::Kernels& kernels, Renewal renewal);
 
 /// Refreshes the weights of the model's kernels for the next batch, within the compile budget of this process. In a
 /// pipeline these are the state's running parameters, one update behind the newest: while a batch runs, the kernels of
@@ -26,7 +26,7 @@ namespace ane::train {
 class KernelSupply {
  public:
   struct Parts {
-    model::Model& model;
+    model::Kernels& kernels;
     device::CompileBudget& budget;
     StateArena& state;
     math::ThreadPool& threads;

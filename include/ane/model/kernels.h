@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ane/mil/program.h"
+
+namespace ane::model {
+
+/// The kernels that a compile round compiles.
+enum class KernelSet { training, forward };
+
+/// Description of a kernel for --dry-run and --dump-mil.
+struct KernelInfo {
+  std::string name;   ///< "ffn_bwd"
+  std::string phase;  ///< phase of a layer's step: "feed-forward backward"
+  mil::Program program;
+  std::vector<std::string> inputs;   ///< tensors, by name
+  std::vector<std::string> outputs;  ///< "h1"
+  std::vector<std::string> taps;     ///< outputs that are kept for a later phase
+  std::vector<std::string> weights;  ///< parameters of a layer: "feed_forward.w2.weight"
+  int copies = 1;                    ///< compiles per round: once per layer
+  bool has_weights = true;           ///< baked; without them it is compiled once per process
+  bool forward = false;              ///< part of KernelSet::forward
+  std::size_t weight_bytes = 0;      ///< blobs of one copy
+  std::size_t input_bytes = 0;       ///< input surfaces with weights, of all layers
+};
+
+/// The life cycle of a model's kernels: how they get the weights of an update.
+class Kernels {
+ public:
+  virtual ~Kernels() = default;
+  [[nodiscard]] virtual std::vector<KernelInfo> infos() const = 0;
+
+  /// Compiles that compile() would make now: kernels with baked weights always count, others until they are compiled.
+  [[nodiscard]] virtual int compiles_needed(KernelSet set) const = 0;
+  /// Drops the kernels with baked weights, then compiles the missing kernels of `set`, with `parameters` as baked
+  /// weights. Throws like Device::compile; some kernels are then missing.
+  virtual void compile(KernelSet set, std::span<const float> parameters) = 0;
+  /// Writes `parameters` to the kernels of `set` whose weights are not baked, without compiling; returns false if there
+  /// are none. Throws DeviceError.
+  virtual bool load_weights(KernelSet set, std::span<const float> parameters) = 0;
+
+  /// Number of compiles that compile_ahead() makes: one for every kernel with weights.
+  [[nodiscard]] virtual int compiles_ahead() const = 0;
+  /// Bakes `parameters` into a second set of training kernels. Meanwhile, another thread may run the model and do
+  /// nothing else with the kernels. Throws like Device::compile; there is then no second set.
+  virtual void compile_ahead(std::span<const float> parameters) = 0;
+  /// Replaces the current kernels by the second set.
+  virtual void adopt_ahead() = 0;
+};
+
+}  // namespace ane::model
