@@ -81,13 +81,6 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
       source_(cli::make_source(settings, true)),
       state_(model_->parameters().size(), train::optimizer_moments(settings.optimizer), 0) {
   state_.back_with_huge_pages(threads_);
-  std::map<std::string, std::string, std::less<>> names;
-  for (const model::KernelInfo& kernel : model_->kernels().infos())
-    names.emplace(mil::print(kernel.program), kernel.name);
-  device_.set_names([names = std::move(names)](std::string_view text) {
-    const auto known = names.find(text);
-    return known == names.end() ? std::string("kernel") : known->second;
-  });
   cli::fill_parameters(settings, *model_, state_.parameters());
 }
 

@@ -116,7 +116,7 @@ void add_cpu_operations(math::ThreadPool& threads) {
 class HostRun {
  public:
   HostRun(device::Device& device, surface::SurfacePool& pool, const mil::Program& program)
-      : kernel_(device.compile(mil::print(program), {})) {
+      : kernel_(device.compile("kernel", mil::print(program), {})) {
     fill(kernel_->inputs(), pool, inputs_, input_pointers_);
     fill(kernel_->outputs(), pool, outputs_, output_pointers_);
   }

@@ -29,11 +29,12 @@ class TimingDevice::TimedKernel final : public device::ForwardingKernel {
   TimingDevice* owner_;
 };
 
-std::unique_ptr<device::Kernel> TimingDevice::compile(std::string_view mil_text, const mil::Blobs& weights) {
-  Call call{.kernel = name_of_ ? name_of_(mil_text) : "kernel"};
+std::unique_ptr<device::Kernel> TimingDevice::compile(std::string_view label, std::string_view mil_text,
+                                                      const mil::Blobs& weights) {
+  Call call{.kernel = std::string(label)};
   call.copy = copies_[call.kernel]++;
   std::unique_ptr<device::Kernel> kernel;
-  call.time = time_of([&] { kernel = ForwardingDevice::compile(mil_text, weights); });
+  call.time = time_of([&] { kernel = ForwardingDevice::compile(label, mil_text, weights); });
   compiles_.push_back(call);
   return std::make_unique<TimedKernel>(std::move(kernel), std::move(call), *this);
 }

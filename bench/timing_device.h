@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -24,12 +23,10 @@ struct Call {
 /// A device that forwards everything and records the times.
 class TimingDevice final : public device::ForwardingDevice {
  public:
-  /// `name_of`: returns a kernel's name from its text.
-  using NameOf = std::function<std::string(std::string_view)>;
   using ForwardingDevice::ForwardingDevice;
-  void set_names(NameOf name_of) { name_of_ = std::move(name_of); }
 
-  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
+  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view label, std::string_view mil_text,
+                                                        const mil::Blobs& weights) override;
 
   [[nodiscard]] std::vector<Call> take_runs() { return std::exchange(runs_, {}); }
   /// Also restarts the numbering of copies.
@@ -40,7 +37,6 @@ class TimingDevice final : public device::ForwardingDevice {
  private:
   class TimedKernel;
 
-  NameOf name_of_;
   std::mutex mutex_;  ///< protects runs_: kernels may run concurrently
   std::vector<Call> runs_;
   std::vector<Call> compiles_;

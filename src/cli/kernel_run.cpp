@@ -118,7 +118,7 @@ std::vector<surface::Surface*> pointers(std::vector<surface::Surface>& surfaces)
 KernelRun run_kernel(device::Device& device, std::string_view mil_text, const mil::Blobs& weights, std::uint64_t seed,
                      int runs) {
   surface::SurfacePool pool(device.surface_allocator());
-  const std::unique_ptr<device::Kernel> kernel = device.compile(mil_text, weights);
+  const std::unique_ptr<device::Kernel> kernel = device.compile("kernel", mil_text, weights);
   std::vector<surface::Surface> inputs;
   for (const device::Port& port : kernel->inputs()) {
     inputs.push_back(pool.acquire(port.size_bytes));

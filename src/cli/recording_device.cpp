@@ -33,32 +33,28 @@ void write_kernel_files(const std::filesystem::path& directory, std::string_view
 RecordingDevice::RecordingDevice(std::unique_ptr<device::Device> device, Settings settings)
     : ForwardingDevice(std::move(device)), settings_(std::move(settings)) {}
 
-std::unique_ptr<device::Kernel> RecordingDevice::compile(std::string_view mil_text, const mil::Blobs& weights) {
+std::unique_ptr<device::Kernel> RecordingDevice::compile(std::string_view label, std::string_view mil_text,
+                                                         const mil::Blobs& weights) {
   if (settings_.dump_to) {
-    const std::string name = name_of(mil_text);
+    const std::string name(label);
     const int copy = dumped_[name]++;
     write_kernel_files(*settings_.dump_to / (copy == 0 ? name : fmt::format("{}.{}", name, copy)), mil_text, weights);
   }
   try {
-    return ForwardingDevice::compile(mil_text, weights);
+    return ForwardingDevice::compile(label, mil_text, weights);
   } catch (const Error& error) {
-    const std::string name = name_of(mil_text);
     throw device::CompileError(
-        fmt::format("{} did not compile: {}; {}", name, error.what(), save_failed(name, mil_text, weights)));
+        fmt::format("{} did not compile: {}; {}", label, error.what(), save_failed(label, mil_text, weights)));
   }
 }
 
-std::string RecordingDevice::save_failed(const std::string& name, std::string_view mil_text,
+std::string RecordingDevice::save_failed(std::string_view label, std::string_view mil_text,
                                          const mil::Blobs& weights) const try {
-  const std::filesystem::path directory = settings_.failures_to() / name;
+  const std::filesystem::path directory = settings_.failures_to() / label;
   write_kernel_files(directory, mil_text, weights);
   return fmt::format("its MIL is in {}", directory.string());
 } catch (const std::exception& error) {
   return fmt::format("its MIL could not be saved: {}", error.what());
-}
-
-std::string RecordingDevice::name_of(std::string_view mil_text) const {
-  return settings_.name_of ? settings_.name_of(mil_text) : "kernel";
 }
 
 }  // namespace ane::cli

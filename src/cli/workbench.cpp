@@ -12,7 +12,6 @@
 #include "ane/cli/parallel_sequences.h"
 #include "ane/core/error.h"
 #include "ane/core/file.h"
-#include "ane/mil/text.h"
 
 namespace ane::cli {
 namespace {
@@ -62,14 +61,7 @@ Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faul
       surfaces_(device_->surface_allocator(), surfaces_to_keep(settings, *device_, lanes_)),
       available_memory_(ane::available_memory()),
       model_(make_model(settled(settings, weights_),
-                        {*device_, surfaces_, threads_, spans, static_cast<std::size_t>(lanes_)})) {
-  device_->set_names([this](std::string_view text) -> std::string {
-    for (const model::KernelInfo& kernel : model_->kernels().infos()) {
-      if (mil::print(kernel.program) == text) return kernel.name;
-    }
-    return "kernel";
-  });
-}
+                        {*device_, surfaces_, threads_, spans, static_cast<std::size_t>(lanes_)})) {}
 
 std::string Workbench::device_text() const {
   std::string text = device_->description();

@@ -159,7 +159,8 @@ const Fault* FaultDevice::planned(Fault::Event event, std::int64_t count) const 
   return found == plan_.faults.end() ? nullptr : &*found;
 }
 
-std::unique_ptr<Kernel> FaultDevice::compile(std::string_view mil_text, const mil::Blobs& weights) {
+std::unique_ptr<Kernel> FaultDevice::compile(std::string_view label, std::string_view mil_text,
+                                             const mil::Blobs& weights) {
   const std::int64_t count = ++compiles_;
   if (plan_.budget && count > *plan_.budget) {
     throw CompileError(
@@ -172,7 +173,7 @@ std::unique_ptr<Kernel> FaultDevice::compile(std::string_view mil_text, const mi
     std::this_thread::sleep_for(fault->delay);
     if (fault->kind == FaultKind::await) await("run", runs_, fault->awaited);
   }
-  return std::make_unique<FaultKernel>(ForwardingDevice::compile(mil_text, weights), *this);
+  return std::make_unique<FaultKernel>(ForwardingDevice::compile(label, mil_text, weights), *this);
 }
 
 }  // namespace ane::device

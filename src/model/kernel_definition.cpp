@@ -80,7 +80,7 @@ std::unique_ptr<device::Kernel> KernelKind::compile(device::Device& device, std:
                                                     math::ThreadPool& threads) {
   pack(prefix, layout, parameters, threads);
   try {
-    return device.compile(text_, blobs_);
+    return device.compile(definition_->name, text_, blobs_);
   } catch (const device::CompileError& error) {
     throw device::CompileError(fmt::format("kernel '{}{}': {}", prefix, definition_->name, error.what()));
   }

@@ -23,9 +23,10 @@ class FaultyDevice final : public device::ForwardingDevice {
  public:
   FaultyDevice(device::Device& honest, bool fails) : ForwardingDevice(honest), fails_(fails) {}
 
-  std::unique_ptr<device::Kernel> compile(std::string_view text, const mil::Blobs& weights) override {
+  std::unique_ptr<device::Kernel> compile(std::string_view label, std::string_view text,
+                                          const mil::Blobs& weights) override {
     if (fails_) throw device::CompileError("the compiler is out of sorts");
-    return std::make_unique<Kernel>(ForwardingDevice::compile(text, weights));
+    return std::make_unique<Kernel>(ForwardingDevice::compile(label, text, weights));
   }
 
  private:

@@ -29,7 +29,6 @@ const std::string kDoubled = R"(program(1.3)
 )";
 
 cli::RecordingDevice recording(math::ThreadPool& threads, cli::RecordingDevice::Settings settings) {
-  settings.name_of = [](std::string_view) { return std::string("doubled"); };
   return {std::make_unique<device::host::HostDevice>(threads), std::move(settings)};
 }
 
@@ -47,10 +46,10 @@ TEST_CASE("each compiled kernel is written to files, with its blobs at the paths
       recording(threads, {.dump_to = folder.path(), .failures_to = into(folder.path() / "failed")});
   CHECK(device.name() == "host");
   const mil::Blobs blobs = {{"@model_path/weights/w.bin", {std::byte{1}, std::byte{2}}}};
-  CHECK(device.compile(kDoubled, blobs) != nullptr);
-  CHECK(device.compile(kDoubled, {}) != nullptr);
+  CHECK(device.compile("doubled", kDoubled, blobs) != nullptr);
+  CHECK(device.compile("doubled", kDoubled, {}) != nullptr);
   device.stop_dumping();
-  CHECK(device.compile(kDoubled, {}) != nullptr);
+  CHECK(device.compile("doubled", kDoubled, {}) != nullptr);
   CHECK(read_file(folder / "doubled/model.mil") == kDoubled);
   CHECK(read_file(folder / "doubled/weights/w.bin") == "\x01\x02");
   CHECK(fs::exists(folder / "doubled.1"));
@@ -73,10 +72,10 @@ TEST_CASE("a kernel that does not compile is saved, and the error says where", "
   cli::RecordingDevice device = recording(threads, {.failures_to = into(folder.path() / "failed")});
   std::string broken = kDoubled;
   broken.replace(broken.find("add("), 3, "addx");
-  CHECK_THROWS_AS(device.compile(broken, {}), device::CompileError);
-  CHECK_THROWS_WITH(device.compile(broken, {}), ANE_CONTAINS("doubled did not compile: "));
-  CHECK_THROWS_WITH(device.compile(broken, {}), ANE_CONTAINS("addx"));
-  CHECK_THROWS_WITH(device.compile(broken, {}), ANE_CONTAINS((folder.path() / "failed/doubled").string()));
+  CHECK_THROWS_AS(device.compile("doubled", broken, {}), device::CompileError);
+  CHECK_THROWS_WITH(device.compile("doubled", broken, {}), ANE_CONTAINS("doubled did not compile: "));
+  CHECK_THROWS_WITH(device.compile("doubled", broken, {}), ANE_CONTAINS("addx"));
+  CHECK_THROWS_WITH(device.compile("doubled", broken, {}), ANE_CONTAINS((folder.path() / "failed/doubled").string()));
   CHECK(read_file(folder / "failed/doubled/model.mil") == broken);
 }
 
@@ -89,8 +88,9 @@ TEST_CASE("if a kernel cannot be saved, the compile error is still reported", "[
   const auto refuse = []() -> fs::path { throw FileError("there is no place"); };
   for (const auto& failures_to : {std::function<fs::path()>(refuse), into(folder / "file")}) {
     cli::RecordingDevice device = recording(threads, {.failures_to = failures_to});
-    CHECK_THROWS_AS(device.compile(broken, {}), device::CompileError);
-    CHECK_THROWS_WITH(device.compile(broken, {}), ANE_CONTAINS("doubled did not compile: ") && ANE_CONTAINS("addx") &&
-                                                      ANE_CONTAINS("its MIL could not be saved: "));
+    CHECK_THROWS_AS(device.compile("doubled", broken, {}), device::CompileError);
+    CHECK_THROWS_WITH(device.compile("doubled", broken, {}), ANE_CONTAINS("doubled did not compile: ") &&
+                                                                 ANE_CONTAINS("addx") &&
+                                                                 ANE_CONTAINS("its MIL could not be saved: "));
   }
 }

@@ -30,7 +30,8 @@ class NarrowDevice final : public device::Device {
     if (main.value(main.inputs.front()).type.shape.back() <= kActivationsOnly) return {};
     return {{"A99", severity_, "input 'x'", "it is wide", "narrow it"}};
   }
-  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view, const mil::Blobs&) override {
+  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view, std::string_view,
+                                                        const mil::Blobs&) override {
     throw device::CompileError("this device compiles nothing");
   }
   [[nodiscard]] surface::Allocator& surface_allocator() override { return allocator_; }

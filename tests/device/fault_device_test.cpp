@@ -32,7 +32,7 @@ struct Rig {
   explicit Rig(std::string_view plan, std::int64_t process = 1)
       : faulty(std::make_unique<device::host::HostDevice>(threads), device::parse_faults(plan), process) {}
 
-  std::unique_ptr<device::Kernel> compile() { return faulty.compile(kDouble, {}); }
+  std::unique_ptr<device::Kernel> compile() { return faulty.compile("kernel", kDouble, {}); }
 
   /// The first output of 2 * 3.
   float run(device::Kernel& kernel) {

@@ -190,7 +190,7 @@ void Program::compile(const std::string& text, const mil::Blobs& weights) {
   if (refused != nullptr && text.find(fmt::format("= {}(", refused)) != std::string::npos) refuse_program(refused);
   const std::scoped_lock lock(state().host_mutex());
   try {
-    kernel_ = state().host().compile(without_attention_masks(text), weights);
+    kernel_ = state().host().compile("kernel", without_attention_masks(text), weights);
   } catch (const Error& error) {
     refuse_program(error.what());
   }

@@ -33,8 +33,9 @@ class SeparateDevice final : public device::ForwardingDevice {
  public:
   using ForwardingDevice::ForwardingDevice;
 
-  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view text, const mil::Blobs& weights) override {
-    return std::make_unique<Kernel>(ForwardingDevice::compile(text, weights), text, *this);
+  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view label, std::string_view text,
+                                                        const mil::Blobs& weights) override {
+    return std::make_unique<Kernel>(ForwardingDevice::compile(label, text, weights), text, *this);
   }
   [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
 

@@ -20,24 +20,22 @@ void write_kernel_files(const std::filesystem::path& directory, std::string_view
 class RecordingDevice final : public device::ForwardingDevice {
  public:
   struct Settings {
-    std::optional<std::filesystem::path> dump_to{};          ///< every kernel goes here until stop_dumping()
-    std::function<std::filesystem::path()> failures_to{};    ///< creates the directory for kernels that do not compile
-    std::function<std::string(std::string_view)> name_of{};  ///< a kernel's name from its text
+    std::optional<std::filesystem::path> dump_to{};        ///< every kernel goes here until stop_dumping()
+    std::function<std::filesystem::path()> failures_to{};  ///< creates the directory for kernels that do not compile
   };
 
   RecordingDevice(std::unique_ptr<device::Device> device, Settings settings);
 
   /// Throws CompileError with the device's message and the location of the saved files, or why they could not be saved.
-  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
+  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view label, std::string_view mil_text,
+                                                        const mil::Blobs& weights) override;
 
-  void set_names(std::function<std::string(std::string_view)> name_of) { settings_.name_of = std::move(name_of); }
   void stop_dumping() noexcept { settings_.dump_to.reset(); }
 
  private:
   /// Saves a failed kernel and describes where; never throws if saving fails.
-  [[nodiscard]] std::string save_failed(const std::string& name, std::string_view mil_text,
+  [[nodiscard]] std::string save_failed(std::string_view label, std::string_view mil_text,
                                         const mil::Blobs& weights) const;
-  [[nodiscard]] std::string name_of(std::string_view mil_text) const;
 
   Settings settings_;
   std::map<std::string, int, std::less<>> dumped_;  ///< number of copies by name

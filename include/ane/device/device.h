@@ -51,9 +51,11 @@ class Device {
   [[nodiscard]] virtual std::string description() const = 0;
   /// The device's rules that `program` breaks, each with its remedy; empty if none. Never throws.
   [[nodiscard]] virtual std::vector<mil::Diagnostic> check(const mil::Program& program) const = 0;
-  /// Accepts what Apple's compiler accepts. Later changes to `weights` do not affect the kernel, which must not outlive
-  /// the device. Throws CompileError, or ParseError with the position in the text.
-  [[nodiscard]] virtual std::unique_ptr<Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) = 0;
+  /// Accepts what Apple's compiler accepts. `label` names the kernel ("attn_fwd") for messages and files. Later changes
+  /// to `weights` do not affect the kernel, which must not outlive the device. Throws CompileError, or ParseError with
+  /// the position in the text.
+  [[nodiscard]] virtual std::unique_ptr<Kernel> compile(std::string_view label, std::string_view mil_text,
+                                                        const mil::Blobs& weights) = 0;
   /// The allocator of this device's surfaces.
   [[nodiscard]] virtual surface::Allocator& surface_allocator() = 0;
   /// Whether kernels run on the cores that the rest of the step needs, so that overlapping the two gains nothing.

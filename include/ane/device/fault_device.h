@@ -52,7 +52,8 @@ class FaultDevice final : public ForwardingDevice {
   FaultDevice(std::unique_ptr<Device> device, FaultPlan plan, std::int64_t process);
   ~FaultDevice() override;
 
-  [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
+  [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view label, std::string_view mil_text,
+                                                const mil::Blobs& weights) override;
 
  private:
   friend class FaultKernel;

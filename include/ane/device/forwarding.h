@@ -38,8 +38,9 @@ class ForwardingDevice : public Device {
   [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override {
     return device_->check(program);
   }
-  [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override {
-    return device_->compile(mil_text, weights);
+  [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view label, std::string_view mil_text,
+                                                const mil::Blobs& weights) override {
+    return device_->compile(label, mil_text, weights);
   }
   [[nodiscard]] surface::Allocator& surface_allocator() override { return device_->surface_allocator(); }
   [[nodiscard]] bool shares_cpu() const noexcept override { return device_->shares_cpu(); }

@@ -87,7 +87,8 @@ std::vector<mil::Diagnostic> AneDevice::check(const mil::Program& program) const
   return broken_rules(program, nullptr, state_->session.frameworks.probe().chip);
 }
 
-std::unique_ptr<Kernel> AneDevice::compile(std::string_view mil_text, const mil::Blobs& weights) {
+std::unique_ptr<Kernel> AneDevice::compile(std::string_view /*label*/, std::string_view mil_text,
+                                           const mil::Blobs& weights) {
   const mil::Program program = mil::parse(mil_text);
   refuse_broken_rules(program, weights, state_->session.frameworks.probe().chip);
   for (const auto& [key, bytes] : weights) static_cast<void>(blob_file(key));

@@ -47,7 +47,8 @@ std::vector<mil::Diagnostic> HostDevice::check(const mil::Program& program) cons
   return mil::check_for_ane(program);
 }
 
-std::unique_ptr<Kernel> HostDevice::compile(std::string_view mil_text, const mil::Blobs& weights) {
+std::unique_ptr<Kernel> HostDevice::compile(std::string_view /*label*/, std::string_view mil_text,
+                                            const mil::Blobs& weights) {
   std::shared_ptr<SharedPlan> plan = state_->plan(mil_text);
   try {
     return std::make_unique<HostKernel>(plan, weights, state_->workspace);

@@ -120,7 +120,7 @@ Tensor random_tensor(const mil::TensorType& type, std::mt19937& random, double s
 
 std::vector<Tensor> run(HostDevice& device, const mil::Program& program, const mil::Blobs& blobs,
                         const std::vector<Tensor>& inputs) {
-  const auto kernel = device.compile(mil::print(program), blobs);
+  const auto kernel = device.compile("kernel", mil::print(program), blobs);
   surface::SurfacePool pool(device.surface_allocator());
   std::vector<surface::Surface> surfaces;
   std::vector<Tensor> results;

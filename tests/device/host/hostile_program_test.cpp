@@ -167,7 +167,7 @@ TEST_CASE("a program without a function to run is refused", "[device][host]") {
   math::ThreadPool threads(1);
   HostDevice device(threads);
   const char* const text = "program(1.3) {}";
-  CHECK_THROWS_WITH(device.compile(text, {}), ANE_CONTAINS("expected 'func'"));
+  CHECK_THROWS_WITH(device.compile("kernel", text, {}), ANE_CONTAINS("expected 'func'"));
 }
 
 TEST_CASE("an output of an unsupported type is refused, also a constant", "[device][host]") {
@@ -175,7 +175,7 @@ TEST_CASE("an output of an unsupported type is refused, also a constant", "[devi
   HostDevice device(threads);
   const char* const text =
       "program(1.3) { func main<ios18>(fp16 x) { int64 c = const()[val = int64(5)]; } -> (x, c); }";
-  CHECK_THROWS_WITH(device.compile(text, {}), ANE_CONTAINS("output 'c' is int64"));
+  CHECK_THROWS_WITH(device.compile("kernel", text, {}), ANE_CONTAINS("output 'c' is int64"));
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ mil::Blobs weights(std::uint32_t seed) {
 TEST_CASE("ports are in the order of the text, with the sizes of padded rows", "[device][host]") {
   math::ThreadPool threads(1);
   HostDevice device(threads);
-  const auto kernel = device.compile(mil::print(scaled_projection()), weights(1));
+  const auto kernel = device.compile("kernel", mil::print(scaled_projection()), weights(1));
   REQUIRE(kernel->inputs().size() == 1);
   CHECK(kernel->inputs()[0].name == "x_in");
   CHECK(kernel->inputs()[0].size_bytes == 16 * 128);
@@ -50,7 +50,7 @@ TEST_CASE("kernels of one text keep their own weights, also after others are des
   math::ThreadPool threads(2);
   HostDevice device(threads);
   mil::Blobs first = weights(1);
-  auto kernel = device.compile(mil::print(program), first);
+  auto kernel = device.compile("kernel", mil::print(program), first);
   const auto expected = run(device, program, weights(2), inputs);
   first.clear();
   CHECK(run(device, program, weights(2), inputs)[0].data == expected[0].data);
@@ -65,7 +65,7 @@ TEST_CASE("a kernel may run on several threads at once", "[device][host]") {
   const mil::Program program = scaled_projection();
   math::ThreadPool pool(2);
   HostDevice device(pool, run_threads);
-  const auto kernel = device.compile(mil::print(program), weights(1));
+  const auto kernel = device.compile("kernel", mil::print(program), weights(1));
   surface::SurfacePool surfaces(device.surface_allocator());
   struct Run {
     std::byte input{};
@@ -116,7 +116,7 @@ struct Surfaces {
 TEST_CASE("run says which surface is wrong", "[device][host]") {
   math::ThreadPool threads(1);
   HostDevice device(threads);
-  const auto kernel = device.compile(mil::print(scaled_projection()), weights(1));
+  const auto kernel = device.compile("kernel", mil::print(scaled_projection()), weights(1));
   Surfaces s;
   Surface small = s.pool.acquire(64);
   const std::array<Surface*, 1> in{&s.x};
@@ -139,15 +139,15 @@ TEST_CASE("run says which surface is wrong", "[device][host]") {
 TEST_CASE("compile errors name their cause", "[device][host]") {
   math::ThreadPool threads(1);
   HostDevice device(threads);
-  CHECK_THROWS_AS(device.compile("program(1.3) {", {}), mil::ParseError);
-  CHECK_THROWS_AS(device.compile(mil::print(scaled_projection()), {}), CompileError);
-  CHECK_THROWS_WITH(device.compile(mil::print(scaled_projection()), {}), ANE_CONTAINS("@model_path/w.bin"));
+  CHECK_THROWS_AS(device.compile("kernel", "program(1.3) {", {}), mil::ParseError);
+  CHECK_THROWS_AS(device.compile("kernel", mil::print(scaled_projection()), {}), CompileError);
+  CHECK_THROWS_WITH(device.compile("kernel", mil::print(scaled_projection()), {}), ANE_CONTAINS("@model_path/w.bin"));
   Builder b(DType::fp16);
   const Var x = b.input("x_in", {DType::int64, {4}});
   const Var out = b.reshape("out", x, {2, 2});
   const auto program = std::move(b).finish(std::vector{out});
-  CHECK_THROWS_AS(device.compile(mil::print(program), {}), CompileError);
-  CHECK_THROWS_WITH(device.compile(mil::print(program), {}), ANE_CONTAINS("input 'x_in' is int64"));
+  CHECK_THROWS_AS(device.compile("kernel", mil::print(program), {}), CompileError);
+  CHECK_THROWS_WITH(device.compile("kernel", mil::print(program), {}), ANE_CONTAINS("input 'x_in' is int64"));
 }
 
 TEST_CASE("a run allocates nothing", "[device][host]") {
@@ -160,7 +160,7 @@ TEST_CASE("a run allocates nothing", "[device][host]") {
   const Var out = b.concat("out", std::vector{mixed, total, b.sigmoid("gate", heads)}, 3);
   math::ThreadPool threads(2);
   HostDevice device(threads);
-  const auto kernel = device.compile(mil::print(std::move(b).finish(std::vector{out})), {});
+  const auto kernel = device.compile("kernel", mil::print(std::move(b).finish(std::vector{out})), {});
   surface::SurfacePool pool(device.surface_allocator());
   Surface in = pool.acquire(kernel->inputs()[0].size_bytes);
   Surface result = pool.acquire(kernel->outputs()[0].size_bytes);

@@ -83,7 +83,7 @@ struct Rig {
   math::ThreadPool threads{2};
   HostDevice device{threads};
   surface::SurfacePool pool{device.surface_allocator()};
-  std::unique_ptr<Kernel> kernel = device.compile(mil::print(product_of_columns(DType::fp32)), {});
+  std::unique_ptr<Kernel> kernel = device.compile("kernel", mil::print(product_of_columns(DType::fp32)), {});
   Surface input = pool.acquire(kChannels * kWidth * sizeof(float));
   Surface output = pool.acquire(kOut * kColumns * sizeof(float));
 };
@@ -141,7 +141,7 @@ TEST_CASE("two kernels that alternate on a surface do not read each other's copi
   const Var w =
       b.reshape("w", b.slice("w_part", pack, {0, 0, 0, kColumns}, {1, kChannels, 1, kOut}), {1, 1, kChannels, kOut});
   const Var square = b.matmul("square", w, w, true, false);
-  const auto other = rig.device.compile(mil::print(std::move(b).finish(std::array{square})), {});
+  const auto other = rig.device.compile("kernel", mil::print(std::move(b).finish(std::array{square})), {});
   Surface result = rig.pool.acquire(kOut * kOut * sizeof(float));
   const std::array<Surface*, 1> in{&rig.input};
   const std::array<Surface*, 1> out{&result};

@@ -60,7 +60,8 @@ class AneDevice final : public Device {
   [[nodiscard]] std::string_view name() const override { return "ane"; }
   [[nodiscard]] std::string description() const override;
   [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override;
-  [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
+  [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view label, std::string_view mil_text,
+                                                const mil::Blobs& weights) override;
   /// Surfaces are IOSurfaces; only these can be bound to kernels.
   [[nodiscard]] surface::Allocator& surface_allocator() override;
   [[nodiscard]] bool shares_cpu() const noexcept override { return false; }

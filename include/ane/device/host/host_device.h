@@ -24,7 +24,8 @@ class HostDevice final : public Device {
   [[nodiscard]] std::string description() const override;
   [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override;
   /// The execution plan is cached by the text: recompiling with new weights only converts the weights.
-  [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
+  [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view label, std::string_view mil_text,
+                                                const mil::Blobs& weights) override;
   [[nodiscard]] surface::Allocator& surface_allocator() override { return allocator_; }
   [[nodiscard]] bool shares_cpu() const noexcept override { return true; }
 

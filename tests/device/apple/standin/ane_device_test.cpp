@@ -47,7 +47,7 @@ TEST_CASE("the device describes itself", "[apple][standin]") {
 TEST_CASE("ports are in the order of the text", "[apple][standin]") {
   fresh_standin();
   AneDevice ane;
-  const auto kernel = ane.compile(unsorted().text, {});
+  const auto kernel = ane.compile("kernel", unsorted().text, {});
   REQUIRE(kernel->inputs().size() == 2);
   CHECK(kernel->inputs()[0].name == "tall");
   CHECK(kernel->inputs()[0].size_bytes == 64 * 64);
@@ -64,7 +64,7 @@ TEST_CASE("nothing is left after device, kernels and surfaces are destroyed", "[
   {
     AneDevice ane;
     surface::SurfacePool pool(ane.surface_allocator());
-    const auto kernel = ane.compile(projection().text, projection().weights);
+    const auto kernel = ane.compile("kernel", projection().text, projection().weights);
     Bound bound(pool, *kernel, 1);
     bound.run(*kernel);
     const fakes::Counts during = standin.counts();
@@ -80,9 +80,9 @@ TEST_CASE("nothing is left after device, kernels and surfaces are destroyed", "[
 TEST_CASE("kernels of equal text and weights share a loaded program", "[apple][standin]") {
   const fakes::Control& standin = fresh_standin();
   AneDevice ane;
-  auto first = ane.compile(projection().text, projection().weights);
-  auto second = ane.compile(projection().text, projection().weights);
-  const auto other = ane.compile(projection(2).text, projection(2).weights);
+  auto first = ane.compile("kernel", projection().text, projection().weights);
+  auto second = ane.compile("kernel", projection().text, projection().weights);
+  const auto other = ane.compile("kernel", projection(2).text, projection(2).weights);
   CHECK(standin.counts().loaded == 2);
   CHECK(standin.counts().compiles == 2);
   CHECK(ane.counters().compiles == 2);
@@ -109,10 +109,11 @@ TEST_CASE("the cache contains only loaded programs, however many updates there a
       AneOptions once;
       once.load_retries = 0;
       AneDevice failing(once);
-      CHECK_THROWS_AS(failing.compile(projection(update + 1000).text, projection(update + 1000).weights), CompileError);
+      CHECK_THROWS_AS(failing.compile("kernel", projection(update + 1000).text, projection(update + 1000).weights),
+                      CompileError);
     }
     layers[update % 3] = nullptr;
-    layers[update % 3] = ane.compile(projection(update).text, projection(update).weights);
+    layers[update % 3] = ane.compile("kernel", projection(update).text, projection(update).weights);
     const fakes::Counts counts = standin.counts();
     REQUIRE(counts.cached == counts.loaded);
     REQUIRE(counts.cached == std::min(static_cast<int>(update) + 1, 3));
@@ -128,7 +129,7 @@ TEST_CASE("without purging every program stays in the cache", "[apple][standin][
   keeping.purge_cached = false;
   for (std::uint32_t i = 0; i < 3; ++i) {
     AneDevice ane(keeping);
-    static_cast<void>(ane.compile(projection(i).text, projection(i).weights));
+    static_cast<void>(ane.compile("kernel", projection(i).text, projection(i).weights));
   }
   CHECK(standin.counts().cached == 3);
   standin.clear_cache();
@@ -138,17 +139,18 @@ TEST_CASE("without purging every program stays in the cache", "[apple][standin][
 TEST_CASE("a program in use by another process is not purged", "[apple][standin][cache]") {
   const fakes::Control& standin = fresh_standin();
   AneDevice one;
-  auto ours = one.compile(projection().text, projection().weights);
+  auto ours = one.compile("kernel", projection().text, projection().weights);
   {
     AneDevice other;  // purges programs that are not in use
     CHECK(standin.counts().cached == 1);
-    auto theirs = other.compile(projection().text, projection().weights);
+    auto theirs = other.compile("kernel", projection().text, projection().weights);
     ours.reset();
     CHECK(standin.counts().cached == 1);
     surface::SurfacePool pool(other.surface_allocator());
     Bound bound(pool, *theirs, 1);
     CHECK_NOTHROW(bound.run(*theirs));
-    ours = one.compile(projection().text, projection().weights);  // meanwhile the unload has deleted the directory
+    ours = one.compile("kernel", projection().text,
+                       projection().weights);  // meanwhile the unload has deleted the directory
   }
   CHECK(standin.counts().cached == 1);
   ours.reset();
@@ -159,11 +161,11 @@ TEST_CASE("a program that another process unloads during its compilation is comp
           "[apple][standin][cache]") {
   fakes::Control& standin = fresh_standin();
   AneDevice one;
-  auto ours = one.compile(projection().text, projection().weights);
+  auto ours = one.compile("kernel", projection().text, projection().weights);
   AneDevice other;
   standin.slow_compiles(std::chrono::milliseconds(200));
   std::unique_ptr<Kernel> theirs;
-  std::thread compiler([&] { theirs = other.compile(projection().text, projection().weights); });
+  std::thread compiler([&] { theirs = other.compile("kernel", projection().text, projection().weights); });
   while (other.counters().compiles == 0) std::this_thread::yield();
   ours.reset();
   compiler.join();
@@ -175,7 +177,7 @@ TEST_CASE("a program that another process unloads during its compilation is comp
 TEST_CASE("an exception raised while unloading is counted with its reason and does not propagate", "[apple][standin]") {
   fakes::Control& standin = fresh_standin();
   AneDevice ane;
-  auto kernel = ane.compile(projection().text, projection().weights);
+  auto kernel = ane.compile("kernel", projection().text, projection().weights);
   standin.raise_exceptions(true);
   const std::string call = GENERATE(as<std::string>(), "unload", "purgeCompiledModel");
   standin.fail(call, 1);
@@ -201,7 +203,7 @@ TEST_CASE("a program that could not be purged stays recorded until a later devic
     AneDevice ane({}, incomplete);
     CHECK_THAT(ane.warning(), ANE_CONTAINS("programs stay in the system's cache"));
     CHECK_THAT(ane.warning(), ANE_CONTAINS("lacks -[_ANEInMemoryModel purgeCompiledModel]"));
-    static_cast<void>(ane.compile(sample.text, sample.weights));
+    static_cast<void>(ane.compile("kernel", sample.text, sample.weights));
     CHECK(ane.counters().failed_purges == 1);
     CHECK(ane.counters().purges == 0);
     CHECK_THAT(ane.warning(),
@@ -240,7 +242,7 @@ TEST_CASE("an exception keeps its reason", "[apple][standin]") {
   AneDevice ane;
   standin.raise_exceptions(true);
   standin.fail("compile", 1);
-  CHECK(message([&] { static_cast<void>(ane.compile(projection().text, projection().weights)); }) ==
+  CHECK(message([&] { static_cast<void>(ane.compile("kernel", projection().text, projection().weights)); }) ==
         "compiling a program for the ANE: the framework raised an Objective-C exception: NSInvalidArgumentException: "
         "the stand-in was told to raise in compile");
   standin.raise_exceptions(false);
@@ -252,7 +254,7 @@ TEST_CASE("weights are baked in", "[apple][standin]") {
   AneDevice ane;
   surface::SurfacePool pool(ane.surface_allocator());
   Sample sample = projection();
-  const auto kernel = ane.compile(sample.text, sample.weights);
+  const auto kernel = ane.compile("kernel", sample.text, sample.weights);
   Bound bound(pool, *kernel, 1);
   bound.run(*kernel);
   const std::vector<Buffer> before = bound.results();
@@ -265,7 +267,7 @@ TEST_CASE("a request is built once for a set of surfaces", "[apple][standin]") {
   const fakes::Control& standin = fresh_standin();
   AneDevice ane;
   surface::SurfacePool pool(ane.surface_allocator());
-  const auto kernel = ane.compile(projection().text, projection().weights);
+  const auto kernel = ane.compile("kernel", projection().text, projection().weights);
   const int before = standin.counts().requests;
   std::vector<Bound> sets;
   for (std::uint32_t i = 0; i < 16; ++i) sets.emplace_back(pool, *kernel, i);
@@ -289,7 +291,7 @@ TEST_CASE("layers that share a kernel keep their requests, however many layers t
   fresh_standin();
   AneDevice ane;
   surface::SurfacePool pool(ane.surface_allocator());
-  const auto kernel = ane.compile(projection().text, projection().weights);
+  const auto kernel = ane.compile("kernel", projection().text, projection().weights);
   std::vector<Bound> layers;
   for (std::uint32_t i = 0; i < 40; ++i) {
     layers.emplace_back(pool, *kernel, i);
@@ -329,8 +331,8 @@ TEST_CASE("a program that breaks rules is refused with all violations", "[apple]
   const std::string text = mil::print(std::move(b).finish(std::vector{root}));
   AneDevice ane;
   CHECK(ane.check(mil::parse(text)).size() >= 2);
-  CHECK_THROWS_AS(ane.compile(text, {}), CompileError);
-  CHECK_THROWS_WITH(ane.compile(text, {}), ANE_CONTAINS("A1") && ANE_CONTAINS("A22"));
+  CHECK_THROWS_AS(ane.compile("kernel", text, {}), CompileError);
+  CHECK_THROWS_WITH(ane.compile("kernel", text, {}), ANE_CONTAINS("A1") && ANE_CONTAINS("A22"));
   CHECK(standin.counts().compiles == 0);
 }
 
@@ -339,7 +341,7 @@ TEST_CASE("weights must be in the program's directory", "[apple][standin]") {
   AneDevice ane;
   mil::Blobs weights = projection().weights;
   weights["@model_path/../out.bin"] = {};
-  CHECK_THROWS_WITH(ane.compile(projection().text, weights),
+  CHECK_THROWS_WITH(ane.compile("kernel", projection().text, weights),
                     ANE_CONTAINS("blob path '@model_path/../out.bin': expected a file below"));
   CHECK(standin.counts().none_left());
 }
@@ -348,7 +350,7 @@ TEST_CASE("surfaces that cannot be bound are refused", "[apple][standin]") {
   fresh_standin();
   AneDevice ane;
   surface::SurfacePool pool(ane.surface_allocator());
-  const auto kernel = ane.compile(projection().text, projection().weights);
+  const auto kernel = ane.compile("kernel", projection().text, projection().weights);
   Bound bound(pool, *kernel, 1);
   surface::Surface small = pool.acquire(64);
   surface::HeapAllocator heap;
@@ -372,7 +374,7 @@ TEST_CASE("a program that expects other surfaces is an error before its first ru
   const int evaluations = standin.counts().evaluations;
   {
     AneDevice ane;
-    CHECK_THROWS_WITH(ane.compile(projection().text, projection().weights),
+    CHECK_THROWS_WITH(ane.compile("kernel", projection().text, projection().weights),
                       ANE_CONTAINS("input 'pack' (fp16 [1, 64, 1, 32]): expected rows 64 bytes apart, the program has "
                                    "128") &&
                           ANE_CONTAINS("output 'out'") && ANE_CONTAINS("expected 4096 bytes, the program uses 8192"));
@@ -380,7 +382,7 @@ TEST_CASE("a program that expects other surfaces is an error before its first ru
     AneOptions trusting;
     trusting.compare_attributes = false;
     AneDevice other(trusting);
-    CHECK_NOTHROW(other.compile(projection().text, projection().weights));
+    CHECK_NOTHROW(other.compile("kernel", projection().text, projection().weights));
   }
   CHECK(standin.counts().evaluations == evaluations);
 }
@@ -389,7 +391,7 @@ TEST_CASE("planes and interleaved channels are compared as well", "[apple][stand
   fakes::Control& standin = fresh_standin();
   AneDevice ane;
   const auto compile = [&] {
-    return message([&] { static_cast<void>(ane.compile(projection().text, projection().weights)); });
+    return message([&] { static_cast<void>(ane.compile("kernel", projection().text, projection().weights)); });
   };
   standin.widen_reported_planes(64);
   CHECK_THAT(compile(), ANE_CONTAINS("expected planes 64 bytes apart, the program has 128"));
@@ -405,7 +407,7 @@ TEST_CASE("with a callback for differences, compilation continues", "[apple][sta
   AneOptions listening;
   listening.on_difference = [&](const std::string& text) { told.push_back(text); };
   AneDevice ane(listening);
-  CHECK_NOTHROW(ane.compile(projection().text, projection().weights));
+  CHECK_NOTHROW(ane.compile("kernel", projection().text, projection().weights));
   REQUIRE(told.size() == 1);
   CHECK_THAT(told[0], ANE_CONTAINS("expected interleave 1"));
 }
@@ -414,7 +416,7 @@ TEST_CASE("cancelled requests are retried", "[apple][standin]") {
   fakes::Control& standin = fresh_standin();
   AneDevice ane;
   surface::SurfacePool pool(ane.surface_allocator());
-  const auto kernel = ane.compile(projection().text, projection().weights);
+  const auto kernel = ane.compile("kernel", projection().text, projection().weights);
   Bound bound(pool, *kernel, 1);
   standin.cancel_evaluations(8);
   CHECK_NOTHROW(bound.run(*kernel));
@@ -431,15 +433,16 @@ TEST_CASE("a failed load is retried once", "[apple][standin]") {
   quick.load_wait = std::chrono::milliseconds(1);
   AneDevice ane(quick);
   standin.fail("load", 1);
-  CHECK_NOTHROW(ane.compile(projection().text, projection().weights));
+  CHECK_NOTHROW(ane.compile("kernel", projection().text, projection().weights));
   CHECK(ane.counters().load_retries == 1);
 }
 
 TEST_CASE("the 120th compilation fails, and the error says what to do", "[apple][standin]") {
   const fakes::Control& standin = fresh_standin();
   AneDevice ane;
-  for (std::uint32_t i = 0; i < 119; ++i) REQUIRE_NOTHROW(ane.compile(projection(i).text, projection(i).weights));
-  CHECK_THROWS_WITH(ane.compile(projection(119).text, projection(119).weights),
+  for (std::uint32_t i = 0; i < 119; ++i)
+    REQUIRE_NOTHROW(ane.compile("kernel", projection(i).text, projection(i).weights));
+  CHECK_THROWS_WITH(ane.compile("kernel", projection(119).text, projection(119).weights),
                     ANE_CONTAINS("ANECCompile() FAILED") && ANE_CONTAINS("compilation 120 of this process") &&
                         ANE_CONTAINS("set ANE_MAX_COMPILES (--max-compiles) to 100 or less"));
   CHECK(standin.counts().none_left());
@@ -450,12 +453,12 @@ TEST_CASE("programs compile while others run", "[apple][standin]") {
   standin.slow_compiles(std::chrono::milliseconds(5));
   AneDevice ane;
   surface::SurfacePool pool(ane.surface_allocator());
-  const auto kernel = ane.compile(projection().text, projection().weights);
+  const auto kernel = ane.compile("kernel", projection().text, projection().weights);
   Bound bound(pool, *kernel, 1);
   std::atomic<int> compiled{0};
   std::thread compiler([&] {
     for (std::uint32_t i = 2; i < 12; ++i) {
-      if (ane.compile(projection(i).text, projection(i).weights) != nullptr) ++compiled;
+      if (ane.compile("kernel", projection(i).text, projection(i).weights) != nullptr) ++compiled;
     }
   });
   while (compiled < 10) bound.run(*kernel);

@@ -12,8 +12,8 @@ void use_everything(const AneOptions& options) {
   AneDevice ane(options);
   surface::SurfacePool pool(ane.surface_allocator());
   const Sample first = projection();
-  const auto kernel = ane.compile(first.text, first.weights);
-  const auto other = ane.compile(unsorted().text, {});
+  const auto kernel = ane.compile("kernel", first.text, first.weights);
+  const auto other = ane.compile("kernel", unsorted().text, {});
   Bound bound(pool, *kernel, 1);
   Bound other_bound(pool, *other, 2);
   for (int i = 0; i < 2; ++i) {
@@ -105,7 +105,7 @@ TEST_CASE("a repeatedly refused load is an error", "[apple][standin]") {
 TEST_CASE("a refused unload is counted", "[apple][standin]") {
   fakes::Control& standin = fresh_standin();
   AneDevice ane;
-  auto kernel = ane.compile(projection().text, projection().weights);
+  auto kernel = ane.compile("kernel", projection().text, projection().weights);
   standin.fail("unload", 1);
   kernel.reset();
   CHECK(ane.counters().failed_unloads == 1);
@@ -119,7 +119,7 @@ TEST_CASE("a directory that cannot be created is an error", "[apple][standin]") 
   std::filesystem::remove(place);
   std::ofstream(place).put('x');
   AneDevice ane;
-  CHECK_THROWS_WITH(ane.compile(projection().text, projection().weights),
+  CHECK_THROWS_WITH(ane.compile("kernel", projection().text, projection().weights),
                     ANE_CONTAINS("from which the ANE's compiler reads the program"));
   std::filesystem::remove(place);
 }

@@ -112,7 +112,7 @@ struct Bound {
 /// Results of `device` for random inputs.
 inline std::vector<Buffer> run(Device& device, const Sample& sample, std::uint32_t seed) {
   surface::SurfacePool pool(device.surface_allocator());
-  const auto kernel = device.compile(sample.text, sample.weights);
+  const auto kernel = device.compile("kernel", sample.text, sample.weights);
   Bound bound(pool, *kernel, seed);
   bound.run(*kernel);
   return bound.results();
