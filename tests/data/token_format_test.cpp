@@ -88,7 +88,7 @@ TEST_CASE("an invalid header is refused with the field and its value", "[data][m
       {good.substr(0, 64), "8 tokens of 4 bytes, but 0 bytes follow"},
   }));
   CAPTURE(fault);
-  directory.write("t.bin", bad);
+  static_cast<void>(directory.write("t.bin", bad));
   CHECK_THROWS_AS(first_sample(path, kVocab), ane::FileError);
   CHECK_THROWS_WITH(first_sample(path, kVocab), ANE_CONTAINS("t.bin") && ANE_CONTAINS(fault));
 }
@@ -101,6 +101,6 @@ TEST_CASE("tokens of a larger vocabulary than the model's are refused", "[data][
   CHECK_THROWS_WITH(first_sample(path, kVocab - 1), ANE_CONTAINS("a vocabulary of 100000, but the model has 99999"));
   CHECK(first_sample(path, kVocab + 1) == kTokens);
 
-  directory.write("t.bin", changed(text_of(path), 64 + 4, bytes_of(kVocab)));
+  static_cast<void>(directory.write("t.bin", changed(text_of(path), 64 + 4, bytes_of(kVocab))));
   CHECK_THROWS_WITH(first_sample(path, kVocab), ANE_CONTAINS("token 1 at byte 68 is 100000, outside the vocabulary"));
 }

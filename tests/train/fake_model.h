@@ -172,3 +172,17 @@ class FakeSource final : public ane::data::Source {
     sample.y = {static_cast<float>(y + 0.01 * random.normal(number * kDraws + FakeModel::kInputs))};
   }
 };
+
+/// Mean loss of the first `count` held-out samples.
+inline double validation_loss(const ane::data::Source& source, std::size_t count, std::span<const float> parameters) {
+  FakeModel model;
+  model.kernels().compile(ane::model::KernelSet::forward, parameters);
+  std::vector<ane::data::Sample> samples(count);
+  for (std::size_t i = 0; i < count; ++i) source.validation_sample(i, samples[i]);
+  std::vector<ane::model::StepResult> results(count);
+  ane::model::StepTimes times;
+  model.evaluate(samples, parameters, results, times);
+  double loss = 0;
+  for (const ane::model::StepResult& result : results) loss += result.loss;
+  return loss / static_cast<double>(count);
+}

@@ -195,17 +195,7 @@ TEST_CASE("validation in a pipeline is reported for the update whose parameters 
   REQUIRE(run.recorder.validations.size() == 2);
   CHECK(run.recorder.validations[0].update == 2);
   CHECK(run.recorder.validations[1].update == 6);  // at the end the newest are compiled
-
-  FakeModel model;
-  model.kernels().compile(ane::model::KernelSet::forward, run.state->parameters());
-  double loss = 0;
-  ane::data::Sample sample;
-  ane::model::StepTimes times;
-  for (std::size_t i = 0; i < 4; ++i) {
-    source.validation_sample(i, sample);
-    loss += model.evaluate(sample, run.state->parameters(), times).loss;
-  }
-  CHECK(run.recorder.validations[1].loss == loss / 4);
+  CHECK(run.recorder.validations[1].loss == validation_loss(source, 4, run.state->parameters()));
 }
 
 TEST_CASE("dynamic weights need no further compiles, rounds or restarts", "[train]") {

@@ -488,17 +488,8 @@ TEST_CASE("held-out samples are evaluated with the parameters of the reported up
   }
   CHECK(run.state->totals().compile_rounds == 10);
   CHECK(run.state->totals().forward_compile_rounds == 1);
-
-  FakeModel model;
-  model.kernels().compile(ane::model::KernelSet::forward, run.state->parameters());
-  double loss = 0;
-  ane::data::Sample sample;
-  ane::model::StepTimes times;
-  for (std::size_t i = 0; i < validations.back().samples; ++i) {
-    source.validation_sample(i, sample);
-    loss += model.evaluate(sample, run.state->parameters(), times).loss;
-  }
-  CHECK(validations.back().loss == loss / static_cast<double>(validations.back().samples));
+  const auto samples = static_cast<std::size_t>(validations.back().samples);
+  CHECK(validations.back().loss == validation_loss(source, samples, run.state->parameters()));
 }
 
 TEST_CASE("validation does not affect training", "[train][resume]") {
