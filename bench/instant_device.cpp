@@ -33,7 +33,8 @@ class InstantDevice::InstantKernel final : public device::Kernel {
   std::shared_ptr<const Ports> ports_;
 };
 
-std::unique_ptr<device::Kernel> InstantDevice::compile(std::string_view mil_text, const mil::Blobs& /*weights*/) {
+std::unique_ptr<device::Kernel> InstantDevice::compile(std::string_view /*label*/, std::string_view mil_text,
+                                                       const mil::Blobs& /*weights*/) {
   auto known = known_.find(mil_text);
   if (known == known_.end()) {
     const mil::Program program = mil::parse(mil_text);

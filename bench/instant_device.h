@@ -17,7 +17,8 @@ class InstantDevice final : public device::Device {
   [[nodiscard]] std::string_view name() const override { return "instant"; }
   [[nodiscard]] std::string description() const override { return "a device that returns immediately"; }
   [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program&) const override { return {}; }
-  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view mil_text, const mil::Blobs& weights) override;
+  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view label, std::string_view mil_text,
+                                                        const mil::Blobs& weights) override;
   [[nodiscard]] surface::Allocator& surface_allocator() override { return allocator_; }
   /// Prevents overlap, so that each part can be timed.
   [[nodiscard]] bool shares_cpu() const noexcept override { return true; }

@@ -93,7 +93,7 @@ void add_cpu_operations(math::ThreadPool& threads) {
 
   const auto logits = std::make_shared<Floats>(kVocab * static_cast<std::size_t>(kSeq));
   const auto losses = std::make_shared<std::vector<double>>(static_cast<std::size_t>(kSeq));
-  const std::vector<std::uint16_t> targets(static_cast<std::size_t>(kSeq), 7);
+  const std::vector<std::uint32_t> targets(static_cast<std::size_t>(kSeq), 7);
   cpu_operation(
       "cross_entropy/S256_V32000/f32", 2.0 * static_cast<double>(logits->size()) * sizeof(float), threads,
       [=, &threads] { benchmark::DoNotOptimize(math::cross_entropy(logits->all(), targets, 1.0F, *losses, threads)); });
