@@ -68,16 +68,16 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
     : settings_(settings),
       options_(cli::train_options(settings)),
       threads_(thread_count(settings)),
-      lanes_(device != nullptr ? 1 : cli::parallel_sequences(settings, threads_.size())),
+      slots_(device != nullptr ? 1 : cli::parallel_sequences(settings, threads_.size())),
       device_(device != nullptr
                   ? std::move(device)
-                  : cli::pick_device(settings.device, cli::ane_options(settings), threads_, lanes_).device),
-      surfaces_(device_.surface_allocator(), cli::surfaces_to_keep(settings, device_, lanes_)),
+                  : cli::pick_device(settings.device, cli::ane_options(settings), threads_, slots_).device),
+      surfaces_(device_.surface_allocator(), cli::surfaces_to_keep(settings, device_, slots_)),
       model_(cli::make_model(settings, {.device = device_,
                                         .surfaces = surfaces_,
                                         .threads = threads_,
                                         .spans = &spans_,
-                                        .lanes = static_cast<std::size_t>(lanes_)})),
+                                        .slots = static_cast<std::size_t>(slots_)})),
       source_(cli::make_source(settings, true)),
       state_(model_->parameters().size(), train::optimizer_moments(settings.optimizer), 0) {
   state_.back_with_huge_pages(threads_);
@@ -85,8 +85,8 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
 }
 
 void Training::compile() {
-  model_->kernels().compile(model::KernelSet::training, state_.parameters());
-  static_cast<void>(model_->kernels().load_weights(model::KernelSet::training, state_.parameters()));
+  model_->kernels().compile(model::PassMode::training, state_.parameters());
+  static_cast<void>(model_->kernels().load_weights(model::PassMode::training, state_.parameters()));
 }
 
 model::StepTimes Training::step(std::size_t samples) {

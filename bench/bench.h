@@ -68,7 +68,7 @@ class Training {
   cli::Settings settings_;
   train::TrainOptions options_;
   math::ThreadPool threads_;
-  int lanes_;
+  int slots_;
   SpanLog spans_;
   TimingDevice device_;
   surface::SurfacePool surfaces_;

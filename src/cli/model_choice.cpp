@@ -152,11 +152,12 @@ model::KernelPlan make_plan(const Settings& settings, model::WeightMode weights)
   return model::kernel_plan(model_config(settings), {settings.precision, weights, settings.plan, settings.rope});
 }
 
-std::unique_ptr<model::Model> make_model(const Settings& settings, const model::Engine& engine) {
+std::unique_ptr<model::Model> make_model(const Settings& settings, const model::ModelContext& context) {
   assert(settings.weights != WeightsChoice::automatic);
   const auto weights =
       settings.weights == WeightsChoice::dynamic ? model::WeightMode::dynamic : model::WeightMode::baked;
-  return model::make_model(model_config(settings), {settings.precision, weights, settings.plan, settings.rope}, engine);
+  return model::make_model(model_config(settings), {settings.precision, weights, settings.plan, settings.rope},
+                           context);
 }
 
 void fill_parameters(const Settings& settings, const model::Model& model, std::span<float> parameters) {
@@ -186,7 +187,7 @@ train::TrainOptions train_options(const Settings& settings) {
   train::TrainOptions options;
   options.steps = settings.steps;
   options.accum_steps = settings.accum_steps;
-  options.renewal = settings.pipeline ? train::Renewal::pipeline : train::Renewal::compile;
+  options.refresh_mode = settings.pipeline ? train::RefreshMode::pipeline : train::RefreshMode::compile;
   options.optimizer = {.kind = settings.optimizer,
                        .lr = settings.lr,
                        .min_lr = settings.min_lr,

@@ -200,17 +200,17 @@ std::string weights_text(const Settings& settings) {
   return "baked";
 }
 
-std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& bench, const data::Source& source) {
-  const std::vector<model::KernelInfo> kernels = bench.model().kernels().infos();
-  std::vector<std::string> lines = header_lines(bench.model(), kernels, settings);
-  lines.push_back(fmt::format("Device: {}", bench.device_text()));
-  if (const auto line = weights_line(bench.weights())) lines.push_back(*line);
+std::vector<std::string> dry_run_lines(const Settings& settings, RunContext& context, const data::Source& source) {
+  const std::vector<model::KernelInfo> kernels = context.model().kernels().infos();
+  std::vector<std::string> lines = header_lines(context.model(), kernels, settings);
+  lines.push_back(fmt::format("Device: {}", context.device_text()));
+  if (const auto line = weights_line(context.weights())) lines.push_back(*line);
   lines.push_back(fmt::format("Data: {}", source.description()));
   lines.emplace_back("Kernels of a layer's step:");
   add_plan_table(kernels, lines);
-  for (const model::KernelInfo& kernel : kernels) add_kernel(kernel, bench.device(), lines);
+  for (const model::KernelInfo& kernel : kernels) add_kernel(kernel, context.device(), lines);
   add_compiles(plan_compiles(kernels, source.validation_count() > 0, settings), settings, lines);
-  add_memory(memory_need(bench.model(), settings), bench.available_memory(), lines);
+  add_memory(memory_need(context.model(), settings), context.available_memory(), lines);
   return lines;
 }
 

@@ -46,9 +46,9 @@ fs::path make_temporary_folder() { return make_temporary_directory(kUnaskedCheck
 
 /// Resolves automatic settings for all processes of the run: sums depend on the number of threads, and the number of
 /// usable processors can change during a run.
-Settings settled_for_all_processes(Settings settings, Workbench& bench) {
-  settings.threads = bench.threads().size();
-  return settled(std::move(settings), bench.weights());
+Settings resolved_for_all_processes(Settings settings, RunContext& context) {
+  settings.threads = context.threads().size();
+  return resolved(std::move(settings), context.weights());
 }
 
 /// Settings that differ from those of the run that wrote the checkpoint.
@@ -65,16 +65,16 @@ std::vector<std::string> changes_since(const train::SettingTexts& before, const 
 
 }  // namespace
 
-Session::Session(Settings settings, std::optional<Handover> before, std::optional<train::RunLock> lock,
+Session::Session(Settings settings, std::optional<RestartContext> before, std::optional<train::RunLock> lock,
                  const Invocation& invocation)
     : lock_(std::move(lock)),
       invocation_(invocation),
       before_(std::move(before)),
       trace_(make_trace(settings.profile)),
-      bench_(settings, planned_faults(invocation.environment, process()), trace_.get()),
-      settings_(settled_for_all_processes(std::move(settings), bench_)),
+      context_(settings, planned_faults(invocation.environment, process()), trace_.get()),
+      settings_(resolved_for_all_processes(std::move(settings), context_)),
       options_(train_options(settings_)),
-      flops_(bench_.model().summary().flops_per_step),
+      flops_(context_.model().summary().flops_per_step),
       state_(make_state()),
       budget_(static_cast<int>(settings_.max_compiles)),
       lines_(terminal_, {.steps = settings_.steps,
@@ -87,21 +87,21 @@ Session::Session(Settings settings, std::optional<Handover> before, std::optiona
 }
 
 int Session::run() {
-  if (bench_.on_ane()) check_pipeline(bench_.model().kernels().infos(), settings_);
+  if (context_.on_ane()) check_pipeline(context_.model().kernels().infos(), settings_);
   source_ = open_source();
   if (settings_.resume && !before_) load_newest_checkpoint();
   train::unblock_stop_signals();
-  train::Trainer trainer({.model = bench_.model(),
+  train::Trainer trainer({.model = context_.model(),
                           .source = *source_,
-                          .surfaces = bench_.surfaces(),
-                          .threads = bench_.threads(),
+                          .surfaces = context_.surfaces(),
+                          .threads = context_.threads(),
                           .budget = budget_,
                           .state = *state_,
                           .observers = observers_,
                           .stop = signals_.stop(),
                           .checkpoint_lock = lock_ ? &*lock_ : nullptr},
                          options_);
-  tell_start();
+  report_start();
   train::Outcome outcome = train_until_outcome(trainer);
   if (outcome == train::Outcome::restart_needed) {
     const train::BlockedSignals blocked;  // from here on, signals stay pending for the next process
@@ -109,7 +109,7 @@ int Session::run() {
     outcome = train::Outcome::interrupted;
   }
   if (outcome == train::Outcome::interrupted) return stopped(signals_.number());
-  tell_end("finished");
+  report_end("finished");
   terminal_.expect_all_written();
   return 0;
 }
@@ -124,30 +124,30 @@ std::unique_ptr<train::Trace> Session::make_trace(const std::string& file) {
 std::unique_ptr<train::Telemetry> Session::make_telemetry() {
   if (settings_.telemetry.empty() || (before_ && !before_->telemetry)) return nullptr;
   return std::make_unique<train::Telemetry>(
-      settings_.telemetry, flops_, bench_.on_ane(), [this](const std::string& text) { terminal_.warn(text); },
+      settings_.telemetry, flops_, context_.on_ane(), [this](const std::string& text) { terminal_.warn(text); },
       before_ ? before_->telemetry : std::nullopt);
 }
 
 std::unique_ptr<train::StateArena> Session::make_state() {
-  const model::ParameterLayout& layout = bench_.model().parameters();
+  const model::ParameterLayout& layout = context_.model().parameters();
   const int moments = train::optimizer_moments(settings_.optimizer);
-  const train::Delay delay = settings_.pipeline ? train::Delay::one_update : train::Delay::none;
-  const std::uint64_t fingerprint = fingerprint_of(settings_, bench_.model().config());
+  const train::Staleness staleness = settings_.pipeline ? train::Staleness::one_update : train::Staleness::none;
+  const std::uint64_t fingerprint = fingerprint_of(settings_, context_.model().config());
   if (before_) {
-    auto state =
-        std::make_unique<train::StateArena>(before_->handoff.descriptor, layout.size(), moments, fingerprint, delay);
-    bench_.device().stop_dumping();
+    auto state = std::make_unique<train::StateArena>(before_->state_handle.descriptor, layout.size(), moments,
+                                                     fingerprint, staleness);
+    context_.device().stop_dumping();
     resumed_ = {.step = state->progress().step,
                 .loss = state->progress().last_loss,
-                .time = train::count_restart(*state, before_->handoff)};
+                .time = train::count_restart(*state, before_->state_handle)};
     return state;
   }
-  if (const auto warning = check_memory(memory_need(bench_.model(), settings_), bench_.available_memory()))
+  if (const auto warning = check_memory(memory_need(context_.model(), settings_), context_.available_memory()))
     terminal_.warn(*warning);
-  auto state = std::make_unique<train::StateArena>(layout.size(), moments, fingerprint, delay);
+  auto state = std::make_unique<train::StateArena>(layout.size(), moments, fingerprint, staleness);
   state->totals().started_ns = invocation_.started_ns;
-  state->back_with_huge_pages(bench_.threads());
-  if (!settings_.resume) fill_parameters(settings_, bench_.model(), state->parameters());
+  state->back_with_huge_pages(context_.threads());
+  if (!settings_.resume) fill_parameters(settings_, context_.model(), state->parameters());
   return state;
 }
 
@@ -165,7 +165,7 @@ std::unique_ptr<data::Source> Session::open_source() try {
 
 void Session::load_newest_checkpoint() {
   const train::LoadedCheckpoint loaded =
-      train::load_newest_checkpoint(settings_.checkpoint_dir, bench_.model().parameters(), *state_, identity());
+      train::load_newest_checkpoint(settings_.checkpoint_dir, context_.model().parameters(), *state_, identity());
   for (const std::string& fault : loaded.unusable) terminal_.warn(fault);
   if (!loaded.unusable.empty()) terminal_.warn(fmt::format("resuming from {}", loaded.path.string()));
   for (const std::string& change : changes_since(loaded.settings, settings_)) terminal_.info(change);
@@ -178,7 +178,7 @@ void Session::load_newest_checkpoint() {
 }
 
 train::CheckpointIdentity Session::identity() {
-  return {.model = bench_.model().config(),
+  return {.model = context_.model().config(),
           .data = source_ != nullptr ? source_->identity() : before_->data_identity,
           .settings = options_.settings};
 }
@@ -205,15 +205,15 @@ std::string Session::earlier_checkpoint() try {
   return fmt::format("The current state is unusable and was not saved: {}", error.what());
 }
 
-void Session::tell_start() {
+void Session::report_start() {
   if (!before_) {
-    if (!bench_.device_note().empty()) terminal_.info(bench_.device_note());
-    if (bench_.faults_planned())
+    if (!context_.device_note().empty()) terminal_.info(context_.device_note());
+    if (context_.faults_planned())
       terminal_.warn(fmt::format("{} is set: device faults will be injected", kFaultVariable));
-    const std::vector<model::KernelInfo> kernels = bench_.model().kernels().infos();
-    for (const std::string& line : header_lines(bench_.model(), kernels, settings_)) terminal_.print(line);
-    terminal_.print(fmt::format("Device: {}", bench_.device_text()));
-    if (const auto line = weights_line(bench_.weights())) terminal_.print(*line);
+    const std::vector<model::KernelInfo> kernels = context_.model().kernels().infos();
+    for (const std::string& line : header_lines(context_.model(), kernels, settings_)) terminal_.print(line);
+    terminal_.print(fmt::format("Device: {}", context_.device_text()));
+    if (const auto line = weights_line(context_.weights())) terminal_.print(*line);
     std::string data = fmt::format("Data: {}", source_->description());
     if (const auto floor = source_->loss_floor()) data += fmt::format("; loss floor {:.4f}", *floor);
     terminal_.print(data);
@@ -226,11 +226,11 @@ void Session::tell_start() {
 
 train::RunDescription Session::description() {
   return {.version = version_text(),
-          .model = bench_.model().config(),
-          .device = bench_.device_text(),
+          .model = context_.model().config(),
+          .device = context_.device_text(),
           .data = source_->description(),
           .seed = static_cast<std::uint64_t>(settings_.seed),
-          .threads = bench_.threads().size(),
+          .threads = context_.threads().size(),
           .max_compiles = budget_.limit(),
           .options = options_};
 }
@@ -250,15 +250,17 @@ train::Outcome Session::train_until_outcome(train::Trainer& trainer) try {
 }
 
 void Session::replace_process() {
-  const train::Handoff handoff{state_->descriptor(), train::monotonic_ns()};
+  const train::StateHandle state_handle{state_->descriptor(), train::monotonic_ns()};
   try {
-    Handover handover{
-        .handoff = handoff, .settings = settings_, .data_identity = source_->identity(), .process = process() + 1};
-    if (lock_) handover.lock = lock_->descriptor();
-    if (telemetry_ != nullptr) handover.telemetry = telemetry_->descriptor();
-    if (trace_ != nullptr) handover.profile = trace_->descriptor();
-    train::exec_self(invocation_.arguments, handover_environment(invocation_.environment, handover),
-                     handover.descriptors());
+    RestartContext restart_context{.state_handle = state_handle,
+                                   .settings = settings_,
+                                   .data_identity = source_->identity(),
+                                   .process = process() + 1};
+    if (lock_) restart_context.lock = lock_->descriptor();
+    if (telemetry_ != nullptr) restart_context.telemetry = telemetry_->descriptor();
+    if (trace_ != nullptr) restart_context.profile = trace_->descriptor();
+    train::exec_self(invocation_.arguments, environment_with(invocation_.environment, restart_context),
+                     restart_context.descriptors());
   } catch (const Error& error) {
     throw DeviceError(fmt::format("{}\n{}", error.what(), rescue()));
   }
@@ -292,7 +294,7 @@ fs::path Session::save_unasked_checkpoint() {
 
 void Session::save_checkpoint_in(const fs::path& folder) {
   train::CheckpointEvent event{.step = state_->progress().step, .begin_ns = train::monotonic_ns()};
-  event.path = train::write_checkpoint(folder, bench_.model().parameters(), *state_, identity());
+  event.path = train::write_checkpoint(folder, context_.model().parameters(), *state_, identity());
   event.time = train::Duration(train::monotonic_ns() - event.begin_ns);
   for (train::Observer* observer : observers_) observer->on_checkpoint(event);
 }
@@ -303,27 +305,27 @@ std::string Session::resume_text(const fs::path& folder) const {
 
 int Session::stopped(int signal) {
   const fs::path folder = save_checkpoint();
-  tell_end("interrupted");
+  report_end("interrupted");
   terminal_.info(fmt::format("stopped by signal {} at step {}; resume with:\n  {}", signal, state_->progress().step,
                              resume_text(folder)));
   return kSignalExit + signal;
 }
 
-void Session::tell_end(const std::string& outcome) {
+void Session::report_end(const std::string& outcome) {
   const train::RunReport end = report();
   if (telemetry_ != nullptr) telemetry_->end(outcome, state_->progress(), end);
   std::string text = train::efficiency_report(end);
   if (text.ends_with('\n')) text.pop_back();
   terminal_.print(text);
-  if (const std::string warning = bench_.device().warning(); !warning.empty()) terminal_.warn(warning);
-  tell_hint(end);
+  if (const std::string warning = context_.device().warning(); !warning.empty()) terminal_.warn(warning);
+  report_hint(end);
 }
 
-void Session::tell_hint(const train::RunReport& end) {
+void Session::report_hint(const train::RunReport& end) {
   if (settings_.weights != WeightsChoice::baked || settings_.pipeline) return;
   const auto kinds = static_cast<int>(make_plan(settings_, model::WeightMode::dynamic).kernels().size());
   const std::string hint = train::compile_hint(end, kinds);
-  if (!hint.empty() && !obstacle_to_dynamic(settings_, bench_.device())) terminal_.print(hint);
+  if (!hint.empty() && !obstacle_to_dynamic(settings_, context_.device())) terminal_.print(hint);
 }
 
 train::RunReport Session::report() {
@@ -331,10 +333,10 @@ train::RunReport Session::report() {
   return {.totals = totals,
           .wall_ns = train::monotonic_ns() - totals.started_ns,
           .flops_per_step = flops_,
-          .device = std::string(bench_.device().name()),
-          .on_ane = bench_.on_ane(),
+          .device = std::string(context_.device().name()),
+          .on_ane = context_.on_ane(),
           .weights = weights_text(settings_),
-          .surfaces = bench_.surfaces().counters()};
+          .surfaces = context_.surfaces().counters()};
 }
 
 }  // namespace ane::cli

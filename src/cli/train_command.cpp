@@ -14,17 +14,17 @@
 #include <unistd.h>
 
 #include "ane/cli/command_line.h"
-#include "ane/cli/handover.h"
 #include "ane/cli/lines.h"
 #include "ane/cli/model_choice.h"
 #include "ane/cli/output_files.h"
 #include "ane/cli/plan.h"
+#include "ane/cli/restart_context.h"
+#include "ane/cli/run_context.h"
 #include "ane/cli/session.h"
 #include "ane/cli/settings.h"
 #include "ane/cli/signals.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/weights_choice.h"
-#include "ane/cli/workbench.h"
 #include "ane/core/error.h"
 #include "ane/train/checkpoint.h"
 #include "ane/train/clock.h"
@@ -47,12 +47,12 @@ void prepare_folder(const fs::path& folder, std::string_view setting) {
 
 int dry_run(const Settings& given) {
   Terminal terminal;
-  Workbench bench(given);
-  const Settings settings = settled(given, bench.weights());
-  if (bench.on_ane()) check_pipeline(bench.model().kernels().infos(), settings);
+  RunContext context(given);
+  const Settings settings = resolved(given, context.weights());
+  if (context.on_ane()) check_pipeline(context.model().kernels().infos(), settings);
   const std::unique_ptr<data::Source> source = make_source(settings, true);
-  for (const std::string& line : dry_run_lines(settings, bench, *source)) terminal.print(line);
-  if (!settings.dump_mil.empty()) dump_programs(bench.model().kernels().infos(), settings.dump_mil);
+  for (const std::string& line : dry_run_lines(settings, context, *source)) terminal.print(line);
+  if (!settings.dump_mil.empty()) dump_programs(context.model().kernels().infos(), settings.dump_mil);
   return 0;
 }
 
@@ -86,7 +86,7 @@ int train_command(std::span<const std::string> arguments, std::span<const std::s
   const Invocation invocation{arguments, environment, train::monotonic_ns()};
   leave_processor_time_to_stop();
   std::signal(SIGXFSZ, SIG_IGN);  // exceeding the file size limit is then a write error instead of a kill
-  if (std::optional<Handover> before = find_handover(environment)) {
+  if (std::optional<RestartContext> before = find_restart_context(environment)) {
     const train::BlockedSignals blocked;  // until the handler is installed
     Settings settings = before->settings;
     std::optional<train::RunLock> lock;

@@ -28,7 +28,7 @@ std::optional<WeightsDecision> decision_before(const Settings& settings) {
 
 }  // namespace
 
-WeightsDecision settle_weights(const Settings& settings, const device::Device& device) {
+WeightsDecision resolve_weights(const Settings& settings, const device::Device& device) {
   if (settings.weights != WeightsChoice::automatic) return {settings.weights, {}};
   if (std::optional<WeightsDecision> before = decision_before(settings)) return *std::move(before);
   if (device.name() != "ane") return {WeightsChoice::baked, "the host compiles at almost no cost"};
@@ -37,7 +37,7 @@ WeightsDecision settle_weights(const Settings& settings, const device::Device& d
   return {WeightsChoice::dynamic, "no kernel with dynamic weights breaks a rule of this chip"};
 }
 
-Settings settled(Settings settings, const WeightsDecision& decision) {
+Settings resolved(Settings settings, const WeightsDecision& decision) {
   settings.weights = decision.choice;
   return settings;
 }

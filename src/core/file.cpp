@@ -147,7 +147,7 @@ std::string read_text_file(const fs::path& path, std::string_view what) {
   }
 }
 
-AsideFile::AsideFile(const fs::path& place) : place_(place) {
+TemporaryFile::TemporaryFile(const fs::path& place) : place_(place) {
   // Files left by a crashed process with our process ID must not stop us.
   for (int attempt = 0; !descriptor_; ++attempt) {
     path_ = place;
@@ -158,11 +158,11 @@ AsideFile::AsideFile(const fs::path& place) : place_(place) {
   }
 }
 
-AsideFile::~AsideFile() {
+TemporaryFile::~TemporaryFile() {
   if (!path_.empty()) ::unlink(path_.c_str());
 }
 
-bool AsideFile::is_name_for(std::string_view place, std::string_view name) {
+bool TemporaryFile::is_name_for(std::string_view place, std::string_view name) {
   const auto skip = [&](std::string_view text) {
     const bool is_next = name.starts_with(text);
     if (is_next) name.remove_prefix(text.size());
@@ -176,7 +176,7 @@ bool AsideFile::is_name_for(std::string_view place, std::string_view name) {
   return skip(place) && skip(kAsideSuffix) && skip_number() && skip("-") && skip_number() && name.empty();
 }
 
-void AsideFile::write(std::span<const std::byte> bytes) {
+void TemporaryFile::write(std::span<const std::byte> bytes) {
   size_bytes_ += bytes.size();
   while (!bytes.empty()) {
     const auto piece = bytes.first(std::min(bytes.size(), kPieceBytes));
@@ -186,7 +186,7 @@ void AsideFile::write(std::span<const std::byte> bytes) {
   }
 }
 
-void AsideFile::commit() {
+void TemporaryFile::commit() {
   sync_file(descriptor_.get(), place_);
   if (::rename(path_.c_str(), place_.c_str()) != 0)
     throw_write_error(place_, "the finished file could not be renamed into place", errno);
@@ -194,7 +194,7 @@ void AsideFile::commit() {
 }
 
 void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes) {
-  AsideFile file(path);
+  TemporaryFile file(path);
   file.write(bytes);
   file.commit();
   sync_directory(path.parent_path());

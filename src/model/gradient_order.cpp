@@ -6,33 +6,33 @@
 
 namespace ane::model {
 
-GradientOrder::Turn::Turn(GradientOrder& order, std::size_t lane) : order_(order), lane_(lane) {
-  if (lane == 0) return;
-  wait_for(order.lanes_[lane - 1], order.lanes_[lane].made.load(std::memory_order_relaxed) + 1);
+GradientOrder::Turn::Turn(GradientOrder& order, std::size_t slot) : order_(order), slot_(slot) {
+  if (slot == 0) return;
+  wait_for(order.slots_[slot - 1], order.slots_[slot].made.load(std::memory_order_relaxed) + 1);
 }
 
 GradientOrder::Turn::~Turn() {
-  Lane& lane = order_.lanes_[lane_];
-  lane.made.fetch_add(1, std::memory_order_release);
+  Lane& slot = order_.slots_[slot_];
+  slot.made.fetch_add(1, std::memory_order_release);
 }
 
-void GradientOrder::begin(std::size_t lanes) noexcept {
-  assert(lanes <= lanes_.size());
-  running_ = lanes;
-  for (Lane& lane : lanes_) lane.made.store(0, std::memory_order_relaxed);
+void GradientOrder::begin(std::size_t slots) noexcept {
+  assert(slots <= slots_.size());
+  running_ = slots;
+  for (Lane& slot : slots_) slot.made.store(0, std::memory_order_relaxed);
 }
 
-void GradientOrder::leave(std::size_t lane) noexcept {
-  lanes_[lane].made.store(std::numeric_limits<std::size_t>::max(), std::memory_order_release);
+void GradientOrder::leave(std::size_t slot) noexcept {
+  slots_[slot].made.store(std::numeric_limits<std::size_t>::max(), std::memory_order_release);
 }
 
 void GradientOrder::wait_for_all(std::size_t additions) const noexcept {
-  for (std::size_t lane = 0; lane < running_; ++lane) wait_for(lanes_[lane], additions);
+  for (std::size_t slot = 0; slot < running_; ++slot) wait_for(slots_[slot], additions);
 }
 
 /// Spins, because the wait is usually shorter than waking up from sleep.
-void GradientOrder::wait_for(const Lane& lane, std::size_t additions) noexcept {
-  while (lane.made.load(std::memory_order_acquire) < additions) std::this_thread::yield();
+void GradientOrder::wait_for(const Lane& slot, std::size_t additions) noexcept {
+  while (slot.made.load(std::memory_order_acquire) < additions) std::this_thread::yield();
 }
 
 }  // namespace ane::model

@@ -14,22 +14,22 @@ class GradientOrder {
   /// Scope of a slot's next addition. The constructor waits for its turn.
   class Turn {
    public:
-    Turn(GradientOrder& order, std::size_t lane);
+    Turn(GradientOrder& order, std::size_t slot);
     ~Turn();
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
 
    private:
     GradientOrder& order_;
-    std::size_t lane_;
+    std::size_t slot_;
   };
 
-  explicit GradientOrder(std::size_t most_lanes) : lanes_(most_lanes) {}
+  explicit GradientOrder(std::size_t most_lanes) : slots_(most_lanes) {}
 
-  /// Must be called before passes in the first `lanes` slots begin. Each must run on its own thread.
-  void begin(std::size_t lanes) noexcept;
+  /// Must be called before passes in the first `slots` slots begin. Each must run on its own thread.
+  void begin(std::size_t slots) noexcept;
   /// Declares that the slot makes no further additions, so others need not wait for it.
-  void leave(std::size_t lane) noexcept;
+  void leave(std::size_t slot) noexcept;
   /// Waits until every slot has made `additions` additions; necessary before adding to a tensor for the second time.
   void wait_for_all(std::size_t additions) const noexcept;
   [[nodiscard]] std::size_t running() const noexcept { return running_; }
@@ -38,9 +38,9 @@ class GradientOrder {
   struct alignas(64) Lane {  // one cache line each, to avoid false sharing
     std::atomic<std::size_t> made{0};
   };
-  static void wait_for(const Lane& lane, std::size_t additions) noexcept;
+  static void wait_for(const Lane& slot, std::size_t additions) noexcept;
 
-  std::vector<Lane> lanes_;
+  std::vector<Lane> slots_;
   std::size_t running_ = 0;
 };
 

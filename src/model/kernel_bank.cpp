@@ -30,35 +30,35 @@ void write_weight(const WeightSegment& weight, std::string_view prefix, const Pa
 }  // namespace
 
 KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes,
-                       const ParameterLayout& layout, const Engine& engine, std::size_t lanes)
+                       const ParameterLayout& layout, const ModelContext& context, std::size_t slots)
     : plan_(std::move(plan)),
       layer_prefixes_(std::move(layer_prefixes)),
       layout_(&layout),
-      engine_(engine),
-      lanes_(lanes) {
+      context_(context),
+      slots_(slots) {
   for (const PlannedKernel& planned : plan_.kernels()) {
-    Entry entry{KernelKind(planned.definition, element), is_forward(planned.phase), {}, {}, {}};
+    Entry entry{KernelTemplate(planned.definition, element), is_forward(planned.phase), {}, {}, {}};
     entry.copies.resize(entry.kind.has_baked_weights() ? layers() : 1);
     entries_.push_back(std::move(entry));
   }
 }
 
-int KernelBank::compiles_needed(KernelSet set) const {
+int KernelBank::compiles_needed(PassMode mode) const {
   std::size_t needed = 0;
   for (const Entry& entry : entries_)
-    if (entry.belongs_to(set) && (entry.kind.has_baked_weights() || entry.copies.front() == nullptr))
+    if (entry.belongs_to(mode) && (entry.kind.has_baked_weights() || entry.copies.front() == nullptr))
       needed += entry.copies.size();
   return static_cast<int>(needed);
 }
 
-std::unique_ptr<device::Kernel> KernelBank::compile_copy(KernelKind& kind, std::string_view prefix,
+std::unique_ptr<device::Kernel> KernelBank::compile_copy(KernelTemplate& kind, std::string_view prefix,
                                                          std::span<const float> parameters) {
   const std::string span = fmt::format("compile {}", kind.definition().name);
-  const PhaseTimer timer(engine_.spans, span);
-  return kind.compile(engine_.device, prefix, *layout_, parameters, engine_.threads);
+  const PhaseTimer timer(context_.spans, span);
+  return kind.compile(context_.device, prefix, *layout_, parameters, context_.threads);
 }
 
-void KernelBank::compile(KernelSet set, std::span<const float> parameters) {
+void KernelBank::compile(PassMode mode, std::span<const float> parameters) {
   // Destroy old kernels first: the number of loaded programs per process is limited (ane.md A41).
   for (Entry& entry : entries_) {
     entry.ahead.clear();
@@ -66,7 +66,7 @@ void KernelBank::compile(KernelSet set, std::span<const float> parameters) {
   }
 
   for (Entry& entry : entries_) {
-    if (!entry.belongs_to(set)) continue;
+    if (!entry.belongs_to(mode)) continue;
     for (std::size_t copy = 0; copy < entry.copies.size(); ++copy)
       if (entry.copies[copy] == nullptr)
         entry.copies[copy] = compile_copy(entry.kind, layer_prefixes_[copy], parameters);
@@ -100,7 +100,7 @@ void KernelBank::adopt_ahead() {
   }
 }
 
-bool KernelBank::load_weights(KernelSet set, std::span<const float> parameters) {
+bool KernelBank::load_weights(PassMode mode, std::span<const float> parameters) {
   struct Job {
     const KernelDefinition* kernel;
     const WeightSegment* weight;
@@ -112,11 +112,11 @@ bool KernelBank::load_weights(KernelSet set, std::span<const float> parameters) 
   ++revision_;
   for (Entry& entry : entries_) {
     const KernelDefinition& kernel = entry.kind.definition();
-    if (!entry.belongs_to(set) || kernel.weight_segments.empty()) continue;
+    if (!entry.belongs_to(mode) || kernel.weight_segments.empty()) continue;
     const mil::SurfaceLayout& surface = kernel.input.surface();
     const std::size_t begin = kernel.input.at(kernel.weight_segments.front().segment).first_column;
-    while (entry.inputs.size() < layers() * lanes_)
-      entry.inputs.push_back(engine_.surfaces.acquire(surface.size_bytes));
+    while (entry.inputs.size() < layers() * slots_)
+      entry.inputs.push_back(context_.surfaces.acquire(surface.size_bytes));
     for (std::size_t i = 0; i < entry.inputs.size(); ++i) {
       entry.inputs[i].set_resident({surface.row_bytes, begin * mil::element_bytes(kernel.input.element()), revision_});
       mappings.push_back(entry.inputs[i].map_for_write());
@@ -125,8 +125,8 @@ bool KernelBank::load_weights(KernelSet set, std::span<const float> parameters) 
     }
   }
   if (jobs.empty()) return false;
-  const PhaseTimer timer(engine_.spans, "write weights");
-  engine_.threads.parallel_for(jobs.size(), 1, [&](math::Range range) {
+  const PhaseTimer timer(context_.spans, "write weights");
+  context_.threads.parallel_for(jobs.size(), 1, [&](math::Range range) {
     for (std::size_t i = range.begin; i < range.end; ++i) {
       const Job& job = jobs[i];
       write_weight(*job.weight, layer_prefixes_[job.layer], *layout_, parameters, {job.kernel->input, job.bytes});
@@ -135,12 +135,12 @@ bool KernelBank::load_weights(KernelSet set, std::span<const float> parameters) 
   return true;
 }
 
-surface::Surface* KernelBank::weighted_input(std::size_t row, std::size_t layer, std::size_t lane) {
+surface::Surface* KernelBank::weighted_input(std::size_t row, std::size_t layer, std::size_t slot) {
   Entry& entry = entries_.at(row);
   if (entry.kind.definition().weight_segments.empty()) return nullptr;
   if (entry.inputs.empty())
     throw Error(fmt::format("the weights of kernel '{}' have not been loaded", entry.kind.definition().name));
-  return &entry.inputs.at(lane * layers() + layer);
+  return &entry.inputs.at(slot * layers() + layer);
 }
 
 device::Kernel& KernelBank::kernel(std::size_t row, std::size_t layer) const {
@@ -167,7 +167,7 @@ std::vector<KernelInfo> KernelBank::infos() const {
     for (const WeightBlob& weight : definition.weights) info.weights.push_back(weight.parameter);
     for (const WeightSegment& weight : definition.weight_segments) info.weights.push_back(weight.parameter);
     if (!definition.weight_segments.empty())
-      info.input_bytes = layers() * lanes_ * definition.input.surface().size_bytes;
+      info.input_bytes = layers() * slots_ * definition.input.surface().size_bytes;
     info.copies = static_cast<int>(entry.copies.size());
     info.has_weights = entry.kind.has_baked_weights();
     info.forward = entry.forward;

@@ -66,7 +66,7 @@ bool KernelDefinition::is_weight(std::string_view segment) const noexcept {
                      [&](const WeightSegment& weight) { return weight.segment == segment; });
 }
 
-KernelKind::KernelKind(const KernelDefinition& definition, mil::DType element)
+KernelTemplate::KernelTemplate(const KernelDefinition& definition, mil::DType element)
     : definition_(&definition), element_(element), text_(mil::print(definition.program)) {
   for (const WeightBlob& weight : definition.weights) blobs_.try_emplace(weight.path);
   for (const ConstantBlob& constant : definition.constants) {
@@ -75,9 +75,9 @@ KernelKind::KernelKind(const KernelDefinition& definition, mil::DType element)
   }
 }
 
-std::unique_ptr<device::Kernel> KernelKind::compile(device::Device& device, std::string_view prefix,
-                                                    const ParameterLayout& layout, std::span<const float> parameters,
-                                                    math::ThreadPool& threads) {
+std::unique_ptr<device::Kernel> KernelTemplate::compile(device::Device& device, std::string_view prefix,
+                                                        const ParameterLayout& layout,
+                                                        std::span<const float> parameters, math::ThreadPool& threads) {
   pack(prefix, layout, parameters, threads);
   try {
     return device.compile(definition_->name, text_, blobs_);
@@ -86,16 +86,16 @@ std::unique_ptr<device::Kernel> KernelKind::compile(device::Device& device, std:
   }
 }
 
-void KernelKind::pack(std::string_view prefix, const ParameterLayout& layout, std::span<const float> parameters,
-                      math::ThreadPool& threads) {
+void KernelTemplate::pack(std::string_view prefix, const ParameterLayout& layout, std::span<const float> parameters,
+                          math::ThreadPool& threads) {
   threads.parallel_for(definition_->weights.size(), 1, [&](math::Range range) {
     for (std::size_t index = range.begin; index < range.end; ++index)
       pack(definition_->weights[index], prefix, layout, parameters);
   });
 }
 
-void KernelKind::pack(const WeightBlob& weight, std::string_view prefix, const ParameterLayout& layout,
-                      std::span<const float> parameters) {
+void KernelTemplate::pack(const WeightBlob& weight, std::string_view prefix, const ParameterLayout& layout,
+                          std::span<const float> parameters) {
   const Parameter* parameter = layout.find(fmt::format("{}{}", prefix, weight.parameter));
   assert(parameter != nullptr && parameter->shape.size() == 2);
   const std::span<const float> values = slice(parameters, *parameter);
@@ -108,7 +108,7 @@ void KernelKind::pack(const WeightBlob& weight, std::string_view prefix, const P
   }
 }
 
-std::size_t KernelKind::blob_bytes() const {
+std::size_t KernelTemplate::blob_bytes() const {
   return blob_elements(definition_->program.main()) * mil::element_bytes(element_);
 }
 

@@ -42,19 +42,19 @@ PackedLayout beside_weights(mil::DType element, std::size_t seq_len, KernelWrite
     weights.push_back(
         {windows.back().name, parameter_name(matrix.role), by_inputs == (matrix.use == Weight::as_stored)});
   }
-  return PackedLayout::side_by_side(element, windows);
+  return PackedLayout::along_columns(element, windows);
 }
 
 }  // namespace
 
-KernelWriter::KernelWriter(std::string name, const KernelForm& form, std::size_t seq_len, Channels inputs,
+KernelWriter::KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len, Channels inputs,
                            std::initializer_list<Matrix> matrices, Channels outputs)
-    : mil_(form.element), matrices_(matrices) {
+    : mil_(options.element), matrices_(matrices) {
   definition_.name = std::move(name);
-  definition_.output = {form.element, seq_len, outputs};
-  definition_.input = form.weights == WeightMode::baked || matrices_.empty()
-                          ? PackedLayout(form.element, seq_len, inputs)
-                          : beside_weights(form.element, seq_len, inputs, matrices_, definition_.weight_segments);
+  definition_.output = {options.element, seq_len, outputs};
+  definition_.input = options.weights == WeightMode::baked || matrices_.empty()
+                          ? PackedLayout(options.element, seq_len, inputs)
+                          : beside_weights(options.element, seq_len, inputs, matrices_, definition_.weight_segments);
   pack_ = mil_.input(kInput, definition_.input.type().shape);
 }
 

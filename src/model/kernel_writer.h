@@ -10,7 +10,7 @@
 
 #include "ane/mil/builder.h"
 #include "ane/model/kernel_definition.h"
-#include "ane/model/kernel_form.h"
+#include "ane/model/kernel_options.h"
 
 namespace ane::model {
 
@@ -34,7 +34,7 @@ class KernelWriter {
 
   /// `inputs` and `outputs`: tensors of [channels, S]. With dynamic weights, the input has as many channels as the
   /// largest tensor in `inputs`, and every matrix must have that many rows or columns.
-  KernelWriter(std::string name, const KernelForm& form, std::size_t seq_len, Channels inputs,
+  KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len, Channels inputs,
                std::initializer_list<Matrix> matrices, Channels outputs);
 
   [[nodiscard]] mil::Builder& mil() noexcept { return mil_; }

@@ -5,15 +5,15 @@
 
 namespace ane::model {
 
-LayerRunner::LayerRunner(KernelBank& bank, const Engine& engine, std::size_t lane)
-    : bank_(bank), plan_(bank.plan()), engine_(engine), lane_(lane), outputs_(bank.layers()) {
+LayerRunner::LayerRunner(KernelBank& bank, const ModelContext& context, std::size_t slot)
+    : bank_(bank), plan_(bank.plan()), context_(context), slot_(slot), outputs_(bank.layers()) {
   for (Outputs& outputs : outputs_) outputs.resize(plan_.kernels().size());
 }
 
-void LayerRunner::begin(KernelSet set, StepTimes& times) {
+void LayerRunner::begin(PassMode mode, StepTimes& times) {
   release();
-  set_ = set;
-  io_.emplace(bank_, engine_, lane_, times);
+  mode_ = mode;
+  io_.emplace(bank_, context_, slot_, times);
 }
 
 void LayerRunner::release() noexcept {
@@ -34,7 +34,7 @@ void LayerRunner::run(Phase phase, std::size_t layer, std::initializer_list<Give
     io_->read(*outputs[*row], tensor.tensor, tensor.base, tensor.values);
   }
   for (std::size_t row = 0; row < kernels.size(); ++row)
-    if (outputs[row] && (set_ == KernelSet::forward || plan_.last_use(row) <= phase)) drop(outputs[row]);
+    if (outputs[row] && (mode_ == PassMode::forward || plan_.last_use(row) <= phase)) drop(outputs[row]);
 }
 
 /// Checks the remaining segments before dropping an output, because other kernels may have used them.

@@ -27,9 +27,9 @@ class LayerRunner {
     std::span<const float> base = {};  ///< added if not empty: the residual
   };
 
-  LayerRunner(KernelBank& bank, const Engine& engine, std::size_t lane = 0);
-  /// Begins a pass, with no overflow so far. KernelSet::forward: no backward phase follows, so nothing is kept for one.
-  void begin(KernelSet set, StepTimes& times);
+  LayerRunner(KernelBank& bank, const ModelContext& context, std::size_t slot = 0);
+  /// Begins a pass, with no overflow so far. PassMode::forward: no backward phase follows, so nothing is kept for one.
+  void begin(PassMode mode, StepTimes& times);
   /// Releases all surfaces, after a pass that ended early.
   void release() noexcept;
 
@@ -50,9 +50,9 @@ class LayerRunner {
 
   KernelBank& bank_;
   const KernelPlan& plan_;
-  Engine engine_;
-  std::size_t lane_;
-  KernelSet set_ = KernelSet::training;
+  ModelContext context_;
+  std::size_t slot_;
+  PassMode mode_ = PassMode::training;
   std::optional<StepIo> io_;      ///< of this pass
   std::vector<Outputs> outputs_;  ///< by layer
 };

@@ -27,9 +27,9 @@ std::vector<std::string> layer_prefixes(std::size_t layers) {
   return prefixes;
 }
 
-std::size_t lane_count(const Engine& engine) {
-  if (!engine.device.shares_cpu()) return 1;
-  return std::clamp<std::size_t>(engine.lanes, 1, static_cast<std::size_t>(engine.threads.size()));
+std::size_t slot_count(const ModelContext& context) {
+  if (!context.device.shares_cpu()) return 1;
+  return std::clamp<std::size_t>(context.slots, 1, static_cast<std::size_t>(context.threads.size()));
 }
 
 /// Multiply and add count as two; backward attention as five products of [S, S] with [S, HD] per head.
@@ -53,18 +53,18 @@ Flops flops_per_step(const ModelConfig& config) {
 
 }  // namespace
 
-Llama::Llama(const ModelConfig& config, const KernelForm& form, const Engine& engine)
+Llama::Llama(const ModelConfig& config, const KernelOptions& options, const ModelContext& context)
     : config_(config),
-      engine_(engine),
+      context_(context),
       layout_(llama_parameters(config)),
-      kernels_(llama_plan(config, form), form.element, layer_prefixes(config.layers), layout_, engine,
-               lane_count(engine)),
-      order_(std::make_unique<GradientOrder>(lane_count(engine))) {
-  const std::size_t lanes = lane_count(engine);
-  math::ThreadPool& threads = lanes == 1 ? engine_.threads : one_thread_.emplace(1);
-  const Engine one_lane{engine.device, engine.surfaces, threads, engine.spans};
-  for (std::size_t lane = 0; lane < lanes; ++lane)
-    lanes_.push_back(std::make_unique<Workspace>(config_, layout_, kernels_, one_lane, lane));
+      kernels_(llama_plan(config, options), options.element, layer_prefixes(config.layers), layout_, context,
+               slot_count(context)),
+      order_(std::make_unique<GradientOrder>(slot_count(context))) {
+  const std::size_t slots = slot_count(context);
+  math::ThreadPool& threads = slots == 1 ? context_.threads : one_thread_.emplace(1);
+  const ModelContext one_slot{context.device, context.surfaces, threads, context.spans};
+  for (std::size_t slot = 0; slot < slots; ++slot)
+    slots_.push_back(std::make_unique<Workspace>(config_, layout_, kernels_, one_slot, slot));
 }
 
 Llama::~Llama() = default;
@@ -80,7 +80,7 @@ void Llama::initialize(std::span<float> parameters, std::uint64_t seed) const {
     if (is_norm) {
       std::ranges::fill(slice(parameters, parameter), 1.0F);
     } else {
-      fill_normal(parameter, seed, feeds_residual ? residual_deviation : kDeviation, parameters, engine_.threads);
+      fill_normal(parameter, seed, feeds_residual ? residual_deviation : kDeviation, parameters, context_.threads);
     }
   }
 }
@@ -90,13 +90,13 @@ ModelSummary Llama::summary() const {
   ModelSummary summary;
   summary.embedding_parameters = config_.tied_embeddings ? embedding : 2 * embedding;
   summary.transformer_parameters = layout_.parameter_count() - summary.embedding_parameters;
-  summary.activation_bytes = lanes_.size() * lanes_.front()->memory.size();
+  summary.activation_bytes = slots_.size() * slots_.front()->memory.size();
   summary.flops_per_step = flops_per_step(config_);
   return summary;
 }
 
-std::span<const float> Llama::logits() const noexcept { return lanes_.front()->logits; }
+std::span<const float> Llama::logits() const noexcept { return slots_.front()->logits; }
 
-std::span<const float> Llama::stream(std::size_t layer) const { return lanes_.front()->stream.at(layer + 1); }
+std::span<const float> Llama::residual(std::size_t layer) const { return slots_.front()->residual.at(layer + 1); }
 
 }  // namespace ane::model

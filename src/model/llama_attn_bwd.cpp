@@ -5,13 +5,13 @@
 
 namespace ane::model {
 
-KernelDefinition attn_bwd1(const ModelConfig& config, const KernelForm& form) {
+KernelDefinition attn_bwd1(const ModelConfig& config, const KernelOptions& options) {
   const std::size_t dim = config.dim;
   const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
   const std::size_t seq_len = config.seq_len;
   const std::size_t score_rows = config.heads * seq_len;
-  KernelWriter kernel("attn_bwd1", form, seq_len, {{"q", q_dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}},
+  KernelWriter kernel("attn_bwd1", options, seq_len, {{"q", q_dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}},
                       {{"attention.wo", q_dim, dim, Weight::transposed}},
                       {{"dv", kv_dim}, {"probs", score_rows}, {"dp", score_rows}});
   mil::Builder& mil = kernel.mil();
@@ -28,16 +28,16 @@ KernelDefinition attn_bwd1(const ModelConfig& config, const KernelForm& form) {
   return std::move(kernel).finish();
 }
 
-KernelDefinition attn_bwd2(const ModelConfig& config, const KernelForm& form) {
+KernelDefinition attn_bwd2(const ModelConfig& config, const KernelOptions& options) {
   const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
   const std::size_t seq_len = config.seq_len;
   const std::size_t score_rows = config.heads * seq_len;
-  KernelWriter kernel("attn_bwd2", form, seq_len,
+  KernelWriter kernel("attn_bwd2", options, seq_len,
                       {{"probs", score_rows}, {"dp", score_rows}, {"q", q_dim}, {"k", kv_dim}}, {},
                       {{"dq", q_dim}, {"dk", kv_dim}});
   mil::Builder& mil = kernel.mil();
-  Rope rope(kernel, config, form.rope);
+  Rope rope(kernel, config, options.rope);
 
   const mil::Shape grouped = shape_of({1, config.kv_heads, config.group() * seq_len, seq_len});
   const mil::Var probs = mil.reshape("probs_groups", kernel.tensor("probs"), grouped);
@@ -52,11 +52,11 @@ KernelDefinition attn_bwd2(const ModelConfig& config, const KernelForm& form) {
   return std::move(kernel).finish();
 }
 
-KernelDefinition qkv_bwd(const ModelConfig& config, const KernelForm& form) {
+KernelDefinition qkv_bwd(const ModelConfig& config, const KernelOptions& options) {
   const std::size_t dim = config.dim;
   const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
-  KernelWriter kernel("qkv_bwd", form, config.seq_len, {{"dq", q_dim}, {"dk", kv_dim}, {"dv", kv_dim}},
+  KernelWriter kernel("qkv_bwd", options, config.seq_len, {{"dq", q_dim}, {"dk", kv_dim}, {"dv", kv_dim}},
                       {{"attention.wq", dim, q_dim, Weight::transposed},
                        {"attention.wk", dim, kv_dim, Weight::transposed},
                        {"attention.wv", dim, kv_dim, Weight::transposed}},
@@ -65,18 +65,18 @@ KernelDefinition qkv_bwd(const ModelConfig& config, const KernelForm& form) {
   return std::move(kernel).finish();
 }
 
-KernelDefinition attn_bwd(const ModelConfig& config, const KernelForm& form) {
+KernelDefinition attn_bwd(const ModelConfig& config, const KernelOptions& options) {
   const std::size_t dim = config.dim;
   const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
-  KernelWriter kernel("attn_bwd", form, config.seq_len, {{"q", q_dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}},
+  KernelWriter kernel("attn_bwd", options, config.seq_len, {{"q", q_dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}},
                       {{"attention.wo", q_dim, dim, Weight::transposed},
                        {"attention.wq", dim, q_dim, Weight::transposed},
                        {"attention.wk", dim, kv_dim, Weight::transposed},
                        {"attention.wv", dim, kv_dim, Weight::transposed}},
                       {{"dxn", dim}, {"dq", q_dim}, {"dk", kv_dim}, {"dv", kv_dim}});
   mil::Builder& mil = kernel.mil();
-  Rope rope(kernel, config, form.rope);
+  Rope rope(kernel, config, options.rope);
 
   const mil::Var q_heads = split_heads(mil, "q_heads", kernel.tensor("q"), config);
   const mil::Var k_heads = split_heads(mil, "k_heads", kernel.tensor("k"), config);

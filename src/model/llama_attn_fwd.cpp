@@ -4,18 +4,18 @@
 
 namespace ane::model {
 
-KernelDefinition attn_fwd(const ModelConfig& config, const KernelForm& form) {
+KernelDefinition attn_fwd(const ModelConfig& config, const KernelOptions& options) {
   const std::size_t dim = config.dim;
   const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
-  KernelWriter kernel("attn_fwd", form, config.seq_len, {{"xn", dim}},
+  KernelWriter kernel("attn_fwd", options, config.seq_len, {{"xn", dim}},
                       {{"attention.wq", q_dim, dim},
                        {"attention.wk", kv_dim, dim},
                        {"attention.wv", kv_dim, dim},
                        {"attention.wo", dim, q_dim}},
                       {{"o", dim}, {"q", q_dim}, {"k", kv_dim}, {"v", kv_dim}, {"attn", q_dim}});
   mil::Builder& mil = kernel.mil();
-  Rope rope(kernel, config, form.rope);
+  Rope rope(kernel, config, options.rope);
 
   const mil::Var xn = kernel.tensor("xn");
   const mil::Var q_proj = kernel.project("q_proj", xn, "attention.wq");

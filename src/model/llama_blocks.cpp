@@ -100,11 +100,11 @@ mil::Var attention_probabilities(KernelWriter& kernel, mil::Var q, mil::Var k, c
   return mil.softmax("probs", masked, kKeyAxis);
 }
 
-Rope::Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm form) : mil_(&kernel.mil()) {
+Rope::Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm options) : mil_(&kernel.mil()) {
   const mil::Shape table = shape_of({1, 1, config.seq_len, config.head_dim});
   cos_ = kernel.constant("rope_cos", table, angle_table(config, [](double angle) { return std::cos(angle); }));
   sin_ = kernel.constant("rope_sin", table, angle_table(config, [](double angle) { return std::sin(angle); }));
-  if (form == RopeForm::slices) return;
+  if (options == RopeForm::slices) return;
   matrix_ =
       kernel.constant("rope_turn", shape_of({1, 1, config.head_dim, config.head_dim}), quarter_turn(config.head_dim));
 }

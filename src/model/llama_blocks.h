@@ -34,7 +34,7 @@ namespace ane::model {
 /// pair by 90 degrees.
 class Rope {
  public:
-  Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm form);
+  Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm options);
   [[nodiscard]] mil::Var rotate(std::string_view name, mil::Var x);
   /// The inverse, which is also the transpose, for gradients.
   [[nodiscard]] mil::Var rotate_back(std::string_view name, mil::Var x);

@@ -7,10 +7,10 @@ namespace ane::model {
 // gate = h1 * sig * h3 with sig = sigmoid(h1):
 //   dh3 = dgate * h1 * sig
 //   dh1 = dgate * h3 * sig * (1 + h1 * (1 - sig))
-KernelDefinition ffn_bwd(const ModelConfig& config, const KernelForm& form) {
+KernelDefinition ffn_bwd(const ModelConfig& config, const KernelOptions& options) {
   const std::size_t dim = config.dim;
   const std::size_t hidden = config.hidden;
-  KernelWriter kernel("ffn_bwd", form, config.seq_len, {{"dy", dim}, {"h1", hidden}, {"h3", hidden}},
+  KernelWriter kernel("ffn_bwd", options, config.seq_len, {{"dy", dim}, {"h1", hidden}, {"h3", hidden}},
                       {{"feed_forward.w2", hidden, dim, Weight::transposed},
                        {"feed_forward.w1", dim, hidden, Weight::transposed},
                        {"feed_forward.w3", dim, hidden, Weight::transposed}},

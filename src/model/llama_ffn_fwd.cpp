@@ -4,11 +4,11 @@
 
 namespace ane::model {
 
-KernelDefinition ffn_fwd(const ModelConfig& config, const KernelForm& form) {
+KernelDefinition ffn_fwd(const ModelConfig& config, const KernelOptions& options) {
   const std::size_t dim = config.dim;
   const std::size_t hidden = config.hidden;
   KernelWriter kernel(
-      "ffn_fwd", form, config.seq_len, {{"xn", dim}},
+      "ffn_fwd", options, config.seq_len, {{"xn", dim}},
       {{"feed_forward.w1", hidden, dim}, {"feed_forward.w3", hidden, dim}, {"feed_forward.w2", dim, hidden}},
       {{"y", dim}, {"h1", hidden}, {"h3", hidden}, {"gate", hidden}});
   mil::Builder& mil = kernel.mil();

@@ -7,7 +7,7 @@ namespace ane::model {
 
 namespace {
 
-using Generator = KernelDefinition (*)(const ModelConfig&, const KernelForm&);
+using Generator = KernelDefinition (*)(const ModelConfig&, const KernelOptions&);
 
 struct Row {
   Phase phase;
@@ -39,10 +39,10 @@ std::vector<Row> rows(PlanChoice choice) {
 
 }  // namespace
 
-KernelPlan llama_plan(const ModelConfig& config, const KernelForm& form) {
+KernelPlan llama_plan(const ModelConfig& config, const KernelOptions& options) {
   std::vector<PlannedKernel> kernels;
-  for (const Row& row : rows(form.plan)) kernels.push_back({row.phase, row.generate(config, form)});
-  return {form.plan == PlanChoice::split ? "split" : "merged", std::move(kernels), contract()};
+  for (const Row& row : rows(options.plan)) kernels.push_back({row.phase, row.generate(config, options)});
+  return {options.plan == PlanChoice::split ? "split" : "merged", std::move(kernels), contract()};
 }
 
 }  // namespace ane::model

@@ -41,8 +41,8 @@ void check_sample(const data::Sample& sample, const ModelConfig& config) {
 /// One forward pass, or one forward and backward pass.
 class Llama::Pass {
  public:
-  /// KernelSet::forward: backward() will not be called.
-  Pass(Llama& model, std::size_t lane, KernelSet set, const data::Sample& sample, std::span<const float> parameters,
+  /// PassMode::forward: backward() will not be called.
+  Pass(Llama& model, std::size_t slot, PassMode mode, const data::Sample& sample, std::span<const float> parameters,
        StepTimes& times);
   ~Pass();
   Pass(const Pass&) = delete;
@@ -83,7 +83,7 @@ class Llama::Pass {
   const ModelConfig& config_;
   SpanListener* spans_;
   math::ThreadPool& threads_;
-  std::size_t lane_;
+  std::size_t slot_;
   Workspace& work_;
   GradientOrder& order_;
   std::span<const data::Token> inputs_;
@@ -94,25 +94,25 @@ class Llama::Pass {
   StepTimes& times_;
 };
 
-Llama::Pass::Pass(Llama& model, std::size_t lane, KernelSet set, const data::Sample& sample,
+Llama::Pass::Pass(Llama& model, std::size_t slot, PassMode mode, const data::Sample& sample,
                   std::span<const float> parameters, StepTimes& times)
     : config_(model.config_),
-      spans_(model.engine_.spans),
-      threads_(model.lanes_[lane]->threads),
-      lane_(lane),
-      work_(*model.lanes_[lane]),
+      spans_(model.context_.spans),
+      threads_(model.slots_[slot]->threads),
+      slot_(slot),
+      work_(*model.slots_[slot]),
       order_(*model.order_),
       inputs_(std::span(sample.tokens).first(config_.seq_len)),
       targets_(std::span(sample.tokens).subspan(1)),
       parameters_(parameters),
       times_(times) {
-  work_.runner.begin(set, times);
+  work_.runner.begin(mode, times);
 }
 
 Llama::Pass::~Pass() {
   work_.products.abandon();
   work_.runner.release();
-  order_.leave(lane_);
+  order_.leave(slot_);
 }
 
 // ---- Forward
@@ -126,7 +126,8 @@ void Llama::Pass::forward() {
 void Llama::Pass::embed() {
   const PhaseTimer timer(times_.elementwise, spans_, "embedding");
   const std::span<const float> table = weights(work_.tensors.embedding);
-  to_channel_first([&](std::size_t position) { return &table[inputs_[position] * config_.dim]; }, work_.stream.front());
+  to_channel_first([&](std::size_t position) { return &table[inputs_[position] * config_.dim]; },
+                   work_.residual.front());
 }
 
 /// to [D, S] from the D values at row(position) of each position.
@@ -143,17 +144,18 @@ void Llama::Pass::to_channel_first(const Row& row, std::span<float> to) {
 void Llama::Pass::forward_layer(std::size_t layer) {
   const Workspace::Layer& work = work_.layers[layer];
   const LlamaTensors::Layer& tensors = work_.tensors.layers[layer];
-  const std::span<const float> x = work_.stream[layer];
+  const std::span<const float> x = work_.residual[layer];
 
   normalize(x, tensors.attention_norm, work.attn_in, work.attn_r);
-  work_.runner.run(Phase::attention_forward, layer, {{"xn", work.attn_in}}, {{"o", work.middle, x}});
+  work_.runner.run(Phase::attention_forward, layer, {{"xn", work.attn_in}}, {{"o", work.post_attention, x}});
 
-  normalize(work.middle, tensors.ffn_norm, work.ffn_in, work.ffn_r);
-  work_.runner.run(Phase::ffn_forward, layer, {{"xn", work.ffn_in}}, {{"y", work_.stream[layer + 1], work.middle}});
+  normalize(work.post_attention, tensors.ffn_norm, work.ffn_in, work.ffn_r);
+  work_.runner.run(Phase::ffn_forward, layer, {{"xn", work.ffn_in}},
+                   {{"y", work_.residual[layer + 1], work.post_attention}});
 }
 
 void Llama::Pass::classify() {
-  normalize(work_.stream.back(), work_.tensors.norm, work_.final_in, work_.final_r);
+  normalize(work_.residual.back(), work_.tensors.norm, work_.final_in, work_.final_r);
   const PhaseTimer timer(times_.classifier, spans_, "classifier");
   math::gemm(config_.seq_len, config_.vocab, config_.dim, 1,
              {work_.final_in.data(), config_.seq_len, math::Transpose::yes},
@@ -197,7 +199,7 @@ void Llama::Pass::backward_classifier() {
   accumulate_classifier();
   const std::span<float> dx = work_.operands_of(config_.layers - 1).dy;
   std::ranges::fill(dx, 0.0F);
-  backward_norm(work_.stream.back(), work_.tensors.norm, work_.final_r, dx, dx);
+  backward_norm(work_.residual.back(), work_.tensors.norm, work_.final_r, dx, dx);
 }
 
 void Llama::Pass::backward_ffn(std::size_t layer) {
@@ -209,7 +211,7 @@ void Llama::Pass::backward_ffn(std::size_t layer) {
   accumulate(tensors.w2, operands.dy, operands.gate, operands);
   accumulate(tensors.w1, operands.dh1, work.ffn_in, operands);
   accumulate(tensors.w3, operands.dh3, work.ffn_in, operands);
-  backward_norm(work.middle, tensors.ffn_norm, work.ffn_r, operands.dy, operands.dmiddle);
+  backward_norm(work.post_attention, tensors.ffn_norm, work.ffn_r, operands.dy, operands.dpost_attention);
 }
 
 void Llama::Pass::backward_attention(std::size_t layer) {
@@ -217,22 +219,22 @@ void Llama::Pass::backward_attention(std::size_t layer) {
   const LlamaTensors::Layer& tensors = work_.tensors.layers[layer];
   Workspace::Operands& operands = work_.operands_of(layer);
   work_.runner.run(
-      Phase::attention_backward, layer, {{"do", operands.dmiddle}},
+      Phase::attention_backward, layer, {{"do", operands.dpost_attention}},
       {{"attn", operands.attn}, {"dq", operands.dq}, {"dk", operands.dk}, {"dv", operands.dv}, {"dxn", work_.dnorm}});
-  accumulate(tensors.wo, operands.dmiddle, operands.attn, operands);
+  accumulate(tensors.wo, operands.dpost_attention, operands.attn, operands);
   accumulate(tensors.wq, operands.dq, work.attn_in, operands);
   accumulate(tensors.wk, operands.dk, work.attn_in, operands);
   accumulate(tensors.wv, operands.dv, work.attn_in, operands);
 
   Workspace::Operands& below = work_.operands_below(layer);
   work_.products.wait(below.last, times_.blas_wait);
-  backward_norm(work_.stream[layer], tensors.attention_norm, work.attn_r, operands.dmiddle, below.dy);
+  backward_norm(work_.residual[layer], tensors.attention_norm, work.attn_r, operands.dpost_attention, below.dy);
 }
 
 // The positions of a repeated token are summed in order, independent of the thread.
 void Llama::Pass::backward_embedding() {
   order_.wait_for_all(classifier_pieces_);  // they may be for the same tensor
-  const GradientOrder::Turn turn(order_, lane_);
+  const GradientOrder::Turn turn(order_, slot_);
   const PhaseTimer timer(times_.elementwise, spans_, "embedding backward");
   const std::span<float> table = gradient(work_.tensors.embedding);
   const std::span<const float> dx = work_.operands_below(0).dy;
@@ -257,7 +259,7 @@ void Llama::Pass::normalize(std::span<const float> x, const Parameter& weight, s
 /// norm.
 void Llama::Pass::backward_norm(std::span<const float> x, const Parameter& weight, std::span<const float> r,
                                 std::span<const float> base, std::span<float> dx) {
-  const GradientOrder::Turn turn(order_, lane_);
+  const GradientOrder::Turn turn(order_, slot_);
   const PhaseTimer timer(times_.rms_norm, spans_, "RMSNorm backward");
   math::rms_norm_backward(x, work_.dnorm, weights(weight), r, base, dx, gradient(weight), threads_);
 }
@@ -269,7 +271,7 @@ void Llama::Pass::accumulate_classifier() {
   const std::size_t piece = order_.running() == 1 ? config_.vocab : kClassifierPiece;
   for (std::size_t row = 0; row < config_.vocab; row += piece) {
     const std::size_t rows = std::min(piece, config_.vocab - row);
-    const GradientOrder::Turn turn(order_, lane_);
+    const GradientOrder::Turn turn(order_, slot_);
     ++classifier_pieces_;
     work_.products.add({.m = rows,
                         .n = dim,
@@ -283,57 +285,57 @@ void Llama::Pass::accumulate_classifier() {
 
 void Llama::Pass::accumulate(const Parameter& weight, std::span<const float> dy, std::span<const float> x,
                              Workspace::Operands& operands) {
-  const GradientOrder::Turn turn(order_, lane_);
+  const GradientOrder::Turn turn(order_, slot_);
   operands.last = work_.products.add(weight_gradient(weight, dy, x, gradients_), times_.elementwise);
 }
 
-StepResult Llama::step_in(std::size_t lane, const data::Sample& sample, std::span<const float> parameters,
+StepResult Llama::step_in(std::size_t slot, const data::Sample& sample, std::span<const float> parameters,
                           float loss_scale, std::span<float> gradients, StepTimes& times) {
-  Pass pass(*this, lane, KernelSet::training, sample, parameters, times);
+  Pass pass(*this, slot, PassMode::training, sample, parameters, times);
   pass.forward();
   const double loss = pass.loss(loss_scale);
   pass.backward(gradients);
   return {loss, pass.overflow()};
 }
 
-StepResult Llama::evaluate_in(std::size_t lane, const data::Sample& sample, std::span<const float> parameters,
+StepResult Llama::evaluate_in(std::size_t slot, const data::Sample& sample, std::span<const float> parameters,
                               StepTimes& times) {
-  Pass pass(*this, lane, KernelSet::forward, sample, parameters, times);
+  Pass pass(*this, slot, PassMode::forward, sample, parameters, times);
   pass.forward();
   const double loss = pass.loss(0);
   return {loss, pass.overflow()};
 }
 
-/// Calls body(lane, times) for each sample's batch slot: a single one inline, several on one thread each.
+/// Calls body(slot, times) for each sample's batch slot: a single one inline, several on one thread each.
 template <class Body>
-void Llama::side_by_side(std::span<const data::Sample> samples, StepTimes& times, const Body& body) {
-  assert(samples.size() <= lanes_.size());
+void Llama::run_slots(std::span<const data::Sample> samples, StepTimes& times, const Body& body) {
+  assert(samples.size() <= slots_.size());
   for (const data::Sample& sample : samples) check_sample(sample, config_);
   order_->begin(samples.size());
   if (samples.size() == 1) return body(0, times);
-  const auto run = [&](std::size_t lane) {
-    lanes_[lane]->times = {};
-    body(lane, lanes_[lane]->times);
+  const auto run = [&](std::size_t slot) {
+    slots_[slot]->times = {};
+    body(slot, slots_[slot]->times);
   };
-  engine_.threads.parallel_for(samples.size(), 1, [&](math::Range lanes) {
-    for (std::size_t lane = lanes.begin; lane < lanes.end; ++lane) run(lane);
+  context_.threads.parallel_for(samples.size(), 1, [&](math::Range slots) {
+    for (std::size_t slot = slots.begin; slot < slots.end; ++slot) run(slot);
   });
   StepTimes sum;
-  for (std::size_t lane = 0; lane < samples.size(); ++lane) sum += lanes_[lane]->times;
+  for (std::size_t slot = 0; slot < samples.size(); ++slot) sum += slots_[slot]->times;
   times += sum /= static_cast<std::int64_t>(samples.size());
 }
 
 void Llama::step(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
                  std::span<float> gradients, std::span<StepResult> results, StepTimes& times) {
-  side_by_side(samples, times, [&](std::size_t lane, StepTimes& own) {
-    results[lane] = step_in(lane, samples[lane], parameters, loss_scale, gradients, own);
+  run_slots(samples, times, [&](std::size_t slot, StepTimes& own) {
+    results[slot] = step_in(slot, samples[slot], parameters, loss_scale, gradients, own);
   });
 }
 
 void Llama::evaluate(std::span<const data::Sample> samples, std::span<const float> parameters,
                      std::span<StepResult> results, StepTimes& times) {
-  side_by_side(samples, times, [&](std::size_t lane, StepTimes& own) {
-    results[lane] = evaluate_in(lane, samples[lane], parameters, own);
+  run_slots(samples, times, [&](std::size_t slot, StepTimes& own) {
+    results[slot] = evaluate_in(slot, samples[slot], parameters, own);
   });
 }
 

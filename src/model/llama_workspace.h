@@ -15,23 +15,23 @@ namespace ane::model {
 
 /// Memory that is reused by all steps, so that only the first step allocates. Activations are [channels, S].
 struct Llama::Workspace {
-  Workspace(const ModelConfig& config, const ParameterLayout& layout, KernelBank& kernels, const Engine& engine,
-            std::size_t lane);
+  Workspace(const ModelConfig& config, const ParameterLayout& layout, KernelBank& kernels, const ModelContext& context,
+            std::size_t slot);
 
   /// Activations of a layer kept for the backward pass.
   struct Layer {
-    std::span<float> attn_in;  ///< [D, S] normalized
-    std::span<float> attn_r;   ///< [S] from rms_norm_forward
-    std::span<float> middle;   ///< [D, S] residual after attention
-    std::span<float> ffn_in;   ///< [D, S] normalized
-    std::span<float> ffn_r;    ///< [S]
+    std::span<float> attn_in;         ///< [D, S] normalized
+    std::span<float> attn_r;          ///< [S] from rms_norm_forward
+    std::span<float> post_attention;  ///< [D, S] residual after attention
+    std::span<float> ffn_in;          ///< [D, S] normalized
+    std::span<float> ffn_r;           ///< [S]
   };
 
   /// Operands of one layer's weight gradients in addition to Layer. Products that overlap with the device may lag by
   /// one layer, so there are then two of these, for even and odd layers; otherwise one.
   struct Operands {
     std::span<float> dy;                ///< [D, S] gradient of the residual after the layer
-    std::span<float> dmiddle;           ///< [D, S] gradient of Layer::middle
+    std::span<float> dpost_attention;   ///< [D, S] gradient of Layer::middle
     std::span<float> attn, dq;          ///< [D, S]
     std::span<float> dk, dv;            ///< [KV, S]
     std::span<float> gate, dh1, dh3;    ///< [H, S]
@@ -46,12 +46,12 @@ struct Llama::Workspace {
   LayerRunner runner;
 
   std::vector<Layer> layers;
-  std::vector<std::span<float>> stream;  ///< [D, S] residual before each layer and after the last
-  std::span<float> final_in;             ///< [D, S] normalized input of the classifier
-  std::span<float> final_r;              ///< [S]
-  std::span<float> logits;               ///< [S, V], then their gradient
-  std::vector<double> losses;            ///< [S] of each position
-  std::span<float> dfinal_rows;          ///< [S, D] gradient of final_in, one row per position
+  std::vector<std::span<float>> residual;  ///< [D, S] residual before each layer and after the last
+  std::span<float> final_in;               ///< [D, S] normalized input of the classifier
+  std::span<float> final_r;                ///< [S]
+  std::span<float> logits;                 ///< [S, V], then their gradient
+  std::vector<double> losses;              ///< [S] of each position
+  std::span<float> dfinal_rows;            ///< [S, D] gradient of final_in, one row per position
   std::vector<Operands> operands;
   std::span<float> dnorm;  ///< [D, S] gradient of a normalized input
 

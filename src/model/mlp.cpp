@@ -49,11 +49,11 @@ ParameterLayout mlp_parameters(const ModelConfig& config) {
   return layout;
 }
 
-Mlp::Mlp(const ModelConfig& config, const KernelForm& form, const Engine& engine)
+Mlp::Mlp(const ModelConfig& config, const KernelOptions& options, const ModelContext& context)
     : config_(config),
-      engine_(engine),
+      context_(context),
       layout_(mlp_parameters(config)),
-      kernels_(mlp_plan(config, form), form.element, {""}, layout_, engine),
+      kernels_(mlp_plan(config, options), options.element, {""}, layout_, context),
       memory_(activation_memory(2 * (padded(config.dim * config.seq_len) + padded(config.hidden * config.seq_len)))) {
   std::span<float> rest(reinterpret_cast<float*>(memory_.data()), memory_.size() / sizeof(float));
   const auto take = [&](std::size_t channels) {
@@ -70,7 +70,7 @@ Mlp::Mlp(const ModelConfig& config, const KernelForm& form, const Engine& engine
 void Mlp::initialize(std::span<float> parameters, std::uint64_t seed) const {
   for (const Parameter& parameter : layout_.parameters())
     fill_normal(parameter, seed, 1 / std::sqrt(static_cast<double>(parameter.shape.at(1))), parameters,
-                engine_.threads);
+                context_.threads);
 }
 
 ModelSummary Mlp::summary() const {
@@ -96,13 +96,13 @@ void Mlp::evaluate(std::span<const data::Sample> samples, std::span<const float>
 
 StepResult Mlp::step_one(const data::Sample& sample, float loss_scale, std::span<float> gradients, StepTimes& times) {
   check_sample(sample);
-  LayerRunner runner(kernels_, engine_);
-  runner.begin(KernelSet::training, times);
+  LayerRunner runner(kernels_, context_);
+  runner.begin(PassMode::training, times);
   runner.run(Phase::ffn_forward, 0, {{"x", sample.x}}, {{"y", y_}, {"h", h_}});
 
   double loss = 0;
   {
-    const PhaseTimer timer(times.elementwise, engine_.spans, "loss");
+    const PhaseTimer timer(times.elementwise, context_.spans, "loss");
     loss = mean_squared_error(y_, sample.y);
     mean_squared_error_gradient(y_, sample.y, loss_scale, dy_);
   }
@@ -110,16 +110,16 @@ StepResult Mlp::step_one(const data::Sample& sample, float loss_scale, std::span
   if (runner.overflow()) return {loss, runner.overflow()};
   runner.run(Phase::ffn_backward, 0, {{"dy", dy_}}, {{"dh", dh_}});
 
-  const PhaseTimer timer(times.elementwise, engine_.spans, "weight gradient");
-  accumulate(weight_gradient(*layout_.find("w2.weight"), dy_, h_, gradients), engine_.threads);
-  accumulate(weight_gradient(*layout_.find("w1.weight"), dh_, sample.x, gradients), engine_.threads);
+  const PhaseTimer timer(times.elementwise, context_.spans, "weight gradient");
+  accumulate(weight_gradient(*layout_.find("w2.weight"), dy_, h_, gradients), context_.threads);
+  accumulate(weight_gradient(*layout_.find("w1.weight"), dh_, sample.x, gradients), context_.threads);
   return {loss, runner.overflow()};
 }
 
 StepResult Mlp::evaluate_one(const data::Sample& sample, StepTimes& times) {
   check_sample(sample);
-  LayerRunner runner(kernels_, engine_);
-  runner.begin(KernelSet::forward, times);
+  LayerRunner runner(kernels_, context_);
+  runner.begin(PassMode::forward, times);
   runner.run(Phase::ffn_forward, 0, {{"x", sample.x}}, {{"y", y_}});
   const double loss = mean_squared_error(y_, sample.y);
   runner.check_loss(loss);

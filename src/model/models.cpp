@@ -13,16 +13,16 @@ namespace ane::model {
 namespace {
 
 template <class Kind>
-std::unique_ptr<Model> make(const ModelConfig& config, const KernelForm& form, const Engine& engine) {
-  return std::make_unique<Kind>(config, form, engine);
+std::unique_ptr<Model> make(const ModelConfig& config, const KernelOptions& options, const ModelContext& context) {
+  return std::make_unique<Kind>(config, options, context);
 }
 
 /// The functions that implement a family.
 struct FamilyRow {
   Family family;
   ParameterLayout (*layout)(const ModelConfig&);
-  KernelPlan (*plan)(const ModelConfig&, const KernelForm&);
-  std::unique_ptr<Model> (*make)(const ModelConfig&, const KernelForm&, const Engine&);
+  KernelPlan (*plan)(const ModelConfig&, const KernelOptions&);
+  std::unique_ptr<Model> (*make)(const ModelConfig&, const KernelOptions&, const ModelContext&);
 };
 constexpr std::array kFamilies = {
     FamilyRow{Family::llama, llama_parameters, llama_plan, make<Llama>},
@@ -36,12 +36,15 @@ const FamilyRow& row_of(const ModelConfig& config) {
 
 }  // namespace
 
-std::unique_ptr<Model> make_model(const ModelConfig& config, const KernelForm& form, const Engine& engine) {
-  return row_of(config).make(config, form, engine);
+std::unique_ptr<Model> make_model(const ModelConfig& config, const KernelOptions& options,
+                                  const ModelContext& context) {
+  return row_of(config).make(config, options, context);
 }
 
 ParameterLayout parameter_layout(const ModelConfig& config) { return row_of(config).layout(config); }
 
-KernelPlan kernel_plan(const ModelConfig& config, const KernelForm& form) { return row_of(config).plan(config, form); }
+KernelPlan kernel_plan(const ModelConfig& config, const KernelOptions& options) {
+  return row_of(config).plan(config, options);
+}
 
 }  // namespace ane::model

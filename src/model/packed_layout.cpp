@@ -93,7 +93,7 @@ PackedLayout::PackedLayout(mil::DType element, std::size_t seq_len,
   set_type(element, channels, seq_len);
 }
 
-PackedLayout PackedLayout::side_by_side(mil::DType element, std::span<const Window> windows) {
+PackedLayout PackedLayout::along_columns(mil::DType element, std::span<const Window> windows) {
   PackedLayout layout;
   std::size_t channels = 0;
   std::size_t width = 0;

@@ -170,7 +170,7 @@ void read_elements(const RegularFile& file, const SafetensorsFile::Tensor& tenso
 }
 
 /// Writes in pieces, each checked and written while it is in cache.
-void write_tensor(AsideFile& file, const NamedTensor& tensor) {
+void write_tensor(TemporaryFile& file, const NamedTensor& tensor) {
   constexpr std::size_t kPiece = std::size_t{1} << 18U;  // a megabyte
   for (std::span<const float> rest = tensor.values; !rest.empty();) {
     const std::span<const float> piece = rest.first(std::min(rest.size(), kPiece));
@@ -202,13 +202,13 @@ std::string header_text(std::span<const NamedTensor> tensors, const Metadata& me
 
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                        const Metadata& metadata) {
-  AsideFile file(path);
+  TemporaryFile file(path);
   write_safetensors(file, tensors, metadata);
   file.commit();
   sync_directory(path.parent_path());
 }
 
-void write_safetensors(AsideFile& file, std::span<const NamedTensor> tensors, const Metadata& metadata) {
+void write_safetensors(TemporaryFile& file, std::span<const NamedTensor> tensors, const Metadata& metadata) {
   const std::string header = header_text(tensors, metadata);
   const std::uint64_t length = header.size();
   file.write(std::as_bytes(std::span(&length, 1)));

@@ -36,16 +36,16 @@ PackedView<std::byte> view(const PackedSurface& packed, const surface::Mapping<s
 
 PackedSurface StepIo::input_of(std::size_t row, std::size_t layer) {
   const PackedLayout& layout = bank_->plan().kernels()[row].definition.input;
-  if (surface::Surface* const weighted = bank_->weighted_input(row, layer, lane_))
+  if (surface::Surface* const weighted = bank_->weighted_input(row, layer, slot_))
     return {row, layer, &layout, {}, weighted};
-  return {row, layer, &layout, engine_->surfaces.acquire(layout.surface().size_bytes)};
+  return {row, layer, &layout, context_->surfaces.acquire(layout.surface().size_bytes)};
 }
 
 PackedSurface StepIo::run(PackedSurface& input) {
   const PackedLayout& layout = planned(input).definition.output;
-  PackedSurface output{input.row, input.layer, &layout, engine_->surfaces.acquire(layout.surface().size_bytes)};
+  PackedSurface output{input.row, input.layer, &layout, context_->surfaces.acquire(layout.surface().size_bytes)};
   {
-    const PhaseTimer timer(times_->ane, engine_->spans, planned(input).definition.name);
+    const PhaseTimer timer(times_->ane, context_->spans, planned(input).definition.name);
     const std::array inputs = {&input.surface()};
     const std::array outputs = {&output.surface()};
     bank_->kernel(input.row, input.layer).run(inputs, outputs);
@@ -54,34 +54,34 @@ PackedSurface StepIo::run(PackedSurface& input) {
 }
 
 void StepIo::write(PackedSurface& to, std::string_view segment, std::span<const float> values) {
-  const PhaseTimer timer(times_->io, engine_->spans, "write surface");
+  const PhaseTimer timer(times_->io, context_->spans, "write surface");
   const auto mapping = to.surface().map_for_write();
-  check(to, to.layout->at(segment), write_segment(view(to, mapping), segment, values, engine_->threads));
+  check(to, to.layout->at(segment), write_segment(view(to, mapping), segment, values, context_->threads));
 }
 
 void StepIo::read(PackedSurface& from, std::string_view segment, std::span<const float> base, std::span<float> values) {
-  const PhaseTimer timer(times_->io, engine_->spans, "read surface");
+  const PhaseTimer timer(times_->io, context_->spans, "read surface");
   const auto mapping = from.surface().map_for_read();
   const PackedView<const std::byte> source = view(from, mapping);
   check(from, from.layout->at(segment),
-        base.empty() ? read_segment(source, segment, values, engine_->threads)
-                     : read_segment_added(source, segment, base, values, engine_->threads));
+        base.empty() ? read_segment(source, segment, values, context_->threads)
+                     : read_segment_added(source, segment, base, values, context_->threads));
 }
 
 void StepIo::copy(PackedSurface& from, std::string_view segment, PackedSurface& to) {
-  const PhaseTimer timer(times_->io, engine_->spans, "copy surface");
+  const PhaseTimer timer(times_->io, context_->spans, "copy surface");
   const auto source = from.surface().map_for_read();
   const auto target = to.surface().map_for_write();
-  check(from, from.layout->at(segment), copy_segment(view(from, source), segment, view(to, target), engine_->threads));
+  check(from, from.layout->at(segment), copy_segment(view(from, source), segment, view(to, target), context_->threads));
 }
 
 void StepIo::check_rest(PackedSurface& output) {
-  const PhaseTimer timer(times_->io, engine_->spans, "check surface");
+  const PhaseTimer timer(times_->io, context_->spans, "check surface");
   const auto mapping = output.surface().map_for_read();
   const auto segments = output.layout->segments();
   for (std::size_t i = 0; i < segments.size(); ++i)
     if ((output.checked >> i & 1U) == 0)
-      check(output, segments[i], max_magnitude(view(output, mapping), segments[i].name, engine_->threads));
+      check(output, segments[i], max_magnitude(view(output, mapping), segments[i].name, context_->threads));
 }
 
 void StepIo::check(PackedSurface& owner, const Segment& segment, float magnitude) {

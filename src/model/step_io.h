@@ -31,8 +31,8 @@ struct PackedSurface {
 /// checked while they are read or copied, so that each byte is touched once.
 class StepIo {
  public:
-  StepIo(KernelBank& bank, const Engine& engine, std::size_t lane, StepTimes& times)
-      : bank_(&bank), engine_(&engine), lane_(lane), times_(&times) {}
+  StepIo(KernelBank& bank, const ModelContext& context, std::size_t slot, StepTimes& times)
+      : bank_(&bank), context_(&context), slot_(slot), times_(&times) {}
 
   /// An input for the layer's kernel of a plan row. All of its activations must be written before the run.
   [[nodiscard]] PackedSurface input_of(std::size_t row, std::size_t layer);
@@ -59,8 +59,8 @@ class StepIo {
   void check(PackedSurface& owner, const Segment& segment, float magnitude);
 
   KernelBank* bank_;
-  const Engine* engine_;
-  std::size_t lane_;
+  const ModelContext* context_;
+  std::size_t slot_;
   StepTimes* times_;
   std::optional<std::string> overflow_;
 };

@@ -10,13 +10,13 @@ namespace ane::model {
 
 void write_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<const float> values,
                        const Metadata& metadata) {
-  AsideFile file(path);
+  TemporaryFile file(path);
   write_safetensors(file, layout, values, metadata);
   file.commit();
   sync_directory(path.parent_path());
 }
 
-void write_safetensors(AsideFile& file, const ParameterLayout& layout, std::span<const float> values,
+void write_safetensors(TemporaryFile& file, const ParameterLayout& layout, std::span<const float> values,
                        const Metadata& metadata) {
   std::vector<NamedTensor> tensors;
   tensors.reserve(layout.parameters().size());

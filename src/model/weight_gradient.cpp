@@ -33,10 +33,10 @@ void accumulate(const GradientProduct& product, math::ThreadPool& threads) {
   math::gemm(product.m, product.n, product.k, 1, product.a, product.b, 1, product.c.data(), product.n, threads);
 }
 
-GradientProducts::GradientProducts(const Engine& engine)
-    : threads_(&engine.threads),
-      spans_(engine.spans),
-      beside_(engine.device.shares_cpu() ? nullptr : std::make_unique<Beside>(engine.threads.size())) {}
+GradientProducts::GradientProducts(const ModelContext& context)
+    : threads_(&context.threads),
+      spans_(context.spans),
+      beside_(context.device.shares_cpu() ? nullptr : std::make_unique<Beside>(context.threads.size())) {}
 
 GradientProducts::Ticket GradientProducts::add(const GradientProduct& product, Duration& at_once) {
   if (run_beside()) {

@@ -33,7 +33,7 @@ class GradientProducts {
   using Ticket = math::TaskQueue::Ticket;
 
   /// Overlapping products are split in the same way as with `engine.threads`.
-  explicit GradientProducts(const Engine& engine);
+  explicit GradientProducts(const ModelContext& context);
 
   /// Whether add() may return before the product is done.
   [[nodiscard]] bool run_beside() const noexcept { return beside_ != nullptr; }

@@ -39,7 +39,7 @@ std::vector<StateFile> files_of(StateArena& state) {
   std::vector<StateFile> files = {{kModelFile, state.parameters()}};
   for (int i = 0; i < state.moment_count(); ++i)
     files.push_back({kMomentFiles.at(static_cast<std::size_t>(i)), state.moment(i)});
-  if (state.delay() == Delay::one_update) files.push_back({kRunningFile, state.running_parameters()});
+  if (state.staleness() == Staleness::one_update) files.push_back({kRunningFile, state.running_parameters()});
   return files;
 }
 
@@ -134,10 +134,10 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
   const std::vector<StateFile> state_files = files_of(state);
   check_room(aside.path(), state_files);
   // All files are written before any is synced: the state may change as soon as the system has a copy.
-  std::deque<AsideFile> files;
+  std::deque<TemporaryFile> files;
   TrainerFileContents contents{.record = record, .identity = identity, .moments = state.moment_count(), .files = {}};
   for (const auto& [name, values] : state_files) {
-    AsideFile& file = files.emplace_back(aside.path() / name);
+    TemporaryFile& file = files.emplace_back(aside.path() / name);
     model::write_safetensors(
         file, layout, values,
         {{model::kConfigKey, model::to_json(identity.model)}, {"step", fmt::format("{}", record.progress.step)}});
@@ -147,7 +147,7 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
 
   const std::string text = trainer_file_text(contents);
   files.emplace_back(aside.path() / kTrainerFile).write(std::as_bytes(std::span(text)));
-  for (AsideFile& file : files) file.commit();
+  for (TemporaryFile& file : files) file.commit();
   aside.move_into_place();
   return place;
 }

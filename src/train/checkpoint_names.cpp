@@ -37,7 +37,7 @@ bool is_checkpoint_with(std::string_view prefix, std::string_view name) {
 
 bool is_checkpoint_file(std::string_view name) {
   return std::any_of(kFiles.begin(), kFiles.end(),
-                     [&](std::string_view file) { return name == file || AsideFile::is_name_for(file, name); });
+                     [&](std::string_view file) { return name == file || TemporaryFile::is_name_for(file, name); });
 }
 
 bool is_reserved_name(std::string_view name) {

@@ -63,14 +63,14 @@ sigset_t stop_signals() noexcept {
 
 }  // namespace
 
-std::optional<Handoff> parse_handoff(const char* value) {
+std::optional<StateHandle> parse_state_handle(const char* value) {
   if (value == nullptr) return std::nullopt;
   const std::string_view text(value);
   const std::size_t separator = text.find(kSeparator);
   if (separator != std::string_view::npos) {
     const auto descriptor = whole_number<int>(text.substr(0, separator));
     const auto exec_ns = whole_number<std::int64_t>(text.substr(separator + 1));
-    if (descriptor && exec_ns) return Handoff{*descriptor, *exec_ns};
+    if (descriptor && exec_ns) return StateHandle{*descriptor, *exec_ns};
   }
   throw UsageError(
       fmt::format("{}='{}' is not what ane-train sets when it restarts itself (DESCRIPTOR:NANOSECONDS); "
@@ -78,13 +78,13 @@ std::optional<Handoff> parse_handoff(const char* value) {
                   kStateVariable, text));
 }
 
-std::vector<std::string> restart_environment(std::span<const std::string> current, const Handoff& handoff) {
+std::vector<std::string> restart_environment(std::span<const std::string> current, const StateHandle& state_handle) {
   const std::string prefix = fmt::format("{}=", kStateVariable);
   std::vector<std::string> result;
   result.reserve(current.size() + 1);
   for (const std::string& entry : current)
     if (!entry.starts_with(prefix)) result.push_back(entry);
-  result.push_back(fmt::format("{}{}{}{}", prefix, handoff.descriptor, kSeparator, handoff.exec_ns));
+  result.push_back(fmt::format("{}{}{}{}", prefix, state_handle.descriptor, kSeparator, state_handle.exec_ns));
   return result;
 }
 
@@ -104,11 +104,11 @@ void exec_self(std::span<const std::string> arguments, std::span<const std::stri
                           std::generic_category().message(error)));
 }
 
-Duration count_restart(StateArena& state, const Handoff& handoff) noexcept {
+Duration count_restart(StateArena& state, const StateHandle& state_handle) noexcept {
   RunTotals& totals = state.totals();
   ++totals.restarts;
   RunClock(totals).book(&RunTotals::restart_ns);
-  return Duration(monotonic_ns() - handoff.exec_ns);
+  return Duration(monotonic_ns() - state_handle.exec_ns);
 }
 
 BlockedSignals::BlockedSignals() noexcept {

@@ -46,11 +46,11 @@ constexpr std::uint32_t kVersion = 2;
 
 std::string system_text(int error) { return std::generic_category().message(error); }
 
-std::size_t arena_bytes(std::size_t parameters, int moments, Delay delay) {
+std::size_t arena_bytes(std::size_t parameters, int moments, Staleness staleness) {
   assert(moments >= 0);
   const auto padded = checked_add(parameters, kArrayAlignment - 1);
   const std::size_t arrays =
-      kArraysBesideMoments + static_cast<std::size_t>(moments) + (delay == Delay::one_update ? 1 : 0);
+      kArraysBesideMoments + static_cast<std::size_t>(moments) + (staleness == Staleness::one_update ? 1 : 0);
   const auto elements = padded ? checked_mul(*padded / kArrayAlignment * kArrayAlignment, arrays) : std::nullopt;
   const auto bytes = elements ? checked_mul(*elements, sizeof(float)) : std::nullopt;
   const auto total = bytes ? checked_add(*bytes, kHeaderBytes) : std::nullopt;
@@ -113,11 +113,11 @@ void expect(int descriptor, std::string_view what, Value expected, Value found) 
 
 }  // namespace
 
-StateArena::StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint, Delay delay)
+StateArena::StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint, Staleness staleness)
     : parameter_count_(parameters),
       moments_(moments),
-      delay_(delay),
-      size_bytes_(arena_bytes(parameters, moments, delay)) {
+      staleness_(staleness),
+      size_bytes_(arena_bytes(parameters, moments, staleness)) {
   descriptor_ = allocate(size_bytes_);
   map();
   header() = {.magic = kMagic,
@@ -130,11 +130,12 @@ StateArena::StateArena(std::size_t parameters, int moments, std::uint64_t finger
               .totals = {}};
 }
 
-StateArena::StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint, Delay delay)
+StateArena::StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint,
+                       Staleness staleness)
     : parameter_count_(parameters),
       moments_(moments),
-      delay_(delay),
-      size_bytes_(arena_bytes(parameters, moments, delay)),
+      staleness_(staleness),
+      size_bytes_(arena_bytes(parameters, moments, staleness)),
       adopted_(true) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) refuse(descriptor, system_text(errno));
@@ -186,7 +187,7 @@ std::span<float> StateArena::array(std::size_t index) noexcept {
 std::span<float> StateArena::parameters() noexcept { return array(0); }
 
 std::span<float> StateArena::running_parameters() noexcept {
-  return array(delay_ == Delay::one_update ? kArraysBesideMoments + static_cast<std::size_t>(moments_) : 0);
+  return array(staleness_ == Staleness::one_update ? kArraysBesideMoments + static_cast<std::size_t>(moments_) : 0);
 }
 
 std::span<float> StateArena::moment(int index) noexcept {

@@ -19,7 +19,7 @@ namespace ane::train {
 
 namespace {
 
-using model::KernelSet;
+using model::PassMode;
 using model::StepTimes;
 
 /// Training has continued from all but the newest checkpoint, so only that one may be about to diverge.
@@ -53,23 +53,23 @@ Trainer::Trainer(Parts parts, TrainOptions options)
     : parts_(std::move(parts)),
       options_(std::move(options)),
       clock_(parts_.state.totals()),
-      supply_({.kernels = parts_.model.kernels(),
-               .budget = parts_.budget,
-               .state = parts_.state,
-               .threads = parts_.threads,
-               .clock = clock_,
-               .observers = parts_.observers},
-              options_.renewal) {
+      refresher_({.kernels = parts_.model.kernels(),
+                  .budget = parts_.budget,
+                  .state = parts_.state,
+                  .threads = parts_.threads,
+                  .clock = clock_,
+                  .observers = parts_.observers},
+                 options_.refresh_mode) {
   assert(options_.steps >= 0 && options_.accum_steps > 0);
   assert(parts_.state.moment_count() == optimizer_moments(options_.optimizer.kind));
   // Compiles made before this are repeated by every process.
-  if (const int needed = parts_.budget.used() + smallest_budget(parts_.model.kernels(), options_.renewal);
+  if (const int needed = parts_.budget.used() + smallest_budget(parts_.model.kernels(), options_.refresh_mode);
       needed > parts_.budget.limit())
     throw UsageError(
         fmt::format("{} needs {} compiles, but a process may make only {}: a restart would not help. Use "
                     "--max-compiles {} (ANE_MAX_COMPILES) or more",
-                    options_.renewal == Renewal::pipeline ? "a pipeline (two sets of kernels)" : "one update", needed,
-                    parts_.budget.limit(), needed));
+                    options_.refresh_mode == RefreshMode::pipeline ? "a pipeline (two sets of kernels)" : "one update",
+                    needed, parts_.budget.limit(), needed));
 
   Progress& progress = parts_.state.progress();
   if (progress.update == 0 || !options_.loss_scale.dynamic) progress.loss_scale = options_.loss_scale.initial;
@@ -83,7 +83,7 @@ Trainer::Trainer(Parts parts, TrainOptions options)
 }
 
 template <class Event>
-void Trainer::tell(void (Observer::*hook)(const Event&), const Event& event) {
+void Trainer::notify(void (Observer::*hook)(const Event&), const Event& event) {
   for (Observer* observer : parts_.observers) (observer->*hook)(event);
 }
 
@@ -92,10 +92,10 @@ Outcome Trainer::run() {
   clock_.book(parts_.state.adopted() ? &RunTotals::restart_ns : &RunTotals::startup_ns);
   try {
     const Outcome outcome = run_until_done();
-    supply_.wait();
+    refresher_.wait();
     if (outcome == Outcome::restart_needed) {
       finish_checkpoint();
-      tell_restart();
+      notify_restart();
     } else {
       if (outcome == Outcome::finished) expect_converging();
       write_last_checkpoint();
@@ -112,7 +112,7 @@ Outcome Trainer::run() {
 Outcome Trainer::run_until_done() {
   while (!done() || validation_due()) {
     if (parts_.stop) return Outcome::interrupted;
-    if (!supply_.provide(done() ? KernelSet::forward : KernelSet::training)) return Outcome::restart_needed;
+    if (!refresher_.refresh(done() ? PassMode::forward : PassMode::training)) return Outcome::restart_needed;
     if (validation_due() && !validate()) return Outcome::interrupted;
     if (done()) break;
     if (!run_batch()) return Outcome::interrupted;
@@ -135,7 +135,7 @@ bool Trainer::run_batch() {
   Batch batch;
   batch.sequences = std::min(options_.accum_steps, options_.steps - progress.step);
   batch.lr = lr_at(progress.update, total_updates_, options_.optimizer);
-  if (progress.step + batch.sequences < options_.steps) supply_.begin_next();
+  if (progress.step + batch.sequences < options_.steps) refresher_.compile_next();
   clock_.leave_out();
   if (!accumulate(batch)) return false;
   hold_for_checkpoint();
@@ -185,7 +185,7 @@ void Trainer::run_side_by_side(std::span<const data::Sample> samples, Batch& bat
   RunTotals& totals = parts_.state.totals();
   const std::span<model::StepResult> results = std::span(results_).first(samples.size());
   StepTimes times;
-  parts_.model.step(samples, supply_.parameters(), static_cast<float>(progress.loss_scale), parts_.state.gradients(),
+  parts_.model.step(samples, refresher_.parameters(), static_cast<float>(progress.loss_scale), parts_.state.gradients(),
                     results, times);
   const Duration time = clock_.book(&RunTotals::train_ns);
   batch.times += times;
@@ -201,7 +201,7 @@ void Trainer::run_side_by_side(std::span<const data::Sample> samples, Batch& bat
     event.step = progress.step + ++batch.done;
     event.loss = result.loss;
     event.more_follow = &result != &results.back();
-    tell(&Observer::on_step, event);
+    notify(&Observer::on_step, event);
   }
 }
 
@@ -221,14 +221,14 @@ void Trainer::finish_update(Batch& batch) {
                     .grad_norm = gradient.norm,
                     .loss_scale = progress.loss_scale,
                     .skipped = gradient.unusable,
-                    .compile = supply_.time(),
-                    .weights = supply_.weights_time(),
+                    .compile = refresher_.time(),
+                    .weights = refresher_.weights_time(),
                     .parts = batch.times,
                     .compiles = parts_.budget.used()};
   Progress next = progress;
   std::optional<std::string> not_finite;
   event.train = batch.train + clock_.book(&RunTotals::train_ns);
-  supply_.before_update();
+  refresher_.before_update();
   if (gradient.unusable) {
     drop_gradients();
     next = after_skipped_update(next, options_.loss_scale);
@@ -236,7 +236,7 @@ void Trainer::finish_update(Batch& batch) {
     const double clipping = clip > 0 && gradient.norm > clip ? clip / gradient.norm : 1;
     const UpdateStep step{.lr = batch.lr, .grad_factor = average * clipping, .update_count = ++next.optimizer_updates};
     not_finite = apply_update(options_.optimizer, step, layout, parts_.state.gradients(), parts_.state, parts_.threads);
-    supply_.parameters_changed();
+    refresher_.parameters_changed();
     next = after_good_update(next, options_.loss_scale);
   }
   next.step = event.step;
@@ -247,7 +247,7 @@ void Trainer::finish_update(Batch& batch) {
   if (!gradient.unusable) last_good_ = next;
 
   event.train += clock_.book(&RunTotals::train_ns);
-  tell(&Observer::on_update, event);
+  notify(&Observer::on_update, event);
   if (not_finite)
     throw LostStateError(
         fmt::format("training diverged: update {} made '{}' or one of its moments non-finite; start again, or from an "
@@ -275,8 +275,8 @@ void Trainer::report_skip(const std::string& reason) {
         fmt::format("{} updates in a row were skipped, the last (update {}, step {}) because {}; the loss scale has "
                     "been reduced to {}",
                     progress.skipped_in_row, progress.update, progress.step, reason, progress.loss_scale));
-  tell(&Observer::on_warning,
-       fmt::format("update {} skipped: {}; the loss scale is now {}", progress.update, reason, progress.loss_scale));
+  notify(&Observer::on_warning,
+         fmt::format("update {} skipped: {}; the loss scale is now {}", progress.update, reason, progress.loss_scale));
 }
 
 /// Throws if training has diverged, so that a diverged run neither succeeds nor leaves a checkpoint.
@@ -296,16 +296,16 @@ bool Trainer::validate() {
   std::optional<ValidationEvent> event = evaluate_held_out();
   if (!event) return false;
   if (validation_fault_ && done()) {
-    tell(&Observer::on_warning,
-         fmt::format("validation after update {} overflowed: {}; retrying once", event->update, *validation_fault_));
+    notify(&Observer::on_warning,
+           fmt::format("validation after update {} overflowed: {}; retrying once", event->update, *validation_fault_));
     event = evaluate_held_out();
     if (!event) return false;
   }
   validated_update_ = parts_.state.progress().update;
   if (validation_fault_)
-    tell(&Observer::on_warning,
-         fmt::format("validation after update {} overflowed: {}", *validated_update_, *validation_fault_));
-  tell(&Observer::on_validation, *event);
+    notify(&Observer::on_warning,
+           fmt::format("validation after update {} overflowed: {}", *validated_update_, *validation_fault_));
+  notify(&Observer::on_validation, *event);
   return true;
 }
 
@@ -321,7 +321,7 @@ std::optional<ValidationEvent> Trainer::evaluate_held_out() {
     const std::span<data::Sample> samples = samples_for(static_cast<std::int64_t>(count - sequence));
     for (data::Sample& sample : samples) parts_.source.validation_sample(sequence++, sample);
     const std::span<model::StepResult> results = std::span(results_).first(samples.size());
-    parts_.model.evaluate(samples, supply_.parameters(), results, times);
+    parts_.model.evaluate(samples, refresher_.parameters(), results, times);
     for (const model::StepResult& result : results) {
       loss_sum += result.loss;
       if (!validation_fault_) validation_fault_ = result.overflow;
@@ -330,7 +330,7 @@ std::optional<ValidationEvent> Trainer::evaluate_held_out() {
   const Duration time = clock_.book(&RunTotals::validation_ns);
   if (parts_.stop) return std::nullopt;
   if (!validation_fault_ && !std::isfinite(loss_sum)) validation_fault_ = "the loss is not finite";
-  return ValidationEvent{.update = parts_.state.progress().update - supply_.updates_behind(),
+  return ValidationEvent{.update = parts_.state.progress().update - refresher_.updates_behind(),
                          .loss = loss_sum / static_cast<double>(count),
                          .samples = count,
                          .time = time};
@@ -371,15 +371,16 @@ void Trainer::take_checkpoint(const std::optional<CheckpointWriter::Result>& res
   if (result->failure) {
     checkpoint_failure_ = *result->failure;
     if (++totals.failed_checkpoints_in_row == 1)
-      tell(&Observer::on_warning, fmt::format("no checkpoint of step {}: {}. Training continues; older ones are kept, "
-                                              "and there are no further warnings until one succeeds",
-                                              result->event.step, *result->failure));
+      notify(&Observer::on_warning,
+             fmt::format("no checkpoint of step {}: {}. Training continues; older ones are kept, "
+                         "and there are no further warnings until one succeeds",
+                         result->event.step, *result->failure));
     return;
   }
   totals.failed_checkpoints_in_row = 0;
   totals.checkpointed_update = result->update;
-  tell(&Observer::on_checkpoint, result->event);
-  if (result->warning) tell(&Observer::on_warning, *result->warning);
+  notify(&Observer::on_checkpoint, result->event);
+  if (result->warning) notify(&Observer::on_warning, *result->warning);
 }
 
 void Trainer::finish_checkpoint() {
@@ -406,13 +407,13 @@ void Trainer::remove_spare_checkpoint() try {
   if (checkpoints_ && options_.keep_checkpoints < kKeptWhileTraining)
     remove_old_checkpoints(*options_.checkpoint_dir, options_.keep_checkpoints);
 } catch (const FileError& error) {
-  tell(&Observer::on_warning, std::string(error.what()));
+  notify(&Observer::on_warning, std::string(error.what()));
 }
 
-void Trainer::tell_restart() {
+void Trainer::notify_restart() {
   const Progress& progress = parts_.state.progress();
-  tell(&Observer::on_restart,
-       RestartEvent{.step = progress.step, .compiles = parts_.budget.used(), .loss = progress.last_loss});
+  notify(&Observer::on_restart,
+         RestartEvent{.step = progress.step, .compiles = parts_.budget.used(), .loss = progress.last_loss});
   clock_.leave_out();
 }
 

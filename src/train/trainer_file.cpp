@@ -32,7 +32,7 @@ constexpr int kHex = 16;
 std::string hex(std::uint64_t checksum) { return fmt::format("{:016x}", checksum); }
 
 /// The end of a file whose preceding text is `body`, with its checksum.
-std::string seal(std::string_view body) {
+std::string self_checksum(std::string_view body) {
   return fmt::format(",\n  \"seal\": \"{}\"{}\n", hex(checksum_of(std::as_bytes(std::span(body)))), kEnd);
 }
 
@@ -197,7 +197,7 @@ std::string trainer_file_text(const TrainerFileContents& contents) {
                        {"files", files}};
   std::string text = object.dump(2, ' ', false, json::error_handler_t::replace);
   text.resize(text.size() - kEnd.size());
-  return text + seal(text);
+  return text + self_checksum(text);
 }
 
 void refuse_damaged(const std::filesystem::path& path, const std::string& fault) {
@@ -209,9 +209,10 @@ TrainerFileContents read_trainer_file(const std::filesystem::path& path) {
   if (std::filesystem::status(path, ignored).type() == std::filesystem::file_type::not_found)
     refuse_damaged(path, "it does not exist");
   const std::string text = read_text(RegularFile(path, "checkpoint"));
-  const std::size_t seal_bytes = seal("").size();
-  const std::string_view body = std::string_view(text).substr(0, text.size() - std::min(text.size(), seal_bytes));
-  if (text.substr(body.size()) != seal(body)) refuse_damaged(path, "checksum mismatch");
+  const std::size_t self_checksum_bytes = self_checksum("").size();
+  const std::string_view body =
+      std::string_view(text).substr(0, text.size() - std::min(text.size(), self_checksum_bytes));
+  if (text.substr(body.size()) != self_checksum(body)) refuse_damaged(path, "checksum mismatch");
   ensure_memory_reserve();  // for JSON's destructors
   const json object = json::parse(text, nullptr, false);
   if (!object.is_object()) refuse_damaged(path, "it is not a JSON object");

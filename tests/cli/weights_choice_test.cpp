@@ -62,7 +62,7 @@ Result run_on(const std::string& device, const Words& more, Words environment, c
 }  // namespace
 
 TEST_CASE("weights are dynamic on an ANE that accepts such kernels", "[cli][weights]") {
-  const cli::WeightsDecision decision = cli::settle_weights(automatic(), NarrowDevice("ane", mil::Severity::slow));
+  const cli::WeightsDecision decision = cli::resolve_weights(automatic(), NarrowDevice("ane", mil::Severity::slow));
   CHECK(decision.choice == cli::WeightsChoice::dynamic);
   CHECK(cli::weights_line(decision) ==
         "Weights: dynamic (auto): no kernel with dynamic weights breaks a rule of this chip");
@@ -75,7 +75,7 @@ TEST_CASE("weights are baked on an ANE that would refuse a kernel, and the line 
   cli::Settings settings = automatic();
   settings.family = GENERATE(model::Family::llama, model::Family::mlp);
   const bool is_llama = settings.family == model::Family::llama;
-  const cli::WeightsDecision decision = cli::settle_weights(settings, device);
+  const cli::WeightsDecision decision = cli::resolve_weights(settings, device);
   CHECK(decision.choice == cli::WeightsChoice::baked);
   CHECK_THAT(cli::weights_line(decision).value_or(""), ANE_CONTAINS("Weights: baked (auto): ") &&
                                                            ANE_CONTAINS(is_llama ? "'attn_fwd'" : "'mlp_fwd'") &&
@@ -84,7 +84,7 @@ TEST_CASE("weights are baked on an ANE that would refuse a kernel, and the line 
 
 TEST_CASE("weights are baked on the host, where compiling costs nothing", "[cli][weights]") {
   math::ThreadPool threads(1);
-  const cli::WeightsDecision decision = cli::settle_weights(automatic(), device::host::HostDevice(threads));
+  const cli::WeightsDecision decision = cli::resolve_weights(automatic(), device::host::HostDevice(threads));
   CHECK(decision.choice == cli::WeightsChoice::baked);
   CHECK_THAT(cli::weights_line(decision).value_or(""), ANE_CONTAINS("the host compiles at almost no cost"));
 }
@@ -92,7 +92,7 @@ TEST_CASE("weights are baked on the host, where compiling costs nothing", "[cli]
 TEST_CASE("the user's choice is kept without a message", "[cli][weights]") {
   cli::Settings settings;
   settings.weights = GENERATE(cli::WeightsChoice::baked, cli::WeightsChoice::dynamic);
-  const cli::WeightsDecision decision = cli::settle_weights(settings, NarrowDevice("ane", mil::Severity::refusal));
+  const cli::WeightsDecision decision = cli::resolve_weights(settings, NarrowDevice("ane", mil::Severity::refusal));
   CHECK(decision.choice == settings.weights);
   CHECK_FALSE(cli::weights_line(decision).has_value());
 }

@@ -230,7 +230,7 @@ TEST_CASE("a temporary file is in place after commit(), and its digest is that o
   write(folder / "state", "old");
   const std::string text(3 << 20, 'y');
   {
-    ane::AsideFile file(folder / "state");
+    ane::TemporaryFile file(folder / "state");
     file.write(bytes_of(text));
     file.write(bytes_of("end"));
     CHECK(file.digest().size_bytes == text.size() + 3);
@@ -239,7 +239,7 @@ TEST_CASE("a temporary file is in place after commit(), and its digest is that o
     file.commit();
   }
   CHECK(contents(folder / "state") == text + "end");
-  { ane::AsideFile(folder / "state").write(bytes_of("never committed")); }
+  { ane::TemporaryFile(folder / "state").write(bytes_of("never committed")); }
   CHECK(contents(folder / "state") == text + "end");
   CHECK(folder.names() == std::vector<std::string>{"state"});
 }
@@ -310,7 +310,7 @@ TEST_CASE("temporary directories are private to this user", "[core]") {
 }
 
 TEST_CASE("names of temporary files are recognized", "[core]") {
-  const auto is_name = [](std::string_view name) { return ane::AsideFile::is_name_for("model", name); };
+  const auto is_name = [](std::string_view name) { return ane::TemporaryFile::is_name_for("model", name); };
   CHECK(is_name("model.tmp-123-0"));
   for (const char* name : {"model", "model.tmp-", "model.tmp-1", "model.tmp-1-", "model.tmp-1-2x", "model.tmp--1",
                            "model.tmp-a-1", "model2.tmp-1-1", "x.tmp-1-1"}) {

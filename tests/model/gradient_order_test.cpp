@@ -15,19 +15,19 @@ namespace {
 
 using Addition = std::pair<std::size_t, int>;  ///< slot, index of its addition
 
-/// The order of additions of `lanes` passes with different delays.
-std::vector<Addition> additions(GradientOrder& order, std::size_t lanes, int each, std::size_t dawdler) {
+/// The order of additions of `slots` passes with different delays.
+std::vector<Addition> additions(GradientOrder& order, std::size_t slots, int each, std::size_t dawdler) {
   std::mutex mutex;
   std::vector<Addition> made;
-  order.begin(lanes);
-  ane::test::run_together(lanes, [&](std::size_t lane) {
+  order.begin(slots);
+  ane::test::run_together(slots, [&](std::size_t slot) {
     for (int i = 0; i < each; ++i) {
-      if (lane == dawdler) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      const GradientOrder::Turn turn(order, lane);
+      if (slot == dawdler) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      const GradientOrder::Turn turn(order, slot);
       const std::scoped_lock lock(mutex);
-      made.emplace_back(lane, i);
+      made.emplace_back(slot, i);
     }
-    order.leave(lane);
+    order.leave(slot);
   });
   return made;
 }
@@ -38,9 +38,9 @@ TEST_CASE("a slot's additions come after those of the previous slot", "[model][l
   GradientOrder order(kLanes);
   for (const std::size_t dawdler : {0U, 1U, 2U}) {
     std::vector<int> done(kLanes, 0);
-    for (const auto& [lane, number] : additions(order, kLanes, kEach, dawdler)) {
-      CHECK(done[lane]++ == number);
-      if (lane > 0) CHECK(done[lane - 1] > number);
+    for (const auto& [slot, number] : additions(order, kLanes, kEach, dawdler)) {
+      CHECK(done[slot]++ == number);
+      if (slot > 0) CHECK(done[slot - 1] > number);
     }
     CHECK(done == std::vector<int>(kLanes, kEach));
   }

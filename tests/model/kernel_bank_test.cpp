@@ -15,12 +15,12 @@ namespace {
 TEST_CASE("each batch slot has its own inputs with the same weights", "[model][lanes]") {
   const ModelConfig config{
       .dim = 16, .hidden = 24, .layers = 2, .heads = 2, .kv_heads = 2, .head_dim = 8, .vocab = 11, .seq_len = 9};
-  const KernelForm form{mil::DType::fp16, WeightMode::dynamic, PlanChoice::split};
+  const KernelOptions options{mil::DType::fp16, WeightMode::dynamic, PlanChoice::split};
   const ParameterLayout layout = parameter_layout(config);
   const std::vector<float> parameters = test::random_values(layout.size(), 0.3, 1);
   test::Rig rig;
-  KernelBank bank(llama_plan(config, form), form.element, {"layers.0.", "layers.1."}, layout, rig.engine, 2);
-  REQUIRE(bank.load_weights(KernelSet::training, parameters));
+  KernelBank bank(llama_plan(config, options), options.element, {"layers.0.", "layers.1."}, layout, rig.context, 2);
+  REQUIRE(bank.load_weights(PassMode::training, parameters));
 
   std::vector<const surface::Surface*> inputs;
   for (std::size_t row = 0; row < bank.plan().kernels().size(); ++row) {

@@ -25,20 +25,20 @@ constexpr ModelConfig kMultiHead = {
     .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 4, .head_dim = 4, .vocab = 10, .seq_len = 32};
 
 /// Every kernel of every plan, once.
-std::vector<KernelDefinition> all_kernels(const ModelConfig& llama, const KernelForm& form) {
+std::vector<KernelDefinition> all_kernels(const ModelConfig& llama, const KernelOptions& options) {
   std::map<std::string, KernelDefinition> kernels;
-  KernelForm merged = form;
+  KernelOptions merged = options;
   merged.plan = PlanChoice::merged;
-  for (const KernelPlan& plan : {llama_plan(llama, form), llama_plan(llama, merged),
-                                 mlp_plan({.family = Family::mlp, .dim = 64, .hidden = 128, .seq_len = 32}, form)})
+  for (const KernelPlan& plan : {llama_plan(llama, options), llama_plan(llama, merged),
+                                 mlp_plan({.family = Family::mlp, .dim = 64, .hidden = 128, .seq_len = 32}, options)})
     for (const PlannedKernel& planned : plan.kernels()) kernels.emplace(planned.definition.name, planned.definition);
   std::vector<KernelDefinition> result;
   for (auto& [name, kernel] : kernels) result.push_back(std::move(kernel));
   return result;
 }
 
-std::vector<KernelForm> forms() {
-  std::vector<KernelForm> forms;
+std::vector<KernelOptions> forms() {
+  std::vector<KernelOptions> forms;
   for (const mil::DType element : {mil::DType::fp16, mil::DType::fp32})
     for (const WeightMode weights : {WeightMode::baked, WeightMode::dynamic}) forms.emplace_back(element, weights);
   return forms;
@@ -71,7 +71,7 @@ TEST_CASE("a kernel without weights is the same in all weight modes", "[model][k
 }
 
 TEST_CASE("weights are stored beside the activations in the order of the products", "[model][kernels]") {
-  const KernelForm form(mil::DType::fp16, WeightMode::dynamic);
+  const KernelOptions options(mil::DType::fp16, WeightMode::dynamic);
   const auto find = [](const KernelDefinition& kernel, std::string_view segment) {
     for (const WeightSegment& weight : kernel.weight_segments)
       if (weight.segment == segment) return weight;
@@ -79,20 +79,20 @@ TEST_CASE("weights are stored beside the activations in the order of the product
     return WeightSegment{};
   };
   // Forward: [in, out], and W2 untransposed, because its outputs are the channels.
-  const KernelDefinition forward = ffn_fwd(kGrouped, form);
+  const KernelDefinition forward = ffn_fwd(kGrouped, options);
   CHECK(forward.input.channels() == 16);
   CHECK(forward.input.width() == 32 * 4);  // 32 + 3 * 24, padded
   CHECK(find(forward, "w1").transposed);
   CHECK_FALSE(find(forward, "w2").transposed);
   CHECK(forward.input.at("w2").columns == 24);
   // Backward in H channels: W1 and W3 untransposed, W2 transposed.
-  const KernelDefinition backward = ffn_bwd(kGrouped, form);
+  const KernelDefinition backward = ffn_bwd(kGrouped, options);
   CHECK(backward.input.channels() == 24);
   CHECK_FALSE(find(backward, "w1").transposed);
   CHECK(find(backward, "w2").transposed);
   CHECK(backward.input.at("dy").channels == 16);
   // Fewer KV channels than the input has.
-  const KernelDefinition qkv = qkv_bwd(kGrouped, form);
+  const KernelDefinition qkv = qkv_bwd(kGrouped, options);
   CHECK(qkv.input.channels() == 16);
   CHECK(qkv.input.at("dk").channels == 8);
   CHECK(qkv.input.at("wk").columns == 8);
@@ -102,8 +102,8 @@ TEST_CASE("weights are stored beside the activations in the order of the product
 
 TEST_CASE("each kernel is well typed and reads back as itself", "[model][kernels]") {
   for (const ModelConfig& config : {kGrouped, kMultiHead})
-    for (const KernelForm& form : forms())
-      for (const KernelDefinition& kernel : all_kernels(config, form)) {
+    for (const KernelOptions& options : forms())
+      for (const KernelDefinition& kernel : all_kernels(config, options)) {
         INFO(kernel.name);
         CHECK_NOTHROW(mil::verify(kernel.program));
         CHECK(mil::parse(mil::print(kernel.program)) == kernel.program);
@@ -111,9 +111,9 @@ TEST_CASE("each kernel is well typed and reads back as itself", "[model][kernels
 }
 
 TEST_CASE("a program's ports are the packed layouts", "[model][kernels]") {
-  const KernelForm form(mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic));
+  const KernelOptions options(mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic));
   for (const ModelConfig& config : {kGrouped, kMultiHead})
-    for (const KernelDefinition& kernel : all_kernels(config, form)) {
+    for (const KernelDefinition& kernel : all_kernels(config, options)) {
       INFO(kernel.name);
       const mil::Function& main = kernel.program.main();
       REQUIRE(main.inputs.size() == 1);
@@ -124,8 +124,8 @@ TEST_CASE("a program's ports are the packed layouts", "[model][kernels]") {
 }
 
 TEST_CASE("every blob that a program names has its contents", "[model][kernels]") {
-  const KernelForm form(mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic));
-  for (const KernelDefinition& kernel : all_kernels(kGrouped, form)) {
+  const KernelOptions options(mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic));
+  for (const KernelDefinition& kernel : all_kernels(kGrouped, options)) {
     INFO(kernel.name);
     CHECK((kernel.weights.empty() || kernel.weight_segments.empty()));
     std::set<std::string> described;
@@ -160,7 +160,7 @@ TEST_CASE("no kernel breaks a rule of the ANE at the sizes of the configurations
   grouped.kv_heads = 4;
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const RopeForm rope = GENERATE(RopeForm::matrix, RopeForm::slices);
-  const KernelForm form(mil::DType::fp16, weights, PlanChoice::split, rope);
+  const KernelOptions options(mil::DType::fp16, weights, PlanChoice::split, rope);
   // Each of these forms is refused by one chip on which it was observed to fail, and M1 and M2 compute some slices
   // incorrectly.
   const std::vector<std::string> chips{"Apple M1",       "Apple M1 Max", "Apple M2 Pro", "Apple M3", "Apple M3 Max",
@@ -170,7 +170,7 @@ TEST_CASE("no kernel breaks a rule of the ANE at the sizes of the configurations
     const bool is_old = chip.find("M1") != std::string::npos || chip.find("M2") != std::string::npos;
     std::set<std::string> faults;
     for (const ModelConfig& config : {shakespeare, stories15m, stories110m, grouped})
-      for (const KernelDefinition& kernel : all_kernels(config, form))
+      for (const KernelDefinition& kernel : all_kernels(config, options))
         for (const mil::Diagnostic& diagnostic : mil::check_for_ane(kernel.program, nullptr, chip)) {
           INFO(kernel.name << " at dim " << config.dim << " on " << chip << ": " << mil::to_string(diagnostic));
           if (!mil::is_fault(diagnostic.severity)) continue;

@@ -40,11 +40,11 @@ data::Sample sample_for(const ModelConfig& config) {
 
 /// A model, its parameters (large enough for gradients of every tensor to matter) and a gradient array.
 struct Session {
-  Session(const ModelConfig& model_config, const KernelForm& form, int threads = 2, std::size_t lanes = 1)
+  Session(const ModelConfig& model_config, const KernelOptions& options, int threads = 2, std::size_t slots = 1)
       : config(model_config),
         sample(sample_for(model_config)),
-        rig(threads, lanes),
-        model(model_config, form, rig.engine),
+        rig(threads, slots),
+        model(model_config, options, rig.context),
         parameters(model.parameters().size()),
         gradients(parameters.size()) {
     for (const Parameter& parameter : model.parameters().parameters()) {
@@ -57,7 +57,7 @@ struct Session {
 
   StepResult step(float scale = 1) { return test::step(model, sample, parameters, scale, gradients, times); }
   double loss_of_changed_parameters() {
-    test::load(model.kernels(), KernelSet::forward, parameters);
+    test::load(model.kernels(), PassMode::forward, parameters);
     return test::evaluate(model, sample, parameters, times).loss;
   }
 
@@ -76,7 +76,7 @@ TEST_CASE("every tensor's gradient agrees with finite differences through the wh
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   Session session(tiny(kv_heads, tied, head_dim), {DType::fp32, weights, plan});
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   REQUIRE_FALSE(session.step().overflow);
 
   const std::vector<float> base = session.parameters;
@@ -100,7 +100,7 @@ TEST_CASE("every tensor's gradient agrees with finite differences through the wh
 
 TEST_CASE("gradients add up over samples and grow with the loss scale", "[model][step]") {
   Session session(tiny(2, true), DType::fp32);
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   session.step();
   const std::vector<float> once = session.gradients;
   session.step(3);
@@ -116,7 +116,7 @@ TEST_CASE("the loss falls under plain gradient steps", "[model][step]") {
   constexpr float kScale = 128;
   std::vector<double> losses;
   for (int update = 0; update < 30; ++update) {
-    test::load(session.model.kernels(), KernelSet::training, session.parameters);
+    test::load(session.model.kernels(), PassMode::training, session.parameters);
     const StepResult result = session.step(kScale);
     REQUIRE_FALSE(result.overflow);
     losses.push_back(result.loss);
@@ -147,7 +147,7 @@ std::vector<double> losses_of(std::span<const StepResult> results) {
 std::vector<double> train_on_five(Session& session) {
   const std::vector<data::Sample> samples = samples_for(session.config, 5);
   std::vector<StepResult> results(samples.size());
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   const std::size_t at_once = session.model.batch_slots();
   for (std::size_t i = 0; i < samples.size(); i += at_once) {
     const std::size_t count = std::min(at_once, samples.size() - i);
@@ -161,15 +161,15 @@ TEST_CASE("batch slots give the same bits as one thread", "[model][lanes]") {
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   const DType element = GENERATE(DType::fp16, DType::fp32);
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
-  const std::size_t lanes = GENERATE(2U, 3U);
+  const std::size_t slots = GENERATE(2U, 3U);
   const ModelConfig config = tiny(2, false);
   Session alone(config, {element, weights, plan}, 1);
   const std::vector<double> losses = train_on_five(alone);
-  Session together(config, {element, weights, plan}, 3, lanes);
-  REQUIRE(together.model.batch_slots() == lanes);
+  Session together(config, {element, weights, plan}, 3, slots);
+  REQUIRE(together.model.batch_slots() == slots);
   CHECK(train_on_five(together) == losses);
   CHECK(together.gradients == alone.gradients);
-  CHECK(together.rig.surfaces.counters().live == alone.rig.surfaces.counters().live * lanes);
+  CHECK(together.rig.surfaces.counters().live == alone.rig.surfaces.counters().live * slots);
 }
 
 TEST_CASE("a tied embedding's gradient does not depend on the timing of batch slots", "[model][lanes]") {
@@ -190,7 +190,7 @@ TEST_CASE("a tied embedding's gradient does not depend on the timing of batch sl
 
 TEST_CASE("samples evaluated together have the losses of each alone", "[model][lanes]") {
   Session session(tiny(2, true), DType::fp16, 3, 3);
-  test::load(session.model.kernels(), KernelSet::forward, session.parameters);
+  test::load(session.model.kernels(), PassMode::forward, session.parameters);
   const std::vector<data::Sample> samples = samples_for(session.config, 3);
   std::vector<StepResult> results(samples.size());
   session.model.evaluate(samples, session.parameters, results, session.times);
@@ -205,16 +205,16 @@ TEST_CASE("an overflow or exception in one batch slot does not stop the others",
   const auto step = [&](float scale) {
     session.model.step(samples, session.parameters, scale, session.gradients, results, session.times);
   };
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   step(1e9F);
   for (const StepResult& result : results) CHECK(result.overflow);
   CHECK(session.rig.surfaces.counters().live == 0);
 
-  session.model.kernels().compile(KernelSet::forward, session.parameters);
+  session.model.kernels().compile(PassMode::forward, session.parameters);
   CHECK_THROWS_WITH(step(1), ANE_CONTAINS("has not been compiled"));
   CHECK(session.rig.surfaces.counters().live == 0);
 
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   samples.back().tokens.back() = 11;
   CHECK_THROWS_WITH(step(1), ANE_CONTAINS("token 11, but the vocabulary has 11"));
   samples.back().tokens.back() = 0;
@@ -236,21 +236,21 @@ TEST_CASE("there are no more batch slots than threads", "[model][lanes]") {
 
 TEST_CASE("evaluate() gives the loss of step() and keeps the logits", "[model][step]") {
   Session session(tiny(2, false), DType::fp16);
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   const double loss = test::evaluate(session.model, session.sample, session.parameters, session.times).loss;
   const auto logits = session.model.logits();
   CHECK(logits.size() == session.config.seq_len * session.config.vocab);
   CHECK(std::any_of(logits.begin(), logits.end(), [](float value) { return value > 0.1F; }));
   CHECK(session.step().loss == loss);
-  CHECK_THROWS(session.model.stream(session.config.layers));
+  CHECK_THROWS(session.model.residual(session.config.layers));
 }
 
 TEST_CASE("steps are bit-identical however often they are repeated", "[model][step]") {
   Session session(tiny(2, true), DType::fp16);
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   session.step(64);
   const std::vector<float> first = session.gradients;
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   std::fill(session.gradients.begin(), session.gradients.end(), 0.0F);
   session.step(64);
   CHECK(session.gradients == first);
@@ -258,19 +258,19 @@ TEST_CASE("steps are bit-identical however often they are repeated", "[model][st
 
 TEST_CASE("only shared kernels survive from one compile round to the next", "[model][compile]") {
   Session session(tiny(2, true), DType::fp16);
-  CHECK(session.model.kernels().compiles_needed(KernelSet::training) == 5 * 2 + 1);
-  CHECK(session.model.kernels().compiles_needed(KernelSet::forward) == 2 * 2);
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
-  CHECK(session.model.kernels().compiles_needed(KernelSet::training) == 5 * 2);
+  CHECK(session.model.kernels().compiles_needed(PassMode::training) == 5 * 2 + 1);
+  CHECK(session.model.kernels().compiles_needed(PassMode::forward) == 2 * 2);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
+  CHECK(session.model.kernels().compiles_needed(PassMode::training) == 5 * 2);
 
-  session.model.kernels().compile(KernelSet::forward, session.parameters);
+  session.model.kernels().compile(PassMode::forward, session.parameters);
   CHECK_NOTHROW(test::evaluate(session.model, session.sample, session.parameters, session.times));
   CHECK_THROWS_WITH(session.step(), ANE_CONTAINS("has not been compiled"));
 }
 
 TEST_CASE("after the first step, steps create no surfaces and release all of them", "[model][surfaces]") {
   Session session(tiny(2, true), DType::fp16);
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   session.step();
   const auto created = session.rig.surfaces.counters().created;
   CHECK(created > 0);
@@ -285,7 +285,7 @@ TEST_CASE("after the first step, steps allocate no memory", "[model][memory]") {
   const DType element = GENERATE(DType::fp16, DType::fp32);
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   Session session(tiny(2, true), {element, weights, plan});
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   session.step();
   test::evaluate(session.model, session.sample, session.parameters, session.times);
   const long before = ane::test::allocation_count();
@@ -297,14 +297,14 @@ TEST_CASE("after the first step, steps allocate no memory", "[model][memory]") {
 
 TEST_CASE("an exception in the middle of a step releases the surfaces", "[model][surfaces]") {
   Session session(tiny(2, true), DType::fp16);
-  session.model.kernels().compile(KernelSet::forward, session.parameters);
+  session.model.kernels().compile(PassMode::forward, session.parameters);
   CHECK_THROWS_AS(session.step(), Error);  // at the first backward kernel, while all taps are in use
   CHECK(session.rig.surfaces.counters().live == 0);
 }
 
 TEST_CASE("a gradient beyond the range of fp16 is an overflow that names it", "[model][overflow]") {
   Session session(tiny(2, true), DType::fp16);
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   const StepResult result = session.step(1e9F);
   REQUIRE(result.overflow);
   CHECK_THAT(*result.overflow, ANE_CONTAINS("dy of ffn_bwd in layer 1 reaches") && ANE_CONTAINS("16384"));
@@ -319,7 +319,7 @@ TEST_CASE("an activation beyond the range of fp16 is an overflow that names it",
   Session session(tiny(2, true), DType::fp16);
   const Parameter& weight = *session.model.parameters().find("layers.1.feed_forward.w3.weight");
   std::ranges::fill(slice(std::span(session.parameters), weight), 30000.0F);
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   const StepResult result = session.step();
   REQUIRE(result.overflow);
   CHECK_THAT(*result.overflow, ANE_CONTAINS("of ffn_fwd in layer 1"));
@@ -330,10 +330,10 @@ TEST_CASE("an activation beyond the range of fp16 is an overflow that names it",
 TEST_CASE("a NaN parameter is an overflow, also in fp32", "[model][overflow]") {
   Session session(tiny(2, true), DType::fp32);
   session.parameters[session.model.parameters().find("norm.weight")->offset] = std::nanf("");
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   CHECK(session.step().overflow == "the loss is not finite");
   session.parameters[session.model.parameters().find("layers.0.attention.wv.weight")->offset] = std::nanf("");
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   const StepResult result = session.step();
   REQUIRE(result.overflow);
   CHECK_THAT(*result.overflow, ANE_CONTAINS("of attn_fwd in layer 0 is not finite"));
@@ -341,7 +341,7 @@ TEST_CASE("a NaN parameter is an overflow, also in fp32", "[model][overflow]") {
 
 TEST_CASE("a sample that does not fit the model is refused", "[model][step]") {
   Session session(tiny(2, true), DType::fp32);
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   session.sample.tokens.back() = 11;
   CHECK_THROWS_WITH(session.step(), ANE_CONTAINS("token 11, but the vocabulary has 11"));
   session.sample.tokens.pop_back();
@@ -352,7 +352,7 @@ TEST_CASE("new weights have the deviations of llama2.c and depend on the seed", 
   Rig rig;
   const ModelConfig config = {
       .dim = 64, .hidden = 96, .layers = 2, .heads = 4, .kv_heads = 4, .head_dim = 16, .vocab = 200, .seq_len = 8};
-  const Llama model(config, DType::fp16, rig.engine);
+  const Llama model(config, DType::fp16, rig.context);
   std::vector<float> values(model.parameters().size(), -1.0F);
   model.initialize(values, 7);
   const auto deviation = [&](const char* name) {
@@ -388,7 +388,7 @@ TEST_CASE("the summary of stories110m equals that of the field's drivers", "[mod
                      .head_dim = 64,
                      .vocab = 32000,
                      .seq_len = 256},
-                    DType::fp16, rig.engine);
+                    DType::fp16, rig.context);
   const ModelSummary summary = model.summary();
   CHECK(dashboard_line(model.config()) == "dim=768 hidden=2048 heads=12 seq=256 vocab=32000 layers=12");
   CHECK(summary.transformer_parameters == 84'953'856);
@@ -401,7 +401,7 @@ TEST_CASE("the summary of stories110m equals that of the field's drivers", "[mod
   CHECK(millions(summary.flops_per_step.total()) == 174248);
   CHECK(millions(summary.flops_per_step.on_device()) == 93013);
 
-  CHECK(model.kernels().compiles_needed(KernelSet::training) == 61);
+  CHECK(model.kernels().compiles_needed(PassMode::training) == 61);
   int weight_bearing = 0;
   int shared = 0;
   std::size_t weight_bytes = 0;
@@ -419,11 +419,11 @@ TEST_CASE("the merged plan needs 48 compiles for twelve layers, so that 100 suff
   Rig rig;
   const ModelConfig config = {
       .dim = 24, .hidden = 32, .layers = 12, .heads = 2, .kv_heads = 2, .head_dim = 12, .vocab = 11, .seq_len = 8};
-  Llama model(config, {DType::fp16, WeightMode::baked, PlanChoice::merged}, rig.engine);
-  CHECK(model.kernels().compiles_needed(KernelSet::training) == 48);
+  Llama model(config, {DType::fp16, WeightMode::baked, PlanChoice::merged}, rig.context);
+  CHECK(model.kernels().compiles_needed(PassMode::training) == 48);
   std::vector<float> parameters(model.parameters().size());
-  model.kernels().compile(KernelSet::training, parameters);
-  CHECK(model.kernels().compiles_needed(KernelSet::training) == 48);
+  model.kernels().compile(PassMode::training, parameters);
+  CHECK(model.kernels().compiles_needed(PassMode::training) == 48);
 }
 
 TEST_CASE("kernels that take weights as input are compiled once, whatever the layers and updates", "[model][dynamic]") {
@@ -431,31 +431,31 @@ TEST_CASE("kernels that take weights as input are compiled once, whatever the la
   Session session(tiny(2, true), {DType::fp16, WeightMode::dynamic, plan});
   Llama& model = session.model;
   const int kinds = plan == PlanChoice::split ? 6 : 4;
-  CHECK(model.kernels().compiles_needed(KernelSet::training) == kinds);
-  CHECK(model.kernels().compiles_needed(KernelSet::forward) == 2);
-  model.kernels().compile(KernelSet::forward, session.parameters);
-  CHECK(model.kernels().compiles_needed(KernelSet::training) == kinds - 2);
-  model.kernels().compile(KernelSet::training, session.parameters);
-  CHECK(model.kernels().compiles_needed(KernelSet::training) == 0);
+  CHECK(model.kernels().compiles_needed(PassMode::training) == kinds);
+  CHECK(model.kernels().compiles_needed(PassMode::forward) == 2);
+  model.kernels().compile(PassMode::forward, session.parameters);
+  CHECK(model.kernels().compiles_needed(PassMode::training) == kinds - 2);
+  model.kernels().compile(PassMode::training, session.parameters);
+  CHECK(model.kernels().compiles_needed(PassMode::training) == 0);
   CHECK_THROWS_WITH(session.step(), ANE_CONTAINS("the weights of kernel 'attn_fwd' have not been loaded"));
-  CHECK(model.kernels().load_weights(KernelSet::training, session.parameters));
+  CHECK(model.kernels().load_weights(PassMode::training, session.parameters));
   REQUIRE_FALSE(session.step().overflow);
-  CHECK_FALSE(Llama(session.config, DType::fp16, session.rig.engine).kernels().load_weights(KernelSet::training, {}));
+  CHECK_FALSE(Llama(session.config, DType::fp16, session.rig.context).kernels().load_weights(PassMode::training, {}));
 }
 
 TEST_CASE("new weights in the input give the same results as new kernels", "[model][dynamic]") {
-  const KernelForm form(GENERATE(DType::fp16, DType::fp32), WeightMode::dynamic);
-  Session session(tiny(2, true), form);
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  const KernelOptions options(GENERATE(DType::fp16, DType::fp32), WeightMode::dynamic);
+  Session session(tiny(2, true), options);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   REQUIRE_FALSE(session.step().overflow);
   for (float& value : session.parameters) value *= 0.75F;
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   std::fill(session.gradients.begin(), session.gradients.end(), 0.0F);
   const double loss = session.step().loss;
 
-  Session fresh(tiny(2, true), form);
+  Session fresh(tiny(2, true), options);
   fresh.parameters = session.parameters;
-  test::load(fresh.model.kernels(), KernelSet::training, fresh.parameters);
+  test::load(fresh.model.kernels(), PassMode::training, fresh.parameters);
   CHECK(fresh.step().loss == loss);
   CHECK(fresh.gradients == session.gradients);
 }
@@ -468,7 +468,7 @@ TEST_CASE("baked and dynamic weights give the same step except for rounding", "[
   Session baked(tiny(kv_heads, tied, head_dim), {element, WeightMode::baked, plan});
   Session dynamic(tiny(kv_heads, tied, head_dim), {element, WeightMode::dynamic, plan});
   for (Session* session : {&baked, &dynamic}) {
-    test::load(session->model.kernels(), KernelSet::training, session->parameters);
+    test::load(session->model.kernels(), PassMode::training, session->parameters);
     REQUIRE_FALSE(session->step(element == DType::fp16 ? 256 : 1).overflow);
   }
   // The same rounded tensors, summed in another order: a few units in the last place, some of them across a tie of
@@ -485,7 +485,7 @@ TEST_CASE("RoPE by slices gives the same results as RoPE by a matrix", "[model]"
   Session slices(tiny(kv_heads, true), {element, weights, plan, RopeForm::slices});
   double losses[2] = {};
   for (Session* session : {&matrix, &slices}) {
-    test::load(session->model.kernels(), KernelSet::training, session->parameters);
+    test::load(session->model.kernels(), PassMode::training, session->parameters);
     const StepResult result = session->step(element == DType::fp16 ? 256 : 1);
     REQUIRE_FALSE(result.overflow);
     losses[session == &slices ? 1 : 0] = result.loss;
@@ -497,11 +497,11 @@ TEST_CASE("RoPE by slices gives the same results as RoPE by a matrix", "[model]"
 
 TEST_CASE("input surfaces with weights stay in use, and steps create no others", "[model][dynamic][surfaces]") {
   Session session(tiny(2, true), {DType::fp16, WeightMode::dynamic});
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   REQUIRE_FALSE(session.step().overflow);
   CHECK(session.rig.surfaces.counters().live == 5 * 2);
   const std::uint64_t created = session.rig.surfaces.counters().created;
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   session.step();
   CHECK(session.rig.surfaces.counters().created == created);
   CHECK(session.rig.surfaces.counters().live == 5 * 2);
@@ -510,7 +510,7 @@ TEST_CASE("input surfaces with weights stay in use, and steps create no others",
 TEST_CASE("a step releases all surfaces", "[model][surfaces]") {
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   Session session(tiny(2, true), {DType::fp16, WeightMode::baked, plan});
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   REQUIRE_FALSE(session.step().overflow);
   CHECK(session.rig.surfaces.counters().live == 0);
   const std::uint64_t created = session.rig.surfaces.counters().created;
@@ -520,7 +520,7 @@ TEST_CASE("a step releases all surfaces", "[model][surfaces]") {
 
 TEST_CASE("the time of a step is attributed to its parts", "[model][times]") {
   Session session(tiny(2, true), DType::fp16);
-  test::load(session.model.kernels(), KernelSet::training, session.parameters);
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
   const auto begin = std::chrono::steady_clock::now();
   session.step();
   const Duration wall = std::chrono::steady_clock::now() - begin;

@@ -15,13 +15,13 @@ namespace {
 using mil::DType;
 
 struct Session {
-  explicit Session(const KernelForm& form)
-      : model(make_model(config, form, rig.engine)),
+  explicit Session(const KernelOptions& options)
+      : model(make_model(config, options, rig.context)),
         parameters(model->parameters().size()),
         gradients(parameters.size()) {
     model->initialize(parameters, 3);
     source->training_sample(0, sample);
-    test::load(model->kernels(), KernelSet::training, parameters);
+    test::load(model->kernels(), PassMode::training, parameters);
   }
 
   ModelConfig config{.family = Family::mlp, .dim = 64, .hidden = 128, .seq_len = 32};
@@ -49,7 +49,7 @@ TEST_CASE("the MLP's gradient agrees with finite differences", "[model][mlp][gra
       session.parameters = base;
       const auto values = slice(std::span(session.parameters), parameter);
       for (std::size_t i = 0; i < values.size(); ++i) values[i] += step * gradient[i] / static_cast<float>(norm);
-      test::load(session.model->kernels(), KernelSet::forward, session.parameters);
+      test::load(session.model->kernels(), PassMode::forward, session.parameters);
       return test::evaluate(*session.model, session.sample, session.parameters, session.times).loss;
     };
     const double numeric = (loss_at(kStep) - loss_at(-kStep)) / (2 * static_cast<double>(kStep));
@@ -59,12 +59,12 @@ TEST_CASE("the MLP's gradient agrees with finite differences", "[model][mlp][gra
 
 TEST_CASE("the MLP learns from its teacher by plain gradient steps", "[model][mlp]") {
   Session session(DType::fp16);
-  CHECK(session.model->kernels().compiles_needed(KernelSet::training) == 2);
-  CHECK(session.model->kernels().compiles_needed(KernelSet::forward) == 1);
+  CHECK(session.model->kernels().compiles_needed(PassMode::training) == 2);
+  CHECK(session.model->kernels().compiles_needed(PassMode::forward) == 1);
   std::vector<double> losses;
   for (std::uint64_t step = 0; step < 100; ++step) {
     session.source->training_sample(step, session.sample);
-    test::load(session.model->kernels(), KernelSet::training, session.parameters);
+    test::load(session.model->kernels(), PassMode::training, session.parameters);
     const StepResult result =
         test::step(*session.model, session.sample, session.parameters, 64, session.gradients, session.times);
     REQUIRE_FALSE(result.overflow);

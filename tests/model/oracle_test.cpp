@@ -31,9 +31,9 @@ std::vector<std::string> cases() {
 
 /// One sequence of an oracle case through a model.
 struct Run {
-  Run(const std::string& name, const KernelForm& form, float scale) : Run(kOracleFolder / name) {
-    Llama model(config, form, rig.engine);
-    test::load(model.kernels(), KernelSet::training, parameters);
+  Run(const std::string& name, const KernelOptions& options, float scale) : Run(kOracleFolder / name) {
+    Llama model(config, options, rig.context);
+    test::load(model.kernels(), PassMode::training, parameters);
     loss = test::evaluate(model, sample, parameters, times).loss;
     logits.assign(model.logits().begin(), model.logits().end());
 
@@ -42,7 +42,7 @@ struct Run {
     overflow = result.overflow;
     step_loss = result.loss;
     for (std::size_t layer = 0; layer < config.layers; ++layer)
-      stream.push_back(transposed(model.stream(layer), config.dim, config.seq_len));
+      residual.push_back(transposed(model.residual(layer), config.dim, config.seq_len));
     for (const Parameter& parameter : layout.parameters()) {
       std::vector<float>& gradient = gradients[parameter.name];
       for (const float value : slice(std::span<const float>(flat), parameter)) gradient.push_back(value / scale);
@@ -75,7 +75,7 @@ struct Run {
   double loss = 0, step_loss = 0;
   std::optional<std::string> overflow;
   std::vector<float> logits;
-  std::vector<std::vector<float>> stream;
+  std::vector<std::vector<float>> residual;
   std::map<std::string, std::vector<float>> gradients;
 
  private:
@@ -103,7 +103,7 @@ TEST_CASE("in fp32 a step agrees with PyTorch in float64", "[model][oracle]") {
     CHECK(run.step_loss == run.loss);
     CHECK(test::relative_error(run.logits, run.expected("logits")) <= kBound);
     for (std::size_t layer = 0; layer < run.config.layers; ++layer)
-      CHECK(test::relative_error(run.stream[layer], run.expected("stream." + std::to_string(layer))) <= kBound);
+      CHECK(test::relative_error(run.residual[layer], run.expected("stream." + std::to_string(layer))) <= kBound);
     for (const auto& [parameter, gradient] : run.gradients) {
       INFO(parameter);
       CHECK(test::relative_error(gradient, run.expected("grad." + parameter)) <= kBound);

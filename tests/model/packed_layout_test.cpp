@@ -62,15 +62,15 @@ TEST_CASE("windows are concatenated along columns, in the largest number of chan
   math::ThreadPool threads(2);
   const DType element = GENERATE(DType::fp16, DType::fp32);
   const std::vector<PackedLayout::Window> windows = {{"x", 3, 17}, {"y", 40, 17}, {"w", 40, 24}};
-  const PackedLayout layout = PackedLayout::side_by_side(element, windows);
+  const PackedLayout layout = PackedLayout::along_columns(element, windows);
   CHECK(layout.channels() == 40);
   CHECK(layout.width() == 64);  // 58, padded
   CHECK(layout.at("y").first_column == 17);
   CHECK(layout.at("w").first_column == 34);
   CHECK(layout.at("w").begin == 0);
   CHECK(layout.surface().is_packed(element));
-  CHECK_THROWS_AS(PackedLayout::side_by_side(element, std::vector<PackedLayout::Window>{{"x", 3, 0}}), Error);
-  CHECK_THROWS_AS(PackedLayout::side_by_side(element, std::vector<PackedLayout::Window>{{"x", 3, 1}, {"x", 3, 1}}),
+  CHECK_THROWS_AS(PackedLayout::along_columns(element, std::vector<PackedLayout::Window>{{"x", 3, 0}}), Error);
+  CHECK_THROWS_AS(PackedLayout::along_columns(element, std::vector<PackedLayout::Window>{{"x", 3, 1}, {"x", 3, 1}}),
                   Error);
 
   std::vector<std::byte> bytes(layout.surface().size_bytes, std::byte{0xFF});  // NaN

@@ -16,21 +16,21 @@ namespace ane::model::test {
 
 /// A host device and the other resources of a model.
 struct Rig {
-  explicit Rig(int thread_count = 2, std::size_t lanes = 1)
+  explicit Rig(int thread_count = 2, std::size_t slots = 1)
       : threads(thread_count),
-        device(threads, lanes > 1 ? device::host::RunThreads::one : device::host::RunThreads::all),
-        engine{device, surfaces, threads, nullptr, lanes} {}
+        device(threads, slots > 1 ? device::host::RunThreads::one : device::host::RunThreads::all),
+        context{device, surfaces, threads, nullptr, slots} {}
 
   math::ThreadPool threads;
   device::host::HostDevice device;
   surface::SurfacePool surfaces{device.surface_allocator()};
-  Engine engine;
+  ModelContext context;
 };
 
-/// Compiles the kernels of `set` and gives them `parameters`.
-inline void load(Kernels& kernels, KernelSet set, std::span<const float> parameters) {
-  kernels.compile(set, parameters);
-  kernels.load_weights(set, parameters);
+/// Compiles the kernels of `mode` and gives them `parameters`.
+inline void load(Kernels& kernels, PassMode mode, std::span<const float> parameters) {
+  kernels.compile(mode, parameters);
+  kernels.load_weights(mode, parameters);
 }
 
 /// Model::step() of one sample.

@@ -60,7 +60,7 @@ class SeparateDevice final : public device::ForwardingDevice {
 
 struct SeparateRig : Rig {
   SeparateDevice separate{device};
-  Engine beside{separate, surfaces, threads};
+  ModelContext beside{separate, surfaces, threads};
 };
 
 struct Run {
@@ -86,10 +86,10 @@ data::Sample sample_of(std::size_t number) {
   return sample;
 }
 
-Run run_of_three_steps(const Engine& engine) {
-  Llama model(kConfig, mil::DType::fp16, engine);
+Run run_of_three_steps(const ModelContext& context) {
+  Llama model(kConfig, mil::DType::fp16, context);
   const std::vector<float> parameters = parameters_of(model);
-  model.kernels().compile(KernelSet::training, parameters);
+  model.kernels().compile(PassMode::training, parameters);
   Run run{.gradients = std::vector<float>(parameters.size()), .losses = {}, .times = {}};
   for (std::size_t number = 0; number < 3; ++number) {
     const StepResult result = test::step(model, sample_of(number), parameters, 64, run.gradients, run.times);
@@ -101,7 +101,7 @@ Run run_of_three_steps(const Engine& engine) {
 
 TEST_CASE("gradients have the same bits with and without overlap", "[model][overlap]") {
   SeparateRig rig;
-  const Run in_line = run_of_three_steps(rig.engine);
+  const Run in_line = run_of_three_steps(rig.context);
   CHECK(test::dot(in_line.gradients, in_line.gradients) > 0);
   CHECK(in_line.times.blas_wait.count() == 0);
   for (int repeat = 0; repeat < 5; ++repeat) {  // thread timing varies
@@ -136,11 +136,11 @@ class ProductCounter final : public SpanListener {
 
 TEST_CASE("a step finishes on a device whose kernels wait for all previous products", "[model][overlap]") {
   SeparateRig rig;
-  const Run in_line = run_of_three_steps(rig.engine);
+  const Run in_line = run_of_three_steps(rig.context);
   ProductCounter products;
   rig.beside.spans = &products;
   std::map<std::string, std::string, std::less<>> names;
-  for (const KernelInfo& kernel : Llama(kConfig, mil::DType::fp16, rig.engine).kernels().infos())
+  for (const KernelInfo& kernel : Llama(kConfig, mil::DType::fp16, rig.context).kernels().infos())
     names.emplace(mil::print(kernel.program), kernel.name);
 
   // A step adds the classifier's product, and in each layer three after ffn_bwd and four after the attention's kernels.
@@ -186,7 +186,7 @@ TEST_CASE("products make progress while the device runs a kernel", "[model][over
 
 TEST_CASE("on a device that shares the CPU, products are computed immediately", "[model][overlap]") {
   Rig rig;
-  GradientProducts products(rig.engine);
+  GradientProducts products(rig.context);
   CHECK_FALSE(products.run_beside());
   const std::vector<float> ones(4, 1);
   std::vector<float> dw(4);
@@ -199,10 +199,10 @@ TEST_CASE("on a device that shares the CPU, products are computed immediately", 
 
 TEST_CASE("after a device failure no product accesses the gradients", "[model][overlap]") {
   SeparateRig rig;
-  const Run expected = run_of_three_steps(rig.engine);
+  const Run expected = run_of_three_steps(rig.context);
   Llama model(kConfig, mil::DType::fp16, rig.beside);
   const std::vector<float> parameters = parameters_of(model);
-  model.kernels().compile(KernelSet::training, parameters);
+  model.kernels().compile(PassMode::training, parameters);
   StepTimes times;
   for (const int runs : {10, 12, 20}) {  // in the backward pass, with products queued
     auto gradients = std::make_unique<std::vector<float>>(parameters.size());

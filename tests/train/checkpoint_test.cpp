@@ -139,13 +139,13 @@ TEST_CASE("a checkpoint contains the whole state, bit for bit", "[train]") {
 TEST_CASE("a checkpoint contains the stale parameters of a pipeline, and can be resumed without one", "[train]") {
   const TemporaryDirectory directory;
   const auto layout = some_layout();
-  StateArena saved(layout.size(), 2, 1, Delay::one_update);
+  StateArena saved(layout.size(), 2, 1, Staleness::one_update);
   fill_random(layout, saved, 7);
   for (const auto& parameter : layout.parameters())
     ane::math::fill_normal({70, parameter.offset}, 1, slice(saved.running_parameters(), parameter));
   const fs::path place = write_checkpoint(directory.path(), layout, saved, kIdentity);
 
-  StateArena loaded(layout.size(), 2, 1, Delay::one_update);
+  StateArena loaded(layout.size(), 2, 1, Staleness::one_update);
   load_checkpoint(place, layout, loaded, kIdentity);
   CHECK(equal(loaded.parameters(), saved.parameters()));
   CHECK(equal(loaded.running_parameters(), saved.running_parameters()));

@@ -36,21 +36,21 @@ class FakeModel final : public ane::model::Model, private ane::model::Kernels {
   }
 
   /// Two kernels with weights (one of them forward), one without.
-  int compiles_needed(ane::model::KernelSet set) const override {
+  int compiles_needed(ane::model::PassMode mode) const override {
     if (takes_weights) return static_compiled_ ? 0 : 3;
-    if (set == ane::model::KernelSet::forward) return 1;
+    if (mode == ane::model::PassMode::forward) return 1;
     return static_compiled_ ? 2 : 3;
   }
 
-  void compile(ane::model::KernelSet set, std::span<const float> parameters) override {
+  void compile(ane::model::PassMode mode, std::span<const float> parameters) override {
     if (fail_compile && fail_compile()) {
       compiled_.clear();
       throw ane::device::CompileError("the compiler is out of sorts");
     }
     if (!takes_weights) compiled_.assign(parameters.begin(), parameters.end());
-    set_ = set;
-    compiles += compiles_needed(set);
-    if (set == ane::model::KernelSet::training) static_compiled_ = true;
+    mode_ = mode;
+    compiles += compiles_needed(mode);
+    if (mode == ane::model::PassMode::training) static_compiled_ = true;
   }
 
   int compiles_ahead() const override { return 2; }
@@ -63,10 +63,10 @@ class FakeModel final : public ane::model::Model, private ane::model::Kernels {
   void adopt_ahead() override {
     if (ahead_.empty()) throw std::logic_error("nothing was compiled ahead");
     compiled_ = std::exchange(ahead_, {});
-    set_ = ane::model::KernelSet::training;
+    mode_ = ane::model::PassMode::training;
   }
 
-  bool load_weights(ane::model::KernelSet /*set*/, std::span<const float> parameters) override {
+  bool load_weights(ane::model::PassMode /*mode*/, std::span<const float> parameters) override {
     if (!takes_weights) return false;
     compiled_.assign(parameters.begin(), parameters.end());
     ++loads;
@@ -89,7 +89,7 @@ class FakeModel final : public ane::model::Model, private ane::model::Kernels {
  private:
   ane::model::StepResult step_one(const ane::data::Sample& sample, std::span<const float> parameters, float loss_scale,
                                   std::span<float> gradients, ane::model::StepTimes& times) {
-    if (set_ != ane::model::KernelSet::training) throw std::logic_error("no training kernels");
+    if (mode_ != ane::model::PassMode::training) throw std::logic_error("no training kernels");
     times.ane += ane::model::Duration(1000);
     const double error = error_of(sample, parameters);
     // Like fp16 kernels: values beyond 65504 are infinite.
@@ -139,7 +139,7 @@ class FakeModel final : public ane::model::Model, private ane::model::Kernels {
   ane::model::ParameterLayout layout_;
   std::vector<float> compiled_;
   std::vector<float> ahead_;
-  ane::model::KernelSet set_ = ane::model::KernelSet::forward;
+  ane::model::PassMode mode_ = ane::model::PassMode::forward;
   bool static_compiled_ = false;
 };
 
@@ -176,7 +176,7 @@ class FakeSource final : public ane::data::Source {
 /// Mean loss of the first `count` held-out samples.
 inline double validation_loss(const ane::data::Source& source, std::size_t count, std::span<const float> parameters) {
   FakeModel model;
-  model.kernels().compile(ane::model::KernelSet::forward, parameters);
+  model.kernels().compile(ane::model::PassMode::forward, parameters);
   std::vector<ane::data::Sample> samples(count);
   for (std::size_t i = 0; i < count; ++i) source.validation_sample(i, samples[i]);
   std::vector<ane::model::StepResult> results(count);

@@ -48,7 +48,7 @@ class Run {
     ane::surface::SurfacePool surfaces(allocator_);
     const auto model = make_model_(surfaces);
     const int moments = options_.optimizer.kind == ane::train::OptimizerKind::adamw ? 2 : 0;
-    state = std::make_unique<ane::train::StateArena>(model->parameters().size(), moments, kFingerprint, delay());
+    state = std::make_unique<ane::train::StateArena>(model->parameters().size(), moments, kFingerprint, staleness());
     model->initialize(state->parameters(), 1);
   }
 
@@ -84,7 +84,7 @@ class Run {
     const int moments = state->moment_count();
     const int descriptor = ::dup(state->descriptor());
     state.reset();
-    state = std::make_unique<ane::train::StateArena>(descriptor, size, moments, kFingerprint, delay());
+    state = std::make_unique<ane::train::StateArena>(descriptor, size, moments, kFingerprint, staleness());
   }
 
   [[nodiscard]] std::vector<float> parameters() const {
@@ -103,8 +103,9 @@ class Run {
   int processes = 0;
 
  private:
-  [[nodiscard]] ane::train::Delay delay() const {
-    return options_.renewal == ane::train::Renewal::pipeline ? ane::train::Delay::one_update : ane::train::Delay::none;
+  [[nodiscard]] ane::train::Staleness staleness() const {
+    return options_.refresh_mode == ane::train::RefreshMode::pipeline ? ane::train::Staleness::one_update
+                                                                      : ane::train::Staleness::none;
   }
 
   MakeModel make_model_;

@@ -33,7 +33,7 @@ namespace {
 class Workload {
  public:
   virtual ~Workload() = default;
-  [[nodiscard]] virtual std::unique_ptr<model::Model> make(const model::Engine& engine) const = 0;
+  [[nodiscard]] virtual std::unique_ptr<model::Model> make(const model::ModelContext& context) const = 0;
   [[nodiscard]] virtual const data::Source& source() const = 0;
 
   /// A run with its own device; `threads` and device live as long as the workload.
@@ -48,9 +48,9 @@ class Workload {
 
 class MlpWorkload final : public Workload {
  public:
-  std::unique_ptr<model::Model> make(const model::Engine& engine) const override {
+  std::unique_ptr<model::Model> make(const model::ModelContext& context) const override {
     return model::make_model({.family = model::Family::mlp, .dim = 16, .hidden = 32, .seq_len = 32}, mil::DType::fp16,
-                             engine);
+                             context);
   }
   const data::Source& source() const override { return *source_; }
 
@@ -60,10 +60,10 @@ class MlpWorkload final : public Workload {
 
 class LlamaWorkload final : public Workload {
  public:
-  std::unique_ptr<model::Model> make(const model::Engine& engine) const override {
+  std::unique_ptr<model::Model> make(const model::ModelContext& context) const override {
     const model::ModelConfig config{
         .dim = 32, .hidden = 48, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 8, .vocab = 50, .seq_len = 32};
-    return model::make_model(config, mil::DType::fp16, engine);
+    return model::make_model(config, mil::DType::fp16, context);
   }
   const data::Source& source() const override { return *source_; }
 
@@ -95,14 +95,14 @@ TEST_CASE("a real model's pipeline gives the same bits however the run is divide
   const auto work = workload(name);
   CAPTURE(name);
   TrainOptions options = some_options();
-  options.renewal = Renewal::pipeline;
+  options.refresh_mode = RefreshMode::pipeline;
   Run whole(work->make_model(), work->source(), options, kPlenty);
   REQUIRE(whole.run() == Outcome::finished);
   Run cut(work->make_model(), work->source(), options, budget);
   REQUIRE(cut.run() == Outcome::finished);
   CHECK(cut.processes > 2);
   check_same_result(whole, cut);
-  options.renewal = Renewal::compile;
+  options.refresh_mode = RefreshMode::compile;
   Run plain(work->make_model(), work->source(), options, kPlenty);
   REQUIRE(plain.run() == Outcome::finished);
   CHECK_FALSE(same_bits(plain.parameters(), whole.parameters()));

@@ -83,19 +83,19 @@ TEST_CASE("the state variable is parsed as it was set", "[train]") {
   const auto next = restart_environment(current, {.descriptor = 5, .exec_ns = 123456789012345});
   CHECK(next ==
         std::vector<std::string>{"HOME=/root", "EMPTY=", "ANE_TRAIN_STATE_DIR=x", "ANE_TRAIN_STATE=5:123456789012345"});
-  const auto handoff = parse_handoff("5:123456789012345");
-  REQUIRE(handoff.has_value());
-  CHECK(handoff->descriptor == 5);
-  CHECK(handoff->exec_ns == 123456789012345);
-  CHECK_FALSE(parse_handoff(nullptr).has_value());
+  const auto state_handle = parse_state_handle("5:123456789012345");
+  REQUIRE(state_handle.has_value());
+  CHECK(state_handle->descriptor == 5);
+  CHECK(state_handle->exec_ns == 123456789012345);
+  CHECK_FALSE(parse_state_handle(nullptr).has_value());
 }
 
 TEST_CASE("an invalid state variable is refused", "[train][malformed]") {
   const std::string value = GENERATE("", ":", "5", "5:", ":7", "-1:7", "5:-7", "5:7 ", " 5:7", "a:b", "5:7:9", "0x5:7",
                                      "99999999999:7", "5:99999999999999999999");
   CAPTURE(value);
-  CHECK_THROWS_AS(parse_handoff(value.c_str()), ane::UsageError);
-  CHECK_THROWS_WITH(parse_handoff(value.c_str()), ANE_CONTAINS("ANE_TRAIN_STATE='" + value + "'"));
+  CHECK_THROWS_AS(parse_state_handle(value.c_str()), ane::UsageError);
+  CHECK_THROWS_WITH(parse_state_handle(value.c_str()), ANE_CONTAINS("ANE_TRAIN_STATE='" + value + "'"));
 }
 
 TEST_CASE("state, arguments and environment survive restarts", "[train][restart]") {

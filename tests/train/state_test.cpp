@@ -95,15 +95,15 @@ TEST_CASE("an adopted state is the inherited one, without a copy", "[train]") {
 TEST_CASE("with staleness the next batch's parameters have a separate array", "[train][pipeline]") {
   StateArena plain(1000, 2, 1);
   CHECK(plain.running_parameters().data() == plain.parameters().data());
-  StateArena state(1000, 2, 1, Delay::one_update);
+  StateArena state(1000, 2, 1, Staleness::one_update);
   fill(state.parameters(), 1);
   fill(state.gradients(), 2);
   fill(state.running_parameters(), 3);
   CHECK(counts_from(state.parameters(), 1));
   CHECK(counts_from(state.gradients(), 2));
-  StateArena adopted(::dup(state.descriptor()), 1000, 2, 1, Delay::one_update);
+  StateArena adopted(::dup(state.descriptor()), 1000, 2, 1, Staleness::one_update);
   CHECK(counts_from(adopted.running_parameters(), 3));
-  CHECK_THROWS_WITH(StateArena(::dup(plain.descriptor()), 1000, 2, 1, Delay::one_update), ANE_CONTAINS("should"));
+  CHECK_THROWS_WITH(StateArena(::dup(plain.descriptor()), 1000, 2, 1, Staleness::one_update), ANE_CONTAINS("should"));
 }
 
 TEST_CASE("huge pages do not change a state, and an adopting process gets them too", "[train]") {

@@ -6,7 +6,7 @@
 #include "ane/cli/settings.h"
 #include "ane/data/source.h"
 #include "ane/model/config.h"
-#include "ane/model/kernel_form.h"
+#include "ane/model/kernel_options.h"
 #include "ane/model/kernel_plan.h"
 #include "ane/model/model.h"
 #include "ane/train/options.h"
@@ -29,7 +29,7 @@ void adopt_model_file(LoadedSettings& loaded);
 [[nodiscard]] model::KernelPlan make_plan(const Settings& settings, model::WeightMode weights);
 
 /// Requires `settings.weights` to be resolved. Throws UsageError for invalid dimensions.
-[[nodiscard]] std::unique_ptr<model::Model> make_model(const Settings& settings, const model::Engine& engine);
+[[nodiscard]] std::unique_ptr<model::Model> make_model(const Settings& settings, const model::ModelContext& context);
 
 /// Loads the weights from `--model FILE`, or else initializes them from the seed.
 void fill_parameters(const Settings& settings, const model::Model& model, std::span<float> parameters);

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "ane/cli/run_context.h"
 #include "ane/cli/settings.h"
-#include "ane/cli/workbench.h"
 #include "ane/core/machine.h"
 #include "ane/data/source.h"
 #include "ane/model/model.h"
@@ -51,7 +51,7 @@ void check_pipeline(std::span<const model::KernelInfo> kernels, const Settings& 
 [[nodiscard]] std::string weights_text(const Settings& settings);
 
 /// The output of `--dry-run`: kernels, ANE rules that they break, compiles and restarts, memory.
-[[nodiscard]] std::vector<std::string> dry_run_lines(const Settings& settings, Workbench& bench,
+[[nodiscard]] std::vector<std::string> dry_run_lines(const Settings& settings, RunContext& context,
                                                      const data::Source& source);
 
 /// Writes DIR/NAME/model.mil for each kind of kernel, without weights. Throws FileError.

@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "ane/cli/handover.h"
+#include "ane/cli/restart_context.h"
+#include "ane/cli/run_context.h"
 #include "ane/cli/settings.h"
 #include "ane/cli/signals.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/terminal_observer.h"
-#include "ane/cli/workbench.h"
 #include "ane/data/source.h"
 #include "ane/device/budget.h"
 #include "ane/model/model.h"
@@ -40,7 +40,7 @@ struct Invocation {
 class Session {
  public:
   /// `before`: the handover of the process that this one replaces, if any.
-  Session(Settings settings, std::optional<Handover> before, std::optional<train::RunLock> lock,
+  Session(Settings settings, std::optional<RestartContext> before, std::optional<train::RunLock> lock,
           const Invocation& invocation);
 
   /// Trains. Returns the exit code; does not return if the process is replaced. On an error, writes a rescue checkpoint
@@ -62,7 +62,7 @@ class Session {
   std::string rescue();
   /// Describes the newest checkpoint, for when the current state is unusable.
   std::string earlier_checkpoint();
-  void tell_start();
+  void report_start();
   [[nodiscard]] train::RunDescription description();
   train::Outcome train_until_outcome(train::Trainer& trainer);
   /// Restarts the process. Returns only by throwing, after writing a rescue checkpoint.
@@ -75,18 +75,18 @@ class Session {
   void save_checkpoint_in(const std::filesystem::path& folder);
   [[nodiscard]] std::string resume_text(const std::filesystem::path& folder) const;
   int stopped(int signal);
-  void tell_end(const std::string& outcome);
-  void tell_hint(const train::RunReport& end);
+  void report_end(const std::string& outcome);
+  void report_hint(const train::RunReport& end);
   [[nodiscard]] train::RunReport report();
 
   StopSignals signals_;  // destroyed last, so that a second signal still finds everything closed
   std::optional<train::RunLock> lock_;
   Invocation invocation_;
-  std::optional<Handover> before_;
+  std::optional<RestartContext> before_;
   std::optional<train::ResumeEvent> resumed_;
   Terminal terminal_{Terminal::LostOutput::is_warned_of};
   std::unique_ptr<train::Trace> trace_;
-  Workbench bench_;
+  RunContext context_;
   Settings settings_;  ///< resolved
   train::TrainOptions options_;
   model::Flops flops_;

@@ -12,7 +12,7 @@
 #include "ane/device/budget.h"
 #include "ane/mil/types.h"
 #include "ane/model/config.h"
-#include "ane/model/kernel_form.h"
+#include "ane/model/kernel_options.h"
 #include "ane/surface/pool.h"
 #include "ane/train/options.h"
 

@@ -16,10 +16,10 @@ struct WeightsDecision {
 
 /// The user's choice; else the mode of the run that is resumed; else baked on the host, where compiling costs nothing;
 /// else dynamic unless there is an obstacle.
-[[nodiscard]] WeightsDecision settle_weights(const Settings& settings, const device::Device& device);
+[[nodiscard]] WeightsDecision resolve_weights(const Settings& settings, const device::Device& device);
 
 /// `settings` with the decision applied.
-[[nodiscard]] Settings settled(Settings settings, const WeightsDecision& decision);
+[[nodiscard]] Settings resolved(Settings settings, const WeightsDecision& decision);
 
 /// Describes the first rule by which `device` would refuse a kernel with dynamic weights, and that kernel; nullopt if
 /// it accepts all.

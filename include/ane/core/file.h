@@ -57,12 +57,12 @@ struct FileDigest {
 /// stays, and without commit() the temporary file is removed. Even after a power failure there is either the old or the
 /// complete new file. A symbolic link in its place is replaced, not followed. Every member throws FileError with the
 /// system's message.
-class AsideFile {
+class TemporaryFile {
  public:
-  explicit AsideFile(const std::filesystem::path& place);
-  ~AsideFile();
-  AsideFile(const AsideFile&) = delete;
-  AsideFile& operator=(const AsideFile&) = delete;
+  explicit TemporaryFile(const std::filesystem::path& place);
+  ~TemporaryFile();
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
 
   void write(std::span<const std::byte> bytes);
   /// Digest of everything written so far.

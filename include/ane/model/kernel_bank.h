@@ -19,17 +19,17 @@ namespace ane::model {
 /// lives.
 class KernelBank final : public Kernels {
  public:
-  /// `layer_prefixes` has the name prefix of each layer's parameters ("layers.0."). `lanes`: number of batch slots.
+  /// `layer_prefixes` has the name prefix of each layer's parameters ("layers.0."). `slots`: number of batch slots.
   /// `layout` and the parts of `engine` must outlive the bank.
   KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes,
-             const ParameterLayout& layout, const Engine& engine, std::size_t lanes = 1);
+             const ParameterLayout& layout, const ModelContext& context, std::size_t slots = 1);
   KernelBank(const KernelBank&) = delete;
   KernelBank& operator=(const KernelBank&) = delete;
 
   [[nodiscard]] std::vector<KernelInfo> infos() const override;
-  [[nodiscard]] int compiles_needed(KernelSet set) const override;
-  void compile(KernelSet set, std::span<const float> parameters) override;
-  bool load_weights(KernelSet set, std::span<const float> parameters) override;
+  [[nodiscard]] int compiles_needed(PassMode mode) const override;
+  void compile(PassMode mode, std::span<const float> parameters) override;
+  bool load_weights(PassMode mode, std::span<const float> parameters) override;
   [[nodiscard]] int compiles_ahead() const override;
   void compile_ahead(std::span<const float> parameters) override;
   void adopt_ahead() override;
@@ -39,27 +39,27 @@ class KernelBank final : public Kernels {
   /// The kernel of `layer` for a row of the plan. Throws Error if it is not compiled.
   [[nodiscard]] device::Kernel& kernel(std::size_t row, std::size_t layer) const;
   /// The layer's input surface in a batch slot if it holds weights, else null. Throws Error if they were not loaded.
-  [[nodiscard]] surface::Surface* weighted_input(std::size_t row, std::size_t layer, std::size_t lane);
+  [[nodiscard]] surface::Surface* weighted_input(std::size_t row, std::size_t layer, std::size_t slot);
 
  private:
   struct Entry {
-    KernelKind kind;
+    KernelTemplate kind;
     bool forward = false;
     std::vector<std::unique_ptr<device::Kernel>> copies;  ///< one per layer, or one in total
     std::vector<std::unique_ptr<device::Kernel>> ahead;   ///< their replacements
     std::vector<surface::Surface> inputs;                 ///< with weights: all layers of slot 0, then of slot 1...
-    [[nodiscard]] bool belongs_to(KernelSet set) const noexcept { return forward || set == KernelSet::training; }
+    [[nodiscard]] bool belongs_to(PassMode mode) const noexcept { return forward || mode == PassMode::training; }
   };
 
-  [[nodiscard]] std::unique_ptr<device::Kernel> compile_copy(KernelKind& kind, std::string_view prefix,
+  [[nodiscard]] std::unique_ptr<device::Kernel> compile_copy(KernelTemplate& kind, std::string_view prefix,
                                                              std::span<const float> parameters);
 
   KernelPlan plan_;
   std::vector<Entry> entries_;  ///< by row of the plan
   std::vector<std::string> layer_prefixes_;
   const ParameterLayout* layout_;
-  Engine engine_;
-  std::size_t lanes_;
+  ModelContext context_;
+  std::size_t slots_;
   std::uint64_t revision_ = 0;  ///< of the weights in inputs
 };
 

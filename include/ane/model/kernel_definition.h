@@ -53,10 +53,10 @@ struct KernelDefinition {
 
 /// A kernel template that can be compiled repeatedly with new weights: its text is printed once (equal text lets a
 /// device reuse its plan), its blobs are laid out once and overwritten.
-class KernelKind {
+class KernelTemplate {
  public:
   /// `definition` must outlive this.
-  KernelKind(const KernelDefinition& definition, mil::DType element);
+  KernelTemplate(const KernelDefinition& definition, mil::DType element);
 
   [[nodiscard]] const KernelDefinition& definition() const noexcept { return *definition_; }
   [[nodiscard]] bool has_baked_weights() const noexcept { return !definition_->weights.empty(); }

@@ -10,7 +10,7 @@
 namespace ane::model {
 
 /// The kernels that a compile round compiles.
-enum class KernelSet { training, forward };
+enum class PassMode { training, forward };
 
 /// Description of a kernel for --dry-run and --dump-mil.
 struct KernelInfo {
@@ -23,7 +23,7 @@ struct KernelInfo {
   std::vector<std::string> weights;  ///< parameters of a layer: "feed_forward.w2.weight"
   int copies = 1;                    ///< compiles per round: once per layer
   bool has_weights = true;           ///< baked; without them it is compiled once per process
-  bool forward = false;              ///< part of KernelSet::forward
+  bool forward = false;              ///< part of PassMode::forward
   std::size_t weight_bytes = 0;      ///< blobs of one copy
   std::size_t input_bytes = 0;       ///< input surfaces with weights, of all layers
 };
@@ -35,13 +35,13 @@ class Kernels {
   [[nodiscard]] virtual std::vector<KernelInfo> infos() const = 0;
 
   /// Compiles that compile() would make now: kernels with baked weights always count, others until they are compiled.
-  [[nodiscard]] virtual int compiles_needed(KernelSet set) const = 0;
-  /// Drops the kernels with baked weights, then compiles the missing kernels of `set`, with `parameters` as baked
+  [[nodiscard]] virtual int compiles_needed(PassMode mode) const = 0;
+  /// Drops the kernels with baked weights, then compiles the missing kernels of `mode`, with `parameters` as baked
   /// weights. Throws like Device::compile; some kernels are then missing.
-  virtual void compile(KernelSet set, std::span<const float> parameters) = 0;
-  /// Writes `parameters` to the kernels of `set` whose weights are not baked, without compiling; returns false if there
-  /// are none. Throws DeviceError.
-  virtual bool load_weights(KernelSet set, std::span<const float> parameters) = 0;
+  virtual void compile(PassMode mode, std::span<const float> parameters) = 0;
+  /// Writes `parameters` to the kernels of `mode` whose weights are not baked, without compiling; returns false if
+  /// there are none. Throws DeviceError.
+  virtual bool load_weights(PassMode mode, std::span<const float> parameters) = 0;
 
   /// Number of compiles that compile_ahead() makes: one for every kernel with weights.
   [[nodiscard]] virtual int compiles_ahead() const = 0;

@@ -9,7 +9,7 @@
 
 #include "ane/model/config.h"
 #include "ane/model/kernel_bank.h"
-#include "ane/model/kernel_form.h"
+#include "ane/model/kernel_options.h"
 #include "ane/model/model.h"
 
 namespace ane::model {
@@ -18,13 +18,13 @@ class GradientOrder;
 
 /// A Llama model. Per layer and step: RMSNorm on the CPU, attention, residual sum, RMSNorm, feed-forward, residual sum;
 /// then the final norm, classifier and loss on the CPU; then the same backward, with weight gradients as CPU products.
-/// The memory of a step is allocated here or taken from the surface pool. With several batch slots (Engine::lanes),
-/// each has its own memory and thread. Results then equal those of one thread, except for the gradient of a tied
-/// embedding, which is summed in another order.
+/// The memory of a step is allocated here or taken from the surface pool. With several batch slots
+/// (ModelContext::slots), each has its own memory and thread. Results then equal those of one thread, except for the
+/// gradient of a tied embedding, which is summed in another order.
 class Llama final : public Model {
  public:
   /// Throws UsageError for a configuration that check() rejects.
-  Llama(const ModelConfig& config, const KernelForm& form, const Engine& engine);
+  Llama(const ModelConfig& config, const KernelOptions& options, const ModelContext& context);
   ~Llama() override;
 
   [[nodiscard]] const ModelConfig& config() const noexcept override { return config_; }
@@ -35,7 +35,7 @@ class Llama final : public Model {
   [[nodiscard]] Kernels& kernels() noexcept override { return kernels_; }
   [[nodiscard]] const Kernels& kernels() const noexcept override { return kernels_; }
 
-  [[nodiscard]] std::size_t batch_slots() const noexcept override { return lanes_.size(); }
+  [[nodiscard]] std::size_t batch_slots() const noexcept override { return slots_.size(); }
   void step(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
             std::span<float> gradients, std::span<StepResult> results, StepTimes& times) override;
   void evaluate(std::span<const data::Sample> samples, std::span<const float> parameters, std::span<StepResult> results,
@@ -44,25 +44,25 @@ class Llama final : public Model {
   /// Logits of the last evaluate(): [S, V], one row per position. step() overwrites them with their gradient.
   [[nodiscard]] std::span<const float> logits() const noexcept;
   /// The residual stream after a layer, in the last step() or evaluate(): [D, S], channel-first.
-  [[nodiscard]] std::span<const float> stream(std::size_t layer) const;
+  [[nodiscard]] std::span<const float> residual(std::size_t layer) const;
 
  private:
   class Pass;
   struct Workspace;
 
-  StepResult step_in(std::size_t lane, const data::Sample& sample, std::span<const float> parameters, float loss_scale,
+  StepResult step_in(std::size_t slot, const data::Sample& sample, std::span<const float> parameters, float loss_scale,
                      std::span<float> gradients, StepTimes& times);
-  StepResult evaluate_in(std::size_t lane, const data::Sample& sample, std::span<const float> parameters,
+  StepResult evaluate_in(std::size_t slot, const data::Sample& sample, std::span<const float> parameters,
                          StepTimes& times);
   template <class Body>
-  void side_by_side(std::span<const data::Sample> samples, StepTimes& times, const Body& body);
+  void run_slots(std::span<const data::Sample> samples, StepTimes& times, const Body& body);
 
   ModelConfig config_;
-  Engine engine_;
+  ModelContext context_;
   ParameterLayout layout_;
   KernelBank kernels_;
   std::optional<math::ThreadPool> one_thread_;  ///< of a batch slot, if there are several
-  std::vector<std::unique_ptr<Workspace>> lanes_;
+  std::vector<std::unique_ptr<Workspace>> slots_;
   std::unique_ptr<GradientOrder> order_;
 };
 

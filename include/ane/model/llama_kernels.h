@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "ane/model/config.h"
-#include "ane/model/kernel_form.h"
+#include "ane/model/kernel_options.h"
 #include "ane/model/kernel_plan.h"
 
 /// The kernels of a Llama step and their plans. Each has one packed input and one packed output. D is the width, H the
@@ -16,41 +16,41 @@ namespace ane::model {
 /// Attention of a normalized input, with taps for the backward pass.
 ///   in  xn [D]
 ///   out o [D] = Wo attn, q [Q] and k [KV] after RoPE, v [KV], attn [Q]
-[[nodiscard]] KernelDefinition attn_fwd(const ModelConfig& config, const KernelForm& form);
+[[nodiscard]] KernelDefinition attn_fwd(const ModelConfig& config, const KernelOptions& options);
 
 /// Feed-forward of a normalized input.
 ///   in  xn [D]
 ///   out y [D] = W2 gate, h1 [H] = W1 xn, h3 [H] = W3 xn, gate [H] = silu(h1) * h3
-[[nodiscard]] KernelDefinition ffn_fwd(const ModelConfig& config, const KernelForm& form);
+[[nodiscard]] KernelDefinition ffn_fwd(const ModelConfig& config, const KernelOptions& options);
 
 /// Backward of ffn_fwd.
 ///   in  dy [D], h1 [H], h3 [H]
 ///   out dxn [D], dh1 [H], dh3 [H]
-[[nodiscard]] KernelDefinition ffn_bwd(const ModelConfig& config, const KernelForm& form);
+[[nodiscard]] KernelDefinition ffn_bwd(const ModelConfig& config, const KernelOptions& options);
 
 /// Backward of attn_fwd, first part: through Wo and the product with v. Recomputes the probabilities.
 ///   in  q [Q], k [KV], v [KV], do [D]
 ///   out dv [KV], probs [NH*S], dp [NH*S]: row (h, s) of the scores as a channel
-[[nodiscard]] KernelDefinition attn_bwd1(const ModelConfig& config, const KernelForm& form);
+[[nodiscard]] KernelDefinition attn_bwd1(const ModelConfig& config, const KernelOptions& options);
 
 /// Second part: through softmax, scores and RoPE. Has no trainable weights.
 ///   in  probs [NH*S], dp [NH*S], q [Q], k [KV]
 ///   out dq [Q], dk [KV]: with respect to the projections, before RoPE
-[[nodiscard]] KernelDefinition attn_bwd2(const ModelConfig& config, const KernelForm& form);
+[[nodiscard]] KernelDefinition attn_bwd2(const ModelConfig& config, const KernelOptions& options);
 
 /// Third part: through the projections.
 ///   in  dq [Q], dk [KV], dv [KV]
 ///   out dxn [D]
-[[nodiscard]] KernelDefinition qkv_bwd(const ModelConfig& config, const KernelForm& form);
+[[nodiscard]] KernelDefinition qkv_bwd(const ModelConfig& config, const KernelOptions& options);
 
 /// The three parts in one: the scores never leave the kernel.
 ///   in  q [Q], k [KV], v [KV], do [D]
 ///   out dxn [D], dq [Q], dk [KV], dv [KV]
-[[nodiscard]] KernelDefinition attn_bwd(const ModelConfig& config, const KernelForm& form);
+[[nodiscard]] KernelDefinition attn_bwd(const ModelConfig& config, const KernelOptions& options);
 
 /// The plan that `form` selects.
 ///   split   attn_fwd, ffn_fwd, ffn_bwd, attn_bwd1, attn_bwd2, qkv_bwd: known to train on M1 to M5 (ane.md 7.1)
 ///   merged  attn_fwd, ffn_fwd, ffn_bwd, attn_bwd: fewer compiles; nobody has reported a fused backward (ane.md K19)
-[[nodiscard]] KernelPlan llama_plan(const ModelConfig& config, const KernelForm& form);
+[[nodiscard]] KernelPlan llama_plan(const ModelConfig& config, const KernelOptions& options);
 
 }  // namespace ane::model

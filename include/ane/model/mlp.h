@@ -8,7 +8,7 @@
 #include "ane/core/mapped_memory.h"
 #include "ane/model/config.h"
 #include "ane/model/kernel_bank.h"
-#include "ane/model/kernel_form.h"
+#include "ane/model/kernel_options.h"
 #include "ane/model/model.h"
 
 namespace ane::model {
@@ -16,22 +16,22 @@ namespace ane::model {
 /// y = W2 relu(W1 x).
 ///   in  x [D]
 ///   out y [D], h [H] after relu
-[[nodiscard]] KernelDefinition mlp_fwd(const ModelConfig& config, const KernelForm& form);
+[[nodiscard]] KernelDefinition mlp_fwd(const ModelConfig& config, const KernelOptions& options);
 
 /// Backward through W2 and relu.
 ///   in  dy [D], h [H]
 ///   out dh [H], before relu
-[[nodiscard]] KernelDefinition mlp_bwd(const ModelConfig& config, const KernelForm& form);
+[[nodiscard]] KernelDefinition mlp_bwd(const ModelConfig& config, const KernelOptions& options);
 
 /// Both as a plan: a single feed-forward layer.
-[[nodiscard]] KernelPlan mlp_plan(const ModelConfig& config, const KernelForm& form);
+[[nodiscard]] KernelPlan mlp_plan(const ModelConfig& config, const KernelOptions& options);
 
 /// The smoke-test MLP: two linear layers "w1.weight" [H, D] and "w2.weight" [D, H]; the loss is the mean of (y -
 /// target)^2 over all elements.
 class Mlp final : public Model {
  public:
   /// Throws UsageError for a configuration that check() rejects.
-  Mlp(const ModelConfig& config, const KernelForm& form, const Engine& engine);
+  Mlp(const ModelConfig& config, const KernelOptions& options, const ModelContext& context);
 
   [[nodiscard]] const ModelConfig& config() const noexcept override { return config_; }
   [[nodiscard]] const ParameterLayout& parameters() const override { return layout_; }
@@ -55,7 +55,7 @@ class Mlp final : public Model {
   void check_sample(const data::Sample& sample) const;
 
   ModelConfig config_;
-  Engine engine_;
+  ModelContext context_;
   ParameterLayout layout_;
   KernelBank kernels_;
   MappedMemory memory_;

@@ -66,14 +66,14 @@ class SpanListener {
 };
 
 /// The resources that a model computes with; all must outlive it.
-struct Engine {
+struct ModelContext {
   device::Device& device;
   surface::SurfacePool& surfaces;
   math::ThreadPool& threads;
   SpanListener* spans = nullptr;  ///< may be null
   /// Batch slots, each on one of `threads`; at most as many as these. More than one requires a device that shares the
   /// CPU and uses one thread per run.
-  std::size_t lanes = 1;
+  std::size_t slots = 1;
 };
 
 /// A model that runs on compiled kernels. Parameters and gradients are flat fp32 arrays, laid out by

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "ane/model/config.h"
-#include "ane/model/kernel_form.h"
+#include "ane/model/kernel_options.h"
 #include "ane/model/kernel_plan.h"
 #include "ane/model/model.h"
 
@@ -11,13 +11,13 @@
 /// refuses.
 namespace ane::model {
 
-[[nodiscard]] std::unique_ptr<Model> make_model(const ModelConfig& config, const KernelForm& form,
-                                                const Engine& engine);
+[[nodiscard]] std::unique_ptr<Model> make_model(const ModelConfig& config, const KernelOptions& options,
+                                                const ModelContext& context);
 
 /// Only the parameter layout, for readers of weight files and for planning.
 [[nodiscard]] ParameterLayout parameter_layout(const ModelConfig& config);
 
 /// Only the kernel plan.
-[[nodiscard]] KernelPlan kernel_plan(const ModelConfig& config, const KernelForm& form);
+[[nodiscard]] KernelPlan kernel_plan(const ModelConfig& config, const KernelOptions& options);
 
 }  // namespace ane::model

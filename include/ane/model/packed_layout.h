@@ -42,7 +42,7 @@ class PackedLayout {
       : PackedLayout(element, seq_len, std::span(segments.begin(), segments.size())) {}
   /// Segments concatenated along columns, all starting at channel 0: C is the largest number of channels, W the sum of
   /// the columns, padded to a multiple of 32 (ane.md A1). Throws as above.
-  [[nodiscard]] static PackedLayout side_by_side(mil::DType element, std::span<const Window> windows);
+  [[nodiscard]] static PackedLayout along_columns(mil::DType element, std::span<const Window> windows);
 
   /// Throws Error for an unknown name, listing the existing ones.
   [[nodiscard]] const Segment& at(std::string_view name) const;

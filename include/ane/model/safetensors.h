@@ -31,7 +31,7 @@ struct NamedTensor {
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                        const Metadata& metadata);
 /// Writes to a file that the caller commits.
-void write_safetensors(AsideFile& file, std::span<const NamedTensor> tensors, const Metadata& metadata);
+void write_safetensors(TemporaryFile& file, std::span<const NamedTensor> tensors, const Metadata& metadata);
 
 /// A safetensors file whose header is in memory and was checked against the file's size.
 class SafetensorsFile {

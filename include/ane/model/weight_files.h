@@ -21,7 +21,7 @@ void read_llama2c(const std::filesystem::path& path, const ParameterLayout& layo
 void write_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<const float> values,
                        const Metadata& metadata);
 /// Writes to a file that the caller commits.
-void write_safetensors(AsideFile& file, const ParameterLayout& layout, std::span<const float> values,
+void write_safetensors(TemporaryFile& file, const ParameterLayout& layout, std::span<const float> values,
                        const Metadata& metadata);
 
 /// Throws FileError unless the file contains exactly the tensors of the layout with their shapes.

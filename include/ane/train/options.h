@@ -36,7 +36,7 @@ struct LossScaleOptions {
 };
 
 /// How kernels with baked weights are refreshed after an update.
-enum class Renewal {
+enum class RefreshMode {
   compile,  ///< compiled again after the update
   pipeline  ///< compiled during the previous batch, so that each batch is stale by one update
 };
@@ -46,7 +46,7 @@ struct TrainOptions {
   std::int64_t accum_steps = 10;
   OptimizerOptions optimizer;
   LossScaleOptions loss_scale;
-  Renewal renewal = Renewal::compile;
+  RefreshMode refresh_mode = RefreshMode::compile;
   std::int64_t validate_every = 0;      ///< updates; 0: only at the end
   std::int64_t validation_samples = 0;  ///< 0: all held-out samples
   std::optional<std::filesystem::path> checkpoint_dir;

@@ -25,18 +25,18 @@ namespace ane::train {
 /// Internal environment variable of a restart: the state's descriptor and the time of exec.
 inline constexpr const char* kStateVariable = "ANE_TRAIN_STATE";
 
-struct Handoff {
+struct StateHandle {
   int descriptor = -1;
   std::int64_t exec_ns = 0;  ///< monotonic clock, just before exec
 };
 
 /// Parses the variable's `value`; nullopt if it is null. Throws UsageError if it is malformed (only the program sets
 /// it).
-[[nodiscard]] std::optional<Handoff> parse_handoff(const char* value);
+[[nodiscard]] std::optional<StateHandle> parse_state_handle(const char* value);
 
 /// Returns `current` with the variable set, replacing an earlier value. A pure function, for tests.
 [[nodiscard]] std::vector<std::string> restart_environment(std::span<const std::string> current,
-                                                           const Handoff& handoff);
+                                                           const StateHandle& state_handle);
 
 /// Replaces this process with its own executable (never argv[0]) and the same arguments. On Linux that is the running
 /// file itself, even if it was replaced or removed. Of the close-on-exec descriptors, only `kept` stay open. Returns
@@ -47,7 +47,7 @@ struct Handoff {
 
 /// Must be called first on an adopted state: counts the restart and books the time since the previous process's last
 /// update. Returns the time since exec, for ResumeEvent.
-Duration count_restart(StateArena& state, const Handoff& handoff) noexcept;
+Duration count_restart(StateArena& state, const StateHandle& state_handle) noexcept;
 
 /// Signals that stop a run: Ctrl-C, kill, a closed terminal, the exit of the program that reads the output, and the
 /// processor time limit.

@@ -51,7 +51,7 @@ struct Progress {
 };
 
 /// Staleness: delay between an update and the first batch that uses it.
-enum class Delay { none, one_update };
+enum class Staleness { none, one_update };
 
 /// The training state: one mapping that survives exec. memfd on Linux, an unlinked shared mapping on macOS.
 class StateArena {
@@ -60,10 +60,11 @@ class StateArena {
   /// AdamW, 0 for SGD). With staleness there is a second parameter array, used by the next batch. `fingerprint`
   /// identifies the model and settings that must agree across a restart. Throws DeviceError with the size if there is
   /// not enough memory, and UsageError if a limit of this process (ulimit) forbids it.
-  StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint, Delay delay = Delay::none);
+  StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint, Staleness staleness = Staleness::none);
   /// Adopts the state of the previous process and takes ownership of `descriptor`. Throws UsageError if header, size or
   /// fingerprint do not match; the descriptor is then untouched, because it may belong to something else.
-  StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint, Delay delay = Delay::none);
+  StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint,
+             Staleness staleness = Staleness::none);
   StateArena(const StateArena&) = delete;
   StateArena& operator=(const StateArena&) = delete;
 
@@ -72,7 +73,7 @@ class StateArena {
   [[nodiscard]] std::span<float> parameters() noexcept;
   /// The parameters for the next batch: parameters() itself unless there is staleness.
   [[nodiscard]] std::span<float> running_parameters() noexcept;
-  [[nodiscard]] Delay delay() const noexcept { return delay_; }
+  [[nodiscard]] Staleness staleness() const noexcept { return staleness_; }
   [[nodiscard]] std::span<float> moment(int index) noexcept;  ///< 0: m, 1: v
   [[nodiscard]] int moment_count() const noexcept { return moments_; }
   /// Zero whenever no batch is in progress, so that a new process need not clear them.
@@ -94,7 +95,7 @@ class StateArena {
   Descriptor descriptor_;
   std::size_t parameter_count_ = 0;
   int moments_ = 0;
-  Delay delay_ = Delay::none;
+  Staleness staleness_ = Staleness::none;
   std::size_t size_bytes_ = 0;
   bool adopted_ = false;
   MappedMemory mapping_;

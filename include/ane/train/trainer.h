@@ -13,10 +13,10 @@
 #include "ane/model/model.h"
 #include "ane/train/checkpoint_writer.h"
 #include "ane/train/clock.h"
-#include "ane/train/kernel_supply.h"
 #include "ane/train/observer.h"
 #include "ane/train/options.h"
 #include "ane/train/state.h"
+#include "ane/train/weight_refresher.h"
 
 namespace ane::train {
 
@@ -94,18 +94,18 @@ class Trainer {
   void finish_checkpoint();
   void write_last_checkpoint();
   void remove_spare_checkpoint();
-  void tell_restart();
+  void notify_restart();
   void count_surfaces(const surface::PoolCounters& before);
 
   template <class Event>
-  void tell(void (Observer::*hook)(const Event&), const Event& event);
+  void notify(void (Observer::*hook)(const Event&), const Event& event);
 
   Parts parts_;
   TrainOptions options_;
   RunClock clock_;
   std::int64_t total_updates_;
   Progress last_good_;  ///< at the last applied update
-  KernelSupply supply_;
+  WeightRefresher refresher_;
   std::string last_skip_;  ///< reason of the last skipped update in this process
   std::optional<std::int64_t> validated_update_;
   std::optional<std::string> validation_fault_;  ///< tensor that overflowed in the last validation

@@ -100,11 +100,12 @@ int main(int argc, char** argv) {
   std::vector<std::string> environment;
   for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
   try {
-    const auto handoff = ane::train::parse_handoff(std::getenv(ane::train::kStateVariable));
-    ane::train::StateArena state = handoff ? ane::train::StateArena(handoff->descriptor, kParameters, 2, kFingerprint)
-                                           : ane::train::StateArena(kParameters, 2, kFingerprint);
-    if (handoff)
-      ane::train::count_restart(state, *handoff);
+    const auto state_handle = ane::train::parse_state_handle(std::getenv(ane::train::kStateVariable));
+    ane::train::StateArena state = state_handle
+                                       ? ane::train::StateArena(state_handle->descriptor, kParameters, 2, kFingerprint)
+                                       : ane::train::StateArena(kParameters, 2, kFingerprint);
+    if (state_handle)
+      ane::train::count_restart(state, *state_handle);
     else
       fill(state);
     const ane::train::RunClock clock(state.totals());

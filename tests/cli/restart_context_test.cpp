@@ -1,4 +1,4 @@
-#include "ane/cli/handover.h"
+#include "ane/cli/restart_context.h"
 
 #include <string>
 #include <vector>
@@ -18,14 +18,16 @@ TEST_CASE("a process passes every setting to the next, byte for byte", "[cli][ha
       "12",     "--schedule",         "cosine", "--device", "host"};
   const cli::LoadedSettings loaded = cli::load_settings(cli::parse_command_line(arguments).flags, {});
   const Words environment = {"HOME=/", "ANE_TRAIN_SETTINGS=old", "ANE_TRAIN_STATE=1:2"};
-  const Words passed = cli::handover_environment(
-      environment,
-      {.handoff = {7, 99}, .settings = loaded.values, .data_identity = "text\nof\\n data", .process = 3, .lock = 8});
+  const Words passed = cli::environment_with(environment, {.state_handle = {7, 99},
+                                                           .settings = loaded.values,
+                                                           .data_identity = "text\nof\\n data",
+                                                           .process = 3,
+                                                           .lock = 8});
   CHECK(passed.size() == 3);
-  const auto found = cli::find_handover(passed);
+  const auto found = cli::find_restart_context(passed);
   REQUIRE(found);
-  CHECK(found->handoff.descriptor == 7);
-  CHECK(found->handoff.exec_ns == 99);
+  CHECK(found->state_handle.descriptor == 7);
+  CHECK(found->state_handle.exec_ns == 99);
   CHECK(found->process == 3);
   CHECK(found->lock == 8);
   CHECK(found->data_identity == "text\nof\\n data");
@@ -41,10 +43,10 @@ TEST_CASE("a process passes every setting to the next, byte for byte", "[cli][ha
 }
 
 TEST_CASE("a first process finds no handover, and a broken one is refused", "[cli][handover]") {
-  CHECK_FALSE(cli::find_handover(Words{"HOME=/", "ANE_TRAIN_SETTINGS=x"}));
-  CHECK_THROWS_AS(cli::find_handover(Words{"ANE_TRAIN_STATE=3:4"}), UsageError);
-  CHECK_THROWS_WITH(cli::find_handover(Words{"ANE_TRAIN_STATE=3:4"}), ANE_CONTAINS("ANE_TRAIN_SETTINGS"));
-  CHECK_THROWS_AS(cli::find_handover(Words{"ANE_TRAIN_STATE=3:4", "ANE_TRAIN_SETTINGS=lr=abc"}), UsageError);
+  CHECK_FALSE(cli::find_restart_context(Words{"HOME=/", "ANE_TRAIN_SETTINGS=x"}));
+  CHECK_THROWS_AS(cli::find_restart_context(Words{"ANE_TRAIN_STATE=3:4"}), UsageError);
+  CHECK_THROWS_WITH(cli::find_restart_context(Words{"ANE_TRAIN_STATE=3:4"}), ANE_CONTAINS("ANE_TRAIN_SETTINGS"));
+  CHECK_THROWS_AS(cli::find_restart_context(Words{"ANE_TRAIN_STATE=3:4", "ANE_TRAIN_SETTINGS=lr=abc"}), UsageError);
 }
 
 TEST_CASE("fields are packed and unpacked", "[cli][handover]") {

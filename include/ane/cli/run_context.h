@@ -30,12 +30,12 @@ struct PlannedFaults {
                                                           std::int64_t process);
 
 /// Everything that a run computes with, created from its settings.
-class Workbench {
+class RunContext {
  public:
   /// Resolves automatic settings. `spans`, if given, is notified of every part of a step. Throws UsageError,
   /// DeviceError.
-  explicit Workbench(const Settings& settings, std::optional<PlannedFaults> faults = {},
-                     model::SpanListener* spans = nullptr);
+  explicit RunContext(const Settings& settings, std::optional<PlannedFaults> faults = {},
+                      model::SpanListener* spans = nullptr);
 
   [[nodiscard]] const WeightsDecision& weights() const noexcept { return weights_; }
   [[nodiscard]] math::ThreadPool& threads() noexcept { return threads_; }
@@ -56,7 +56,7 @@ class Workbench {
   math::ThreadPool threads_;
   std::string device_note_;
   bool faults_planned_;
-  int lanes_;
+  int slots_;
   std::unique_ptr<RecordingDevice> device_;
   WeightsDecision weights_;
   surface::SurfacePool surfaces_;

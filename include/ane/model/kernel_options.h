@@ -17,9 +17,9 @@ enum class WeightMode { baked, dynamic };
 enum class RopeForm { matrix, slices };
 
 /// The options that kernels are generated for. An element type alone implies defaults for the rest.
-struct KernelForm {
-  KernelForm(mil::DType element_type = mil::DType::fp16, WeightMode weight_mode = WeightMode::baked,
-             PlanChoice plan_choice = PlanChoice::split, RopeForm rope_form = RopeForm::matrix)
+struct KernelOptions {
+  KernelOptions(mil::DType element_type = mil::DType::fp16, WeightMode weight_mode = WeightMode::baked,
+                PlanChoice plan_choice = PlanChoice::split, RopeForm rope_form = RopeForm::matrix)
       : element(element_type), weights(weight_mode), plan(plan_choice), rope(rope_form) {}
 
   mil::DType element;  ///< fp16, or fp32 to run the same programs unrounded on the host

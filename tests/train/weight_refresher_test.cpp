@@ -1,4 +1,4 @@
-#include "ane/train/kernel_supply.h"
+#include "ane/train/weight_refresher.h"
 
 #include <atomic>
 #include <chrono>
@@ -17,14 +17,14 @@ using namespace ane::train;
 
 namespace {
 
-TrainOptions options_of(Renewal renewal) {
+TrainOptions options_of(RefreshMode refresh_mode) {
   TrainOptions options;
   options.steps = 75;
   options.accum_steps = 4;
   options.optimizer.lr = 0.05;
   options.optimizer.warmup = 3;
   options.loss_scale.largest = options.loss_scale.initial;  // so that no update is skipped unintentionally
-  options.renewal = renewal;
+  options.refresh_mode = refresh_mode;
   return options;
 }
 
@@ -40,7 +40,7 @@ bool wait_for(const Flag& flag) {
 
 TEST_CASE("in a pipeline a batch runs with the parameters before the last update", "[train][pipeline]") {
   const FakeSource source;
-  TrainOptions options = options_of(Renewal::pipeline);
+  TrainOptions options = options_of(RefreshMode::pipeline);
   options.steps = 20;
   options.optimizer = {.kind = OptimizerKind::sgd, .lr = 0.01, .weight_decay = 0, .grad_clip = 0};
   options.loss_scale.initial = 64;
@@ -78,7 +78,7 @@ TEST_CASE("a pipeline's parameters have the same bits however the run is divided
   FakeSource source;
   source.poisoned = {1, 13, 30, 31};
   source.held_out = 3;
-  TrainOptions options = options_of(Renewal::pipeline);
+  TrainOptions options = options_of(RefreshMode::pipeline);
   options.validate_every = 3;
   Run whole(plain_model, source, options, kPlenty);
   REQUIRE(whole.run() == Outcome::finished);
@@ -94,7 +94,7 @@ TEST_CASE("a pipeline's parameters have the same bits however the run is divided
   for (std::size_t i = 0; i < whole.recorder.validations.size(); ++i)
     CHECK(cut.recorder.validations[i].loss == whole.recorder.validations[i].loss);
 
-  Run plain(plain_model, source, options_of(Renewal::compile), kPlenty);
+  Run plain(plain_model, source, options_of(RefreshMode::compile), kPlenty);
   REQUIRE(plain.run() == Outcome::finished);
   CHECK_FALSE(same_bits(plain.state->parameters(), whole.state->parameters()));
 }
@@ -117,7 +117,7 @@ TEST_CASE("a pipeline compiles while a batch runs, and hidden compile time is re
       if (wait_for([&] { return steps_done > before; })) ++overlapped;
     };
   });
-  Run run(watching, source, options_of(Renewal::pipeline), kPlenty);
+  Run run(watching, source, options_of(RefreshMode::pipeline), kPlenty);
   REQUIRE(run.run() == Outcome::finished);
   const RunTotals& totals = run.state->totals();
   // 19 batches: the first two run with the initial kernels, and nothing is compiled after the last.
@@ -146,7 +146,7 @@ TEST_CASE("run returns with no compile in progress", "[train][pipeline]") {
       if (steps == 6) current->stop = true;
     };
   });
-  Run run(slow, source, options_of(Renewal::pipeline), kPlenty);
+  Run run(slow, source, options_of(RefreshMode::pipeline), kPlenty);
   current = &run;
   REQUIRE(run.run_once() == Outcome::interrupted);
   CHECK(in_flight == 0);
@@ -155,10 +155,10 @@ TEST_CASE("run returns with no compile in progress", "[train][pipeline]") {
 
 TEST_CASE("a pipeline needs a budget of two compile rounds", "[train][pipeline]") {
   const FakeSource source;
-  Run run(plain_model, source, options_of(Renewal::pipeline), 4);
+  Run run(plain_model, source, options_of(RefreshMode::pipeline), 4);
   CHECK_THROWS_AS(run.run(), ane::UsageError);
   CHECK_THROWS_WITH(run.run(), ANE_CONTAINS("--max-compiles 5"));
-  Run enough(plain_model, source, options_of(Renewal::pipeline), 5);
+  Run enough(plain_model, source, options_of(RefreshMode::pipeline), 5);
   CHECK(enough.run() == Outcome::finished);
   CHECK(enough.state->totals().restarts == 0);  // counted by the program, not here
   for (const auto& event : enough.recorder.restarts) CHECK(event.compiles == 5);
@@ -168,18 +168,18 @@ TEST_CASE("a failed compile ahead is retried in a fresh process", "[train][pipel
   const FakeSource source;
   int attempts = 0;
   const auto failing = model_with([&](FakeModel& model) { model.fail_compile = [&] { return ++attempts == 4; }; });
-  Run run(failing, source, options_of(Renewal::pipeline), kPlenty);
+  Run run(failing, source, options_of(RefreshMode::pipeline), kPlenty);
   REQUIRE(run.run() == Outcome::finished);
   CHECK(run.processes == 2);
   REQUIRE(run.recorder.warnings.size() == 1);
   CHECK_THAT(run.recorder.warnings[0], ANE_CONTAINS("out of sorts"));
-  Run reference(plain_model, source, options_of(Renewal::pipeline), kPlenty);
+  Run reference(plain_model, source, options_of(RefreshMode::pipeline), kPlenty);
   REQUIRE(reference.run() == Outcome::finished);
   check_same_result(reference, run);
 
   attempts = 0;
   const auto hopeless = model_with([&](FakeModel& model) { model.fail_compile = [&] { return ++attempts > 3; }; });
-  Run doomed(hopeless, source, options_of(Renewal::pipeline), kPlenty);
+  Run doomed(hopeless, source, options_of(RefreshMode::pipeline), kPlenty);
   CHECK_THROWS_AS(doomed.run(), ane::device::CompileError);
   CHECK(doomed.processes == 2);
 }
@@ -187,7 +187,7 @@ TEST_CASE("a failed compile ahead is retried in a fresh process", "[train][pipel
 TEST_CASE("validation in a pipeline is reported for the update whose parameters it used", "[train][pipeline]") {
   FakeSource source;
   source.held_out = 4;
-  TrainOptions options = options_of(Renewal::pipeline);
+  TrainOptions options = options_of(RefreshMode::pipeline);
   options.steps = 24;
   options.validate_every = 3;
   Run run(plain_model, source, options, kPlenty);
@@ -201,9 +201,10 @@ TEST_CASE("validation in a pipeline is reported for the update whose parameters 
 TEST_CASE("dynamic weights need no further compiles, rounds or restarts", "[train]") {
   FakeSource source;
   source.held_out = 2;
-  Run baked(plain_model, source, options_of(Renewal::compile), kPlenty);
+  Run baked(plain_model, source, options_of(RefreshMode::compile), kPlenty);
   REQUIRE(baked.run() == Outcome::finished);
-  Run run(model_with([](FakeModel& model) { model.takes_weights = true; }), source, options_of(Renewal::compile), 3);
+  Run run(model_with([](FakeModel& model) { model.takes_weights = true; }), source, options_of(RefreshMode::compile),
+          3);
   REQUIRE(run.run() == Outcome::finished);
   check_same_result(baked, run);
   CHECK(run.processes == 1);

@@ -18,12 +18,12 @@ namespace ane::train {
 
 /// The minimum compile budget of a process: one compile round of training kernels in a fresh model, and with a pipeline
 /// a second one.
-[[nodiscard]] int smallest_budget(const model::Kernels& kernels, Renewal renewal);
+[[nodiscard]] int smallest_budget(const model::Kernels& kernels, RefreshMode refresh_mode);
 
 /// Refreshes the weights of the model's kernels for the next batch, within the compile budget of this process. In a
 /// pipeline these are the state's running parameters, one update behind the newest: while a batch runs, the kernels of
 /// the next batch are compiled on another thread.
-class KernelSupply {
+class WeightRefresher {
  public:
   struct Parts {
     model::Kernels& kernels;
@@ -34,19 +34,19 @@ class KernelSupply {
     std::span<Observer* const> observers;
   };
 
-  KernelSupply(const Parts& parts, Renewal renewal);
-  KernelSupply(const KernelSupply&) = delete;
-  KernelSupply& operator=(const KernelSupply&) = delete;
+  WeightRefresher(const Parts& parts, RefreshMode refresh_mode);
+  WeightRefresher(const WeightRefresher&) = delete;
+  WeightRefresher& operator=(const WeightRefresher&) = delete;
   /// Waits for a compile in progress.
-  ~KernelSupply() = default;
+  ~WeightRefresher() = default;
 
-  /// Loads the running parameters into the kernels, or the newest ones for KernelSet::forward. Returns false if the
+  /// Loads the running parameters into the kernels, or the newest ones for PassMode::forward. Returns false if the
   /// budget is exhausted, or if a compile failed that may succeed in a fresh process. The second such failure in a row
   /// is thrown.
-  [[nodiscard]] bool provide(model::KernelSet set);
+  [[nodiscard]] bool refresh(model::PassMode mode);
   /// In a pipeline: starts compiling the newest parameters for the batch after the current one, unless the kernels hold
   /// them already or the budget is too small.
-  void begin_next();
+  void compile_next();
   /// Must be called before an update: in a pipeline the next batch runs with the current parameters.
   void before_update();
   /// Must be called after an update has changed the parameters.
@@ -58,14 +58,14 @@ class KernelSupply {
   [[nodiscard]] std::span<const float> parameters() const noexcept;
   /// Number of updates between these and the newest.
   [[nodiscard]] std::int64_t updates_behind() const noexcept { return held_ ? newest_ - held_->version : 0; }
-  /// Time that training waited for kernels in the last provide().
+  /// Time that training waited for kernels in the last refresh().
   [[nodiscard]] Duration time() const noexcept { return time_; }
   /// Additional time for writing weights to kernels that take them as input.
   [[nodiscard]] Duration weights_time() const noexcept { return weights_time_; }
 
  private:
   struct Held {
-    model::KernelSet set;
+    model::PassMode mode;
     std::int64_t version;
   };
   struct Ahead {
@@ -74,18 +74,18 @@ class KernelSupply {
     std::future<Duration> time;
   };
 
-  [[nodiscard]] bool holds(model::KernelSet set, std::int64_t version) const noexcept;
+  [[nodiscard]] bool holds(model::PassMode mode, std::int64_t version) const noexcept;
   [[nodiscard]] bool adopt();
-  [[nodiscard]] bool compile_or_load(model::KernelSet set, std::int64_t version);
-  [[nodiscard]] bool compile(model::KernelSet set, int kernels, std::span<const float> parameters);
+  [[nodiscard]] bool compile_or_load(model::PassMode mode, std::int64_t version);
+  [[nodiscard]] bool compile(model::PassMode mode, int kernels, std::span<const float> parameters);
   [[nodiscard]] bool retry_in_fresh_process(const device::CompileError& error);
-  void count_round(model::KernelSet set, int kernels);
+  void count_round(model::PassMode mode, int kernels);
 
   template <class Event>
-  void tell(void (Observer::*hook)(const Event&), const Event& event) const;
+  void notify(void (Observer::*hook)(const Event&), const Event& event) const;
 
   Parts parts_;
-  Renewal renewal_;
+  RefreshMode refresh_mode_;
   // Parameter versions: number of changes in this process.
   std::int64_t newest_ = 1;
   std::int64_t running_ = 1;

@@ -16,8 +16,8 @@ namespace ane::cli {
 /// config or a removed model file does not affect the run.
 inline constexpr const char* kSettingsVariable = "ANE_TRAIN_SETTINGS";
 
-struct Handover {
-  train::Handoff handoff;
+struct RestartContext {
+  train::StateHandle state_handle;
   Settings settings;
   std::string data_identity;
   std::int64_t process = 1;  ///< 1-based index within the run of the process that reads this
@@ -29,12 +29,12 @@ struct Handover {
   [[nodiscard]] std::vector<int> descriptors() const;
 };
 
-/// Returns `environment` plus the variables that find_handover() reads.
-[[nodiscard]] std::vector<std::string> handover_environment(std::span<const std::string> environment,
-                                                            const Handover& handover);
+/// Returns `environment` plus the variables that find_restart_context() reads.
+[[nodiscard]] std::vector<std::string> environment_with(std::span<const std::string> environment,
+                                                        const RestartContext& restart_context);
 
 /// Reads the handover of the previous process; nullopt if there was none. Throws UsageError if it cannot be parsed.
-[[nodiscard]] std::optional<Handover> find_handover(std::span<const std::string> environment);
+[[nodiscard]] std::optional<RestartContext> find_restart_context(std::span<const std::string> environment);
 
 /// Fingerprint of everything that two processes of a run must agree on: the settings and the model.
 [[nodiscard]] std::uint64_t fingerprint_of(const Settings& settings, const model::ModelConfig& config);

@@ -1,4 +1,4 @@
-#include "ane/cli/handover.h"
+#include "ane/cli/restart_context.h"
 
 #include <algorithm>
 #include <array>
@@ -18,11 +18,11 @@ constexpr const char* kProcess = "process number";
 /// An inherited descriptor and its field.
 struct Passed {
   const char* field;
-  std::optional<int> Handover::*descriptor;
+  std::optional<int> RestartContext::*descriptor;
 };
-constexpr std::array kPassed = {Passed{"checkpoint lock", &Handover::lock},
-                                Passed{"telemetry descriptor", &Handover::telemetry},
-                                Passed{"profile descriptor", &Handover::profile}};
+constexpr std::array kPassed = {Passed{"checkpoint lock", &RestartContext::lock},
+                                Passed{"telemetry descriptor", &RestartContext::telemetry},
+                                Passed{"profile descriptor", &RestartContext::profile}};
 
 const std::string* find_variable(std::span<const std::string> environment, const char* name) {
   const std::string prefix = fmt::format("{}=", name);
@@ -35,33 +35,34 @@ std::string value_of(const std::string& entry) { return entry.substr(entry.find(
 
 }  // namespace
 
-std::vector<int> Handover::descriptors() const {
-  std::vector<int> descriptors = {handoff.descriptor};
+std::vector<int> RestartContext::descriptors() const {
+  std::vector<int> descriptors = {state_handle.descriptor};
   for (const Passed& passed : kPassed)
     if (const std::optional<int>& descriptor = this->*passed.descriptor) descriptors.push_back(*descriptor);
   return descriptors;
 }
 
-std::vector<std::string> handover_environment(std::span<const std::string> environment, const Handover& handover) {
-  std::vector<std::string> result = train::restart_environment(environment, handover.handoff);
+std::vector<std::string> environment_with(std::span<const std::string> environment,
+                                          const RestartContext& restart_context) {
+  std::vector<std::string> result = train::restart_environment(environment, restart_context.state_handle);
   const std::string prefix = fmt::format("{}=", kSettingsVariable);
   std::erase_if(result, [&](const std::string& entry) { return entry.starts_with(prefix); });
-  Fields fields = freeze(handover.settings);
-  fields[kDataIdentity] = handover.data_identity;
-  fields[kProcess] = fmt::format("{}", handover.process);
+  Fields fields = freeze(restart_context.settings);
+  fields[kDataIdentity] = restart_context.data_identity;
+  fields[kProcess] = fmt::format("{}", restart_context.process);
   for (const Passed& passed : kPassed)
-    if (const std::optional<int>& descriptor = handover.*passed.descriptor)
+    if (const std::optional<int>& descriptor = restart_context.*passed.descriptor)
       fields[passed.field] = fmt::format("{}", *descriptor);
   result.push_back(prefix + pack_fields(fields));
   return result;
 }
 
-std::optional<Handover> find_handover(std::span<const std::string> environment) {
+std::optional<RestartContext> find_restart_context(std::span<const std::string> environment) {
   const std::string* const state = find_variable(environment, train::kStateVariable);
   if (state == nullptr) return std::nullopt;
-  const std::optional<train::Handoff> handoff = train::parse_handoff(value_of(*state).c_str());
+  const std::optional<train::StateHandle> state_handle = train::parse_state_handle(value_of(*state).c_str());
   const std::string* const settings = find_variable(environment, kSettingsVariable);
-  if (!handoff || settings == nullptr) {
+  if (!state_handle || settings == nullptr) {
     throw UsageError(
         fmt::format("{} is set, but {} is not: ane-train sets both when it restarts itself; unset the first",
                     train::kStateVariable, kSettingsVariable));
@@ -71,12 +72,13 @@ std::optional<Handover> find_handover(std::span<const std::string> environment) 
     const auto found = fields.find(name);
     return found == fields.end() ? std::nullopt : parse_integer(found->second);
   };
-  Handover handover{.handoff = *handoff, .settings = thaw(fields), .data_identity = {}};
-  if (const auto data = fields.find(kDataIdentity); data != fields.end()) handover.data_identity = data->second;
-  handover.process = number(kProcess).value_or(1);
+  RestartContext restart_context{.state_handle = *state_handle, .settings = thaw(fields), .data_identity = {}};
+  if (const auto data = fields.find(kDataIdentity); data != fields.end()) restart_context.data_identity = data->second;
+  restart_context.process = number(kProcess).value_or(1);
   for (const Passed& passed : kPassed)
-    if (const auto descriptor = number(passed.field)) handover.*passed.descriptor = static_cast<int>(*descriptor);
-  return handover;
+    if (const auto descriptor = number(passed.field))
+      restart_context.*passed.descriptor = static_cast<int>(*descriptor);
+  return restart_context;
 }
 
 std::uint64_t fingerprint_of(const Settings& settings, const model::ModelConfig& config) {

@@ -1,4 +1,4 @@
-#include "ane/cli/workbench.h"
+#include "ane/cli/run_context.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -27,8 +27,8 @@ int thread_count(const Settings& settings) {
 }
 
 std::unique_ptr<RecordingDevice> make_device(const Settings& settings, std::optional<PlannedFaults> faults,
-                                             math::ThreadPool& threads, int lanes, std::string& note) {
-  PickedDevice picked = pick_device(settings.device, ane_options(settings), threads, lanes);
+                                             math::ThreadPool& threads, int slots, std::string& note) {
+  PickedDevice picked = pick_device(settings.device, ane_options(settings), threads, slots);
   note = std::move(picked.note);
   if (faults) {
     picked.device =
@@ -51,19 +51,19 @@ std::optional<PlannedFaults> planned_faults(std::span<const std::string> environ
   throw UsageError(fmt::format("{}: {}", kFaultVariable, error.what()));
 }
 
-Workbench::Workbench(const Settings& settings, std::optional<PlannedFaults> faults, model::SpanListener* spans)
+RunContext::RunContext(const Settings& settings, std::optional<PlannedFaults> faults, model::SpanListener* spans)
     : threads_(thread_count(settings)),
       faults_planned_(faults.has_value()),
       // Faults are counted by runs, whose order must then be deterministic.
-      lanes_(faults_planned_ ? 1 : parallel_sequences(settings, threads_.size())),
-      device_(make_device(settings, std::move(faults), threads_, lanes_, device_note_)),
-      weights_(settle_weights(settings, *device_)),
-      surfaces_(device_->surface_allocator(), surfaces_to_keep(settings, *device_, lanes_)),
+      slots_(faults_planned_ ? 1 : parallel_sequences(settings, threads_.size())),
+      device_(make_device(settings, std::move(faults), threads_, slots_, device_note_)),
+      weights_(resolve_weights(settings, *device_)),
+      surfaces_(device_->surface_allocator(), surfaces_to_keep(settings, *device_, slots_)),
       available_memory_(ane::available_memory()),
-      model_(make_model(settled(settings, weights_),
-                        {*device_, surfaces_, threads_, spans, static_cast<std::size_t>(lanes_)})) {}
+      model_(make_model(resolved(settings, weights_),
+                        {*device_, surfaces_, threads_, spans, static_cast<std::size_t>(slots_)})) {}
 
-std::string Workbench::device_text() const {
+std::string RunContext::device_text() const {
   std::string text = device_->description();
   if (const std::size_t sequences = model_->batch_slots(); sequences > 1)
     text += fmt::format(", {} batch slots", sequences);
