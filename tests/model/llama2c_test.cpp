@@ -93,7 +93,7 @@ TEST_CASE("a damaged model file names its fault", "[model][llama2c][malformed]")
       {"it must be even", with(3, 4)},
       {"vocab_size", with(5, 0)},
       {"vocab_size = -2147483648", with(5, INT32_MIN)},
-      {"vocab is 65537", with(5, 65537)},
+      {"the embedding would have 2000000000 x 4 elements", with(5, 2000000000)},
       {"max_seq_len = 0", with(6, 0)},
       {"at most 2147483647", with(0, 1'000'000)},
       {"layers is 2147483647", with(2, INT32_MAX)},
