@@ -90,7 +90,7 @@ std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
 std::filesystem::path model_file(const std::filesystem::path& given) {
   std::error_code ignored;
   const bool is_checkpoint = std::filesystem::is_directory(given, ignored);
-  const std::filesystem::path path = is_checkpoint ? given / train::kModelFile : given;
+  std::filesystem::path path = is_checkpoint ? given / train::kModelFile : given;
   if (is_checkpoint && !std::filesystem::exists(path, ignored))
     throw FileError(
         fmt::format("model '{}' is a directory without {}; name a file, or a checkpoint's directory (step-NNNNNNNN)",
