@@ -227,7 +227,7 @@ fs::path make_temporary_directory(std::string_view prefix) {
 }
 
 fs::path private_temporary_directory(std::string_view name) {
-  const fs::path path = temporary_directory() / name;
+  fs::path path = temporary_directory() / name;
   if (::mkdir(path.c_str(), S_IRWXU) == 0) return path;
   if (errno != EEXIST) throw_write_error(path, "the directory could not be created", errno);
   struct stat status {};
