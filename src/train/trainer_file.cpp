@@ -101,6 +101,21 @@ std::string read_text(const RegularFile& file) {
   return text;
 }
 
+/// Parses JSON. Refuses deep nesting, because printing a value recurses as deep as it is nested.
+json parse_flat(const std::filesystem::path& path, std::string_view text) {
+  constexpr int kDeepest = 8;  // 3 are in use
+  int deepest = 0;
+  json object = json::parse(
+      text,
+      [&](int depth, json::parse_event_t, json&) {
+        deepest = std::max(deepest, depth);
+        return depth <= kDeepest;
+      },
+      false);
+  if (deepest > kDeepest) refuse_damaged(path, "its JSON is nested too deeply");
+  return object;
+}
+
 Progress read_progress(const Fields& fields) {
   const Progress progress{.step = fields.count("step"),
                           .update = fields.count("update"),
@@ -214,7 +229,7 @@ TrainerFileContents read_trainer_file(const std::filesystem::path& path) {
       std::string_view(text).substr(0, text.size() - std::min(text.size(), self_checksum_bytes));
   if (text.substr(body.size()) != self_checksum(body)) refuse_damaged(path, "checksum mismatch");
   ensure_memory_reserve();  // for JSON's destructors
-  const json object = json::parse(text, nullptr, false);
+  const json object = parse_flat(path, text);
   if (!object.is_object()) refuse_damaged(path, "it is not a JSON object");
 
   const Fields fields(path, object);

@@ -12,7 +12,7 @@
 using namespace ane;
 using Words = std::vector<std::string>;
 
-TEST_CASE("a process passes every setting to the next, byte for byte", "[cli][handover]") {
+TEST_CASE("a process passes every setting to the next, byte for byte", "[cli][restart]") {
   const Words arguments = {
       "--data", "a\nb\\n \xff=c.txt", "--lr",   "0.1",      "--untied", "--threads", "3", "--steps",
       "12",     "--schedule",         "cosine", "--device", "host"};
@@ -42,14 +42,14 @@ TEST_CASE("a process passes every setting to the next, byte for byte", "[cli][ha
   CHECK(cli::fingerprint_of(loaded.values, config) != fingerprint);
 }
 
-TEST_CASE("a first process finds no handover, and a broken one is refused", "[cli][handover]") {
+TEST_CASE("a first process finds no restart context, and a broken one is refused", "[cli][restart]") {
   CHECK_FALSE(cli::find_restart_context(Words{"HOME=/", "ANE_TRAIN_SETTINGS=x"}));
   CHECK_THROWS_AS(cli::find_restart_context(Words{"ANE_TRAIN_STATE=3:4"}), UsageError);
   CHECK_THROWS_WITH(cli::find_restart_context(Words{"ANE_TRAIN_STATE=3:4"}), ANE_CONTAINS("ANE_TRAIN_SETTINGS"));
   CHECK_THROWS_AS(cli::find_restart_context(Words{"ANE_TRAIN_STATE=3:4", "ANE_TRAIN_SETTINGS=lr=abc"}), UsageError);
 }
 
-TEST_CASE("fields are packed and unpacked", "[cli][handover]") {
+TEST_CASE("fields are packed and unpacked", "[cli][restart]") {
   const cli::Fields fields = {{"a", ""}, {"b", "\\"}, {"c", "\n"}, {"d", "x=y"}, {"e", "\\n"}};
   CHECK(cli::unpack_fields(cli::pack_fields(fields)) == fields);
   CHECK(cli::unpack_fields("").empty());

@@ -368,6 +368,7 @@ TEST_CASE("a checkpoint with a wrong field is refused, naming the file and the f
       {"/model/hidden_size", json(0), "dim is 0"},
       {"/model/hidden_size", json(nullptr), "'hidden_size' is missing"},
       {"/model/model_type", json("gpt"), "model_type 'gpt' is not supported"},
+      {"/model/architectures", json::parse("[[[[[[[[[1]]]]]]]]]"), "its JSON is nested too deeply"},
       {"/moments", json(-2), "'moments' should be a whole number"},
       {"/progress", json(nullptr), "'progress' should be an object"},
       {"/progress/step", json(-1), "'step' should be a whole number of 0 or more, but is -1"},

@@ -33,7 +33,8 @@ struct RestartContext {
 [[nodiscard]] std::vector<std::string> environment_with(std::span<const std::string> environment,
                                                         const RestartContext& restart_context);
 
-/// Reads the handover of the previous process; nullopt if there was none. Throws UsageError if it cannot be parsed.
+/// Reads the context that the previous process left; nullopt if there was none. Throws UsageError if it cannot be
+/// parsed.
 [[nodiscard]] std::optional<RestartContext> find_restart_context(std::span<const std::string> environment);
 
 /// Fingerprint of everything that two processes of a run must agree on: the settings and the model.

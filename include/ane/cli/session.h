@@ -39,7 +39,7 @@ struct Invocation {
 /// The part of a run that one process executes.
 class Session {
  public:
-  /// `before`: the handover of the process that this one replaces, if any.
+  /// `before`: the restart context of the process that this one replaces, if any.
   Session(Settings settings, std::optional<RestartContext> before, std::optional<train::RunLock> lock,
           const Invocation& invocation);
 

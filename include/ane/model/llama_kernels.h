@@ -48,9 +48,9 @@ namespace ane::model {
 ///   out dxn [D], dq [Q], dk [KV], dv [KV]
 [[nodiscard]] KernelDefinition attn_bwd(const ModelConfig& config, const KernelOptions& options);
 
-/// The plan that `form` selects.
+/// The plan that `options` select.
 ///   split   attn_fwd, ffn_fwd, ffn_bwd, attn_bwd1, attn_bwd2, qkv_bwd: known to train on M1 to M5 (ane.md 7.1)
-///   merged  attn_fwd, ffn_fwd, ffn_bwd, attn_bwd: fewer compiles; nobody has reported a fused backward (ane.md K19)
+///   merged  attn_fwd, ffn_fwd, ffn_bwd, attn_bwd: fewer compiles; there is no report of a fused backward (ane.md K19)
 [[nodiscard]] KernelPlan llama_plan(const ModelConfig& config, const KernelOptions& options);
 
 }  // namespace ane::model

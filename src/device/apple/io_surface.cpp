@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint32_t kReadOnly = 1;
 
-// Some report that smaller surfaces fail (ane.md K3); nobody reports that larger ones do.
+// Smaller surfaces are reported to fail (ane.md K3); there is no such report about larger ones.
 constexpr std::size_t kSmallestSurface = 49'152;
 
 constexpr std::uint32_t lock_options(bool for_write) { return for_write ? 0 : kReadOnly; }
