@@ -8,10 +8,10 @@
 
 #include <fmt/format.h>
 
+#include "ane/app/devices.h"
+#include "ane/app/model_choice.h"
+#include "ane/app/parallel_sequences.h"
 #include "ane/cli/command_line.h"
-#include "ane/cli/devices.h"
-#include "ane/cli/model_choice.h"
-#include "ane/cli/parallel_sequences.h"
 #include "ane/cli/text.h"
 #include "ane/core/error.h"
 #include "ane/mil/text.h"
@@ -59,29 +59,29 @@ cli::Settings Arguments::settings() const {
   if (line.answer)
     throw UsageError("the flags are ane-train's settings (ane-train --help) and those of this program: see bench/");
   cli::LoadedSettings loaded = cli::load_settings(line.flags, {});
-  cli::adopt_model_file(loaded);
+  app::adopt_model_file(loaded);
   if (loaded.values.device == cli::DeviceChoice::automatic) loaded.values.device = cli::DeviceChoice::host;
   return loaded.values;
 }
 
 Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device> device)
     : settings_(settings),
-      options_(cli::train_options(settings)),
+      options_(app::train_options(settings)),
       threads_(thread_count(settings)),
-      slots_(device != nullptr ? 1 : cli::parallel_sequences(settings, threads_.size())),
+      slots_(device != nullptr ? 1 : app::parallel_sequences(settings, threads_.size())),
       device_(device != nullptr
                   ? std::move(device)
-                  : cli::pick_device(settings.device, cli::ane_options(settings), threads_, slots_).device),
-      surfaces_(device_.surface_allocator(), cli::surfaces_to_keep(settings, device_, slots_)),
-      model_(cli::make_model(settings, {.device = device_,
+                  : app::pick_device(settings.device, app::ane_options(settings), threads_, slots_).device),
+      surfaces_(device_.surface_allocator(), app::surfaces_to_keep(settings, device_, slots_)),
+      model_(app::make_model(settings, {.device = device_,
                                         .surfaces = surfaces_,
                                         .threads = threads_,
                                         .spans = &spans_,
                                         .slots = static_cast<std::size_t>(slots_)})),
-      source_(cli::make_source(settings, true)),
+      source_(app::make_source(settings, true)),
       state_(model_->parameters().size(), train::optimizer_moments(settings.optimizer), 0) {
   state_.back_with_huge_pages(threads_);
-  cli::fill_parameters(settings, *model_, state_.parameters());
+  app::fill_parameters(settings, *model_, state_.parameters());
 }
 
 void Training::compile() {

@@ -5,5 +5,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh
-scripts/build.sh release test_cli
-ANE_KILLS=${1:-200} ANE_KILL_SEED=${2:-1} exec build/release/tests/test_cli '[kill]'
+scripts/build.sh release test_app
+ANE_KILLS=${1:-200} ANE_KILL_SEED=${2:-1} exec build/release/tests/test_app '[kill]'

@@ -1,12 +1,13 @@
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 
 #include <fmt/format.h>
 
 #include "ane/cli/settings.h"
+#include "ane/core/file.h"
 
-#include "cli/program.h"
 #include "support/catch.h"
 #include "support/paths.h"
 
@@ -55,15 +56,15 @@ std::string list_of_settings() {
 
 TEST_CASE("docs/settings.md lists the settings of the table", "[cli][settings]") {
   const std::filesystem::path path = ane::test::source_dir() / "docs/settings.md";
-  std::string page = cli_test::read_file(path);
+  std::string page = ane::read_text_file(path, "page");
   const std::size_t begin = page.find(kBegin);
   const std::size_t end = page.find(kEnd);
   REQUIRE(begin != std::string::npos);
   REQUIRE(end != std::string::npos);
   const std::size_t first = begin + kBegin.size();
   if (std::getenv("ANE_UPDATE_GOLDENS") != nullptr) {
-    cli_test::write_file(path, page.substr(0, first) + list_of_settings() + page.substr(end));
-    page = cli_test::read_file(path);
+    std::ofstream(path) << page.substr(0, first) + list_of_settings() + page.substr(end);
+    page = ane::read_text_file(path, "page");
   }
   CHECK((page.substr(first, page.find(kEnd) - first) == list_of_settings()));
 }

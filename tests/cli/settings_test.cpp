@@ -9,7 +9,6 @@
 
 #include "ane/cli/command_line.h"
 #include "ane/cli/configs.h"
-#include "ane/cli/devices.h"
 #include "ane/core/error.h"
 
 #include "support/catch.h"
@@ -42,26 +41,6 @@ class ConfigFile {
 };
 
 }  // namespace
-
-TEST_CASE("settings of the bridge have the bridge's defaults, and reach it", "[cli][settings]") {
-  using device::apple::AneOptions;
-  const AneOptions own;
-  const AneOptions defaults = ane_options(load({}).values);
-  CHECK(defaults.qos == own.qos);
-  CHECK(defaults.load_retries == own.load_retries);
-  CHECK(defaults.cancel_retries == own.cancel_retries);
-  CHECK(defaults.purge_cached == own.purge_cached);
-  CHECK(defaults.compare_attributes == own.compare_attributes);
-
-  const AneOptions set = ane_options(load({"--ane-qos", "33", "--ane-load-retries", "4", "--ane-cancel-retries", "0",
-                                           "--no-ane-purge-cache", "--no-ane-compare-attributes"})
-                                         .values);
-  CHECK(set.qos == 33);
-  CHECK(set.load_retries == 4);
-  CHECK(set.cancel_retries == 0);
-  CHECK_FALSE(set.purge_cached);
-  CHECK_FALSE(set.compare_attributes);
-}
 
 TEST_CASE("without settings the defaults apply, and are reported as such", "[cli][settings]") {
   const LoadedSettings loaded = load({});

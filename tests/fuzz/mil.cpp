@@ -1,7 +1,7 @@
 #include <numeric>
 #include <variant>
 
-#include "ane/cli/kernel_run.h"
+#include "ane/app/kernel_run.h"
 #include "ane/device/host/host_device.h"
 #include "ane/math/threads.h"
 #include "ane/mil/ane_rules.h"
@@ -72,7 +72,7 @@ void mil(Bytes bytes) {
   static math::ThreadPool threads(1);
   device::host::HostDevice host(threads);
   may_refuse<Error>([&] {  // an operation or type that the host does not run
-    static_cast<void>(cli::run_kernel(host, printed, blobs_for(program), 1, 1));
+    static_cast<void>(app::run_kernel(host, printed, blobs_for(program), 1, 1));
   });
 }
 

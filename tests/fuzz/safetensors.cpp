@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "ane/cli/model_choice.h"
+#include "ane/app/model_choice.h"
 #include "ane/core/error.h"
 
 #include "fuzz/support.h"
@@ -29,7 +29,7 @@ void safetensors(Bytes bytes) {
   cli::LoadedSettings loaded;
   loaded.values.model = path.string();
   may_refuse<FileError>([&] {
-    cli::adopt_model_file(loaded);
+    app::adopt_model_file(loaded);
     static_cast<void>(cli::thaw(cli::freeze(loaded.values)));
   });
   cli::Settings untouched;

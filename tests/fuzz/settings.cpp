@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "ane/app/restart_context.h"
 #include "ane/cli/command_line.h"
-#include "ane/cli/restart_context.h"
 #include "ane/core/error.h"
 #include "ane/device/fault_device.h"
 
@@ -47,11 +47,11 @@ void settings(Bytes bytes) {
     for (const double beta : {loaded.values.beta1, loaded.values.beta2})
       require(static_cast<float>(beta) < 1, "a moment decays, in fp32");
   });
-  may_refuse<UsageError>([&] { static_cast<void>(cli::find_restart_context(words.environment)); });
+  may_refuse<UsageError>([&] { static_cast<void>(app::find_restart_context(words.environment)); });
   may_refuse<UsageError>([&] {
-    const std::string variable = std::string(cli::kSettingsVariable) + "=" + std::string(text);
+    const std::string variable = std::string(app::kSettingsVariable) + "=" + std::string(text);
     static_cast<void>(
-        cli::find_restart_context(std::vector<std::string>{std::string(train::kStateVariable) + "=3:1", variable}));
+        app::find_restart_context(std::vector<std::string>{std::string(train::kStateVariable) + "=3:1", variable}));
   });
   may_refuse<UsageError>([&] { static_cast<void>(device::parse_faults(text)); });
 }

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ane/app/run_context.h"
+#include "ane/cli/settings.h"
+#include "ane/core/machine.h"
+#include "ane/data/source.h"
+#include "ane/model/model.h"
+
+/// Predicts what a run will do without running it.
+namespace ane::app {
+
+/// Compiles and restarts of a run.
+struct CompilePlan {
+  int first_round = 0;  ///< compiles in a fresh process
+  int later_round = 0;  ///< compiles in a process that already has the kernels without weights
+  int smallest_budget = 0;
+  int forward = 0;  ///< for the validation at the end; 0 if nothing is held out
+  std::int64_t updates = 0;
+  std::int64_t restarts = 0;
+};
+[[nodiscard]] CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates,
+                                        const cli::Settings& settings);
+
+/// Memory of a run in bytes, from the sizes of its arrays. A real run needs at least this, and up to a third more.
+struct MemoryNeed {
+  double state = 0;  ///< parameters and moments
+  double gradients = 0;
+  double weights = 0;  ///< in compiled kernels or in their inputs
+  bool weights_are_input = false;
+  double activations = 0;
+  double surfaces = 0;
+  [[nodiscard]] double total() const noexcept { return state + gradients + weights + activations + surfaces; }
+};
+[[nodiscard]] MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings);
+[[nodiscard]] bool fits(const MemoryNeed& need, const AvailableMemory& available);
+/// Throws UsageError with both numbers if a run needs more memory than is available, because the system would kill it
+/// without a message. Returns a warning if it comes close.
+[[nodiscard]] std::optional<std::string> check_memory(const MemoryNeed& need,
+                                                      const std::optional<AvailableMemory>& available);
+
+/// Throws UsageError if the ANE cannot hold or compile the two kernel sets of a pipeline.
+void check_pipeline(std::span<const model::KernelInfo> kernels, const cli::Settings& settings);
+
+/// The weight mode for the report: "baked", "dynamic, ...".
+[[nodiscard]] std::string weights_text(const cli::Settings& settings);
+
+/// The output of `--dry-run`: kernels, ANE rules that they break, compiles and restarts, memory.
+[[nodiscard]] std::vector<std::string> dry_run_lines(const cli::Settings& settings, RunContext& context,
+                                                     const data::Source& source);
+
+/// Writes DIR/NAME/model.mil for each kind of kernel, without weights. Throws FileError.
+void dump_programs(std::span<const model::KernelInfo> kernels, const std::string& directory);
+
+}  // namespace ane::app

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ane/device/forwarding.h"
+
+namespace ane::app {
+
+/// Writes directory/model.mil and the blob files where its BLOBFILE constants name them, so that `ane-train mil
+/// directory/model.mil` can run it. Throws FileError.
+void write_kernel_files(const std::filesystem::path& directory, std::string_view mil_text, const mil::Blobs& weights);
+
+/// A device that forwards everything and saves kernels to files for inspection: always those that fail to compile, and
+/// every kernel of the first compile round on request.
+class RecordingDevice final : public device::ForwardingDevice {
+ public:
+  struct Settings {
+    std::optional<std::filesystem::path> dump_to{};        ///< every kernel goes here until stop_dumping()
+    std::function<std::filesystem::path()> failures_to{};  ///< creates the directory for kernels that do not compile
+  };
+
+  RecordingDevice(std::unique_ptr<device::Device> device, Settings settings);
+
+  /// Throws CompileError with the device's message and the location of the saved files, or why they could not be saved.
+  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view label, std::string_view mil_text,
+                                                        const mil::Blobs& weights) override;
+
+  void stop_dumping() noexcept { settings_.dump_to.reset(); }
+
+ private:
+  /// Saves a failed kernel and describes where; never throws if saving fails.
+  [[nodiscard]] std::string save_failed(std::string_view label, std::string_view mil_text,
+                                        const mil::Blobs& weights) const;
+
+  Settings settings_;
+  std::map<std::string, int, std::less<>> dumped_;  ///< number of copies by name
+};
+
+}  // namespace ane::app

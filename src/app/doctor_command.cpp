@@ -1,0 +1,162 @@
+#include "ane/app/doctor_command.h"
+
+#include <deque>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "ane/app/device_probes.h"
+#include "ane/app/devices.h"
+#include "ane/cli/command_options.h"
+#include "ane/cli/settings.h"
+#include "ane/cli/terminal.h"
+#include "ane/cli/text.h"
+#include "ane/cli/version.h"
+#include "ane/core/error.h"
+#include "ane/device/apple/probe.h"
+#include "ane/device/host/host_device.h"
+
+namespace ane::app {
+namespace {
+
+constexpr int kDeviceExit = 4;
+
+/// Returns nullopt after printing the --help text.
+std::optional<cli::Settings> parse_settings(std::span<const std::string> arguments, cli::Terminal& terminal) {
+  struct Given {
+    const cli::Setting* row;
+    std::string value;
+    bool is_on;
+  };
+  cli::Settings settings;
+  std::deque<Given> given;  // the options point into it
+  std::vector<cli::CommandOption> options;
+  std::string device = cli::setting("device").show(settings);
+  options.push_back({"--device", "NAME", "auto, ane or host [auto]", &device});
+  for (const cli::Setting& row : cli::settings_table()) {
+    if (row.group != "ANE") continue;
+    Given& value = given.emplace_back(Given{&row, row.show(settings), row.show(settings) == "true"});
+    const std::string help = fmt::format("{} [{}]", row.help, value.value);
+    if (row.kind == cli::ValueKind::toggle) {
+      options.push_back({fmt::format("{},!{}", row.flag(), row.negation), "", help, &value.is_on});
+    } else {
+      options.push_back({row.flag(), std::string(row.placeholder), help, &value.value});
+    }
+  }
+  const std::string help = cli::parse_command_options(
+      {"doctor", "Shows what this machine offers and checks that the selected device computes correctly."}, options,
+      arguments);
+  if (!help.empty()) {
+    terminal.print(help);
+    return std::nullopt;
+  }
+  settings.device = parse_device_choice(device);
+  for (const Given& value : given) {
+    const std::string text = value.row->kind == cli::ValueKind::toggle ? (value.is_on ? "true" : "false") : value.value;
+    if (!value.row->assign(text, settings))
+      throw UsageError(fmt::format("{}: '{}' is not {}", value.row->flag(), text, value.row->expects));
+  }
+  return settings;
+}
+
+double memory_bytes() {
+  return static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+std::string or_unknown(const std::string& text) { return text.empty() ? "unknown" : text; }
+
+/// Lists all libraries, the classes, methods and functions that are missing or differ, and a count.
+void print_findings(const device::apple::Probe& probe, cli::Terminal& terminal) {
+  using Kind = device::apple::Finding::Kind;
+  std::size_t found = 0;
+  for (const device::apple::Finding& finding : probe.findings) {
+    if (finding.found) ++found;
+    const bool notable = finding.kind == Kind::library || !finding.found || !finding.note.empty();
+    if (notable)
+      terminal.print(fmt::format("  {}{}", device::apple::to_string(finding), finding.required ? "" : " (optional)"));
+  }
+  terminal.print(
+      fmt::format("  {} of {} libraries, functions, classes and methods found", found, probe.findings.size()));
+}
+
+void print_machine(const device::apple::Probe& probe, math::ThreadPool& threads, cli::Terminal& terminal) {
+  terminal.print(cli::version_text());
+  terminal.print(fmt::format("System: {}; chip: {}; memory: {}", or_unknown(probe.os), or_unknown(probe.chip),
+                             cli::human_bytes(memory_bytes())));
+  terminal.print(fmt::format("CPU: {}", device::host::HostDevice(threads).description()));
+  terminal.print("Apple Neural Engine:");
+  print_findings(probe, terminal);
+  if (probe.virtual_machine.value_or(false)) terminal.print("  this is a virtual machine");
+  if (probe.has_ane) terminal.print(fmt::format("  reported by the framework: {}", *probe.has_ane ? "yes" : "no"));
+  if (!probe.architecture.empty()) terminal.print(fmt::format("  architecture: {}", probe.architecture));
+  if (probe.cores) terminal.print(fmt::format("  cores: {}", *probe.cores));
+}
+
+/// Summary of the probes.
+struct Verdict {
+  bool needed = true;   ///< the probes that every run needs passed
+  bool matrix = false;  ///< whether each form of RoPE passed
+  bool slices = false;
+  [[nodiscard]] bool can_train() const { return needed && (matrix || slices); }
+  [[nodiscard]] std::string text() const {
+    if (!can_train())
+      return "Failed: do not trust a training run on this device. Please send this output with your chip and system "
+             "version to the project.";
+    if (!matrix) return "Passed with --rope slices: this device can train, but not with --rope matrix, the default.";
+    return "Passed: this device can train.";
+  }
+};
+
+/// `warnings` receives the device's warnings.
+Verdict run_probes(device::Device& device, device::Device& host, std::vector<std::string>& warnings,
+                   cli::Terminal& terminal) {
+  const bool on_ane = device.name() == "ane";
+  Verdict verdict;
+  for (const DeviceProbe& probe : device_probes()) {
+    const ProbeResult result = run_probe(probe, device, host);
+    const bool right = result.right(on_ane);
+    if (probe.setting.empty()) verdict.needed = verdict.needed && right;
+    if (probe.setting == "matrix") verdict.matrix = right;
+    if (probe.setting == "slices") verdict.slices = right;
+    const std::string detail = result.failure.empty()
+                                   ? fmt::format("differs from plain arithmetic by {:.1e}, from the host by {:.1e}",
+                                                 result.from_expected, result.from_host)
+                                   : result.failure;
+    const std::string needed_by = probe.setting.empty() ? "" : fmt::format(" (for --rope {})", probe.setting);
+    terminal.print(fmt::format("  {:5} {}{}: {}", right ? "ok" : "WRONG", probe.name, needed_by, detail));
+    for (const std::string& warning : std::exchange(warnings, {})) terminal.print("        warning: " + warning);
+  }
+  return verdict;
+}
+
+}  // namespace
+
+int doctor_command(std::span<const std::string> arguments) {
+  cli::Terminal terminal;
+  const std::optional<cli::Settings> settings = parse_settings(arguments, terminal);
+  if (!settings) return 0;
+  math::ThreadPool threads(math::processor_count());
+  const device::apple::Probe probe = device::apple::probe();
+  print_machine(probe, threads, terminal);
+  terminal.print(fmt::format("auto selects: {}",
+                             probe.usable_unasked() ? "ane" : fmt::format("host, because {}", probe.reason())));
+
+  // A training run refuses a program whose description differs from the expected one; here it runs anyway.
+  std::vector<std::string> warnings;
+  device::apple::AneOptions options = ane_options(*settings);
+  options.on_difference = [&](const std::string& difference) { warnings.push_back(difference); };
+  const PickedDevice picked = pick_device(settings->device, options, threads);
+  if (!picked.note.empty()) terminal.print(fmt::format("Note: {}", picked.note));
+  device::host::HostDevice host(threads);
+  terminal.print(fmt::format("Probe kernels on {}:", picked.device->name()));
+  const Verdict verdict = run_probes(*picked.device, host, warnings, terminal);
+  if (const std::string warning = picked.device->warning(); !warning.empty())
+    terminal.print(fmt::format("Warning: {}", warning));
+  terminal.print(verdict.text());
+  return verdict.can_train() ? 0 : kDeviceExit;
+}
+
+}  // namespace ane::app

@@ -1,0 +1,219 @@
+#include "ane/app/model_choice.h"
+
+#include <algorithm>
+#include <cassert>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "ane/core/error.h"
+#include "ane/model/models.h"
+#include "ane/model/safetensors.h"
+#include "ane/model/weight_files.h"
+#include "ane/train/checkpoint.h"
+
+namespace ane::app {
+namespace {
+
+constexpr std::string_view kLlama2c = ".bin";
+constexpr std::string_view kSafetensors = ".safetensors";
+
+/// A model setting and its value in a file. A model file must not set anything else, because files are untrusted: they
+/// must never name a path or change how a run behaves.
+struct FileDimension {
+  std::string name;
+  std::string value;
+};
+
+std::vector<FileDimension> dimensions_of(const model::ModelConfig& config) {
+  const auto text = [](auto value) { return fmt::format("{}", value); };
+  const bool is_mlp = config.family == model::Family::mlp;
+  std::vector<FileDimension> dimensions = {{"family", is_mlp ? "mlp" : "llama"},
+                                           {"dim", text(config.dim)},
+                                           {"hidden", text(config.hidden)},
+                                           {"seq", text(config.seq_len)}};
+  if (is_mlp) return dimensions;
+  for (const FileDimension& more : {FileDimension{"layers", text(config.layers)},
+                                    {"heads", text(config.heads)},
+                                    {"kv-heads", text(config.kv_heads)},
+                                    {"head-dim", text(config.head_dim)},
+                                    {"vocab", text(config.vocab)},
+                                    {"tied", config.tied_embeddings ? "true" : "false"},
+                                    {"rope-theta", text(config.rope_theta)},
+                                    {"norm-eps", text(config.norm_eps)}})
+    dimensions.push_back(more);
+  return dimensions;
+}
+
+/// The model config of a safetensors file that ane-train wrote. nullopt for any other file; the settings must then
+/// describe the model.
+std::optional<model::ModelConfig> recorded_config(const model::SafetensorsFile& file) {
+  const auto config = file.metadata().find(model::kConfigKey);
+  if (config != file.metadata().end()) return model::config_from_json(config->second, file.path().string());
+  return train::recorded_model_of(file.path());
+}
+
+/// The value as text, with defaults that depend on other dimensions resolved, so that it can be compared with a number.
+std::string shown(const cli::Setting& row, const cli::Settings& values) {
+  if (row.name == "kv-heads" && values.kv_heads == 0) return fmt::format("{}", values.heads);
+  if (row.name == "head-dim" && values.head_dim == 0) return fmt::format("{}", values.dim / values.heads);
+  return row.show(values);
+}
+
+/// `file`: the source of the dimension.
+void adopt(const FileDimension& dimension, const std::string& file, cli::LoadedSettings& loaded) {
+  const std::span<const cli::Setting> rows = cli::settings_table();
+  const auto row =
+      std::find_if(rows.begin(), rows.end(), [&](const cli::Setting& r) { return r.name == dimension.name; });
+  cli::Settings adopted = loaded.values;
+  if (row == rows.end() || !row->assign(dimension.value, adopted)) {
+    throw FileError(fmt::format("{}: its {} is '{}', which is not supported", file, dimension.name, dimension.value));
+  }
+  if (loaded.given(row->name)) {
+    const std::string given = shown(*row, loaded.values);
+    const bool shorter = row->name == "seq" && loaded.values.seq < adopted.seq;
+    if (given == shown(*row, adopted) || shorter) return;
+    throw UsageError(fmt::format("{} is {} ({}), but {} has {}; omit it to use the model's", row->key(), given,
+                                 loaded.origin(row->name).place, file, dimension.value));
+  }
+  loaded.values = adopted;
+  loaded.provenance[std::string(row->name)] = {cli::Origin::model_file, fmt::format("model {}", file)};
+}
+
+std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
+
+/// Resolves a checkpoint directory to its model file. Throws UsageError for an unsupported kind of file.
+std::filesystem::path model_file(const std::filesystem::path& given) {
+  std::error_code ignored;
+  const bool is_checkpoint = std::filesystem::is_directory(given, ignored);
+  std::filesystem::path path = is_checkpoint ? given / train::kModelFile : given;
+  if (is_checkpoint && !std::filesystem::exists(path, ignored))
+    throw FileError(
+        fmt::format("model '{}' is a directory without {}; name a file, or a checkpoint's directory (step-NNNNNNNN)",
+                    given.string(), train::kModelFile));
+  if (path.extension() != kLlama2c && path.extension() != kSafetensors)
+    throw UsageError(fmt::format("model '{}': expected llama2.c's {} or {}, or a checkpoint's directory",
+                                 given.string(), kLlama2c, kSafetensors));
+  return path;
+}
+
+/// The parameters of the model that the settings describe. Invalid dimensions come from the file, hence FileError.
+model::ParameterLayout layout_of(const cli::LoadedSettings& loaded) try {
+  return model::parameter_layout(model_config(loaded.values));
+} catch (const UsageError& error) {
+  if (loaded.origin("family").origin != cli::Origin::model_file) throw;
+  throw FileError(fmt::format("{}: its dimensions are invalid: {}", loaded.values.model, error.what()));
+}
+
+}  // namespace
+
+model::ModelConfig model_config(const cli::Settings& settings) {
+  const bool is_mlp = settings.family == model::Family::mlp;
+  model::ModelConfig config{.family = settings.family, .dim = size(settings.dim), .hidden = size(settings.hidden)};
+  config.seq_len = size(settings.seq);
+  if (is_mlp) return config;
+  if (settings.head_dim == 0 && settings.dim % settings.heads != 0)
+    throw UsageError(fmt::format("dim is {} and heads is {}, but heads must divide dim unless --head-dim is given",
+                                 settings.dim, settings.heads));
+  config.layers = size(settings.layers);
+  config.heads = size(settings.heads);
+  config.kv_heads = size(settings.kv_heads == 0 ? settings.heads : settings.kv_heads);
+  config.head_dim = size(settings.head_dim == 0 ? settings.dim / settings.heads : settings.head_dim);
+  config.vocab = size(settings.vocab);
+  config.tied_embeddings = settings.tied;
+  config.norm_eps = settings.norm_eps;
+  config.rope_theta = settings.rope_theta;
+  return config;
+}
+
+void adopt_model_file(cli::LoadedSettings& loaded) {
+  if (loaded.values.model.empty()) return;
+  const auto adopt_all = [&](const model::ModelConfig& config, const std::string& file) {
+    for (const FileDimension& dimension : dimensions_of(config)) adopt(dimension, file, loaded);
+  };
+  if (loaded.values.resume) {
+    const std::string& directory = loaded.values.checkpoint_dir;
+    if (const auto recorded = train::recorded_identity(directory)) return adopt_all(recorded->model, directory);
+  }
+  const std::filesystem::path path = model_file(loaded.values.model);
+  loaded.values.model = path.string();
+  if (path.extension() == kLlama2c) return adopt_all(model::read_llama2c_config(path), loaded.values.model);
+  const model::SafetensorsFile file(path);
+  if (const auto recorded = recorded_config(file)) adopt_all(*recorded, loaded.values.model);
+  // Before anything of that size is allocated.
+  model::expect_tensors(file, layout_of(loaded));
+}
+
+model::KernelPlan make_plan(const cli::Settings& settings, model::WeightMode weights) {
+  return model::kernel_plan(model_config(settings), {settings.precision, weights, settings.plan, settings.rope});
+}
+
+std::unique_ptr<model::Model> make_model(const cli::Settings& settings, const model::ModelContext& context) {
+  assert(settings.weights != cli::WeightsChoice::automatic);
+  const auto weights =
+      settings.weights == cli::WeightsChoice::dynamic ? model::WeightMode::dynamic : model::WeightMode::baked;
+  return model::make_model(model_config(settings), {settings.precision, weights, settings.plan, settings.rope},
+                           context);
+}
+
+void fill_parameters(const cli::Settings& settings, const model::Model& model, std::span<float> parameters) {
+  if (settings.model.empty()) {
+    model.initialize(parameters, static_cast<std::uint64_t>(settings.seed));
+  } else if (std::filesystem::path(settings.model).extension() == kLlama2c) {
+    model::read_llama2c(settings.model, model.parameters(), parameters);
+  } else {
+    model::read_safetensors(settings.model, model.parameters(), parameters);
+  }
+}
+
+std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool scan) {
+  const auto seed = static_cast<std::uint64_t>(settings.seed);
+  if (settings.family == model::Family::mlp) {
+    return data::make_teacher_source(size(settings.dim), size(settings.hidden), size(settings.seq), seed);
+  }
+  const data::TokenSettings tokens{.seq_len = size(settings.seq),
+                                   .vocab_size = size(settings.vocab),
+                                   .seed = seed,
+                                   .order = settings.data_order,
+                                   .scan = scan};
+  return settings.data == "synthetic" ? data::make_markov_source(tokens) : data::open_token_file(settings.data, tokens);
+}
+
+train::TrainOptions train_options(const cli::Settings& settings) {
+  train::TrainOptions options;
+  options.steps = settings.steps;
+  options.accum_steps = settings.accum_steps;
+  options.refresh_mode = settings.pipeline ? train::RefreshMode::pipeline : train::RefreshMode::compile;
+  options.optimizer = {.kind = settings.optimizer,
+                       .lr = settings.lr,
+                       .min_lr = settings.min_lr,
+                       .warmup = settings.warmup,
+                       .schedule = settings.schedule,
+                       .beta1 = settings.beta1,
+                       .beta2 = settings.beta2,
+                       .eps = settings.eps,
+                       .weight_decay = settings.weight_decay,
+                       .grad_clip = settings.grad_clip};
+  options.validate_every = settings.val_every;
+  options.validation_samples = settings.val_samples;
+  options.checkpoint_every = settings.checkpoint_every;
+  options.checkpoint_minutes = settings.checkpoint_minutes;
+  options.keep_checkpoints = settings.keep_checkpoints;
+  options.settings = cli::freeze(settings);
+  // fp32 kernels do not underflow, so they need no loss scale.
+  const bool dynamic = settings.loss_scale == 0 && settings.precision == mil::DType::fp16;
+  options.loss_scale.dynamic = dynamic;
+  options.loss_scale.give_up_after = settings.give_up_after;
+  options.loss_scale.initial = dynamic                    ? train::LossScaleOptions{}.initial
+                               : settings.loss_scale == 0 ? 1
+                                                          : settings.loss_scale;
+  if (!settings.checkpoint_dir.empty()) options.checkpoint_dir = settings.checkpoint_dir;
+  return options;
+}
+
+}  // namespace ane::app

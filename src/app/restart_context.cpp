@@ -1,0 +1,89 @@
+#include "ane/app/restart_context.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "ane/cli/text.h"
+#include "ane/core/error.h"
+
+namespace ane::app {
+namespace {
+
+// Setting names contain no blanks, so these keys are unique.
+constexpr const char* kDataIdentity = "data identity";
+constexpr const char* kProcess = "process number";
+
+/// An inherited descriptor and its field.
+struct Passed {
+  const char* field;
+  std::optional<int> RestartContext::*descriptor;
+};
+constexpr std::array kPassed = {Passed{"checkpoint lock", &RestartContext::lock},
+                                Passed{"telemetry descriptor", &RestartContext::telemetry},
+                                Passed{"profile descriptor", &RestartContext::profile}};
+
+const std::string* find_variable(std::span<const std::string> environment, const char* name) {
+  const std::string prefix = fmt::format("{}=", name);
+  const auto found = std::find_if(environment.begin(), environment.end(),
+                                  [&](const std::string& entry) { return entry.starts_with(prefix); });
+  return found == environment.end() ? nullptr : &*found;
+}
+
+std::string value_of(const std::string& entry) { return entry.substr(entry.find('=') + 1); }
+
+}  // namespace
+
+std::vector<int> RestartContext::descriptors() const {
+  std::vector<int> descriptors = {state_handle.descriptor};
+  for (const Passed& passed : kPassed)
+    if (const std::optional<int>& descriptor = this->*passed.descriptor) descriptors.push_back(*descriptor);
+  return descriptors;
+}
+
+std::vector<std::string> environment_with(std::span<const std::string> environment,
+                                          const RestartContext& restart_context) {
+  std::vector<std::string> result = train::restart_environment(environment, restart_context.state_handle);
+  const std::string prefix = fmt::format("{}=", kSettingsVariable);
+  std::erase_if(result, [&](const std::string& entry) { return entry.starts_with(prefix); });
+  cli::Fields fields = cli::freeze(restart_context.settings);
+  fields[kDataIdentity] = restart_context.data_identity;
+  fields[kProcess] = fmt::format("{}", restart_context.process);
+  for (const Passed& passed : kPassed)
+    if (const std::optional<int>& descriptor = restart_context.*passed.descriptor)
+      fields[passed.field] = fmt::format("{}", *descriptor);
+  result.push_back(prefix + cli::pack_fields(fields));
+  return result;
+}
+
+std::optional<RestartContext> find_restart_context(std::span<const std::string> environment) {
+  const std::string* const state = find_variable(environment, train::kStateVariable);
+  if (state == nullptr) return std::nullopt;
+  const std::optional<train::StateHandle> state_handle = train::parse_state_handle(value_of(*state).c_str());
+  const std::string* const settings = find_variable(environment, kSettingsVariable);
+  if (!state_handle || settings == nullptr) {
+    throw UsageError(
+        fmt::format("{} is set, but {} is not: ane-train sets both when it restarts itself; unset the first",
+                    train::kStateVariable, kSettingsVariable));
+  }
+  const cli::Fields fields = cli::unpack_fields(value_of(*settings));
+  const auto number = [&](const char* name) -> std::optional<std::int64_t> {
+    const auto found = fields.find(name);
+    return found == fields.end() ? std::nullopt : cli::parse_integer(found->second);
+  };
+  RestartContext restart_context{.state_handle = *state_handle, .settings = cli::thaw(fields), .data_identity = {}};
+  if (const auto data = fields.find(kDataIdentity); data != fields.end()) restart_context.data_identity = data->second;
+  restart_context.process = number(kProcess).value_or(1);
+  for (const Passed& passed : kPassed)
+    if (const auto descriptor = number(passed.field))
+      restart_context.*passed.descriptor = static_cast<int>(*descriptor);
+  return restart_context;
+}
+
+std::uint64_t fingerprint_of(const cli::Settings& settings, const model::ModelConfig& config) {
+  return cli::fnv1a(
+      std::as_bytes(std::span<const char>(cli::pack_fields(cli::freeze(settings)) + model::to_json(config))));
+}
+
+}  // namespace ane::app

@@ -1,0 +1,118 @@
+#include "ane/app/train_command.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "ane/app/model_choice.h"
+#include "ane/app/output_files.h"
+#include "ane/app/plan.h"
+#include "ane/app/restart_context.h"
+#include "ane/app/run_context.h"
+#include "ane/app/session.h"
+#include "ane/app/signals.h"
+#include "ane/app/weights_choice.h"
+#include "ane/cli/command_line.h"
+#include "ane/cli/lines.h"
+#include "ane/cli/settings.h"
+#include "ane/cli/terminal.h"
+#include "ane/core/error.h"
+#include "ane/train/checkpoint.h"
+#include "ane/train/clock.h"
+#include "ane/train/restart.h"
+#include "ane/train/run_lock.h"
+
+namespace ane::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Creates the directory and checks at the start, not after hours, that it is writable.
+void prepare_folder(const fs::path& folder, std::string_view setting) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0) error.assign(errno, std::generic_category());
+  if (error)
+    throw FileError(fmt::format("{} {}: the directory is not writable: {}", setting, folder.string(), error.message()));
+}
+
+int dry_run(const cli::Settings& given) {
+  cli::Terminal terminal;
+  RunContext context(given);
+  const cli::Settings settings = resolved(given, context.weights());
+  if (context.on_ane()) check_pipeline(context.model().kernels().infos(), settings);
+  const std::unique_ptr<data::Source> source = make_source(settings, true);
+  for (const std::string& line : dry_run_lines(settings, context, *source)) terminal.print(line);
+  if (!settings.dump_mil.empty()) dump_programs(context.model().kernels().infos(), settings.dump_mil);
+  return 0;
+}
+
+void check_before_training(const cli::Settings& settings) {
+  if (settings.steps == 0) {
+    throw UsageError("missing --steps N, the number of training sequences (see ane-train --help)");
+  }
+  if (!settings.dump_mil.empty()) prepare_folder(settings.dump_mil, "--dump-mil");
+}
+
+/// Locks the checkpoint directory for this run.
+std::optional<train::RunLock> lock_checkpoints(const cli::Settings& settings) {
+  if (settings.checkpoint_dir.empty()) return std::nullopt;
+  const bool resumes = settings.resume;
+  if (resumes)
+    static_cast<void>(
+        train::checkpoints_in(settings.checkpoint_dir));  // do not create a directory just to find it empty
+  if (!resumes) prepare_folder(settings.checkpoint_dir, "--checkpoint-dir");
+  train::RunLock lock(settings.checkpoint_dir);
+  if (!resumes && !train::checkpoints_in(settings.checkpoint_dir).empty()) {
+    throw UsageError(fmt::format(
+        "--checkpoint-dir {} already contains checkpoints; add --resume to resume from them, or name another directory",
+        settings.checkpoint_dir));
+  }
+  return lock;
+}
+
+}  // namespace
+
+int train_command(std::span<const std::string> arguments, std::span<const std::string> environment) {
+  const Invocation invocation{arguments, environment, train::monotonic_ns()};
+  leave_processor_time_to_stop();
+  std::signal(SIGXFSZ, SIG_IGN);  // exceeding the file size limit is then a write error instead of a kill
+  if (std::optional<RestartContext> before = find_restart_context(environment)) {
+    const train::BlockedSignals blocked;  // until the handler is installed
+    cli::Settings settings = before->settings;
+    std::optional<train::RunLock> lock;
+    if (before->lock) lock.emplace(settings.checkpoint_dir, *before->lock);
+    return Session(std::move(settings), std::move(before), std::move(lock), invocation).run();
+  }
+
+  const cli::CommandLine line = cli::parse_command_line(arguments.subspan(std::min<std::size_t>(1, arguments.size())));
+  cli::Terminal terminal;
+  if (line.answer) {
+    terminal.print(line.answer->substr(0, line.answer->find_last_not_of('\n') + 1));
+    return 0;
+  }
+  cli::LoadedSettings loaded = cli::load_settings(line.flags, environment);
+  adopt_model_file(loaded);
+  for (const std::string& warning : loaded.warnings) terminal.warn(warning);
+  check_output_files(loaded);
+  if (loaded.values.print_config) {
+    terminal.print(
+        fmt::format("{}{:<18} {}", cli::describe(loaded), "model config", model::to_json(model_config(loaded.values))));
+    return 0;
+  }
+  if (loaded.values.dry_run) return dry_run(loaded.values);
+  check_before_training(loaded.values);
+  const train::BlockedSignals blocked;
+  return Session(loaded.values, std::nullopt, lock_checkpoints(loaded.values), invocation).run();
+}
+
+}  // namespace ane::app

@@ -1,0 +1,120 @@
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "app/program.h"
+#include "app/small_run.h"
+#include "support/catch.h"
+#include "support/sanitized.h"
+
+#ifdef ANE_FAILING_CALLS
+
+namespace {
+
+using namespace cli_test;
+namespace fs = std::filesystem;
+
+/// A run with three checkpoints, of which two are kept, over two processes.
+const Words kRun = kSmall + Words{"--log-every", "2", "--keep-checkpoints", "2", "--checkpoint-every", "2"};
+const std::string kBudget = "ANE_MAX_COMPILES=25";
+
+struct Failure {
+  std::uint64_t call = 0;
+  int error = 0;
+};
+
+/// Runs in `folder`, with a failing call in its directory `c`; returns whether there were that many calls.
+Result run_failing(const Folder& folder, const Words& arguments, const Failure& failure, bool& happened) {
+  write_file(folder / "count", std::string(sizeof(std::uint64_t), '\0'));
+  Result result = run(arguments,
+                      {kBudget, std::string("LD_PRELOAD=") + ANE_FAILING_CALLS, "FAIL_BELOW=" + folder / "c",
+                       fmt::format("FAIL_CALL={}", failure.call), fmt::format("FAIL_ERROR={}", failure.error),
+                       "FAIL_COUNT=" + folder / "count"},
+                      folder.path());
+  std::uint64_t calls = 0;
+  std::memcpy(&calls, read_file(folder / "count").data(), sizeof calls);
+  happened = calls >= failure.call;
+  return result;
+}
+
+/// The step number after the last occurrence of `text`; 0 if there is none.
+std::int64_t last_step(const std::string& out, const std::string& text) {
+  const std::size_t at = out.rfind(text);
+  return at == std::string::npos ? 0 : std::stoll(out.substr(at + text.size()));
+}
+
+Words run_in(const Folder& folder, const std::string& steps) {
+  return kRun + Words{"--checkpoint-dir", folder / "c", "--steps", steps};
+}
+
+bool has_checkpoint(const Folder& folder) {
+  std::error_code ignored;
+  const auto is_step = [](const fs::directory_entry& entry) {
+    return entry.path().filename().string().starts_with("step-");
+  };
+  return std::any_of(fs::directory_iterator(folder / "c", ignored), fs::directory_iterator(), is_step);
+}
+
+std::string parameters_in(const Folder& folder) { return read_file(folder / "c/step-00000012/model.safetensors"); }
+
+/// Makes each call that changes a file in the checkpoint directory fail once, in a new run or a resumed one.
+void fail_each_call(bool resumes, int error) {
+  const Folder undisturbed;
+  REQUIRE(run(run_in(undisturbed, "12"), {kBudget}, undisturbed.path()).code == 0);
+  const std::string expected = parameters_in(undisturbed);
+  REQUIRE_FALSE(expected.empty());
+
+  bool happened = true;
+  std::uint64_t call = 1;
+  constexpr std::uint64_t kStride = kSanitized ? 13 : 1;  // hundreds of runs take ten minutes with sanitizers
+  for (; happened; call += kStride) {
+    const Folder folder;
+    Words arguments = run_in(folder, "12");
+    if (resumes) {
+      REQUIRE(run(run_in(folder, "8"), {kBudget}, folder.path()).code == 0);
+      arguments.emplace_back("--resume");
+    }
+    const Result failed = run_failing(folder, arguments, {call, error}, happened);
+    CAPTURE(resumes, error, call, failed.out, failed.err);
+    CHECK((failed.code == 0 || failed.code == 3));
+    if (!happened) CHECK(failed.err.find("warning") == std::string::npos);
+    const std::int64_t saved = std::max<std::int64_t>(last_step(failed.out, "[checkpoint step "), resumes ? 8 : 0);
+    if (failed.code == 0) CHECK(saved == 12);
+
+    arguments = run_in(folder, "12");
+    if (has_checkpoint(folder)) arguments.emplace_back("--resume");
+    const Result rest = run(arguments, {kBudget}, folder.path());
+    CAPTURE(rest.out, rest.err);
+    REQUIRE(rest.code == 0);
+    CHECK(last_step(rest.out, "[RESUMED step ") >= saved);
+    CHECK(rest.err.find("damaged") == std::string::npos);
+    CHECK(parameters_in(folder) == expected);
+  }
+  CHECK(call > 50);  // the preloaded library works
+}
+
+}  // namespace
+
+// Separate tests, so that they run in parallel.
+TEST_CASE("if any call fails on a full disk, no saved progress is lost", "[app][faults]") {
+  fail_each_call(false, ENOSPC);
+}
+
+TEST_CASE("if any call fails on a full disk, a resumed run loses nothing", "[app][faults]") {
+  fail_each_call(true, ENOSPC);
+}
+
+TEST_CASE("if any call fails on a broken disk, no saved progress is lost", "[app][faults]") {
+  fail_each_call(false, EIO);
+}
+
+TEST_CASE("if any call fails on a broken disk, a resumed run loses nothing", "[app][faults]") {
+  fail_each_call(true, EIO);
+}
+
+#endif

@@ -1,0 +1,150 @@
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "ane/math/random.h"
+
+#include "app/program.h"
+#include "app/small_run.h"
+#include "support/catch.h"
+#include "support/sanitized.h"
+
+namespace {
+
+using namespace cli_test;
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr int kKillsOfARun = 6;  // after that it may finish
+
+const Words kRun =  // two batch slots
+    with(kSmall, "--threads", "2") +
+    Words{"--log-every",        "2", "--steps",     "60",     "--checkpoint-dir", "c", "--checkpoint-every", "3",
+          "--keep-checkpoints", "2", "--telemetry", "t.jsonl"};
+
+std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
+  const char* const text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+bool has_entry(const fs::path& folder, const std::string& prefix) {
+  std::error_code ignored;  // entries appear and disappear
+  for (fs::directory_iterator entry(folder, ignored); entry != fs::directory_iterator(); entry.increment(ignored))
+    if (entry->path().filename().string().starts_with(prefix)) return true;
+  return false;
+}
+
+bool is_writing(const fs::path& checkpoints) { return has_entry(checkpoints, ".partial-"); }
+
+/// Whether it is between exec and the adoption of the state.
+bool is_restarting(const std::string& out) {
+  const std::size_t restart = out.rfind("[exec() restart");
+  return restart != std::string::npos && out.find("[RESUMED", restart) == std::string::npos;
+}
+
+/// Random times: anywhere in the run, while a checkpoint is written, or between exec and the adoption of the state.
+class Killer {
+ public:
+  Killer(std::uint64_t seed, double run_ms) : random_(seed, 0), run_ms_(run_ms) {}
+
+  /// False if the program ended first.
+  bool kill(Program& program, const fs::path& checkpoints) {
+    const auto kind = draw(3);
+    const double least_ms = uniform() * run_ms_;
+    const double extra_ms = uniform() * 4;
+    const auto start = Clock::now();
+    const auto passed = [&](double ms) {
+      return std::chrono::duration<double, std::milli>(Clock::now() - start).count() > ms;
+    };
+    const auto reached = [&] {
+      if (!passed(kind == 0 ? least_ms : least_ms / 4)) return false;
+      return kind == 0 || (kind == 1 ? is_writing(checkpoints) : is_restarting(program.out()));
+    };
+    while (!reached()) {
+      if (program.has_ended()) return false;
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    if (kind != 0) std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(extra_ms));
+    if (program.has_ended()) return false;
+    program.send(SIGKILL);
+    const Result result = program.wait();
+    if (result.code != 128 + SIGKILL) return false;
+    ++kills;
+    if (is_writing(checkpoints)) ++while_writing;
+    if (is_restarting(result.out)) ++while_restarting;
+    return true;
+  }
+
+  std::uint64_t draw(std::uint64_t bound) { return random_.below(bound, drawn_++); }
+
+  std::uint64_t kills = 0;
+  std::uint64_t while_writing = 0;
+  std::uint64_t while_restarting = 0;
+
+ private:
+  double uniform() { return random_.uniform(drawn_++); }
+
+  ane::math::CounterRandom random_;
+  std::uint64_t drawn_ = 0;
+  double run_ms_;
+};
+
+void check_telemetry(const fs::path& file) {
+  std::istringstream lines(read_file(file));
+  for (std::string line; std::getline(lines, line);) {
+    CAPTURE(line);
+    CHECK(nlohmann::json::accept(line));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a repeatedly killed run ends with the same parameters", "[app][kill]") {
+  const std::uint64_t wanted = number_from("ANE_KILLS", kSanitized ? 5 : 20);
+  const std::uint64_t seed = number_from("ANE_KILL_SEED", 1);
+  CAPTURE(seed);
+  const std::string last = "c/step-00000060/";
+  const Folder undisturbed;
+  const auto start = Clock::now();
+  REQUIRE(run(kRun, {"ANE_MAX_COMPILES=16"}, undisturbed.path()).code == 0);
+  const double run_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+
+  Killer killer(seed, run_ms);
+  while (killer.kills < wanted) {
+    const Folder folder;
+    const fs::path checkpoints = folder / "c";
+    const std::vector<std::string> budgets = {"6", "16", "1000"};  // restarts: every update, every third update, none
+    const Words environment = {"ANE_MAX_COMPILES=" + budgets[killer.draw(budgets.size())]};
+    const std::uint64_t most = killer.kills + kKillsOfARun;
+    for (bool ended = false; !ended;) {
+      Words arguments = kRun;
+      if (has_entry(checkpoints, "step-")) arguments.emplace_back("--resume");
+      Program program(arguments, environment, folder.path());
+      if (killer.kills < std::min(most, wanted) && killer.kill(program, checkpoints)) continue;
+      const Result result = program.wait();
+      CAPTURE(killer.kills, result.out, result.err);
+      REQUIRE(result.code == 0);
+      CHECK(result.err.find("damaged") == std::string::npos);
+      ended = true;
+    }
+    CAPTURE(killer.kills, environment);
+    for (const char* name : {"model", "first_moment", "second_moment"}) {
+      const std::string file = last + name + ".safetensors";
+      CHECK(read_file(folder / file) == read_file(undisturbed / file));
+    }
+    CHECK_FALSE(has_entry(checkpoints, ".partial-"));
+    CHECK_FALSE(has_entry(checkpoints, ".old-"));
+    check_telemetry(folder / "t.jsonl");
+  }
+  WARN(fmt::format("{} kills, {} of them while a checkpoint was written, {} between exec and the adopted state",
+                   killer.kills, killer.while_writing, killer.while_restarting));
+}

@@ -1,0 +1,86 @@
+#include <csignal>
+#include <filesystem>
+#include <string>
+
+#include "app/program.h"
+#include "app/small_run.h"
+#include "support/catch.h"
+
+namespace {
+
+using namespace cli_test;
+namespace fs = std::filesystem;
+
+const Words kSaving = kSmall + Words{"--checkpoint-dir", "c", "--checkpoint-every", "1"};
+
+}  // namespace
+
+TEST_CASE("a resumed run reports and applies changed settings", "[app][resume]") {
+  const Folder folder;
+  REQUIRE(run(kSaving + Words{"--steps", "4"}, {}, folder.path()).code == 0);
+  const Result result =
+      run(kSaving + Words{"--steps", "6", "--resume", "--warmup", "3", "--schedule", "cosine"}, {}, folder.path());
+  CAPTURE(result.out, result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.out, ANE_CONTAINS("[RESUMED step 4, loss="));
+  CHECK_THAT(result.err, ANE_CONTAINS("--steps is now 6; it was 4") && ANE_CONTAINS("--warmup is now 3; it was 0") &&
+                             ANE_CONTAINS("--schedule is now cosine; it was constant"));
+  CHECK(count(result.err, " is now ") == 3);
+  CHECK(fs::exists(folder / "c/step-00000006"));
+
+  const Result finished = run(kSaving + Words{"--steps", "6", "--resume"}, {}, folder.path());
+  CHECK(finished.code == 0);
+  CHECK_THAT(finished.err, ANE_CONTAINS("nothing is left to train: the checkpoint is of step 6, and --steps 6"));
+}
+
+TEST_CASE("a damaged checkpoint is reported and the previous one used, or an error if there is none", "[app][resume]") {
+  const Folder folder;
+  REQUIRE(run(kSaving + Words{"--steps", "4"}, {}, folder.path()).code == 0);
+  fs::resize_file(folder / "c/step-00000004/first_moment.safetensors", 100);
+  const Words resuming = kSaving + Words{"--steps", "6", "--resume"};
+  const Result result = run(resuming, {}, folder.path());
+  CAPTURE(result.out, result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.err, ANE_CONTAINS("c/step-00000004/first_moment.safetensors: 100 bytes long, but it was written") &&
+                             ANE_CONTAINS("resuming from c/step-00000002"));
+  CHECK_THAT(result.out, ANE_CONTAINS("[RESUMED step 2, loss="));
+  CHECK(fs::exists(folder / "c/damaged-step-00000004"));
+
+  for (const auto& entry : fs::directory_iterator(folder / "c"))
+    if (entry.is_directory()) fs::remove(entry.path() / "trainer.json");
+  const Result refused = run(resuming, {}, folder.path());
+  CHECK(refused.code == 3);
+  CHECK_THAT(refused.err, ANE_CONTAINS("none is usable"));
+}
+
+TEST_CASE("a different model or different data are refused, and the checkpoint stays", "[app][resume]") {
+  const Folder folder;
+  REQUIRE(run(kSaving + Words{"--steps", "2"}, {}, folder.path()).code == 0);
+  const auto refused = [&](const Words& more) {
+    const Result result = run(kSaving + Words{"--steps", "6", "--resume"} + more, {}, folder.path());
+    CHECK(result.code == 2);
+    return result.err;
+  };
+  CHECK_THAT(refused({"--kv-heads", "1"}),
+             ANE_CONTAINS("of another model") && ANE_CONTAINS("num_key_value_heads: 2 and 1"));
+  CHECK_THAT(refused({"--untied"}), ANE_CONTAINS("of another model"));
+  CHECK_THAT(refused({"--seed", "7"}), ANE_CONTAINS("of another data set or order"));
+  CHECK_THAT(refused({"--optimizer", "sgd"}), ANE_CONTAINS("2 moments"));
+  CHECK(run(kSaving + Words{"--steps", "6", "--resume"}, {}, folder.path()).code == 0);
+}
+
+TEST_CASE("a checkpoint directory in use is refused to another run, across re-executions", "[app][resume]") {
+  const Folder folder;
+  Program program(kSaving + Words{"--steps", "1000000", "--log-every", "1"}, {"ANE_MAX_COMPILES=6"}, folder.path());
+  REQUIRE(program.wait_for("[RESUMED step 6,"));
+  for (const bool resumes : {false, true}) {
+    const Result other =
+        run(kSaving + Words{"--steps", "6"} + (resumes ? Words{"--resume"} : Words{}), {}, folder.path());
+    CAPTURE(resumes, other.err);
+    CHECK(other.code == 2);
+    CHECK_THAT(other.err, ANE_CONTAINS("process " + std::to_string(program.pid()) + " writes its checkpoints here"));
+  }
+  program.send(SIGTERM);
+  CHECK(program.wait().code == 128 + SIGTERM);
+  CHECK(run(kSaving + Words{"--steps", "6", "--resume"}, {}, folder.path()).code == 0);
+}
