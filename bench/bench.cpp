@@ -8,9 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "ane/app/devices.h"
 #include "ane/app/model_choice.h"
-#include "ane/app/parallel_sequences.h"
 #include "ane/cli/command_line.h"
 #include "ane/cli/text.h"
 #include "ane/core/error.h"
@@ -18,14 +16,6 @@
 #include "ane/train/optimizer.h"
 
 namespace ane::bench {
-namespace {
-
-int thread_count(const cli::Settings& settings) {
-  return settings.threads > 0 ? static_cast<int>(settings.threads) : math::processor_count();
-}
-
-}  // namespace
-
 Arguments::Arguments(int argc, char** argv) : words_(argv + std::min(argc, 1), argv + argc) {}
 
 std::optional<std::string> Arguments::take(std::string_view flag) {
@@ -65,28 +55,24 @@ cli::Settings Arguments::settings() const {
 }
 
 Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device> device)
-    : settings_(settings),
-      options_(app::train_options(settings)),
-      threads_(thread_count(settings)),
-      slots_(device != nullptr ? 1 : app::parallel_sequences(settings, threads_.size())),
-      device_(device != nullptr
-                  ? std::move(device)
-                  : app::pick_device(settings.device, app::ane_options(settings), threads_, slots_).device),
-      surfaces_(device_.surface_allocator(), app::surfaces_to_keep(settings, device_, slots_)),
-      model_(app::make_model(settings, {.device = device_,
-                                        .surfaces = surfaces_,
-                                        .threads = threads_,
-                                        .spans = &spans_,
-                                        .slots = static_cast<std::size_t>(slots_)})),
-      source_(app::make_source(settings, true)),
-      state_(model_->parameters().size(), train::optimizer_moments(settings.optimizer), 0) {
-  state_.back_with_huge_pages(threads_);
-  app::fill_parameters(settings, *model_, state_.parameters());
+    : context_(make_context(settings, std::move(device))),
+      options_(app::train_options(context_.settings)),
+      source_(app::open_source(context_.settings, std::nullopt)),
+      state_(app::new_state(context_, [](const std::string& text) { fmt::print(stderr, "{}\n", text); })) {}
+
+app::RunContext Training::make_context(cli::Settings settings, std::unique_ptr<device::Device> device) {
+  if (device != nullptr) settings.parallel_sequences = 1;
+  const auto time_calls = [&](std::unique_ptr<device::Device> selected) {
+    auto timed = std::make_unique<TimingDevice>(std::move(device != nullptr ? device : selected));
+    device_ = timed.get();
+    return timed;
+  };
+  return app::make_run_context(settings, {.wrap_device = time_calls, .spans = &spans_});
 }
 
 void Training::compile() {
-  model_->kernels().compile(model::PassMode::training, state_.parameters());
-  static_cast<void>(model_->kernels().load_weights(model::PassMode::training, state_.parameters()));
+  context_.model->kernels().compile(model::PassMode::training, state_->parameters());
+  static_cast<void>(context_.model->kernels().load_weights(model::PassMode::training, state_->parameters()));
 }
 
 model::StepTimes Training::step(std::size_t samples) {
@@ -94,8 +80,8 @@ model::StepTimes Training::step(std::size_t samples) {
   results_.resize(samples);
   for (data::Sample& sample : samples_) source_->training_sample(steps_++, sample);
   model::StepTimes times;
-  model_->step(samples_, state_.parameters(), static_cast<float>(options_.loss_scale.initial), state_.gradients(),
-               results_, times);
+  context_.model->step(samples_, state_->parameters(), static_cast<float>(options_.loss_scale.initial),
+                       state_->gradients(), results_, times);
   for (const model::StepResult& result : results_)
     if (result.overflow)
       throw Error(fmt::format("a step overflowed, so its time is meaningless: {}", *result.overflow));
@@ -103,23 +89,24 @@ model::StepTimes Training::step(std::size_t samples) {
 }
 
 void Training::update() {
-  const model::ParameterLayout& layout = model_->parameters();
+  const model::ParameterLayout& layout = context_.model->parameters();
   const double average = 1 / (static_cast<double>(options_.accum_steps) * options_.loss_scale.initial);
   const train::GradientNorm norm =
-      train::gradient_norm(layout, state_.gradients(), average, options_.optimizer.grad_clip, threads_);
+      train::gradient_norm(layout, state_->gradients(), average, options_.optimizer.grad_clip, *context_.threads);
   if (norm.unusable) throw Error(*norm.unusable);
   const train::UpdateStep step{.lr = options_.optimizer.lr, .grad_factor = average};
-  static_cast<void>(train::apply_update(options_.optimizer, step, layout, state_.gradients(), state_, threads_));
+  static_cast<void>(
+      train::apply_update(options_.optimizer, step, layout, state_->gradients(), *state_, *context_.threads));
 }
 
 train::Trainer::Parts Training::parts(device::CompileBudget& budget, std::vector<train::Observer*> observers,
                                       const std::atomic<bool>& stop) {
-  return {.model = *model_,
+  return {.model = *context_.model,
           .source = *source_,
-          .surfaces = surfaces_,
-          .threads = threads_,
+          .surfaces = *context_.surfaces,
+          .threads = *context_.threads,
           .budget = budget,
-          .state = state_,
+          .state = *state_,
           .observers = std::move(observers),
           .stop = stop};
 }

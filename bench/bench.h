@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ane/app/compose.h"
 #include "ane/cli/settings.h"
 #include "ane/data/source.h"
 #include "ane/device/budget.h"
@@ -38,10 +39,10 @@ class Arguments {
   std::vector<std::string> words_;
 };
 
-/// The objects of a training run.
+/// A training run whose kernels and spans are timed, one call at a time.
 class Training {
  public:
-  /// On the device of the settings, or on the given one.
+  /// On the device of the settings or, with one batch slot, on the given one.
   explicit Training(const cli::Settings& settings, std::unique_ptr<device::Device> device = nullptr);
 
   /// Refreshes the kernels' weights, by a compile round or through their input.
@@ -55,26 +56,24 @@ class Training {
   [[nodiscard]] train::Trainer::Parts parts(device::CompileBudget& budget, std::vector<train::Observer*> observers,
                                             const std::atomic<bool>& stop);
   [[nodiscard]] const train::TrainOptions& options() const noexcept { return options_; }
-  [[nodiscard]] train::StateArena& state() noexcept { return state_; }
+  [[nodiscard]] train::StateArena& state() noexcept { return *state_; }
 
-  [[nodiscard]] const cli::Settings& settings() const noexcept { return settings_; }
+  [[nodiscard]] const cli::Settings& settings() const noexcept { return context_.settings; }
   [[nodiscard]] SpanLog& spans() noexcept { return spans_; }
-  [[nodiscard]] TimingDevice& device() noexcept { return device_; }
-  [[nodiscard]] math::ThreadPool& threads() noexcept { return threads_; }
-  [[nodiscard]] surface::SurfacePool& surfaces() noexcept { return surfaces_; }
-  [[nodiscard]] model::Model& model() noexcept { return *model_; }
+  [[nodiscard]] TimingDevice& device() noexcept { return *device_; }
+  [[nodiscard]] math::ThreadPool& threads() noexcept { return *context_.threads; }
+  [[nodiscard]] surface::SurfacePool& surfaces() noexcept { return *context_.surfaces; }
+  [[nodiscard]] model::Model& model() noexcept { return *context_.model; }
 
  private:
-  cli::Settings settings_;
-  train::TrainOptions options_;
-  math::ThreadPool threads_;
-  int slots_;
+  app::RunContext make_context(cli::Settings settings, std::unique_ptr<device::Device> device);
+
   SpanLog spans_;
-  TimingDevice device_;
-  surface::SurfacePool surfaces_;
-  std::unique_ptr<model::Model> model_;
+  TimingDevice* device_ = nullptr;  ///< of the context
+  app::RunContext context_;
+  train::TrainOptions options_;
   std::unique_ptr<data::Source> source_;
-  train::StateArena state_;
+  std::unique_ptr<train::StateArena> state_;
   std::vector<data::Sample> samples_;
   std::vector<model::StepResult> results_;
   std::uint64_t steps_ = 0;

@@ -13,14 +13,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "ane/app/dry_run.h"
+#include "ane/app/invocation.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/output_files.h"
-#include "ane/app/plan.h"
 #include "ane/app/restart_context.h"
-#include "ane/app/run_context.h"
 #include "ane/app/session.h"
 #include "ane/app/signals.h"
-#include "ane/app/weights_choice.h"
 #include "ane/cli/command_line.h"
 #include "ane/cli/lines.h"
 #include "ane/cli/settings.h"
@@ -43,17 +42,6 @@ void prepare_folder(const fs::path& folder, std::string_view setting) {
   if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0) error.assign(errno, std::generic_category());
   if (error)
     throw FileError(fmt::format("{} {}: the directory is not writable: {}", setting, folder.string(), error.message()));
-}
-
-int dry_run(const cli::Settings& given) {
-  cli::Terminal terminal;
-  RunContext context(given);
-  const cli::Settings settings = resolved(given, context.weights());
-  if (context.on_ane()) check_pipeline(context.model().kernels().infos(), settings);
-  const std::unique_ptr<data::Source> source = make_source(settings, true);
-  for (const std::string& line : dry_run_lines(settings, context, *source)) terminal.print(line);
-  if (!settings.dump_mil.empty()) dump_programs(context.model().kernels().infos(), settings.dump_mil);
-  return 0;
 }
 
 void check_before_training(const cli::Settings& settings) {
@@ -88,10 +76,10 @@ int train_command(std::span<const std::string> arguments, std::span<const std::s
   std::signal(SIGXFSZ, SIG_IGN);  // exceeding the file size limit is then a write error instead of a kill
   if (std::optional<RestartContext> before = find_restart_context(environment)) {
     const train::BlockedSignals blocked;  // until the handler is installed
-    cli::Settings settings = before->settings;
+    const cli::Settings settings = before->settings;
     std::optional<train::RunLock> lock;
     if (before->lock) lock.emplace(settings.checkpoint_dir, *before->lock);
-    return Session(std::move(settings), std::move(before), std::move(lock), invocation).run();
+    return Session(settings, std::move(before), std::move(lock), invocation).run();
   }
 
   const cli::CommandLine line = cli::parse_command_line(arguments.subspan(std::min<std::size_t>(1, arguments.size())));

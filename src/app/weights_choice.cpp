@@ -37,11 +37,6 @@ WeightsDecision resolve_weights(const cli::Settings& settings, const device::Dev
   return {cli::WeightsChoice::dynamic, "no kernel with dynamic weights breaks a rule of this chip"};
 }
 
-cli::Settings resolved(cli::Settings settings, const WeightsDecision& decision) {
-  settings.weights = decision.choice;
-  return settings;
-}
-
 std::optional<std::string> obstacle_to_dynamic(const cli::Settings& settings, const device::Device& device) {
   const model::KernelPlan plan = make_plan(settings, model::WeightMode::dynamic);
   for (const model::PlannedKernel& kernel : plan.kernels())

@@ -4,12 +4,9 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
-#include "ane/app/run_context.h"
 #include "ane/cli/settings.h"
 #include "ane/core/machine.h"
-#include "ane/data/source.h"
 #include "ane/model/model.h"
 
 /// Predicts what a run will do without running it.
@@ -49,12 +46,5 @@ void check_pipeline(std::span<const model::KernelInfo> kernels, const cli::Setti
 
 /// The weight mode for the report: "baked", "dynamic, ...".
 [[nodiscard]] std::string weights_text(const cli::Settings& settings);
-
-/// The output of `--dry-run`: kernels, ANE rules that they break, compiles and restarts, memory.
-[[nodiscard]] std::vector<std::string> dry_run_lines(const cli::Settings& settings, RunContext& context,
-                                                     const data::Source& source);
-
-/// Writes DIR/NAME/model.mil for each kind of kernel, without weights. Throws FileError.
-void dump_programs(std::span<const model::KernelInfo> kernels, const std::string& directory);
 
 }  // namespace ane::app

@@ -16,11 +16,11 @@ namespace ane::app {
 void write_kernel_files(const std::filesystem::path& directory, std::string_view mil_text, const mil::Blobs& weights);
 
 /// A device that forwards everything and saves kernels to files for inspection: always those that fail to compile, and
-/// every kernel of the first compile round on request.
+/// every kernel on request.
 class RecordingDevice final : public device::ForwardingDevice {
  public:
   struct Settings {
-    std::optional<std::filesystem::path> dump_to{};        ///< every kernel goes here until stop_dumping()
+    std::optional<std::filesystem::path> dump_to{};        ///< every kernel goes here
     std::function<std::filesystem::path()> failures_to{};  ///< creates the directory for kernels that do not compile
   };
 
@@ -29,8 +29,6 @@ class RecordingDevice final : public device::ForwardingDevice {
   /// Throws CompileError with the device's message and the location of the saved files, or why they could not be saved.
   [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view label, std::string_view mil_text,
                                                         const mil::Blobs& weights) override;
-
-  void stop_dumping() noexcept { settings_.dump_to.reset(); }
 
  private:
   /// Saves a failed kernel and describes where; never throws if saving fails.

@@ -18,9 +18,6 @@ struct WeightsDecision {
 /// else dynamic unless there is an obstacle.
 [[nodiscard]] WeightsDecision resolve_weights(const cli::Settings& settings, const device::Device& device);
 
-/// `settings` with the decision applied.
-[[nodiscard]] cli::Settings resolved(cli::Settings settings, const WeightsDecision& decision);
-
 /// Describes the first rule by which `device` would refuse a kernel with dynamic weights, and that kernel; nullopt if
 /// it accepts all.
 [[nodiscard]] std::optional<std::string> obstacle_to_dynamic(const cli::Settings& settings,

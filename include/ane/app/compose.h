@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ane/app/restart_context.h"
+#include "ane/app/weights_choice.h"
+#include "ane/cli/settings.h"
+#include "ane/cli/terminal.h"
+#include "ane/core/machine.h"
+#include "ane/data/source.h"
+#include "ane/device/device.h"
+#include "ane/math/threads.h"
+#include "ane/model/model.h"
+#include "ane/surface/pool.h"
+#include "ane/train/observer.h"
+#include "ane/train/state.h"
+#include "ane/train/telemetry.h"
+#include "ane/train/trace.h"
+
+/// Creates the objects of a run, in the order of this file. `before`: the restart context of the process that this one
+/// replaces, if any.
+namespace ane::app {
+
+/// Everything that a run computes with. Each member uses those above it.
+struct RunContext {
+  cli::Settings settings;  ///< resolved for all processes of the run
+  std::unique_ptr<math::ThreadPool> threads;
+  std::unique_ptr<device::Device> device;
+  std::string device_note;  ///< about the device selection; may be empty
+  WeightsDecision weights;
+  std::unique_ptr<surface::SurfacePool> surfaces;
+  /// Memory that was available before the model reserved address space for its activations; no memory of the model's
+  /// size had been touched yet.
+  std::optional<AvailableMemory> available_memory;
+  std::unique_ptr<model::Model> model;
+
+  /// One-line description of the device and its number of batch slots.
+  [[nodiscard]] std::string device_text() const;
+};
+
+/// Puts another device in front of the selected one, or in its place.
+using DeviceWrapper = std::function<std::unique_ptr<device::Device>(std::unique_ptr<device::Device>)>;
+
+/// Where a run's kernels are observed.
+struct Instruments {
+  DeviceWrapper wrap_device{};           ///< may be empty
+  model::SpanListener* spans = nullptr;  ///< notified of every part of a step; may be null
+  bool dump_mil = true;                  ///< whether to write kernels to the setting's directory, if there is one
+};
+
+/// Selects the device, resolves automatic settings and creates the model. Throws UsageError, DeviceError.
+[[nodiscard]] RunContext make_run_context(const cli::Settings& settings, const Instruments& instruments = {});
+
+using Warn = std::function<void(const std::string&)>;
+
+/// Opens the trace of the settings, or continues the previous process's. Null if there is none or if it can no longer
+/// be written.
+[[nodiscard]] std::unique_ptr<train::Trace> open_trace(const cli::Settings& settings,
+                                                       const std::optional<RestartContext>& before, const Warn& warn);
+/// The same for telemetry.
+[[nodiscard]] std::unique_ptr<train::Telemetry> open_telemetry(const RunContext& context,
+                                                               const std::optional<RestartContext>& before,
+                                                               const Warn& warn);
+
+/// A fresh state with the initial parameters; they are missing if the run is resumed. Throws UsageError if there is not
+/// enough memory, and warns if it is scarce.
+[[nodiscard]] std::unique_ptr<train::StateArena> new_state(RunContext& context, const Warn& warn);
+/// The state of the previous process.
+[[nodiscard]] std::unique_ptr<train::StateArena> adopt_state(const RunContext& context, const RestartContext& before);
+/// Counts the restart in an adopted state, which must be the first use of it.
+[[nodiscard]] train::ResumeEvent count_restart(train::StateArena& state, const RestartContext& before);
+
+/// Opens the data, which must be those of the previous process. Throws FileError if they changed.
+[[nodiscard]] std::unique_ptr<data::Source> open_source(const cli::Settings& settings,
+                                                        const std::optional<RestartContext>& before);
+
+/// Loads the newest undamaged checkpoint, and tells the terminal about damaged ones and changed settings. Throws like
+/// train::load_newest_checkpoint().
+[[nodiscard]] train::ResumeEvent load_checkpoint(const RunContext& context, const data::Source& source,
+                                                 train::StateArena& state, cli::Terminal& terminal);
+
+}  // namespace ane::app

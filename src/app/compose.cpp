@@ -1,0 +1,161 @@
+#include "ane/app/compose.h"
+
+#include <filesystem>
+#include <utility>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "ane/app/devices.h"
+#include "ane/app/model_choice.h"
+#include "ane/app/parallel_sequences.h"
+#include "ane/app/plan.h"
+#include "ane/app/recording_device.h"
+#include "ane/core/error.h"
+#include "ane/core/file.h"
+#include "ane/train/checkpoint.h"
+#include "ane/train/optimizer.h"
+#include "ane/train/restart.h"
+
+namespace ane::app {
+namespace {
+
+/// One directory for all processes of a run, which share one process ID, so that repeated failures do not fill the
+/// disk.
+std::filesystem::path failures_directory() {
+  return private_temporary_directory(fmt::format("ane-train-failed-{}", ::getpid()));
+}
+
+std::unique_ptr<device::Device> instrumented(std::unique_ptr<device::Device> device, const cli::Settings& settings,
+                                             const Instruments& instruments) {
+  if (instruments.wrap_device) device = instruments.wrap_device(std::move(device));
+  RecordingDevice::Settings recording{.failures_to = failures_directory};
+  if (instruments.dump_mil && !settings.dump_mil.empty()) recording.dump_to = settings.dump_mil;
+  return std::make_unique<RecordingDevice>(std::move(device), std::move(recording));
+}
+
+/// What the size and the identity of a run's state depend on.
+struct StateShape {
+  std::size_t parameters;
+  int moments;
+  std::uint64_t fingerprint;
+  train::Staleness staleness;
+};
+
+StateShape state_shape(const RunContext& context) {
+  const cli::Settings& settings = context.settings;
+  return {.parameters = context.model->parameters().size(),
+          .moments = train::optimizer_moments(settings.optimizer),
+          .fingerprint = fingerprint_of(settings, context.model->config()),
+          .staleness = settings.pipeline ? train::Staleness::one_update : train::Staleness::none};
+}
+
+/// Settings that differ from those of the run that wrote the checkpoint.
+std::vector<std::string> changes_since(const train::SettingTexts& before, const cli::Settings& settings) {
+  std::vector<std::string> changes;
+  for (const cli::Setting& row : cli::settings_table()) {
+    const auto old = before.find(row.name);
+    const std::string now = row.show(settings);
+    if (row.group != "Output" && old != before.end() && old->second != now)
+      changes.push_back(fmt::format("{} is now {}; it was {}", row.flag(), now, old->second));
+  }
+  return changes;
+}
+
+}  // namespace
+
+std::string RunContext::device_text() const {
+  std::string text = device->description();
+  if (const std::size_t sequences = model->batch_slots(); sequences > 1)
+    text += fmt::format(", {} batch slots", sequences);
+  return text;
+}
+
+// Sums depend on the number of threads, and the number of usable processors can change during a run, so the number is
+// resolved for all processes.
+RunContext make_run_context(const cli::Settings& settings, const Instruments& instruments) {
+  RunContext context;
+  context.settings = settings;
+  if (settings.threads == 0) context.settings.threads = math::processor_count();
+  context.threads = std::make_unique<math::ThreadPool>(static_cast<int>(context.settings.threads));
+  const int slots = parallel_sequences(settings, context.threads->size());
+  PickedDevice picked = pick_device(settings.device, ane_options(settings), *context.threads, slots);
+  context.device_note = std::move(picked.note);
+  context.device = instrumented(std::move(picked.device), settings, instruments);
+  context.weights = resolve_weights(settings, *context.device);
+  context.settings.weights = context.weights.choice;
+  context.surfaces = std::make_unique<surface::SurfacePool>(context.device->surface_allocator(),
+                                                            surfaces_to_keep(settings, *context.device, slots));
+  context.available_memory = available_memory();
+  context.model = make_model(context.settings, {.device = *context.device,
+                                                .surfaces = *context.surfaces,
+                                                .threads = *context.threads,
+                                                .spans = instruments.spans,
+                                                .slots = static_cast<std::size_t>(slots)});
+  return context;
+}
+
+// If the previous process could no longer write a file, there is no descriptor, and the file stays closed.
+std::unique_ptr<train::Trace> open_trace(const cli::Settings& settings, const std::optional<RestartContext>& before,
+                                         const Warn& warn) {
+  if (settings.profile.empty() || (before && !before->profile)) return nullptr;
+  return std::make_unique<train::Trace>(settings.profile, warn, before ? before->profile : std::nullopt);
+}
+
+std::unique_ptr<train::Telemetry> open_telemetry(const RunContext& context, const std::optional<RestartContext>& before,
+                                                 const Warn& warn) {
+  if (context.settings.telemetry.empty() || (before && !before->telemetry)) return nullptr;
+  return std::make_unique<train::Telemetry>(context.settings.telemetry, context.model->summary().flops_per_step,
+                                            context.device->name() == "ane", warn,
+                                            before ? before->telemetry : std::nullopt);
+}
+
+std::unique_ptr<train::StateArena> new_state(RunContext& context, const Warn& warn) {
+  if (const auto warning = check_memory(memory_need(*context.model, context.settings), context.available_memory))
+    warn(*warning);
+  const StateShape shape = state_shape(context);
+  auto state = std::make_unique<train::StateArena>(shape.parameters, shape.moments, shape.fingerprint, shape.staleness);
+  state->back_with_huge_pages(*context.threads);
+  if (!context.settings.resume) fill_parameters(context.settings, *context.model, state->parameters());
+  return state;
+}
+
+std::unique_ptr<train::StateArena> adopt_state(const RunContext& context, const RestartContext& before) {
+  const StateShape shape = state_shape(context);
+  return std::make_unique<train::StateArena>(before.state_handle.descriptor, shape.parameters, shape.moments,
+                                             shape.fingerprint, shape.staleness);
+}
+
+train::ResumeEvent count_restart(train::StateArena& state, const RestartContext& before) {
+  return {.step = state.progress().step,
+          .loss = state.progress().last_loss,
+          .time = train::count_restart(state, before.state_handle)};
+}
+
+std::unique_ptr<data::Source> open_source(const cli::Settings& settings, const std::optional<RestartContext>& before) {
+  std::unique_ptr<data::Source> source = make_source(settings, !before);
+  if (before && source->identity() != before->data_identity) {
+    throw FileError(fmt::format("the data changed during the run: they were {}, and now are {}", before->data_identity,
+                                source->identity()));
+  }
+  return source;
+}
+
+train::ResumeEvent load_checkpoint(const RunContext& context, const data::Source& source, train::StateArena& state,
+                                   cli::Terminal& terminal) {
+  const cli::Settings& settings = context.settings;
+  const train::LoadedCheckpoint loaded = train::load_newest_checkpoint(
+      settings.checkpoint_dir, context.model->parameters(), state, train::identity_of(*context.model, source));
+  for (const std::string& fault : loaded.unusable) terminal.warn(fault);
+  if (!loaded.unusable.empty()) terminal.warn(fmt::format("resuming from {}", loaded.path.string()));
+  for (const std::string& change : changes_since(loaded.settings, settings)) terminal.info(change);
+  const train::Progress& progress = state.progress();
+  if (progress.step >= settings.steps)
+    terminal.info(fmt::format(
+        "nothing is left to train: the checkpoint is of step {}, and --steps {} counts from the beginning of the run",
+        progress.step, settings.steps));
+  state.totals().checkpointed_update = progress.update;
+  return {.step = progress.step, .loss = progress.last_loss, .from_checkpoint = true};
+}
+
+}  // namespace ane::app

@@ -1,0 +1,141 @@
+#include "ane/app/dry_run.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "ane/app/compose.h"
+#include "ane/app/model_choice.h"
+#include "ane/app/plan.h"
+#include "ane/app/recording_device.h"
+#include "ane/app/weights_choice.h"
+#include "ane/cli/lines.h"
+#include "ane/cli/terminal.h"
+#include "ane/cli/text.h"
+#include "ane/mil/ane_rules.h"
+#include "ane/mil/text.h"
+
+namespace ane::app {
+namespace {
+
+std::string ports_text(const mil::Function& main, const std::vector<mil::ValueId>& ports) {
+  std::vector<std::string> texts;
+  texts.reserve(ports.size());
+  for (const mil::ValueId id : ports) {
+    texts.push_back(fmt::format("{} {}", main.value(id).name, mil::to_string(main.value(id).type)));
+  }
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+/// Shortens "attention.wq.weight" to "wq" for the table.
+std::string short_name(std::string_view parameter) {
+  parameter = parameter.substr(0, parameter.rfind('.'));
+  return std::string(parameter.substr(parameter.rfind('.') + 1));
+}
+
+/// Adds the kernels of a layer's step, one per row, with inputs, outputs and taps.
+void add_plan_table(std::span<const model::KernelInfo> kernels, std::vector<std::string>& lines) {
+  using Row = std::array<std::string, 7>;
+  std::vector<Row> rows = {{"phase", "kernel", "inputs", "outputs", "taps", "weights", "compiles"}};
+  for (const model::KernelInfo& kernel : kernels) {
+    std::vector<std::string> weights;
+    for (const std::string& weight : kernel.weights) weights.push_back(short_name(weight));
+    rows.push_back({kernel.phase, kernel.name, fmt::format("{}", fmt::join(kernel.inputs, " ")),
+                    fmt::format("{}", fmt::join(kernel.outputs, " ")), fmt::format("{}", fmt::join(kernel.taps, " ")),
+                    fmt::format("{}", fmt::join(weights, " ")), fmt::format("{}", kernel.copies)});
+  }
+  std::array<std::size_t, std::tuple_size_v<Row>> widths{};
+  for (const Row& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  for (const Row& row : rows) {
+    std::string line = " ";
+    for (std::size_t i = 0; i < row.size(); ++i) line += fmt::format(" {:<{}}", row[i], widths[i]);
+    lines.push_back(line.substr(0, line.find_last_not_of(' ') + 1));
+  }
+}
+
+void add_kernel(const model::KernelInfo& kernel, const device::Device& device, std::vector<std::string>& lines) {
+  const mil::Function& main = kernel.program.main();
+  lines.push_back(fmt::format("{} x{}: {} operations, {} weight files ({})", kernel.name, kernel.copies,
+                              main.operations.size(), mil::blob_paths(kernel.program).size(),
+                              cli::human_bytes(static_cast<double>(kernel.weight_bytes))));
+  lines.push_back(fmt::format("  in  {}", ports_text(main, main.inputs)));
+  lines.push_back(fmt::format("  out {}", ports_text(main, main.outputs)));
+  for (const mil::Diagnostic& broken : device.check(kernel.program)) {
+    lines.push_back(fmt::format("  {}", mil::to_string(broken)));
+  }
+}
+
+void add_compiles(const CompilePlan& plan, const cli::Settings& settings, std::vector<std::string>& lines) {
+  std::string compiles = fmt::format("Compiles: {} for the first update", plan.first_round);
+  if (plan.later_round != plan.first_round)
+    compiles += fmt::format(", {} for each further one in the same process", plan.later_round);
+  if (plan.forward > 0) compiles += fmt::format(", {} for the validation at the end", plan.forward);
+  lines.push_back(compiles);
+  if (plan.smallest_budget > settings.max_compiles) {
+    lines.push_back(
+        fmt::format("Restarts: do not help: {} needs {} compiles, but a process may make {} (--max-compiles)",
+                    settings.pipeline ? "a pipeline" : "one update", plan.smallest_budget, settings.max_compiles));
+  } else if (plan.updates > 0) {
+    lines.push_back(fmt::format("Restarts: {} for {} updates ({} steps), with {} compiles per process", plan.restarts,
+                                plan.updates, settings.steps, settings.max_compiles));
+  }
+}
+
+void add_memory(const MemoryNeed& need, const std::optional<AvailableMemory>& available,
+                std::vector<std::string>& lines) {
+  lines.push_back(fmt::format("Memory: about {} (state {}, gradients {}, {} weights {}, activations {}, surfaces {})",
+                              cli::human_bytes(need.total()), cli::human_bytes(need.state),
+                              cli::human_bytes(need.gradients), need.weights_are_input ? "kernels'" : "baked",
+                              cli::human_bytes(need.weights), cli::human_bytes(need.activations),
+                              cli::human_bytes(need.surfaces)));
+  if (!available) return;
+  lines.push_back(fmt::format("Available: {} ({}){}", cli::human_bytes(static_cast<double>(available->bytes)),
+                              available->limit, fits(need, *available) ? "" : ": not enough for this model"));
+}
+
+/// Kernels, ANE rules that they break, compiles and restarts, memory.
+std::vector<std::string> dry_run_lines(const RunContext& context, const data::Source& source) {
+  const cli::Settings& settings = context.settings;
+  const std::vector<model::KernelInfo> kernels = context.model->kernels().infos();
+  std::vector<std::string> lines = cli::header_lines(*context.model, kernels, settings);
+  lines.push_back(fmt::format("Device: {}", context.device_text()));
+  if (const auto line = weights_line(context.weights)) lines.push_back(*line);
+  lines.push_back(fmt::format("Data: {}", source.description()));
+  lines.emplace_back("Kernels of a layer's step:");
+  add_plan_table(kernels, lines);
+  for (const model::KernelInfo& kernel : kernels) add_kernel(kernel, *context.device, lines);
+  add_compiles(plan_compiles(kernels, source.validation_count() > 0, settings), settings, lines);
+  add_memory(memory_need(*context.model, settings), context.available_memory, lines);
+  return lines;
+}
+
+/// Writes DIR/NAME/model.mil for each kind of kernel, without weights. Throws FileError.
+void dump_programs(std::span<const model::KernelInfo> kernels, const std::string& directory) {
+  for (const model::KernelInfo& kernel : kernels) {
+    write_kernel_files(std::filesystem::path(directory) / kernel.name, mil::print(kernel.program), {});
+  }
+}
+
+}  // namespace
+
+int dry_run(const cli::Settings& settings) {
+  cli::Terminal terminal;
+  const RunContext context = make_run_context(settings);
+  const std::vector<model::KernelInfo> kernels = context.model->kernels().infos();
+  if (context.device->name() == "ane") check_pipeline(kernels, context.settings);
+  const std::unique_ptr<data::Source> source = make_source(settings, true);
+  for (const std::string& line : dry_run_lines(context, *source)) terminal.print(line);
+  if (!settings.dump_mil.empty()) dump_programs(kernels, settings.dump_mil);
+  return 0;
+}
+
+}  // namespace ane::app
