@@ -45,10 +45,10 @@ std::int64_t Arguments::take_number(std::string_view flag, std::int64_t otherwis
 bool Arguments::take_toggle(std::string_view flag) { return std::erase(words_, flag) > 0; }
 
 cli::Settings Arguments::settings() const {
-  const cli::CommandLine line = cli::parse_command_line(words_);
+  const cli::CommandLine line = cli::parse_command_line(std::vector{cli::training_command()}, words_);
   if (line.answer)
     throw UsageError("the flags are ane-train's settings (ane-train --help) and those of this program: see bench/");
-  cli::LoadedSettings loaded = cli::load_settings(line.flags, {});
+  cli::LoadedSettings loaded = cli::load_settings(line.values, {});
   app::adopt_model_file(loaded);
   if (loaded.values.device == cli::DeviceChoice::automatic) loaded.values.device = cli::DeviceChoice::host;
   return loaded.values;

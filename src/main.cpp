@@ -2,7 +2,6 @@
 #include <exception>
 #include <filesystem>
 #include <new>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -10,9 +9,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "ane/app/doctor_command.h"
-#include "ane/app/mil_command.h"
-#include "ane/app/train_command.h"
+#include "ane/app/commands.h"
 #include "ane/cli/terminal.h"
 #include "ane/core/error.h"
 #include "ane/core/memory_reserve.h"
@@ -29,16 +26,6 @@ std::vector<std::string> strings_of(char** words) {
   std::vector<std::string> strings;
   for (; *words != nullptr; ++words) strings.emplace_back(*words);
   return strings;
-}
-
-int run(const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
-  if (arguments.size() > 1 && arguments[1] == "mil") {
-    return ane::app::mil_command(std::span(arguments).subspan(2));
-  }
-  if (arguments.size() > 1 && arguments[1] == "doctor") {
-    return ane::app::doctor_command(std::span(arguments).subspan(2));
-  }
-  return ane::app::train_command(arguments, environment);
 }
 
 /// Otherwise the first opened file gets the descriptor of a closed stream, and printed text ends up in it.
@@ -58,7 +45,7 @@ int fail(ExitCode code, const char* message) {
 /// The only place where an error becomes an exit code.
 int run_and_report(char** argv) try {
   ane::ensure_memory_reserve();
-  return run(strings_of(argv), strings_of(environ));
+  return ane::app::run_command(strings_of(argv), strings_of(environ));
 } catch (const ane::UsageError& error) {
   return fail(kUsage, error.what());
 } catch (const ane::FileError& error) {

@@ -7,13 +7,6 @@
 
 namespace ane::app {
 
-cli::DeviceChoice parse_device_choice(const std::string& name) {
-  cli::Settings settings;
-  const cli::Setting& row = cli::setting("device");
-  if (!row.assign(name, settings)) throw UsageError(fmt::format("--device: '{}' is not {}", name, row.expects));
-  return settings.device;
-}
-
 device::apple::AneOptions ane_options(const cli::Settings& settings) {
   return {.qos = static_cast<unsigned>(settings.ane_qos),
           .load_options = {},

@@ -1,7 +1,6 @@
 #include "ane/app/doctor_command.h"
 
-#include <deque>
-#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -10,7 +9,6 @@
 
 #include "ane/app/device_probes.h"
 #include "ane/app/devices.h"
-#include "ane/cli/command_options.h"
 #include "ane/cli/settings.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/text.h"
@@ -23,44 +21,6 @@ namespace ane::app {
 namespace {
 
 constexpr int kDeviceExit = 4;
-
-/// Returns nullopt after printing the --help text.
-std::optional<cli::Settings> parse_settings(std::span<const std::string> arguments, cli::Terminal& terminal) {
-  struct Given {
-    const cli::Setting* row;
-    std::string value;
-    bool is_on;
-  };
-  cli::Settings settings;
-  std::deque<Given> given;  // the options point into it
-  std::vector<cli::CommandOption> options;
-  std::string device = cli::setting("device").show(settings);
-  options.push_back({"--device", "NAME", "auto, ane or host [auto]", &device});
-  for (const cli::Setting& row : cli::settings_table()) {
-    if (row.group != "ANE") continue;
-    Given& value = given.emplace_back(Given{&row, row.show(settings), row.show(settings) == "true"});
-    const std::string help = fmt::format("{} [{}]", row.help, value.value);
-    if (row.kind == cli::ValueKind::toggle) {
-      options.push_back({fmt::format("{},!{}", row.flag(), row.negation), "", help, &value.is_on});
-    } else {
-      options.push_back({row.flag(), std::string(row.placeholder), help, &value.value});
-    }
-  }
-  const std::string help = cli::parse_command_options(
-      {"doctor", "Shows what this machine offers and checks that the selected device computes correctly."}, options,
-      arguments);
-  if (!help.empty()) {
-    terminal.print(help);
-    return std::nullopt;
-  }
-  settings.device = parse_device_choice(device);
-  for (const Given& value : given) {
-    const std::string text = value.row->kind == cli::ValueKind::toggle ? (value.is_on ? "true" : "false") : value.value;
-    if (!value.row->assign(text, settings))
-      throw UsageError(fmt::format("{}: '{}' is not {}", value.row->flag(), text, value.row->expects));
-  }
-  return settings;
-}
 
 double memory_bytes() {
   return static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
@@ -134,10 +94,20 @@ Verdict run_probes(device::Device& device, device::Device& host, std::vector<std
 
 }  // namespace
 
-int doctor_command(std::span<const std::string> arguments) {
+cli::Command doctor_options() {
+  cli::Command command{
+      "doctor", "Shows what this machine offers and checks that the selected device computes correctly.", {}};
+  for (cli::Setting row : cli::settings_table()) {
+    if (row.name != "device" && row.group != "ANE") continue;
+    row.environment = {};  // which affects only runs
+    command.options.push_back(cli::option_of(row));
+  }
+  return command;
+}
+
+int doctor_command(const cli::FlagValues& values) {
   cli::Terminal terminal;
-  const std::optional<cli::Settings> settings = parse_settings(arguments, terminal);
-  if (!settings) return 0;
+  const cli::Settings settings = cli::load_settings(values, {}).values;
   math::ThreadPool threads(math::processor_count());
   const device::apple::Probe probe = device::apple::probe();
   print_machine(probe, threads, terminal);
@@ -146,9 +116,9 @@ int doctor_command(std::span<const std::string> arguments) {
 
   // A training run refuses a program whose description differs from the expected one; here it runs anyway.
   std::vector<std::string> warnings;
-  device::apple::AneOptions options = ane_options(*settings);
+  device::apple::AneOptions options = ane_options(settings);
   options.on_difference = [&](const std::string& difference) { warnings.push_back(difference); };
-  const PickedDevice picked = pick_device(settings->device, options, threads);
+  const PickedDevice picked = pick_device(settings.device, options, threads);
   if (!picked.note.empty()) terminal.print(fmt::format("Note: {}", picked.note));
   device::host::HostDevice host(threads);
   terminal.print(fmt::format("Probe kernels on {}:", picked.device->name()));

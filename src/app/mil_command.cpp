@@ -17,7 +17,7 @@
 #include "ane/app/devices.h"
 #include "ane/app/kernel_run.h"
 #include "ane/app/mil_weights.h"
-#include "ane/cli/command_options.h"
+#include "ane/cli/settings.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/text.h"
 #include "ane/core/error.h"
@@ -35,57 +35,55 @@ struct MilOptions {
   std::string file;
   std::string weights;   ///< empty: the file's directory
   std::string function;  ///< empty: `main`, or the first
-  std::string device = "auto";
+  cli::DeviceChoice device;
   std::string chip;  ///< whose rules apply; empty: the rules of all chips
-  std::string compare;
-  bool run = false;
-  std::int64_t seed = 42;
-  std::int64_t runs = 3;
+  bool compare;      ///< with the host
+  bool run;
+  std::int64_t seed;
+  std::int64_t runs;
 };
 
-/// Parses a decimal integer within a range; CLI11's own parser accepts "1e3" and "0x5" as well.
-void read_whole(const std::string& flag, const std::string& text, std::int64_t least, std::int64_t most,
-                std::int64_t& value) {
-  if (text.empty()) return;
-  const std::optional<std::int64_t> number = cli::parse_integer(text);
-  if (!number || *number < least || *number > most) {
-    throw UsageError(fmt::format("{}: '{}' is not a whole number from {} to {}", flag, text, least, most));
-  }
-  value = *number;
-}
+/// The values of the command line, or their defaults.
+class Values {
+ public:
+  explicit Values(const cli::FlagValues& given) : given_(&given) {}
 
-/// Returns nullopt after printing the --help text.
-std::optional<MilOptions> parse_options(std::span<const std::string> arguments, cli::Terminal& terminal) {
-  MilOptions options;
-  std::string seed;
-  std::string runs;
-  const std::string help = cli::parse_command_options(
-      {"mil", "Checks MIL text: lists its inputs, outputs and the rules of the ANE that it breaks. Can also run it."},
-      std::vector<cli::CommandOption>{
-          {"FILE", "", "MIL text: program(1.0), program(1.3) or program(1.5)", &options.file},
-          {"--function", "NAME", "the function to check and run [main, or the first]", &options.function},
-          {"--weights", "DIR",
-           "directory that @model_path stands for [the file's]; or random: generate weights missing in the file's "
-           "directory",
-           &options.weights},
-          {"--run", "", "run it on random inputs", &options.run},
-          {"--device", "NAME", "auto, ane or host [auto]", &options.device},
-          {"--chip", "NAME", "check the rules of this chip, such as \"M3 Ultra\" [all chips]", &options.chip},
-          {"--compare", "host", "also run it on this device and show the largest difference", &options.compare},
-          {"--seed", "N", "seed of random inputs and weights [42]", &seed},
-          {"--runs", "N", "number of timed runs [3]", &runs}},
-      arguments);
-  if (!help.empty()) {
-    terminal.print(help);
-    return std::nullopt;
+  [[nodiscard]] std::string text(std::string_view name) const {
+    const auto found = given_->find(name);
+    return found == given_->end() ? "" : found->second;
   }
-  read_whole("--seed", seed, 0, std::numeric_limits<std::int64_t>::max(), options.seed);
-  read_whole("--runs", runs, 1, 1000000, options.runs);
-  if (!options.compare.empty() && options.compare != "host") {
-    throw UsageError(fmt::format("--compare: '{}' is not host, the only reference device", options.compare));
+  [[nodiscard]] std::int64_t whole(std::string_view name, std::int64_t least, std::int64_t most,
+                                   std::int64_t otherwise) const {
+    const std::string given = text(name);
+    const std::optional<std::int64_t> number = given.empty() ? otherwise : cli::parse_integer(given);
+    if (!number || *number < least || *number > most)
+      throw UsageError(fmt::format("--{}: '{}' is not a whole number from {} to {}", name, given, least, most));
+    return *number;
   }
-  options.run = options.run || !options.compare.empty();
-  return options;
+  /// Parsed like the setting.
+  [[nodiscard]] cli::DeviceChoice device() const {
+    const auto found = given_->find("device");
+    return found == given_->end() ? cli::DeviceChoice::automatic : cli::load_settings({*found}, {}).values.device;
+  }
+
+ private:
+  const cli::FlagValues* given_;
+};
+
+MilOptions read_options(const cli::FlagValues& given) {
+  const Values values(given);
+  const std::string compare = values.text("compare");
+  if (!compare.empty() && compare != "host")
+    throw UsageError(fmt::format("--compare: '{}' is not host, the only reference device", compare));
+  return {.file = values.text("FILE"),
+          .weights = values.text("weights"),
+          .function = values.text("function"),
+          .device = values.device(),
+          .chip = values.text("chip"),
+          .compare = !compare.empty(),
+          .run = !compare.empty() || values.text("run") == "true",
+          .seed = values.whole("seed", 0, std::numeric_limits<std::int64_t>::max(), 42),
+          .runs = values.whole("runs", 1, 1000000, 3)};
 }
 
 /// The program to check, reduced to one function.
@@ -240,28 +238,44 @@ void print_comparison(const KernelRun& run, const KernelRun& reference, const de
 void run_program(const MilOptions& options, const std::string& text, const mil::Blobs& weights,
                  cli::Terminal& terminal) {
   math::ThreadPool threads(math::processor_count());
-  const PickedDevice picked = pick_device(parse_device_choice(options.device), {}, threads);
+  const PickedDevice picked = pick_device(options.device, {}, threads);
   if (!picked.note.empty()) terminal.info(picked.note);
   const auto seed = static_cast<std::uint64_t>(options.seed);
   const KernelRun run = run_kernel(*picked.device, text, weights, seed, static_cast<int>(options.runs));
   print_run(*picked.device, run, terminal);
-  if (options.compare.empty()) return;
+  if (!options.compare) return;
   device::host::HostDevice host(threads);
   print_comparison(run, run_kernel(host, text, weights, seed, 1), *picked.device, terminal);
 }
 
 }  // namespace
 
-int mil_command(std::span<const std::string> arguments) {
+cli::Command mil_options() {
+  using Kind = cli::CommandOption::Kind;
+  return {"mil",
+          "Checks MIL text: lists its inputs, outputs and the rules of the ANE that it breaks. Can also run it.",
+          {{Kind::argument, "FILE", "", "MIL text: program(1.0), program(1.3) or program(1.5)"},
+           {Kind::value, "function", "NAME", "the function to check and run [main, or the first]"},
+           {Kind::value, "weights", "DIR",
+            "directory that @model_path stands for [the file's]; or random: generate weights missing in the file's "
+            "directory"},
+           {Kind::toggle, "run", "", "run it on random inputs"},
+           {Kind::value, "device", "NAME", "auto, ane or host [auto]"},
+           {Kind::value, "chip", "NAME", "check the rules of this chip, such as \"M3 Ultra\" [all chips]"},
+           {Kind::value, "compare", "host", "also run it on this device and show the largest difference"},
+           {Kind::value, "seed", "N", "seed of random inputs and weights [42]"},
+           {Kind::value, "runs", "N", "number of timed runs [3]"}}};
+}
+
+int mil_command(const cli::FlagValues& values) {
   cli::Terminal terminal;
-  const std::optional<MilOptions> options = parse_options(arguments, terminal);
-  if (!options) return 0;
-  Subject subject = read_subject(options->file, options->function);
+  const MilOptions options = read_options(values);
+  Subject subject = read_subject(options.file, options.function);
   print_program(subject, mil::blob_paths(subject.program), terminal);
   mil::Blobs weights;
-  if (options->run || !options->weights.empty()) weights = load_weights(subject, *options, terminal);
-  print_rules(broken_rules(subject, weights, options->chip), terminal);
-  if (options->run) run_program(*options, subject.text, weights, terminal);
+  if (options.run || !options.weights.empty()) weights = load_weights(subject, options, terminal);
+  print_rules(broken_rules(subject, weights, options.chip), terminal);
+  if (options.run) run_program(options, subject.text, weights, terminal);
   return 0;
 }
 

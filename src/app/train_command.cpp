@@ -1,10 +1,8 @@
 #include "ane/app/train_command.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -14,19 +12,13 @@
 #include <unistd.h>
 
 #include "ane/app/dry_run.h"
-#include "ane/app/invocation.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/output_files.h"
-#include "ane/app/restart_context.h"
 #include "ane/app/session.h"
 #include "ane/app/signals.h"
-#include "ane/cli/command_line.h"
-#include "ane/cli/lines.h"
-#include "ane/cli/settings.h"
 #include "ane/cli/terminal.h"
 #include "ane/core/error.h"
 #include "ane/train/checkpoint.h"
-#include "ane/train/clock.h"
 #include "ane/train/restart.h"
 #include "ane/train/run_lock.h"
 
@@ -68,27 +60,18 @@ std::optional<train::RunLock> lock_checkpoints(const cli::Settings& settings) {
   return lock;
 }
 
-}  // namespace
-
-int train_command(std::span<const std::string> arguments, std::span<const std::string> environment) {
-  const Invocation invocation{arguments, environment, train::monotonic_ns()};
+/// Whatever limits the process: it must be able to save its state.
+void prepare_for_limits() {
   leave_processor_time_to_stop();
   std::signal(SIGXFSZ, SIG_IGN);  // exceeding the file size limit is then a write error instead of a kill
-  if (std::optional<RestartContext> before = find_restart_context(environment)) {
-    const train::BlockedSignals blocked;  // until the handler is installed
-    const cli::Settings settings = before->settings;
-    std::optional<train::RunLock> lock;
-    if (before->lock) lock.emplace(settings.checkpoint_dir, *before->lock);
-    return Session(settings, std::move(before), std::move(lock), invocation).run();
-  }
+}
 
-  const cli::CommandLine line = cli::parse_command_line(arguments.subspan(std::min<std::size_t>(1, arguments.size())));
+}  // namespace
+
+int train_command(const cli::FlagValues& flags, const Invocation& invocation) {
+  prepare_for_limits();
   cli::Terminal terminal;
-  if (line.answer) {
-    terminal.print(line.answer->substr(0, line.answer->find_last_not_of('\n') + 1));
-    return 0;
-  }
-  cli::LoadedSettings loaded = cli::load_settings(line.flags, environment);
+  cli::LoadedSettings loaded = cli::load_settings(flags, invocation.environment);
   adopt_model_file(loaded);
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
   check_output_files(loaded);
@@ -99,8 +82,17 @@ int train_command(std::span<const std::string> arguments, std::span<const std::s
   }
   if (loaded.values.dry_run) return dry_run(loaded.values);
   check_before_training(loaded.values);
-  const train::BlockedSignals blocked;
+  const train::BlockedSignals blocked;  // until the handler is installed
   return Session(loaded.values, std::nullopt, lock_checkpoints(loaded.values), invocation).run();
+}
+
+int continue_training(RestartContext before, const Invocation& invocation) {
+  prepare_for_limits();
+  const train::BlockedSignals blocked;
+  const cli::Settings settings = before.settings;
+  std::optional<train::RunLock> lock;
+  if (before.lock) lock.emplace(settings.checkpoint_dir, *before.lock);
+  return Session(settings, std::move(before), std::move(lock), invocation).run();
 }
 
 }  // namespace ane::app

@@ -12,7 +12,7 @@ namespace {
 using namespace ane;
 
 cli::Settings load(const std::vector<std::string>& arguments) {
-  return cli::load_settings(cli::parse_command_line(arguments).flags, {}).values;
+  return cli::load_settings(cli::parse_command_line(std::vector{cli::training_command()}, arguments).values, {}).values;
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ TEST_CASE("a process passes every setting to the next, byte for byte", "[app][re
   const Words arguments = {
       "--data", "a\nb\\n \xff=c.txt", "--lr",   "0.1",      "--untied", "--threads", "3", "--steps",
       "12",     "--schedule",         "cosine", "--device", "host"};
-  const cli::LoadedSettings loaded = cli::load_settings(cli::parse_command_line(arguments).flags, {});
+  const cli::LoadedSettings loaded =
+      cli::load_settings(cli::parse_command_line(std::vector{cli::training_command()}, arguments).values, {});
   const Words environment = {"HOME=/", "ANE_TRAIN_SETTINGS=old", "ANE_TRAIN_STATE=1:2"};
   const Words passed = app::environment_with(environment, {.state_handle = {7, 99},
                                                            .settings = loaded.values,

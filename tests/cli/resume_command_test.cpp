@@ -11,5 +11,7 @@ using Words = std::vector<std::string>;
 TEST_CASE("a shell parses the resume command correctly", "[cli][signal]") {
   CHECK(resume_command(Words{"ane-train", "--data", "a b.txt"}, Words{"HOME=/", "ANE_ACCUM_STEPS=20"}, "my dir") ==
         "ANE_ACCUM_STEPS=20 ane-train --data 'a b.txt' --checkpoint-dir 'my dir' --resume");
+  CHECK(resume_command(Words{"ane-train", "train", "--steps", "9"}, Words{}, "c") ==
+        "ane-train train --steps 9 --checkpoint-dir c --resume");
   CHECK(resume_command(Words{"t", "--checkpoint-dir=c", "--resume"}, Words{}, "c") == "t --checkpoint-dir=c --resume");
 }

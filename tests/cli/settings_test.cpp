@@ -20,7 +20,7 @@ using namespace ane::cli;
 using Words = std::vector<std::string>;
 
 LoadedSettings load(const Words& arguments, const Words& environment = {}) {
-  return load_settings(parse_command_line(arguments).flags, environment);
+  return load_settings(parse_command_line(std::vector{training_command()}, arguments).values, environment);
 }
 
 /// A config file that is removed after the test.
@@ -166,10 +166,11 @@ TEST_CASE("unknown and repeated flags and flags without a value are refused", "[
       {{"--acum-steps=3"}, "unknown option --acum-steps; did you mean --accum-steps?"},
       {{"--frobnicate"}, "unknown option --frobnicate ("},
       {{"-n"}, "unknown option -n"},
-      {{"train"}, "unexpected argument 'train'"},
+      {{"training"}, "unexpected argument 'training'; every setting is a flag"},
       {{"--lr", "1", "--lr", "2"}, "--lr is given 2 times"},
       {{"--tied", "--untied"}, "--tied is given 2 times"},
-      {{"--steps"}, "--steps"},
+      {{"--steps"}, "--steps needs a value: N, a whole number from 1 to 1000000000000 (see ane-train --help)"},
+      {{"--lr", "1", "--data"}, "--data needs a value: FILE|synthetic, a non-empty text ("},
       {{"--steps", "--lr", "1"}, "--steps needs a value before --lr"},
       {{"--steps", "10", "mil"}, "unexpected argument 'mil'"},
       {{"--dry-run=maybe"}, "maybe"},
@@ -238,14 +239,14 @@ TEST_CASE("an unknown variable with our prefix causes a warning", "[cli][setting
 }
 
 TEST_CASE("help and version return their text", "[cli][settings]") {
-  const CommandLine help = parse_command_line(Words{"--help"});
+  const CommandLine help = parse_command_line(std::vector{training_command()}, Words{"--help"});
   REQUIRE(help.answer);
   for (const Setting& row : settings_table()) CHECK_THAT(*help.answer, ANE_CONTAINS(row.flag()));
   // CLI11's blanks and line breaks differ between versions.
   std::string packed = *help.answer;
   std::erase_if(packed, [](char c) { return c == ' ' || c == '\n'; });
   CHECK_THAT(packed, ANE_CONTAINS("--tied,--untiedthe") && ANE_CONTAINS("separateweights)[true]"));
-  const CommandLine version = parse_command_line(Words{"--version"});
+  const CommandLine version = parse_command_line(std::vector{training_command()}, Words{"--version"});
   REQUIRE(version.answer);
   CHECK_THAT(*version.answer, ANE_CONTAINS("ane-train "));
 }

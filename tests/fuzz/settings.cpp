@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "ane/app/doctor_command.h"
+#include "ane/app/mil_command.h"
 #include "ane/app/restart_context.h"
 #include "ane/cli/command_line.h"
 #include "ane/core/error.h"
@@ -22,6 +24,8 @@ struct Words {
   std::vector<std::string> environment;
 };
 
+const std::vector<cli::Command> kCommands = {cli::training_command(), app::mil_options(), app::doctor_options()};
+
 Words words_of(std::string_view text) {
   Words words;
   while (!text.empty()) {
@@ -39,9 +43,9 @@ void settings(Bytes bytes) {
   const std::string_view text = text_of(bytes);
   const Words words = words_of(text);
   may_refuse<UsageError>([&] {
-    const cli::CommandLine line = cli::parse_command_line(words.arguments);
-    if (line.answer || line.flags.contains("config")) return;
-    const cli::LoadedSettings loaded = cli::load_settings(line.flags, words.environment);
+    const cli::CommandLine line = cli::parse_command_line(kCommands, words.arguments);
+    if (line.answer || line.command != 0 || line.values.contains("config")) return;
+    const cli::LoadedSettings loaded = cli::load_settings(line.values, words.environment);
     const cli::FlagValues frozen = cli::freeze(loaded.values);
     require(cli::freeze(cli::thaw(frozen)) == frozen, "settings survive a restart");
     for (const double beta : {loaded.values.beta1, loaded.values.beta2})

@@ -15,9 +15,6 @@ struct PickedDevice {
   std::string note;  ///< explanation of the choice for the log; may be empty
 };
 
-/// Throws UsageError for a name that is not auto, ane or host.
-[[nodiscard]] cli::DeviceChoice parse_device_choice(const std::string& name);
-
 /// Options for calling Apple's framework, from the settings.
 [[nodiscard]] device::apple::AneOptions ane_options(const cli::Settings& settings);
 

@@ -1,12 +1,16 @@
 #pragma once
 
-#include <span>
-#include <string>
+#include "ane/app/invocation.h"
+#include "ane/app/restart_context.h"
+#include "ane/cli/settings.h"
 
 namespace ane::app {
 
-/// `ane-train [settings]`: trains, re-executing the process as often as necessary. `arguments` begin with the program's
-/// name; a re-execution passes both on. Returns 0, or 128 + n after signal n; throws on errors.
-[[nodiscard]] int train_command(std::span<const std::string> arguments, std::span<const std::string> environment);
+/// `ane-train [train] [settings]`: trains, re-executing the process as often as necessary. Returns 0, or 128 + n after
+/// signal n; throws on errors.
+[[nodiscard]] int train_command(const cli::FlagValues& flags, const Invocation& invocation);
+
+/// Continues the training of the process that this one replaces.
+[[nodiscard]] int continue_training(RestartContext before, const Invocation& invocation);
 
 }  // namespace ane::app

@@ -1,20 +1,48 @@
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "ane/cli/settings.h"
 
 namespace ane::cli {
 
+/// An option of a command, or its positional argument.
+struct CommandOption {
+  enum class Kind { value, toggle, argument };
+
+  Kind kind = Kind::value;
+  std::string name;           ///< "seed" for --seed; of an argument "FILE"
+  std::string placeholder{};  ///< of the value
+  std::string help{};
+  std::string group{};     ///< heading in --help
+  std::string expects{};   ///< "a whole number from 1 to 1000000", if it is to be named when the value is missing
+  std::string negation{};  ///< negating flag of a toggle that is on by default
+};
+
+struct Command {
+  std::string name;  ///< as in "ane-train NAME"
+  std::string description;
+  std::vector<CommandOption> options;
+};
+
+/// The option of a setting. Its help mentions the default and the environment variable.
+[[nodiscard]] CommandOption option_of(const Setting& row);
+/// The training command: every setting is an option.
+[[nodiscard]] Command training_command();
+
 struct CommandLine {
-  FlagValues flags;
+  std::size_t command = 0;            ///< index of the requested command
+  FlagValues values{};                ///< texts of the given options and arguments, by name; toggles are true or false
   std::optional<std::string> answer;  ///< output of --help or --version; if set, the program prints it and exits
 };
 
-/// Parses the arguments after the program's name without interpreting the values. Throws UsageError for an unknown flag
-/// (suggesting the nearest one), a repeated flag, a flag without its value, or a positional argument.
-[[nodiscard]] CommandLine parse_command_line(std::span<const std::string> arguments);
+/// Parses the arguments after the program's name without interpreting the values. The first of `commands` needs no name
+/// on the command line. Throws UsageError for an unknown command or option (suggesting the nearest one), a repeated
+/// option, an option without its value, and a missing or unexpected argument.
+[[nodiscard]] CommandLine parse_command_line(std::span<const Command> commands, std::span<const std::string> arguments);
 
 }  // namespace ane::cli

@@ -1,0 +1,46 @@
+#include "ane/app/commands.h"
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "ane/app/doctor_command.h"
+#include "ane/app/invocation.h"
+#include "ane/app/mil_command.h"
+#include "ane/app/restart_context.h"
+#include "ane/app/train_command.h"
+#include "ane/cli/command_line.h"
+#include "ane/cli/terminal.h"
+#include "ane/train/clock.h"
+
+namespace ane::app {
+namespace {
+
+struct Row {
+  cli::Command options;
+  std::function<int(const cli::FlagValues&)> run;  ///< returns the exit code
+};
+
+}  // namespace
+
+int run_command(std::span<const std::string> arguments, std::span<const std::string> environment) {
+  const Invocation invocation{arguments, environment, train::monotonic_ns()};
+  if (std::optional<RestartContext> before = find_restart_context(environment))
+    return continue_training(*std::move(before), invocation);
+
+  const std::vector<Row> rows = {
+      {cli::training_command(), [&](const cli::FlagValues& flags) { return train_command(flags, invocation); }},
+      {mil_options(), mil_command},
+      {doctor_options(), doctor_command}};
+  std::vector<cli::Command> commands;
+  for (const Row& row : rows) commands.push_back(row.options);
+  const cli::CommandLine line =
+      cli::parse_command_line(commands, arguments.subspan(std::min<std::size_t>(1, arguments.size())));
+  if (!line.answer) return rows[line.command].run(line.values);
+  cli::Terminal().print(line.answer->substr(0, line.answer->find_last_not_of('\n') + 1));
+  return 0;
+}
+
+}  // namespace ane::app
