@@ -3,17 +3,16 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "ane/app/doctor_command.h"
-#include "ane/app/invocation.h"
 #include "ane/app/mil_command.h"
 #include "ane/app/restart_context.h"
 #include "ane/app/train_command.h"
 #include "ane/cli/command_line.h"
 #include "ane/cli/terminal.h"
-#include "ane/train/clock.h"
 
 namespace ane::app {
 namespace {
@@ -25,9 +24,8 @@ struct Row {
 
 }  // namespace
 
-int run_command(std::span<const std::string> arguments, std::span<const std::string> environment) {
-  const Invocation invocation{arguments, environment, train::monotonic_ns()};
-  if (std::optional<RestartContext> before = find_restart_context(environment))
+int run_command(const Invocation& invocation) {
+  if (std::optional<RestartContext> before = find_restart_context(invocation.environment))
     return continue_training(*std::move(before), invocation);
 
   const std::vector<Row> rows = {
@@ -36,8 +34,9 @@ int run_command(std::span<const std::string> arguments, std::span<const std::str
       {doctor_options(), doctor_command}};
   std::vector<cli::Command> commands;
   for (const Row& row : rows) commands.push_back(row.options);
+  const std::span words(invocation.arguments);
   const cli::CommandLine line =
-      cli::parse_command_line(commands, arguments.subspan(std::min<std::size_t>(1, arguments.size())));
+      cli::parse_command_line(commands, words.subspan(std::min<std::size_t>(1, words.size())));
   if (!line.answer) return rows[line.command].run(line.values);
   cli::Terminal().print(line.answer->substr(0, line.answer->find_last_not_of('\n') + 1));
   return 0;

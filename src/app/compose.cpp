@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "ane/app/devices.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/parallel_sequences.h"
 #include "ane/app/plan.h"

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "ane/app/faults.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/plan.h"
 #include "ane/app/weights_choice.h"
@@ -35,9 +34,8 @@ Session::Session(const cli::Settings& settings, std::optional<RestartContext> be
       invocation_(invocation),
       before_(std::move(before)),
       trace_(open_trace(settings, before_, warn_)),
-      context_(make_run_context(settings, {.wrap_device = injected_faults(invocation.environment, process()),
-                                           .spans = trace_.get(),
-                                           .dump_mil = !before_})),
+      context_(make_run_context(settings,
+                                {.wrap_device = invocation.wrap_device, .spans = trace_.get(), .dump_mil = !before_})),
       options_(train_options(context_.settings)),
       state_(before_ ? adopt_state(context_, *before_) : new_state(context_, warn_)),
       telemetry_(open_telemetry(context_, before_, warn_)),

@@ -9,8 +9,8 @@
 #include "app/small_run.h"
 #include "support/catch.h"
 
-/// Runs with a misbehaving device (ane/device/fault_device.h). A step of the small model has 6 kernel runs, an update 2
-/// steps, the validation at the end 4 runs.
+/// Runs with a misbehaving device (tests/faults/fault_device.h). A step of the small model has 6 kernel runs, an update
+/// 2 steps, the validation at the end 4 runs.
 namespace {
 
 using namespace cli_test;
@@ -72,7 +72,7 @@ TEST_CASE("a transient fault does not change the parameters", "[app][fault]") {
   }));
   CAPTURE(row.environment);
   const Folder folder;
-  const Result result = run(kRun, row.environment, folder.path());
+  const Result result = run(kRun, row.environment, folder.path(), ANE_TRAIN_FAULTS);
   CAPTURE(result.out, result.err);
   REQUIRE(result.code == 0);
   CHECK_THAT(result.err, ANE_CONTAINS(row.message));
@@ -103,7 +103,7 @@ TEST_CASE("a permanent fault ends with one error, and resuming leads to the same
   CAPTURE(row.environment);
   const Folder folder;
   const Words settings = kRun + Words{"--give-up-after", "3"};
-  const Result result = run(settings, row.environment, folder.path());
+  const Result result = run(settings, row.environment, folder.path(), ANE_TRAIN_FAULTS);
   CAPTURE(result.out, result.err);
   CHECK(result.code == row.code);
   CHECK(count(result.err, "ane-train: ") == 1);
@@ -127,7 +127,7 @@ TEST_CASE("an update with a non-finite value changes only the loss scale", "[app
   const Folder folder;
   // The second update is the last, so both checkpoints exist.
   const Result result = run(kSmall + Words{"--steps", "4", "--checkpoint-dir", "c", "--checkpoint-every", "1"},
-                            fault(plan), folder.path());
+                            fault(plan), folder.path(), ANE_TRAIN_FAULTS);
   CAPTURE(result.out, result.err);
   REQUIRE(result.code == 0);
   CHECK_THAT(result.err, ANE_CONTAINS("update 2 skipped: ") && ANE_CONTAINS("the loss scale is now 512"));
@@ -142,7 +142,15 @@ TEST_CASE("an invalid fault plan is refused", "[app][fault]") {
       GENERATE(as<std::string>(), "", "compile", "compile:0", "compile:x", "run:1,", "run:1@0", "run:1=slow",
                "compile:1=nan", "run:1=delay:5", "run:1=delay:5s", "budget:0", "budget:1,budget:2", "run:1 ");
   CAPTURE(plan);
-  const Result result = run({"--steps", "1"}, {"ANE_TRAIN_FAULT=" + plan});
+  const Result result = run({"--steps", "1"}, {"ANE_TRAIN_FAULT=" + plan}, ".", ANE_TRAIN_FAULTS);
   CHECK(result.code == 2);
   CHECK_THAT(result.err, ANE_CONTAINS("ANE_TRAIN_FAULT: fault '") && ANE_CONTAINS("is not compile:K or run:K"));
+}
+
+TEST_CASE("the program of users has no faults to plan", "[app][fault]") {
+  const Result result = run(kSmall + Words{"--steps", "2"}, fault("compile:*"));
+  CAPTURE(result.err);
+  CHECK(result.code == 0);
+  CHECK(read_file(ANE_TRAIN_FAULTS).find("fails as planned") != std::string::npos);
+  CHECK(read_file(ANE_TRAIN_PROGRAM).find("fails as planned") == std::string::npos);
 }

@@ -218,14 +218,16 @@ TEST_CASE("a failed compile is reported even if its files cannot be saved", "[ap
   const Folder folder;
   const Words run_once = kSmall + Words{"--steps", "2"};
   CHECK(run(run_once, {"TMPDIR=/dev/null/nowhere"}, folder.path()).code == 0);
-  const Result nowhere = run(run_once, {"TMPDIR=/dev/null/nowhere", "ANE_TRAIN_FAULT=compile:3"}, folder.path());
+  const Result nowhere =
+      run(run_once, {"TMPDIR=/dev/null/nowhere", "ANE_TRAIN_FAULT=compile:3"}, folder.path(), ANE_TRAIN_FAULTS);
   CAPTURE(nowhere.err);
   CHECK(nowhere.code == 4);
   CHECK_THAT(nowhere.err, ANE_CONTAINS("compile 3 of this process fails as planned; its MIL could not be saved") &&
                               ANE_CONTAINS("set TMPDIR"));
 
   fs::create_directory(folder / "temporary");
-  const Result saved = run(run_once, {"TMPDIR=" + folder / "temporary", "ANE_TRAIN_FAULT=compile:3"}, folder.path());
+  const Result saved =
+      run(run_once, {"TMPDIR=" + folder / "temporary", "ANE_TRAIN_FAULT=compile:3"}, folder.path(), ANE_TRAIN_FAULTS);
   CAPTURE(saved.err);
   CHECK(saved.code == 4);
   const fs::path directory = *fs::directory_iterator(folder / "temporary");

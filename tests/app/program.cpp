@@ -114,8 +114,8 @@ Result Program::wait() {
 
 std::string Program::read(const char* stream) const { return read_file(streams_ / stream); }
 
-Result run(const Words& arguments, const Words& environment, const fs::path& folder) {
-  return Program(arguments, environment, folder).wait();
+Result run(const Words& arguments, const Words& environment, const fs::path& folder, const std::string& executable) {
+  return Program(arguments, environment, folder, executable).wait();
 }
 
 std::string read_file(const fs::path& path) {

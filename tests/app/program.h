@@ -65,7 +65,8 @@ class Program {
 };
 
 /// Runs to the end.
-Result run(const Words& arguments, const Words& environment = {}, const std::filesystem::path& folder = ".");
+Result run(const Words& arguments, const Words& environment = {}, const std::filesystem::path& folder = ".",
+           const std::string& executable = ANE_TRAIN_PROGRAM);
 
 [[nodiscard]] std::string read_file(const std::filesystem::path& path);
 void write_file(const std::filesystem::path& path, const std::string& bytes);

@@ -58,11 +58,12 @@ std::vector<float> values_in(const fs::path& safetensors) {
   return all;
 }
 
+/// Both programs can have planned faults.
 std::string program_of(const std::string& device) {
 #ifdef ANE_TRAIN_STANDIN
   if (device == "ane") return ANE_TRAIN_STANDIN;
 #endif
-  return device == "host" ? ANE_TRAIN_PROGRAM : "";
+  return device == "host" ? ANE_TRAIN_FAULTS : "";
 }
 
 /// Fixed, because sums depend on the number of threads.

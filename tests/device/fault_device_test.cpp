@@ -1,4 +1,4 @@
-#include "ane/device/fault_device.h"
+#include "faults/fault_device.h"
 
 #include <array>
 #include <atomic>
@@ -20,9 +20,9 @@
 namespace {
 
 using namespace ane;
-using device::Fault;
-using device::FaultDevice;
-using device::FaultKind;
+using test::Fault;
+using test::FaultDevice;
+using test::FaultKind;
 
 const char* const kDouble = R"(program(1.3) { func main<ios18>(tensor<fp16, [1, 2]> x) {
   tensor<fp16, [1, 2]> y = add(x = x, y = x)[name = string("y")]; } -> (y); })";
@@ -30,7 +30,7 @@ const char* const kDouble = R"(program(1.3) { func main<ios18>(tensor<fp16, [1, 
 /// The host behind a FaultDevice, and one kernel's surfaces.
 struct Rig {
   explicit Rig(std::string_view plan, std::int64_t process = 1)
-      : faulty(std::make_unique<device::host::HostDevice>(threads), device::parse_faults(plan), process) {}
+      : faulty(std::make_unique<device::host::HostDevice>(threads), test::parse_faults(plan), process) {}
 
   std::unique_ptr<device::Kernel> compile() { return faulty.compile("kernel", kDouble, {}); }
 
@@ -54,7 +54,7 @@ struct Rig {
 }  // namespace
 
 TEST_CASE("a fault plan is parsed entry by entry", "[device][fault]") {
-  const auto plan = device::parse_faults("compile:3,run:17@2,run:*=nan,run:*@4=huge,compile:1=delay:20ms,budget:40");
+  const auto plan = test::parse_faults("compile:3,run:17@2,run:*=nan,run:*@4=huge,compile:1=delay:20ms,budget:40");
   CHECK(plan.budget == 40);
   REQUIRE(plan.faults.size() == 5);
   CHECK(plan.faults[0].event == Fault::Event::compile);

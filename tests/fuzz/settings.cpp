@@ -8,7 +8,6 @@
 #include "ane/app/restart_context.h"
 #include "ane/cli/command_line.h"
 #include "ane/core/error.h"
-#include "ane/device/fault_device.h"
 
 #include "fuzz/support.h"
 
@@ -57,7 +56,6 @@ void settings(Bytes bytes) {
     static_cast<void>(
         app::find_restart_context(std::vector<std::string>{std::string(train::kStateVariable) + "=3:1", variable}));
   });
-  may_refuse<UsageError>([&] { static_cast<void>(device::parse_faults(text)); });
 }
 
 }  // namespace fuzz

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ane/app/devices.h"
 #include "ane/app/restart_context.h"
 #include "ane/app/weights_choice.h"
 #include "ane/cli/settings.h"
@@ -42,9 +43,6 @@ struct RunContext {
   /// One-line description of the device and its number of batch slots.
   [[nodiscard]] std::string device_text() const;
 };
-
-/// Puts another device in front of the selected one, or in its place.
-using DeviceWrapper = std::function<std::unique_ptr<device::Device>(std::unique_ptr<device::Device>)>;
 
 /// Where a run's kernels are observed.
 struct Instruments {

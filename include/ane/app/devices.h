@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,9 @@
 #include "ane/math/threads.h"
 
 namespace ane::app {
+
+/// Puts another device in front of the selected one, or in its place.
+using DeviceWrapper = std::function<std::unique_ptr<device::Device>(std::unique_ptr<device::Device>)>;
 
 struct PickedDevice {
   std::unique_ptr<device::Device> device;

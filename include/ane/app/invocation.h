@@ -1,16 +1,19 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
+#include <vector>
+
+#include "ane/app/devices.h"
 
 namespace ane::app {
 
 /// How the process was started.
 struct Invocation {
-  std::span<const std::string> arguments;  ///< beginning with the program's name
-  std::span<const std::string> environment;
-  std::int64_t started_ns = 0;  ///< monotonic clock
+  std::vector<std::string> arguments;  ///< beginning with the program's name
+  std::vector<std::string> environment;
+  std::int64_t started_ns = 0;     ///< monotonic clock
+  DeviceWrapper wrap_device = {};  ///< for a training run; may be empty
 };
 
 }  // namespace ane::app

@@ -30,7 +30,7 @@ namespace ane::app {
 /// The part of a run that one process executes.
 class Session {
  public:
-  /// `before`: the restart context of the process that this one replaces, if any.
+  /// `before`: the restart context of the process that this one replaces, if any. `invocation` must outlive the object.
   Session(const cli::Settings& settings, std::optional<RestartContext> before, std::optional<train::RunLock> lock,
           const Invocation& invocation);
 
@@ -55,7 +55,7 @@ class Session {
 
   StopSignals signals_;  // destroyed last, so that a second signal still finds everything closed
   std::optional<train::RunLock> lock_;
-  Invocation invocation_;
+  const Invocation& invocation_;
   std::optional<RestartContext> before_;
   cli::Terminal terminal_{cli::Terminal::LostOutput::is_warned_of};
   Warn warn_ = [this](const std::string& text) { terminal_.warn(text); };

@@ -12,7 +12,7 @@
 #include "ane/device/forwarding.h"
 
 /// Injects faults so that tests can check how a run handles a misbehaving device.
-namespace ane::device {
+namespace ane::test {
 
 enum class FaultKind {
   fail,   ///< the compile or run fails with a DeviceError
@@ -46,14 +46,14 @@ struct FaultPlan {
 [[nodiscard]] FaultPlan parse_faults(std::string_view text);
 
 /// A device that forwards everything except for the planned faults.
-class FaultDevice final : public ForwardingDevice {
+class FaultDevice final : public device::ForwardingDevice {
  public:
   /// `process`: 1-based index of this process within the run.
-  FaultDevice(std::unique_ptr<Device> device, FaultPlan plan, std::int64_t process);
+  FaultDevice(std::unique_ptr<device::Device> device, FaultPlan plan, std::int64_t process);
   ~FaultDevice() override;
 
-  [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view label, std::string_view mil_text,
-                                                const mil::Blobs& weights) override;
+  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view label, std::string_view mil_text,
+                                                        const mil::Blobs& weights) override;
 
  private:
   friend class FaultKernel;
@@ -65,4 +65,4 @@ class FaultDevice final : public ForwardingDevice {
   std::atomic<std::int64_t> runs_ = 0;
 };
 
-}  // namespace ane::device
+}  // namespace ane::test

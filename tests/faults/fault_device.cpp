@@ -1,4 +1,4 @@
-#include "ane/device/fault_device.h"
+#include "faults/fault_device.h"
 
 #include <algorithm>
 #include <charconv>
@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-namespace ane::device {
+namespace ane::test {
 namespace {
 
 constexpr std::string_view kForms =
@@ -95,7 +95,7 @@ void write_first(surface::Surface& surface, Bits value) {
   std::memcpy(mapping.bytes().data(), &value, sizeof value);
 }
 
-void poison(const Port& port, FaultKind kind, surface::Surface& surface) {
+void poison(const device::Port& port, FaultKind kind, surface::Surface& surface) {
   const bool is_nan = kind == FaultKind::nan;
   if (port.type.dtype == mil::DType::fp16) write_first(surface, is_nan ? kHalfNan : kHalfHuge);
   if (port.type.dtype != mil::DType::fp32) return;
@@ -125,10 +125,10 @@ FaultPlan parse_faults(std::string_view text) {
   return plan;
 }
 
-class FaultKernel final : public ForwardingKernel {
+class FaultKernel final : public device::ForwardingKernel {
  public:
-  FaultKernel(std::unique_ptr<Kernel> kernel, FaultDevice& device)
-      : ForwardingKernel(std::move(kernel)), device_(&device) {}
+  FaultKernel(std::unique_ptr<device::Kernel> kernel, FaultDevice& device)
+      : device::ForwardingKernel(std::move(kernel)), device_(&device) {}
 
   void run(std::span<surface::Surface* const> inputs, std::span<surface::Surface* const> outputs) override {
     const std::int64_t count = ++device_->runs_;
@@ -138,7 +138,7 @@ class FaultKernel final : public ForwardingKernel {
     }
     if (fault != nullptr) std::this_thread::sleep_for(fault->delay);
     if (fault != nullptr && fault->kind == FaultKind::await) await("compile", device_->compiles_, fault->awaited);
-    ForwardingKernel::run(inputs, outputs);
+    device::ForwardingKernel::run(inputs, outputs);
     if (fault == nullptr || (fault->kind != FaultKind::nan && fault->kind != FaultKind::huge)) return;
     for (std::size_t i = 0; i < outputs.size(); ++i) poison(this->outputs()[i], fault->kind, *outputs[i]);
   }
@@ -147,8 +147,8 @@ class FaultKernel final : public ForwardingKernel {
   FaultDevice* device_;
 };
 
-FaultDevice::FaultDevice(std::unique_ptr<Device> device, FaultPlan plan, std::int64_t process)
-    : ForwardingDevice(std::move(device)), plan_(std::move(plan)), process_(process) {}
+FaultDevice::FaultDevice(std::unique_ptr<device::Device> device, FaultPlan plan, std::int64_t process)
+    : device::ForwardingDevice(std::move(device)), plan_(std::move(plan)), process_(process) {}
 
 FaultDevice::~FaultDevice() = default;
 
@@ -159,21 +159,21 @@ const Fault* FaultDevice::planned(Fault::Event event, std::int64_t count) const 
   return found == plan_.faults.end() ? nullptr : &*found;
 }
 
-std::unique_ptr<Kernel> FaultDevice::compile(std::string_view label, std::string_view mil_text,
-                                             const mil::Blobs& weights) {
+std::unique_ptr<device::Kernel> FaultDevice::compile(std::string_view label, std::string_view mil_text,
+                                                     const mil::Blobs& weights) {
   const std::int64_t count = ++compiles_;
   if (plan_.budget && count > *plan_.budget) {
-    throw CompileError(
+    throw device::CompileError(
         fmt::format("compile {} of this process fails as planned: {} were allowed", count, *plan_.budget));
   }
   if (const Fault* const fault = planned(Fault::Event::compile, count)) {
     if (fault->kind == FaultKind::fail) {
-      throw CompileError(fmt::format("compile {} of this process fails as planned", count));
+      throw device::CompileError(fmt::format("compile {} of this process fails as planned", count));
     }
     std::this_thread::sleep_for(fault->delay);
     if (fault->kind == FaultKind::await) await("run", runs_, fault->awaited);
   }
-  return std::make_unique<FaultKernel>(ForwardingDevice::compile(label, mil_text, weights), *this);
+  return std::make_unique<FaultKernel>(device::ForwardingDevice::compile(label, mil_text, weights), *this);
 }
 
-}  // namespace ane::device
+}  // namespace ane::test

@@ -1,0 +1,46 @@
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "ane/app/program.h"
+#include "ane/app/restart_context.h"
+#include "ane/core/error.h"
+
+#include "faults/fault_device.h"
+
+extern char** environ;  // NOLINT: POSIX declares it so
+
+/// ane-train whose device has the faults that the variable ANE_TRAIN_FAULT plans. They are counted by runs, whose order
+/// is deterministic only with one batch slot.
+namespace {
+
+using namespace ane;
+
+constexpr const char* kVariable = "ANE_TRAIN_FAULT";
+
+/// 1-based index of this process within the run.
+std::int64_t process_index() {
+  std::vector<std::string> environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
+  const std::optional<app::RestartContext> before = app::find_restart_context(environment);
+  return before ? before->process : 1;
+}
+
+std::unique_ptr<device::Device> with_planned_faults(std::unique_ptr<device::Device> device) try {
+  const char* const plan = std::getenv(kVariable);
+  if (plan == nullptr) return device;
+  return std::make_unique<test::FaultDevice>(std::move(device), test::parse_faults(plan), process_index());
+} catch (const UsageError& error) {
+  throw UsageError(fmt::format("{}: {}", kVariable, error.what()));
+}
+
+}  // namespace
+
+int main(int /*argc*/, char** argv) { return app::run_program(argv, with_planned_faults); }
