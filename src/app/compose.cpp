@@ -105,7 +105,7 @@ std::unique_ptr<train::Telemetry> open_telemetry(const RunContext& context, cons
                                                  const Warn& warn) {
   if (context.settings.telemetry.empty() || (before && !before->telemetry)) return nullptr;
   return std::make_unique<train::Telemetry>(context.settings.telemetry, context.model->summary().flops_per_step,
-                                            context.device->name() == "ane", warn,
+                                            context.device->peak_tflops(), warn,
                                             before ? before->telemetry : std::nullopt);
 }
 

@@ -73,11 +73,10 @@ struct Verdict {
 /// `warnings` receives the device's warnings.
 Verdict run_probes(device::Device& device, device::Device& host, std::vector<std::string>& warnings,
                    cli::Terminal& terminal) {
-  const bool on_ane = device.name() == "ane";
   Verdict verdict;
   for (const DeviceProbe& probe : device_probes()) {
     const ProbeResult result = run_probe(probe, device, host);
-    const bool right = result.right(on_ane);
+    const bool right = result.right(device.approximates());
     if (probe.setting.empty()) verdict.needed = verdict.needed && right;
     if (probe.setting == "matrix") verdict.matrix = right;
     if (probe.setting == "slices") verdict.slices = right;

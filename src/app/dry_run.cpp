@@ -131,7 +131,7 @@ int dry_run(const cli::Settings& settings) {
   cli::Terminal terminal;
   const RunContext context = make_run_context(settings);
   const std::vector<model::KernelInfo> kernels = context.model->kernels().infos();
-  if (context.device->name() == "ane") check_pipeline(kernels, context.settings);
+  if (context.device->limits_compiles()) check_pipeline(kernels, context.settings);
   const std::unique_ptr<data::Source> source = make_source(settings, true);
   for (const std::string& line : dry_run_lines(context, *source)) terminal.print(line);
   if (!settings.dump_mil.empty()) dump_programs(kernels, settings.dump_mil);

@@ -60,7 +60,7 @@ int Session::run() {
   } else {
     state_->totals().started_ns = invocation_.started_ns;
   }
-  if (context_.device->name() == "ane") check_pipeline(context_.model->kernels().infos(), context_.settings);
+  if (context_.device->limits_compiles()) check_pipeline(context_.model->kernels().infos(), context_.settings);
   open_data();
   if (context_.settings.resume && !before_) resumed = load_checkpoint(context_, *source_, *state_, terminal_);
   train::unblock_stop_signals();
@@ -186,7 +186,7 @@ train::RunReport Session::report() const {
           .wall_ns = train::monotonic_ns() - totals.started_ns,
           .flops_per_step = context_.model->summary().flops_per_step,
           .device = std::string(context_.device->name()),
-          .on_ane = context_.device->name() == "ane",
+          .peak_tflops = context_.device->peak_tflops(),
           .weights = weights_text(context_.settings),
           .surfaces = context_.surfaces->counters()};
 }

@@ -31,7 +31,7 @@ std::optional<WeightsDecision> decision_before(const cli::Settings& settings) {
 WeightsDecision resolve_weights(const cli::Settings& settings, const device::Device& device) {
   if (settings.weights != cli::WeightsChoice::automatic) return {settings.weights, {}};
   if (std::optional<WeightsDecision> before = decision_before(settings)) return *std::move(before);
-  if (device.name() != "ane") return {cli::WeightsChoice::baked, "the host compiles at almost no cost"};
+  if (!device.limits_compiles()) return {cli::WeightsChoice::baked, "the host compiles at almost no cost"};
   if (const std::optional<std::string> obstacle = obstacle_to_dynamic(settings, device))
     return {cli::WeightsChoice::baked, *obstacle};
   return {cli::WeightsChoice::dynamic, "no kernel with dynamic weights breaks a rule of this chip"};

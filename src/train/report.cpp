@@ -36,14 +36,14 @@ class Lines {
 
 void add_rates(Lines& lines, const RunReport& report) {
   const Rates rates = sustained_rates(report.flops_per_step, report.totals.steps, report.totals.train_ns);
-  if (!report.on_ane) {
+  if (!report.peak_tflops) {
     lines.add("Host TFLOPS", "{:.3f} sustained", rates.total);
     return;
   }
   lines.add("ANE TFLOPS", "{:.2f} sustained", rates.device);
   lines.add("Total TFLOPS", "{:.2f} (ANE+CPU)", rates.total);
-  lines.add("ANE utilization", "{:.1f}% of {:.1f} TFLOPS", 100 * rates.device / report.ane_peak_tflops,
-            report.ane_peak_tflops);
+  lines.add("ANE utilization", "{:.1f}% of {:.1f} TFLOPS", 100 * rates.device / *report.peak_tflops,
+            *report.peak_tflops);
 }
 
 void add_step_parts(Lines& lines, const RunTotals& totals) {

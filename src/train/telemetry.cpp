@@ -33,16 +33,18 @@ Record optimizer_record(const OptimizerOptions& options) {
           {"grad_clip", options.grad_clip}};
 }
 
-Record rates_record(const Rates& rates, bool on_ane, double ane_peak_tflops) {
-  if (!on_ane) return {{"host_tflops", rates.total}};
-  return {{"ane_tflops", rates.device}, {"ane_util_pct", 100 * rates.device / ane_peak_tflops}};
+Record rates_record(const Rates& rates, std::optional<double> peak_tflops) {
+  if (!peak_tflops) return {{"host_tflops", rates.total}};
+  return {{"ane_tflops", rates.device}, {"ane_util_pct", 100 * rates.device / *peak_tflops}};
 }
 
 }  // namespace
 
-Telemetry::Telemetry(const std::filesystem::path& path, const model::Flops& flops_per_step, bool on_ane,
-                     AppendFile::Warn warn, std::optional<int> handed_over)
-    : file_(path, "telemetry", std::move(warn), handed_over), flops_per_step_(flops_per_step), on_ane_(on_ane) {
+Telemetry::Telemetry(const std::filesystem::path& path, const model::Flops& flops_per_step,
+                     std::optional<double> peak_tflops, AppendFile::Warn warn, std::optional<int> handed_over)
+    : file_(path, "telemetry", std::move(warn), handed_over),
+      flops_per_step_(flops_per_step),
+      peak_tflops_(peak_tflops) {
   if (!handed_over) file_.mend_end(kRecordStart);
 }
 
@@ -87,7 +89,7 @@ void Telemetry::end(const std::string& outcome, const Progress& progress, const 
                    {"surfaces_released", totals.surfaces_released},
                    {"peak_memory_bytes", totals.peak_memory_bytes}};
   const Rates rates = sustained_rates(report.flops_per_step, totals.steps, totals.train_ns);
-  record.update(rates_record(rates, report.on_ane, report.ane_peak_tflops));
+  record.update(rates_record(rates, report.peak_tflops));
   file_.write(line(record));
 }
 
@@ -122,8 +124,7 @@ void Telemetry::on_update(const UpdateEvent& event) {
                     {"train_ms", ms(event.train)},
                     {"ms_per_step", ms(event.train) / event.steps_in_batch}}));
   Record perf = {{"type", "perf"}};
-  perf.update(rates_record(sustained_rates(flops_per_step_, event.steps_in_batch, event.train.count()), on_ane_,
-                           RunReport::kAnePeakTflops));
+  perf.update(rates_record(sustained_rates(flops_per_step_, event.steps_in_batch, event.train.count()), peak_tflops_));
   file_.write(line(perf));
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -53,6 +54,23 @@ TEST_CASE("each compiled kernel is written to files, with its blobs at the paths
   CHECK(fs::exists(folder / "doubled.1"));
   CHECK_FALSE(fs::exists(folder / "doubled.2"));
   CHECK_FALSE(fs::exists(folder / "failed"));
+}
+
+TEST_CASE("a device that forwards has the properties of the other", "[app][recording]") {
+  class Other final : public device::ForwardingDevice {
+   public:
+    using ForwardingDevice::ForwardingDevice;
+    [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
+    [[nodiscard]] bool limits_compiles() const noexcept override { return true; }
+    [[nodiscard]] bool approximates() const noexcept override { return true; }
+    [[nodiscard]] std::optional<double> peak_tflops() const noexcept override { return 2; }
+  };
+  math::ThreadPool threads(1);
+  const app::RecordingDevice device(std::make_unique<Other>(std::make_unique<device::host::HostDevice>(threads)), {});
+  CHECK_FALSE(device.shares_cpu());
+  CHECK(device.limits_compiles());
+  CHECK(device.approximates());
+  CHECK(device.peak_tflops() == 2);
 }
 
 TEST_CASE("no blob is written outside the directory", "[app][recording]") {

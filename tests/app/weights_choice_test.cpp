@@ -21,10 +21,10 @@ constexpr std::int64_t kActivationsOnly = 64;  // columns without weights beside
 /// A device with a rule that inputs must not be wide.
 class NarrowDevice final : public device::Device {
  public:
-  NarrowDevice(std::string name, mil::Severity severity) : name_(std::move(name)), severity_(severity) {}
+  explicit NarrowDevice(mil::Severity severity) : severity_(severity) {}
 
-  [[nodiscard]] std::string_view name() const override { return name_; }
-  [[nodiscard]] std::string description() const override { return name_; }
+  [[nodiscard]] std::string_view name() const override { return "narrow"; }
+  [[nodiscard]] std::string description() const override { return "a device for tests"; }
   [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override {
     const mil::Function& main = program.main();
     if (main.value(main.inputs.front()).type.shape.back() <= kActivationsOnly) return {};
@@ -36,9 +36,9 @@ class NarrowDevice final : public device::Device {
   }
   [[nodiscard]] surface::Allocator& surface_allocator() override { return allocator_; }
   [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
+  [[nodiscard]] bool limits_compiles() const noexcept override { return true; }
 
  private:
-  std::string name_;
   mil::Severity severity_;
   surface::HeapAllocator allocator_;
 };
@@ -62,7 +62,7 @@ Result run_on(const std::string& device, const Words& more, Words environment, c
 }  // namespace
 
 TEST_CASE("weights are dynamic on an ANE that accepts such kernels", "[app][weights]") {
-  const app::WeightsDecision decision = app::resolve_weights(automatic(), NarrowDevice("ane", mil::Severity::slow));
+  const app::WeightsDecision decision = app::resolve_weights(automatic(), NarrowDevice(mil::Severity::slow));
   CHECK(decision.choice == cli::WeightsChoice::dynamic);
   CHECK(app::weights_line(decision) ==
         "Weights: dynamic (auto): no kernel with dynamic weights breaks a rule of this chip");
@@ -71,7 +71,7 @@ TEST_CASE("weights are dynamic on an ANE that accepts such kernels", "[app][weig
 TEST_CASE("weights are baked on an ANE that would refuse a kernel, and the line names rule and kernel",
           "[app][weights]") {
   const mil::Severity severity = GENERATE(mil::Severity::refusal, mil::Severity::wrong_result);
-  const NarrowDevice device("ane", severity);
+  const NarrowDevice device(severity);
   cli::Settings settings = automatic();
   settings.family = GENERATE(model::Family::llama, model::Family::mlp);
   const bool is_llama = settings.family == model::Family::llama;
@@ -92,7 +92,7 @@ TEST_CASE("weights are baked on the host, where compiling costs nothing", "[app]
 TEST_CASE("the user's choice is kept without a message", "[app][weights]") {
   cli::Settings settings;
   settings.weights = GENERATE(cli::WeightsChoice::baked, cli::WeightsChoice::dynamic);
-  const app::WeightsDecision decision = app::resolve_weights(settings, NarrowDevice("ane", mil::Severity::refusal));
+  const app::WeightsDecision decision = app::resolve_weights(settings, NarrowDevice(mil::Severity::refusal));
   CHECK(decision.choice == settings.weights);
   CHECK_FALSE(app::weights_line(decision).has_value());
 }

@@ -49,7 +49,7 @@ TEST_CASE("step, batch and perf records have the field's names and milliseconds"
   const TemporaryDirectory directory;
   const auto path = directory.path() / "run.jsonl";
   const bool on_ane = GENERATE(true, false);
-  Telemetry telemetry(path, kFlops, on_ane, fail_on_warning);
+  Telemetry telemetry(path, kFlops, on_ane ? std::optional(15.8) : std::nullopt, fail_on_warning);
   telemetry.on_step({.step = 7, .loss = 2.5, .lr = 1e-3, .time = {}, .parts = some_times(), .compiles = 61});
   telemetry.on_update({.update = 1,
                        .step = 10,
@@ -86,7 +86,7 @@ TEST_CASE("step, batch and perf records have the field's names and milliseconds"
 TEST_CASE("the other records have their fields", "[train]") {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "run.jsonl";
-  Telemetry telemetry(path, kFlops, false, fail_on_warning);
+  Telemetry telemetry(path, kFlops, std::nullopt, fail_on_warning);
   const ane::model::ModelConfig config{.family = ane::model::Family::mlp, .dim = 64, .hidden = 128, .seq_len = 32};
   telemetry.run({.version = "0.1.0", .model = config, .device = "host", .data = "tokens", .seed = 42, .options = {}});
   UpdateEvent skipped{.update = 2, .step = 20, .steps_in_batch = 10};
@@ -128,8 +128,8 @@ TEST_CASE("records are appended, and an incomplete record of a killed process is
   CAPTURE(end);
   const std::string before = "{\"type\":\"step\"}\n";
   const auto path = directory.write("run.jsonl", before + end);
-  Telemetry(path, kFlops, false, fail_on_warning).on_restart({.step = 1});
-  Telemetry(path, kFlops, false, fail_on_warning).on_restart({.step = 2});
+  Telemetry(path, kFlops, std::nullopt, fail_on_warning).on_restart({.step = 1});
+  Telemetry(path, kFlops, std::nullopt, fail_on_warning).on_restart({.step = 2});
   const std::string text = ane::read_text_file(path, "telemetry");
   REQUIRE(text.starts_with(before + kept + "{\"type\":\"restart\""));
   std::istringstream lines(text.substr(before.size() + kept.size()));
@@ -143,7 +143,7 @@ TEST_CASE("records are appended, and an incomplete record of a killed process is
 TEST_CASE("a telemetry file that cannot be opened is an error", "[train]") {
   const TemporaryDirectory directory;
   const auto open = [](const std::filesystem::path& path) {
-    const Telemetry telemetry(path, kFlops, false, fail_on_warning);
+    const Telemetry telemetry(path, kFlops, std::nullopt, fail_on_warning);
   };
   CHECK_THROWS_AS(open(directory.path()), ane::FileError);
   CHECK_THROWS_AS(open(directory.path() / "missing" / "run.jsonl"), ane::FileError);
@@ -154,7 +154,7 @@ TEST_CASE("a telemetry file that cannot be opened is an error", "[train]") {
 #ifdef __linux__
 TEST_CASE("a full disk is reported once and stops telemetry, not the run", "[train]") {
   int warnings = 0;
-  Telemetry telemetry("/dev/full", kFlops, false, [&](const std::string& text) {
+  Telemetry telemetry("/dev/full", kFlops, std::nullopt, [&](const std::string& text) {
     ++warnings;
     CHECK_THAT(text, ANE_CONTAINS("/dev/full") && ANE_CONTAINS("without telemetry"));
   });

@@ -32,11 +32,12 @@ struct ProbeResult {
   double from_expected = 0;
   double from_host = 0;
   /// Error bounds of a correct result. Plain arithmetic differs by at most four roundings to 11 bits, a few times 5e-4.
-  /// An ANE also approximates: 2e-2 has been measured for its softmax (ane.md N6).
-  static constexpr double kHostBound = 4e-3;
-  static constexpr double kAneBound = 4e-2;
-  [[nodiscard]] bool right(bool on_ane) const {
-    const double bound = on_ane ? kAneBound : kHostBound;
+  /// The ANE also approximates: 2e-2 has been measured for its softmax (ane.md N6).
+  static constexpr double kRoundedBound = 4e-3;
+  static constexpr double kApproximatedBound = 4e-2;
+  /// `approximated`: whether the device approximates.
+  [[nodiscard]] bool right(bool approximated) const {
+    const double bound = approximated ? kApproximatedBound : kRoundedBound;
     return failure.empty() && from_expected <= bound && from_host <= bound;  // with `<=`, NaN fails
   }
 };

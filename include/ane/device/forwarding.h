@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,9 @@ class ForwardingDevice : public Device {
   }
   [[nodiscard]] surface::Allocator& surface_allocator() override { return device_->surface_allocator(); }
   [[nodiscard]] bool shares_cpu() const noexcept override { return device_->shares_cpu(); }
+  [[nodiscard]] bool limits_compiles() const noexcept override { return device_->limits_compiles(); }
+  [[nodiscard]] bool approximates() const noexcept override { return device_->approximates(); }
+  [[nodiscard]] std::optional<double> peak_tflops() const noexcept override { return device_->peak_tflops(); }
   [[nodiscard]] std::string warning() const override { return device_->warning(); }
 
  private:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "ane/model/model.h"
@@ -14,14 +15,10 @@ struct RunReport {
   RunTotals totals;
   std::int64_t wall_ns = 0;  ///< since totals.started_ns
   model::Flops flops_per_step;
-  std::string device;   ///< "host", "ane"
-  bool on_ane = false;  ///< whether kernels ran on the ANE
-  std::string weights;  ///< readable weight mode
-  double ane_peak_tflops = kAnePeakTflops;
-  surface::PoolCounters surfaces;  ///< of the last process, including current use
-
-  /// fp16 peak in TFLOP/s that the field's drivers use for utilization.
-  static constexpr double kAnePeakTflops = 15.8;
+  std::string device;                   ///< "host", "ane"
+  std::optional<double> peak_tflops{};  ///< Device::peak_tflops
+  std::string weights;                  ///< readable weight mode
+  surface::PoolCounters surfaces;       ///< of the last process, including current use
 };
 
 /// Sustained rates over the time of steps and updates, in TFLOP/s; 0 if nothing was trained.

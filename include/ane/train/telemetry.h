@@ -31,10 +31,10 @@ struct RunDescription {
 class Telemetry final : public Observer {
  public:
   /// Throws FileError if `path` cannot be opened for appending. If a later write fails, `warn` is called once and the
-  /// run continues without telemetry. `on_ane` selects the rates of the perf records. `handed_over`: descriptor() of
+  /// run continues without telemetry. `peak_tflops`: Device::peak_tflops. `handed_over`: descriptor() of
   /// the previous process.
-  Telemetry(const std::filesystem::path& path, const model::Flops& flops_per_step, bool on_ane, AppendFile::Warn warn,
-            std::optional<int> handed_over = {});
+  Telemetry(const std::filesystem::path& path, const model::Flops& flops_per_step, std::optional<double> peak_tflops,
+            AppendFile::Warn warn, std::optional<int> handed_over = {});
 
   /// Descriptor for the restart, unless writing has failed.
   [[nodiscard]] std::optional<int> descriptor() const noexcept { return file_.descriptor(); }
@@ -54,7 +54,7 @@ class Telemetry final : public Observer {
  private:
   AppendFile file_;
   model::Flops flops_per_step_;
-  bool on_ane_;
+  std::optional<double> peak_tflops_;
 };
 
 }  // namespace ane::train

@@ -190,6 +190,9 @@ TEST_CASE("the device describes itself and warns about rules of the ANE", "[devi
   CHECK(device.name() == "host");
   CHECK_THAT(device.description(), ANE_CONTAINS("host (CPU): ") && ANE_CONTAINS("2 threads"));
   CHECK(device.shares_cpu());
+  CHECK_FALSE(device.limits_compiles());
+  CHECK_FALSE(device.approximates());
+  CHECK_FALSE(device.peak_tflops());
   Builder b(DType::fp16);
   const Var x = b.input("x_in", {1, 64, 1, 64});
   const Var out = b.unary(OpKind::rsqrt, "out", x);

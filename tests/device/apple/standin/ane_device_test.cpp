@@ -42,6 +42,9 @@ TEST_CASE("the device describes itself", "[apple][standin]") {
   CHECK(ane.name() == "ane");
   CHECK(ane.description() == "Apple Neural Engine of Apple stand-in, 16 cores, standin, macOS 0.0 (stand-in)");
   CHECK_FALSE(ane.shares_cpu());
+  CHECK(ane.limits_compiles());
+  CHECK(ane.approximates());
+  CHECK(ane.peak_tflops() == 15.8);
 }
 
 TEST_CASE("ports are in the order of the text", "[apple][standin]") {
