@@ -58,7 +58,8 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
     : context_(make_context(settings, std::move(device))),
       options_(app::train_options(context_.settings)),
       source_(app::open_source(context_.settings, std::nullopt)),
-      state_(app::new_state(context_, [](const std::string& text) { fmt::print(stderr, "{}\n", text); })) {}
+      state_(
+          app::make_state(context_, std::nullopt, [](const std::string& text) { fmt::print(stderr, "{}\n", text); })) {}
 
 app::RunContext Training::make_context(cli::Settings settings, std::unique_ptr<device::Device> device) {
   if (device != nullptr) settings.parallel_sequences = 1;

@@ -14,7 +14,6 @@
 #include "ane/core/file.h"
 #include "ane/train/checkpoint.h"
 #include "ane/train/optimizer.h"
-#include "ane/train/restart.h"
 
 namespace ane::app {
 namespace {
@@ -31,22 +30,6 @@ std::unique_ptr<device::Device> instrumented(std::unique_ptr<device::Device> dev
   RecordingDevice::Settings recording{.failures_to = failures_directory};
   if (instruments.dump_mil && !settings.dump_mil.empty()) recording.dump_to = settings.dump_mil;
   return std::make_unique<RecordingDevice>(std::move(device), std::move(recording));
-}
-
-/// What the size and the identity of a run's state depend on.
-struct StateShape {
-  std::size_t parameters;
-  int moments;
-  std::uint64_t fingerprint;
-  train::Staleness staleness;
-};
-
-StateShape state_shape(const RunContext& context) {
-  const cli::Settings& settings = context.settings;
-  return {.parameters = context.model->parameters().size(),
-          .moments = train::optimizer_moments(settings.optimizer),
-          .fingerprint = fingerprint_of(settings, context.model->config()),
-          .staleness = settings.pipeline ? train::Staleness::one_update : train::Staleness::none};
 }
 
 /// Settings that differ from those of the run that wrote the checkpoint.
@@ -109,26 +92,23 @@ std::unique_ptr<train::Telemetry> open_telemetry(const RunContext& context, cons
                                             before ? before->telemetry : std::nullopt);
 }
 
-std::unique_ptr<train::StateArena> new_state(RunContext& context, const Warn& warn) {
-  if (const auto warning = check_memory(memory_need(*context.model, context.settings), context.available_memory))
+std::unique_ptr<train::StateArena> make_state(RunContext& context, const std::optional<RestartContext>& before,
+                                              const Warn& warn) {
+  const cli::Settings& settings = context.settings;
+  const std::size_t parameters = context.model->parameters().size();
+  const int moments = train::optimizer_moments(settings.optimizer);
+  const std::uint64_t fingerprint = fingerprint_of(settings, context.model->config());
+  const train::Staleness staleness = settings.pipeline ? train::Staleness::one_update : train::Staleness::none;
+  if (before) {
+    return std::make_unique<train::StateArena>(before->state_handle.descriptor, parameters, moments, fingerprint,
+                                               staleness);
+  }
+  if (const auto warning = check_memory(memory_need(*context.model, settings), context.available_memory))
     warn(*warning);
-  const StateShape shape = state_shape(context);
-  auto state = std::make_unique<train::StateArena>(shape.parameters, shape.moments, shape.fingerprint, shape.staleness);
+  auto state = std::make_unique<train::StateArena>(parameters, moments, fingerprint, staleness);
   state->back_with_huge_pages(*context.threads);
-  if (!context.settings.resume) fill_parameters(context.settings, *context.model, state->parameters());
+  if (!settings.resume) fill_parameters(settings, *context.model, state->parameters());
   return state;
-}
-
-std::unique_ptr<train::StateArena> adopt_state(const RunContext& context, const RestartContext& before) {
-  const StateShape shape = state_shape(context);
-  return std::make_unique<train::StateArena>(before.state_handle.descriptor, shape.parameters, shape.moments,
-                                             shape.fingerprint, shape.staleness);
-}
-
-train::ResumeEvent count_restart(train::StateArena& state, const RestartContext& before) {
-  return {.step = state.progress().step,
-          .loss = state.progress().last_loss,
-          .time = train::count_restart(state, before.state_handle)};
 }
 
 std::unique_ptr<data::Source> open_source(const cli::Settings& settings, const std::optional<RestartContext>& before) {

@@ -24,7 +24,7 @@ const char* const kDirectoryName = "ane-train-checkpoint";
 constexpr int kMostDirectories = 10000;
 
 /// Creates a new directory in the current one.
-fs::path make_directory_here() {
+fs::path make_rescue_directory_here() {
   fs::path directory = kDirectoryName;
   for (int i = 2; ::mkdir(directory.c_str(), S_IRWXU | S_IRWXG | S_IRWXO) != 0; ++i) {
     if (errno != EEXIST || i > kMostDirectories)
@@ -35,7 +35,7 @@ fs::path make_directory_here() {
   return directory;
 }
 
-fs::path make_temporary_directory_for_it() { return make_temporary_directory(kDirectoryName); }
+fs::path make_temporary_rescue_directory() { return make_temporary_directory(kDirectoryName); }
 
 }  // namespace
 
@@ -75,7 +75,7 @@ std::string Rescue::resume_text(const fs::path& directory) const {
 
 fs::path Rescue::save_in_new_directory() {
   std::string failure;
-  for (const auto make_directory : {make_directory_here, make_temporary_directory_for_it}) {
+  for (const auto make_directory : {make_rescue_directory_here, make_temporary_rescue_directory}) {
     fs::path directory;
     try {
       directory = make_directory();

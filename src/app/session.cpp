@@ -37,7 +37,7 @@ Session::Session(const cli::Settings& settings, std::optional<RestartContext> be
       context_(make_run_context(settings,
                                 {.wrap_device = invocation.wrap_device, .spans = trace_.get(), .dump_mil = !before_})),
       options_(train_options(context_.settings)),
-      state_(before_ ? adopt_state(context_, *before_) : new_state(context_, warn_)),
+      state_(make_state(context_, before_, warn_)),
       telemetry_(open_telemetry(context_, before_, warn_)),
       lines_(terminal_,
              {.steps = options_.steps, .log_every = context_.settings.log_every, .first_step = before_ ? 0 : 1}),
@@ -56,7 +56,10 @@ Session::Session(const cli::Settings& settings, std::optional<RestartContext> be
 int Session::run() {
   std::optional<train::ResumeEvent> resumed;
   if (before_) {
-    resumed = count_restart(*state_, *before_);
+    const train::Progress& progress = state_->progress();
+    resumed = {.step = progress.step,
+               .loss = progress.last_loss,
+               .time = train::count_restart(*state_, before_->state_handle)};
   } else {
     state_->totals().started_ns = invocation_.started_ns;
   }

@@ -65,13 +65,11 @@ using Warn = std::function<void(const std::string&)>;
                                                                const std::optional<RestartContext>& before,
                                                                const Warn& warn);
 
-/// A fresh state with the initial parameters; they are missing if the run is resumed. Throws UsageError if there is not
-/// enough memory, and warns if it is scarce.
-[[nodiscard]] std::unique_ptr<train::StateArena> new_state(RunContext& context, const Warn& warn);
-/// The state of the previous process.
-[[nodiscard]] std::unique_ptr<train::StateArena> adopt_state(const RunContext& context, const RestartContext& before);
-/// Counts the restart in an adopted state, which must be the first use of it.
-[[nodiscard]] train::ResumeEvent count_restart(train::StateArena& state, const RestartContext& before);
+/// The state of the previous process, or a fresh one with the initial parameters; they are missing if the run is
+/// resumed. Throws UsageError if there is not enough memory for a fresh state, and warns if it is scarce.
+[[nodiscard]] std::unique_ptr<train::StateArena> make_state(RunContext& context,
+                                                            const std::optional<RestartContext>& before,
+                                                            const Warn& warn);
 
 /// Opens the data, which must be those of the previous process. Throws FileError if they changed.
 [[nodiscard]] std::unique_ptr<data::Source> open_source(const cli::Settings& settings,
