@@ -16,8 +16,8 @@ using math::Transpose;
 using mil::OpKind;
 using mil::OpView;
 
-constexpr const char* kEmbedding = "tok_embeddings.weight";
-constexpr const char* kOwnClassifier = "output.weight";
+constexpr const char* kEmbedding = "model.embed_tokens.weight";
+constexpr const char* kOwnClassifier = "lm_head.weight";
 
 std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
 

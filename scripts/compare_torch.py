@@ -55,7 +55,7 @@ def read_safetensors(path):
 
 
 def make_model(config, weights):
-    """Parameters by Meta's names, and a function from (inputs, targets) [B, S] to the mean loss."""
+    """Parameters by name, and a function from (inputs, targets) [B, S] to the mean loss."""
     import torch
     from torch.nn import functional as F
 
@@ -77,20 +77,20 @@ def make_model(config, weights):
     def layer(x, name):
         p = lambda part: parameters[f"{name}.{part}.weight"]
         split = lambda y: y.view(*y.shape[:2], heads, head_dim).transpose(1, 2)
-        h = norm(x, p("attention_norm"))
-        q, k, v = (split(F.linear(h, p(f"attention.w{part}"))) for part in "qkv")
+        h = norm(x, p("input_layernorm"))
+        q, k, v = (split(F.linear(h, p(f"self_attn.{part}_proj"))) for part in "qkv")
         scores = rope(q) @ rope(k).transpose(2, 3) / head_dim**0.5 + mask
         mixed = (torch.softmax(scores, -1) @ v).transpose(1, 2).reshape(x.shape)
-        x = x + F.linear(mixed, p("attention.wo"))
-        h = norm(x, p("ffn_norm"))
-        gate = F.silu(F.linear(h, p("feed_forward.w1"))) * F.linear(h, p("feed_forward.w3"))
-        return x + F.linear(gate, p("feed_forward.w2"))
+        x = x + F.linear(mixed, p("self_attn.o_proj"))
+        h = norm(x, p("post_attention_layernorm"))
+        gate = F.silu(F.linear(h, p("mlp.gate_proj"))) * F.linear(h, p("mlp.up_proj"))
+        return x + F.linear(gate, p("mlp.down_proj"))
 
     def loss(inputs, targets):
-        x = F.embedding(inputs, parameters["tok_embeddings.weight"])
+        x = F.embedding(inputs, parameters["model.embed_tokens.weight"])
         for index in range(config["layers"]):
-            x = layer(x, f"layers.{index}")
-        logits = F.linear(norm(x, parameters["norm.weight"]), parameters["tok_embeddings.weight"])
+            x = layer(x, f"model.layers.{index}")
+        logits = F.linear(norm(x, parameters["model.norm.weight"]), parameters["model.embed_tokens.weight"])
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
     return parameters, loss

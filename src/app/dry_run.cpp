@@ -35,7 +35,7 @@ std::string ports_text(const mil::Function& main, const std::vector<mil::ValueId
   return fmt::format("{}", fmt::join(texts, ", "));
 }
 
-/// Shortens "attention.wq.weight" to "wq" for the table.
+/// Shortens "self_attn.q_proj.weight" to "q_proj" for the table.
 std::string short_name(std::string_view parameter) {
   parameter = parameter.substr(0, parameter.rfind('.'));
   return std::string(parameter.substr(parameter.rfind('.') + 1));

@@ -1,5 +1,6 @@
 #include "initialize.h"
 
+#include <string>
 #include <string_view>
 
 #include "ane/math/random.h"
@@ -22,7 +23,8 @@ std::uint64_t hash(std::string_view text) {
 
 void fill_normal(const Parameter& parameter, std::uint64_t seed, double deviation, std::span<float> parameters,
                  math::ThreadPool& threads) {
-  math::fill_normal(math::CounterRandom(seed, hash(parameter.name)), deviation, slice(parameters, parameter), threads);
+  const std::string& stream = parameter.meta_name.empty() ? parameter.name : parameter.meta_name;
+  math::fill_normal(math::CounterRandom(seed, hash(stream)), deviation, slice(parameters, parameter), threads);
 }
 
 }  // namespace ane::model

@@ -20,7 +20,7 @@ constexpr int kChannelAxis = 1;
 
 std::string blob_path(std::string_view name) { return fmt::format("@model_path/weights/{}.bin", name); }
 
-/// Shortens "attention.wq" to "wq" for names in a program.
+/// Shortens "self_attn.q_proj" to "q_proj" for names in a program.
 std::string_view short_name(std::string_view role) { return role.substr(role.rfind('.') + 1); }
 
 std::string parameter_name(std::string_view role) { return fmt::format("{}.weight", role); }

@@ -19,7 +19,7 @@ enum class Weight { as_stored, transposed };
 
 /// A matrix [out, in] that a kernel multiplies with.
 struct Matrix {
-  std::string_view role;  ///< the layer's parameter: "attention.wq"
+  std::string_view role;  ///< the layer's parameter: "self_attn.q_proj"
   std::size_t out = 0;
   std::size_t in = 0;
   Weight use = Weight::as_stored;

@@ -23,7 +23,7 @@ constexpr double kDeviation = 0.02;  // of new weights
 std::vector<std::string> layer_prefixes(std::size_t layers) {
   std::vector<std::string> prefixes;
   prefixes.reserve(layers);
-  for (std::size_t layer = 0; layer < layers; ++layer) prefixes.push_back(fmt::format("layers.{}.", layer));
+  for (std::size_t layer = 0; layer < layers; ++layer) prefixes.push_back(fmt::format("model.layers.{}.", layer));
   return prefixes;
 }
 
@@ -75,9 +75,8 @@ void Llama::initialize(std::span<float> parameters, std::uint64_t seed) const {
   const double residual_deviation = kDeviation / std::sqrt(2.0 * static_cast<double>(config_.layers));
   for (const Parameter& parameter : layout_.parameters()) {
     const std::string_view name = parameter.name;
-    const bool is_norm = parameter.shape.size() == 1;
-    const bool feeds_residual = name.ends_with(".attention.wo.weight") || name.ends_with(".feed_forward.w2.weight");
-    if (is_norm) {
+    const bool feeds_residual = name.ends_with(".self_attn.o_proj.weight") || name.ends_with(".mlp.down_proj.weight");
+    if (parameter.role == Role::norm) {
       std::ranges::fill(slice(parameters, parameter), 1.0F);
     } else {
       fill_normal(parameter, seed, feeds_residual ? residual_deviation : kDeviation, parameters, context_.threads);

@@ -20,9 +20,9 @@ namespace ane::model {
 
 namespace {
 
-constexpr std::array<std::string_view, 9> kLayerTensors = {"attention_norm",  "attention.wq",    "attention.wk",
-                                                           "attention.wv",    "attention.wo",    "ffn_norm",
-                                                           "feed_forward.w1", "feed_forward.w2", "feed_forward.w3"};
+constexpr std::array<std::string_view, 9> kLayerTensors = {
+    "input_layernorm",          "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+    "post_attention_layernorm", "mlp.gate_proj",    "mlp.down_proj",    "mlp.up_proj"};
 
 struct Header {
   std::int32_t dim, hidden, layers, heads, kv_heads, vocab, max_seq_len;
@@ -72,13 +72,13 @@ ModelConfig parse_header(const RegularFile& file) {
 /// Calls visit(parameter) for the tensors in the order of the file, and skip(elements) for the RoPE tables.
 template <class Visit, class Skip>
 void walk(const ModelConfig& config, const ParameterLayout& layout, Visit&& visit, Skip&& skip) {
-  visit(*layout.find("tok_embeddings.weight"));
+  visit(*layout.find("model.embed_tokens.weight"));
   for (const std::string_view name : kLayerTensors)
     for (std::size_t layer = 0; layer < config.layers; ++layer)
-      visit(*layout.find(fmt::format("layers.{}.{}.weight", layer, name)));
-  visit(*layout.find("norm.weight"));
+      visit(*layout.find(fmt::format("model.layers.{}.{}.weight", layer, name)));
+  visit(*layout.find("model.norm.weight"));
   skip(config.seq_len * config.head_dim);
-  if (!config.tied_embeddings) visit(*layout.find("output.weight"));
+  if (!config.tied_embeddings) visit(*layout.find("lm_head.weight"));
 }
 
 void check_size(const RegularFile& file, const ModelConfig& config, const ParameterLayout& layout) {

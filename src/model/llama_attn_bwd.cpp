@@ -12,7 +12,7 @@ KernelDefinition attn_bwd1(const ModelConfig& config, const KernelOptions& optio
   const std::size_t seq_len = config.seq_len;
   const std::size_t score_rows = config.heads * seq_len;
   KernelWriter kernel("attn_bwd1", options, seq_len, {{"q", q_dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}},
-                      {{"attention.wo", q_dim, dim, Weight::transposed}},
+                      {{"self_attn.o_proj", q_dim, dim, Weight::transposed}},
                       {{"dv", kv_dim}, {"probs", score_rows}, {"dp", score_rows}});
   mil::Builder& mil = kernel.mil();
 
@@ -57,9 +57,9 @@ KernelDefinition qkv_bwd(const ModelConfig& config, const KernelOptions& options
   const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
   KernelWriter kernel("qkv_bwd", options, config.seq_len, {{"dq", q_dim}, {"dk", kv_dim}, {"dv", kv_dim}},
-                      {{"attention.wq", dim, q_dim, Weight::transposed},
-                       {"attention.wk", dim, kv_dim, Weight::transposed},
-                       {"attention.wv", dim, kv_dim, Weight::transposed}},
+                      {{"self_attn.q_proj", dim, q_dim, Weight::transposed},
+                       {"self_attn.k_proj", dim, kv_dim, Weight::transposed},
+                       {"self_attn.v_proj", dim, kv_dim, Weight::transposed}},
                       {{"dxn", dim}});
   kernel.output("dxn", backward_projections(kernel));
   return std::move(kernel).finish();
@@ -70,10 +70,10 @@ KernelDefinition attn_bwd(const ModelConfig& config, const KernelOptions& option
   const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
   KernelWriter kernel("attn_bwd", options, config.seq_len, {{"q", q_dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}},
-                      {{"attention.wo", q_dim, dim, Weight::transposed},
-                       {"attention.wq", dim, q_dim, Weight::transposed},
-                       {"attention.wk", dim, kv_dim, Weight::transposed},
-                       {"attention.wv", dim, kv_dim, Weight::transposed}},
+                      {{"self_attn.o_proj", q_dim, dim, Weight::transposed},
+                       {"self_attn.q_proj", dim, q_dim, Weight::transposed},
+                       {"self_attn.k_proj", dim, kv_dim, Weight::transposed},
+                       {"self_attn.v_proj", dim, kv_dim, Weight::transposed}},
                       {{"dxn", dim}, {"dq", q_dim}, {"dk", kv_dim}, {"dv", kv_dim}});
   mil::Builder& mil = kernel.mil();
   Rope rope(kernel, config, options.rope);

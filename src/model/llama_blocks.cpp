@@ -138,7 +138,7 @@ mil::Var Rope::turn(std::string_view name, mil::Var x) {
 ValueGradients backward_values(KernelWriter& kernel, mil::Var q, mil::Var k, mil::Var v, mil::Var dout,
                                const ModelConfig& config) {
   mil::Builder& mil = kernel.mil();
-  const mil::Var da = kernel.project("da", dout, "attention.wo");
+  const mil::Var da = kernel.project("da", dout, "self_attn.o_proj");
   const mil::Var da_heads = group_heads(mil, "da_groups", split_heads(mil, "da_heads", da, config), config);
   const mil::Var probs = attention_probabilities(kernel, group_heads(mil, "q_groups", q, config), k, config);
   const mil::Var dv = mil.matmul("dv_heads", probs, da_heads, true, false);
@@ -169,9 +169,9 @@ ProjectionGradients backward_rotation(mil::Builder& mil, Rope& rope, mil::Var ds
 
 mil::Var backward_projections(KernelWriter& kernel) {
   mil::Builder& mil = kernel.mil();
-  const mil::Var from_q = kernel.project("from_q", kernel.tensor("dq"), "attention.wq");
-  const mil::Var from_k = kernel.project("from_k", kernel.tensor("dk"), "attention.wk");
-  const mil::Var from_v = kernel.project("from_v", kernel.tensor("dv"), "attention.wv");
+  const mil::Var from_q = kernel.project("from_q", kernel.tensor("dq"), "self_attn.q_proj");
+  const mil::Var from_k = kernel.project("from_k", kernel.tensor("dk"), "self_attn.k_proj");
+  const mil::Var from_v = kernel.project("from_v", kernel.tensor("dv"), "self_attn.v_proj");
   return mil.add("dxn", mil.add("from_qk", from_q, from_k), from_v);
 }
 

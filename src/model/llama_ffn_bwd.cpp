@@ -11,16 +11,16 @@ KernelDefinition ffn_bwd(const ModelConfig& config, const KernelOptions& options
   const std::size_t dim = config.dim;
   const std::size_t hidden = config.hidden;
   KernelWriter kernel("ffn_bwd", options, config.seq_len, {{"dy", dim}, {"h1", hidden}, {"h3", hidden}},
-                      {{"feed_forward.w2", hidden, dim, Weight::transposed},
-                       {"feed_forward.w1", dim, hidden, Weight::transposed},
-                       {"feed_forward.w3", dim, hidden, Weight::transposed}},
+                      {{"mlp.down_proj", hidden, dim, Weight::transposed},
+                       {"mlp.gate_proj", dim, hidden, Weight::transposed},
+                       {"mlp.up_proj", dim, hidden, Weight::transposed}},
                       {{"dxn", dim}, {"dh1", hidden}, {"dh3", hidden}});
   mil::Builder& mil = kernel.mil();
 
   const mil::Var dy = kernel.tensor("dy");
   const mil::Var h1 = kernel.tensor("h1");
   const mil::Var h3 = kernel.tensor("h3");
-  const mil::Var dgate = kernel.project("dgate", dy, "feed_forward.w2");
+  const mil::Var dgate = kernel.project("dgate", dy, "mlp.down_proj");
   const mil::Var sig = mil.sigmoid("sig", h1);
 
   const mil::Var act = mil.mul("act", h1, sig);
@@ -33,8 +33,8 @@ KernelDefinition ffn_bwd(const ModelConfig& config, const KernelOptions& options
   const mil::Var dact = mil.mul("dact", dgate, h3);
   const mil::Var dh1 = mil.mul("dh1", dact, slope);
 
-  const mil::Var dxn1 = kernel.project("dxn1", dh1, "feed_forward.w1");
-  const mil::Var dxn3 = kernel.project("dxn3", dh3, "feed_forward.w3");
+  const mil::Var dxn1 = kernel.project("dxn1", dh1, "mlp.gate_proj");
+  const mil::Var dxn3 = kernel.project("dxn3", dh3, "mlp.up_proj");
   kernel.output("dxn", mil.add("dxn", dxn1, dxn3));
   kernel.output("dh1", dh1);
   kernel.output("dh3", dh3);

@@ -13,27 +13,29 @@ ParameterLayout llama_parameters(const ModelConfig& config) {
   const mil::Shape embedding = shape_of({config.vocab, config.dim});
   const mil::Shape to_q = shape_of({config.q_dim(), config.dim});
   const mil::Shape to_kv = shape_of({config.kv_dim(), config.dim});
+  const mil::Shape from_q = shape_of({config.dim, config.q_dim()});
   const mil::Shape up = shape_of({config.hidden, config.dim});
   const mil::Shape down = shape_of({config.dim, config.hidden});
 
   ParameterLayout layout;
-  layout.add("tok_embeddings.weight", embedding, true);
+  layout.add({"model.embed_tokens.weight", embedding, Role::embedding, "tok_embeddings.weight"});
   for (std::size_t layer = 0; layer < config.layers; ++layer) {
-    const auto add = [&](std::string_view name, const mil::Shape& shape) {
-      layout.add(fmt::format("layers.{}.{}.weight", layer, name), shape, shape.size() == 2);
+    const auto add = [&](std::string_view name, const mil::Shape& shape, Role role, std::string_view meta_name) {
+      layout.add({fmt::format("model.layers.{}.{}.weight", layer, name), shape, role,
+                  fmt::format("layers.{}.{}.weight", layer, meta_name)});
     };
-    add("attention_norm", norm);
-    add("attention.wq", to_q);
-    add("attention.wk", to_kv);
-    add("attention.wv", to_kv);
-    add("attention.wo", shape_of({config.dim, config.q_dim()}));
-    add("ffn_norm", norm);
-    add("feed_forward.w1", up);
-    add("feed_forward.w2", down);
-    add("feed_forward.w3", up);
+    add("input_layernorm", norm, Role::norm, "attention_norm");
+    add("self_attn.q_proj", to_q, Role::matrix, "attention.wq");
+    add("self_attn.k_proj", to_kv, Role::matrix, "attention.wk");
+    add("self_attn.v_proj", to_kv, Role::matrix, "attention.wv");
+    add("self_attn.o_proj", from_q, Role::matrix, "attention.wo");
+    add("post_attention_layernorm", norm, Role::norm, "ffn_norm");
+    add("mlp.gate_proj", up, Role::matrix, "feed_forward.w1");
+    add("mlp.down_proj", down, Role::matrix, "feed_forward.w2");
+    add("mlp.up_proj", up, Role::matrix, "feed_forward.w3");
   }
-  layout.add("norm.weight", norm, false);
-  if (!config.tied_embeddings) layout.add("output.weight", embedding, true);
+  layout.add({"model.norm.weight", norm, Role::norm, "norm.weight"});
+  if (!config.tied_embeddings) layout.add({"lm_head.weight", embedding, Role::embedding, "output.weight"});
   return layout;
 }
 

@@ -146,10 +146,10 @@ void Llama::Pass::forward_layer(std::size_t layer) {
   const LlamaTensors::Layer& tensors = work_.tensors.layers[layer];
   const std::span<const float> x = work_.residual[layer];
 
-  normalize(x, tensors.attention_norm, work.attn_in, work.attn_r);
+  normalize(x, tensors.input_layernorm, work.attn_in, work.attn_r);
   work_.runner.run(Phase::attention_forward, layer, {{"xn", work.attn_in}}, {{"o", work.post_attention, x}});
 
-  normalize(work.post_attention, tensors.ffn_norm, work.ffn_in, work.ffn_r);
+  normalize(work.post_attention, tensors.post_attention_layernorm, work.ffn_in, work.ffn_r);
   work_.runner.run(Phase::ffn_forward, layer, {{"xn", work.ffn_in}},
                    {{"y", work_.residual[layer + 1], work.post_attention}});
 }
@@ -208,10 +208,11 @@ void Llama::Pass::backward_ffn(std::size_t layer) {
   Workspace::Operands& operands = work_.operands_of(layer);
   work_.runner.run(Phase::ffn_backward, layer, {{"dy", operands.dy}},
                    {{"gate", operands.gate}, {"dh1", operands.dh1}, {"dh3", operands.dh3}, {"dxn", work_.dnorm}});
-  accumulate(tensors.w2, operands.dy, operands.gate, operands);
-  accumulate(tensors.w1, operands.dh1, work.ffn_in, operands);
-  accumulate(tensors.w3, operands.dh3, work.ffn_in, operands);
-  backward_norm(work.post_attention, tensors.ffn_norm, work.ffn_r, operands.dy, operands.dpost_attention);
+  accumulate(tensors.down_proj, operands.dy, operands.gate, operands);
+  accumulate(tensors.gate_proj, operands.dh1, work.ffn_in, operands);
+  accumulate(tensors.up_proj, operands.dh3, work.ffn_in, operands);
+  backward_norm(work.post_attention, tensors.post_attention_layernorm, work.ffn_r, operands.dy,
+                operands.dpost_attention);
 }
 
 void Llama::Pass::backward_attention(std::size_t layer) {
@@ -221,14 +222,14 @@ void Llama::Pass::backward_attention(std::size_t layer) {
   work_.runner.run(
       Phase::attention_backward, layer, {{"do", operands.dpost_attention}},
       {{"attn", operands.attn}, {"dq", operands.dq}, {"dk", operands.dk}, {"dv", operands.dv}, {"dxn", work_.dnorm}});
-  accumulate(tensors.wo, operands.dpost_attention, operands.attn, operands);
-  accumulate(tensors.wq, operands.dq, work.attn_in, operands);
-  accumulate(tensors.wk, operands.dk, work.attn_in, operands);
-  accumulate(tensors.wv, operands.dv, work.attn_in, operands);
+  accumulate(tensors.o_proj, operands.dpost_attention, operands.attn, operands);
+  accumulate(tensors.q_proj, operands.dq, work.attn_in, operands);
+  accumulate(tensors.k_proj, operands.dk, work.attn_in, operands);
+  accumulate(tensors.v_proj, operands.dv, work.attn_in, operands);
 
   Workspace::Operands& below = work_.operands_below(layer);
   work_.products.wait(below.last, times_.blas_wait);
-  backward_norm(work_.residual[layer], tensors.attention_norm, work.attn_r, operands.dpost_attention, below.dy);
+  backward_norm(work_.residual[layer], tensors.input_layernorm, work.attn_r, operands.dpost_attention, below.dy);
 }
 
 // The positions of a repeated token are summed in order, independent of the thread.

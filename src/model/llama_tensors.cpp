@@ -18,25 +18,25 @@ const Parameter& tensor(const ParameterLayout& layout, std::string_view name) {
 
 LlamaTensors::Layer layer_tensors(const ParameterLayout& layout, std::size_t layer) {
   const auto of_layer = [&](std::string_view role) -> const Parameter& {
-    return tensor(layout, fmt::format("layers.{}.{}.weight", layer, role));
+    return tensor(layout, fmt::format("model.layers.{}.{}.weight", layer, role));
   };
-  return {.attention_norm = of_layer("attention_norm"),
-          .wq = of_layer("attention.wq"),
-          .wk = of_layer("attention.wk"),
-          .wv = of_layer("attention.wv"),
-          .wo = of_layer("attention.wo"),
-          .ffn_norm = of_layer("ffn_norm"),
-          .w1 = of_layer("feed_forward.w1"),
-          .w2 = of_layer("feed_forward.w2"),
-          .w3 = of_layer("feed_forward.w3")};
+  return {.input_layernorm = of_layer("input_layernorm"),
+          .q_proj = of_layer("self_attn.q_proj"),
+          .k_proj = of_layer("self_attn.k_proj"),
+          .v_proj = of_layer("self_attn.v_proj"),
+          .o_proj = of_layer("self_attn.o_proj"),
+          .post_attention_layernorm = of_layer("post_attention_layernorm"),
+          .gate_proj = of_layer("mlp.gate_proj"),
+          .down_proj = of_layer("mlp.down_proj"),
+          .up_proj = of_layer("mlp.up_proj")};
 }
 
 }  // namespace
 
 LlamaTensors::LlamaTensors(const ModelConfig& config, const ParameterLayout& layout)
-    : embedding(tensor(layout, "tok_embeddings.weight")),
-      norm(tensor(layout, "norm.weight")),
-      classifier(config.tied_embeddings ? embedding : tensor(layout, "output.weight")) {
+    : embedding(tensor(layout, "model.embed_tokens.weight")),
+      norm(tensor(layout, "model.norm.weight")),
+      classifier(config.tied_embeddings ? embedding : tensor(layout, "lm_head.weight")) {
   layers.reserve(config.layers);
   for (std::size_t layer = 0; layer < config.layers; ++layer) layers.push_back(layer_tensors(layout, layer));
 }

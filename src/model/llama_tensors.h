@@ -12,15 +12,15 @@ struct LlamaTensors {
   LlamaTensors(const ModelConfig& config, const ParameterLayout& layout);
 
   struct Layer {
-    const Parameter& attention_norm;
-    const Parameter& wq;
-    const Parameter& wk;
-    const Parameter& wv;
-    const Parameter& wo;
-    const Parameter& ffn_norm;
-    const Parameter& w1;
-    const Parameter& w2;
-    const Parameter& w3;
+    const Parameter& input_layernorm;
+    const Parameter& q_proj;
+    const Parameter& k_proj;
+    const Parameter& v_proj;
+    const Parameter& o_proj;
+    const Parameter& post_attention_layernorm;
+    const Parameter& gate_proj;
+    const Parameter& down_proj;
+    const Parameter& up_proj;
   };
   const Parameter& embedding;
   std::vector<Layer> layers;

@@ -44,8 +44,8 @@ void mean_squared_error_gradient(std::span<const float> y, std::span<const float
 ParameterLayout mlp_parameters(const ModelConfig& config) {
   check(config);
   ParameterLayout layout;
-  layout.add("w1.weight", shape_of({config.hidden, config.dim}), true);
-  layout.add("w2.weight", shape_of({config.dim, config.hidden}), true);
+  layout.add({"w1.weight", shape_of({config.hidden, config.dim})});
+  layout.add({"w2.weight", shape_of({config.dim, config.hidden})});
   return layout;
 }
 

@@ -13,14 +13,16 @@ namespace {
 constexpr std::size_t kAlignment = 16;  // elements: 64 bytes of fp32
 }
 
-std::size_t ParameterLayout::add(std::string name, mil::Shape shape, bool decays) {
+std::size_t ParameterLayout::add(Parameter parameter) {
   const std::size_t index = parameters_.size();
-  const auto count = static_cast<std::size_t>(mil::element_count(shape));
-  if (!index_.emplace(name, index).second) throw Error(fmt::format("two parameters are named '{}'", name));
+  parameter.offset = size_;
+  parameter.count = static_cast<std::size_t>(mil::element_count(parameter.shape));
+  if (!index_.emplace(parameter.name, index).second)
+    throw Error(fmt::format("two parameters are named '{}'", parameter.name));
 
-  parameters_.push_back({std::move(name), std::move(shape), size_, count, decays});
-  size_ += round_up(count, kAlignment);
-  parameter_count_ += count;
+  size_ += round_up(parameter.count, kAlignment);
+  parameter_count_ += parameter.count;
+  parameters_.push_back(std::move(parameter));
   return index;
 }
 

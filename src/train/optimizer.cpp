@@ -42,7 +42,7 @@ std::optional<std::string> apply_update(const OptimizerOptions& options, const U
   for (const Parameter& parameter : layout.parameters()) {
     const auto values = slice(state.parameters(), parameter);
     const auto gradient = slice(gradients, parameter);
-    const auto decay = static_cast<float>(parameter.decays ? options.weight_decay : 0);
+    const auto decay = static_cast<float>(parameter.decays() ? options.weight_decay : 0);
     const auto note = [&](bool finite) {
       if (!finite && !not_finite) not_finite = parameter.name;
     };

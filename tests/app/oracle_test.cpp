@@ -72,7 +72,7 @@ class Case {
       std::vector<float> ours(parameter.count);
       std::vector<float> theirs(parameter.count);
       trained.read(parameter.name, parameter.shape, ours);
-      expected.read(fmt::format("after{}.{}", updates(), parameter.name), parameter.shape, theirs);
+      expected.read(fmt::format("after{}.{}", updates(), parameter.meta_name), parameter.shape, theirs);
       const std::span<const float> before = slice(std::span<const float>(initial), parameter);
       double difference = 0;
       double norm = 0;

@@ -498,12 +498,14 @@ TEST_CASE("a dry run plans and runs nothing", "[app][plan]") {
   CHECK_THAT(result.out, ANE_CONTAINS("Restarts: 2 for 3 updates"));
   CHECK_THAT(run({"--config", "stories110m", "--steps", "30", "--dry-run"}, {"ANE_ACCUM_STEPS=20"}, folder.path()).out,
              ANE_CONTAINS("Restarts: 1 for 2 updates"));
-  CHECK_THAT(result.out,
-             ANE_CONTAINS("attention backward    attn_bwd1 q k v do     dv probs dp             wo          12"));
+  CHECK_THAT(
+      result.out,
+      ANE_CONTAINS("attention backward    attn_bwd1 q k v do     dv probs dp             o_proj               12"));
   const Result merged =
       run({"--config", "stories110m", "--steps", "20", "--plan", "merged", "--dry-run"}, {}, folder.path());
-  CHECK_THAT(merged.out,
-             ANE_CONTAINS("attention backward    attn_bwd q k v do dxn dq dk dv            wo wq wk wv 12"));
+  CHECK_THAT(
+      merged.out,
+      ANE_CONTAINS("attention backward    attn_bwd q k v do dxn dq dk dv            o_proj q_proj k_proj v_proj 12"));
   CHECK_THAT(merged.out, ANE_CONTAINS("Compiles: 48 for the first update"));
   const Result dynamic =
       run({"--config", "stories110m", "--steps", "20", "--weights", "dynamic", "--dry-run"}, {}, folder.path());

@@ -19,7 +19,7 @@ const train::CheckpointIdentity kIdentity{
 
 model::ParameterLayout small_layout() {
   model::ParameterLayout layout;
-  layout.add("norm.weight", {3}, false);
+  layout.add({"model.norm.weight", {3}, model::Role::norm});
   return layout;
 }
 

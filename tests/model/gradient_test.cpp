@@ -97,7 +97,7 @@ TEST_CASE("the attention kernels' backward agrees with finite differences", "[mo
   const ModelConfig config = tiny(heads, kv_heads, head_dim);
   const ParameterLayout layout = parameter_layout(config);
   std::vector<float> parameters = random_parameters(layout);
-  const std::string prefix = "layers.0.";
+  const std::string prefix = "model.layers.0.";
   Rig rig;
 
   std::vector<float> xn = test::random_values(config.dim * config.seq_len, 1, 1);
@@ -120,17 +120,17 @@ TEST_CASE("the attention kernels' backward agrees with finite differences", "[mo
     const std::span<float> weight = slice(std::span(parameters), *layout.find(prefix + role + ".weight"));
     CHECK(test::relative_error(outer(dy, x, config.seq_len), numeric_gradient(weight, loss)) <= kBound);
   };
-  check_weight("attention.wq", values.at("dq"), xn);
-  check_weight("attention.wk", values.at("dk"), xn);
-  check_weight("attention.wv", values.at("dv"), xn);
-  check_weight("attention.wo", dout, taps.at("attn"));
+  check_weight("self_attn.q_proj", values.at("dq"), xn);
+  check_weight("self_attn.k_proj", values.at("dk"), xn);
+  check_weight("self_attn.v_proj", values.at("dv"), xn);
+  check_weight("self_attn.o_proj", dout, taps.at("attn"));
 }
 
 TEST_CASE("the feed-forward kernels' backward agrees with finite differences", "[model][gradient]") {
   const ModelConfig config = tiny(2, 2);
   const ParameterLayout layout = parameter_layout(config);
   std::vector<float> parameters = random_parameters(layout);
-  const std::string prefix = "layers.0.";
+  const std::string prefix = "model.layers.0.";
   Rig rig;
 
   std::vector<float> xn = test::random_values(config.dim * config.seq_len, 1, 1);
@@ -149,9 +149,9 @@ TEST_CASE("the feed-forward kernels' backward agrees with finite differences", "
     const std::span<float> weight = slice(std::span(parameters), *layout.find(prefix + role + ".weight"));
     CHECK(test::relative_error(outer(d, x, config.seq_len), numeric_gradient(weight, loss)) <= kBound);
   };
-  check_weight("feed_forward.w1", values.at("dh1"), xn);
-  check_weight("feed_forward.w3", values.at("dh3"), xn);
-  check_weight("feed_forward.w2", dy, taps.at("gate"));
+  check_weight("mlp.gate_proj", values.at("dh1"), xn);
+  check_weight("mlp.up_proj", values.at("dh3"), xn);
+  check_weight("mlp.down_proj", dy, taps.at("gate"));
 }
 
 TEST_CASE("the MLP's backward agrees with finite differences", "[model][gradient]") {

@@ -19,7 +19,8 @@ TEST_CASE("each batch slot has its own inputs with the same weights", "[model][l
   const ParameterLayout layout = parameter_layout(config);
   const std::vector<float> parameters = test::random_values(layout.size(), 0.3, 1);
   test::Rig rig;
-  KernelBank bank(llama_plan(config, options), options.element, {"layers.0.", "layers.1."}, layout, rig.context, 2);
+  KernelBank bank(llama_plan(config, options), options.element, {"model.layers.0.", "model.layers.1."}, layout,
+                  rig.context, 2);
   REQUIRE(bank.load_weights(PassMode::training, parameters));
 
   std::vector<const surface::Surface*> inputs;

@@ -78,26 +78,26 @@ TEST_CASE("weights are stored beside the activations in the order of the product
     FAIL("no weight " << segment);
     return WeightSegment{};
   };
-  // Forward: [in, out], and W2 untransposed, because its outputs are the channels.
+  // Forward: [in, out], and down_proj untransposed, because its outputs are the channels.
   const KernelDefinition forward = ffn_fwd(kGrouped, options);
   CHECK(forward.input.channels() == 16);
   CHECK(forward.input.width() == 32 * 4);  // 32 + 3 * 24, padded
-  CHECK(find(forward, "w1").transposed);
-  CHECK_FALSE(find(forward, "w2").transposed);
-  CHECK(forward.input.at("w2").columns == 24);
-  // Backward in H channels: W1 and W3 untransposed, W2 transposed.
+  CHECK(find(forward, "gate_proj").transposed);
+  CHECK_FALSE(find(forward, "down_proj").transposed);
+  CHECK(forward.input.at("down_proj").columns == 24);
+  // Backward in H channels: gate_proj and up_proj untransposed, down_proj transposed.
   const KernelDefinition backward = ffn_bwd(kGrouped, options);
   CHECK(backward.input.channels() == 24);
-  CHECK_FALSE(find(backward, "w1").transposed);
-  CHECK(find(backward, "w2").transposed);
+  CHECK_FALSE(find(backward, "gate_proj").transposed);
+  CHECK(find(backward, "down_proj").transposed);
   CHECK(backward.input.at("dy").channels == 16);
   // Fewer KV channels than the input has.
   const KernelDefinition qkv = qkv_bwd(kGrouped, options);
   CHECK(qkv.input.channels() == 16);
   CHECK(qkv.input.at("dk").channels == 8);
-  CHECK(qkv.input.at("wk").columns == 8);
-  CHECK(find(qkv, "wk").transposed);
-  CHECK_FALSE(find(qkv, "wq").transposed);
+  CHECK(qkv.input.at("k_proj").columns == 8);
+  CHECK(find(qkv, "k_proj").transposed);
+  CHECK_FALSE(find(qkv, "q_proj").transposed);
 }
 
 TEST_CASE("each kernel is well typed and reads back as itself", "[model][kernels]") {

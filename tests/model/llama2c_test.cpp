@@ -47,16 +47,16 @@ TEST_CASE("a tied model's tensors are read from their positions in the file", "[
   std::vector<float> values(layout.size());
   read_llama2c(folder / "m.bin", layout, values);
   const auto first = [&](const char* name) { return values[layout.find(name)->offset]; };
-  CHECK(first("tok_embeddings.weight") == 0);
-  CHECK(first("layers.0.attention_norm.weight") == 12);
-  CHECK(first("layers.1.attention_norm.weight") == 16);
-  CHECK(first("layers.0.attention.wq.weight") == 20);
-  CHECK(first("layers.1.attention.wk.weight") == 60);
-  CHECK(first("layers.0.feed_forward.w1.weight") == 124);
-  CHECK(first("layers.0.feed_forward.w2.weight") == 172);
-  CHECK(first("layers.1.feed_forward.w3.weight") == 244);
-  CHECK(first("norm.weight") == 268);
-  CHECK(values[layout.find("norm.weight")->offset + 3] == 271);
+  CHECK(first("model.embed_tokens.weight") == 0);
+  CHECK(first("model.layers.0.input_layernorm.weight") == 12);
+  CHECK(first("model.layers.1.input_layernorm.weight") == 16);
+  CHECK(first("model.layers.0.self_attn.q_proj.weight") == 20);
+  CHECK(first("model.layers.1.self_attn.k_proj.weight") == 60);
+  CHECK(first("model.layers.0.mlp.gate_proj.weight") == 124);
+  CHECK(first("model.layers.0.mlp.down_proj.weight") == 172);
+  CHECK(first("model.layers.1.mlp.up_proj.weight") == 244);
+  CHECK(first("model.norm.weight") == 268);
+  CHECK(values[layout.find("model.norm.weight")->offset + 3] == 271);
 }
 
 TEST_CASE("a negative vocabulary size marks an untied classifier after the RoPE tables", "[model][llama2c]") {
@@ -70,7 +70,7 @@ TEST_CASE("a negative vocabulary size marks an untied classifier after the RoPE 
   const ParameterLayout layout = parameter_layout(config);
   std::vector<float> values(layout.size());
   read_llama2c(folder / "m.bin", layout, values);
-  CHECK(values[layout.find("output.weight")->offset] == static_cast<float>(kElements));
+  CHECK(values[layout.find("lm_head.weight")->offset] == static_cast<float>(kElements));
 }
 
 TEST_CASE("a damaged model file names its fault", "[model][llama2c][malformed]") {
@@ -123,17 +123,17 @@ TEST_CASE("a model of another shape and one with a NaN are refused with the tens
     CHECK_THROWS_WITH(read_llama2c(folder / "m.bin", layout, values), ANE_CONTAINS(fault));
   };
   config.hidden = 8;
-  check_fault("'layers.0.feed_forward.w1.weight' has shape [6, 4], expected [8, 4]");
+  check_fault("'model.layers.0.mlp.gate_proj.weight' has shape [6, 4], expected [8, 4]");
   config.hidden = 6;
   config.layers = 3;
-  check_fault("no tensor 'layers.2.attention_norm.weight'");
+  check_fault("no tensor 'model.layers.2.input_layernorm.weight'");
   config.layers = 1;
-  check_fault("the model has no tensor 'layers.1.attention_norm.weight'");
+  check_fault("the model has no tensor 'model.layers.1.input_layernorm.weight'");
 
   config.layers = 2;
   bytes.replace(28 + 4 * 269, 4, bytes_of(std::numeric_limits<float>::infinity()));
   write_file(folder / "m.bin", bytes);
-  check_fault("'norm.weight' contains a non-finite value");
+  check_fault("'model.norm.weight' contains a non-finite value");
 }
 
 }  // namespace

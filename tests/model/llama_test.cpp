@@ -49,7 +49,7 @@ struct Session {
         gradients(parameters.size()) {
     for (const Parameter& parameter : model.parameters().parameters()) {
       const std::vector<float> values = test::random_values(parameter.count, 0.3, parameter.offset);
-      const float mean = parameter.decays ? 0.0F : 1.0F;
+      const float mean = parameter.decays() ? 0.0F : 1.0F;
       std::transform(values.begin(), values.end(), slice(std::span(parameters), parameter).begin(),
                      [&](float value) { return mean + value; });
     }
@@ -317,7 +317,7 @@ TEST_CASE("a gradient beyond the range of fp16 is an overflow that names it", "[
 
 TEST_CASE("an activation beyond the range of fp16 is an overflow that names it", "[model][overflow]") {
   Session session(tiny(2, true), DType::fp16);
-  const Parameter& weight = *session.model.parameters().find("layers.1.feed_forward.w3.weight");
+  const Parameter& weight = *session.model.parameters().find("model.layers.1.mlp.up_proj.weight");
   std::ranges::fill(slice(std::span(session.parameters), weight), 30000.0F);
   test::load(session.model.kernels(), PassMode::training, session.parameters);
   const StepResult result = session.step();
@@ -329,10 +329,10 @@ TEST_CASE("an activation beyond the range of fp16 is an overflow that names it",
 
 TEST_CASE("a NaN parameter is an overflow, also in fp32", "[model][overflow]") {
   Session session(tiny(2, true), DType::fp32);
-  session.parameters[session.model.parameters().find("norm.weight")->offset] = std::nanf("");
+  session.parameters[session.model.parameters().find("model.norm.weight")->offset] = std::nanf("");
   test::load(session.model.kernels(), PassMode::training, session.parameters);
   CHECK(session.step().overflow == "the loss is not finite");
-  session.parameters[session.model.parameters().find("layers.0.attention.wv.weight")->offset] = std::nanf("");
+  session.parameters[session.model.parameters().find("model.layers.0.self_attn.v_proj.weight")->offset] = std::nanf("");
   test::load(session.model.kernels(), PassMode::training, session.parameters);
   const StepResult result = session.step();
   REQUIRE(result.overflow);
@@ -360,12 +360,13 @@ TEST_CASE("new weights have the deviations of llama2.c and depend on the seed", 
     return std::sqrt(test::dot(tensor, tensor) / static_cast<double>(tensor.size()));
   };
   // Thousands of draws: the estimated deviation is accurate to about 1%.
-  CHECK(deviation("tok_embeddings.weight") == catch_compat::Approx(0.02).epsilon(0.05));
-  CHECK(deviation("layers.1.attention.wq.weight") == catch_compat::Approx(0.02).epsilon(0.05));
-  CHECK(deviation("layers.1.feed_forward.w3.weight") == catch_compat::Approx(0.02).epsilon(0.05));
-  CHECK(deviation("layers.0.attention.wo.weight") == catch_compat::Approx(0.01).epsilon(0.05));
-  CHECK(deviation("layers.1.feed_forward.w2.weight") == catch_compat::Approx(0.01).epsilon(0.05));
-  const auto norm = slice(std::span<const float>(values), *model.parameters().find("layers.0.ffn_norm.weight"));
+  CHECK(deviation("model.embed_tokens.weight") == catch_compat::Approx(0.02).epsilon(0.05));
+  CHECK(deviation("model.layers.1.self_attn.q_proj.weight") == catch_compat::Approx(0.02).epsilon(0.05));
+  CHECK(deviation("model.layers.1.mlp.up_proj.weight") == catch_compat::Approx(0.02).epsilon(0.05));
+  CHECK(deviation("model.layers.0.self_attn.o_proj.weight") == catch_compat::Approx(0.01).epsilon(0.05));
+  CHECK(deviation("model.layers.1.mlp.down_proj.weight") == catch_compat::Approx(0.01).epsilon(0.05));
+  const auto norm =
+      slice(std::span<const float>(values), *model.parameters().find("model.layers.0.post_attention_layernorm.weight"));
   CHECK(std::all_of(norm.begin(), norm.end(), [](float value) { return value == 1.0F; }));
 
   std::vector<float> again(values.size());
@@ -373,9 +374,9 @@ TEST_CASE("new weights have the deviations of llama2.c and depend on the seed", 
   CHECK(again == values);
   model.initialize(again, 8);
   CHECK(again[0] != values[0]);
-  const auto& wq = *model.parameters().find("layers.0.attention.wq.weight");
-  const auto& wk = *model.parameters().find("layers.0.attention.wk.weight");
-  CHECK(values[wq.offset] != values[wk.offset]);
+  const auto& q_proj = *model.parameters().find("model.layers.0.self_attn.q_proj.weight");
+  const auto& k_proj = *model.parameters().find("model.layers.0.self_attn.k_proj.weight");
+  CHECK(values[q_proj.offset] != values[k_proj.offset]);
 }
 
 TEST_CASE("the summary of stories110m equals that of the field's drivers", "[model][summary]") {

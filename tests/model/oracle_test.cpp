@@ -44,7 +44,7 @@ struct Run {
     for (std::size_t layer = 0; layer < config.layers; ++layer)
       residual.push_back(transposed(model.residual(layer), config.dim, config.seq_len));
     for (const Parameter& parameter : layout.parameters()) {
-      std::vector<float>& gradient = gradients[parameter.name];
+      std::vector<float>& gradient = gradients[parameter.meta_name];
       for (const float value : slice(std::span<const float>(flat), parameter)) gradient.push_back(value / scale);
     }
   }

@@ -12,9 +12,9 @@ namespace {
 
 TEST_CASE("tensors begin at multiples of 64 bytes", "[model][parameters]") {
   ParameterLayout layout;
-  CHECK(layout.add("a", {3, 5}, true) == 0);
-  CHECK(layout.add("b", {17}, false) == 1);
-  CHECK(layout.add("c", {16}, false) == 2);
+  CHECK(layout.add({"a", {3, 5}, Role::matrix}) == 0);
+  CHECK(layout.add({"b", {17}, Role::norm}) == 1);
+  CHECK(layout.add({"c", {16}, Role::norm}) == 2);
   CHECK(layout.at(0).count == 15);
   CHECK(layout.at(1).offset == 16);
   CHECK(layout.at(2).offset == 48);
@@ -22,7 +22,7 @@ TEST_CASE("tensors begin at multiples of 64 bytes", "[model][parameters]") {
   CHECK(layout.parameter_count() == 48);
   CHECK(layout.find("b") == &layout.at(1));
   CHECK(layout.find("d") == nullptr);
-  CHECK_THROWS_WITH(layout.add("b", {1}, false), ANE_CONTAINS("two parameters are named 'b'"));
+  CHECK_THROWS_WITH(layout.add({"b", {1}, Role::norm}), ANE_CONTAINS("two parameters are named 'b'"));
   CHECK(layout.size() == 64);
 }
 
@@ -39,11 +39,11 @@ TEST_CASE("decay applies to matrices and embeddings, not to norms", "[model][par
   CHECK(layout.parameters().size() == 1 + 2 * 9 + 2);
   for (const Parameter& parameter : layout.parameters()) {
     INFO(parameter.name);
-    CHECK(parameter.decays == (parameter.name.find("norm") == std::string::npos));
+    CHECK(parameter.decays() == (parameter.name.find("norm") == std::string::npos));
   }
-  CHECK(layout.find("layers.1.attention.wk.weight")->shape == mil::Shape{4, 8});
-  CHECK(layout.find("layers.1.feed_forward.w2.weight")->shape == mil::Shape{8, 12});
-  CHECK(layout.find("output.weight")->shape == mil::Shape{10, 8});
+  CHECK(layout.find("model.layers.1.self_attn.k_proj.weight")->shape == mil::Shape{4, 8});
+  CHECK(layout.find("model.layers.1.mlp.down_proj.weight")->shape == mil::Shape{8, 12});
+  CHECK(layout.find("lm_head.weight")->shape == mil::Shape{10, 8});
 }
 
 TEST_CASE("an invalid configuration is refused with the field, its value and the requirement", "[model][config]") {

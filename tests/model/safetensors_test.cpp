@@ -34,8 +34,8 @@ std::string entry(const std::string& name, const std::string& dtype, const std::
 
 ParameterLayout two_tensors() {
   ParameterLayout layout;
-  layout.add("a", {2, 3}, true);
-  layout.add("b", {5}, false);
+  layout.add({"a", {2, 3}, Role::matrix});
+  layout.add({"b", {5}, Role::norm});
   return layout;
 }
 

@@ -170,7 +170,7 @@ TEST_CASE("products make progress while the device runs a kernel", "[model][over
   std::vector<float> dy(kSize * kSize, 1);
   std::vector<float> x(kSize * kSize, 2);
   std::vector<float> dw(kSize * kSize, 3);
-  const Parameter weight{.name = "w", .shape = {kSize, kSize}, .offset = 0, .count = kSize * kSize, .decays = true};
+  const Parameter weight{.name = "w", .shape = {kSize, kSize}, .count = kSize * kSize};
   GradientProducts products(rig.beside);
   REQUIRE(products.run_beside());
   Duration at_once{};
@@ -190,7 +190,7 @@ TEST_CASE("on a device that shares the CPU, products are computed immediately", 
   CHECK_FALSE(products.run_beside());
   const std::vector<float> ones(4, 1);
   std::vector<float> dw(4);
-  const Parameter weight{.name = "w", .shape = {2, 2}, .offset = 0, .count = 4, .decays = true};
+  const Parameter weight{.name = "w", .shape = {2, 2}, .count = 4};
   Duration at_once{};
   CHECK(products.add(weight_gradient(weight, ones, ones, dw), at_once) == 0);
   CHECK(dw == std::vector<float>(4, 2));

@@ -32,8 +32,8 @@ const CheckpointIdentity kIdentity{.model = {.family = ane::model::Family::mlp, 
 
 ane::model::ParameterLayout some_layout(std::int64_t rows = 5) {
   ane::model::ParameterLayout layout;
-  layout.add("tok_embeddings.weight", {rows, 7}, true);
-  layout.add("norm.weight", {3}, false);
+  layout.add({"model.embed_tokens.weight", {rows, 7}, ane::model::Role::embedding});
+  layout.add({"model.norm.weight", {3}, ane::model::Role::norm});
   return layout;
 }
 

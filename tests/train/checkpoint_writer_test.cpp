@@ -14,7 +14,7 @@ const CheckpointIdentity kIdentity{.model = {.family = ane::model::Family::mlp, 
 
 ane::model::ParameterLayout some_layout() {
   ane::model::ParameterLayout layout;
-  layout.add("w", {1000, 1000}, true);
+  layout.add({"w", {1000, 1000}, ane::model::Role::matrix});
   return layout;
 }
 

@@ -15,9 +15,9 @@ namespace {
 
 ane::model::ParameterLayout three_tensors() {
   ane::model::ParameterLayout layout;
-  layout.add("embedding", {7, 5}, true);
-  layout.add("norm", {3}, false);
-  layout.add("output", {2, 9}, true);
+  layout.add({"embedding", {7, 5}, ane::model::Role::embedding});
+  layout.add({"norm", {3}, ane::model::Role::norm});
+  layout.add({"output", {2, 9}, ane::model::Role::embedding});
   return layout;
 }
 
@@ -55,7 +55,7 @@ TEST_CASE("AdamW decays only matrices and follows the float64 reference", "[trai
     for (const auto& parameter : layout.parameters())
       for (std::size_t i = parameter.offset; i < parameter.offset + parameter.count; ++i) {
         gradients[i] = static_cast<float>(random.normal(1000 * static_cast<std::uint64_t>(update) + i));
-        reference[i].update(options, 0.25 * double{gradients[i]}, lr, parameter.decays ? 0.3 : 0, update);
+        reference[i].update(options, 0.25 * double{gradients[i]}, lr, parameter.decays() ? 0.3 : 0, update);
       }
     CHECK(apply_update(options, {.lr = lr, .grad_factor = 0.25, .update_count = update}, layout, gradients, state,
                        threads) == std::nullopt);

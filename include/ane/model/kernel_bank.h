@@ -19,8 +19,8 @@ namespace ane::model {
 /// lives.
 class KernelBank final : public Kernels {
  public:
-  /// `layer_prefixes` has the name prefix of each layer's parameters ("layers.0."). `slots`: number of batch slots.
-  /// `layout` and the parts of `context` must outlive the bank.
+  /// `layer_prefixes` has the name prefix of each layer's parameters ("model.layers.0."). `slots`: number of batch
+  /// slots. `layout` and the parts of `context` must outlive the bank.
   KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes,
              const ParameterLayout& layout, const ModelContext& context, std::size_t slots = 1);
   KernelBank(const KernelBank&) = delete;

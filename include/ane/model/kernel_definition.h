@@ -19,8 +19,8 @@ namespace ane::model {
 
 /// A parameter that is baked into a program.
 struct WeightBlob {
-  std::string path;       ///< in the program: "@model_path/weights/attention.wq.bin"
-  std::string parameter;  ///< within its layer: "attention.wq.weight"
+  std::string path;       ///< in the program: "@model_path/weights/self_attn.q_proj.bin"
+  std::string parameter;  ///< within its layer: "self_attn.q_proj.weight"
   bool transposed = false;
 };
 

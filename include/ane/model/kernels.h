@@ -20,7 +20,7 @@ struct KernelInfo {
   std::vector<std::string> inputs;   ///< tensors, by name
   std::vector<std::string> outputs;  ///< "h1"
   std::vector<std::string> taps;     ///< outputs that are kept for a later phase
-  std::vector<std::string> weights;  ///< parameters of a layer: "feed_forward.w2.weight"
+  std::vector<std::string> weights;  ///< parameters of a layer: "mlp.down_proj.weight"
   int copies = 1;                    ///< compiles per round: once per layer
   bool has_weights = true;           ///< baked; without them it is compiled once per process
   bool forward = false;              ///< part of PassMode::forward

@@ -12,19 +12,30 @@
 
 namespace ane::model {
 
-/// One tensor of a model, and its position in the flat arrays of parameters, gradients and moments.
+/// What a parameter does, which decides how it is initialized and whether it decays.
+enum class Role { embedding, matrix, norm, bias };
+
+/// One tensor of a model, and its position in the flat arrays of parameters, gradients and optimizer slots.
 struct Parameter {
-  std::string name;        ///< Meta's name: "layers.0.attention.wq.weight"
-  mil::Shape shape;        ///< matrices [out, in]
-  std::size_t offset = 0;  ///< in elements; a multiple of 16, so that every tensor is 64-byte aligned
-  std::size_t count = 0;
-  bool decays = false;  ///< weight decay applies: matrices and embeddings, not norms
+  std::string name;  ///< Hugging Face's: "model.layers.0.self_attn.q_proj.weight"
+  mil::Shape shape;  ///< matrices [out, in]
+  Role role = Role::matrix;
+  /// Its name in Meta's files (meta_format.h), "layers.0.attention.wq.weight", if that differs from `name`.
+  std::string meta_name = {};
+  bool trainable = true;
+
+  std::size_t offset =
+      0;                  ///< in elements; a multiple of 16, so that every tensor is 64-byte aligned; set by the layout
+  std::size_t count = 0;  ///< number of elements; set by the layout
+
+  /// Whether weight decay applies: to matrices and embeddings, not to norms and biases.
+  [[nodiscard]] bool decays() const noexcept { return role == Role::embedding || role == Role::matrix; }
 };
 
 class ParameterLayout {
  public:
-  /// Appends a tensor and returns its index. Throws Error if the name exists or the shape is invalid.
-  std::size_t add(std::string name, mil::Shape shape, bool decays);
+  /// Appends a tensor behind the others and returns its index. Throws Error if the name exists or the shape is invalid.
+  std::size_t add(Parameter parameter);
 
   [[nodiscard]] std::span<const Parameter> parameters() const noexcept { return parameters_; }
   [[nodiscard]] const Parameter& at(std::size_t index) const { return parameters_.at(index); }
