@@ -3,7 +3,7 @@
 
     scripts/compare_torch.py [CONFIG...]        default: shakespeare stories15m stories110m
 
-All use the same model (Llama: RMSNorm, RoPE on adjacent pairs, SwiGLU, tied classifier), initial weights, tokens, AdamW with
+All use the same model (Llama: RMSNorm, RoPE on halves, SwiGLU, tied classifier), initial weights, tokens, AdamW with
 clipping, and accumulation; first the script checks that all compute the same losses. Each participant is a process that waits
 while another has its turn of one update, or of several short ones: for tens of milliseconds after a pause, Linux may keep all
 threads of a process on one processor. PyTorch takes part with default settings and with its best settings: OpenMP's OpenBLAS
@@ -63,16 +63,16 @@ def make_model(config, weights):
     head_dim = dim // heads
     parameters = {name: torch.nn.Parameter(tensor.clone()) for name, tensor in weights.items()}
     frequencies = ROPE_THETA ** (-torch.arange(0, head_dim, 2) / head_dim)
-    angles = torch.outer(torch.arange(seq), frequencies)
-    turn = torch.polar(torch.ones_like(angles), angles)[None, None]  # [1, 1, S, HD/2]
+    angles = torch.outer(torch.arange(seq), frequencies).repeat(1, 2)
+    cos, sin = angles.cos(), angles.sin()  # [S, HD]
     mask = torch.full((seq, seq), float("-inf")).triu(1)
 
     def norm(x, weight):
         return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + NORM_EPS) * weight
 
     def rope(x):  # [B, heads, S, HD]
-        pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
-        return torch.view_as_real(pairs * turn).flatten(3)
+        first, second = x.chunk(2, -1)
+        return x * cos + torch.cat((-second, first), -1) * sin
 
     def layer(x, name):
         p = lambda part: parameters[f"{name}.{part}.weight"]

@@ -5,6 +5,8 @@
 
 #include "ane/math/random.h"
 
+#include "meta_format.h"
+
 namespace ane::model {
 
 namespace {
@@ -25,6 +27,7 @@ void fill_normal(const Parameter& parameter, std::uint64_t seed, double deviatio
                  math::ThreadPool& threads) {
   const std::string& stream = parameter.meta_name.empty() ? parameter.name : parameter.meta_name;
   math::fill_normal(math::CounterRandom(seed, hash(stream)), deviation, slice(parameters, parameter), threads);
+  reorder_rows_of_meta(parameter, slice(parameters, parameter));
 }
 
 }  // namespace ane::model

@@ -9,7 +9,8 @@
 namespace ane::model {
 
 /// Fills one tensor of `parameters` with normal values that depend only on the seed and its name: Meta's if it has one,
-/// so that a seed still gives the model that it gave before the parameters had Hugging Face's names.
+/// and in the order of Meta's rows, so that a seed still gives the model that it gave before the parameters had Hugging
+/// Face's format.
 void fill_normal(const Parameter& parameter, std::uint64_t seed, double deviation, std::span<float> parameters,
                  math::ThreadPool& threads);
 

@@ -13,9 +13,10 @@
 #include "ane/model/weight_files.h"
 
 #include "layouts.h"
+#include "meta_format.h"
 
-/// llama2.c's first format: 7 int32, then fp32 weights, each kind for all layers in turn, two unused RoPE tables, and a
-/// classifier if the header's vocabulary size is negative.
+/// llama2.c's first format: 7 int32, then fp32 weights, in Meta's format (meta_format.h), each kind for all layers in
+/// turn, two unused RoPE tables, and a classifier if the header's vocabulary size is negative.
 namespace ane::model {
 
 namespace {
@@ -127,6 +128,7 @@ void read_llama2c(const std::filesystem::path& path, const ParameterLayout& layo
     offset += values.size_bytes();
     if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
       fail(path, fmt::format("tensor '{}' contains a non-finite value", parameter.name));
+    reorder_rows_of_meta(parameter, values);
   };
   const auto skip = [&](std::size_t elements) { offset += elements * sizeof(float); };
   walk(config, own, read, skip);

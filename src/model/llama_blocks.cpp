@@ -39,12 +39,13 @@ std::vector<float> causal_mask(const ModelConfig& config) {
   return mask;
 }
 
-/// [S, HD] of f(angle), with each angle twice, for both channels of its pair.
+/// [S, HD] of f(angle): the angles of the pairs (i, i + HD/2), for the first channels and again for the second ones.
 std::vector<float> angle_table(const ModelConfig& config, double (*f)(double)) {
   const std::size_t head_dim = config.head_dim;
+  const std::size_t half = head_dim / 2;
   std::vector<float> table(config.seq_len * head_dim);
   for (std::size_t i = 0; i < head_dim; ++i) {
-    const double exponent = -static_cast<double>(i - i % 2) / static_cast<double>(head_dim);
+    const double exponent = -2.0 * static_cast<double>(i % half) / static_cast<double>(head_dim);
     const double frequency = std::pow(config.rope_theta, exponent);
     for (std::size_t position = 0; position < config.seq_len; ++position)
       table[position * head_dim + i] = static_cast<float>(f(static_cast<double>(position) * frequency));
@@ -52,12 +53,13 @@ std::vector<float> angle_table(const ModelConfig& config, double (*f)(double)) {
   return table;
 }
 
-/// [HD, HD]: (x P)[2i] = -x[2i+1], (x P)[2i+1] = x[2i].
+/// [HD, HD]: (x P)[i] = -x[i + HD/2], (x P)[i + HD/2] = x[i].
 std::vector<float> quarter_turn(std::size_t head_dim) {
+  const std::size_t half = head_dim / 2;
   std::vector<float> turn(head_dim * head_dim, 0.0F);
-  for (std::size_t i = 0; i < head_dim; i += 2) {
-    turn[(i + 1) * head_dim + i] = -1.0F;
-    turn[i * head_dim + i + 1] = 1.0F;
+  for (std::size_t i = 0; i < half; ++i) {
+    turn[(i + half) * head_dim + i] = -1.0F;
+    turn[i * head_dim + i + half] = 1.0F;
   }
   return turn;
 }
@@ -123,15 +125,12 @@ mil::Var Rope::combine(mil::OpKind kind, std::string_view name, mil::Var x) {
 
 mil::Var Rope::turn(std::string_view name, mil::Var x) {
   if (matrix_) return mil_->matmul(name, x, *matrix_);
-  const mil::Shape shape = mil_->type(x).shape;
-  const std::int64_t heads = shape[1];
-  const std::int64_t count = shape[2] * shape[3] / 2;
-  const mil::Var pairs = mil_->reshape(suffixed(name, "pairs"), x, {1, heads, count, 2});
-  const mil::Var first = mil_->slice(suffixed(name, "first"), pairs, {0, 0, 0, 0}, {1, heads, count, 1});
-  const mil::Var second = mil_->slice(suffixed(name, "second"), pairs, {0, 0, 0, 1}, {1, heads, count, 1});
+  mil::Shape half = mil_->type(x).shape;
+  half[3] /= 2;
+  const mil::Var first = mil_->slice(suffixed(name, "first"), x, {0, 0, 0, 0}, half);
+  const mil::Var second = mil_->slice(suffixed(name, "second"), x, {0, 0, 0, half[3]}, half);
   const mil::Var negated = mil_->mul(suffixed(name, "negated"), second, mil_->scalar(-1.0F));
-  const mil::Var swapped = mil_->concat(suffixed(name, "swapped"), std::array{negated, first}, 3);
-  return mil_->reshape(name, swapped, shape);
+  return mil_->concat(name, std::array{negated, first}, 3);
 }
 
 // a = probs v and o = Wo a:  da = Wo^T do,  dv = probs^T da,  dp = da v^T

@@ -30,8 +30,8 @@ namespace ane::model {
 /// 1 / sqrt(HD) as a scalar.
 [[nodiscard]] mil::Var score_scale(mil::Builder& mil, const ModelConfig& config);
 
-/// Rotary position embedding of [1, heads, S, HD], on the pairs (2i, 2i+1): y = x cos + (x P) sin, where P rotates each
-/// pair by 90 degrees.
+/// Rotary position embedding of [1, heads, S, HD], on the pairs (i, i + HD/2) as in Hugging Face's models:
+/// y = x cos + (x P) sin, where P rotates each pair by 90 degrees.
 class Rope {
  public:
   Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm options);
@@ -45,7 +45,7 @@ class Rope {
 
   mil::Builder* mil_;
   mil::Var cos_, sin_;
-  std::optional<mil::Var> matrix_;  ///< P, unless pairs are sliced
+  std::optional<mil::Var> matrix_;  ///< P, unless halves are sliced
 };
 
 // ---- Attention backward, in execution order. q and k are the taps: after RoPE.

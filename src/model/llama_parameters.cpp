@@ -20,13 +20,17 @@ ParameterLayout llama_parameters(const ModelConfig& config) {
   ParameterLayout layout;
   layout.add({"model.embed_tokens.weight", embedding, Role::embedding, "tok_embeddings.weight"});
   for (std::size_t layer = 0; layer < config.layers; ++layer) {
-    const auto add = [&](std::string_view name, const mil::Shape& shape, Role role, std::string_view meta_name) {
-      layout.add({fmt::format("model.layers.{}.{}.weight", layer, name), shape, role,
-                  fmt::format("layers.{}.{}.weight", layer, meta_name)});
+    const auto add = [&](std::string_view name, const mil::Shape& shape, Role role, std::string_view meta_name,
+                         std::size_t rotated_rows = 0) {
+      layout.add({.name = fmt::format("model.layers.{}.{}.weight", layer, name),
+                  .shape = shape,
+                  .role = role,
+                  .meta_name = fmt::format("layers.{}.{}.weight", layer, meta_name),
+                  .rotated_rows = rotated_rows});
     };
     add("input_layernorm", norm, Role::norm, "attention_norm");
-    add("self_attn.q_proj", to_q, Role::matrix, "attention.wq");
-    add("self_attn.k_proj", to_kv, Role::matrix, "attention.wk");
+    add("self_attn.q_proj", to_q, Role::matrix, "attention.wq", config.head_dim);
+    add("self_attn.k_proj", to_kv, Role::matrix, "attention.wk", config.head_dim);
     add("self_attn.v_proj", to_kv, Role::matrix, "attention.wv");
     add("self_attn.o_proj", from_q, Role::matrix, "attention.wo");
     add("post_attention_layernorm", norm, Role::norm, "ffn_norm");

@@ -10,6 +10,8 @@
 
 #include "ane/core/error.h"
 
+#include "meta_format.h"
+
 namespace ane::model {
 
 void write_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<const float> values,
@@ -41,6 +43,7 @@ class NamesIn {
   [[nodiscard]] const std::string& operator()(const Parameter& parameter) const {
     return meta_ && !parameter.meta_name.empty() ? parameter.meta_name : parameter.name;
   }
+  [[nodiscard]] bool are_meta() const noexcept { return meta_; }
 
  private:
   bool meta_;
@@ -65,8 +68,10 @@ void read_safetensors(const std::filesystem::path& path, const ParameterLayout& 
   const SafetensorsFile file(path);
   expect_tensors(file, layout);
   const NamesIn name(file, layout);
-  for (const Parameter& parameter : layout.parameters())
+  for (const Parameter& parameter : layout.parameters()) {
     file.read(name(parameter), parameter.shape, slice(values, parameter));
+    if (name.are_meta()) reorder_rows_of_meta(parameter, slice(values, parameter));
+  }
 }
 
 Metadata read_safetensors_metadata(const std::filesystem::path& path) { return SafetensorsFile(path).metadata(); }

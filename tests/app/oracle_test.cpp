@@ -15,6 +15,7 @@
 #include "app/program.h"
 #include "app/small_run.h"
 #include "support/catch.h"
+#include "support/meta_rows.h"
 #include "support/paths.h"
 
 using namespace cli_test;
@@ -73,6 +74,7 @@ class Case {
       std::vector<float> theirs(parameter.count);
       trained.read(parameter.name, parameter.shape, ours);
       expected.read(fmt::format("after{}.{}", updates(), parameter.meta_name), parameter.shape, theirs);
+      theirs = ane::test::from_meta_rows(parameter, theirs);
       const std::span<const float> before = slice(std::span<const float>(initial), parameter);
       double difference = 0;
       double norm = 0;

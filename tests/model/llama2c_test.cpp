@@ -59,6 +59,30 @@ TEST_CASE("a tied model's tensors are read from their positions in the file", "[
   CHECK(values[layout.find("model.norm.weight")->offset + 3] == 271);
 }
 
+TEST_CASE("the rows of q_proj and k_proj are reordered for RoPE on halves", "[model][llama2c]") {
+  const TemporaryFolder folder;
+  const Header header = {8, 6, 1, 2, 1, 3, 5};  // 2 query heads of 4 rows, 1 key head
+  constexpr std::size_t kTensors = 3 * 8 + (8 + 64 + 32 + 32 + 64 + 8 + 3 * 48) + 8;
+  write_file(folder / "m.bin", model_file(header, kTensors + 5 * 4));
+  const ParameterLayout layout = parameter_layout(read_llama2c_config(folder / "m.bin"));
+  std::vector<float> values(layout.size());
+  read_llama2c(folder / "m.bin", layout, values);
+  // The file has row r of q_proj at 32 + 8 r, of k_proj at 96 + 8 r and of v_proj at 128 + 8 r.
+  const auto rows = [&](const char* name, float begin) {
+    const Parameter& parameter = *layout.find(name);
+    std::vector<float> found;
+    for (std::size_t i = 0; i < parameter.count; i += 8) {
+      const float first = values[parameter.offset + i];
+      CHECK(values[parameter.offset + i + 7] == first + 7);
+      found.push_back((first - begin) / 8);
+    }
+    return found;
+  };
+  CHECK(rows("model.layers.0.self_attn.q_proj.weight", 32) == std::vector<float>{0, 2, 1, 3, 4, 6, 5, 7});
+  CHECK(rows("model.layers.0.self_attn.k_proj.weight", 96) == std::vector<float>{0, 2, 1, 3});
+  CHECK(rows("model.layers.0.self_attn.v_proj.weight", 128) == std::vector<float>{0, 1, 2, 3});
+}
+
 TEST_CASE("a negative vocabulary size marks an untied classifier after the RoPE tables", "[model][llama2c]") {
   const TemporaryFolder folder;
   Header header = kHeader;

@@ -54,6 +54,31 @@ TEST_CASE("written values are read back, and padding is left alone", "[model][sa
   CHECK(folder.file_count() == 1);
 }
 
+TEST_CASE("tensors with Meta's names are read in the program's order of rows", "[model][safetensors]") {
+  const TemporaryFolder folder;
+  ParameterLayout layout;
+  layout.add({.name = "model.norm.weight", .shape = {2}, .role = Role::norm, .meta_name = "norm.weight"});
+  layout.add({.name = "q_proj.weight", .shape = {4, 1}, .meta_name = "wq.weight", .rotated_rows = 4});
+  const std::array norm = {5.0F, 6.0F};
+  const std::array rows = {0.0F, 1.0F, 2.0F, 3.0F};
+  std::vector<float> values(layout.size());
+
+  write_safetensors(folder / "w", std::vector<NamedTensor>{{"norm.weight", {2}, norm}, {"wq.weight", {4, 1}, rows}},
+                    {});
+  read_safetensors(folder / "w", layout, values);
+  CHECK(std::vector(values.begin(), values.begin() + 2) == std::vector{5.0F, 6.0F});
+  CHECK(std::vector(values.begin() + 16, values.begin() + 20) == std::vector{0.0F, 2.0F, 1.0F, 3.0F});
+
+  write_safetensors(folder / "w", layout, values, {});
+  std::vector<float> again(layout.size());
+  read_safetensors(folder / "w", layout, again);
+  CHECK(again == values);
+
+  write_safetensors(folder / "w", std::vector<NamedTensor>{{"norm.weight", {2}, norm}, {"q_proj.weight", {4, 1}, rows}},
+                    {});
+  CHECK_THROWS_WITH(read_safetensors(folder / "w", layout, values), ANE_CONTAINS("there is no tensor 'wq.weight'"));
+}
+
 TEST_CASE("a written file follows the format", "[model][safetensors]") {
   const TemporaryFolder folder;
   const std::array values = {1.0F, 2.0F};

@@ -22,6 +22,8 @@ struct Parameter {
   Role role = Role::matrix;
   /// Its name in Meta's files (meta_format.h), "layers.0.attention.wq.weight", if that differs from `name`.
   std::string meta_name = {};
+  /// The number of rows of a head, if RoPE rotates the channels that this matrix computes; else 0.
+  std::size_t rotated_rows = 0;
   bool trainable = true;
 
   std::size_t offset =
