@@ -119,7 +119,7 @@ bool has_default(std::string_view key) { return key == "num_key_value_heads" || 
 
 }  // namespace
 
-std::string to_json(const ModelConfig& config) { return json_of(config).dump(); }
+std::string to_json(const ModelConfig& config, int indent) { return json_of(config).dump(indent); }
 
 ModelConfig config_from_json(std::string_view json, const std::string& place) {
   ensure_memory_reserve();  // for JSON's destructors

@@ -26,19 +26,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<const char*, 2> kMomentFiles = {kFirstMomentFile, kSecondMomentFile};
+constexpr int kConfigIndent = 2;
 constexpr std::uint64_t kHeaderRoom = std::uint64_t{4} << 20U;  // for everything besides the arrays
 
 /// An array of the state and its file.
 struct StateFile {
-  const char* name;
+  std::string name;
   std::span<float> values;
 };
 
 std::vector<StateFile> files_of(StateArena& state) {
   std::vector<StateFile> files = {{kModelFile, state.parameters()}};
-  for (int i = 0; i < state.moment_count(); ++i)
-    files.push_back({kMomentFiles.at(static_cast<std::size_t>(i)), state.moment(i)});
+  for (std::size_t i = 0; i < state.slots().size(); ++i) files.push_back({slot_file(state.slots()[i]), state.slot(i)});
   if (state.staleness() == Staleness::one_update) files.push_back({kRunningFile, state.running_parameters()});
   return files;
 }
@@ -87,6 +86,11 @@ bool is_undamaged(const fs::path& checkpoint) try {
   return false;
 }
 
+template <class Names>
+std::string slots_text(const Names& slots) {
+  return std::ranges::empty(slots) ? std::string("'none'") : fmt::format("'{}'", fmt::join(slots, "', '"));
+}
+
 void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& saved, const CheckpointIdentity& running,
                      const StateArena& state) {
   if (saved.identity.model != running.model)
@@ -99,11 +103,10 @@ void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& save
         "{} is a checkpoint of another data set or order:\n  checkpoint: {}\n  this run:   {}\nUse the data it was "
         "trained with; to continue with other data, start from its weights with --model.",
         checkpoint.string(), saved.identity.data, running.data));
-  if (saved.moments != state.moment_count())
-    throw UsageError(
-        fmt::format("{} has {} moments for each parameter, but this run's optimizer keeps {} (AdamW 2, SGD 0); use the "
-                    "optimizer it was trained with",
-                    checkpoint.string(), saved.moments, state.moment_count()));
+  if (!std::ranges::equal(saved.slots, state.slots()))
+    throw UsageError(fmt::format(
+        "{} has the optimizer state {}, but this run's optimizer has {}; use the optimizer it was trained with",
+        checkpoint.string(), slots_text(saved.slots), slots_text(state.slots())));
 }
 
 /// Renames a damaged checkpoint so that scans ignore it, and returns the new name; the old one if that fails.
@@ -135,7 +138,13 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
   check_room(aside.path(), state_files);
   // All files are written before any is synced: the state may change as soon as the system has a copy.
   std::deque<TemporaryFile> files;
-  TrainerFileContents contents{.record = record, .identity = identity, .moments = state.moment_count(), .files = {}};
+  TrainerFileContents contents{
+      .record = record, .identity = identity, .slots = {state.slots().begin(), state.slots().end()}, .files = {}};
+  const auto add = [&](const std::string& name, const std::string& text) {
+    TemporaryFile& file = files.emplace_back(aside.path() / name);
+    file.write(std::as_bytes(std::span(text)));
+    return file.digest();
+  };
   for (const auto& [name, values] : state_files) {
     TemporaryFile& file = files.emplace_back(aside.path() / name);
     model::write_safetensors(
@@ -145,8 +154,8 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
   }
   if (copied) copied();
 
-  const std::string text = trainer_file_text(contents);
-  files.emplace_back(aside.path() / kTrainerFile).write(std::as_bytes(std::span(text)));
+  contents.files[kConfigFile] = add(kConfigFile, model::to_json(identity.model, kConfigIndent) + "\n");
+  add(kTrainerFile, trainer_file_text(contents));
   for (TemporaryFile& file : files) file.commit();
   aside.move_into_place();
   return place;
@@ -206,15 +215,14 @@ SettingTexts load_checkpoint(const fs::path& checkpoint, const model::ParameterL
                              const CheckpointIdentity& identity) {
   TrainerFileContents saved = read_trainer_file(checkpoint / kTrainerFile);
   expect_same_run(checkpoint, saved, identity, state);
+  for (const auto& [name, digest] : saved.files) expect_contents(checkpoint / name, digest);
   for (const auto& [name, values] : files_of(state)) {
-    const auto digest = saved.files.find(name);
-    if (digest == saved.files.end() &&
-        std::string_view(name) == kRunningFile) {  // written without staleness, when the newest parameters were used
+    const bool is_missing = !saved.files.contains(name);
+    if (is_missing && name == kRunningFile) {  // written without staleness, when the newest parameters were used
       std::ranges::copy(state.parameters(), values.begin());
       continue;
     }
-    if (digest == saved.files.end()) refuse_damaged(checkpoint / kTrainerFile, fmt::format("'{}' is missing", name));
-    expect_contents(checkpoint / name, digest->second);
+    if (is_missing) refuse_damaged(checkpoint / kTrainerFile, fmt::format("'{}' is missing", name));
     model::read_safetensors(checkpoint / name, layout, values);
   }
   state.progress() = saved.record.progress;

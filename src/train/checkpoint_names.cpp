@@ -9,14 +9,21 @@
 
 #include "ane/core/file.h"
 #include "ane/train/checkpoint.h"
+#include "ane/train/optimizer.h"
 
 namespace ane::train {
 
 namespace {
 
 constexpr std::string_view kPrefix = "step-";
-constexpr std::array<std::string_view, 5> kFiles = {kTrainerFile, kModelFile, kFirstMomentFile, kSecondMomentFile,
-                                                    kRunningFile};
+constexpr std::array<std::string_view, 4> kFiles = {kTrainerFile, kConfigFile, kModelFile, kRunningFile};
+constexpr std::string_view kSlotEnd = ".safetensors";
+
+/// `name` without what the name of a temporary file adds: TemporaryFile names it NAME.tmp-...
+std::string_view final_name(std::string_view name) {
+  const std::string_view file = name.substr(0, name.find(".tmp-"));
+  return TemporaryFile::is_name_for(file, name) ? file : name;
+}
 
 }  // namespace
 
@@ -35,9 +42,12 @@ bool is_checkpoint_with(std::string_view prefix, std::string_view name) {
   return name.starts_with(prefix) && step_of(name.substr(prefix.size())).has_value();
 }
 
+std::string slot_file(std::string_view slot) { return fmt::format("{}{}", slot, kSlotEnd); }
+
 bool is_checkpoint_file(std::string_view name) {
-  return std::any_of(kFiles.begin(), kFiles.end(),
-                     [&](std::string_view file) { return name == file || TemporaryFile::is_name_for(file, name); });
+  const std::string_view file = final_name(name);
+  if (std::ranges::count(kFiles, file) > 0) return true;
+  return file.ends_with(kSlotEnd) && is_optimizer_slot(file.substr(0, file.size() - kSlotEnd.size()));
 }
 
 bool is_reserved_name(std::string_view name) {

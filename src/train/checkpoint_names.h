@@ -22,9 +22,10 @@ inline constexpr std::string_view kDamagedPrefix = "damaged-";   ///< of a damag
 
 /// The files of a checkpoint, besides kModelFile.
 inline constexpr const char* kTrainerFile = "trainer.json";
-inline constexpr const char* kFirstMomentFile = "first_moment.safetensors";
-inline constexpr const char* kSecondMomentFile = "second_moment.safetensors";
+inline constexpr const char* kConfigFile = "config.json";
 inline constexpr const char* kRunningFile = "running.safetensors";
+/// The file of an optimizer slot: first_moment.safetensors.
+[[nodiscard]] std::string slot_file(std::string_view slot);
 /// Whether `name` is that of a file of a checkpoint, or of its temporary file.
 [[nodiscard]] bool is_checkpoint_file(std::string_view name);
 

@@ -1,10 +1,15 @@
 #include "ane/train/optimizer.h"
 
+#include <algorithm>
+#include <array>
+#include <cassert>
 #include <cmath>
 
 #include <fmt/format.h>
 
 #include "ane/math/nn.h"
+
+#include "update_rule.h"
 
 namespace ane::train {
 
@@ -12,6 +17,12 @@ namespace {
 
 using model::Parameter;
 using model::ParameterLayout;
+
+constexpr std::array kRules = {&kAdamW, &kSgd};
+
+const UpdateRule& rule_of(OptimizerKind kind) noexcept {
+  return **std::ranges::find(kRules, kind, [](const UpdateRule* rule) { return rule->kind; });
+}
 
 std::string name_of_not_finite(const ParameterLayout& layout, std::span<const float> gradients,
                                math::ThreadPool& threads) {
@@ -36,33 +47,22 @@ GradientNorm gradient_norm(const ParameterLayout& layout, std::span<const float>
 std::optional<std::string> apply_update(const OptimizerOptions& options, const UpdateStep& step,
                                         const ParameterLayout& layout, std::span<float> gradients, StateArena& state,
                                         math::ThreadPool& threads) {
+  const UpdateRule& rule = rule_of(options.kind);
+  assert(std::ranges::equal(state.slots(), rule.slots));
   std::optional<std::string> not_finite;
-  const auto lr = static_cast<float>(step.lr);
-  const auto factor = static_cast<float>(step.grad_factor);
   for (const Parameter& parameter : layout.parameters()) {
-    const auto values = slice(state.parameters(), parameter);
-    const auto gradient = slice(gradients, parameter);
-    const auto decay = static_cast<float>(parameter.decays() ? options.weight_decay : 0);
-    const auto note = [&](bool finite) {
-      if (!finite && !not_finite) not_finite = parameter.name;
-    };
-    if (options.kind == OptimizerKind::sgd) {
-      note(math::sgd(lr, decay, factor, values, gradient, threads));
-      continue;
-    }
-    const math::AdamWStep adamw{.lr = lr,
-                                .beta1 = static_cast<float>(options.beta1),
-                                .beta2 = static_cast<float>(options.beta2),
-                                .eps = static_cast<float>(options.eps),
-                                .weight_decay = decay,
-                                .grad_factor = factor,
-                                .update = step.update_count};
-    note(math::adamw(adamw, values, gradient, slice(state.moment(0), parameter), slice(state.moment(1), parameter),
-                     threads));
+    if (!parameter.trainable) continue;
+    TensorState tensor{slice(state.parameters(), parameter), slice(gradients, parameter), {}, parameter.decays()};
+    for (std::size_t i = 0; i < rule.slots.size(); ++i) tensor.slots.at(i) = slice(state.slot(i), parameter);
+    if (!rule.update(options, step, tensor, threads) && !not_finite) not_finite = parameter.name;
   }
   return not_finite;
 }
 
-int optimizer_moments(OptimizerKind kind) noexcept { return kind == OptimizerKind::adamw ? 2 : 0; }
+SlotNames optimizer_slots(OptimizerKind kind) noexcept { return rule_of(kind).slots; }
+
+bool is_optimizer_slot(std::string_view name) noexcept {
+  return std::ranges::any_of(kRules, [&](const UpdateRule* rule) { return std::ranges::count(rule->slots, name) > 0; });
+}
 
 }  // namespace ane::train

@@ -27,7 +27,7 @@ namespace ane::train {
 struct StateArena::Header {
   std::array<char, 8> magic;
   std::uint32_t version;
-  std::uint32_t moments;
+  std::uint32_t slots;
   std::uint64_t parameters;
   std::uint64_t size_bytes;
   std::uint64_t fingerprint;
@@ -38,25 +38,22 @@ struct StateArena::Header {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 4096;
-constexpr std::size_t kArrayAlignment = 16;  // elements: 64 bytes of fp32
-constexpr std::size_t kArraysBesideMoments =
-    2;  // parameters before the moments; gradients and running parameters after
+constexpr std::size_t kArrayAlignment = 16;    // elements: 64 bytes of fp32
+constexpr std::size_t kArraysBesideSlots = 2;  // parameters before the slots; gradients and running parameters after
 constexpr std::array<char, 8> kMagic{'A', 'N', 'E', 's', 't', 'a', 't', 'e'};
 constexpr std::uint32_t kVersion = 2;
 
 std::string system_text(int error) { return std::generic_category().message(error); }
 
-std::size_t arena_bytes(std::size_t parameters, int moments, Staleness staleness) {
-  assert(moments >= 0);
+std::size_t arena_bytes(std::size_t parameters, std::size_t slots, Staleness staleness) {
   const auto padded = checked_add(parameters, kArrayAlignment - 1);
-  const std::size_t arrays =
-      kArraysBesideMoments + static_cast<std::size_t>(moments) + (staleness == Staleness::one_update ? 1 : 0);
+  const std::size_t arrays = kArraysBesideSlots + slots + (staleness == Staleness::one_update ? 1 : 0);
   const auto elements = padded ? checked_mul(*padded / kArrayAlignment * kArrayAlignment, arrays) : std::nullopt;
   const auto bytes = elements ? checked_mul(*elements, sizeof(float)) : std::nullopt;
   const auto total = bytes ? checked_add(*bytes, kHeaderBytes) : std::nullopt;
   if (!total || *total > static_cast<std::size_t>(std::numeric_limits<off_t>::max()))
     throw DeviceError(
-        fmt::format("a state of {} parameters with {} moments each exceeds the address space", parameters, moments));
+        fmt::format("a state of {} parameters with {} optimizer slots exceeds the address space", parameters, slots));
   return *total;
 }
 
@@ -113,16 +110,16 @@ void expect(int descriptor, std::string_view what, Value expected, Value found) 
 
 }  // namespace
 
-StateArena::StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint, Staleness staleness)
+StateArena::StateArena(std::size_t parameters, SlotNames slots, std::uint64_t fingerprint, Staleness staleness)
     : parameter_count_(parameters),
-      moments_(moments),
+      slots_(slots),
       staleness_(staleness),
-      size_bytes_(arena_bytes(parameters, moments, staleness)) {
+      size_bytes_(arena_bytes(parameters, slots.size(), staleness)) {
   descriptor_ = allocate(size_bytes_);
   map();
   header() = {.magic = kMagic,
               .version = kVersion,
-              .moments = static_cast<std::uint32_t>(moments),
+              .slots = static_cast<std::uint32_t>(slots.size()),
               .parameters = parameters,
               .size_bytes = size_bytes_,
               .fingerprint = fingerprint,
@@ -130,12 +127,12 @@ StateArena::StateArena(std::size_t parameters, int moments, std::uint64_t finger
               .totals = {}};
 }
 
-StateArena::StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint,
+StateArena::StateArena(int descriptor, std::size_t parameters, SlotNames slots, std::uint64_t fingerprint,
                        Staleness staleness)
     : parameter_count_(parameters),
-      moments_(moments),
+      slots_(slots),
       staleness_(staleness),
-      size_bytes_(arena_bytes(parameters, moments, staleness)),
+      size_bytes_(arena_bytes(parameters, slots.size(), staleness)),
       adopted_(true) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) refuse(descriptor, system_text(errno));
@@ -152,7 +149,7 @@ StateArena::StateArena(int descriptor, std::size_t parameters, int moments, std:
   expect(descriptor, "its version", kVersion, found.version);
   expect(descriptor, "its size in bytes", std::uint64_t{size_bytes_}, found.size_bytes);
   expect(descriptor, "its number of parameters", std::uint64_t{parameter_count_}, found.parameters);
-  expect(descriptor, "its number of moments", static_cast<std::uint32_t>(moments_), found.moments);
+  expect(descriptor, "its number of optimizer slots", static_cast<std::uint32_t>(slots_.size()), found.slots);
   if (found.fingerprint != fingerprint) refuse(descriptor, "it belongs to another model or other settings");
   ::close(descriptor);
 }
@@ -187,14 +184,14 @@ std::span<float> StateArena::array(std::size_t index) noexcept {
 std::span<float> StateArena::parameters() noexcept { return array(0); }
 
 std::span<float> StateArena::running_parameters() noexcept {
-  return array(staleness_ == Staleness::one_update ? kArraysBesideMoments + static_cast<std::size_t>(moments_) : 0);
+  return array(staleness_ == Staleness::one_update ? kArraysBesideSlots + slots_.size() : 0);
 }
 
-std::span<float> StateArena::moment(int index) noexcept {
-  assert(index >= 0 && index < moments_);
-  return array(1 + static_cast<std::size_t>(index));
+std::span<float> StateArena::slot(std::size_t index) noexcept {
+  assert(index < slots_.size());
+  return array(1 + index);
 }
 
-std::span<float> StateArena::gradients() noexcept { return array(1 + static_cast<std::size_t>(moments_)); }
+std::span<float> StateArena::gradients() noexcept { return array(1 + slots_.size()); }
 
 }  // namespace ane::train

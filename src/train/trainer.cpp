@@ -61,7 +61,7 @@ Trainer::Trainer(Parts parts, TrainOptions options)
                   .observers = parts_.observers},
                  options_.refresh_mode) {
   assert(options_.steps >= 0 && options_.accum_steps > 0);
-  assert(parts_.state.moment_count() == optimizer_moments(options_.optimizer.kind));
+  assert(parts_.state.slots().size() == optimizer_slots(options_.optimizer.kind).size());
   // Compiles made before this are repeated by every process.
   if (const int needed = parts_.budget.used() + smallest_budget(parts_.model.kernels(), options_.refresh_mode);
       needed > parts_.budget.limit())
@@ -250,7 +250,7 @@ void Trainer::finish_update(Batch& batch) {
   notify(&Observer::on_update, event);
   if (not_finite)
     throw LostStateError(
-        fmt::format("training diverged: update {} made '{}' or one of its moments non-finite; start again, or from an "
+        fmt::format("training diverged: update {} made '{}' or its optimizer state non-finite; start again, or from an "
                     "earlier checkpoint, with a lower --lr (it was {:.3g})",
                     event.update, *not_finite, batch.lr));
   if (gradient.unusable) report_skip(*gradient.unusable);

@@ -14,6 +14,7 @@
 #include "ane/core/checksum.h"
 #include "ane/core/memory_reserve.h"
 #include "ane/core/precision.h"
+#include "ane/train/optimizer.h"
 
 namespace ane::train {
 
@@ -22,8 +23,9 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "ane-train checkpoint";
-constexpr int kVersion = 3;
-constexpr int kOldestVersion = 2;
+constexpr int kVersion = 4;
+constexpr int kOldestVersion = 2;  // see docs/checkpoints.md
+constexpr int kFirstVersionWithSlots = 4;
 constexpr std::uint64_t kMostMoments = 2;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 24U;  // a few thousand bytes are usual
 constexpr std::string_view kEnd = "\n}";                       // end of an object as indented by dump()
@@ -63,6 +65,16 @@ class Fields {
     std::from_chars(digits.data(), digits.data() + digits.size(), value, kHex);
     if (hex(value) != digits) refuse(name, "16 hexadecimal digits", field(name));
     return value;
+  }
+  [[nodiscard]] std::vector<std::string> texts(const std::string& name) const {
+    const json& value = field(name);
+    std::vector<std::string> texts;
+    if (!value.is_array()) refuse(name, "an array of strings", value);
+    for (const json& text : value) {
+      if (!text.is_string()) refuse(name, "an array of strings", value);
+      texts.push_back(text.get<std::string>());
+    }
+    return texts;
   }
   [[nodiscard]] Fields object(const std::string& name) const {
     const json& value = field(name);
@@ -170,6 +182,13 @@ model::ModelConfig model_of_version_2(const std::filesystem::path& path, const S
   return config;
 }
 
+/// Older versions counted AdamW's slots.
+std::vector<std::string> slots_of_moments(const Fields& fields) {
+  const SlotNames adamw = optimizer_slots(OptimizerKind::adamw);
+  const auto moments = static_cast<std::size_t>(fields.count("moments", kMostMoments));
+  return {adamw.begin(), adamw.begin() + static_cast<std::ptrdiff_t>(moments)};
+}
+
 FileDigests read_files(const Fields& fields) {
   FileDigests files;
   for (const std::string& name : fields.names()) {
@@ -192,7 +211,7 @@ std::string trainer_file_text(const TrainerFileContents& contents) {
   const json object = {{"format", kFormat},
                        {"version", kVersion},
                        {"model", json::parse(model::to_json(contents.identity.model))},
-                       {"moments", contents.moments},
+                       {"optimizer_slots", contents.slots},
                        {"data", contents.identity.data},
                        {"progress",
                         {{"step", progress.step},  // also the index of the next sample
@@ -243,7 +262,7 @@ TrainerFileContents read_trainer_file(const std::filesystem::path& path) {
       version == kOldestVersion ? model_of_version_2(path, settings) : read_model(path, fields.object("model"));
   return {.record = {.progress = read_progress(fields.object("progress")), .totals = {}},
           .identity = {.model = model, .data = fields.text("data"), .settings = std::move(settings)},
-          .moments = static_cast<int>(fields.count("moments", kMostMoments)),
+          .slots = version < kFirstVersionWithSlots ? slots_of_moments(fields) : fields.texts("optimizer_slots"),
           .files = read_files(fields.object("files"))};
 }
 

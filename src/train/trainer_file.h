@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -27,7 +28,7 @@ using FileDigests = std::map<std::string, FileDigest>;
 struct TrainerFileContents {
   TrainerRecord record;
   CheckpointIdentity identity;
-  int moments = 0;
+  std::vector<std::string> slots;  ///< names of the optimizer's
   FileDigests files;
 };
 

@@ -19,8 +19,10 @@
 #include "ane/model/weight_files.h"
 
 #include "support/catch.h"
+#include "support/meta_rows.h"
 #include "support/sanitized.h"
 #include "support/temporary_directory.h"
+#include "train/slots.h"
 
 using namespace ane::train;
 namespace fs = std::filesystem;
@@ -37,16 +39,15 @@ ane::model::ParameterLayout some_layout(std::int64_t rows = 5) {
   return layout;
 }
 
-StateArena some_state(const ane::model::ParameterLayout& layout, int moments, std::uint64_t seed) {
-  return {layout.size(), moments, seed};
+StateArena some_state(const ane::model::ParameterLayout& layout, SlotNames slots, std::uint64_t seed) {
+  return {layout.size(), slots, seed};
 }
 
 void fill_random(const ane::model::ParameterLayout& layout, StateArena& state, std::uint64_t seed) {
   for (const auto& parameter : layout.parameters()) {
     ane::math::fill_normal({seed, parameter.offset}, 1, slice(state.parameters(), parameter));
-    for (int i = 0; i < state.moment_count(); ++i)
-      ane::math::fill_normal({seed + 1 + static_cast<std::uint64_t>(i), parameter.offset}, 1,
-                             slice(state.moment(i), parameter));
+    for (std::size_t i = 0; i < state.slots().size(); ++i)
+      ane::math::fill_normal({seed + 1 + i, parameter.offset}, 1, slice(state.slot(i), parameter));
   }
   state.progress() = {.step = 120,
                       .update = 12,
@@ -62,24 +63,25 @@ bool equal(std::span<const float> a, std::span<const float> b) {
 }
 
 /// Writes a checkpoint of a state from `seed` at `step` and returns its path.
-fs::path write_some(const fs::path& directory, std::int64_t step, std::uint64_t seed = 1, int moments = 2) {
+fs::path write_some(const fs::path& directory, std::int64_t step, std::uint64_t seed = 1,
+                    SlotNames slots = kAdamWSlots) {
   const auto layout = some_layout();
-  StateArena state = some_state(layout, moments, 1);
+  StateArena state = some_state(layout, slots, 1);
   fill_random(layout, state, seed);
   state.progress().step = step;
   return write_checkpoint(directory, layout, state, kIdentity);
 }
 
-void load_some(const fs::path& checkpoint, const CheckpointIdentity& identity = kIdentity, int moments = 2,
-               std::int64_t rows = 5) {
+void load_some(const fs::path& checkpoint, const CheckpointIdentity& identity = kIdentity,
+               SlotNames slots = kAdamWSlots, std::int64_t rows = 5) {
   const auto layout = some_layout(rows);
-  StateArena state = some_state(layout, moments, 1);
+  StateArena state = some_state(layout, slots, 1);
   load_checkpoint(checkpoint, layout, state, identity);
 }
 
 LoadedCheckpoint load_newest(const fs::path& directory) {
   const auto layout = some_layout();
-  StateArena state = some_state(layout, 2, 1);
+  StateArena state = some_state(layout, kAdamWSlots, 1);
   return load_newest_checkpoint(directory, layout, state, kIdentity);
 }
 
@@ -98,7 +100,7 @@ void edit_trainer(const fs::path& checkpoint, const nlohmann::json::json_pointer
   write_text(checkpoint / "trainer.json", text);
 }
 
-const std::vector<std::string> kFiles = {"trainer.json", "model.safetensors", "first_moment.safetensors",
+const std::vector<std::string> kFiles = {"trainer.json", "config.json", "model.safetensors", "first_moment.safetensors",
                                          "second_moment.safetensors"};
 
 std::size_t entries(const fs::path& directory) {
@@ -109,20 +111,20 @@ std::size_t entries(const fs::path& directory) {
 
 TEST_CASE("a checkpoint contains the whole state, bit for bit", "[train]") {
   const TemporaryDirectory directory;
-  const int moments = GENERATE(0, 2);
+  const SlotNames slots = GENERATE(kNoSlots, kAdamWSlots);
   const auto layout = some_layout();
-  StateArena saved = some_state(layout, moments, 1);
+  StateArena saved = some_state(layout, slots, 1);
   fill_random(layout, saved, 7);
   const fs::path place = write_checkpoint(directory.path() / "run", layout, saved, kIdentity);
   CHECK(place == directory.path() / "run" / "step-00000120");
-  CHECK(fs::exists(place / "first_moment.safetensors") == (moments > 0));
-  CHECK(entries(place) == 2 + static_cast<std::size_t>(moments));
+  CHECK(fs::exists(place / "first_moment.safetensors") == !slots.empty());
+  CHECK(entries(place) == 3 + slots.size());
   CHECK(entries(directory.path() / "run") == 1);
 
-  StateArena loaded = some_state(layout, moments, 2);
+  StateArena loaded = some_state(layout, slots, 2);
   load_checkpoint(place, layout, loaded, kIdentity);
   CHECK(equal(loaded.parameters(), saved.parameters()));
-  for (int i = 0; i < moments; ++i) CHECK(equal(loaded.moment(i), saved.moment(i)));
+  for (std::size_t i = 0; i < slots.size(); ++i) CHECK(equal(loaded.slot(i), saved.slot(i)));
   CHECK(loaded.progress().step == 120);
   CHECK(loaded.progress().update == 12);
   CHECK(loaded.progress().optimizer_updates == 11);
@@ -139,13 +141,13 @@ TEST_CASE("a checkpoint contains the whole state, bit for bit", "[train]") {
 TEST_CASE("a checkpoint contains the stale parameters of a pipeline, and can be resumed without one", "[train]") {
   const TemporaryDirectory directory;
   const auto layout = some_layout();
-  StateArena saved(layout.size(), 2, 1, Staleness::one_update);
+  StateArena saved(layout.size(), kAdamWSlots, 1, Staleness::one_update);
   fill_random(layout, saved, 7);
   for (const auto& parameter : layout.parameters())
     ane::math::fill_normal({70, parameter.offset}, 1, slice(saved.running_parameters(), parameter));
   const fs::path place = write_checkpoint(directory.path(), layout, saved, kIdentity);
 
-  StateArena loaded(layout.size(), 2, 1, Staleness::one_update);
+  StateArena loaded(layout.size(), kAdamWSlots, 1, Staleness::one_update);
   load_checkpoint(place, layout, loaded, kIdentity);
   CHECK(equal(loaded.parameters(), saved.parameters()));
   CHECK(equal(loaded.running_parameters(), saved.running_parameters()));
@@ -313,7 +315,7 @@ TEST_CASE("a checkpoint that cannot be written leaves the older one as it was", 
   REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
   const auto layout = some_layout();
-  StateArena state = some_state(layout, 2, 1);
+  StateArena state = some_state(layout, kAdamWSlots, 1);
   fill_random(layout, state, 3);
   state.progress().step = 60;
   const rlimit full{64, before.rlim_max};
@@ -352,8 +354,9 @@ TEST_CASE("a checkpoint of another run is refused, naming the difference", "[tra
   CHECK_THROWS_AS(load_as({.model = kIdentity.model, .data = "other"}), ane::UsageError);
   CHECK_THROWS_WITH(load_as({.model = kIdentity.model, .data = "other"}),
                     ANE_CONTAINS("tokens.bin 100 tokens") && ANE_CONTAINS("other"));
-  CHECK_THROWS_AS(load_some(place, kIdentity, 0), ane::UsageError);
-  CHECK_THROWS_WITH(load_some(place, kIdentity, 0), ANE_CONTAINS("2 moments") && ANE_CONTAINS("SGD"));
+  CHECK_THROWS_AS(load_some(place, kIdentity, kNoSlots), ane::UsageError);
+  CHECK_THROWS_WITH(load_some(place, kIdentity, kNoSlots),
+                    ANE_CONTAINS("'first_moment', 'second_moment'") && ANE_CONTAINS("this run's optimizer has 'none'"));
 }
 
 TEST_CASE("a checkpoint with a wrong field is refused, naming the file and the field", "[train][malformed]") {
@@ -369,7 +372,8 @@ TEST_CASE("a checkpoint with a wrong field is refused, naming the file and the f
       {"/model/hidden_size", json(nullptr), "'hidden_size' is missing"},
       {"/model/model_type", json("gpt"), "model_type 'gpt' is not supported"},
       {"/model/architectures", json::parse("[[[[[[[[[1]]]]]]]]]"), "its JSON is nested too deeply"},
-      {"/moments", json(-2), "'moments' should be a whole number"},
+      {"/optimizer_slots", json(2), "'optimizer_slots' should be an array of strings"},
+      {"/optimizer_slots/1", json(2), "'optimizer_slots' should be an array of strings"},
       {"/progress", json(nullptr), "'progress' should be an object"},
       {"/progress/step", json(-1), "'step' should be a whole number of 0 or more, but is -1"},
       {"/progress/step", json(1.5), "'step' should be"},
@@ -388,12 +392,52 @@ TEST_CASE("a checkpoint with a wrong field is refused, naming the file and the f
   CHECK_THROWS_WITH(load_some(place), ANE_CONTAINS("trainer.json") && ANE_CONTAINS(text));
 }
 
+// Before version 4 the files had Meta's names and order of rows, and AdamW's slots were counted.
+TEST_CASE("a checkpoint of version 3 can be read", "[train]") {
+  using ane::model::Parameter;
+  using ane::model::Role;
+  const TemporaryDirectory directory;
+  ane::model::ParameterLayout meta;
+  meta.add({.name = "norm.weight", .shape = {3}, .role = Role::norm});
+  meta.add({.name = "wq.weight", .shape = {8, 2}});
+  StateArena saved = some_state(meta, kAdamWSlots, 1);
+  fill_random(meta, saved, 7);
+  const fs::path place = write_checkpoint(directory.path(), meta, saved, kIdentity);
+  using nlohmann::json;
+  edit_trainer(place, json::json_pointer("/version"), 3);
+  edit_trainer(place, json::json_pointer("/moments"), 2);
+
+  ane::model::ParameterLayout layout;
+  layout.add({.name = "model.norm.weight", .shape = {3}, .role = Role::norm, .meta_name = "norm.weight"});
+  layout.add({.name = "q_proj.weight", .shape = {8, 2}, .meta_name = "wq.weight", .rotated_rows = 4});
+  StateArena loaded = some_state(layout, kAdamWSlots, 1);
+  load_checkpoint(place, layout, loaded, kIdentity);
+  CHECK(loaded.progress().step == 120);
+  for (const Parameter& parameter : layout.parameters()) {
+    const auto check = [&](std::span<const float> now, std::span<const float> before) {
+      CHECK(equal(slice(now, parameter), ane::test::from_meta_rows(parameter, slice(before, parameter))));
+    };
+    check(loaded.parameters(), saved.parameters());
+    for (std::size_t i = 0; i < kAdamWSlots.size(); ++i) check(loaded.slot(i), saved.slot(i));
+  }
+}
+
+TEST_CASE("a checkpoint is a Hugging Face model directory", "[train]") {
+  const TemporaryDirectory directory;
+  const fs::path place = write_some(directory.path(), 50);
+  CHECK(ane::model::config_from_json(text_of(place / "config.json"), "config.json") == kIdentity.model);
+  const ane::model::SafetensorsFile model(place / "model.safetensors");
+  CHECK(model.tensors().size() == 2);
+  CHECK(model.tensors().contains("model.embed_tokens.weight"));
+}
+
 // Version 2 had no model config; the settings described the model.
 TEST_CASE("a checkpoint of version 2 can be read", "[train]") {
   const TemporaryDirectory directory;
   const fs::path place = write_some(directory.path(), 50);
   using nlohmann::json;
   edit_trainer(place, json::json_pointer("/version"), 2);
+  edit_trainer(place, json::json_pointer("/moments"), 2);
   edit_trainer(place, json::json_pointer("/model"), "dim=8 hidden=16 seq=4");
   edit_trainer(place, json::json_pointer("/settings"),
                json{{"arch", "mlp"}, {"dim", "8"}, {"hidden", "16"}, {"seq", "4"}, {"heads", "4"}});
@@ -428,16 +472,16 @@ TEST_CASE("a checkpoint of another version is refused but not treated as damaged
   const TemporaryDirectory directory;
   write_some(directory.path(), 40);
   const fs::path place = write_some(directory.path(), 50);
-  edit_trainer(place, nlohmann::json::json_pointer("/version"), 4);
+  edit_trainer(place, nlohmann::json::json_pointer("/version"), 5);
   CHECK_THROWS_AS(load_newest(directory.path()), ane::UsageError);
-  CHECK_THROWS_WITH(load_newest(directory.path()), ANE_CONTAINS("version 4"));
+  CHECK_THROWS_WITH(load_newest(directory.path()), ANE_CONTAINS("version 5"));
   CHECK(checkpoints_in(directory.path()).size() == 2);
 }
 
 TEST_CASE("every changed byte of a checkpoint is detected", "[train][malformed]") {
   const TemporaryDirectory directory;
   const auto layout = some_layout(500);
-  StateArena state = some_state(layout, 2, 1);
+  StateArena state = some_state(layout, kAdamWSlots, 1);
   fill_random(layout, state, 5);
   const fs::path place = write_checkpoint(directory.path(), layout, state, kIdentity);
   const auto load = [&] { load_checkpoint(place, layout, state, kIdentity); };
@@ -447,7 +491,7 @@ TEST_CASE("every changed byte of a checkpoint is detected", "[train][malformed]"
   const std::string whole = text_of(place / name);
   std::vector<std::size_t> places(whole.size());
   std::iota(places.begin(), places.end(), 0U);
-  if (name != "trainer.json") {
+  if (name.ends_with(".safetensors")) {
     std::size_t header_bytes = 0;
     std::memcpy(&header_bytes, whole.data(), sizeof header_bytes);
     const std::size_t data = sizeof header_bytes + header_bytes;
@@ -491,7 +535,7 @@ TEST_CASE("the recorded identity is that of the newest checkpoint with an undama
   const TemporaryDirectory directory;
   CHECK_FALSE(recorded_identity(directory.path()).has_value());
   const auto layout = some_layout();
-  StateArena state = some_state(layout, 0, 1);
+  StateArena state = some_state(layout, kNoSlots, 1);
   const auto write_at = [&](std::int64_t step, const std::string& weights) {
     state.progress().step = step;
     CheckpointIdentity identity = kIdentity;

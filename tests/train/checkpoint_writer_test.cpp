@@ -4,6 +4,7 @@
 
 #include "support/catch.h"
 #include "support/temporary_directory.h"
+#include "train/slots.h"
 
 using namespace ane::train;
 
@@ -21,8 +22,8 @@ ane::model::ParameterLayout some_layout() {
 /// Fills every array with `value`.
 void fill(StateArena& state, float value) {
   std::fill(state.parameters().begin(), state.parameters().end(), value);
-  for (int i = 0; i < state.moment_count(); ++i)
-    std::fill(state.moment(i).begin(), state.moment(i).end(), value + static_cast<float>(i + 1));
+  for (std::size_t i = 0; i < state.slots().size(); ++i)
+    std::fill(state.slot(i).begin(), state.slot(i).end(), value + static_cast<float>(i + 1));
 }
 
 }  // namespace
@@ -30,7 +31,7 @@ void fill(StateArena& state, float value) {
 TEST_CASE("a checkpoint contains the state at its start, whatever training does next", "[train]") {
   const TemporaryDirectory directory;
   const auto layout = some_layout();
-  StateArena state(layout.size(), 2, 1);
+  StateArena state(layout.size(), kAdamWSlots, 1);
   CheckpointWriter writer(directory.path(), 2, layout, state);
   CHECK_FALSE(writer.wait());
   CHECK_FALSE(writer.poll());
@@ -50,15 +51,15 @@ TEST_CASE("a checkpoint contains the state at its start, whatever training does 
     CHECK_FALSE(result->warning);
     CHECK(result->update == update);
     CHECK(result->event.step == 10 * update);
-    StateArena loaded(layout.size(), 2, 1);
+    StateArena loaded(layout.size(), kAdamWSlots, 1);
     load_checkpoint(result->event.path, layout, loaded, kIdentity);
     CHECK(loaded.progress().step == 10 * update);
     const auto all = [](std::span<const float> values, int value) {
       return std::all_of(values.begin(), values.end(), [&](float each) { return each == static_cast<float>(value); });
     };
     CHECK(all(loaded.parameters(), update));
-    CHECK(all(loaded.moment(0), update + 1));
-    CHECK(all(loaded.moment(1), update + 2));
+    CHECK(all(loaded.slot(0), update + 1));
+    CHECK(all(loaded.slot(1), update + 2));
   }
   CHECK(checkpoints_in(directory.path()).size() == 2);
 }
@@ -66,7 +67,7 @@ TEST_CASE("a checkpoint contains the state at its start, whatever training does 
 TEST_CASE("a failed write is returned as a result, and the state may change again", "[train]") {
   const TemporaryDirectory directory;
   const auto layout = some_layout();
-  StateArena state(layout.size(), 0, 1);
+  StateArena state(layout.size(), kNoSlots, 1);
   state.progress().loss_scale = 1;
   CheckpointWriter writer(directory.write("file", "x"), 2, layout, state);
   writer.start(kIdentity);

@@ -21,8 +21,8 @@ class FakeModel final : public ane::model::Model, private ane::model::Kernels {
   static constexpr std::size_t kInputs = 20;
 
   FakeModel() {
-    layout_.add("w", {1, kInputs}, true);
-    layout_.add("b", {1}, false);
+    layout_.add({"w", {1, kInputs}});
+    layout_.add({"b", {1}, ane::model::Role::bias});
   }
 
   const ane::model::ModelConfig& config() const noexcept override { return config_; }

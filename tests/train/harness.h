@@ -12,6 +12,7 @@
 #include "ane/math/threads.h"
 #include "ane/surface/pool.h"
 #include "ane/surface/surface.h"
+#include "ane/train/optimizer.h"
 #include "ane/train/state.h"
 #include "ane/train/trainer.h"
 
@@ -47,8 +48,8 @@ class Run {
       : make_model_(std::move(make_model)), source_(source), options_(std::move(options)), max_compiles_(max_compiles) {
     ane::surface::SurfacePool surfaces(allocator_);
     const auto model = make_model_(surfaces);
-    const int moments = options_.optimizer.kind == ane::train::OptimizerKind::adamw ? 2 : 0;
-    state = std::make_unique<ane::train::StateArena>(model->parameters().size(), moments, kFingerprint, staleness());
+    const ane::train::SlotNames slots = ane::train::optimizer_slots(options_.optimizer.kind);
+    state = std::make_unique<ane::train::StateArena>(model->parameters().size(), slots, kFingerprint, staleness());
     model->initialize(state->parameters(), 1);
   }
 
@@ -81,18 +82,18 @@ class Run {
 
   void adopt() {
     const std::size_t size = state->parameters().size();
-    const int moments = state->moment_count();
+    const ane::train::SlotNames slots = state->slots();
     const int descriptor = ::dup(state->descriptor());
     state.reset();
-    state = std::make_unique<ane::train::StateArena>(descriptor, size, moments, kFingerprint, staleness());
+    state = std::make_unique<ane::train::StateArena>(descriptor, size, slots, kFingerprint, staleness());
   }
 
   [[nodiscard]] std::vector<float> parameters() const {
     const auto values = state->parameters();
     return {values.begin(), values.end()};
   }
-  [[nodiscard]] std::vector<float> moment(int index) const {
-    const auto values = state->moment(index);
+  [[nodiscard]] std::vector<float> slot(std::size_t index) const {
+    const auto values = state->slot(index);
     return {values.begin(), values.end()};
   }
   [[nodiscard]] const ane::train::Progress& progress() const { return state->progress(); }

@@ -8,6 +8,7 @@
 #include "ane/math/random.h"
 
 #include "support/catch.h"
+#include "train/slots.h"
 
 using namespace ane::train;
 
@@ -38,7 +39,7 @@ struct Reference {
 TEST_CASE("AdamW decays only matrices and follows the float64 reference", "[train]") {
   const auto layout = three_tensors();
   ane::math::ThreadPool threads(2);
-  StateArena state(layout.size(), 2, 1);
+  StateArena state(layout.size(), kAdamWSlots, 1);
   OptimizerOptions options;
   options.weight_decay = 0.3;
   std::vector<float> gradients(layout.size());
@@ -65,8 +66,8 @@ TEST_CASE("AdamW decays only matrices and follows the float64 reference", "[trai
     CAPTURE(i);
     // Five fp32 updates, each of a few roundings of numbers near 1.
     CHECK(std::abs(double{state.parameters()[i]} - reference[i].p) <= 2e-6);
-    CHECK(std::abs(double{state.moment(0)[i]} - reference[i].m) <= 1e-6);
-    CHECK(std::abs(double{state.moment(1)[i]} - reference[i].v) <= 1e-6);
+    CHECK(std::abs(double{state.slot(0)[i]} - reference[i].m) <= 1e-6);
+    CHECK(std::abs(double{state.slot(1)[i]} - reference[i].v) <= 1e-6);
   }
 }
 
@@ -74,16 +75,33 @@ TEST_CASE("an update that produces a non-finite value names the tensor", "[train
   const auto layout = three_tensors();
   ane::math::ThreadPool threads(2);
   const auto kind = GENERATE(OptimizerKind::adamw, OptimizerKind::sgd);
-  StateArena state(layout.size(), optimizer_moments(kind), 1);
+  StateArena state(layout.size(), optimizer_slots(kind), 1);
   std::vector<float> gradients(layout.size(), 1.0F);
   slice(state.parameters(), layout.at(1))[2] = std::numeric_limits<float>::infinity();
   OptimizerOptions options{.kind = kind};
   CHECK(apply_update(options, {.lr = 0.1}, layout, gradients, state, threads) == layout.at(1).name);
   if (kind == OptimizerKind::sgd) return;
-  StateArena fresh(layout.size(), 2, 1);
+  StateArena fresh(layout.size(), kAdamWSlots, 1);
   std::ranges::fill(gradients, 1.0F);
   options.beta2 = 0.99999998;  // 1 in fp32
   CHECK(apply_update(options, {.lr = 0.1}, layout, gradients, fresh, threads) == layout.at(0).name);
+}
+
+TEST_CASE("a tensor that is not trainable keeps its values and slots", "[train]") {
+  ane::model::ParameterLayout layout;
+  layout.add({.name = "frozen", .shape = {7, 5}, .trainable = false});
+  layout.add({.name = "trained", .shape = {3}});
+  ane::math::ThreadPool threads(2);
+  const auto kind = GENERATE(OptimizerKind::adamw, OptimizerKind::sgd);
+  StateArena state(layout.size(), optimizer_slots(kind), 1);
+  std::ranges::fill(state.parameters(), 0.5F);
+  std::vector<float> gradients(layout.size(), 1.0F);
+  REQUIRE_FALSE(apply_update({.kind = kind}, {.lr = 0.1}, layout, gradients, state, threads));
+  const auto is = [](float value) { return [value](float found) { return found == value; }; };
+  CHECK(std::ranges::all_of(slice(state.parameters(), layout.at(0)), is(0.5F)));
+  for (std::size_t i = 0; i < state.slots().size(); ++i)
+    CHECK(std::ranges::all_of(slice(state.slot(i), layout.at(0)), is(0)));
+  CHECK(std::ranges::none_of(slice(state.parameters(), layout.at(1)), is(0.5F)));
 }
 
 TEST_CASE("the norm is that of the scaled gradient, over all tensors", "[train]") {

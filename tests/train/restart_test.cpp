@@ -16,6 +16,7 @@
 
 #include "support/catch.h"
 #include "support/temporary_directory.h"
+#include "train/slots.h"
 
 using namespace ane::train;
 namespace fs = std::filesystem;
@@ -147,7 +148,7 @@ TEST_CASE("a signal that arrives during a restart reaches the next process", "[t
 }
 
 TEST_CASE("a failed exec reports the reason and leaves the descriptor unchanged", "[train][restart]") {
-  const StateArena state(10, 2, 1);
+  const StateArena state(10, kAdamWSlots, 1);
   const std::vector<std::string> arguments{"ane-train", std::string(64 << 20, 'x')};
   CHECK_THROWS_AS(exec_self(arguments, {}, std::vector{state.descriptor()}), ane::Error);
   CHECK_THROWS_WITH(exec_self(arguments, {}, std::vector{state.descriptor()}), ANE_CONTAINS("Argument list too long"));

@@ -35,7 +35,7 @@ inline bool same_bits(std::span<const float> a, std::span<const float> b) {
 inline void check_same_result(const Run& a, const Run& b) {
   CHECK(same_bits(a.state->parameters(), b.state->parameters()));
   CHECK(same_bits(a.state->running_parameters(), b.state->running_parameters()));
-  for (int i = 0; i < a.state->moment_count(); ++i) CHECK(same_bits(a.state->moment(i), b.state->moment(i)));
+  for (std::size_t i = 0; i < a.state->slots().size(); ++i) CHECK(same_bits(a.state->slot(i), b.state->slot(i)));
   CHECK(a.progress().step == b.progress().step);
   CHECK(a.progress().update == b.progress().update);
   CHECK(a.progress().optimizer_updates == b.progress().optimizer_updates);

@@ -305,8 +305,8 @@ TEST_CASE("a skipped update leaves parameters and moments alone and names the te
   REQUIRE(run.run() == Outcome::finished);
 
   CHECK(same_bits(run.parameters(), reference.parameters()));
-  CHECK(same_bits(run.moment(0), reference.moment(0)));
-  CHECK(same_bits(run.moment(1), reference.moment(1)));
+  CHECK(same_bits(run.slot(0), reference.slot(0)));
+  CHECK(same_bits(run.slot(1), reference.slot(1)));
   CHECK(run.progress().step == 8);
   CHECK(run.progress().update == 2);
   CHECK(run.progress().optimizer_updates == 1);

@@ -14,11 +14,11 @@
 #include "ane/train/options.h"
 #include "ane/train/state.h"
 
-/// A checkpoint is a directory step-00000120 with a safetensors file for each array of the state (model, first_moment,
-/// second_moment; with staleness also running) and trainer.json, which contains progress, settings, model, data, size
-/// and checksum of every file, and a self-checksum. It is written to a temporary directory, synced and renamed, so it
-/// is either complete or absent; no file points to the newest one. Damage anywhere in it is detected before anything is
-/// used.
+/// A checkpoint is a directory step-00000120. It is a Hugging Face model directory (config.json, model.safetensors)
+/// with a further safetensors file for each optimizer slot (and, with staleness, for the running parameters) and
+/// trainer.json, which contains progress, settings, model, data, size and checksum of every file, and a self-checksum.
+/// It is written to a temporary directory, synced and renamed, so it is either complete or absent; no file points to
+/// the newest one. Damage anywhere in it is detected before anything is used.
 namespace ane::train {
 
 /// The file of a checkpoint that contains the parameters, from which another run can start.

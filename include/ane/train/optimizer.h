@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "ane/math/threads.h"
 #include "ane/model/parameters.h"
@@ -32,14 +33,16 @@ struct UpdateStep {
   std::int64_t update_count = 1;  ///< applied updates including this one, for AdamW's bias correction
 };
 
-/// One AdamW or SGD update of every tensor, with weight decay only where Parameter::decays. Gradients are zeroed. The
-/// state must have optimizer_moments() moments. Returns the name of the first tensor with non-finite values or moments:
-/// the state is then unusable.
+/// Updates every trainable tensor, with weight decay only where Parameter::decays(), and zeroes the gradients. The
+/// state must have the optimizer's slots. Returns the name of the first tensor with non-finite values or slots: the
+/// state is then unusable.
 [[nodiscard]] std::optional<std::string> apply_update(const OptimizerOptions& options, const UpdateStep& step,
                                                       const model::ParameterLayout& layout, std::span<float> gradients,
                                                       StateArena& state, math::ThreadPool& threads);
 
-/// Number of moment arrays of the optimizer: 2 for AdamW, 0 for SGD.
-[[nodiscard]] int optimizer_moments(OptimizerKind kind) noexcept;
+/// The arrays that the optimizer keeps; a checkpoint has a file for each.
+[[nodiscard]] SlotNames optimizer_slots(OptimizerKind kind) noexcept;
+/// Whether any optimizer has a slot of this name.
+[[nodiscard]] bool is_optimizer_slot(std::string_view name) noexcept;
 
 }  // namespace ane::train

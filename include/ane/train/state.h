@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "ane/core/descriptor.h"
 #include "ane/core/mapped_memory.h"
@@ -39,7 +40,7 @@ struct RunTotals {
   std::int64_t ane_ns = 0, io_ns = 0, classifier_ns = 0, elementwise_ns = 0, rms_norm_ns = 0, blas_wait_ns = 0;
 };
 
-/// Progress of training: everything that the next step depends on besides parameters and moments.
+/// Progress of training: everything that the next step depends on besides parameters and optimizer slots.
 struct Progress {
   std::int64_t step = 0;               ///< completed sequences; always at a whole update between processes
   std::int64_t update = 0;             ///< updates including skipped ones
@@ -53,17 +54,20 @@ struct Progress {
 /// Staleness: delay between an update and the first batch that uses it.
 enum class Staleness { none, one_update };
 
+/// Names of the arrays that an optimizer keeps beside the parameters, such as "first_moment"; in static memory.
+using SlotNames = std::span<const std::string_view>;
+
 /// The training state: one mapping that survives exec. memfd on Linux, an unlinked shared mapping on macOS.
 class StateArena {
  public:
-  /// A fresh, zeroed state for `parameters` elements, their gradients and `moments` arrays of the same length (2 for
-  /// AdamW, 0 for SGD). With staleness there is a second parameter array, used by the next batch. `fingerprint`
+  /// A fresh, zeroed state for `parameters` elements, their gradients and an array of the same length for each of the
+  /// optimizer's `slots`. With staleness there is a second parameter array, used by the next batch. `fingerprint`
   /// identifies the model and settings that must agree across a restart. Throws DeviceError with the size if there is
   /// not enough memory, and UsageError if a limit of this process (ulimit) forbids it.
-  StateArena(std::size_t parameters, int moments, std::uint64_t fingerprint, Staleness staleness = Staleness::none);
+  StateArena(std::size_t parameters, SlotNames slots, std::uint64_t fingerprint, Staleness staleness = Staleness::none);
   /// Adopts the state of the previous process and takes ownership of `descriptor`. Throws UsageError if header, size or
   /// fingerprint do not match; the descriptor is then untouched, because it may belong to something else.
-  StateArena(int descriptor, std::size_t parameters, int moments, std::uint64_t fingerprint,
+  StateArena(int descriptor, std::size_t parameters, SlotNames slots, std::uint64_t fingerprint,
              Staleness staleness = Staleness::none);
   StateArena(const StateArena&) = delete;
   StateArena& operator=(const StateArena&) = delete;
@@ -74,8 +78,9 @@ class StateArena {
   /// The parameters for the next batch: parameters() itself unless there is staleness.
   [[nodiscard]] std::span<float> running_parameters() noexcept;
   [[nodiscard]] Staleness staleness() const noexcept { return staleness_; }
-  [[nodiscard]] std::span<float> moment(int index) noexcept;  ///< 0: m, 1: v
-  [[nodiscard]] int moment_count() const noexcept { return moments_; }
+  [[nodiscard]] SlotNames slots() const noexcept { return slots_; }
+  /// The array of slots()[index].
+  [[nodiscard]] std::span<float> slot(std::size_t index) noexcept;
   /// Zero whenever no batch is in progress, so that a new process need not clear them.
   [[nodiscard]] std::span<float> gradients() noexcept;
   /// Backs a fresh state with huge pages if possible: processes that adopt it then map it faster, and so is every pass
@@ -94,7 +99,7 @@ class StateArena {
 
   Descriptor descriptor_;
   std::size_t parameter_count_ = 0;
-  int moments_ = 0;
+  SlotNames slots_;
   Staleness staleness_ = Staleness::none;
   std::size_t size_bytes_ = 0;
   bool adopted_ = false;

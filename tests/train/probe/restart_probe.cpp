@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "ane/train/clock.h"
+#include "ane/train/optimizer.h"
 #include "ane/train/restart.h"
 #include "ane/train/state.h"
 
@@ -34,14 +35,14 @@ std::atomic<int> signals_seen =
 
 void count_signal(int) { ++signals_seen; }
 
-float expected_value(std::size_t index, int array) {
+float expected_value(std::size_t index, std::size_t array) {
   return static_cast<float>(index % 1021) + 2000.0F * static_cast<float>(array);
 }
 
 void fill(ane::train::StateArena& state) {
   for (std::size_t i = 0; i < kParameters; ++i) {
     state.parameters()[i] = expected_value(i, 0);
-    for (int m = 0; m < 2; ++m) state.moment(m)[i] = expected_value(i, m + 1);
+    for (std::size_t m = 0; m < 2; ++m) state.slot(m)[i] = expected_value(i, m + 1);
   }
   state.progress().step = 123;
 }
@@ -49,8 +50,8 @@ void fill(ane::train::StateArena& state) {
 bool intact(ane::train::StateArena& state) {
   for (std::size_t i = 0; i < kParameters; ++i) {
     if (state.parameters()[i] != expected_value(i, 0)) return false;
-    for (int m = 0; m < 2; ++m)
-      if (state.moment(m)[i] != expected_value(i, m + 1)) return false;
+    for (std::size_t m = 0; m < 2; ++m)
+      if (state.slot(m)[i] != expected_value(i, m + 1)) return false;
   }
   return state.progress().step == 123;
 }
@@ -101,9 +102,10 @@ int main(int argc, char** argv) {
   for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
   try {
     const auto state_handle = ane::train::parse_state_handle(std::getenv(ane::train::kStateVariable));
-    ane::train::StateArena state = state_handle
-                                       ? ane::train::StateArena(state_handle->descriptor, kParameters, 2, kFingerprint)
-                                       : ane::train::StateArena(kParameters, 2, kFingerprint);
+    ane::train::StateArena state =
+        state_handle
+            ? ane::train::StateArena(state_handle->descriptor, kParameters, ane::train::optimizer_slots(ane::train::OptimizerKind::adamw), kFingerprint)
+            : ane::train::StateArena(kParameters, ane::train::optimizer_slots(ane::train::OptimizerKind::adamw), kFingerprint);
     if (state_handle)
       ane::train::count_restart(state, *state_handle);
     else
