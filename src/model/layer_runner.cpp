@@ -21,8 +21,7 @@ void LayerRunner::release() noexcept {
     for (std::optional<PackedSurface>& output : outputs) output.reset();
 }
 
-void LayerRunner::run(Phase phase, std::size_t layer, std::initializer_list<Given> given,
-                      std::initializer_list<Wanted> wanted) {
+void LayerRunner::run(Phase phase, std::size_t layer, std::span<const Given> given, std::span<const Wanted> wanted) {
   const auto kernels = plan_.kernels();
   Outputs& outputs = outputs_.at(layer);
   for (std::size_t row = 0; row < kernels.size(); ++row)
@@ -43,14 +42,13 @@ void LayerRunner::drop(std::optional<PackedSurface>& output) {
   output.reset();
 }
 
-void LayerRunner::run_kernel(std::size_t row, std::size_t layer, std::initializer_list<Given> given) {
+void LayerRunner::run_kernel(std::size_t row, std::size_t layer, std::span<const Given> given) {
   const auto& [phase, definition] = plan_.kernels()[row];
   Outputs& outputs = outputs_[layer];
   PackedSurface input = io_->input_of(row, layer);
   for (const Segment& segment : definition.input.segments()) {
     if (definition.is_weight(segment.name)) continue;
-    const auto* const from_cpu =
-        std::find_if(given.begin(), given.end(), [&](const Given& tensor) { return tensor.tensor == segment.name; });
+    const auto from_cpu = std::ranges::find(given, segment.name, &Given::tensor);
     if (from_cpu != given.end()) {
       io_->write(input, segment.name, from_cpu->values);
     } else {

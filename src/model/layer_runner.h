@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -35,7 +34,7 @@ class LayerRunner {
 
   /// Provides the inputs of the layer's kernels of `phase`, runs them in order and reads back the wanted tensors.
   /// `given` and `wanted` are those of the plan's contract; wanted ones may be omitted.
-  void run(Phase phase, std::size_t layer, std::initializer_list<Given> given, std::initializer_list<Wanted> wanted);
+  void run(Phase phase, std::size_t layer, std::span<const Given> given, std::span<const Wanted> wanted);
 
   void check_loss(double loss) { io_->check_loss(loss); }
   /// Description of the first overflow.
@@ -46,7 +45,7 @@ class LayerRunner {
   using Outputs = std::vector<std::optional<PackedSurface>>;
 
   void drop(std::optional<PackedSurface>& output);
-  void run_kernel(std::size_t row, std::size_t layer, std::initializer_list<Given> given);
+  void run_kernel(std::size_t row, std::size_t layer, std::span<const Given> given);
 
   KernelBank& bank_;
   const KernelPlan& plan_;

@@ -3,6 +3,8 @@
 
 #include "ane/model/llama_kernels.h"
 
+#include "llama_stages.h"
+
 namespace ane::model {
 
 namespace {
@@ -13,14 +15,6 @@ struct Row {
   Phase phase;
   Generator generate;
 };
-
-/// The tensors that Llama::Pass provides and reads.
-std::vector<PhaseContract> contract() {
-  return {{Phase::attention_forward, {"xn"}, {"o"}},
-          {Phase::ffn_forward, {"xn"}, {"y"}},
-          {Phase::ffn_backward, {"dy"}, {"gate", "dh1", "dh3", "dxn"}},
-          {Phase::attention_backward, {"do"}, {"attn", "dq", "dk", "dv", "dxn"}}};
-}
 
 std::vector<Row> rows(PlanChoice choice) {
   switch (choice) {
@@ -42,7 +36,7 @@ std::vector<Row> rows(PlanChoice choice) {
 KernelPlan llama_plan(const ModelConfig& config, const KernelOptions& options) {
   std::vector<PlannedKernel> kernels;
   for (const Row& row : rows(options.plan)) kernels.push_back({row.phase, row.generate(config, options)});
-  return {options.plan == PlanChoice::split ? "split" : "merged", std::move(kernels), contract()};
+  return {options.plan == PlanChoice::split ? "split" : "merged", std::move(kernels), contract_of(llama_stages())};
 }
 
 }  // namespace ane::model

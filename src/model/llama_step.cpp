@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cassert>
 #include <optional>
+#include <ranges>
 #include <span>
+#include <variant>
 
 #include <fmt/format.h>
 
@@ -62,20 +64,19 @@ class Llama::Pass {
   void embed();
   template <class Row>
   void to_channel_first(const Row& row, std::span<float> to);
-  void forward_layer(std::size_t layer);
+  void forward_stage(std::size_t layer, const Workspace::NormState& stage);
+  void forward_stage(std::size_t layer, const Workspace::KernelState& stage);
   void classify();
 
   void backward_classifier();
-  void backward_ffn(std::size_t layer);
-  void backward_attention(std::size_t layer);
+  void backward_stage(std::size_t layer, const Workspace::NormState& stage);
+  void backward_stage(std::size_t layer, const Workspace::KernelState& stage);
   void backward_embedding();
 
   void normalize(std::span<const float> x, const Parameter& weight, std::span<float> y, std::span<float> r);
   void backward_norm(std::span<const float> x, const Parameter& weight, std::span<const float> r,
                      std::span<const float> base, std::span<float> dx);
   void accumulate_classifier();
-  void accumulate(const Parameter& weight, std::span<const float> dy, std::span<const float> x,
-                  Workspace::Operands& operands);
 
   [[nodiscard]] std::span<const float> weights(const Parameter& tensor) const { return slice(parameters_, tensor); }
   [[nodiscard]] std::span<float> gradient(const Parameter& tensor) const { return slice(gradients_, tensor); }
@@ -119,13 +120,15 @@ Llama::Pass::~Pass() {
 
 void Llama::Pass::forward() {
   embed();
-  for (std::size_t layer = 0; layer < config_.layers; ++layer) forward_layer(layer);
+  for (std::size_t layer = 0; layer < config_.layers; ++layer)
+    for (const auto& stage : work_.layers[layer])
+      std::visit([&](const auto& either) { forward_stage(layer, either); }, stage);
   classify();
 }
 
 void Llama::Pass::embed() {
   const PhaseTimer timer(times_.elementwise, spans_, "embedding");
-  const std::span<const float> table = weights(work_.tensors.embedding);
+  const std::span<const float> table = weights(work_.embedding);
   to_channel_first([&](std::size_t position) { return &table[inputs_[position] * config_.dim]; },
                    work_.residual.front());
 }
@@ -141,25 +144,20 @@ void Llama::Pass::to_channel_first(const Row& row, std::span<float> to) {
   });
 }
 
-void Llama::Pass::forward_layer(std::size_t layer) {
-  const Workspace::Layer& work = work_.layers[layer];
-  const LlamaTensors::Layer& tensors = work_.tensors.layers[layer];
-  const std::span<const float> x = work_.residual[layer];
+void Llama::Pass::forward_stage(std::size_t /*layer*/, const Workspace::NormState& stage) {
+  normalize(stage.input, *stage.weight, stage.output, stage.r);
+}
 
-  normalize(x, tensors.input_layernorm, work.attn_in, work.attn_r);
-  work_.runner.run(Phase::attention_forward, layer, {{"xn", work.attn_in}}, {{"o", work.post_attention, x}});
-
-  normalize(work.post_attention, tensors.post_attention_layernorm, work.ffn_in, work.ffn_r);
-  work_.runner.run(Phase::ffn_forward, layer, {{"xn", work.ffn_in}},
-                   {{"y", work_.residual[layer + 1], work.post_attention}});
+void Llama::Pass::forward_stage(std::size_t layer, const Workspace::KernelState& stage) {
+  work_.runner.run(stage.forward, layer, stage.forward_given, stage.forward_wanted);
 }
 
 void Llama::Pass::classify() {
-  normalize(work_.residual.back(), work_.tensors.norm, work_.final_in, work_.final_r);
+  normalize(work_.residual.back(), work_.norm, work_.final_in, work_.final_r);
   const PhaseTimer timer(times_.classifier, spans_, "classifier");
   math::gemm(config_.seq_len, config_.vocab, config_.dim, 1,
              {work_.final_in.data(), config_.seq_len, math::Transpose::yes},
-             {weights(work_.tensors.classifier).data(), config_.dim, math::Transpose::yes}, 0, work_.logits.data(),
+             {weights(work_.classifier).data(), config_.dim, math::Transpose::yes}, 0, work_.logits.data(),
              config_.vocab, threads_);
 }
 
@@ -176,10 +174,9 @@ void Llama::Pass::backward(std::span<float> gradients) {
   gradients_ = gradients;
   if (overflow()) return;
   backward_classifier();
-  for (std::size_t layer = config_.layers; layer-- > 0 && !overflow();) {
-    backward_ffn(layer);
-    backward_attention(layer);
-  }
+  for (std::size_t layer = config_.layers; layer-- > 0 && !overflow();)
+    for (const auto& stage : std::views::reverse(work_.layers[layer]))
+      std::visit([&](const auto& either) { backward_stage(layer, either); }, stage);
   work_.products.wait_all(times_.blas_wait);
   if (!overflow()) backward_embedding();
 }
@@ -192,44 +189,27 @@ void Llama::Pass::backward_classifier() {
     // Without transposing the operands: BLAS is 20% faster than with both transposed, and transposing the result is
     // cheap.
     const PhaseTimer timer(times_.classifier, spans_, "classifier backward");
-    math::gemm(seq_len, dim, vocab, 1, {work_.logits.data(), vocab}, {weights(work_.tensors.classifier).data(), dim}, 0,
+    math::gemm(seq_len, dim, vocab, 1, {work_.logits.data(), vocab}, {weights(work_.classifier).data(), dim}, 0,
                work_.dfinal_rows.data(), dim, threads_);
     to_channel_first([&](std::size_t position) { return &work_.dfinal_rows[position * dim]; }, work_.dnorm);
   }
   accumulate_classifier();
   const std::span<float> dx = work_.operands_of(config_.layers - 1).dy;
   std::ranges::fill(dx, 0.0F);
-  backward_norm(work_.residual.back(), work_.tensors.norm, work_.final_r, dx, dx);
+  backward_norm(work_.residual.back(), work_.norm, work_.final_r, dx, dx);
 }
 
-void Llama::Pass::backward_ffn(std::size_t layer) {
-  const Workspace::Layer& work = work_.layers[layer];
-  const LlamaTensors::Layer& tensors = work_.tensors.layers[layer];
-  Workspace::Operands& operands = work_.operands_of(layer);
-  work_.runner.run(Phase::ffn_backward, layer, {{"dy", operands.dy}},
-                   {{"gate", operands.gate}, {"dh1", operands.dh1}, {"dh3", operands.dh3}, {"dxn", work_.dnorm}});
-  accumulate(tensors.down_proj, operands.dy, operands.gate, operands);
-  accumulate(tensors.gate_proj, operands.dh1, work.ffn_in, operands);
-  accumulate(tensors.up_proj, operands.dh3, work.ffn_in, operands);
-  backward_norm(work.post_attention, tensors.post_attention_layernorm, work.ffn_r, operands.dy,
-                operands.dpost_attention);
+void Llama::Pass::backward_stage(std::size_t layer, const Workspace::NormState& stage) {
+  if (stage.begins_layer) work_.products.wait(work_.operands_below(layer).last, times_.blas_wait);
+  backward_norm(stage.input, *stage.weight, stage.r, stage.around, stage.gradient);
 }
 
-void Llama::Pass::backward_attention(std::size_t layer) {
-  const Workspace::Layer& work = work_.layers[layer];
-  const LlamaTensors::Layer& tensors = work_.tensors.layers[layer];
-  Workspace::Operands& operands = work_.operands_of(layer);
-  work_.runner.run(
-      Phase::attention_backward, layer, {{"do", operands.dpost_attention}},
-      {{"attn", operands.attn}, {"dq", operands.dq}, {"dk", operands.dk}, {"dv", operands.dv}, {"dxn", work_.dnorm}});
-  accumulate(tensors.o_proj, operands.dpost_attention, operands.attn, operands);
-  accumulate(tensors.q_proj, operands.dq, work.attn_in, operands);
-  accumulate(tensors.k_proj, operands.dk, work.attn_in, operands);
-  accumulate(tensors.v_proj, operands.dv, work.attn_in, operands);
-
-  Workspace::Operands& below = work_.operands_below(layer);
-  work_.products.wait(below.last, times_.blas_wait);
-  backward_norm(work_.residual[layer], tensors.input_layernorm, work.attn_r, operands.dpost_attention, below.dy);
+void Llama::Pass::backward_stage(std::size_t layer, const Workspace::KernelState& stage) {
+  work_.runner.run(stage.backward, layer, stage.backward_given, stage.backward_wanted);
+  for (const auto& [weight, dy, x] : stage.products) {
+    const GradientOrder::Turn turn(order_, slot_);
+    work_.operands_of(layer).last = work_.products.add(weight_gradient(*weight, dy, x, gradients_), times_.elementwise);
+  }
 }
 
 // The positions of a repeated token are summed in order, independent of the thread.
@@ -237,7 +217,7 @@ void Llama::Pass::backward_embedding() {
   order_.wait_for_all(classifier_pieces_);  // they may be for the same tensor
   const GradientOrder::Turn turn(order_, slot_);
   const PhaseTimer timer(times_.elementwise, spans_, "embedding backward");
-  const std::span<float> table = gradient(work_.tensors.embedding);
+  const std::span<float> table = gradient(work_.embedding);
   const std::span<const float> dx = work_.operands_below(0).dy;
   const std::size_t seq_len = config_.seq_len;
   threads_.parallel_for(config_.dim, channel_grain(seq_len), [&](math::Range channels) {
@@ -279,15 +259,9 @@ void Llama::Pass::accumulate_classifier() {
                         .k = seq_len,
                         .a = {work_.logits.data() + row, config_.vocab, math::Transpose::yes},
                         .b = {work_.final_in.data(), seq_len, math::Transpose::yes},
-                        .c = gradient(work_.tensors.classifier).subspan(row * dim, rows * dim)},
+                        .c = gradient(work_.classifier).subspan(row * dim, rows * dim)},
                        times_.classifier);
   }
-}
-
-void Llama::Pass::accumulate(const Parameter& weight, std::span<const float> dy, std::span<const float> x,
-                             Workspace::Operands& operands) {
-  const GradientOrder::Turn turn(order_, slot_);
-  operands.last = work_.products.add(weight_gradient(weight, dy, x, gradients_), times_.elementwise);
 }
 
 StepResult Llama::step_in(std::size_t slot, const data::Sample& sample, std::span<const float> parameters,

@@ -1,52 +1,71 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <map>
 #include <span>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 #include "ane/core/mapped_memory.h"
 #include "ane/model/llama.h"
 
 #include "layer_runner.h"
-#include "llama_tensors.h"
+#include "llama_stages.h"
 #include "weight_gradient.h"
 
 namespace ane::model {
 
-/// Memory that is reused by all steps, so that only the first step allocates. Activations are [channels, S].
+/// Memory that is reused by all steps, so that only the first step allocates, and a layer's stages with the memory that
+/// they use. Activations are [channels, S].
 struct Llama::Workspace {
   Workspace(const ModelConfig& config, const ParameterLayout& layout, KernelBank& kernels, const ModelContext& context,
             std::size_t slot);
 
-  /// Activations of a layer kept for the backward pass.
-  struct Layer {
-    std::span<float> attn_in;         ///< [D, S] normalized
-    std::span<float> attn_r;          ///< [S] from rms_norm_forward
-    std::span<float> post_attention;  ///< [D, S] residual after attention
-    std::span<float> ffn_in;          ///< [D, S] normalized
-    std::span<float> ffn_r;           ///< [S]
+  /// A NormStage of one layer.
+  struct NormState {
+    const Parameter* weight = nullptr;
+    std::span<const float> input;
+    std::span<float> output, r;     ///< [D, S] and [S] of rms_norm_forward, kept for the backward pass
+    std::span<const float> around;  ///< gradient of NormStage::around
+    std::span<float> gradient;      ///< of the input
+    bool begins_layer = false;      ///< `gradient` belongs to the layer below
   };
+  /// A KernelStage of one layer.
+  struct KernelState {
+    struct Product {
+      const Parameter* weight;
+      std::span<const float> dy, x;
+    };
+    Phase forward{}, backward{};
+    std::array<LayerRunner::Given, 1> forward_given, backward_given;
+    std::array<LayerRunner::Wanted, 1> forward_wanted;
+    std::vector<LayerRunner::Wanted> backward_wanted;
+    std::vector<Product> products;
+  };
+  using LayerStages = std::vector<std::variant<NormState, KernelState>>;
 
-  /// Operands of one layer's weight gradients in addition to Layer. Products that overlap with the device may lag by
-  /// one layer, so there are then two of these, for even and odd layers; otherwise one.
+  /// Gradients of one layer that its weight gradients read. Products that overlap with the device may lag by one layer,
+  /// so there are then two of these, for even and odd layers; otherwise one.
   struct Operands {
-    std::span<float> dy;                ///< [D, S] gradient of the residual after the layer
-    std::span<float> dpost_attention;   ///< [D, S] gradient of Layer::middle
-    std::span<float> attn, dq;          ///< [D, S]
-    std::span<float> dk, dv;            ///< [KV, S]
-    std::span<float> gate, dh1, dh3;    ///< [H, S]
-    GradientProducts::Ticket last = 0;  ///< of the products that read these
+    std::map<std::string_view, std::span<float>> gradients;  ///< [D, S] of residuals, by KernelStage::output
+    std::map<std::string_view, std::span<float>> outputs;    ///< of kernels, by name (outputs_read)
+    std::span<float> dy;                                     ///< [D, S] gradient of the residual after the layer
+    GradientProducts::Ticket last = 0;                       ///< of the products that read these
   };
   [[nodiscard]] Operands& operands_of(std::size_t layer) { return operands[layer % operands.size()]; }
   /// The operands of the layer below; below the first layer only `dy` is used, as the gradient of the embeddings.
   [[nodiscard]] Operands& operands_below(std::size_t layer) { return operands_of(layer + operands.size() - 1); }
 
   math::ThreadPool& threads;  ///< of this batch slot
-  LlamaTensors tensors;
+  const Parameter& embedding;
+  const Parameter& norm;
+  const Parameter& classifier;  ///< may be the embedding
   LayerRunner runner;
 
-  std::vector<Layer> layers;
-  std::vector<std::span<float>> residual;  ///< [D, S] residual before each layer and after the last
+  std::vector<LayerStages> layers;
+  std::vector<std::span<float>> residual;  ///< [D, S] before each layer and after the last
   std::span<float> final_in;               ///< [D, S] normalized input of the classifier
   std::span<float> final_r;                ///< [S]
   std::span<float> logits;                 ///< [S, V], then their gradient
@@ -61,8 +80,18 @@ struct Llama::Workspace {
   GradientProducts products;  ///< last, so that it is destroyed before its operands
 
  private:
+  /// Activations of a layer that its stages meet by.
+  struct Activations {
+    std::map<std::string_view, std::span<float>> tensors;  ///< residuals and outputs of norms
+    std::map<std::string_view, std::span<float>> r;        ///< of norms, by output
+  };
   template <class Take>
-  void lay_out(const ModelConfig& config, const Take& take);
+  void lay_out(const ModelConfig& config, const KernelPlan& plan, std::vector<Activations>& activations,
+               const Take& take);
+  [[nodiscard]] NormState bind(const NormStage& stage, std::size_t layer, const Parameter& weight,
+                               Activations& activations);
+  [[nodiscard]] KernelState bind(const KernelStage& stage, std::size_t layer, const ParameterLayout& layout,
+                                 Activations& activations);
 };
 
 }  // namespace ane::model

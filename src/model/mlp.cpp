@@ -1,6 +1,6 @@
 #include "ane/model/mlp.h"
 
-#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -19,6 +19,9 @@
 namespace ane::model {
 
 namespace {
+
+using Given = LayerRunner::Given;
+using Wanted = LayerRunner::Wanted;
 
 /// Rounds up so that the next part begins at a multiple of 64 bytes.
 std::size_t padded(std::size_t elements) { return round_up<std::size_t>(elements, 16); }
@@ -98,7 +101,7 @@ StepResult Mlp::step_one(const data::Sample& sample, float loss_scale, std::span
   check_sample(sample);
   LayerRunner runner(kernels_, context_);
   runner.begin(PassMode::training, times);
-  runner.run(Phase::ffn_forward, 0, {{"x", sample.x}}, {{"y", y_}, {"h", h_}});
+  runner.run(Phase::ffn_forward, 0, std::array{Given{"x", sample.x}}, std::array{Wanted{"y", y_}, Wanted{"h", h_}});
 
   double loss = 0;
   {
@@ -108,7 +111,7 @@ StepResult Mlp::step_one(const data::Sample& sample, float loss_scale, std::span
   }
   runner.check_loss(loss);
   if (runner.overflow()) return {loss, runner.overflow()};
-  runner.run(Phase::ffn_backward, 0, {{"dy", dy_}}, {{"dh", dh_}});
+  runner.run(Phase::ffn_backward, 0, std::array{Given{"dy", dy_}}, std::array{Wanted{"dh", dh_}});
 
   const PhaseTimer timer(times.elementwise, context_.spans, "weight gradient");
   accumulate(weight_gradient(*layout_.find("w2.weight"), dy_, h_, gradients), context_.threads);
@@ -120,7 +123,7 @@ StepResult Mlp::evaluate_one(const data::Sample& sample, StepTimes& times) {
   check_sample(sample);
   LayerRunner runner(kernels_, context_);
   runner.begin(PassMode::forward, times);
-  runner.run(Phase::ffn_forward, 0, {{"x", sample.x}}, {{"y", y_}});
+  runner.run(Phase::ffn_forward, 0, std::array{Given{"x", sample.x}}, std::array{Wanted{"y", y_}});
   const double loss = mean_squared_error(y_, sample.y);
   runner.check_loss(loss);
   return {loss, runner.overflow()};

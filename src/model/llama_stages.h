@@ -1,0 +1,60 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "ane/model/kernel_plan.h"
+
+/// A Llama layer as data: an ordered list of stages, each with a forward and a backward part, which meet by tensor
+/// name. A layer begins with the residual "x" and ends with the output of its last stage, which is the next layer's
+/// "x".
+namespace ane::model {
+
+/// RMSNorm on the CPU. Backward, the gradient of `input` is that through the norm plus the one that goes around it,
+/// which is the gradient of `around`.
+struct NormStage {
+  std::string_view weight;  ///< parameter of the layer
+  std::string_view input;   ///< residual
+  std::string_view output;
+  std::string_view around;  ///< the residual to which the following stage adds its result
+};
+
+/// The gradient of a parameter, on the CPU: dW += dy x^T.
+struct WeightProduct {
+  std::string_view weight;  ///< parameter of the layer
+  /// Tensors of the CPU, or outputs of the stage's kernels.
+  std::string_view dy, x;
+};
+
+/// Kernels on the device, whose result is added to the residual. Every kernel plan has kernels for these phases.
+struct KernelStage {
+  Phase forward;
+  Phase backward;
+  std::string_view input;     ///< output of a norm; the kernels' "xn"
+  std::string_view result;    ///< the kernels' output that is added
+  std::string_view residual;  ///< the tensor that it is added to
+  std::string_view output;    ///< the sum
+  std::string_view gradient;  ///< the kernels' name for the gradient of `result`, which is also that of `output`
+  std::vector<WeightProduct> products;
+};
+
+using Stage = std::variant<NormStage, KernelStage>;
+
+/// What the kernels call the input of a phase and its gradient.
+inline constexpr std::string_view kKernelInput = "xn";
+inline constexpr std::string_view kKernelInputGradient = "dxn";
+
+/// The stages of a layer in forward order.
+[[nodiscard]] std::span<const Stage> llama_stages();
+/// The residual before the first stage.
+inline constexpr std::string_view kLayerInput = "x";
+
+/// The outputs of its kernels that the backward part of a stage reads, apart from the gradient of the input.
+[[nodiscard]] std::vector<std::string_view> outputs_read(const KernelStage& stage);
+
+/// What the stages provide to and read from the kernels of each phase.
+[[nodiscard]] std::vector<PhaseContract> contract_of(std::span<const Stage> stages);
+
+}  // namespace ane::model
