@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "ane/core/checksum.h"
 #include "ane/core/memory_reserve.h"

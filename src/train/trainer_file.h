@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/train/checkpoint.h"
