@@ -83,7 +83,9 @@ std::string report(const Running& now) {
                      describe_outputs(*now.program));
 }
 
-void show_running() { std::fputs(report(running()).c_str(), stderr); }
+[[maybe_unused]] void show_running() {  // unless a sanitizer ends the program, nothing calls it
+  std::fputs(report(running()).c_str(), stderr);
+}
 
 /// Describes the first wrong element; empty if there is none.
 std::string fault_of(const Tensor& found, const Tensor& expected, double error, std::string_view name) {
