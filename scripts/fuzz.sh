@@ -53,12 +53,12 @@ sources_of() {
   case $1 in
     mil) echo src/mil src/device/host ;;
     blob) echo src/mil/blob.cpp ;;
-    safetensors) echo src/model/safetensors.cpp src/app/model_choice.cpp ;;
-    llama2c) echo src/model/llama2c.cpp src/model/llama_config.cpp ;;
+    safetensors) echo src/model/formats/safetensors.cpp src/app/model_choice.cpp ;;
+    llama2c) echo src/model/formats/llama2c.cpp src/model/config.cpp ;;
     tokens) echo src/data/token_file.cpp ;;
-    config) echo src/cli/load_settings.cpp src/cli/settings.cpp ;;
-    checkpoint) echo src/train/trainer_file.cpp src/train/checkpoint.cpp ;;
-    settings) echo src/cli/command_line.cpp src/cli/load_settings.cpp src/app/restart_context.cpp ;;
+    config) echo src/cli/settings/load_settings.cpp src/cli/settings/settings.cpp ;;
+    checkpoint) echo src/train/checkpoint/trainer_file.cpp src/train/checkpoint/checkpoint.cpp ;;
+    settings) echo src/cli/settings/command_line.cpp src/cli/settings/load_settings.cpp src/app/restart_context.cpp ;;
   esac
 }
 echo "covered lines and branches:"

@@ -5,7 +5,7 @@
 
 #include "ane/math/random.h"
 
-#include "meta_format.h"
+#include "formats/meta_format.h"
 
 namespace ane::model {
 

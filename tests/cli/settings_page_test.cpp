@@ -17,7 +17,7 @@ namespace {
 
 using namespace ane;
 
-const std::string kBegin = "<!-- The list of settings is generated from src/cli/settings.cpp. -->\n";
+const std::string kBegin = "<!-- The list of settings is generated from src/cli/settings/settings.cpp. -->\n";
 const std::string kEnd = "<!-- End of the list. -->\n";
 
 /// A vertical bar would end the cell of a table.

@@ -1,5 +1,4 @@
 #include "ane/train/checkpoint.h"
-#include "ane/train/optimizer.h"
 
 #include <cmath>
 
@@ -7,6 +6,7 @@
 
 #include "ane/core/checksum.h"
 #include "ane/core/error.h"
+#include "ane/train/optimizer.h"
 
 #include "fuzz/support.h"
 

@@ -1,4 +1,4 @@
-#include "gradient_order.h"
+#include "kernels/gradient_order.h"
 
 #include <atomic>
 #include <chrono>

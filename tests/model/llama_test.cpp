@@ -95,8 +95,8 @@ TEST_CASE("every tensor's gradient agrees with finite differences through the wh
     const auto difference = [&](float step) {
       return (loss_at(step) - loss_at(-step)) / (2 * static_cast<double>(step));
     };
-    // Richardson extrapolation cancels the error that is quadratic in the step. The loss is accurate to about 1e-7, which
-    // gives 5e-5 for these steps, compared with norms of at least 1e-2.
+    // Richardson extrapolation cancels the error that is quadratic in the step. The loss is accurate to about 1e-7,
+    // which gives 5e-5 for these steps, compared with norms of at least 1e-2.
     const double numeric = (4 * difference(kStep / 2) - difference(kStep)) / 3;
     CHECK(numeric == catch_compat::Approx(norm).epsilon(5e-3));
   }

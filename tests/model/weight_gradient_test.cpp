@@ -1,4 +1,4 @@
-#include "weight_gradient.h"
+#include "kernels/weight_gradient.h"
 
 #include <algorithm>
 #include <chrono>

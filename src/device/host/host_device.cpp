@@ -8,9 +8,9 @@
 
 #include "ane/math/gemm.h"
 
-#include "kernel.h"
-#include "plan.h"
-#include "vector_ops.h"
+#include "plan/plan.h"
+#include "run/kernel.h"
+#include "run/vector_ops.h"
 
 namespace ane::device::host {
 

@@ -1,4 +1,4 @@
-#include "arena.h"
+#include "plan/arena.h"
 
 #include <algorithm>
 #include <random>

@@ -1,4 +1,4 @@
-#include "form_regions.h"
+#include "plan/form_regions.h"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 #include "ane/mil/text.h"
 
 #include "attention_program.h"
-#include "plan.h"
+#include "plan/plan.h"
 #include "support/catch.h"
 
 namespace ane::device::host {

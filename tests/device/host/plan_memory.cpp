@@ -1,6 +1,6 @@
 #include "plan_memory.h"
 
-#include "plan.h"
+#include "plan/plan.h"
 
 namespace ane::device::host {
 

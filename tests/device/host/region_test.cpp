@@ -1,4 +1,4 @@
-#include "region.h"
+#include "run/region.h"
 
 #include "attention_program.h"
 #include "harness.h"

@@ -1,4 +1,4 @@
-#include "view.h"
+#include "lower/view.h"
 
 #include <numeric>
 #include <random>

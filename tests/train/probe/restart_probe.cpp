@@ -104,8 +104,10 @@ int main(int argc, char** argv) {
     const auto state_handle = ane::train::parse_state_handle(std::getenv(ane::train::kStateVariable));
     ane::train::StateArena state =
         state_handle
-            ? ane::train::StateArena(state_handle->descriptor, kParameters, ane::train::optimizer_slots(ane::train::OptimizerKind::adamw), kFingerprint)
-            : ane::train::StateArena(kParameters, ane::train::optimizer_slots(ane::train::OptimizerKind::adamw), kFingerprint);
+            ? ane::train::StateArena(state_handle->descriptor, kParameters,
+                                     ane::train::optimizer_slots(ane::train::OptimizerKind::adamw), kFingerprint)
+            : ane::train::StateArena(kParameters, ane::train::optimizer_slots(ane::train::OptimizerKind::adamw),
+                                     kFingerprint);
     if (state_handle)
       ane::train::count_restart(state, *state_handle);
     else

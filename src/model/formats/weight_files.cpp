@@ -1,0 +1,79 @@
+#include "ane/model/weight_files.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "ane/core/error.h"
+
+#include "formats/meta_format.h"
+
+namespace ane::model {
+
+void write_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<const float> values,
+                       const Metadata& metadata) {
+  TemporaryFile file(path);
+  write_safetensors(file, layout, values, metadata);
+  file.commit();
+  sync_directory(path.parent_path());
+}
+
+void write_safetensors(TemporaryFile& file, const ParameterLayout& layout, std::span<const float> values,
+                       const Metadata& metadata) {
+  std::vector<NamedTensor> tensors;
+  tensors.reserve(layout.parameters().size());
+  for (const Parameter& parameter : layout.parameters())
+    tensors.push_back({parameter.name, parameter.shape, slice(values, parameter)});
+  write_safetensors(file, tensors, metadata);
+}
+
+namespace {
+
+/// The names of the layout's tensors in a file: Hugging Face's, or Meta's if the file has those.
+class NamesIn {
+ public:
+  NamesIn(const SafetensorsFile& file, const ParameterLayout& layout)
+      : meta_(std::ranges::any_of(layout.parameters(), [&](const Parameter& parameter) {
+          return !parameter.meta_name.empty() && file.tensors().contains(parameter.meta_name);
+        })) {}
+  [[nodiscard]] const std::string& operator()(const Parameter& parameter) const {
+    return meta_ && !parameter.meta_name.empty() ? parameter.meta_name : parameter.name;
+  }
+  [[nodiscard]] bool are_meta() const noexcept { return meta_; }
+
+ private:
+  bool meta_;
+};
+
+}  // namespace
+
+void expect_tensors(const SafetensorsFile& file, const ParameterLayout& layout) {
+  const NamesIn name(file, layout);
+  std::set<std::string_view> expected;
+  for (const Parameter& parameter : layout.parameters()) {
+    file.expect(name(parameter), parameter.shape);
+    expected.insert(name(parameter));
+  }
+  for (const auto& [found, tensor] : file.tensors())
+    if (!expected.contains(found))
+      throw FileError(fmt::format("{}: tensor '{}' {} is not part of this model; does the file belong to another?",
+                                  file.path().string(), found, mil::to_string(tensor.shape)));
+}
+
+void read_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> values) {
+  const SafetensorsFile file(path);
+  expect_tensors(file, layout);
+  const NamesIn name(file, layout);
+  for (const Parameter& parameter : layout.parameters()) {
+    file.read(name(parameter), parameter.shape, slice(values, parameter));
+    if (name.are_meta()) reorder_rows_of_meta(parameter, slice(values, parameter));
+  }
+}
+
+Metadata read_safetensors_metadata(const std::filesystem::path& path) { return SafetensorsFile(path).metadata(); }
+
+}  // namespace ane::model

@@ -1,0 +1,180 @@
+#include "ane/model/kernel_bank.h"
+
+#include <algorithm>
+#include <cassert>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "ane/core/error.h"
+
+#include "kernels/phase_timer.h"
+
+namespace ane::model {
+
+namespace {
+
+void write_weight(const WeightSegment& weight, std::string_view prefix, const ParameterLayout& layout,
+                  std::span<const float> parameters, PackedView<std::byte> to) {
+  const Parameter* parameter = layout.find(fmt::format("{}{}", prefix, weight.parameter));
+  assert(parameter != nullptr);
+  const std::span<const float> values = slice(parameters, *parameter);
+  if (weight.transposed) {
+    write_transposed(to, weight.segment, values);
+  } else {
+    write_segment(to, weight.segment, values);
+  }
+}
+
+}  // namespace
+
+KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes,
+                       const ParameterLayout& layout, const ModelContext& context, std::size_t slots)
+    : plan_(std::move(plan)),
+      layer_prefixes_(std::move(layer_prefixes)),
+      layout_(&layout),
+      context_(context),
+      slots_(slots) {
+  for (const PlannedKernel& planned : plan_.kernels()) {
+    Entry entry{KernelTemplate(planned.definition, element), is_forward(planned.phase), {}, {}, {}};
+    entry.copies.resize(entry.kind.has_baked_weights() ? layers() : 1);
+    entries_.push_back(std::move(entry));
+  }
+}
+
+int KernelBank::compiles_needed(PassMode mode) const {
+  std::size_t needed = 0;
+  for (const Entry& entry : entries_)
+    if (entry.belongs_to(mode) && (entry.kind.has_baked_weights() || entry.copies.front() == nullptr))
+      needed += entry.copies.size();
+  return static_cast<int>(needed);
+}
+
+std::unique_ptr<device::Kernel> KernelBank::compile_copy(KernelTemplate& kind, std::string_view prefix,
+                                                         std::span<const float> parameters) {
+  const std::string span = fmt::format("compile {}", kind.definition().name);
+  const PhaseTimer timer(context_.spans, span);
+  return kind.compile(context_.device, prefix, *layout_, parameters, context_.threads);
+}
+
+void KernelBank::compile(PassMode mode, std::span<const float> parameters) {
+  // Destroy old kernels first: the number of loaded programs per process is limited (ane.md A41).
+  for (Entry& entry : entries_) {
+    entry.ahead.clear();
+    if (entry.kind.has_baked_weights()) std::fill(entry.copies.begin(), entry.copies.end(), nullptr);
+  }
+
+  for (Entry& entry : entries_) {
+    if (!entry.belongs_to(mode)) continue;
+    for (std::size_t copy = 0; copy < entry.copies.size(); ++copy)
+      if (entry.copies[copy] == nullptr)
+        entry.copies[copy] = compile_copy(entry.kind, layer_prefixes_[copy], parameters);
+  }
+}
+
+int KernelBank::compiles_ahead() const {
+  std::size_t needed = 0;
+  for (const Entry& entry : entries_)
+    if (entry.kind.has_baked_weights()) needed += entry.copies.size();
+  return static_cast<int>(needed);
+}
+
+void KernelBank::compile_ahead(std::span<const float> parameters) try {
+  for (Entry& entry : entries_) {
+    entry.ahead.clear();
+    if (!entry.kind.has_baked_weights()) continue;
+    for (const std::string& prefix : layer_prefixes_)
+      entry.ahead.push_back(compile_copy(entry.kind, prefix, parameters));
+  }
+} catch (...) {
+  for (Entry& entry : entries_) entry.ahead.clear();
+  throw;
+}
+
+void KernelBank::adopt_ahead() {
+  for (Entry& entry : entries_) {
+    if (!entry.kind.has_baked_weights()) continue;
+    assert(entry.ahead.size() == entry.copies.size());
+    entry.copies = std::exchange(entry.ahead, {});
+  }
+}
+
+bool KernelBank::load_weights(PassMode mode, std::span<const float> parameters) {
+  struct Job {
+    const KernelDefinition* kernel;
+    const WeightSegment* weight;
+    std::size_t layer;
+    std::span<std::byte> bytes;
+  };
+  std::vector<Job> jobs;
+  std::vector<surface::Mapping<std::byte>> mappings;
+  ++revision_;
+  for (Entry& entry : entries_) {
+    const KernelDefinition& kernel = entry.kind.definition();
+    if (!entry.belongs_to(mode) || kernel.weight_segments.empty()) continue;
+    const mil::SurfaceLayout& surface = kernel.input.surface();
+    const std::size_t begin = kernel.input.at(kernel.weight_segments.front().segment).first_column;
+    while (entry.inputs.size() < layers() * slots_)
+      entry.inputs.push_back(context_.surfaces.acquire(surface.size_bytes));
+    for (std::size_t i = 0; i < entry.inputs.size(); ++i) {
+      entry.inputs[i].set_resident({surface.row_bytes, begin * mil::element_bytes(kernel.input.element()), revision_});
+      mappings.push_back(entry.inputs[i].map_for_write());
+      for (const WeightSegment& weight : kernel.weight_segments)
+        jobs.push_back({&kernel, &weight, i % layers(), mappings.back().bytes()});
+    }
+  }
+  if (jobs.empty()) return false;
+  const PhaseTimer timer(context_.spans, "write weights");
+  context_.threads.parallel_for(jobs.size(), 1, [&](math::Range range) {
+    for (std::size_t i = range.begin; i < range.end; ++i) {
+      const Job& job = jobs[i];
+      write_weight(*job.weight, layer_prefixes_[job.layer], *layout_, parameters, {job.kernel->input, job.bytes});
+    }
+  });
+  return true;
+}
+
+surface::Surface* KernelBank::weighted_input(std::size_t row, std::size_t layer, std::size_t slot) {
+  Entry& entry = entries_.at(row);
+  if (entry.kind.definition().weight_segments.empty()) return nullptr;
+  if (entry.inputs.empty())
+    throw Error(fmt::format("the weights of kernel '{}' have not been loaded", entry.kind.definition().name));
+  return &entry.inputs.at(slot * layers() + layer);
+}
+
+device::Kernel& KernelBank::kernel(std::size_t row, std::size_t layer) const {
+  const Entry& entry = entries_.at(row);
+  const auto& kernel = entry.copies.at(entry.kind.has_baked_weights() ? layer : 0);
+  if (kernel == nullptr) throw Error(fmt::format("kernel '{}' has not been compiled", entry.kind.definition().name));
+  return *kernel;
+}
+
+std::vector<KernelInfo> KernelBank::infos() const {
+  std::vector<KernelInfo> infos;
+  infos.reserve(entries_.size());
+  for (std::size_t row = 0; row < entries_.size(); ++row) {
+    const Entry& entry = entries_[row];
+    const KernelDefinition& definition = entry.kind.definition();
+    KernelInfo info;
+    info.name = definition.name;
+    info.phase = name(plan_.kernels()[row].phase);
+    info.program = definition.program;
+    for (const Segment& segment : definition.input.segments())
+      if (!definition.is_weight(segment.name)) info.inputs.push_back(segment.name);
+    for (const Segment& segment : definition.output.segments()) info.outputs.push_back(segment.name);
+    info.taps = plan_.taps(row);
+    for (const WeightBlob& weight : definition.weights) info.weights.push_back(weight.parameter);
+    for (const WeightSegment& weight : definition.weight_segments) info.weights.push_back(weight.parameter);
+    if (!definition.weight_segments.empty())
+      info.input_bytes = layers() * slots_ * definition.input.surface().size_bytes;
+    info.copies = static_cast<int>(entry.copies.size());
+    info.has_weights = entry.kind.has_baked_weights();
+    info.forward = entry.forward;
+    info.weight_bytes = entry.kind.blob_bytes();
+    infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+}  // namespace ane::model

@@ -1,0 +1,253 @@
+#include "ane/train/checkpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <system_error>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "ane/core/error.h"
+#include "ane/core/file.h"
+#include "ane/model/safetensors.h"
+#include "ane/model/weight_files.h"
+
+#include "checkpoint/aside_directory.h"
+#include "checkpoint/checkpoint_names.h"
+#include "checkpoint/trainer_file.h"
+
+namespace ane::train {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kConfigIndent = 2;
+constexpr std::uint64_t kHeaderRoom = std::uint64_t{4} << 20U;  // for everything besides the arrays
+
+/// An array of the state and its file.
+struct StateFile {
+  std::string name;
+  std::span<float> values;
+};
+
+std::vector<StateFile> files_of(StateArena& state) {
+  std::vector<StateFile> files = {{kModelFile, state.parameters()}};
+  for (std::size_t i = 0; i < state.slots().size(); ++i) files.push_back({slot_file(state.slots()[i]), state.slot(i)});
+  if (state.staleness() == Staleness::one_update) files.push_back({kRunningFile, state.running_parameters()});
+  return files;
+}
+
+void check_room(const fs::path& directory, std::span<const StateFile> files) {
+  std::uint64_t needed = kHeaderRoom;
+  for (const StateFile& file : files) needed += file.values.size_bytes();
+  if (const std::optional<std::uint64_t> found = free_disk_bytes(directory); found && *found < needed)
+    throw FileError(
+        fmt::format("{}: a checkpoint needs {:.1f} MB, but the disk has {:.1f} MB left; make room, or keep fewer "
+                    "(--keep-checkpoints)",
+                    directory.string(), static_cast<double>(needed) / 1e6, static_cast<double>(*found) / 1e6));
+}
+
+/// Checks the size, which costs nothing, before any checksum.
+void expect_size(const fs::path& path, const FileDigest& digest) {
+  std::error_code error;
+  const std::uint64_t found = fs::file_size(path, error);
+  if (error == std::errc::no_such_file_or_directory) refuse_damaged(path, "it does not exist");
+  if (error) throw FileError(fmt::format("{}: {}", path.string(), error.message()));
+  if (found != digest.size_bytes)
+    refuse_damaged(path, fmt::format("{} bytes long, but it was written with {}", found, digest.size_bytes));
+}
+
+void expect_contents(const fs::path& path, const FileDigest& digest) {
+  expect_size(path, digest);
+  if (const std::uint64_t found = checksum_of(RegularFile(path, "checkpoint")); found != digest.checksum)
+    refuse_damaged(path,
+                   fmt::format("its checksum is {:016x}, but it was written with {:016x}", found, digest.checksum));
+}
+
+/// Whether the checkpoint looks complete, without reading its arrays.
+bool looks_whole(const fs::path& checkpoint) try {
+  for (const auto& [name, digest] : read_trainer_file(checkpoint / kTrainerFile).files)
+    expect_size(checkpoint / name, digest);
+  return true;
+} catch (const Error&) {
+  return false;
+}
+
+bool is_undamaged(const fs::path& checkpoint) try {
+  for (const auto& [name, digest] : read_trainer_file(checkpoint / kTrainerFile).files)
+    expect_contents(checkpoint / name, digest);
+  return true;
+} catch (const Error&) {
+  return false;
+}
+
+template <class Names>
+std::string slots_text(const Names& slots) {
+  return std::ranges::empty(slots) ? std::string("'none'") : fmt::format("'{}'", fmt::join(slots, "', '"));
+}
+
+void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& saved, const CheckpointIdentity& running,
+                     const StateArena& state) {
+  if (saved.identity.model != running.model)
+    throw UsageError(
+        fmt::format("{} is a checkpoint of another model (values of the checkpoint and of this run):\n  {}\nUse "
+                    "the settings it was trained with.",
+                    checkpoint.string(), fmt::join(model::differences(saved.identity.model, running.model), "\n  ")));
+  if (saved.identity.data != running.data)
+    throw UsageError(fmt::format(
+        "{} is a checkpoint of another data set or order:\n  checkpoint: {}\n  this run:   {}\nUse the data it was "
+        "trained with; to continue with other data, start from its weights with --model.",
+        checkpoint.string(), saved.identity.data, running.data));
+  if (!std::ranges::equal(saved.slots, state.slots()))
+    throw UsageError(fmt::format(
+        "{} has the optimizer state {}, but this run's optimizer has {}; use the optimizer it was trained with",
+        checkpoint.string(), slots_text(saved.slots), slots_text(state.slots())));
+}
+
+/// Renames a damaged checkpoint so that scans ignore it, and returns the new name; the old one if that fails.
+fs::path set_aside(const fs::path& checkpoint) {
+  constexpr int kMostOfOneStep = 100;
+  const std::string name = fmt::format("{}{}", kDamagedPrefix, checkpoint.filename().string());
+  fs::path damaged = checkpoint.parent_path() / name;
+  std::error_code error;
+  for (int i = 2; fs::symlink_status(damaged, error).type() != fs::file_type::not_found && i <= kMostOfOneStep; ++i)
+    damaged = checkpoint.parent_path() / fmt::format("{}-{}", name, i);
+  fs::rename(checkpoint, damaged, error);
+  return error ? checkpoint : damaged;
+}
+
+}  // namespace
+
+CheckpointIdentity identity_of(const model::Model& model, const data::Source& source) {
+  return {.model = model.config(), .data = source.identity()};
+}
+
+fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayout& layout, StateArena& state,
+                          const TrainerRecord& record, const CheckpointIdentity& identity,
+                          const std::function<void()>& copied) {
+  fs::path place = directory / checkpoint_name(record.progress.step);
+  if (is_undamaged(place)) return place;
+
+  AsideDirectory aside(place);
+  const std::vector<StateFile> state_files = files_of(state);
+  check_room(aside.path(), state_files);
+  // All files are written before any is synced: the state may change as soon as the system has a copy.
+  std::deque<TemporaryFile> files;
+  TrainerFileContents contents{
+      .record = record, .identity = identity, .slots = {state.slots().begin(), state.slots().end()}, .files = {}};
+  const auto add = [&](const std::string& name, const std::string& text) {
+    TemporaryFile& file = files.emplace_back(aside.path() / name);
+    file.write(std::as_bytes(std::span(text)));
+    return file.digest();
+  };
+  for (const auto& [name, values] : state_files) {
+    TemporaryFile& file = files.emplace_back(aside.path() / name);
+    model::write_safetensors(
+        file, layout, values,
+        {{model::kConfigKey, model::to_json(identity.model)}, {"step", fmt::format("{}", record.progress.step)}});
+    contents.files[name] = file.digest();
+  }
+  if (copied) copied();
+
+  contents.files[kConfigFile] = add(kConfigFile, model::to_json(identity.model, kConfigIndent) + "\n");
+  add(kTrainerFile, trainer_file_text(contents));
+  for (TemporaryFile& file : files) file.commit();
+  aside.move_into_place();
+  return place;
+}
+
+fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayout& layout, StateArena& state,
+                          const CheckpointIdentity& identity) {
+  return write_checkpoint(directory, layout, state, {state.progress(), state.totals()}, identity);
+}
+
+std::vector<fs::path> checkpoints_in(const fs::path& directory) {
+  std::vector<std::int64_t> steps;
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error); !error && entry != fs::directory_iterator();
+       entry.increment(error)) {
+    std::error_code ignored;
+    if (const auto step = step_of(entry->path().filename().string()); step && entry->is_directory(ignored))
+      steps.push_back(*step);
+  }
+  if (error) throw FileError(fmt::format("{}: no checkpoints can be found: {}", directory.string(), error.message()));
+  std::sort(steps.begin(), steps.end(), std::greater<>());
+  std::vector<fs::path> checkpoints;
+  checkpoints.reserve(steps.size());
+  for (const std::int64_t step : steps) checkpoints.push_back(directory / checkpoint_name(step));
+  return checkpoints;
+}
+
+void remove_old_checkpoints(const fs::path& directory, std::int64_t keep) {
+  std::int64_t kept = 0;
+  for (const fs::path& checkpoint : checkpoints_in(directory))
+    if (looks_whole(checkpoint) && ++kept > keep) remove_directory(checkpoint);
+}
+
+namespace {
+
+/// nullopt if the identity cannot be read; loading the checkpoint reports the problem.
+std::optional<CheckpointIdentity> read_identity(const fs::path& checkpoint) try {
+  return read_trainer_file(checkpoint / kTrainerFile).identity;
+} catch (const Error&) {
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<CheckpointIdentity> recorded_identity(const fs::path& directory) {
+  for (const fs::path& checkpoint : checkpoints_in(directory))
+    if (auto identity = read_identity(checkpoint)) return identity;
+  return std::nullopt;
+}
+
+std::optional<model::ModelConfig> recorded_model_of(const fs::path& file) {
+  const std::optional<CheckpointIdentity> identity = read_identity(file.parent_path());
+  return identity ? std::optional(identity->model) : std::nullopt;
+}
+
+SettingTexts load_checkpoint(const fs::path& checkpoint, const model::ParameterLayout& layout, StateArena& state,
+                             const CheckpointIdentity& identity) {
+  TrainerFileContents saved = read_trainer_file(checkpoint / kTrainerFile);
+  expect_same_run(checkpoint, saved, identity, state);
+  for (const auto& [name, digest] : saved.files) expect_contents(checkpoint / name, digest);
+  for (const auto& [name, values] : files_of(state)) {
+    const bool is_missing = !saved.files.contains(name);
+    if (is_missing && name == kRunningFile) {  // written without staleness, when the newest parameters were used
+      std::ranges::copy(state.parameters(), values.begin());
+      continue;
+    }
+    if (is_missing) refuse_damaged(checkpoint / kTrainerFile, fmt::format("'{}' is missing", name));
+    model::read_safetensors(checkpoint / name, layout, values);
+  }
+  state.progress() = saved.record.progress;
+  return std::move(saved.identity.settings);
+}
+
+LoadedCheckpoint load_newest_checkpoint(const fs::path& directory, const model::ParameterLayout& layout,
+                                        StateArena& state, const CheckpointIdentity& identity) {
+  remove_leftovers(directory);  // even if no further checkpoint will be written
+  LoadedCheckpoint loaded;
+  for (const fs::path& checkpoint : checkpoints_in(directory)) {
+    try {
+      loaded.settings = load_checkpoint(checkpoint, layout, state, identity);
+      loaded.path = checkpoint;
+      return loaded;
+    } catch (const DamagedError& error) {
+      loaded.unusable.push_back(fmt::format("{} (now {})", error.what(), set_aside(checkpoint).string()));
+    } catch (const FileError& error) {
+      loaded.unusable.emplace_back(error.what());
+    }
+  }
+  throw FileError(
+      fmt::format("{}: no checkpoint to resume from{}{}", directory.string(),
+                  loaded.unusable.empty() ? ": there is no directory step-NNNNNNNN" : ": none is usable\n  ",
+                  fmt::join(loaded.unusable, "\n  ")));
+}
+
+}  // namespace ane::train
