@@ -96,7 +96,7 @@ std::unique_ptr<train::StateArena> make_state(RunContext& context, const std::op
                                               const Warn& warn) {
   const cli::Settings& settings = context.settings;
   const std::size_t parameters = context.model->parameters().size();
-  const train::SlotNames slots = train::optimizer_slots(settings.optimizer);
+  const train::SlotNames slots = train::optimizer_slots(settings.optimizer.kind);
   const std::uint64_t fingerprint = fingerprint_of(settings, context.model->config());
   const train::Staleness staleness = settings.pipeline ? train::Staleness::one_update : train::Staleness::none;
   if (before) {

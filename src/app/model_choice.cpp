@@ -189,16 +189,7 @@ train::TrainOptions train_options(const cli::Settings& settings) {
   options.steps = settings.steps;
   options.accum_steps = settings.accum_steps;
   options.refresh_mode = settings.pipeline ? train::RefreshMode::pipeline : train::RefreshMode::compile;
-  options.optimizer = {.kind = settings.optimizer,
-                       .lr = settings.lr,
-                       .min_lr = settings.min_lr,
-                       .warmup = settings.warmup,
-                       .schedule = settings.schedule,
-                       .beta1 = settings.beta1,
-                       .beta2 = settings.beta2,
-                       .eps = settings.eps,
-                       .weight_decay = settings.weight_decay,
-                       .grad_clip = settings.grad_clip};
+  options.optimizer = settings.optimizer;
   options.validate_every = settings.val_every;
   options.validation_samples = settings.val_samples;
   options.checkpoint_every = settings.checkpoint_every;

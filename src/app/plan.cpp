@@ -43,7 +43,7 @@ MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings)
   }
   need.surfaces = surface_bytes(model.kernels().infos(), settings.layers) * static_cast<double>(model.batch_slots());
   need.gradients = static_cast<double>(model.parameters().size()) * sizeof(float);
-  need.state = need.gradients * (sets + static_cast<double>(train::optimizer_slots(settings.optimizer).size()));
+  need.state = need.gradients * (sets + static_cast<double>(train::optimizer_slots(settings.optimizer.kind).size()));
   need.activations = static_cast<double>(model.summary().activation_bytes);
   return need;
 }

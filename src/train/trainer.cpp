@@ -144,32 +144,29 @@ bool Trainer::run_batch() {
   return true;
 }
 
-/// Leaves no gradients behind unless the batch is complete.
+/// Returns false if interrupted. Leaves no gradients behind unless the batch is complete.
 bool Trainer::accumulate(Batch& batch) try {
-  const bool whole = run_steps(batch);
-  if (!whole) drop_gradients();
-  return whole;
+  const std::int64_t first = parts_.state.progress().step;
+  while (batch.done < batch.sequences) {
+    if (parts_.stop) {
+      drop_gradients();
+      return false;
+    }
+    const std::span<data::Sample> samples = samples_for(batch.sequences - batch.done);
+    for (data::Sample& sample : samples)
+      parts_.source.training_sample(static_cast<std::uint64_t>(first + batch.done + (&sample - samples.data())),
+                                    sample);
+    run_slots(samples, batch);
+    if (checkpoints_) take_checkpoint(checkpoints_->poll());
+    clock_.leave_out();
+  }
+  return true;
 } catch (...) {
   drop_gradients();
   throw;
 }
 
 void Trainer::drop_gradients() noexcept { std::ranges::fill(parts_.state.gradients(), 0.0F); }
-
-bool Trainer::run_steps(Batch& batch) {
-  const std::int64_t first = parts_.state.progress().step;
-  while (batch.done < batch.sequences) {
-    if (parts_.stop) return false;
-    const std::span<data::Sample> samples = samples_for(batch.sequences - batch.done);
-    for (data::Sample& sample : samples)
-      parts_.source.training_sample(static_cast<std::uint64_t>(first + batch.done + (&sample - samples.data())),
-                                    sample);
-    run_side_by_side(samples, batch);
-    if (checkpoints_) take_checkpoint(checkpoints_->poll());
-    clock_.leave_out();
-  }
-  return true;
-}
 
 /// Samples for all batch slots, but no more than `count`.
 std::span<data::Sample> Trainer::samples_for(std::int64_t count) {
@@ -179,7 +176,7 @@ std::span<data::Sample> Trainer::samples_for(std::int64_t count) {
   return std::span(samples_).first(static_cast<std::size_t>(std::min(at_once, count)));
 }
 
-void Trainer::run_side_by_side(std::span<const data::Sample> samples, Batch& batch) {
+void Trainer::run_slots(std::span<const data::Sample> samples, Batch& batch) {
   const auto count = static_cast<std::int64_t>(samples.size());
   const Progress& progress = parts_.state.progress();
   RunTotals& totals = parts_.state.totals();

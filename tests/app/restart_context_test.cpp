@@ -34,7 +34,7 @@ TEST_CASE("a process passes every setting to the next, byte for byte", "[app][re
   CHECK(found->data_identity == "text\nof\\n data");
   CHECK(cli::freeze(found->settings) == cli::freeze(loaded.values));
   CHECK(found->settings.data == "a\nb\\n \xff=c.txt");
-  CHECK(found->settings.lr == 0.1);
+  CHECK(found->settings.optimizer.lr == 0.1);
   CHECK_FALSE(found->settings.tied);
   model::ModelConfig config{.family = model::Family::mlp, .dim = 1, .hidden = 1, .seq_len = 1};
   CHECK(app::fingerprint_of(found->settings, config) == app::fingerprint_of(loaded.values, config));

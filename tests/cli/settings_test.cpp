@@ -63,9 +63,9 @@ TEST_CASE("precedence: flag, environment variable, config, default", "[cli][sett
   CHECK(loaded.origin("max-compiles").place == "ANE_MAX_COMPILES");
   CHECK(loaded.values.device == DeviceChoice::host);
   CHECK(loaded.origin("device").place == file.path());
-  CHECK(loaded.values.lr == 1e-3);
+  CHECK(loaded.values.optimizer.lr == 1e-3);
   CHECK_FALSE(loaded.values.tied);
-  CHECK(loaded.values.beta1 == 0.9);
+  CHECK(loaded.values.optimizer.beta1 == 0.9);
   CHECK(loaded.origin("beta1").place == "default");
   CHECK_THAT(describe(loaded), ANE_CONTAINS("ANE_MAX_COMPILES"));
 }
@@ -93,9 +93,9 @@ TEST_CASE("each named config loads and describes its model", "[cli][settings]") 
   CHECK(shakespeare.dim == 128);
   CHECK(shakespeare.hidden == 352);
   CHECK(shakespeare.accum_steps == 12);
-  CHECK(shakespeare.warmup == 100);
-  CHECK(shakespeare.beta2 == 0.99);
-  CHECK(shakespeare.schedule == ane::train::ScheduleKind::cosine);
+  CHECK(shakespeare.optimizer.warmup == 100);
+  CHECK(shakespeare.optimizer.beta2 == 0.99);
+  CHECK(shakespeare.optimizer.schedule == ane::train::ScheduleKind::cosine);
   const Settings stories = load({"--config", "stories110m"}).values;
   CHECK(stories.dim == 768);
   CHECK(stories.vocab == 32000);
@@ -104,10 +104,10 @@ TEST_CASE("each named config loads and describes its model", "[cli][settings]") 
 }
 
 TEST_CASE("numbers as near to their limits as fp32 allows are accepted", "[cli][settings]") {
-  CHECK(load({"--beta2", "0.9999999"}).values.beta2 == 0.9999999);
-  CHECK(load({"--beta1", "0"}).values.beta1 == 0);
-  CHECK(load({"--lr", "1.2e-38"}).values.lr == 1.2e-38);
-  CHECK(load({"--weight-decay", "0"}).values.weight_decay == 0);
+  CHECK(load({"--beta2", "0.9999999"}).values.optimizer.beta2 == 0.9999999);
+  CHECK(load({"--beta1", "0"}).values.optimizer.beta1 == 0);
+  CHECK(load({"--lr", "1.2e-38"}).values.optimizer.lr == 1.2e-38);
+  CHECK(load({"--weight-decay", "0"}).values.optimizer.weight_decay == 0);
 }
 
 TEST_CASE("words represent special values", "[cli][settings]") {

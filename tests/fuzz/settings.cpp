@@ -47,7 +47,7 @@ void settings(Bytes bytes) {
     const cli::LoadedSettings loaded = cli::load_settings(line.values, words.environment);
     const cli::FlagValues frozen = cli::freeze(loaded.values);
     require(cli::freeze(cli::thaw(frozen)) == frozen, "settings survive a restart");
-    for (const double beta : {loaded.values.beta1, loaded.values.beta2})
+    for (const double beta : {loaded.values.optimizer.beta1, loaded.values.optimizer.beta2})
       require(static_cast<float>(beta) < 1, "a moment decays, in fp32");
   });
   may_refuse<UsageError>([&] { static_cast<void>(app::find_restart_context(words.environment)); });

@@ -43,16 +43,7 @@ struct Settings {
   double norm_eps = model::ModelConfig{}.norm_eps;
 
   std::int64_t accum_steps = 10;
-  train::OptimizerKind optimizer = train::OptimizerKind::adamw;
-  double lr = 1e-3;
-  double min_lr = train::OptimizerOptions{}.min_lr;
-  std::int64_t warmup = train::OptimizerOptions{}.warmup;
-  train::ScheduleKind schedule = train::ScheduleKind::constant;
-  double beta1 = train::OptimizerOptions{}.beta1;
-  double beta2 = train::OptimizerOptions{}.beta2;
-  double eps = train::OptimizerOptions{}.eps;
-  double weight_decay = train::OptimizerOptions{}.weight_decay;
-  double grad_clip = train::OptimizerOptions{}.grad_clip;
+  train::OptimizerOptions optimizer{.lr = 1e-3};
   double loss_scale = 0;  ///< 0: dynamic
   std::int64_t give_up_after = train::LossScaleOptions{}.give_up_after;
   model::PlanChoice plan = model::PlanChoice::split;

@@ -50,10 +50,6 @@ class Llama final : public Model {
   class Pass;
   struct Workspace;
 
-  StepResult step_in(std::size_t slot, const data::Sample& sample, std::span<const float> parameters, float loss_scale,
-                     std::span<float> gradients, StepTimes& times);
-  StepResult evaluate_in(std::size_t slot, const data::Sample& sample, std::span<const float> parameters,
-                         StepTimes& times);
   template <class Body>
   void run_slots(std::span<const data::Sample> samples, StepTimes& times, const Body& body);
 

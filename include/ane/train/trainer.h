@@ -77,9 +77,8 @@ class Trainer {
   [[nodiscard]] bool validation_due() const;
   [[nodiscard]] bool run_batch();
   [[nodiscard]] bool accumulate(Batch& batch);
-  [[nodiscard]] bool run_steps(Batch& batch);
   [[nodiscard]] std::span<data::Sample> samples_for(std::int64_t count);
-  void run_side_by_side(std::span<const data::Sample> samples, Batch& batch);
+  void run_slots(std::span<const data::Sample> samples, Batch& batch);
   void drop_gradients() noexcept;
   void finish_update(Batch& batch);
   void report_skip(const std::string& reason);

@@ -117,9 +117,9 @@ void check_together(const LoadedSettings& loaded) {
   const auto named = [&](std::string_view name) {
     return fmt::format("{} ({})", setting(name).key(), loaded.origin(name).place);
   };
-  if (values.schedule == train::ScheduleKind::cosine && values.min_lr > values.lr) {
+  if (values.optimizer.schedule == train::ScheduleKind::cosine && values.optimizer.min_lr > values.optimizer.lr) {
     throw UsageError(fmt::format("{} is {}, above {}, which is {}; a cosine schedule falls from lr to min_lr",
-                                 named("min-lr"), values.min_lr, named("lr"), values.lr));
+                                 named("min-lr"), values.optimizer.min_lr, named("lr"), values.optimizer.lr));
   }
   if (values.checkpoint_dir.empty() &&
       (values.resume || values.checkpoint_every > 0 || values.checkpoint_minutes > 0)) {

@@ -15,8 +15,23 @@
 namespace ane::cli {
 namespace {
 
+/// A member of Settings or of its optimizer options.
 template <class T>
-using Field = T Settings::*;
+class Field {
+ public:
+  Field(T Settings::*member) : member_(member) {}                       // NOLINT: a member is a field
+  Field(T train::OptimizerOptions::*member) : of_optimizer_(member) {}  // NOLINT
+  [[nodiscard]] T& in(Settings& settings) const {
+    return member_ != nullptr ? settings.*member_ : settings.optimizer.*of_optimizer_;
+  }
+  [[nodiscard]] const T& in(const Settings& settings) const {
+    return member_ != nullptr ? settings.*member_ : settings.optimizer.*of_optimizer_;
+  }
+
+ private:
+  T Settings::*member_ = nullptr;
+  T train::OptimizerOptions::*of_optimizer_ = nullptr;
+};
 
 /// A word that represents 0, for settings in which 0 has a special meaning.
 struct Word {
@@ -31,11 +46,11 @@ Setting whole(Setting row, Field<std::int64_t> field, std::int64_t least, std::i
     const std::optional<std::int64_t> value =
         !zero.word.empty() && text == zero.word ? std::optional<std::int64_t>(0) : parse_integer(text);
     if (!value || (text != zero.word && (*value < least || *value > most))) return false;
-    settings.*field = *value;
+    field.in(settings) = *value;
     return true;
   };
   row.show = [=](const Settings& settings) {
-    const std::int64_t value = settings.*field;
+    const std::int64_t value = field.in(settings);
     return value == 0 && !zero.word.empty() ? std::string(zero.word) : fmt::format("{}", value);
   };
   return row;
@@ -64,11 +79,11 @@ Setting real(Setting row, Field<double> field, Interval range, Word zero = {}) {
     const std::optional<double> value = is_word ? std::optional<double>(0) : parse_real(text);
     if (!value) return false;
     if (!is_word && !range.holds(*value)) return false;
-    settings.*field = *value;
+    field.in(settings) = *value;
     return true;
   };
   row.show = [=](const Settings& settings) {
-    const double value = settings.*field;
+    const double value = field.in(settings);
     return value == 0 && !zero.word.empty() ? std::string(zero.word) : fmt::format("{}", value);
   };
   return row;
@@ -79,10 +94,10 @@ Setting text(Setting row, Field<std::string> field) {
   row.expects = "a non-empty text";
   row.assign = [=](std::string_view value, Settings& settings) {
     if (value.empty()) return false;
-    settings.*field = value;
+    field.in(settings) = value;
     return true;
   };
-  row.show = [=](const Settings& settings) { return settings.*field; };
+  row.show = [=](const Settings& settings) { return field.in(settings); };
   return row;
 }
 
@@ -94,12 +109,12 @@ Setting choice(Setting row, Field<Enum> field, std::vector<std::pair<std::string
   row.assign = [=](std::string_view word, Settings& settings) {
     const auto found = std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.first == word; });
     if (found == names.end()) return false;
-    settings.*field = found->second;
+    field.in(settings) = found->second;
     return true;
   };
   row.show = [=](const Settings& settings) {
     const auto found =
-        std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.second == settings.*field; });
+        std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.second == field.in(settings); });
     return std::string(found->first);
   };
   return row;
@@ -110,10 +125,10 @@ Setting toggle(Setting row, Field<bool> field) {
   row.expects = "true or false";
   row.assign = [=](std::string_view word, Settings& settings) {
     if (word != "true" && word != "false") return false;
-    settings.*field = word == "true";
+    field.in(settings) = word == "true";
     return true;
   };
-  row.show = [=](const Settings& settings) { return std::string(settings.*field ? "true" : "false"); };
+  row.show = [=](const Settings& settings) { return std::string(field.in(settings) ? "true" : "false"); };
   return row;
 }
 
@@ -229,47 +244,48 @@ std::vector<Setting> model_rows() {
 
 std::vector<Setting> optimizer_rows() {
   using train::OptimizerKind;
+  using train::OptimizerOptions;
   using train::ScheduleKind;
   return {
       choice<OptimizerKind>({.name = "optimizer", .group = "Optimizer", .placeholder = "NAME", .help = "update rule"},
-                            &Settings::optimizer, {{"adamw", OptimizerKind::adamw}, {"sgd", OptimizerKind::sgd}}),
+                            &OptimizerOptions::kind, {{"adamw", OptimizerKind::adamw}, {"sgd", OptimizerKind::sgd}}),
       real({.name = "lr", .group = "Optimizer", .placeholder = "X", .help = "learning rate, the maximum of a schedule"},
-           &Settings::lr, {0, 1000}),
+           &OptimizerOptions::lr, {0, 1000}),
       real({.name = "min-lr",
             .group = "Optimizer",
             .placeholder = "X",
             .help = "learning rate at the end of a cosine schedule"},
-           &Settings::min_lr, {0, 1000}),
+           &OptimizerOptions::min_lr, {0, 1000}),
       whole({.name = "warmup",
              .group = "Optimizer",
              .placeholder = "N",
              .help = "updates over which the learning rate rises from 0"},
-            &Settings::warmup, 0, kBillion),
+            &OptimizerOptions::warmup, 0, kBillion),
       choice<ScheduleKind>({.name = "schedule",
                             .group = "Optimizer",
                             .placeholder = "NAME",
                             .help = "learning-rate schedule after warm-up"},
-                           &Settings::schedule,
+                           &OptimizerOptions::schedule,
                            {{"constant", ScheduleKind::constant}, {"cosine", ScheduleKind::cosine}}),
       real({.name = "beta1", .group = "Optimizer", .placeholder = "X", .help = "decay of AdamW's first moment"},
-           &Settings::beta1, {0, 1, true}),
+           &OptimizerOptions::beta1, {0, 1, true}),
       real({.name = "beta2", .group = "Optimizer", .placeholder = "X", .help = "decay of AdamW's second moment"},
-           &Settings::beta2, {0, 1, true}),
+           &OptimizerOptions::beta2, {0, 1, true}),
       real({.name = "eps",
             .group = "Optimizer",
             .placeholder = "X",
             .help = "AdamW's epsilon, which prevents division by 0"},
-           &Settings::eps, {kLeastEps, 1}),
+           &OptimizerOptions::eps, {kLeastEps, 1}),
       real({.name = "weight-decay",
             .group = "Optimizer",
             .placeholder = "X",
             .help = "decoupled weight decay of matrices and embeddings"},
-           &Settings::weight_decay, {0, 1000}),
+           &OptimizerOptions::weight_decay, {0, 1000}),
       real({.name = "grad-clip",
             .group = "Optimizer",
             .placeholder = "X",
             .help = "largest global gradient norm; 0: no clipping"},
-           &Settings::grad_clip, {0, 1e9}),
+           &OptimizerOptions::grad_clip, {0, 1e9}),
       real({.name = "loss-scale",
             .group = "Optimizer",
             .placeholder = "X|dynamic",

@@ -43,7 +43,7 @@ std::vector<std::string> header_lines(const model::Model& model, std::span<const
                   millions(summary.transformer_parameters), millions(summary.embedding_parameters)),
       fmt::format("Kernels: {} ({} weight-bearing + {} static)", weighted + fixed, weighted, fixed),
       fmt::format("Accum {} steps per recompile | {} LR={:.1e}", settings.accum_steps,
-                  settings.optimizer == train::OptimizerKind::adamw ? "Adam" : "SGD", settings.lr),
+                  settings.optimizer.kind == train::OptimizerKind::adamw ? "Adam" : "SGD", settings.optimizer.lr),
       fmt::format("FLOPs/step: fwd={} bwd_dx={} bwd_dW={} sdpa_bwd={} total={}", mflops(flops.forward),
                   mflops(flops.backward_dx), mflops(flops.backward_dw), mflops(flops.sdpa_backward),
                   mflops(flops.total())),

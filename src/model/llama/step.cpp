@@ -264,23 +264,6 @@ void Llama::Pass::accumulate_classifier() {
   }
 }
 
-StepResult Llama::step_in(std::size_t slot, const data::Sample& sample, std::span<const float> parameters,
-                          float loss_scale, std::span<float> gradients, StepTimes& times) {
-  Pass pass(*this, slot, PassMode::training, sample, parameters, times);
-  pass.forward();
-  const double loss = pass.loss(loss_scale);
-  pass.backward(gradients);
-  return {loss, pass.overflow()};
-}
-
-StepResult Llama::evaluate_in(std::size_t slot, const data::Sample& sample, std::span<const float> parameters,
-                              StepTimes& times) {
-  Pass pass(*this, slot, PassMode::forward, sample, parameters, times);
-  pass.forward();
-  const double loss = pass.loss(0);
-  return {loss, pass.overflow()};
-}
-
 /// Calls body(slot, times) for each sample's batch slot: a single one inline, several on one thread each.
 template <class Body>
 void Llama::run_slots(std::span<const data::Sample> samples, StepTimes& times, const Body& body) {
@@ -303,14 +286,21 @@ void Llama::run_slots(std::span<const data::Sample> samples, StepTimes& times, c
 void Llama::step(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
                  std::span<float> gradients, std::span<StepResult> results, StepTimes& times) {
   run_slots(samples, times, [&](std::size_t slot, StepTimes& own) {
-    results[slot] = step_in(slot, samples[slot], parameters, loss_scale, gradients, own);
+    Pass pass(*this, slot, PassMode::training, samples[slot], parameters, own);
+    pass.forward();
+    const double loss = pass.loss(loss_scale);
+    pass.backward(gradients);
+    results[slot] = {loss, pass.overflow()};
   });
 }
 
 void Llama::evaluate(std::span<const data::Sample> samples, std::span<const float> parameters,
                      std::span<StepResult> results, StepTimes& times) {
   run_slots(samples, times, [&](std::size_t slot, StepTimes& own) {
-    results[slot] = evaluate_in(slot, samples[slot], parameters, own);
+    Pass pass(*this, slot, PassMode::forward, samples[slot], parameters, own);
+    pass.forward();
+    const double loss = pass.loss(0);
+    results[slot] = {loss, pass.overflow()};
   });
 }
 
