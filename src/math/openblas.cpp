@@ -82,6 +82,8 @@ bool can_map(std::size_t bytes) {
   return true;
 }
 
+constexpr std::size_t kBufferBytes = std::size_t{160} << 20U;  // of a thread of OpenBLAS, with a margin
+
 struct Users {
   std::mutex mutex;
   int threads = 0;
@@ -95,8 +97,7 @@ Users& users() {
 // A product makes OpenBLAS map 128 MB for its thread, which it keeps; version 0.3.21 retries forever if that fails. So
 // the buffers are mapped here, after checking that there is room.
 void reserve_buffers(int threads) {
-  constexpr std::size_t kBufferBytes = std::size_t{160} << 20U;  // with a margin
-  constexpr int kMostBuffers = 128;                              // OpenBLAS itself supports twice as many
+  constexpr int kMostBuffers = 128;  // OpenBLAS itself supports twice as many
   const auto& [allocate, release] = blas().buffers;
   if (allocate == nullptr || release == nullptr) return;
   const int wanted = std::min(threads, kMostBuffers);
@@ -111,7 +112,15 @@ void reserve_buffers(int threads) {
   }
 }
 
+/// Recent versions map a buffer while they are loaded, and end the process if that fails.
+void expect_room_to_load() {
+  if (!can_map(kBufferBytes))
+    throw DeviceError(fmt::format(
+        "OpenBLAS needs about {} MB of address space to be loaded; raise the limit (ulimit -v)", kBufferBytes >> 20U));
+}
+
 Blas load_openblas() {
+  expect_room_to_load();
   void* const library = open_library();
   find<void(int)>(library, "openblas_set_num_threads")(1);
   return {find<decltype(cblas_sgemm)>(library, "cblas_sgemm"),

@@ -1,10 +1,26 @@
 #include "foundation.h"
 
+#include <string>
+
 #include <fmt/format.h>
 
 namespace ane::device::apple {
 
 using objc::Id;
+
+namespace {
+
+/// Foundation describes an error as `Error Domain=X Code=8 "text" UserInfo={...}`; older versions of GNUstep return the
+/// text alone. Removes the domain and the code, and the quotation marks if nothing follows.
+std::string without_repetition(const std::string& description, const std::string& domain, long code) {
+  const std::string repeated = fmt::format("Error Domain={} Code={} ", domain, code);
+  if (!description.starts_with(repeated)) return description;
+  const std::string rest = description.substr(repeated.size());
+  const bool is_quoted = rest.size() > 1 && rest.front() == '"' && rest.find('"', 1) == rest.size() - 1;
+  return is_quoted ? rest.substr(1, rest.size() - 2) : rest;
+}
+
+}  // namespace
 
 Foundation::Foundation(Lookup& lookup, const objc::Runtime& runtime, const objc::Library& library) {
   lookup.function(temporary_directory_, library, "NSTemporaryDirectory");
@@ -80,8 +96,10 @@ Id Foundation::find(Id dictionary, const std::string& key) const {
 
 std::string Foundation::describe(Id error) const {
   if (error == nullptr) return "no NSError was given";
-  return fmt::format("{} (domain {}, code {})", text(description_(error)).value_or("no description"),
-                     text(domain_(error)).value_or("none"), code_(error));
+  const std::string domain = text(domain_(error)).value_or("none");
+  const auto code = code_(error);
+  const std::string description = text(description_(error)).value_or("no description");
+  return fmt::format("{} (domain {}, code {})", without_repetition(description, domain, code), domain, code);
 }
 
 std::string Foundation::temporary_directory() const {

@@ -100,7 +100,7 @@ TEST_CASE("resident columns are read again when their revision changes, others a
   CHECK(rig.run() == rig.expected());
 }
 
-TEST_CASE("resident columns are cached; poisoned builds detect a broken promise", "[device][host][staging]") {
+TEST_CASE("resident columns are cached, and poisoned builds detect a broken promise", "[device][host][staging]") {
   Rig rig;
   rig.promise(1);
   const std::vector<float> before = rig.run();
