@@ -93,7 +93,7 @@ Rule no_attention_mask, no_rsqrt, no_gelu, no_conv_bias, no_wide_layer_norm, no_
     reduction_times_zero;
 // ane_rules_size.cpp: sizes that fail or are slow.
 Rule conv_channels, flat_elementwise, softmax_length, layer_width, working_set, odd_channels, long_contraction,
-    short_reduction, kernel_width;
+    short_reduction, axis_length, kernel_width;
 // ane_rules_numerics.cpp: values that fp16, the multiplier or an operation cannot represent.
 Rule infinite_constants, huge_factors, vanishing_constants, offset_slices, coarse_round, masked_rows;
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <bit>
 #include <set>
+#include <span>
 #include <string>
 
 #include <fmt/format.h>
@@ -16,6 +17,9 @@ constexpr std::int64_t kMostOutputChannels = 62080;
 constexpr std::int64_t kMostKernelWidth = 15;
 constexpr std::int64_t kMostKernelWidthOfM1 = 13;
 constexpr std::int64_t kMostFlatElements = 16384;
+constexpr std::size_t kSpatialAxes = 2;
+constexpr std::int64_t kLongestAxis = 65536;
+constexpr std::int64_t kLongestAxisUntilM3 = 16384;
 constexpr std::int64_t kSoftmaxStep = 32;
 constexpr std::int64_t kSlowWidth = 5120;
 constexpr std::uint64_t kOnChipBytes = std::uint64_t{32} << 20;
@@ -24,6 +28,12 @@ constexpr std::int64_t kChannelStep = 16;
 constexpr std::int64_t kLongContraction = 5376;
 constexpr std::int64_t kShortAxis = 16;
 constexpr std::int64_t kManyResults = 4096;
+
+/// The longer one of the last two axes.
+std::int64_t spatial_length(const Shape& shape) {
+  const auto spatial = std::span(shape).last(std::min(shape.size(), kSpatialAxes));
+  return spatial.empty() ? 0 : *std::ranges::max_element(spatial);
+}
 
 /// Operands and results, each counted once.
 std::uint64_t bytes_touched(const OpView& op) {
@@ -121,6 +131,34 @@ void short_reduction(const Program& program, const Blobs* /*blobs*/, Findings& f
     if (reduced <= kShortAxis && results >= kManyResults)
       found.add(place(op), fmt::format("{} results of {} elements each", results, reduced));
   });
+}
+
+// Only the first value of a function is reported, because operations pass the axis on.
+void axis_length(const Program& program, const Blobs* /*blobs*/, Findings& found) {
+  for (const Function& function : program.functions) {
+    const auto is_long = [&](ValueId id) {
+      return spatial_length(function.value(id).type.shape) > kLongestAxisUntilM3;
+    };
+    const auto report = [&](const std::string& where, const Shape& shape) {
+      const std::int64_t length = spatial_length(shape);
+      const std::string message = fmt::format("{} has an axis of {}", to_string(shape), length);
+      if (length > kLongestAxis) {
+        found.add(where, message);
+      } else {
+        found.add(where, message, Severity::refusal, "M1, M2, M3");
+      }
+    };
+    if (const auto input = std::ranges::find_if(function.inputs, is_long); input != function.inputs.end()) {
+      report(fmt::format("input '{}'", function.value(*input).name), function.value(*input).type.shape);
+      continue;
+    }
+    const auto operation = std::ranges::find_if(function.operations, [&](const Operation& op) {
+      return op.kind != OpKind::constant && std::ranges::any_of(op.results, is_long);
+    });
+    if (operation == function.operations.end()) continue;
+    const OpView op(function, *operation);
+    report(place(op), op.result_type().shape);
+  }
 }
 
 void kernel_width(const Program& program, const Blobs* /*blobs*/, Findings& found) {

@@ -121,7 +121,7 @@ TEST_CASE("the table contains every rule that depends on text, once, with summar
   const std::vector<std::string> expected{"A1",  "A3",  "A4",  "A5",  "A6",  "A10", "A14", "A20", "A21", "A22", "A23",
                                           "A24", "A25", "A26", "A27", "A28", "A29", "A30", "A31", "A32", "A33", "A34",
                                           "A36", "A37", "A38", "A39", "A43", "A44", "A46", "A47", "A48", "A50", "A54",
-                                          "A55", "A56", "A57", "B4",  "N1",  "N2",  "N7",  "R3",  "R4",  "mask"};
+                                          "A55", "A56", "A57", "B3",  "B4",  "N1",  "N2",  "N7",  "R3",  "R4",  "mask"};
   std::vector<std::string> ids;
   for (const AneRule& rule : ane_rules()) {
     ids.emplace_back(rule.id);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "support/catch.h"
+#include "support/temporary_directory.h"
 
 namespace ane::mil {
 namespace {
@@ -58,28 +59,17 @@ Program program_with(std::initializer_list<std::string> paths) {
   return program;
 }
 
-/// A directory that is removed when the test ends.
-class TemporaryDirectory {
+/// A directory for weights.
+class BlobDirectory {
  public:
-  TemporaryDirectory() : path_(std::filesystem::temp_directory_path() / "ane_blob_test") {
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_ / "weights");
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  BlobDirectory() { std::filesystem::create_directory(path() / "weights"); }
+  [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }
   void write(const std::string& name, const Bytes& bytes) const {
-    std::ofstream file(path_ / name, std::ios::binary);
-    for (const std::byte byte : bytes) file.put(static_cast<char>(byte));
+    static_cast<void>(directory_.write(name, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
   }
 
  private:
-  std::filesystem::path path_;
+  TemporaryDirectory directory_;
 };
 
 }  // namespace
@@ -305,7 +295,7 @@ TEST_CASE("blob paths are listed once, sorted, from arguments and attributes ali
 }
 
 TEST_CASE("load_blobs reads the files that a program names below a directory", "[mil][blob]") {
-  const TemporaryDirectory directory;
+  const BlobDirectory directory;
   directory.write("weights/w.bin", three_halves());
   directory.write("m.bin", Bytes(64));
   const Blobs blobs = load_blobs(program_with({"@model_path/weights/w.bin", "@model_path/m.bin"}), directory.path());
@@ -313,7 +303,7 @@ TEST_CASE("load_blobs reads the files that a program names below a directory", "
 }
 
 TEST_CASE("load_blobs reads all of a record that several types name", "[mil][blob]") {
-  const TemporaryDirectory directory;
+  const BlobDirectory directory;
   Bytes file = changed(three_halves(), {{72, 0}, {80, 0}, {74, 8}});  // a marker record does not state a size
   file.resize(140);
   for (std::size_t i = 0; i < 12; ++i) file[128 + i] = static_cast<std::byte>(i + 1);
@@ -328,7 +318,7 @@ TEST_CASE("load_blobs reads all of a record that several types name", "[mil][blo
 }
 
 TEST_CASE("load_blobs stays inside its directory and names missing files", "[mil][blob]") {
-  const TemporaryDirectory directory;
+  const BlobDirectory directory;
   directory.write("w.bin", three_halves());
   const auto [path, message] = GENERATE(table<std::string, std::string>({
       {"w.bin", "blob path 'w.bin': expected '@model_path/' and a file name"},
@@ -337,7 +327,7 @@ TEST_CASE("load_blobs stays inside its directory and names missing files", "[mil
       {"@model_path/", "expected '@model_path/' and a file name"},
       {"@model_path//etc/hostname", "found a path that leads out of it"},
       {"@model_path/weights/", "expected '@model_path/' and a file name"},
-      {"@model_path/../ane_blob_test/w.bin", "found a path that leads out of it"},
+      {"@model_path/../elsewhere/w.bin", "found a path that leads out of it"},
       {"@model_path/weights/../../x.bin", "found a path that leads out of it"},
       {"@model_path/absent.bin", "absent.bin"},
   }));
