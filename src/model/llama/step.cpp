@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cassert>
 #include <optional>
-#include <ranges>
 #include <span>
 #include <variant>
 
@@ -175,8 +174,8 @@ void Llama::Pass::backward(std::span<float> gradients) {
   if (overflow()) return;
   backward_classifier();
   for (std::size_t layer = config_.layers; layer-- > 0 && !overflow();)
-    for (const auto& stage : std::views::reverse(work_.layers[layer]))
-      std::visit([&](const auto& either) { backward_stage(layer, either); }, stage);
+    for (auto stage = work_.layers[layer].rbegin(); stage != work_.layers[layer].rend(); ++stage)
+      std::visit([&](const auto& either) { backward_stage(layer, either); }, *stage);
   work_.products.wait_all(times_.blas_wait);
   if (!overflow()) backward_embedding();
 }

@@ -112,7 +112,7 @@ Llama::Workspace::NormState Llama::Workspace::bind(const NormStage& stage, std::
 
 Llama::Workspace::KernelState Llama::Workspace::bind(const KernelStage& stage, std::size_t layer,
                                                      const ParameterLayout& layout, Activations& activations) {
-  auto& [tensors, r] = activations;
+  const auto& tensors = activations.tensors;
   Operands& set = operands_of(layer);
   const std::span<const float> dy = set.gradients.at(stage.output);
   KernelState kernels{.forward = stage.forward,
