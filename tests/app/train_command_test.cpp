@@ -500,7 +500,8 @@ TEST_CASE("a dry run plans and runs nothing", "[app][plan]") {
              ANE_CONTAINS("Restarts: 1 for 2 updates"));
   CHECK_THAT(
       result.out,
-      ANE_CONTAINS("attention backward    attn_bwd1 q k v do     dv probs dp             o_proj               12"));
+      ANE_CONTAINS(
+          "attention backward    attn_bwd1 q k v do     dv probs dp             o_proj                      12"));
   const Result merged =
       run({"--config", "stories110m", "--steps", "20", "--plan", "merged", "--dry-run"}, {}, folder.path());
   CHECK_THAT(
