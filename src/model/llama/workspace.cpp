@@ -98,7 +98,7 @@ void Llama::Workspace::lay_out(const ModelConfig& config, const KernelPlan& plan
 }
 
 Llama::Workspace::NormState Llama::Workspace::bind(const NormStage& stage, std::size_t layer, const Parameter& weight,
-                                                   Activations& activations) {
+                                                   const Activations& activations) {
   const bool begins_layer = stage.input == kLayerInput;
   Operands& set = operands_of(layer);
   return {.weight = &weight,
@@ -111,8 +111,8 @@ Llama::Workspace::NormState Llama::Workspace::bind(const NormStage& stage, std::
 }
 
 Llama::Workspace::KernelState Llama::Workspace::bind(const KernelStage& stage, std::size_t layer,
-                                                     const ParameterLayout& layout, Activations& activations) {
-  const auto& tensors = activations.tensors;
+                                                     const ParameterLayout& layout, const Activations& activations) {
+  const auto& tensors = activations.tensors;  // no structured binding, because a lambda captures it
   Operands& set = operands_of(layer);
   const std::span<const float> dy = set.gradients.at(stage.output);
   KernelState kernels{.forward = stage.forward,

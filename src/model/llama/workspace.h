@@ -89,9 +89,9 @@ struct Llama::Workspace {
   void lay_out(const ModelConfig& config, const KernelPlan& plan, std::vector<Activations>& activations,
                const Take& take);
   [[nodiscard]] NormState bind(const NormStage& stage, std::size_t layer, const Parameter& weight,
-                               Activations& activations);
+                               const Activations& activations);
   [[nodiscard]] KernelState bind(const KernelStage& stage, std::size_t layer, const ParameterLayout& layout,
-                                 Activations& activations);
+                                 const Activations& activations);
 };
 
 }  // namespace ane::model
