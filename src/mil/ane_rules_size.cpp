@@ -29,7 +29,7 @@ constexpr std::int64_t kLongContraction = 5376;
 constexpr std::int64_t kShortAxis = 16;
 constexpr std::int64_t kManyResults = 4096;
 
-/// The longer one of the last two axes.
+/// The longer of the last two axes.
 std::int64_t spatial_length(const Shape& shape) {
   const auto spatial = std::span(shape).last(std::min(shape.size(), kSpatialAxes));
   return spatial.empty() ? 0 : *std::ranges::max_element(spatial);
@@ -156,8 +156,8 @@ void axis_length(const Program& program, const Blobs* /*blobs*/, Findings& found
       return op.kind != OpKind::constant && std::ranges::any_of(op.results, is_long);
     });
     if (operation == function.operations.end()) continue;
-    const OpView op(function, *operation);
-    report(place(op), op.result_type().shape);
+    const ValueId result = *std::ranges::find_if(operation->results, is_long);
+    report(place(OpView(function, *operation)), function.value(result).type.shape);
   }
 }
 

@@ -110,6 +110,14 @@ TEST_CASE("B3: the last two axes are not longer than the engine can count", "[mi
                       return b.reshape("y", b.relu("long", b.reshape("in", x, {1, 1, 2, 32768})), {1, 64, 1, 1024});
                     }),
          "B3", Severity::refusal, "op 'in' (reshape)", "[1, 1, 2, 32768] has an axis of 32768");
+  const Program second_part_long = with_input({1, 1, 1, 32}, [](Builder& b, Var x) {
+    const auto parts =
+        b.operation(OpKind::split, "part",
+                    {named("x", b.blob("w", {1, 1, 1, 65632}, "@model_path/w.bin")),
+                     named("axis", b.integer("last", 3)), named("split_sizes", b.integers("sizes", {32, 65600}))});
+    return b.add("y", x, parts.front());
+  });
+  breaks(second_part_long, "B3", Severity::refusal, "op 'part' (split)", "[1, 1, 1, 65600] has an axis of 65600");
 }
 
 TEST_CASE("B4: a convolution's kernel is not wide", "[mil][rules]") {
