@@ -87,7 +87,7 @@ TEST_CASE("an update that produces a non-finite value names the tensor", "[train
   CHECK(apply_update(options, {.lr = 0.1}, layout, gradients, fresh, threads) == layout.at(0).name);
 }
 
-TEST_CASE("a tensor that is not trainable keeps its values and slots", "[train]") {
+TEST_CASE("a tensor that is not trainable keeps its values and slots, and its gradient is zeroed", "[train]") {
   ane::model::ParameterLayout layout;
   layout.add({.name = "frozen", .shape = {7, 5}, .trainable = false});
   layout.add({.name = "trained", .shape = {3}});
@@ -101,6 +101,8 @@ TEST_CASE("a tensor that is not trainable keeps its values and slots", "[train]"
   CHECK(std::ranges::all_of(slice(state.parameters(), layout.at(0)), is(0.5F)));
   for (std::size_t i = 0; i < state.slots().size(); ++i)
     CHECK(std::ranges::all_of(slice(state.slot(i), layout.at(0)), is(0)));
+  for (const auto& parameter : layout.parameters())
+    CHECK(std::ranges::all_of(slice(std::span(gradients), parameter), is(0)));
   CHECK(std::ranges::none_of(slice(state.parameters(), layout.at(1)), is(0.5F)));
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 #include <cmath>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -51,8 +52,12 @@ std::optional<std::string> apply_update(const OptimizerOptions& options, const U
   assert(std::ranges::equal(state.slots(), rule.slots));
   std::optional<std::string> not_finite;
   for (const Parameter& parameter : layout.parameters()) {
-    if (!parameter.trainable) continue;
-    TensorState tensor{slice(state.parameters(), parameter), slice(gradients, parameter), {}, parameter.decays()};
+    const std::span<float> gradient = slice(gradients, parameter);
+    if (!parameter.trainable) {
+      std::ranges::fill(gradient, 0.0F);
+      continue;
+    }
+    TensorState tensor{slice(state.parameters(), parameter), gradient, {}, parameter.decays()};
     for (std::size_t i = 0; i < rule.slots.size(); ++i) tensor.slots.at(i) = slice(state.slot(i), parameter);
     if (!rule.update(options, step, tensor, threads) && !not_finite) not_finite = parameter.name;
   }
