@@ -24,6 +24,6 @@ bool update(const OptimizerOptions& options, const UpdateStep& step, const Tenso
 
 }  // namespace
 
-const UpdateRule kAdamW{OptimizerKind::adamw, kSlots, update};
+constinit const UpdateRule kAdamW{OptimizerKind::adamw, kSlots, update};
 
 }  // namespace ane::train

@@ -15,6 +15,6 @@ bool update(const OptimizerOptions& options, const UpdateStep& step, const Tenso
 
 }  // namespace
 
-const UpdateRule kSgd{OptimizerKind::sgd, {}, update};
+constinit const UpdateRule kSgd{OptimizerKind::sgd, {}, update};
 
 }  // namespace ane::train

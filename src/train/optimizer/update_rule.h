@@ -28,6 +28,7 @@ struct UpdateRule {
                  math::ThreadPool& threads);
 };
 
+/// Constant-initialized, so that other static objects can use them.
 extern const UpdateRule kAdamW;
 extern const UpdateRule kSgd;
 
