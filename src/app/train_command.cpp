@@ -28,19 +28,20 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Creates the directory and checks at the start, not after hours, that it is writable.
-void prepare_folder(const fs::path& folder, std::string_view setting) {
+void prepare_directory(const fs::path& directory, std::string_view setting) {
   std::error_code error;
-  fs::create_directories(folder, error);
-  if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0) error.assign(errno, std::generic_category());
+  fs::create_directories(directory, error);
+  if (!error && ::access(directory.c_str(), W_OK | X_OK) != 0) error.assign(errno, std::generic_category());
   if (error)
-    throw FileError(fmt::format("{} {}: the directory is not writable: {}", setting, folder.string(), error.message()));
+    throw FileError(
+        fmt::format("{} {}: the directory is not writable: {}", setting, directory.string(), error.message()));
 }
 
 void check_before_training(const cli::Settings& settings) {
   if (settings.steps == 0) {
     throw UsageError("missing --steps N, the number of training sequences (see ane-train --help)");
   }
-  if (!settings.dump_mil.empty()) prepare_folder(settings.dump_mil, "--dump-mil");
+  if (!settings.dump_mil.empty()) prepare_directory(settings.dump_mil, "--dump-mil");
 }
 
 /// Locks the checkpoint directory for this run.
@@ -50,7 +51,7 @@ std::optional<train::RunLock> lock_checkpoints(const cli::Settings& settings) {
   if (resumes)
     static_cast<void>(
         train::checkpoints_in(settings.checkpoint_dir));  // do not create a directory just to find it empty
-  if (!resumes) prepare_folder(settings.checkpoint_dir, "--checkpoint-dir");
+  if (!resumes) prepare_directory(settings.checkpoint_dir, "--checkpoint-dir");
   train::RunLock lock(settings.checkpoint_dir);
   if (!resumes && !train::checkpoints_in(settings.checkpoint_dir).empty()) {
     throw UsageError(fmt::format(
@@ -60,7 +61,7 @@ std::optional<train::RunLock> lock_checkpoints(const cli::Settings& settings) {
   return lock;
 }
 
-/// Whatever limits the process: it must be able to save its state.
+/// Makes sure that the process can still save its state when it reaches a limit.
 void prepare_for_limits() {
   leave_processor_time_to_stop();
   std::signal(SIGXFSZ, SIG_IGN);  // exceeding the file size limit is then a write error instead of a kill

@@ -21,7 +21,7 @@ cli::Settings settings(std::int64_t dim, std::int64_t seq, std::int64_t accum) {
   return settings;
 }
 
-TEST_CASE("a small model has several batch slots, which divide a batch into equal rounds", "[app][lanes]") {
+TEST_CASE("a small model has several batch slots, which divide a batch into equal rounds", "[app][slots]") {
   CHECK(app::parallel_sequences(settings(128, 64, 12), 1) == 1);
   CHECK(app::parallel_sequences(settings(128, 64, 12), 2) == 2);
   CHECK(app::parallel_sequences(settings(128, 64, 12), 8) == 6);
@@ -40,7 +40,7 @@ TEST_CASE("a small model has several batch slots, which divide a batch into equa
   CHECK(app::parallel_sequences(mlp, 8) == 1);
 }
 
-TEST_CASE("a requested number of batch slots is used if each has a thread", "[app][lanes]") {
+TEST_CASE("a requested number of batch slots is used if each has a thread", "[app][slots]") {
   cli::Settings large = settings(768, 256, 12);
   large.parallel_sequences = 3;
   CHECK(app::parallel_sequences(large, 4) == 3);
@@ -54,7 +54,7 @@ Result run_with(const Words& more, const Folder& folder) {
   return Program(words + more, {}, folder.path()).wait();
 }
 
-TEST_CASE("a run with several batch slots loses nothing by restarts", "[app][lanes]") {
+TEST_CASE("a run with several batch slots loses nothing by restarts", "[app][slots]") {
   const Folder folder;
   const Words common{"--steps", "20"};
   const Result whole = run_with(common + Words{"--checkpoint-dir", "whole"}, folder);
@@ -72,7 +72,7 @@ TEST_CASE("a run with several batch slots loses nothing by restarts", "[app][lan
   CHECK_THAT(alone.out, !ANE_CONTAINS("batch slots"));
 }
 
-TEST_CASE("free surfaces are kept for each batch slot", "[app][lanes]") {
+TEST_CASE("free surfaces are kept for each batch slot", "[app][slots]") {
   constexpr const char* kOfOne = "9";  // surfaces that a sequence of this model needs at once
   const Folder folder;
   for (const char* const sequences : {"1", "3"}) {
@@ -84,7 +84,7 @@ TEST_CASE("free surfaces are kept for each batch slot", "[app][lanes]") {
   }
 }
 
-TEST_CASE("a dry run reports batch slots and counts the memory of each", "[app][lanes]") {
+TEST_CASE("a dry run reports batch slots and counts the memory of each", "[app][slots]") {
   const Folder folder;
   const auto memory_line = [&](const char* sequences) {
     const Result result = run_with({"--dry-run", "--parallel-sequences", sequences}, folder);
@@ -97,7 +97,7 @@ TEST_CASE("a dry run reports batch slots and counts the memory of each", "[app][
   CHECK_THAT(run_with({"--dry-run"}, folder).out, ANE_CONTAINS("3 batch slots"));
 }
 
-TEST_CASE("more batch slots than threads are refused", "[app][lanes]") {
+TEST_CASE("more batch slots than threads are refused", "[app][slots]") {
   const Folder folder;
   const Result result = run_with({"--steps", "2", "--parallel-sequences", "4"}, folder);
   CHECK(result.code == 2);

@@ -32,7 +32,7 @@ std::vector<Addition> additions(GradientOrder& order, std::size_t slots, int eac
   return made;
 }
 
-TEST_CASE("a slot's additions come after those of the previous slot", "[model][lanes]") {
+TEST_CASE("a slot's additions come after those of the previous slot", "[model][slots]") {
   constexpr std::size_t kLanes = 3;
   constexpr int kEach = 20;
   GradientOrder order(kLanes);
@@ -46,7 +46,7 @@ TEST_CASE("a slot's additions come after those of the previous slot", "[model][l
   }
 }
 
-TEST_CASE("no pass waits for a slot that has left", "[model][lanes]") {
+TEST_CASE("no pass waits for a slot that has left", "[model][slots]") {
   GradientOrder order(2);
   order.begin(2);
   order.leave(0);  // without any addition, as after an overflow
@@ -56,7 +56,7 @@ TEST_CASE("no pass waits for a slot that has left", "[model][lanes]") {
   CHECK(made == 3);
 }
 
-TEST_CASE("wait_for_all returns after the last slot's addition", "[model][lanes]") {
+TEST_CASE("wait_for_all returns after the last slot's addition", "[model][slots]") {
   GradientOrder order(2);
   order.begin(2);
   { const GradientOrder::Turn turn(order, 0); }

@@ -12,7 +12,7 @@
 namespace ane::model {
 namespace {
 
-TEST_CASE("each batch slot has its own inputs with the same weights", "[model][lanes]") {
+TEST_CASE("each batch slot has its own inputs with the same weights", "[model][slots]") {
   const ModelConfig config{
       .dim = 16, .hidden = 24, .layers = 2, .heads = 2, .kv_heads = 2, .head_dim = 8, .vocab = 11, .seq_len = 9};
   const KernelOptions options{mil::DType::fp16, WeightMode::dynamic, PlanChoice::split};

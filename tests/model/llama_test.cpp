@@ -161,7 +161,7 @@ std::vector<double> train_on_five(Session& session) {
   return losses_of(results);
 }
 
-TEST_CASE("batch slots give the same bits as one thread", "[model][lanes]") {
+TEST_CASE("batch slots give the same bits as one thread", "[model][slots]") {
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   const DType element = GENERATE(DType::fp16, DType::fp32);
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
@@ -176,7 +176,7 @@ TEST_CASE("batch slots give the same bits as one thread", "[model][lanes]") {
   CHECK(together.rig.surfaces.counters().live == alone.rig.surfaces.counters().live * slots);
 }
 
-TEST_CASE("a tied embedding's gradient does not depend on the timing of batch slots", "[model][lanes]") {
+TEST_CASE("a tied embedding's gradient does not depend on the timing of batch slots", "[model][slots]") {
   const ModelConfig config = tiny(2, true);
   Session first(config, DType::fp32, 3, 3);
   Session again(config, DType::fp32, 3, 3);
@@ -192,7 +192,7 @@ TEST_CASE("a tied embedding's gradient does not depend on the timing of batch sl
   }
 }
 
-TEST_CASE("samples evaluated together have the losses of each alone", "[model][lanes]") {
+TEST_CASE("samples evaluated together have the losses of each alone", "[model][slots]") {
   Session session(tiny(2, true), DType::fp16, 3, 3);
   test::load(session.model.kernels(), PassMode::forward, session.parameters);
   const std::vector<data::Sample> samples = samples_for(session.config, 3);
@@ -202,7 +202,7 @@ TEST_CASE("samples evaluated together have the losses of each alone", "[model][l
     CHECK(results[i].loss == test::evaluate(session.model, samples[i], session.parameters, session.times).loss);
 }
 
-TEST_CASE("an overflow or exception in one batch slot does not stop the others", "[model][lanes][overflow]") {
+TEST_CASE("an overflow or exception in one batch slot does not stop the others", "[model][slots][overflow]") {
   Session session(tiny(2, true), DType::fp16, 2, 2);
   std::vector<data::Sample> samples = samples_for(session.config, 2);
   std::vector<StepResult> results(samples.size());
@@ -226,7 +226,7 @@ TEST_CASE("an overflow or exception in one batch slot does not stop the others",
   for (const StepResult& result : results) CHECK_FALSE(result.overflow);
 }
 
-TEST_CASE("each batch slot needs as many surfaces as a single one", "[model][lanes][surfaces]") {
+TEST_CASE("each batch slot needs as many surfaces as a single one", "[model][slots][surfaces]") {
   Session alone(tiny(2, true), DType::fp16, 1);
   train_on_five(alone);
   Session together(tiny(2, true), DType::fp16, 2, 2);
@@ -234,7 +234,7 @@ TEST_CASE("each batch slot needs as many surfaces as a single one", "[model][lan
   CHECK(together.rig.surfaces.counters().created <= 2 * alone.rig.surfaces.counters().created);
 }
 
-TEST_CASE("there are no more batch slots than threads", "[model][lanes]") {
+TEST_CASE("there are no more batch slots than threads", "[model][slots]") {
   CHECK(Session(tiny(2, true), DType::fp16, 2, 3).model.batch_slots() == 2);
 }
 

@@ -62,7 +62,7 @@ class BlobFile {
   std::shared_ptr<const MappedMemory> loaded_;
 };
 
-/// The blob files of one program by the path that its BLOBFILE constants name ("@model_path/weights/wq.bin").
+/// The blob files of one program by the path that its BLOBFILE constants name ("@model_path/weights/q_proj.bin").
 using Blobs = std::map<std::string, BlobFile, std::less<>>;
 
 /// Offset of the first record, and of its data.

@@ -15,12 +15,12 @@ namespace ane::model {
 
 /// Attention of a normalized input, with taps for the backward pass.
 ///   in  xn [D]
-///   out o [D] = Wo attn, q [Q] and k [KV] after RoPE, v [KV], attn [Q]
+///   out o [D] = o_proj attn, q [Q] and k [KV] after RoPE, v [KV], attn [Q]
 [[nodiscard]] KernelDefinition attn_fwd(const ModelConfig& config, const KernelOptions& options);
 
 /// Feed-forward of a normalized input.
 ///   in  xn [D]
-///   out y [D] = W2 gate, h1 [H] = W1 xn, h3 [H] = W3 xn, gate [H] = silu(h1) * h3
+///   out y [D] = down_proj gate, h1 [H] = gate_proj xn, h3 [H] = up_proj xn, gate [H] = silu(h1) * h3
 [[nodiscard]] KernelDefinition ffn_fwd(const ModelConfig& config, const KernelOptions& options);
 
 /// Backward of ffn_fwd.
@@ -28,7 +28,7 @@ namespace ane::model {
 ///   out dxn [D], dh1 [H], dh3 [H]
 [[nodiscard]] KernelDefinition ffn_bwd(const ModelConfig& config, const KernelOptions& options);
 
-/// Backward of attn_fwd, first part: through Wo and the product with v. Recomputes the probabilities.
+/// Backward of attn_fwd, first part: through o_proj and the product with v. Recomputes the probabilities.
 ///   in  q [Q], k [KV], v [KV], do [D]
 ///   out dv [KV], probs [NH*S], dp [NH*S]: row (h, s) of the scores as a channel
 [[nodiscard]] KernelDefinition attn_bwd1(const ModelConfig& config, const KernelOptions& options);

@@ -12,7 +12,7 @@
 
 namespace ane::model {
 
-/// What a parameter does, which decides how it is initialized and whether it decays.
+/// What a parameter does, which decides how it is initialized and whether weight decay applies.
 enum class Role { embedding, matrix, norm, bias };
 
 /// One tensor of a model, and its position in the flat arrays of parameters, gradients and optimizer slots.
@@ -20,15 +20,15 @@ struct Parameter {
   std::string name;  ///< Hugging Face's: "model.layers.0.self_attn.q_proj.weight"
   mil::Shape shape;  ///< matrices [out, in]
   Role role = Role::matrix;
-  /// Its name in Meta's files (meta_format.h), "layers.0.attention.wq.weight", if that differs from `name`.
+  /// Its name in Meta's files (meta_format.h), such as "layers.0.attention.wq.weight"; empty if `name` is the only one.
   std::string meta_name = {};
-  /// The number of rows of a head, if RoPE rotates the channels that this matrix computes; else 0.
+  /// Number of rows of a head if RoPE rotates the channels that this matrix computes, else 0.
   std::size_t rotated_rows = 0;
-  bool trainable = true;
+  bool trainable = true;  ///< whether updates change it
 
-  std::size_t offset =
-      0;                  ///< in elements; a multiple of 16, so that every tensor is 64-byte aligned; set by the layout
-  std::size_t count = 0;  ///< number of elements; set by the layout
+  // Set by the layout, in elements:
+  std::size_t offset = 0;  ///< a multiple of 16, so that every tensor is 64-byte aligned
+  std::size_t count = 0;
 
   /// Whether weight decay applies: to matrices and embeddings, not to norms and biases.
   [[nodiscard]] bool decays() const noexcept { return role == Role::embedding || role == Role::matrix; }
@@ -36,7 +36,7 @@ struct Parameter {
 
 class ParameterLayout {
  public:
-  /// Appends a tensor behind the others and returns its index. Throws Error if the name exists or the shape is invalid.
+  /// Appends a tensor and returns its index. Throws Error if the name exists or the shape is invalid.
   std::size_t add(Parameter parameter);
 
   [[nodiscard]] std::span<const Parameter> parameters() const noexcept { return parameters_; }

@@ -12,14 +12,14 @@ GradientOrder::Turn::Turn(GradientOrder& order, std::size_t slot) : order_(order
 }
 
 GradientOrder::Turn::~Turn() {
-  Lane& slot = order_.slots_[slot_];
+  Slot& slot = order_.slots_[slot_];
   slot.made.fetch_add(1, std::memory_order_release);
 }
 
 void GradientOrder::begin(std::size_t slots) noexcept {
   assert(slots <= slots_.size());
   running_ = slots;
-  for (Lane& slot : slots_) slot.made.store(0, std::memory_order_relaxed);
+  for (Slot& slot : slots_) slot.made.store(0, std::memory_order_relaxed);
 }
 
 void GradientOrder::leave(std::size_t slot) noexcept {
@@ -31,7 +31,7 @@ void GradientOrder::wait_for_all(std::size_t additions) const noexcept {
 }
 
 /// Spins, because the wait is usually shorter than waking up from sleep.
-void GradientOrder::wait_for(const Lane& slot, std::size_t additions) noexcept {
+void GradientOrder::wait_for(const Slot& slot, std::size_t additions) noexcept {
   while (slot.made.load(std::memory_order_acquire) < additions) std::this_thread::yield();
 }
 

@@ -24,7 +24,7 @@ class GradientOrder {
     std::size_t slot_;
   };
 
-  explicit GradientOrder(std::size_t most_lanes) : slots_(most_lanes) {}
+  explicit GradientOrder(std::size_t most_slots) : slots_(most_slots) {}
 
   /// Must be called before passes in the first `slots` slots begin. Each must run on its own thread.
   void begin(std::size_t slots) noexcept;
@@ -35,12 +35,12 @@ class GradientOrder {
   [[nodiscard]] std::size_t running() const noexcept { return running_; }
 
  private:
-  struct alignas(64) Lane {  // one cache line each, to avoid false sharing
+  struct alignas(64) Slot {  // one cache line each, to avoid false sharing
     std::atomic<std::size_t> made{0};
   };
-  static void wait_for(const Lane& slot, std::size_t additions) noexcept;
+  static void wait_for(const Slot& slot, std::size_t additions) noexcept;
 
-  std::vector<Lane> slots_;
+  std::vector<Slot> slots_;
   std::size_t running_ = 0;
 };
 

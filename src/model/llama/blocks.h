@@ -56,7 +56,7 @@ struct ValueGradients {
   mil::Var probs;  ///< [1, KV, R*S, S], recomputed
   mil::Var dp;     ///< likewise
 };
-/// Through Wo and the product with v: o = Wo a, a = probs v. q, k, v [1, heads, S, HD], dout [1, D, 1, S].
+/// Through o_proj (Wo) and the product with v: o = Wo a, a = probs v. q, k, v [1, heads, S, HD], dout [1, D, 1, S].
 [[nodiscard]] ValueGradients backward_values(KernelWriter& kernel, mil::Var q, mil::Var k, mil::Var v, mil::Var dout,
                                              const ModelConfig& config);
 
