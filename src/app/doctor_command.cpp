@@ -98,7 +98,7 @@ cli::Command doctor_options() {
       "doctor", "Shows what this machine offers and checks that the selected device computes correctly.", {}};
   for (cli::Setting row : cli::settings_table()) {
     if (row.name != "device" && row.group != "ANE") continue;
-    row.environment = {};  // which affects only runs
+    row.environment = {};  // doctor ignores the environment
     command.options.push_back(cli::option_of(row));
   }
   return command;

@@ -102,7 +102,7 @@ void add_memory(const MemoryNeed& need, const std::optional<AvailableMemory>& av
                               available->limit, fits(need, *available) ? "" : ": not enough for this model"));
 }
 
-/// Kernels, ANE rules that they break, compiles and restarts, memory.
+/// The output: kernels, ANE rules that they break, compiles and restarts, memory.
 std::vector<std::string> dry_run_lines(const RunContext& context, const data::Source& source) {
   const cli::Settings& settings = context.settings;
   const std::vector<model::KernelInfo> kernels = context.model->kernels().infos();

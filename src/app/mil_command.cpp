@@ -60,7 +60,7 @@ class Values {
       throw UsageError(fmt::format("--{}: '{}' is not a whole number from {} to {}", name, given, least, most));
     return *number;
   }
-  /// Parsed like the setting.
+  /// Parsed like the setting --device.
   [[nodiscard]] cli::DeviceChoice device() const {
     const auto found = given_->find("device");
     return found == given_->end() ? cli::DeviceChoice::automatic : cli::load_settings({*found}, {}).values.device;

@@ -10,7 +10,7 @@ using namespace cli_test;
 
 }  // namespace
 
-TEST_CASE("the training command may be named, also in restarted processes", "[app][command]") {
+TEST_CASE("the training command can be named explicitly, also in restarted processes", "[app][command]") {
   const Folder folder;
   const Words settings = kSmall + Words{"--steps", "8", "--checkpoint-dir"};
   const Words environment = {"ANE_MAX_COMPILES=6"};

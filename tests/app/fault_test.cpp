@@ -147,7 +147,7 @@ TEST_CASE("an invalid fault plan is refused", "[app][fault]") {
   CHECK_THAT(result.err, ANE_CONTAINS("ANE_TRAIN_FAULT: fault '") && ANE_CONTAINS("is not compile:K or run:K"));
 }
 
-TEST_CASE("the program of users has no faults to plan", "[app][fault]") {
+TEST_CASE("the shipped program ignores planned faults", "[app][fault]") {
   const Result result = run(kSmall + Words{"--steps", "2"}, fault("compile:*"));
   CAPTURE(result.err);
   CHECK(result.code == 0);

@@ -56,7 +56,7 @@ TEST_CASE("each compiled kernel is written to files, with its blobs at the paths
   CHECK_FALSE(fs::exists(folder / "failed"));
 }
 
-TEST_CASE("a device that forwards has the properties of the other", "[app][recording]") {
+TEST_CASE("a forwarding device has the properties of the device behind it", "[app][recording]") {
   class Other final : public device::ForwardingDevice {
    public:
     using ForwardingDevice::ForwardingDevice;

@@ -58,7 +58,7 @@ std::vector<float> values_in(const fs::path& safetensors) {
   return all;
 }
 
-/// Both programs can have planned faults.
+/// Both programs support planned faults.
 std::string program_of(const std::string& device) {
 #ifdef ANE_TRAIN_STANDIN
   if (device == "ane") return ANE_TRAIN_STANDIN;

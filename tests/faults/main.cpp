@@ -17,8 +17,8 @@
 
 extern char** environ;  // NOLINT: POSIX declares it so
 
-/// ane-train whose device has the faults that the variable ANE_TRAIN_FAULT plans. They are counted by runs, whose order
-/// is deterministic only with one batch slot.
+/// ane-train whose device has the faults that the variable ANE_TRAIN_FAULT plans. Faults are located by counting kernel
+/// runs, whose order is deterministic only with one batch slot.
 namespace {
 
 using namespace ane;

@@ -44,7 +44,7 @@ struct RunContext {
   [[nodiscard]] std::string device_text() const;
 };
 
-/// Where a run's kernels are observed.
+/// What is attached to a run's device and model.
 struct Instruments {
   DeviceWrapper wrap_device{};           ///< may be empty
   model::SpanListener* spans = nullptr;  ///< notified of every part of a step; may be null
@@ -65,8 +65,9 @@ using Warn = std::function<void(const std::string&)>;
                                                                const std::optional<RestartContext>& before,
                                                                const Warn& warn);
 
-/// The state of the previous process, or a fresh one with the initial parameters; they are missing if the run is
-/// resumed. Throws UsageError if there is not enough memory for a fresh state, and warns if it is scarce.
+/// The state of the previous process, or a fresh one with the initial parameters; without them if the run is resumed,
+/// because load_checkpoint() sets them. Throws UsageError if there is not enough memory for a fresh state, and warns if
+/// it is scarce.
 [[nodiscard]] std::unique_ptr<train::StateArena> make_state(RunContext& context,
                                                             const std::optional<RestartContext>& before,
                                                             const Warn& warn);
@@ -75,7 +76,7 @@ using Warn = std::function<void(const std::string&)>;
 [[nodiscard]] std::unique_ptr<data::Source> open_source(const cli::Settings& settings,
                                                         const std::optional<RestartContext>& before);
 
-/// Loads the newest undamaged checkpoint, and tells the terminal about damaged ones and changed settings. Throws like
+/// Loads the newest undamaged checkpoint, and reports damaged ones and changed settings on the terminal. Throws like
 /// train::load_newest_checkpoint().
 [[nodiscard]] train::ResumeEvent load_checkpoint(const RunContext& context, const data::Source& source,
                                                  train::StateArena& state, cli::Terminal& terminal);

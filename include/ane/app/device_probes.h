@@ -35,7 +35,7 @@ struct ProbeResult {
   /// The ANE also approximates: 2e-2 has been measured for its softmax (ane.md N6).
   static constexpr double kRoundedBound = 4e-3;
   static constexpr double kApproximatedBound = 4e-2;
-  /// `approximated`: whether the device approximates.
+  /// `approximated`: Device::approximates().
   [[nodiscard]] bool right(bool approximated) const {
     const double bound = approximated ? kApproximatedBound : kRoundedBound;
     return failure.empty() && from_expected <= bound && from_host <= bound;  // with `<=`, NaN fails

@@ -11,7 +11,7 @@
 
 namespace ane::app {
 
-/// Puts another device in front of the selected one, or in its place.
+/// Wraps or replaces the selected device.
 using DeviceWrapper = std::function<std::unique_ptr<device::Device>(std::unique_ptr<device::Device>)>;
 
 struct PickedDevice {

@@ -26,7 +26,7 @@ struct CompilePlan {
 
 /// Memory of a run in bytes, from the sizes of its arrays. A real run needs at least this, and up to a third more.
 struct MemoryNeed {
-  double state = 0;  ///< parameters and moments
+  double state = 0;  ///< parameters and optimizer slots
   double gradients = 0;
   double weights = 0;  ///< in compiled kernels or in their inputs
   bool weights_are_input = false;

@@ -17,7 +17,7 @@ namespace ane::app {
 /// Saves a run that ends before its last step, and says how to resume it.
 class Rescue {
  public:
-  /// All of it must outlive the object.
+  /// The referenced objects must outlive the Rescue.
   struct Run {
     const model::Model& model;
     train::StateArena& state;
@@ -34,8 +34,8 @@ class Rescue {
   /// the checkpoint goes into a new directory in the current directory or, if that is not writable, in the directory
   /// for temporary files.
   std::filesystem::path save();
-  /// The same for a run that cannot continue; describes where the checkpoint is. Throws only if there is not even
-  /// enough memory for the message.
+  /// Like save(), for a run that cannot continue. Describes where the checkpoint is, or why there is none. Throws only
+  /// if there is not even enough memory for the message.
   std::string save_and_describe();
   /// Describes the newest checkpoint, for when the current state is unusable.
   [[nodiscard]] std::string describe_earlier() const;

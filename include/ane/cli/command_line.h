@@ -15,12 +15,12 @@ struct CommandOption {
   enum class Kind { value, toggle, argument };
 
   Kind kind = Kind::value;
-  std::string name;           ///< "seed" for --seed; of an argument "FILE"
+  std::string name;           ///< "seed" for --seed; "FILE" for an argument
   std::string placeholder{};  ///< of the value
   std::string help{};
   std::string group{};     ///< heading in --help
-  std::string expects{};   ///< "a whole number from 1 to 1000000", if it is to be named when the value is missing
-  std::string negation{};  ///< negating flag of a toggle that is on by default
+  std::string expects{};   ///< for the message about a missing value: "a whole number from 1 to 9"
+  std::string negation{};  ///< flag that turns off a toggle that is on by default
 };
 
 struct Command {
@@ -40,9 +40,9 @@ struct CommandLine {
   std::optional<std::string> answer;  ///< output of --help or --version; if set, the program prints it and exits
 };
 
-/// Parses the arguments after the program's name without interpreting the values. The first of `commands` needs no name
-/// on the command line. Throws UsageError for an unknown command or option (suggesting the nearest one), a repeated
-/// option, an option without its value, and a missing or unexpected argument.
+/// Parses the arguments after the program's name without interpreting the values. The first of `commands` is the
+/// default, which needs no name on the command line. Throws UsageError for an unknown command or option (suggesting the
+/// nearest one), a repeated option, an option without its value, and a missing or unexpected argument.
 [[nodiscard]] CommandLine parse_command_line(std::span<const Command> commands, std::span<const std::string> arguments);
 
 }  // namespace ane::cli

@@ -61,11 +61,11 @@ class Device {
   [[nodiscard]] virtual surface::Allocator& surface_allocator() = 0;
   /// Whether kernels run on the cores that the rest of the step needs, so that overlapping the two gains nothing.
   [[nodiscard]] virtual bool shares_cpu() const noexcept = 0;
-  /// Whether compiles take long and a process can make only so many of them (CompileBudget).
+  /// Whether compiles take long and a process can make only a limited number of them (CompileBudget).
   [[nodiscard]] virtual bool limits_compiles() const noexcept { return false; }
   /// Whether functions are approximated, not only rounded (ane.md N6).
   [[nodiscard]] virtual bool approximates() const noexcept { return false; }
-  /// fp16 peak in TFLOP/s of a processor that only runs kernels; utilization is relative to it.
+  /// Peak fp16 rate in TFLOP/s, to which utilization is relative; nullopt if kernels run on the CPU.
   [[nodiscard]] virtual std::optional<double> peak_tflops() const noexcept { return std::nullopt; }
   /// One-line description of failures so far that could not be thrown; empty if there were none.
   [[nodiscard]] virtual std::string warning() const { return {}; }

@@ -43,7 +43,8 @@ void check(const ModelConfig& config);
 /// The line that the field's drivers print for a model: "dim=768 hidden=2048 heads=12 seq=256 vocab=32000 layers=12".
 [[nodiscard]] std::string dashboard_line(const ModelConfig& config);
 
-/// Serializes the config as JSON with the keys of Hugging Face's config.json ("hidden_size"): in one line, or indented.
+/// Serializes the config as JSON with the keys of Hugging Face's config.json ("hidden_size"): on one line, or indented
+/// by `indent` spaces if that is not negative.
 [[nodiscard]] std::string to_json(const ModelConfig& config, int indent = -1);
 
 /// Parses the output of to_json(), or the config.json of a Hugging Face model with a supported architecture. `place`

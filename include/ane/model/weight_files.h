@@ -24,13 +24,13 @@ void write_safetensors(const std::filesystem::path& path, const ParameterLayout&
 void write_safetensors(TemporaryFile& file, const ParameterLayout& layout, std::span<const float> values,
                        const Metadata& metadata);
 
-/// Throws FileError unless the file contains exactly the tensors of the layout with their shapes, under Hugging Face's
-/// names or all under Meta's, which checkpoints of version 3 and older have.
+/// Throws FileError unless the file contains exactly the tensors of the layout with their shapes, either all under
+/// Hugging Face's names or all under Meta's, which checkpoints up to version 3 have.
 void expect_tensors(const SafetensorsFile& file, const ParameterLayout& layout);
 
-/// Reads F32 (or F16, BF16) tensors by name into `values`. The file must contain the tensors that
-/// expect_tensors() demands; header length, offsets, sizes, overlaps and file size are checked first. Throws FileError
-/// naming the tensor.
+/// Reads F32 (or F16, BF16) tensors by name into `values`. The file must contain the tensors that expect_tensors()
+/// requires; header length, offsets, sizes, overlaps and file size are checked first. Throws FileError naming the
+/// tensor.
 void read_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> values);
 [[nodiscard]] Metadata read_safetensors_metadata(const std::filesystem::path& path);
 

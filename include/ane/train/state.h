@@ -54,7 +54,8 @@ struct Progress {
 /// Staleness: delay between an update and the first batch that uses it.
 enum class Staleness { none, one_update };
 
-/// Names of the arrays that an optimizer keeps beside the parameters, such as "first_moment"; in static memory.
+/// Names of the arrays that an optimizer keeps beside the parameters, such as "first_moment"; with static storage
+/// duration.
 using SlotNames = std::span<const std::string_view>;
 
 /// The training state: one mapping that survives exec. memfd on Linux, an unlinked shared mapping on macOS.

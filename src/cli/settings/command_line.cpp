@@ -42,7 +42,7 @@ void add_option(const CommandOption& option, CLI::App& app, std::vector<std::str
   if (!option.group.empty()) added->group(option.group);
 }
 
-/// The arguments of one process.
+/// Parses the command line of one process.
 class Parser {
  public:
   Parser(std::span<const Command> commands, std::span<const std::string> arguments)

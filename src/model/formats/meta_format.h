@@ -10,7 +10,7 @@
 namespace ane::model {
 
 /// Reorders the rows of a tensor in Meta's format, or of its gradient or optimizer slots, to Hugging Face's order.
-/// Other tensors than q_proj and k_proj stay as they are.
+/// Tensors other than q_proj and k_proj are left unchanged.
 void reorder_rows_of_meta(const Parameter& parameter, std::span<float> values);
 
 }  // namespace ane::model

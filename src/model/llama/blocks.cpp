@@ -39,7 +39,7 @@ std::vector<float> causal_mask(const ModelConfig& config) {
   return mask;
 }
 
-/// [S, HD] of f(angle): the angles of the pairs (i, i + HD/2), for the first channels and again for the second ones.
+/// [S, HD] of f(angle): the angles of the pairs (i, i + HD/2), once for each half of the channels.
 std::vector<float> angle_table(const ModelConfig& config, double (*f)(double)) {
   const std::size_t head_dim = config.head_dim;
   const std::size_t half = head_dim / 2;

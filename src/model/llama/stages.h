@@ -7,18 +7,18 @@
 
 #include "ane/model/kernel_plan.h"
 
-/// A Llama layer as data: an ordered list of stages, each with a forward and a backward part, which meet by tensor
-/// name. A layer begins with the residual "x" and ends with the output of its last stage, which is the next layer's
-/// "x".
+/// A Llama layer as data: an ordered list of stages, each with a forward and a backward part, which are connected by
+/// the names of tensors. A layer begins with the residual "x" and ends with the output of its last stage, which is the
+/// next layer's "x".
 namespace ane::model {
 
-/// RMSNorm on the CPU. Backward, the gradient of `input` is that through the norm plus the one that goes around it,
-/// which is the gradient of `around`.
+/// RMSNorm on the CPU. In the backward pass, the gradient of `input` is the gradient through the norm plus that of
+/// `around`, which bypasses the norm.
 struct NormStage {
   std::string_view weight;  ///< parameter of the layer
   std::string_view input;   ///< residual
   std::string_view output;
-  std::string_view around;  ///< the residual to which the following stage adds its result
+  std::string_view around;  ///< the residual after the following stage: `input` plus that stage's result
 };
 
 /// The gradient of a parameter, on the CPU: dW += dy x^T.

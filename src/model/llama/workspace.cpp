@@ -65,7 +65,7 @@ Llama::Workspace::Workspace(const ModelConfig& config, const ParameterLayout& la
   }
 }
 
-/// Calls take(part, its elements) for each part, always in the same order.
+/// Calls take(part, number of its elements) for each part, always in the same order.
 template <class Take>
 void Llama::Workspace::lay_out(const ModelConfig& config, const KernelPlan& plan, std::vector<Activations>& activations,
                                const Take& take) {

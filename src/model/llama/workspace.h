@@ -80,7 +80,7 @@ struct Llama::Workspace {
   GradientProducts products;  ///< last, so that it is destroyed before its operands
 
  private:
-  /// Activations of a layer that its stages meet by.
+  /// Activations that connect the stages of a layer.
   struct Activations {
     std::map<std::string_view, std::span<float>> tensors;  ///< residuals and outputs of norms
     std::map<std::string_view, std::span<float>> r;        ///< of norms, by output

@@ -88,7 +88,7 @@ bool is_undamaged(const fs::path& checkpoint) try {
 
 template <class Names>
 std::string slots_text(const Names& slots) {
-  return std::ranges::empty(slots) ? std::string("'none'") : fmt::format("'{}'", fmt::join(slots, "', '"));
+  return std::ranges::empty(slots) ? std::string("none") : fmt::format("'{}'", fmt::join(slots, "', '"));
 }
 
 void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& saved, const CheckpointIdentity& running,

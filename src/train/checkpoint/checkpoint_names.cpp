@@ -17,9 +17,9 @@ namespace {
 
 constexpr std::string_view kPrefix = "step-";
 constexpr std::array<std::string_view, 4> kFiles = {kTrainerFile, kConfigFile, kModelFile, kRunningFile};
-constexpr std::string_view kSlotEnd = ".safetensors";
+constexpr std::string_view kSlotSuffix = ".safetensors";
 
-/// `name` without what the name of a temporary file adds: TemporaryFile names it NAME.tmp-...
+/// The name of the final file if `name` is that of its temporary file (NAME.tmp-...), else `name`.
 std::string_view final_name(std::string_view name) {
   const std::string_view file = name.substr(0, name.find(".tmp-"));
   return TemporaryFile::is_name_for(file, name) ? file : name;
@@ -42,12 +42,12 @@ bool is_checkpoint_with(std::string_view prefix, std::string_view name) {
   return name.starts_with(prefix) && step_of(name.substr(prefix.size())).has_value();
 }
 
-std::string slot_file(std::string_view slot) { return fmt::format("{}{}", slot, kSlotEnd); }
+std::string slot_file(std::string_view slot) { return fmt::format("{}{}", slot, kSlotSuffix); }
 
 bool is_checkpoint_file(std::string_view name) {
   const std::string_view file = final_name(name);
   if (std::ranges::count(kFiles, file) > 0) return true;
-  return file.ends_with(kSlotEnd) && is_optimizer_slot(file.substr(0, file.size() - kSlotEnd.size()));
+  return file.ends_with(kSlotSuffix) && is_optimizer_slot(file.substr(0, file.size() - kSlotSuffix.size()));
 }
 
 bool is_reserved_name(std::string_view name) {

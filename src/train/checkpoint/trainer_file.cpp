@@ -183,7 +183,7 @@ model::ModelConfig model_of_version_2(const std::filesystem::path& path, const S
   return config;
 }
 
-/// Older versions counted AdamW's slots.
+/// Versions before 4 recorded only how many of AdamW's slots there are.
 std::vector<std::string> slots_of_moments(const Fields& fields) {
   const SlotNames adamw = optimizer_slots(OptimizerKind::adamw);
   const auto moments = static_cast<std::size_t>(fields.count("moments", kMostMoments));

@@ -26,7 +26,7 @@ using FileDigests = std::map<std::string, FileDigest>;
 struct TrainerFileContents {
   TrainerRecord record;
   CheckpointIdentity identity;
-  std::vector<std::string> slots;  ///< names of the optimizer's
+  std::vector<std::string> slots;  ///< names of the optimizer's slots
   FileDigests files;
 };
 

@@ -67,7 +67,7 @@ class AneDevice final : public Device {
   [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
   [[nodiscard]] bool limits_compiles() const noexcept override { return true; }
   [[nodiscard]] bool approximates() const noexcept override { return true; }
-  /// What the field's drivers use.
+  /// The value that the field's drivers use.
   [[nodiscard]] std::optional<double> peak_tflops() const noexcept override { return 15.8; }
   /// Reports failed unloads and purges, or that this system does not support purging.
   [[nodiscard]] std::string warning() const override;
