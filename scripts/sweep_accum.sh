@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+export ANE_MAX_COMPILES=${ANE_MAX_COMPILES:-100}  # the engine's default, also where the host device runs the kernels
+
 values=()
 while [[ ${1-} =~ ^[0-9]+$ ]]; do
   values+=("$1")

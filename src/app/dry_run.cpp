@@ -74,19 +74,22 @@ void add_kernel(const model::KernelInfo& kernel, const device::Device& device, s
   }
 }
 
-void add_compiles(const CompilePlan& plan, const cli::Settings& settings, std::vector<std::string>& lines) {
+void add_compiles(const CompilePlan& plan, const cli::Settings& settings, int max_compiles,
+                  std::vector<std::string>& lines) {
   std::string compiles = fmt::format("Compiles: {} for the first update", plan.first_round);
   if (plan.later_round != plan.first_round)
     compiles += fmt::format(", {} for each further one in the same process", plan.later_round);
   if (plan.forward > 0) compiles += fmt::format(", {} for the validation at the end", plan.forward);
   lines.push_back(compiles);
-  if (plan.smallest_budget > settings.max_compiles) {
+  if (max_compiles == device::CompileBudget::kUnlimited) {
+    lines.emplace_back("Restarts: none, because this device does not limit compiles");
+  } else if (plan.smallest_budget > max_compiles) {
     lines.push_back(
         fmt::format("Restarts: do not help: {} needs {} compiles, but a process may make {} (--max-compiles)",
-                    settings.pipeline ? "a pipeline" : "one update", plan.smallest_budget, settings.max_compiles));
+                    settings.pipeline ? "a pipeline" : "one update", plan.smallest_budget, max_compiles));
   } else if (plan.updates > 0) {
     lines.push_back(fmt::format("Restarts: {} for {} updates ({} steps), with {} compiles per process", plan.restarts,
-                                plan.updates, settings.steps, settings.max_compiles));
+                                plan.updates, settings.steps, max_compiles));
   }
 }
 
@@ -113,7 +116,9 @@ std::vector<std::string> dry_run_lines(const RunContext& context, const data::So
   lines.emplace_back("Kernels of a layer's step:");
   add_plan_table(kernels, lines);
   for (const model::KernelInfo& kernel : kernels) add_kernel(kernel, *context.device, lines);
-  add_compiles(plan_compiles(kernels, source.validation_count() > 0, settings), settings, lines);
+  const int max_compiles = compile_limit(settings, *context.device);
+  add_compiles(plan_compiles(kernels, source.validation_count() > 0, settings, max_compiles), settings, max_compiles,
+               lines);
   add_memory(memory_need(*context.model, settings), context.available_memory, lines);
   return lines;
 }

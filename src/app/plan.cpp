@@ -70,7 +70,14 @@ std::optional<std::string> check_memory(const MemoryNeed& need, const std::optio
                      numbers);
 }
 
-CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates, const cli::Settings& settings) {
+int compile_limit(const cli::Settings& settings, const device::Device& device) {
+  using device::CompileBudget;
+  if (settings.max_compiles > 0) return static_cast<int>(settings.max_compiles);
+  return device.limits_compiles() ? CompileBudget::kDefault : CompileBudget::kUnlimited;
+}
+
+CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates, const cli::Settings& settings,
+                          int max_compiles) {
   CompilePlan plan{.updates = ceil_div(settings.steps, settings.accum_steps)};
   for (const model::KernelInfo& kernel : kernels) {
     plan.first_round += kernel.copies;
@@ -78,9 +85,9 @@ CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool valid
     if (validates && kernel.forward && kernel.has_weights) plan.forward += kernel.copies;
   }
   plan.smallest_budget = plan.first_round + (settings.pipeline ? plan.later_round : 0);
-  if (plan.updates == 0 || plan.smallest_budget > settings.max_compiles || plan.later_round == 0) return plan;
+  if (plan.updates == 0 || plan.smallest_budget > max_compiles || plan.later_round == 0) return plan;
 
-  const std::int64_t left = settings.max_compiles - plan.first_round;
+  const std::int64_t left = max_compiles - plan.first_round;
   const std::int64_t a_process = 1 + left / plan.later_round;
   const std::int64_t at_start = settings.pipeline ? 1 : 0;  // two batches run with the initial parameters
   plan.restarts = ceil_div(std::max<std::int64_t>(plan.updates - at_start, 1), a_process) - 1;
@@ -92,7 +99,7 @@ CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool valid
 void check_pipeline(std::span<const model::KernelInfo> kernels, const cli::Settings& settings) {
   using device::CompileBudget;
   if (!settings.pipeline) return;
-  const CompilePlan plan = plan_compiles(kernels, false, settings);
+  const CompilePlan plan = plan_compiles(kernels, false, settings, CompileBudget::kUnlimited);
   const int two_sets = plan.first_round + plan.later_round;
   const auto refuse = [&](const std::string& reason) {
     throw UsageError(

@@ -42,7 +42,7 @@ Session::Session(const cli::Settings& settings, std::optional<RestartContext> be
       lines_(terminal_,
              {.steps = options_.steps, .log_every = context_.settings.log_every, .first_step = before_ ? 0 : 1}),
       observers_(present(trace_.get(), lines_, telemetry_.get())),
-      budget_(static_cast<int>(context_.settings.max_compiles)),
+      budget_(compile_limit(context_.settings, *context_.device)),
       data_identity_(before_ ? before_->data_identity : ""),
       rescue_({.model = *context_.model,
                .state = *state_,
@@ -122,7 +122,7 @@ train::RunDescription Session::description() const {
           .data = source_->description(),
           .seed = static_cast<std::uint64_t>(context_.settings.seed),
           .threads = context_.threads->size(),
-          .max_compiles = budget_.limit(),
+          .max_compiles = budget_.is_limited() ? std::optional(budget_.limit()) : std::nullopt,
           .options = options_};
 }
 

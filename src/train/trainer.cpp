@@ -13,6 +13,7 @@
 #include "ane/core/memory_reserve.h"
 #include "ane/train/loss_scale.h"
 #include "ane/train/optimizer.h"
+#include "ane/train/restart.h"
 #include "ane/train/schedule.h"
 
 namespace ane::train {
@@ -25,13 +26,15 @@ using model::StepTimes;
 /// Training has continued from all but the newest checkpoint, so only that one may be about to diverge.
 constexpr std::int64_t kKeptWhileTraining = 2;
 
-void add_times(RunTotals& totals, const StepTimes& times) {
-  totals.ane_ns += times.ane.count();
-  totals.io_ns += times.io.count();
-  totals.classifier_ns += times.classifier.count();
-  totals.elementwise_ns += times.elementwise.count();
-  totals.rms_norm_ns += times.rms_norm.count();
-  totals.blas_wait_ns += times.blas_wait.count();
+/// Counts `share` of the times as training.
+void add_times(RunTotals& totals, const StepTimes& times, double share) {
+  const auto part = [share](Duration time) { return std::llround(share * static_cast<double>(time.count())); };
+  totals.ane_ns += part(times.ane);
+  totals.io_ns += part(times.io);
+  totals.classifier_ns += part(times.classifier);
+  totals.elementwise_ns += part(times.elementwise);
+  totals.rms_norm_ns += part(times.rms_norm);
+  totals.blas_wait_ns += part(times.blas_wait);
 }
 
 }  // namespace
@@ -187,7 +190,7 @@ void Trainer::run_slots(std::span<const data::Sample> samples, Batch& batch) {
   const Duration time = clock_.book(&RunTotals::train_ns);
   batch.times += times;
   batch.train += time;
-  add_times(totals, times);
+  add_times(totals, times, training_share(time, count));
   totals.steps += count;
   StepEvent event{.lr = batch.lr, .time = time / count, .parts = times, .compiles = parts_.budget.used()};
   event.parts /= count;
@@ -200,6 +203,22 @@ void Trainer::run_slots(std::span<const data::Sample> samples, Batch& batch) {
     event.more_follow = &result != &results.back();
     notify(&Observer::on_step, event);
   }
+}
+
+/// The part of `time`, that of `count` concurrent steps, that is training: the first steps since a restart also pay for
+/// it. Groups of another size than usual are neither compared nor compared with.
+double Trainer::training_share(Duration time, std::int64_t count) {
+  RunTotals& totals = parts_.state.totals();
+  const bool is_first = std::exchange(is_first_group_, false);
+  const auto usual = std::min(static_cast<std::int64_t>(parts_.model.batch_slots()), options_.accum_steps);
+  if (count != usual || time <= Duration()) return 1;
+  if (!is_first) {
+    ++totals.other_groups;
+    totals.other_groups_ns += time.count();
+  }
+  if (!is_first || !parts_.state.adopted()) return 1;
+  const auto excess = static_cast<double>(count_first_steps(totals, time).count());
+  return 1 - excess / static_cast<double>(time.count());
 }
 
 void Trainer::finish_update(Batch& batch) {

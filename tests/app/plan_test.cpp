@@ -52,11 +52,10 @@ std::int64_t walked_pipeline_restarts(int forward, std::int64_t updates, int bud
   return restarts + (used + forward > budget ? 1 : 0);
 }
 
-cli::Settings settings_of(std::int64_t updates, int budget) {
+cli::Settings settings_of(std::int64_t updates) {
   cli::Settings settings;
   settings.steps = updates * 4 - 1;
   settings.accum_steps = 4;
-  settings.max_compiles = budget;
   return settings;
 }
 
@@ -69,8 +68,8 @@ TEST_CASE("planned restarts equal those of a simulated run", "[app][plan]") {
     for (const int updates : {1, 2, 3, 7, 10, 20, 21}) {
       for (const bool validates : {false, true}) {
         CAPTURE(budget, updates, validates);
-        cli::Settings settings = settings_of(updates, budget);
-        const app::CompilePlan plan = app::plan_compiles(kernels, validates, settings);
+        cli::Settings settings = settings_of(updates);
+        const app::CompilePlan plan = app::plan_compiles(kernels, validates, settings, budget);
         CHECK(plan.first_round == kFirst);
         CHECK(plan.later_round == kLater);
         CHECK(plan.smallest_budget == kFirst);
@@ -79,7 +78,7 @@ TEST_CASE("planned restarts equal those of a simulated run", "[app][plan]") {
         CHECK(plan.restarts == walked_restarts(plan.forward, updates, budget));
 
         settings.pipeline = true;
-        const app::CompilePlan pipeline = app::plan_compiles(kernels, validates, settings);
+        const app::CompilePlan pipeline = app::plan_compiles(kernels, validates, settings, budget);
         CHECK(pipeline.smallest_budget == kFirst + kLater);
         if (budget >= kFirst + kLater)
           CHECK(pipeline.restarts == walked_pipeline_restarts(plan.forward, updates, budget));
@@ -89,7 +88,7 @@ TEST_CASE("planned restarts equal those of a simulated run", "[app][plan]") {
 }
 
 TEST_CASE("a budget too small for an update has no restart plan", "[app][plan]") {
-  CHECK(app::plan_compiles(std::vector{kernel(6, true, true)}, true, settings_of(25, 5)).restarts == 0);
+  CHECK(app::plan_compiles(std::vector{kernel(6, true, true)}, true, settings_of(25), 5).restarts == 0);
 }
 
 TEST_CASE("a pipeline that the ANE cannot hold is refused with the numbers", "[app][plan][pipeline]") {

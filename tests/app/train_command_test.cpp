@@ -223,6 +223,22 @@ TEST_CASE("data that change during a run end it, and no progress is lost", "[app
   CHECK(fs::exists(folder / "ane-train-checkpoint"));
 }
 
+TEST_CASE("without a limit given, the host compiles as often as it needs to", "[app][restart]") {
+  const Folder folder;
+  const Words settings = kSmall + Words{"--steps", "50"};  // 126 compiles
+  const Result result = run(settings, {}, folder.path());
+  CAPTURE(result.out, result.err);
+  REQUIRE(result.code == 0);
+  CHECK(reported(result.out, "Compiles") == 6 + 24 * 5);
+  CHECK(count(result.out, "[exec() restart") == 0);
+  CHECK(count(run(settings, {"ANE_MAX_COMPILES=100"}, folder.path()).out, "[exec() restart") == 1);
+  CHECK(count(run(settings + Words{"--max-compiles", "100"}, {}, folder.path()).out, "[exec() restart") == 1);
+  CHECK_THAT(run(settings + Words{"--dry-run"}, {}, folder.path()).out,
+             ANE_CONTAINS("Restarts: none, because this device does not limit compiles"));
+  CHECK(std::regex_search(run(settings + Words{"--print-config"}, {}, folder.path()).out,
+                          std::regex("max_compiles +auto +default\n")));
+}
+
 TEST_CASE("a budget too small for one update is refused at once, with the smallest sufficient one", "[app][restart]") {
   const Folder folder;
   const Result refused = run(kSmall + Words{"--steps", "4"}, {"ANE_MAX_COMPILES=5"}, folder.path());
@@ -487,7 +503,8 @@ TEST_CASE("a model file's dimensions are used, and contradicting ones refused", 
 
 TEST_CASE("a dry run plans and runs nothing", "[app][plan]") {
   const Folder folder;
-  const Result result = run({"--config", "stories110m", "--steps", "30", "--dry-run"}, {}, folder.path());
+  const Words kDefaultOfTheAne = {"ANE_MAX_COMPILES=100"};
+  const Result result = run({"--config", "stories110m", "--steps", "30", "--dry-run"}, kDefaultOfTheAne, folder.path());
   CAPTURE(result.out, result.err);
   REQUIRE(result.code == 0);
   CHECK_THAT(result.out, ANE_CONTAINS("Params: 109.53M (transformer 84.95M + embed 24.58M)"));
@@ -496,7 +513,9 @@ TEST_CASE("a dry run plans and runs nothing", "[app][plan]") {
              ANE_CONTAINS("FLOPs/step: fwd=43487M bwd_dx=43487M bwd_dW=43487M sdpa_bwd=6040M total=174248M"));
   CHECK_THAT(result.out, ANE_CONTAINS("ANE FLOPs/step: 93013M"));
   CHECK_THAT(result.out, ANE_CONTAINS("Restarts: 2 for 3 updates"));
-  CHECK_THAT(run({"--config", "stories110m", "--steps", "30", "--dry-run"}, {"ANE_ACCUM_STEPS=20"}, folder.path()).out,
+  CHECK_THAT(run({"--config", "stories110m", "--steps", "30", "--dry-run"},
+                 kDefaultOfTheAne + Words{"ANE_ACCUM_STEPS=20"}, folder.path())
+                 .out,
              ANE_CONTAINS("Restarts: 1 for 2 updates"));
   CHECK_THAT(
       result.out,
@@ -509,7 +528,8 @@ TEST_CASE("a dry run plans and runs nothing", "[app][plan]") {
       ANE_CONTAINS("attention backward    attn_bwd q k v do dxn dq dk dv            o_proj q_proj k_proj v_proj 12"));
   CHECK_THAT(merged.out, ANE_CONTAINS("Compiles: 48 for the first update"));
   const Result dynamic =
-      run({"--config", "stories110m", "--steps", "20", "--weights", "dynamic", "--dry-run"}, {}, folder.path());
+      run({"--config", "stories110m", "--steps", "20", "--weights", "dynamic", "--dry-run", "--max-compiles", "100"},
+          {}, folder.path());
   CHECK_THAT(dynamic.out, ANE_CONTAINS("Compiles: 6 for the first update, 0 for each further one in the same process"));
   CHECK_THAT(dynamic.out, ANE_CONTAINS("Restarts: 0 for 2 updates"));
   CHECK(result.out.find("step 1") == std::string::npos);

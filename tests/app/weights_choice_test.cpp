@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ane/app/plan.h"
 #include "ane/device/host/host_device.h"
 
 #include "app/program.h"
@@ -95,6 +96,19 @@ TEST_CASE("the user's choice is kept without a message", "[app][weights]") {
   const app::WeightsDecision decision = app::resolve_weights(settings, NarrowDevice(mil::Severity::refusal));
   CHECK(decision.choice == settings.weights);
   CHECK_FALSE(app::weights_line(decision).has_value());
+}
+
+TEST_CASE("the compiles of a process are limited where the device limits them, and wherever a limit is given",
+          "[app][weights]") {
+  cli::Settings settings;
+  const NarrowDevice limiting(mil::Severity::refusal);
+  math::ThreadPool threads(1);
+  const device::host::HostDevice host(threads);
+  CHECK(app::compile_limit(settings, limiting) == 100);
+  CHECK(app::compile_limit(settings, host) == device::CompileBudget::kUnlimited);
+  settings.max_compiles = 7;
+  CHECK(app::compile_limit(settings, limiting) == 7);
+  CHECK(app::compile_limit(settings, host) == 7);
 }
 
 TEST_CASE("a run and its dry run report the choice of auto once, and it holds through restarts", "[app][weights]") {

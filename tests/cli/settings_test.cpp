@@ -47,7 +47,7 @@ TEST_CASE("without settings the defaults apply, and are reported as such", "[cli
   CHECK(loaded.values.steps == 0);
   CHECK(loaded.values.data == "synthetic");
   CHECK(loaded.values.accum_steps == 10);
-  CHECK(loaded.values.max_compiles == 100);
+  CHECK(loaded.values.max_compiles == 0);
   CHECK(loaded.values.surface_pool == 128);
   CHECK_FALSE(loaded.given("lr"));
   CHECK(loaded.origin("lr").place == "default");
@@ -112,6 +112,7 @@ TEST_CASE("numbers as near to their limits as fp32 allows are accepted", "[cli][
 
 TEST_CASE("words represent special values", "[cli][settings]") {
   CHECK(load({"--threads", "auto"}).values.threads == 0);
+  CHECK(load({"--max-compiles", "auto"}).values.max_compiles == 0);
   CHECK(load({"--kv-heads", "heads"}).values.kv_heads == 0);
   CHECK(load({"--loss-scale", "dynamic"}).values.loss_scale == 0);
   CHECK(load({"--loss-scale", "8"}).values.loss_scale == 8);

@@ -147,6 +147,22 @@ TEST_CASE("a signal that arrives during a restart reaches the next process", "[t
   CHECK(result["signals"] == 1);
 }
 
+TEST_CASE("what the first steps after a restart cost beyond others is a cost of the restart", "[train][restart]") {
+  using std::chrono::milliseconds;
+  const auto ns = [](milliseconds time) { return Duration(time).count(); };
+  RunTotals totals;
+  totals.train_ns = ns(milliseconds(100));
+  totals.restart_ns = ns(milliseconds(5));
+  CHECK(count_first_steps(totals, milliseconds(40)) == Duration());  // nothing to compare with
+  totals.other_groups = 3;
+  totals.other_groups_ns = ns(milliseconds(30));
+  CHECK(count_first_steps(totals, milliseconds(9)) == Duration());  // faster than the others
+  CHECK(totals.train_ns == ns(milliseconds(100)));
+  CHECK(count_first_steps(totals, milliseconds(40)) == milliseconds(30));
+  CHECK(totals.train_ns == ns(milliseconds(70)));
+  CHECK(totals.restart_ns == ns(milliseconds(35)));
+}
+
 TEST_CASE("a failed exec reports the reason and leaves the descriptor unchanged", "[train][restart]") {
   const StateArena state(10, kAdamWSlots, 1);
   const std::vector<std::string> arguments{"ane-train", std::string(64 << 20, 'x')};

@@ -7,10 +7,15 @@
 
 #include "ane/cli/settings.h"
 #include "ane/core/machine.h"
+#include "ane/device/device.h"
 #include "ane/model/model.h"
 
 /// Predicts what a run will do without running it.
 namespace ane::app {
+
+/// Compiles that a process of the run may make: those of the settings, else the device's default. A host does not pay
+/// for the limit of the ANE's compiler.
+[[nodiscard]] int compile_limit(const cli::Settings& settings, const device::Device& device);
 
 /// Compiles and restarts of a run.
 struct CompilePlan {
@@ -22,7 +27,7 @@ struct CompilePlan {
   std::int64_t restarts = 0;
 };
 [[nodiscard]] CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates,
-                                        const cli::Settings& settings);
+                                        const cli::Settings& settings, int max_compiles);
 
 /// Memory of a run in bytes, from the sizes of its arrays. A real run needs at least this, and up to a third more.
 struct MemoryNeed {

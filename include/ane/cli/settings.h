@@ -55,7 +55,7 @@ struct Settings {
   std::int64_t seed = 42;
 
   DeviceChoice device = DeviceChoice::automatic;
-  std::int64_t max_compiles = device::CompileBudget::kDefault;
+  std::int64_t max_compiles = 0;        ///< 0: the default of the device
   std::int64_t threads = 0;             ///< 0: one for every processor
   std::int64_t parallel_sequences = 0;  ///< 0: chosen for the model
   std::int64_t surface_pool = surface::SurfacePool::kDefaultCapacity;

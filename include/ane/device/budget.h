@@ -1,12 +1,15 @@
 #pragma once
 
+#include <limits>
+
 namespace ane::device {
 
 /// Counts the compiles that this process may still make. The ANE's compiler fails or misbehaves after about 119 in a
 /// process (ane.md A40); exec resets the count.
 class CompileBudget {
  public:
-  static constexpr int kDefault = 100;
+  static constexpr int kDefault = 100;  ///< of a device that limits compiles
+  static constexpr int kUnlimited = std::numeric_limits<int>::max();
   static constexpr int kAneHardLimit = 119;
   static constexpr int kAneProgramLimit = 127;  ///< programs loaded at once (ane.md A41)
 
@@ -19,6 +22,7 @@ class CompileBudget {
 
   [[nodiscard]] int used() const noexcept { return used_; }
   [[nodiscard]] int limit() const noexcept { return limit_; }
+  [[nodiscard]] bool is_limited() const noexcept { return limit_ != kUnlimited; }
 
  private:
   int limit_;

@@ -22,8 +22,10 @@ struct RunTotals {
   std::int64_t train_ns = 0;           ///< steps and updates
   std::int64_t validation_ns = 0;
   std::int64_t checkpoint_ns = 0;
-  std::int64_t restart_ns = 0;  ///< from the last update of a process to the first compile of the next
+  std::int64_t restart_ns = 0;  ///< from the last update of a process to the first compile of the next, and what the
+                                ///< next process's first steps cost beyond others (count_first_steps)
   std::int64_t steps = 0;  ///< of this run, not counting those before a resume, including those dropped by an interrupt
+  std::int64_t other_groups = 0, other_groups_ns = 0;  ///< concurrent groups of steps, except each process's first
   std::int64_t compiles = 0;
   std::int64_t compile_rounds = 0;          ///< of training kernels
   std::int64_t forward_compile_rounds = 0;  ///< for a validation that is not followed by training

@@ -20,7 +20,7 @@ struct RunDescription {
   std::string data;
   std::uint64_t seed = 0;
   int threads = 0;
-  int max_compiles = 0;
+  std::optional<int> max_compiles{};  ///< of a process; nullopt: no limit
   TrainOptions options;
 };
 

@@ -79,6 +79,7 @@ class Trainer {
   [[nodiscard]] bool accumulate(Batch& batch);
   [[nodiscard]] std::span<data::Sample> samples_for(std::int64_t count);
   void run_slots(std::span<const data::Sample> samples, Batch& batch);
+  [[nodiscard]] double training_share(Duration time, std::int64_t count);
   void drop_gradients() noexcept;
   void finish_update(Batch& batch);
   void report_skip(const std::string& reason);
@@ -105,7 +106,8 @@ class Trainer {
   std::int64_t total_updates_;
   Progress last_good_;  ///< at the last applied update
   WeightRefresher refresher_;
-  std::string last_skip_;  ///< reason of the last skipped update in this process
+  bool is_first_group_ = true;  ///< the next steps are the first of this process
+  std::string last_skip_;       ///< reason of the last skipped update in this process
   std::optional<std::int64_t> validated_update_;
   std::optional<std::string> validation_fault_;  ///< tensor that overflowed in the last validation
   std::optional<CheckpointWriter> checkpoints_;

@@ -348,11 +348,11 @@ std::vector<Setting> device_rows() {
       whole({.name = "max-compiles",
              .group = "Device",
              .placeholder = "N",
-             .help =
-                 fmt::format("compiles after which the process re-executes itself; the ANE's compiler allows about {}",
-                             device::CompileBudget::kAneHardLimit),
+             .help = fmt::format("compiles after which the process re-executes itself; auto: {} on the ANE, whose "
+                                 "compiler allows about {}, and no limit on the host",
+                                 device::CompileBudget::kDefault, device::CompileBudget::kAneHardLimit),
              .environment = "ANE_MAX_COMPILES"},
-            &Settings::max_compiles, 1, kMillion),
+            &Settings::max_compiles, 1, kMillion, {"auto"}),
       whole({.name = "threads", .group = "Device", .placeholder = "N", .help = "compute threads"}, &Settings::threads,
             1, 256, {"auto"}),
       whole({.name = "parallel-sequences",

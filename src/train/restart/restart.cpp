@@ -111,6 +111,14 @@ Duration count_restart(StateArena& state, const StateHandle& state_handle) noexc
   return Duration(monotonic_ns() - state_handle.exec_ns);
 }
 
+Duration count_first_steps(RunTotals& totals, Duration time) noexcept {
+  if (totals.other_groups == 0) return {};
+  const Duration excess = std::max(Duration(), time - Duration(totals.other_groups_ns / totals.other_groups));
+  totals.train_ns -= excess.count();
+  totals.restart_ns += excess.count();
+  return excess;
+}
+
 BlockedSignals::BlockedSignals() noexcept {
   const sigset_t signals = stop_signals();
   ::pthread_sigmask(SIG_BLOCK, &signals, &before_);

@@ -41,7 +41,7 @@ constexpr std::size_t kHeaderBytes = 4096;
 constexpr std::size_t kArrayAlignment = 16;    // elements: 64 bytes of fp32
 constexpr std::size_t kArraysBesideSlots = 2;  // parameters before the slots; gradients and running parameters after
 constexpr std::array<char, 8> kMagic{'A', 'N', 'E', 's', 't', 'a', 't', 'e'};
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 
 std::string system_text(int error) { return std::generic_category().message(error); }
 

@@ -58,7 +58,7 @@ void Telemetry::run(const RunDescription& description) {
                     {"data", description.data},
                     {"seed", description.seed},
                     {"threads", description.threads},
-                    {"max_compiles", description.max_compiles},
+                    {"max_compiles", description.max_compiles ? Record(*description.max_compiles) : Record()},
                     {"steps", options.steps},
                     {"accum_steps", options.accum_steps},
                     {"optimizer", optimizer_record(options.optimizer)}}));
