@@ -107,7 +107,7 @@ std::unique_ptr<train::StateArena> make_state(RunContext& context, const std::op
     warn(*warning);
   auto state = std::make_unique<train::StateArena>(parameters, slots, fingerprint, staleness);
   state->back_with_huge_pages(*context.threads);
-  if (!settings.resume) fill_parameters(settings, *context.model, state->parameters());
+  if (settings.resume != cli::ResumeChoice::always) fill_parameters(settings, *context.model, state->parameters());
   return state;
 }
 
@@ -130,9 +130,11 @@ train::ResumeEvent load_checkpoint(const RunContext& context, const data::Source
   for (const std::string& change : changes_since(loaded.settings, settings)) terminal.info(change);
   const train::Progress& progress = state.progress();
   if (progress.step >= settings.steps)
-    terminal.info(fmt::format(
-        "nothing is left to train: the checkpoint is of step {}, and --steps {} counts from the beginning of the run",
-        progress.step, settings.steps));
+    terminal.info(
+        fmt::format("nothing is left to train: the checkpoint is of step {}, and --steps {} counts from the beginning "
+                    "of the run; a "
+                    "larger --steps continues it",
+                    progress.step, settings.steps));
   state.totals().checkpointed_update = progress.update;
   return {.step = progress.step, .loss = progress.last_loss, .from_checkpoint = true};
 }

@@ -23,33 +23,6 @@ namespace {
 constexpr std::string_view kLlama2c = ".bin";
 constexpr std::string_view kSafetensors = ".safetensors";
 
-/// A model setting and its value in a file. A model file must not set anything else, because files are untrusted: they
-/// must never name a path or change how a run behaves.
-struct FileDimension {
-  std::string name;
-  std::string value;
-};
-
-std::vector<FileDimension> dimensions_of(const model::ModelConfig& config) {
-  const auto text = [](auto value) { return fmt::format("{}", value); };
-  const bool is_mlp = config.family == model::Family::mlp;
-  std::vector<FileDimension> dimensions = {{"family", is_mlp ? "mlp" : "llama"},
-                                           {"dim", text(config.dim)},
-                                           {"hidden", text(config.hidden)},
-                                           {"seq", text(config.seq_len)}};
-  if (is_mlp) return dimensions;
-  for (const FileDimension& more : {FileDimension{"layers", text(config.layers)},
-                                    {"heads", text(config.heads)},
-                                    {"kv-heads", text(config.kv_heads)},
-                                    {"head-dim", text(config.head_dim)},
-                                    {"vocab", text(config.vocab)},
-                                    {"tied", config.tied_embeddings ? "true" : "false"},
-                                    {"rope-theta", text(config.rope_theta)},
-                                    {"norm-eps", text(config.norm_eps)}})
-    dimensions.push_back(more);
-  return dimensions;
-}
-
 /// The model config of a safetensors file that ane-train wrote. nullopt for any other file; the settings must then
 /// describe the model.
 std::optional<model::ModelConfig> recorded_config(const model::SafetensorsFile& file) {
@@ -65,21 +38,21 @@ std::string shown(const cli::Setting& row, const cli::Settings& values) {
   return row.show(values);
 }
 
-/// `file`: the source of the dimension.
-void adopt(const FileDimension& dimension, const std::string& file, cli::LoadedSettings& loaded) {
+/// Adopts the model setting `name` with its value in `file`. A model file must not set anything else, because files are
+/// untrusted: they must never name a path or change how a run behaves.
+void adopt(const std::string& name, const std::string& value, const std::string& file, cli::LoadedSettings& loaded) {
   const std::span<const cli::Setting> rows = cli::settings_table();
-  const auto row =
-      std::find_if(rows.begin(), rows.end(), [&](const cli::Setting& r) { return r.name == dimension.name; });
+  const auto row = std::find_if(rows.begin(), rows.end(), [&](const cli::Setting& r) { return r.name == name; });
   cli::Settings adopted = loaded.values;
-  if (row == rows.end() || !row->assign(dimension.value, adopted)) {
-    throw FileError(fmt::format("{}: its {} is '{}', which is not supported", file, dimension.name, dimension.value));
+  if (row == rows.end() || !row->assign(value, adopted)) {
+    throw FileError(fmt::format("{}: its {} is '{}', which is not supported", file, name, value));
   }
   if (loaded.given(row->name)) {
     const std::string given = shown(*row, loaded.values);
     const bool shorter = row->name == "seq" && loaded.values.seq < adopted.seq;
     if (given == shown(*row, adopted) || shorter) return;
     throw UsageError(fmt::format("{} is {} ({}), but {} has {}; omit it to use the model's", row->key(), given,
-                                 loaded.origin(row->name).place, file, dimension.value));
+                                 loaded.origin(row->name).place, file, value));
   }
   loaded.values = adopted;
   loaded.provenance[std::string(row->name)] = {cli::Origin::model_file, fmt::format("model {}", file)};
@@ -131,12 +104,31 @@ model::ModelConfig model_config(const cli::Settings& settings) {
   return config;
 }
 
+cli::FlagValues model_settings(const model::ModelConfig& config) {
+  const auto text = [](auto value) { return fmt::format("{}", value); };
+  const bool is_mlp = config.family == model::Family::mlp;
+  cli::FlagValues dimensions = {{"family", is_mlp ? "mlp" : "llama"},
+                                {"dim", text(config.dim)},
+                                {"hidden", text(config.hidden)},
+                                {"seq", text(config.seq_len)}};
+  if (is_mlp) return dimensions;
+  dimensions.merge(cli::FlagValues{{"layers", text(config.layers)},
+                                   {"heads", text(config.heads)},
+                                   {"kv-heads", text(config.kv_heads)},
+                                   {"head-dim", text(config.head_dim)},
+                                   {"vocab", text(config.vocab)},
+                                   {"tied", config.tied_embeddings ? "true" : "false"},
+                                   {"rope-theta", text(config.rope_theta)},
+                                   {"norm-eps", text(config.norm_eps)}});
+  return dimensions;
+}
+
 void adopt_model_file(cli::LoadedSettings& loaded) {
   if (loaded.values.model.empty()) return;
   const auto adopt_all = [&](const model::ModelConfig& config, const std::string& file) {
-    for (const FileDimension& dimension : dimensions_of(config)) adopt(dimension, file, loaded);
+    for (const auto& [name, value] : model_settings(config)) adopt(name, value, file, loaded);
   };
-  if (loaded.values.resume) {
+  if (loaded.values.resume == cli::ResumeChoice::always) {
     const std::string& directory = loaded.values.checkpoint_dir;
     if (const auto recorded = train::recorded_identity(directory)) return adopt_all(recorded->model, directory);
   }
@@ -195,6 +187,7 @@ train::TrainOptions train_options(const cli::Settings& settings) {
   options.checkpoint_every = settings.checkpoint_every;
   options.checkpoint_minutes = settings.checkpoint_minutes;
   options.keep_checkpoints = settings.keep_checkpoints;
+  options.keep_best = settings.keep_best;
   options.settings = cli::freeze(settings);
   // fp32 kernels do not underflow, so they need no loss scale.
   const bool dynamic = settings.loss_scale == 0 && settings.precision == mil::DType::fp16;

@@ -65,7 +65,10 @@ int Session::run() {
   }
   if (context_.device->limits_compiles()) check_pipeline(context_.model->kernels().infos(), context_.settings);
   open_data();
-  if (context_.settings.resume && !before_) resumed = load_checkpoint(context_, *source_, *state_, terminal_);
+  if (resumes_checkpoint()) {
+    resumed = load_checkpoint(context_, *source_, *state_, terminal_);
+    if (resumed->step >= options_.steps) return 0;
+  }
   train::unblock_stop_signals();
   train::Trainer trainer({.model = *context_.model,
                           .source = *source_,
@@ -90,9 +93,16 @@ int Session::run() {
   return 0;
 }
 
+bool Session::resumes_checkpoint() const noexcept {
+  return context_.settings.resume == cli::ResumeChoice::always && !before_;
+}
+
 void Session::open_data() try {
   source_ = open_source(context_.settings, before_);
   data_identity_ = source_->identity();
+  if (options_.keep_best && source_->validation_count() == 0)
+    throw UsageError(fmt::format("--keep-best needs held-out data for a validation loss, but there are none: {}",
+                                 source_->description()));
 } catch (const Error& error) {
   if (!before_) throw;
   throw FileError(fmt::format("{}\n{}", error.what(), rescue_.save_and_describe()));

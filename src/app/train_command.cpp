@@ -14,6 +14,7 @@
 #include "ane/app/dry_run.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/output_files.h"
+#include "ane/app/recorded_settings.h"
 #include "ane/app/session.h"
 #include "ane/app/signals.h"
 #include "ane/cli/terminal.h"
@@ -47,7 +48,7 @@ void check_before_training(const cli::Settings& settings) {
 /// Locks the checkpoint directory for this run.
 std::optional<train::RunLock> lock_checkpoints(const cli::Settings& settings) {
   if (settings.checkpoint_dir.empty()) return std::nullopt;
-  const bool resumes = settings.resume;
+  const bool resumes = settings.resume == cli::ResumeChoice::always;
   if (resumes)
     static_cast<void>(
         train::checkpoints_in(settings.checkpoint_dir));  // do not create a directory just to find it empty
@@ -72,7 +73,7 @@ void prepare_for_limits() {
 int train_command(const cli::FlagValues& flags, const Invocation& invocation) {
   prepare_for_limits();
   cli::Terminal terminal;
-  cli::LoadedSettings loaded = cli::load_settings(flags, invocation.environment);
+  cli::LoadedSettings loaded = cli::load_settings(flags, invocation.environment, find_recorded_settings);
   adopt_model_file(loaded);
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
   check_output_files(loaded);

@@ -15,7 +15,7 @@ namespace {
 
 /// The weight mode of the newest checkpoint of the run that is resumed.
 std::optional<WeightsDecision> decision_before(const cli::Settings& settings) {
-  if (!settings.resume) return std::nullopt;
+  if (settings.resume != cli::ResumeChoice::always) return std::nullopt;
   const std::optional<train::CheckpointIdentity> recorded = train::recorded_identity(settings.checkpoint_dir);
   if (!recorded) return std::nullopt;
   const cli::Setting& row = cli::setting("weights");

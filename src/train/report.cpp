@@ -90,7 +90,9 @@ std::string efficiency_report(const RunReport& report) {
   };
   lines.add("Device", "{}", report.device);
   if (!report.weights.empty()) lines.add("Weights", "{}", report.weights);
-  lines.add("Total steps", "{}", totals.steps);
+  lines.add("Total steps", "{}{}", totals.steps - totals.dropped_steps,
+            totals.dropped_steps > 0 ? fmt::format(", and {} of an update that was not completed", totals.dropped_steps)
+                                     : std::string());
   lines.add("Wall time", "{:.0f} ms ({:.1f} s)", ms(wall), seconds(wall));
   add_part("Compile time", totals.compile_ns,
            totals.hidden_compile_ns > 0 ? fmt::format(", and {:.0f} ms during the steps", ms(totals.hidden_compile_ns))

@@ -81,8 +81,10 @@ Trainer::Trainer(Parts parts, TrainOptions options)
   total_updates_ =
       progress.update + ceil_div(std::max<std::int64_t>(options_.steps - progress.step, 0), options_.accum_steps);
   if (options_.checkpoint_dir)
-    checkpoints_.emplace(*options_.checkpoint_dir, std::max(options_.keep_checkpoints, kKeptWhileTraining),
-                         parts_.model.parameters(), parts_.state, parts_.checkpoint_lock);
+    checkpoints_.emplace(
+        *options_.checkpoint_dir,
+        Retention{.newest = std::max(options_.keep_checkpoints, kKeptWhileTraining), .best = options_.keep_best},
+        parts_.model.parameters(), parts_.state, parts_.checkpoint_lock);
 }
 
 template <class Event>
@@ -152,7 +154,7 @@ bool Trainer::accumulate(Batch& batch) try {
   const std::int64_t first = parts_.state.progress().step;
   while (batch.done < batch.sequences) {
     if (parts_.stop) {
-      drop_gradients();
+      drop(batch);
       return false;
     }
     const std::span<data::Sample> samples = samples_for(batch.sequences - batch.done);
@@ -165,8 +167,14 @@ bool Trainer::accumulate(Batch& batch) try {
   }
   return true;
 } catch (...) {
-  drop_gradients();
+  drop(batch);
   throw;
+}
+
+/// Drops an incomplete batch.
+void Trainer::drop(const Batch& batch) noexcept {
+  parts_.state.totals().dropped_steps += batch.done;
+  drop_gradients();
 }
 
 void Trainer::drop_gradients() noexcept { std::ranges::fill(parts_.state.gradients(), 0.0F); }
@@ -274,6 +282,7 @@ void Trainer::finish_update(Batch& batch) {
 
 /// Resets the progress to the last applied update and throws DivergedError.
 void Trainer::give_up(const std::string& what) {
+  parts_.state.totals().dropped_steps += parts_.state.progress().step - last_good_.step;
   parts_.state.progress() = last_good_;
   throw DivergedError(
       fmt::format("training diverged: {}. The last good state is that of step {}: resume from it with a lower --lr (it "
@@ -322,7 +331,27 @@ bool Trainer::validate() {
     notify(&Observer::on_warning,
            fmt::format("validation after update {} overflowed: {}", *validated_update_, *validation_fault_));
   notify(&Observer::on_validation, *event);
+  if (!validation_fault_ && is_best(event->loss) && options_.keep_best && !done()) save_best();
   return true;
+}
+
+/// Whether `loss` is the lowest validation loss so far, which is then recorded.
+bool Trainer::is_best(double loss) {
+  Progress& progress = parts_.state.progress();
+  if (progress.best_validation_step != 0 && loss >= progress.best_validation_loss) return false;
+  for (Progress* each : {&progress, &last_good_}) {
+    each->best_validation_step = progress.step;
+    each->best_validation_loss = loss;
+  }
+  return true;
+}
+
+/// Writes a checkpoint of the state that was just validated, unless there is one. Which one is the best is then
+/// recorded in all later checkpoints.
+void Trainer::save_best() {
+  const std::int64_t update = parts_.state.progress().update;
+  if (checkpoints_ && saved_update_ != update && parts_.state.totals().checkpointed_update != update)
+    start_checkpoint();
 }
 
 /// Returns nullopt if interrupted. Sets `validation_fault_` to the non-finite tensor.
@@ -370,6 +399,7 @@ void Trainer::start_checkpoint(std::launch how) {
   CheckpointIdentity identity = identity_of(parts_.model, parts_.source);
   identity.settings = options_.settings;
   parts_.state.totals().checkpointed_ns = monotonic_ns();
+  saved_update_ = parts_.state.progress().update;
   checkpoints_->start(identity, how);
 }
 
@@ -421,7 +451,7 @@ void Trainer::write_last_checkpoint() {
 /// Removes the checkpoint that was kept in case the newest turned out to be unusable.
 void Trainer::remove_spare_checkpoint() try {
   if (checkpoints_ && options_.keep_checkpoints < kKeptWhileTraining)
-    remove_old_checkpoints(*options_.checkpoint_dir, options_.keep_checkpoints);
+    remove_old_checkpoints(*options_.checkpoint_dir, {.newest = options_.keep_checkpoints, .best = options_.keep_best});
 } catch (const FileError& error) {
   notify(&Observer::on_warning, std::string(error.what()));
 }

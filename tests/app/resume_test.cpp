@@ -1,5 +1,6 @@
 #include <csignal>
 #include <filesystem>
+#include <regex>
 #include <string>
 
 #include "app/program.h"
@@ -28,9 +29,79 @@ TEST_CASE("a resumed run reports and applies changed settings", "[app][resume]")
   CHECK(count(result.err, " is now ") == 3);
   CHECK(fs::exists(folder / "c/step-00000006"));
 
-  const Result finished = run(kSaving + Words{"--steps", "6", "--resume"}, {}, folder.path());
+  const Result finished = run(kSaving + Words{"--steps", "6", "--resume", "--telemetry", "t"}, {}, folder.path());
   CHECK(finished.code == 0);
   CHECK_THAT(finished.err, ANE_CONTAINS("nothing is left to train: the checkpoint is of step 6, and --steps 6"));
+  CHECK(finished.out.empty());
+  CHECK(read_file(folder / "t").empty());
+}
+
+TEST_CASE("--resume needs nothing but the checkpoint directory", "[app][resume]") {
+  const Folder folder;
+  write_file(folder / "text.txt", std::string(4000, 'a'));
+  const Words machine = {"--device", "host", "--threads", "1"};
+  Words settings =
+      kSmall + Words{"--data", "text.txt", "--schedule", "cosine", "--warmup", "2", "--weight-decay", "0.2"};
+  settings = with(with(settings, "--vocab", "128"), "--lr", "0.002");
+  Program program(settings + Words{"--steps", "100000", "--checkpoint-dir", "c"}, {}, folder.path());
+  REQUIRE(program.wait_for("step 1 "));
+  program.send(SIGTERM);
+  REQUIRE(program.wait().code == 128 + SIGTERM);
+  const Words resume = machine + Words{"--checkpoint-dir", "c", "--resume"};
+  const std::string shown = run(resume + Words{"--print-config"}, {}, folder.path()).out;
+  for (const char* row : {"steps +100000", "data +text.txt", "lr +0.002", "weight_decay +0.2", "vocab +128"})
+    CHECK(std::regex_search(shown, std::regex(std::string("(^|\n)") + row + " +checkpoint c\n")));
+  CHECK(std::regex_search(shown, std::regex("\ntelemetry +- +default\n")));
+
+  Program again(resume, {}, folder.path());
+  REQUIRE(again.wait_for("[RESUMED step "));
+  again.send(SIGTERM);
+  const Result resumed = again.wait();
+  CAPTURE(resumed.out, resumed.err);
+  CHECK(resumed.code == 128 + SIGTERM);
+  CHECK(count(resumed.err, " is now ") == 0);
+}
+
+TEST_CASE("a run that is resumed without its settings ends with the same bits", "[app][resume]") {
+  const Folder folder;
+  const Words settings = with(kSmall, "--lr", "0.003") + Words{"--seed", "5", "--val-every", "1"};
+  REQUIRE(run(settings + Words{"--steps", "8", "--checkpoint-dir", "whole"}, {}, folder.path()).code == 0);
+  REQUIRE(run(settings + Words{"--steps", "4", "--checkpoint-dir", "c"}, {}, folder.path()).code == 0);
+  const Words rest = {"--device", "host", "--threads", "1", "--checkpoint-dir", "c", "--resume", "--steps", "8"};
+  const Result resumed = run(rest, {}, folder.path());
+  CAPTURE(resumed.out, resumed.err);
+  REQUIRE(resumed.code == 0);
+  for (const char* file : {"model.safetensors", "second_moment.safetensors"})
+    CHECK((read_file(folder / (std::string("c/step-00000008/") + file)) ==
+           read_file(folder / (std::string("whole/step-00000008/") + file))));
+  CHECK(count(resumed.out, "[val update ") == 3);  // after the update that was saved, too
+}
+
+TEST_CASE("--resume auto starts a run or resumes it", "[app][resume]") {
+  const Folder folder;
+  const Words automatic = kSmall + Words{"--checkpoint-dir", "new/c", "--resume", "auto"};
+  const Result first = run(automatic + Words{"--steps", "4"}, {}, folder.path());
+  CAPTURE(first.out, first.err);
+  REQUIRE(first.code == 0);
+  CHECK(count(first.out, "[RESUMED step") == 0);
+  CHECK(fs::exists(folder / "new/c/step-00000004"));
+  const Result second = run(automatic + Words{"--steps", "6"}, {}, folder.path());
+  CHECK(second.code == 0);
+  CHECK_THAT(second.out, ANE_CONTAINS("[RESUMED step 4, loss="));
+  const Result third = run(automatic + Words{"--steps", "6"}, {}, folder.path());
+  CHECK(third.code == 0);
+  CHECK_THAT(third.err, ANE_CONTAINS("nothing is left to train"));
+}
+
+TEST_CASE("--keep-best needs data for a validation loss", "[app][resume]") {
+  const Folder folder;
+  write_file(folder / "tokens.bin", std::string(4000, '\0'));
+  const Result refused = run(kSmall + Words{"--steps", "4", "--data", "tokens.bin", "--checkpoint-dir", "c",
+                                            "--val-every", "1", "--keep-best"},
+                             {}, folder.path());
+  CAPTURE(refused.out, refused.err);
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, ANE_CONTAINS("--keep-best needs held-out data"));
 }
 
 TEST_CASE("a damaged checkpoint is reported and the previous one used, or an error if there is none", "[app][resume]") {

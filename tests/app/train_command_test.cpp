@@ -265,6 +265,7 @@ TEST_CASE("after a signal the run finishes the step, writes a checkpoint and say
     CHECK_THAT(result.err, ANE_CONTAINS("--resume"));
     CHECK_THAT(result.out, ANE_CONTAINS("[checkpoint step "));
     CHECK_THAT(result.out, ANE_CONTAINS("=== Efficiency Report ==="));
+    CHECK_THAT(result.err, ANE_CONTAINS(fmt::format("at step {};", reported(result.out, "Total steps"))));
     CHECK(fs::exists(folder / "asked"));
   }
   SECTION("into a rescue directory, across re-executions") {

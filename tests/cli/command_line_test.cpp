@@ -19,7 +19,8 @@ CommandLine parse(const Words& arguments) {
   const std::vector<Command> commands = {{"train",
                                           "Trains.",
                                           {{Kind::value, "steps", "N", "how long", "Run", "a whole number"},
-                                           {Kind::toggle, "tied", "", "", "", "", "--untied"}}},
+                                           {Kind::toggle, "tied", "", "", "", "", "--untied"},
+                                           {.kind = Kind::toggle, .name = "resume", .optional_value = "auto"}}},
                                          {"check",
                                           "Checks a file.",
                                           {{Kind::argument, "FILE", "", "what to check"},
@@ -41,6 +42,16 @@ TEST_CASE("the first command needs no name", "[cli][command]") {
   }
   CHECK(parse({}).command == 0);
   CHECK(parse({}).values.empty());
+}
+
+TEST_CASE("the value of a toggle may be missing, and is one word if it is there", "[cli][command]") {
+  CHECK(parse({"--resume"}).values == FlagValues{{"resume", "true"}});
+  CHECK(parse({"--resume", "auto"}).values == FlagValues{{"resume", "auto"}});
+  CHECK(parse({"--resume=auto"}).values == FlagValues{{"resume", "auto"}});
+  CHECK(parse({"train", "--resume", "auto", "--steps", "3"}).values == FlagValues{{"resume", "auto"}, {"steps", "3"}});
+  CHECK(parse({"--resume", "--steps", "3"}).values == FlagValues{{"resume", "true"}, {"steps", "3"}});
+  CHECK_THROWS_WITH(parse({"--resume", "now"}), ANE_CONTAINS("unexpected argument 'now'"));
+  CHECK_THROWS_WITH(parse({"--tied", "auto"}), ANE_CONTAINS("unexpected argument 'auto'"));
 }
 
 TEST_CASE("a command has its own options and arguments", "[cli][command]") {

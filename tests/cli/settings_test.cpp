@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -80,6 +81,66 @@ TEST_CASE("every row shows its default as a valid value", "[cli][settings]") {
     CHECK_FALSE(row.help.empty());
     const bool takes_any = row.kind == ValueKind::text;
     CHECK((takes_any || !row.assign("surely-not", values)));
+  }
+}
+
+TEST_CASE("a resumed run takes settings of its checkpoint that nothing else gives", "[cli][settings][resume]") {
+  const ConfigFile config(R"({"seed": 3, "warmup": 4})");
+  const RecordedSettings recorded{{{"seed", "1"}, {"warmup", "1"}, {"lr", "0.5"}, {"steps", "70"}, {"data", "a.txt"}},
+                                  "checkpoint c"};
+  const auto load_resumed = [&](const Words& arguments, const RecordedSettings& from) {
+    return load_settings(parse_command_line(std::vector{training_command()}, arguments).values, {},
+                         [&](Settings& given) -> std::optional<RecordedSettings> {
+                           CHECK(given.checkpoint_dir == "c");
+                           return from;
+                         });
+  };
+  const Words resume = {"--resume", "--checkpoint-dir", "c"};
+  Words more = resume;
+  more.insert(more.end(), {"--config", config.path(), "--warmup", "5"});
+  const LoadedSettings loaded = load_resumed(more, recorded);
+  CHECK(loaded.values.optimizer.warmup == 5);
+  CHECK(loaded.values.seed == 3);
+  CHECK(loaded.values.optimizer.lr == 0.5);
+  CHECK(loaded.values.steps == 70);
+  CHECK(loaded.values.data == "a.txt");
+  CHECK(loaded.origin("lr").place == "checkpoint c");
+  CHECK(loaded.origin("seed").place == config.path());
+  CHECK(loaded.values.optimizer.beta1 == 0.9);
+  CHECK(loaded.origin("beta1").place == "default");
+
+  SECTION("but nothing with which a file could do harm") {
+    FlagValues harmful;
+    for (const char* name : {"config", "model", "checkpoint-dir", "telemetry", "profile", "dump-mil"})
+      harmful[name] = "/home/somebody/file";
+    harmful.merge(FlagValues{{"device", "ane"},
+                             {"threads", "256"},
+                             {"parallel-sequences", "256"},
+                             {"surface-pool", "1000000"},
+                             {"max-compiles", "1"},
+                             {"ane-purge-cache", "false"},
+                             {"keep-checkpoints", "1"},
+                             {"resume", "false"},
+                             {"dry-run", "true"},
+                             {"log-every", "7"}});
+    FlagValues unchanged = freeze(load_resumed(resume, {{}, "checkpoint c"}).values);
+    const LoadedSettings harmless = load_resumed(resume, {harmful, "checkpoint c"});
+    CHECK(freeze(harmless.values) == unchanged);
+    for (const auto& [name, value] : harmful) CHECK(harmless.origin(name).origin != Origin::checkpoint);
+  }
+  SECTION("and never fewer checkpoints than the default keeps") {
+    CHECK(load_resumed(resume, {{{"keep-checkpoints", "50"}}, "checkpoint c"}).values.keep_checkpoints == 50);
+  }
+  SECTION("and those of another version only if they are valid") {
+    const LoadedSettings odd = load_resumed(resume, {{{"lr", "fast"}, {"arch", "mlp"}}, "checkpoint c"});
+    CHECK(odd.values.optimizer.lr == 1e-3);
+    REQUIRE(odd.warnings.size() == 1);
+    CHECK_THAT(odd.warnings.front(), ANE_CONTAINS("checkpoint c: ignoring lr 'fast'"));
+  }
+  SECTION("and those of an mlp without a transformer's") {
+    const LoadedSettings mlp = load_resumed(resume, {{{"family", "mlp"}, {"heads", "4"}}, "checkpoint c"});
+    CHECK(mlp.values.family == model::Family::mlp);
+    CHECK_FALSE(mlp.given("heads"));
   }
 }
 
@@ -186,6 +247,9 @@ TEST_CASE("settings that contradict each other are refused", "[cli][settings]") 
   const auto [arguments, message] = GENERATE(values<Row>({
       {{"--schedule", "cosine", "--lr", "1e-4", "--min-lr", "1e-3"}, "min_lr (--min-lr) is 0.001, above lr"},
       {{"--resume"}, "--resume needs --checkpoint-dir"},
+      {{"--resume", "auto"}, "--resume needs --checkpoint-dir"},
+      {{"--keep-best", "--val-every", "1"}, "--keep-best needs --checkpoint-dir"},
+      {{"--keep-best", "--checkpoint-dir", "c"}, "--keep-best needs --val-every"},
       {{"--checkpoint-every", "3"}, "--checkpoint-every needs --checkpoint-dir"},
       {{"--device", "ane", "--precision", "fp32"}, "runs only on the host"},
       {{"--config", "tiny", "--layers", "3"}, "layers (--layers) does not apply to an mlp"},

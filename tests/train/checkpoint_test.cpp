@@ -220,11 +220,41 @@ TEST_CASE("the newest checkpoints are kept, and damaged ones are neither counted
   for (int step = 1; step <= 6; ++step) written.push_back(write_some(directory.path(), step));
   fs::remove(written[5] / "trainer.json");
   fs::resize_file(written[4] / "first_moment.safetensors", 10);
-  remove_old_checkpoints(directory.path(), 2);
+  remove_old_checkpoints(directory.path(), {2});
   CHECK(checkpoints_in(directory.path()) == std::vector{written[5], written[4], written[3], written[2]});
-  remove_old_checkpoints(directory.path(), 1);
+  remove_old_checkpoints(directory.path(), {1});
   CHECK(checkpoints_in(directory.path()) == std::vector{written[5], written[4], written[3]});
   CHECK(entries(directory.path()) == 3);
+}
+
+TEST_CASE("the best checkpoint that any record names is kept", "[train]") {
+  const TemporaryDirectory directory;
+  const auto write = [&](std::int64_t step, std::int64_t best_step, double best_loss) {
+    const auto layout = some_layout();
+    StateArena state = some_state(layout, kAdamWSlots, 1);
+    fill_random(layout, state, 1);
+    state.progress().step = step;
+    state.progress().best_validation_step = best_step;
+    state.progress().best_validation_loss = best_loss;
+    return write_checkpoint(directory.path(), layout, state, kIdentity);
+  };
+  const fs::path first = write(1, 1, 3.5);
+  const fs::path second = write(2, 1, 3.5);  // validated after it was written
+  const fs::path third = write(3, 2, 2.5);
+  const fs::path fourth = write(4, 9, 1.5);  // the best could not be written
+  const fs::path fifth = write(5, 9, 1.5);
+  remove_old_checkpoints(directory.path(), {.newest = 3, .best = true});
+  CHECK(checkpoints_in(directory.path()) == std::vector{fifth, fourth, third, second});
+  remove_old_checkpoints(directory.path(), {.newest = 1, .best = true});  // no record names the second one any more
+  CHECK(checkpoints_in(directory.path()).front() == fifth);
+  remove_old_checkpoints(directory.path(), {.newest = 1});
+  CHECK(checkpoints_in(directory.path()) == std::vector{fifth});
+
+  const auto layout = some_layout();
+  StateArena loaded = some_state(layout, kAdamWSlots, 1);
+  load_checkpoint(fifth, layout, loaded, kIdentity);
+  CHECK(loaded.progress().best_validation_step == 9);
+  CHECK(loaded.progress().best_validation_loss == 1.5);
 }
 
 TEST_CASE("a complete checkpoint of the same step is kept, and leftovers are removed", "[train]") {
@@ -271,7 +301,7 @@ TEST_CASE("only files of a checkpoint are removed", "[train]") {
   for (const int step : {1, 2, 3, 4}) {
     write_some(place, step);
     if (step == 1) add("step-00000001/notes");
-    remove_old_checkpoints(place, 1);
+    remove_old_checkpoints(place, {1});
   }
   load_newest(place);
   others[6] = "damaged-step-00000007/thesis";  // renamed back, but it is not a checkpoint
@@ -302,7 +332,7 @@ TEST_CASE("a pipe or a device in a checkpoint is refused at once", "[train][malf
   CHECK(loaded.path == older);
   REQUIRE(loaded.unusable.size() == 1);
   CHECK_THAT(loaded.unusable[0], ANE_CONTAINS(file));
-  CHECK_NOTHROW(remove_old_checkpoints(directory.path(), 1));
+  CHECK_NOTHROW(remove_old_checkpoints(directory.path(), {1}));
 }
 
 TEST_CASE("a checkpoint that cannot be written leaves the older one as it was", "[train]") {

@@ -32,7 +32,7 @@ TEST_CASE("a checkpoint contains the state at its start, whatever training does 
   const TemporaryDirectory directory;
   const auto layout = some_layout();
   StateArena state(layout.size(), kAdamWSlots, 1);
-  CheckpointWriter writer(directory.path(), 2, layout, state);
+  CheckpointWriter writer(directory.path(), {2}, layout, state);
   CHECK_FALSE(writer.wait());
   CHECK_FALSE(writer.poll());
   for (int update = 1; update <= 4; ++update) {
@@ -69,7 +69,7 @@ TEST_CASE("a failed write is returned as a result, and the state may change agai
   const auto layout = some_layout();
   StateArena state(layout.size(), kNoSlots, 1);
   state.progress().loss_scale = 1;
-  CheckpointWriter writer(directory.write("file", "x"), 2, layout, state);
+  CheckpointWriter writer(directory.write("file", "x"), {2}, layout, state);
   writer.start(kIdentity);
   writer.wait_until_copied();
   const auto result = writer.wait();

@@ -55,6 +55,14 @@ TEST_CASE("the report of a run on the host, line by line", "[train][golden]") {
         "Peak memory:     512.5 MB\n");
 }
 
+TEST_CASE("the report counts the steps that were saved", "[train]") {
+  RunReport report = some_report();
+  report.totals.dropped_steps = 3;
+  CHECK_THAT(efficiency_report(report),
+             ANE_CONTAINS("\nTotal steps:     97, and 3 of an update that was not completed\n") &&
+                 ANE_CONTAINS("\nAvg train:       80.0 ms/step\n"));
+}
+
 TEST_CASE("weight loads have a line if there were any", "[train]") {
   RunReport report = some_report();
   report.totals.weights_ns = 100'000'000;

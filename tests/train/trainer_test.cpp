@@ -10,6 +10,8 @@
 #include <thread>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "ane/core/error.h"
 #include "ane/train/checkpoint.h"
 
@@ -249,6 +251,9 @@ TEST_CASE("an incomplete batch leaves no gradients behind", "[train][resume]") {
     CHECK(run.run() == Outcome::interrupted);
   }
   CHECK(run.progress().update == 1);
+  const RunTotals& totals = run.state->totals();
+  CHECK(totals.dropped_steps > 0);
+  CHECK(totals.steps - totals.dropped_steps == run.progress().step);
   CHECK(std::ranges::all_of(run.state->gradients(), [](float value) { return value == 0; }));
 }
 
@@ -564,6 +569,34 @@ TEST_CASE("an update is followed by a checkpoint after the set minutes", "[train
   REQUIRE(run.recorder.checkpoints.size() == 2);
   CHECK(run.recorder.checkpoints[0].step == 4);
   CHECK(run.recorder.checkpoints[1].step == 30);
+}
+
+TEST_CASE("the checkpoint of the lowest validation loss is kept besides the newest", "[train]") {
+  const TemporaryDirectory directory;
+  FakeSource source;
+  source.held_out = 5;
+  TrainOptions options = small_options();
+  options.optimizer = {.lr = 0.7, .beta1 = 0, .weight_decay = 0};  // too much: the loss rises again
+  options.validate_every = 2;
+  options.checkpoint_dir = directory.path();
+  options.keep_checkpoints = 2;
+  options.keep_best = true;
+  options.checkpoint_every = GENERATE(0, 1, 2);
+  const int max_compiles = GENERATE(5, kPlenty);
+  CAPTURE(options.checkpoint_every, max_compiles);
+  Run run(plain_model, source, options, max_compiles);
+  REQUIRE(run.run() == Outcome::finished);
+
+  const auto& validations = run.recorder.validations;
+  const auto best = std::ranges::min_element(validations, {}, &ValidationEvent::loss);
+  const std::int64_t step = best->update * options.accum_steps;
+  REQUIRE(step < options.steps - 4 * options.accum_steps);  // it is not among the newest
+  CHECK(run.progress().best_validation_step == step);
+  CHECK(run.progress().best_validation_loss == best->loss);
+  const std::vector<fs::path> kept = checkpoints_in(directory.path());
+  CHECK(kept.size() == 3);
+  CHECK(kept.front().filename() == "step-00000075");
+  CHECK(kept.back().filename() == fmt::format("step-{:08}", step));
 }
 
 TEST_CASE("failed checkpoints cause one warning, and an error only at the end", "[train]") {

@@ -21,6 +21,9 @@ namespace ane::app {
 /// place, or whose size or tensors do not match its dimensions.
 void adopt_model_file(cli::LoadedSettings& loaded);
 
+/// The inverse of model_config(): the texts of the model's settings by name.
+[[nodiscard]] cli::FlagValues model_settings(const model::ModelConfig& config);
+
 /// The model that the settings describe. Throws UsageError if heads does not divide dim and head_dim is not given; the
 /// other dimensions are not checked.
 [[nodiscard]] model::ModelConfig model_config(const cli::Settings& settings);

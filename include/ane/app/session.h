@@ -34,13 +34,15 @@ class Session {
   Session(const cli::Settings& settings, std::optional<RestartContext> before, std::optional<train::RunLock> lock,
           const Invocation& invocation);
 
-  /// Trains. Returns the exit code; does not return if the process is replaced. On an error, writes a rescue checkpoint
-  /// and throws.
+  /// Trains, unless the resumed run is already finished. Returns the exit code; does not return if the process is
+  /// replaced. On an error, writes a rescue checkpoint and throws.
   int run();
 
  private:
   /// 1-based index of this process within the run.
   [[nodiscard]] std::int64_t process() const noexcept { return before_ ? before_->process : 1; }
+  /// Whether this process begins with a checkpoint.
+  [[nodiscard]] bool resumes_checkpoint() const noexcept;
   /// Opens the data. If that fails after a restart, writes a rescue checkpoint and throws.
   void open_data();
   void report_start(const std::optional<train::ResumeEvent>& resumed);

@@ -18,9 +18,10 @@ struct CommandOption {
   std::string name;           ///< "seed" for --seed; "FILE" for an argument
   std::string placeholder{};  ///< of the value
   std::string help{};
-  std::string group{};     ///< heading in --help
-  std::string expects{};   ///< for the message about a missing value: "a whole number from 1 to 9"
-  std::string negation{};  ///< flag that turns off a toggle that is on by default
+  std::string group{};           ///< heading in --help
+  std::string expects{};         ///< for the message about a missing value: "a whole number from 1 to 9"
+  std::string negation{};        ///< flag that turns off a toggle that is on by default
+  std::string optional_value{};  ///< word that may follow the flag of a toggle
 };
 
 struct Command {

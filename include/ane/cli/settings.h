@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,11 +17,12 @@
 #include "ane/surface/pool.h"
 #include "ane/train/options.h"
 
-/// All settings in one table. Precedence: flag > environment > config file > default.
+/// All settings in one table. Precedence: flag > environment > config file > checkpoint of a resumed run > default.
 namespace ane::cli {
 
 enum class DeviceChoice { automatic, ane, host };
 enum class WeightsChoice { baked, dynamic, automatic };
+enum class ResumeChoice { never, always, automatic };
 
 /// The values of a run, each within its range. The defaults train a small Llama on a synthetic source.
 struct Settings {
@@ -71,7 +73,8 @@ struct Settings {
   std::int64_t checkpoint_every = 0;
   std::int64_t checkpoint_minutes = 0;
   std::int64_t keep_checkpoints = train::TrainOptions{}.keep_checkpoints;
-  bool resume = false;
+  bool keep_best = false;
+  ResumeChoice resume = ResumeChoice::never;  ///< load_settings() decides `automatic`
   std::string telemetry;
   std::string profile;
   std::int64_t log_every = 10;
@@ -82,16 +85,27 @@ struct Settings {
 
 enum class ValueKind { number, text, toggle };
 
+/// Whether a resumed run takes a setting from its checkpoint if nothing else gives it. A checkpoint's file is not
+/// trusted: it may say what is trained on which data and how, but must not name an output file, choose the machine's
+/// devices and threads, or cause files to be removed.
+enum class FromCheckpoint {
+  never,
+  always,
+  if_larger  ///< than the default
+};
+
 /// One row of the table.
 struct Setting {
   std::string_view name;         ///< "accum-steps": the flag is --accum-steps, the config key accum_steps
   std::string_view group;        ///< heading in --help
   std::string_view placeholder;  ///< "N"; empty for a toggle
   std::string help;
-  std::string_view environment = {};  ///< environment variable, if any
-  std::string_view negation = {};     ///< negating flag of a toggle that is on by default
-  bool command_line_only = false;     ///< not allowed in a config file
-  bool llama_only = false;            ///< does not apply to the MLP
+  std::string_view environment = {};     ///< environment variable, if any
+  std::string_view negation = {};        ///< negating flag of a toggle that is on by default
+  bool command_line_only = false;        ///< not allowed in a config file
+  bool llama_only = false;               ///< does not apply to the MLP
+  std::string_view optional_value = {};  ///< value that may follow the flag of a toggle
+  FromCheckpoint from_checkpoint = FromCheckpoint::never;
 
   ValueKind kind = ValueKind::number;
   std::string expects = {};                                      ///< "a whole number from 1 to 1000000"
@@ -107,7 +121,7 @@ struct Setting {
 [[nodiscard]] const Setting& setting(std::string_view name);
 
 /// Where a value came from; `place` is the readable form: "--lr", "ANE_DEVICE", "config shakespeare".
-enum class Origin { built_in, model_file, config, environment, flag };
+enum class Origin { built_in, checkpoint, model_file, config, environment, flag };
 struct Provenance {
   Origin origin = Origin::built_in;
   std::string place = "default";
@@ -125,9 +139,20 @@ struct LoadedSettings {
 /// Texts from the command line by setting name.
 using FlagValues = std::map<std::string, std::string, std::less<>>;
 
-/// Merges flags, `environment` ("NAME=value" entries), the requested config and the defaults. Throws UsageError naming
-/// the setting, the value and the allowed values; FileError if the config file cannot be read or is not JSON.
-[[nodiscard]] LoadedSettings load_settings(const FlagValues& flags, std::span<const std::string> environment);
+/// What a checkpoint records: texts by setting name, of which only those that the table allows are used.
+struct RecordedSettings {
+  FlagValues values;
+  std::string place;  ///< "checkpoint runs/a"
+};
+/// Finds what the run to be resumed recorded, if `given` resumes one, and replaces `--resume auto` in `given` by what
+/// it amounts to.
+using FindRecorded = std::function<std::optional<RecordedSettings>(Settings& given)>;
+
+/// Merges flags, `environment` ("NAME=value" entries), the requested config, the checkpoint to be resumed and the
+/// defaults. Throws UsageError naming the setting, the value and the allowed values; FileError if the config file
+/// cannot be read or is not JSON; whatever `find_recorded` throws.
+[[nodiscard]] LoadedSettings load_settings(const FlagValues& flags, std::span<const std::string> environment,
+                                           const FindRecorded& find_recorded = {});
 
 /// Converts every value to the text of its flag, by name, and back. A re-executed process gets the settings of its
 /// predecessor this way, whatever happened to files and variables in the meantime. thaw() throws UsageError for input

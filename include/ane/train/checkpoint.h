@@ -56,10 +56,15 @@ std::filesystem::path write_checkpoint(const std::filesystem::path& directory, c
 /// Whether `name` is a name that the program uses in checkpoint directories: step-00000120, .lock, ...
 [[nodiscard]] bool is_reserved_name(std::string_view name);
 
-/// Removes all but the newest `keep` checkpoints in `directory` with an undamaged trainer.json and files of the correct
-/// sizes. Damaged checkpoints are neither counted nor removed, and foreign files stay. Throws FileError if one cannot
-/// be removed.
-void remove_old_checkpoints(const std::filesystem::path& directory, std::int64_t keep);
+/// The checkpoints that stay in a directory.
+struct Retention {
+  std::int64_t newest = 0;  ///< how many of the newest ones
+  bool best = false;        ///< the one of the lowest validation loss, according to the record of any that is there
+};
+
+/// Removes the other checkpoints in `directory` with an undamaged trainer.json and files of the correct sizes. Damaged
+/// checkpoints are neither counted nor removed, and foreign files stay. Throws FileError if one cannot be removed.
+void remove_old_checkpoints(const std::filesystem::path& directory, const Retention& retention);
 
 /// Identity of the newest checkpoint in `directory` with an undamaged trainer.json, without checking its arrays;
 /// nullopt if there is none. Throws FileError if `directory` cannot be read.

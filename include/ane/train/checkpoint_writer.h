@@ -26,9 +26,9 @@ class CheckpointWriter {
     std::optional<std::string> warning{};  ///< written, but older ones could not be removed
   };
 
-  /// `keep`: number of checkpoints that stay in `directory`; older ones are removed after a new one is durable. `lock`:
-  /// the lock on `directory`, if any, which must not be used while a checkpoint is written.
-  CheckpointWriter(std::filesystem::path directory, std::int64_t keep, const model::ParameterLayout& layout,
+  /// `retention`: the checkpoints that stay in `directory`; others are removed after a new one is durable. `lock`: the
+  /// lock on `directory`, if any, which must not be used while a checkpoint is written.
+  CheckpointWriter(std::filesystem::path directory, Retention retention, const model::ParameterLayout& layout,
                    StateArena& state, RunLock* lock = nullptr);
   ~CheckpointWriter();  ///< waits for a write in progress
   CheckpointWriter(const CheckpointWriter&) = delete;
@@ -50,7 +50,7 @@ class CheckpointWriter {
                              std::promise<void>& copied) const;
 
   std::filesystem::path directory_;
-  std::int64_t keep_;
+  Retention retention_;
   const model::ParameterLayout* layout_;
   StateArena* state_;
   RunLock* lock_;

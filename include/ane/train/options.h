@@ -53,7 +53,8 @@ struct TrainOptions {
   std::int64_t checkpoint_every = 0;    ///< updates; 0: off
   std::int64_t checkpoint_minutes = 0;  ///< minutes since the last one; 0: off
   std::int64_t keep_checkpoints = 3;
-  SettingTexts settings;  ///< recorded in checkpoints
+  bool keep_best = false;  ///< also the checkpoint of the lowest validation loss
+  SettingTexts settings;   ///< recorded in checkpoints
 };
 
 }  // namespace ane::train

@@ -26,6 +26,7 @@ struct RunTotals {
                                 ///< next process's first steps cost beyond others (count_first_steps)
   std::int64_t steps = 0;  ///< of this run, not counting those before a resume, including those dropped by an interrupt
   std::int64_t other_groups = 0, other_groups_ns = 0;  ///< concurrent groups of steps, except each process's first
+  std::int64_t dropped_steps = 0;                      ///< of `steps`: those that no saved state contains
   std::int64_t compiles = 0;
   std::int64_t compile_rounds = 0;          ///< of training kernels
   std::int64_t forward_compile_rounds = 0;  ///< for a validation that is not followed by training
@@ -51,6 +52,8 @@ struct Progress {
   std::int64_t good_updates = 0;  ///< since the scale last changed
   std::int64_t skipped_in_row = 0;
   double last_loss = 0;
+  std::int64_t best_validation_step = 0;  ///< step of the lowest validation loss so far; 0: none
+  double best_validation_loss = 0;
 };
 
 /// Staleness: delay between an update and the first batch that uses it.

@@ -60,8 +60,9 @@ class Trainer {
   /// Held-out samples are evaluated every validate_every updates with the kernels of the next batch (in a pipeline
   /// stale by one update), and at the end with the newest parameters. Checkpoints are written concurrently with
   /// training after every checkpoint_every updates or checkpoint_minutes, except while updates are being skipped, and
-  /// at the end after validation, and when stopped; no write is in progress when this returns or throws. A checkpoint
-  /// that cannot be written is a warning, or an error if it is the last.
+  /// at the end after validation, and when stopped, and, with keep_best, when a validation improves on all before; no
+  /// write is in progress when this returns or throws. A checkpoint that cannot be written is a warning, or an error if
+  /// it is the last.
   ///
   /// Throws DivergedError, with the progress reset to the last applied update, if too many updates were skipped
   /// (give_up_after in a row, or most of the recent ones when the run ends, see loss_scale.h); LostStateError if an
@@ -80,6 +81,7 @@ class Trainer {
   [[nodiscard]] std::span<data::Sample> samples_for(std::int64_t count);
   void run_slots(std::span<const data::Sample> samples, Batch& batch);
   [[nodiscard]] double training_share(Duration time, std::int64_t count);
+  void drop(const Batch& batch) noexcept;
   void drop_gradients() noexcept;
   void finish_update(Batch& batch);
   void report_skip(const std::string& reason);
@@ -87,6 +89,8 @@ class Trainer {
   void expect_converging();
   [[nodiscard]] bool validate();
   [[nodiscard]] std::optional<ValidationEvent> evaluate_held_out();
+  [[nodiscard]] bool is_best(double loss);
+  void save_best();
   [[nodiscard]] bool checkpoint_due() const;
   void start_checkpoint(std::launch how = std::launch::async);
   void hold_for_checkpoint();
@@ -111,8 +115,9 @@ class Trainer {
   std::optional<std::int64_t> validated_update_;
   std::optional<std::string> validation_fault_;  ///< tensor that overflowed in the last validation
   std::optional<CheckpointWriter> checkpoints_;
-  std::string checkpoint_failure_;     ///< reason of the last failure
-  std::vector<data::Sample> samples_;  ///< one per batch slot, with their results
+  std::optional<std::int64_t> saved_update_;  ///< of the checkpoint that this process wrote or began last
+  std::string checkpoint_failure_;            ///< reason of the last failure
+  std::vector<data::Sample> samples_;         ///< one per batch slot, with their results
   std::vector<model::StepResult> results_;
 };
 

@@ -16,7 +16,8 @@ namespace {
 
 constexpr const char* kProgram = "ane-train";
 constexpr const char* kPrecedence =
-    "A flag takes precedence over its environment variable, the config and the default, in this order.";
+    "A flag takes precedence over its environment variable, the config, the resumed checkpoint and the default,\n"
+    "in this order.";
 constexpr const char* kFooter =
     "Exit codes: 0 finished, 2 settings, 3 files, 4 device, 5 training diverged, 70 internal error,\n"
     "128+n after signal n.";
@@ -42,12 +43,31 @@ void add_option(const CommandOption& option, CLI::App& app, std::vector<std::str
   if (!option.group.empty()) added->group(option.group);
 }
 
+/// Writes "--resume auto" as "--resume=auto", which every version of CLI11 reads in the same way. They differ in how
+/// they read options whose value may be missing.
+std::vector<std::string> with_joined_values(const Command& command, std::span<const std::string> arguments) {
+  std::vector<std::string> joined;
+  for (const std::string& word : arguments) {
+    const bool is_value =
+        !joined.empty() &&
+        std::any_of(command.options.begin(), command.options.end(), [&](const CommandOption& option) {
+          return !option.optional_value.empty() && word == option.optional_value && joined.back() == flag_of(option);
+        });
+    if (is_value) {
+      joined.back() += '=' + word;
+    } else {
+      joined.push_back(word);
+    }
+  }
+  return joined;
+}
+
 /// Parses the command line of one process.
 class Parser {
  public:
   Parser(std::span<const Command> commands, std::span<const std::string> arguments)
       : commands_(commands),
-        arguments_(arguments),
+        arguments_(with_joined_values(commands.front(), arguments)),
         app_(fmt::format("{}\n{}", commands.front().description, kPrecedence), kProgram) {
     app_.footer(kFooter);
     app_.allow_extras();
@@ -174,7 +194,7 @@ class Parser {
   }
 
   std::span<const Command> commands_;
-  std::span<const std::string> arguments_;
+  std::vector<std::string> arguments_;
   CLI::App app_;
   std::vector<CLI::App*> named_;        ///< one for each command
   std::map<std::string, Found> found_;  ///< by command
@@ -194,7 +214,8 @@ CommandOption option_of(const Setting& row) {
           .help = std::move(help),
           .group = std::string(row.group),
           .expects = row.expects,
-          .negation = std::string(row.negation)};
+          .negation = std::string(row.negation),
+          .optional_value = std::string(row.optional_value)};
 }
 
 Command training_command() {

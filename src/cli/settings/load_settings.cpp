@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -111,6 +113,27 @@ void load_environment(std::span<const std::string> environment, LoadedSettings& 
   }
 }
 
+/// Fills in what nothing else gives. Rows follow the family's, so those of another family are left out.
+void load_recorded(const RecordedSettings& recorded, LoadedSettings& loaded) {
+  for (const Setting& row : settings_table()) {
+    const auto found = recorded.values.find(row.name);
+    if (row.from_checkpoint == FromCheckpoint::never || found == recorded.values.end() || loaded.given(row.name))
+      continue;
+    if (row.llama_only && loaded.values.family != model::Family::llama) continue;
+    Settings taken = loaded.values;
+    if (!row.assign(found->second, taken)) {  // written by another version of the program
+      loaded.warnings.push_back(
+          fmt::format("{}: ignoring {} '{}', which is not {}", recorded.place, row.key(), found->second, row.expects));
+      continue;
+    }
+    if (row.from_checkpoint == FromCheckpoint::if_larger &&
+        parse_integer(row.show(taken)) <= parse_integer(row.show(loaded.values)))
+      continue;
+    loaded.values = std::move(taken);
+    loaded.provenance[std::string(row.name)] = {Origin::checkpoint, recorded.place};
+  }
+}
+
 /// Checks combinations of values.
 void check_together(const LoadedSettings& loaded) {
   const Settings& values = loaded.values;
@@ -121,13 +144,17 @@ void check_together(const LoadedSettings& loaded) {
     throw UsageError(fmt::format("{} is {}, above {}, which is {}; a cosine schedule falls from lr to min_lr",
                                  named("min-lr"), values.optimizer.min_lr, named("lr"), values.optimizer.lr));
   }
+  const bool resumes = values.resume != ResumeChoice::never;
   if (values.checkpoint_dir.empty() &&
-      (values.resume || values.checkpoint_every > 0 || values.checkpoint_minutes > 0)) {
+      (resumes || values.checkpoint_every > 0 || values.checkpoint_minutes > 0 || values.keep_best)) {
     throw UsageError(fmt::format("{} needs --checkpoint-dir DIR: where the checkpoints are",
-                                 values.resume                 ? "--resume"
-                                 : values.checkpoint_every > 0 ? "--checkpoint-every"
-                                                               : "--checkpoint-minutes"));
+                                 resumes                         ? "--resume"
+                                 : values.checkpoint_every > 0   ? "--checkpoint-every"
+                                 : values.checkpoint_minutes > 0 ? "--checkpoint-minutes"
+                                                                 : "--keep-best"));
   }
+  if (values.keep_best && values.val_every == 0)
+    throw UsageError("--keep-best needs --val-every N: without it, only the last state is validated");
   if (values.device == DeviceChoice::ane && values.precision == mil::DType::fp32) {
     throw UsageError("--precision fp32 runs only on the host; the ANE computes in fp16 (use --device host)");
   }
@@ -155,7 +182,8 @@ Provenance LoadedSettings::origin(std::string_view name) const {
   return found == provenance.end() ? Provenance{} : found->second;
 }
 
-LoadedSettings load_settings(const FlagValues& flags, std::span<const std::string> environment) {
+LoadedSettings load_settings(const FlagValues& flags, std::span<const std::string> environment,
+                             const FindRecorded& find_recorded) {
   LoadedSettings loaded;
   const auto assign_flag = [&](const std::string& name, const std::string& value) {
     const Setting& row = setting(name);
@@ -167,6 +195,8 @@ LoadedSettings load_settings(const FlagValues& flags, std::span<const std::strin
   }
   load_environment(environment, loaded);
   for (const auto& [name, value] : flags) assign_flag(name, value);
+  if (find_recorded)
+    if (const std::optional<RecordedSettings> recorded = find_recorded(loaded.values)) load_recorded(*recorded, loaded);
   check_together(loaded);
   return loaded;
 }

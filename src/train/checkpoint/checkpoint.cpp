@@ -69,13 +69,31 @@ void expect_contents(const fs::path& path, const FileDigest& digest) {
                    fmt::format("its checksum is {:016x}, but it was written with {:016x}", found, digest.checksum));
 }
 
-/// Whether the checkpoint looks complete, without reading its arrays.
-bool looks_whole(const fs::path& checkpoint) try {
-  for (const auto& [name, digest] : read_trainer_file(checkpoint / kTrainerFile).files)
-    expect_size(checkpoint / name, digest);
-  return true;
+/// The progress of a checkpoint that looks complete, without reading its arrays; nullopt for any other.
+std::optional<Progress> progress_if_whole(const fs::path& checkpoint) try {
+  const TrainerFileContents contents = read_trainer_file(checkpoint / kTrainerFile);
+  for (const auto& [name, digest] : contents.files) expect_size(checkpoint / name, digest);
+  return contents.record.progress;
 } catch (const Error&) {
-  return false;
+  return std::nullopt;
+}
+
+struct WholeCheckpoint {
+  fs::path path;
+  Progress progress;
+};
+
+/// The step of the checkpoint with the lowest validation loss; nullopt if none is known to have been validated. A
+/// checkpoint may have been written before its state was validated, so any later one can name it.
+std::optional<std::int64_t> best_step(std::span<const WholeCheckpoint> checkpoints) {
+  const Progress* best = nullptr;
+  for (const auto& [path, progress] : checkpoints) {
+    const bool is_there = std::ranges::any_of(
+        checkpoints, [step = progress.best_validation_step](const auto& each) { return each.progress.step == step; });
+    if (progress.best_validation_step == 0 || !is_there) continue;
+    if (best == nullptr || progress.best_validation_loss < best->best_validation_loss) best = &progress;
+  }
+  return best == nullptr ? std::nullopt : std::optional(best->best_validation_step);
 }
 
 bool is_undamaged(const fs::path& checkpoint) try {
@@ -183,10 +201,15 @@ std::vector<fs::path> checkpoints_in(const fs::path& directory) {
   return checkpoints;
 }
 
-void remove_old_checkpoints(const fs::path& directory, std::int64_t keep) {
-  std::int64_t kept = 0;
+void remove_old_checkpoints(const fs::path& directory, const Retention& retention) {
+  std::vector<WholeCheckpoint> checkpoints;  // newest first
   for (const fs::path& checkpoint : checkpoints_in(directory))
-    if (looks_whole(checkpoint) && ++kept > keep) remove_directory(checkpoint);
+    if (const std::optional<Progress> progress = progress_if_whole(checkpoint))
+      checkpoints.push_back({checkpoint, *progress});
+  const std::optional<std::int64_t> best = retention.best ? best_step(checkpoints) : std::nullopt;
+  std::int64_t newer = 0;
+  for (const auto& [path, progress] : checkpoints)
+    if (newer++ >= retention.newest && progress.step != best) remove_directory(path);
 }
 
 namespace {

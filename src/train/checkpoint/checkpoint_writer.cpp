@@ -34,9 +34,9 @@ void lower_priority() noexcept {
 
 }  // namespace
 
-CheckpointWriter::CheckpointWriter(std::filesystem::path directory, std::int64_t keep,
+CheckpointWriter::CheckpointWriter(std::filesystem::path directory, Retention retention,
                                    const model::ParameterLayout& layout, StateArena& state, RunLock* lock)
-    : directory_(std::move(directory)), keep_(keep), layout_(&layout), state_(&state), lock_(lock) {}
+    : directory_(std::move(directory)), retention_(retention), layout_(&layout), state_(&state), lock_(lock) {}
 
 CheckpointWriter::~CheckpointWriter() {
   if (busy()) result_.wait();
@@ -70,7 +70,7 @@ CheckpointWriter::Result CheckpointWriter::write(const TrainerRecord& record, co
     if (lock_ != nullptr) lock_->keep();
     result.event.path = write_checkpoint(directory_, *layout_, *state_, record, identity, free_state);
     try {
-      remove_old_checkpoints(directory_, keep_);
+      remove_old_checkpoints(directory_, retention_);
     } catch (const std::exception& error) {
       result.warning = error.what();
     }

@@ -31,6 +31,9 @@ constexpr std::uint64_t kMostMoments = 2;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 24U;  // a few thousand bytes are usual
 constexpr std::string_view kEnd = "\n}";                       // end of an object as indented by dump()
 constexpr int kHex = 16;
+// Optional fields of the progress:
+constexpr const char* kBestStep = "best_validation_step";
+constexpr const char* kBestLoss = "best_validation_loss";
 
 std::string hex(std::uint64_t checksum) { return fmt::format("{:016x}", checksum); }
 
@@ -82,6 +85,7 @@ class Fields {
     if (!value.is_object()) refuse(name, "an object", value);
     return {*path_, value};
   }
+  [[nodiscard]] bool has(const std::string& name) const { return object_->contains(name); }
   [[nodiscard]] std::string json_text() const { return object_->dump(); }
   [[nodiscard]] std::vector<std::string> names() const {
     std::vector<std::string> names;
@@ -130,13 +134,17 @@ json parse_flat(const std::filesystem::path& path, std::string_view text) {
 }
 
 Progress read_progress(const Fields& fields) {
-  const Progress progress{.step = fields.count("step"),
-                          .update = fields.count("update"),
-                          .optimizer_updates = fields.count("optimizer_updates"),
-                          .loss_scale = fields.number("loss_scale"),
-                          .good_updates = fields.count("good_updates"),
-                          .skipped_in_row = fields.count("skipped_in_row"),
-                          .last_loss = fields.number("last_loss")};
+  Progress progress{.step = fields.count("step"),
+                    .update = fields.count("update"),
+                    .optimizer_updates = fields.count("optimizer_updates"),
+                    .loss_scale = fields.number("loss_scale"),
+                    .good_updates = fields.count("good_updates"),
+                    .skipped_in_row = fields.count("skipped_in_row"),
+                    .last_loss = fields.number("last_loss")};
+  if (fields.has(kBestStep)) {
+    progress.best_validation_step = fields.count(kBestStep);
+    progress.best_validation_loss = fields.number(kBestLoss);
+  }
   if (progress.loss_scale <= 0 || !to_fp32(progress.loss_scale)) fields.refuse("loss_scale", "positive in fp32");
   return progress;
 }
@@ -209,27 +217,31 @@ std::string trainer_file_text(const TrainerFileContents& contents) {
   json files = json::object();
   for (const auto& [name, digest] : contents.files)
     files[name] = {{"bytes", digest.size_bytes}, {"xxh3", hex(digest.checksum)}};
-  const json object = {{"format", kFormat},
-                       {"version", kVersion},
-                       {"model", json::parse(model::to_json(contents.identity.model))},
-                       {"optimizer_slots", contents.slots},
-                       {"data", contents.identity.data},
-                       {"progress",
-                        {{"step", progress.step},  // also the index of the next sample
-                         {"update", progress.update},
-                         {"optimizer_updates", progress.optimizer_updates},
-                         {"loss_scale", progress.loss_scale},
-                         {"good_updates", progress.good_updates},
-                         {"skipped_in_row", progress.skipped_in_row},
-                         {"last_loss", progress.last_loss}}},
-                       {"totals",  // informative
-                        {{"steps", totals.steps},
-                         {"train_ms", totals.train_ns / 1'000'000},
-                         {"compiles", totals.compiles},
-                         {"restarts", totals.restarts},
-                         {"skipped_updates", totals.skipped_updates}}},
-                       {"settings", contents.identity.settings},
-                       {"files", files}};
+  json object = {{"format", kFormat},
+                 {"version", kVersion},
+                 {"model", json::parse(model::to_json(contents.identity.model))},
+                 {"optimizer_slots", contents.slots},
+                 {"data", contents.identity.data},
+                 {"progress",
+                  {{"step", progress.step},  // also the index of the next sample
+                   {"update", progress.update},
+                   {"optimizer_updates", progress.optimizer_updates},
+                   {"loss_scale", progress.loss_scale},
+                   {"good_updates", progress.good_updates},
+                   {"skipped_in_row", progress.skipped_in_row},
+                   {"last_loss", progress.last_loss}}},
+                 {"totals",  // informative
+                  {{"steps", totals.steps - totals.dropped_steps},
+                   {"train_ms", totals.train_ns / 1'000'000},
+                   {"compiles", totals.compiles},
+                   {"restarts", totals.restarts},
+                   {"skipped_updates", totals.skipped_updates}}},
+                 {"settings", contents.identity.settings},
+                 {"files", files}};
+  if (progress.best_validation_step != 0) {
+    object["progress"][kBestStep] = progress.best_validation_step;
+    object["progress"][kBestLoss] = progress.best_validation_loss;
+  }
   std::string text = object.dump(2, ' ', false, json::error_handler_t::replace);
   text.resize(text.size() - kEnd.size());
   return text + self_checksum(text);
