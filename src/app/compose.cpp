@@ -12,6 +12,7 @@
 #include "ane/app/recording_device.h"
 #include "ane/core/error.h"
 #include "ane/core/file.h"
+#include "ane/data/sources.h"
 #include "ane/train/checkpoint.h"
 #include "ane/train/optimizer.h"
 
@@ -111,8 +112,15 @@ std::unique_ptr<train::StateArena> make_state(RunContext& context, const std::op
   return state;
 }
 
-std::unique_ptr<data::Source> open_source(const cli::Settings& settings, const std::optional<RestartContext>& before) {
-  std::unique_ptr<data::Source> source = make_source(settings, !before);
+Descriptor spool_standard_input(const cli::Settings& settings, cli::Terminal& terminal) {
+  if (settings.data != data::kStandardInput) return {};
+  if (::isatty(STDIN_FILENO) != 0) terminal.info("reading the data from the terminal; Ctrl-D ends them");
+  return spool(STDIN_FILENO, "standard input");
+}
+
+std::unique_ptr<data::Source> open_source(const cli::Settings& settings, const std::optional<RestartContext>& before,
+                                          const Descriptor& standard_input) {
+  std::unique_ptr<data::Source> source = make_source(settings, !before, standard_input);
   if (before && source->identity() != before->data_identity) {
     throw FileError(fmt::format("the data changed during the run: they were {}, and now are {}", before->data_identity,
                                 source->identity()));

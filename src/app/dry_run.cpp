@@ -137,7 +137,8 @@ int dry_run(const cli::Settings& settings) {
   const RunContext context = make_run_context(settings);
   const std::vector<model::KernelInfo> kernels = context.model->kernels().infos();
   if (context.device->limits_compiles()) check_pipeline(kernels, context.settings);
-  const std::unique_ptr<data::Source> source = make_source(settings, true);
+  const std::unique_ptr<data::Source> source = make_source(settings, true, spool_standard_input(settings, terminal));
+  if (const auto warning = source->warning()) terminal.warn(*warning);
   for (const std::string& line : dry_run_lines(context, *source)) terminal.print(line);
   if (!settings.dump_mil.empty()) dump_programs(kernels, settings.dump_mil);
   return 0;

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <vector>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
@@ -163,7 +164,22 @@ void fill_parameters(const cli::Settings& settings, const model::Model& model, s
   }
 }
 
-std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool scan) {
+namespace {
+
+std::vector<RegularFile> open_data_files(const cli::Settings& settings, const Descriptor& standard_input) {
+  std::vector<RegularFile> files;
+  if (settings.data == data::kStandardInput) {
+    if (!standard_input) throw UsageError("--data - is read only by a training run and by --dry-run; name a file");
+    files.emplace_back(Descriptor(::fcntl(standard_input.get(), F_DUPFD_CLOEXEC, 0)), "standard input", "data");
+    return files;
+  }
+  for (const std::filesystem::path& file : data::files_in_list(settings.data)) files.emplace_back(file, "data");
+  return files;
+}
+
+}  // namespace
+
+std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool scan, const Descriptor& standard_input) {
   const auto seed = static_cast<std::uint64_t>(settings.seed);
   if (settings.family == model::Family::mlp) {
     return data::make_teacher_source(size(settings.dim), size(settings.hidden), size(settings.seq), seed);
@@ -172,8 +188,10 @@ std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool sc
                                    .vocab_size = size(settings.vocab),
                                    .seed = seed,
                                    .order = settings.data_order,
-                                   .scan = scan};
-  return settings.data == "synthetic" ? data::make_markov_source(tokens) : data::open_token_file(settings.data, tokens);
+                                   .scan = scan,
+                                   .format = settings.data_format};
+  return settings.data == data::kSynthetic ? data::make_markov_source(tokens)
+                                           : data::open_token_files(open_data_files(settings, standard_input), tokens);
 }
 
 train::TrainOptions train_options(const cli::Settings& settings) {

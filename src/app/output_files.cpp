@@ -10,6 +10,7 @@
 
 #include "ane/cli/configs.h"
 #include "ane/core/error.h"
+#include "ane/data/sources.h"
 #include "ane/train/checkpoint.h"
 
 namespace ane::app {
@@ -46,7 +47,7 @@ std::string named(std::string_view name, const cli::LoadedSettings& loaded) {
 
 struct NamedFile {
   std::string_view setting;
-  const std::string& path;
+  std::string path;
 };
 
 }  // namespace
@@ -54,7 +55,8 @@ struct NamedFile {
 void check_output_files(const cli::LoadedSettings& loaded) {
   const cli::Settings& values = loaded.values;
   std::vector<NamedFile> others;
-  if (values.data != "synthetic") others.push_back({"data", values.data});
+  if (values.data != data::kSynthetic && values.data != data::kStandardInput)
+    for (const fs::path& file : data::files_in_list(values.data)) others.push_back({"data", file.string()});
   if (!values.model.empty()) others.push_back({"model", values.model});
   if (cli::is_config_file(values.config)) others.push_back({"config", values.config});
   for (const NamedFile& output : {NamedFile{"telemetry", values.telemetry}, NamedFile{"profile", values.profile}}) {

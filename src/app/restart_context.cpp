@@ -20,9 +20,9 @@ struct Passed {
   const char* field;
   std::optional<int> RestartContext::*descriptor;
 };
-constexpr std::array kPassed = {Passed{"checkpoint lock", &RestartContext::lock},
-                                Passed{"telemetry descriptor", &RestartContext::telemetry},
-                                Passed{"profile descriptor", &RestartContext::profile}};
+constexpr std::array kPassed = {
+    Passed{"checkpoint lock", &RestartContext::lock}, Passed{"standard input", &RestartContext::standard_input},
+    Passed{"telemetry descriptor", &RestartContext::telemetry}, Passed{"profile descriptor", &RestartContext::profile}};
 
 const std::string* find_variable(std::span<const std::string> environment, const char* name) {
   const std::string prefix = fmt::format("{}=", name);

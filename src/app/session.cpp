@@ -29,8 +29,9 @@ std::vector<train::Observer*> present(train::Trace* trace, train::Observer& line
 }  // namespace
 
 Session::Session(const cli::Settings& settings, std::optional<RestartContext> before,
-                 std::optional<train::RunLock> lock, const Invocation& invocation)
+                 std::optional<train::RunLock> lock, Descriptor standard_input, const Invocation& invocation)
     : lock_(std::move(lock)),
+      standard_input_(std::move(standard_input)),
       invocation_(invocation),
       before_(std::move(before)),
       trace_(open_trace(settings, before_, warn_)),
@@ -98,7 +99,7 @@ bool Session::resumes_checkpoint() const noexcept {
 }
 
 void Session::open_data() try {
-  source_ = open_source(context_.settings, before_);
+  source_ = open_source(context_.settings, before_, standard_input_);
   data_identity_ = source_->identity();
   if (options_.keep_best && source_->validation_count() == 0)
     throw UsageError(fmt::format("--keep-best needs held-out data for a validation loss, but there are none: {}",
@@ -119,6 +120,7 @@ void Session::report_start(const std::optional<train::ResumeEvent>& resumed) {
     std::string data = fmt::format("Data: {}", source_->description());
     if (const auto floor = source_->loss_floor()) data += fmt::format("; loss floor {:.4f}", *floor);
     terminal_.print(data);
+    if (const auto warning = source_->warning()) terminal_.warn(*warning);
     if (telemetry_ != nullptr) telemetry_->run(description());
   }
   if (!resumed) return;
@@ -158,6 +160,7 @@ void Session::replace_process() {
                                    .data_identity = data_identity_,
                                    .process = process() + 1};
     if (lock_) restart_context.lock = lock_->descriptor();
+    if (standard_input_) restart_context.standard_input = standard_input_.get();
     if (telemetry_ != nullptr) restart_context.telemetry = telemetry_->descriptor();
     if (trace_ != nullptr) restart_context.profile = trace_->descriptor();
     train::exec_self(invocation_.arguments, environment_with(invocation_.environment, restart_context),

@@ -8,9 +8,11 @@
 #include <system_error>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "ane/app/compose.h"
 #include "ane/app/dry_run.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/output_files.h"
@@ -18,6 +20,7 @@
 #include "ane/app/session.h"
 #include "ane/app/signals.h"
 #include "ane/cli/terminal.h"
+#include "ane/core/descriptor.h"
 #include "ane/core/error.h"
 #include "ane/train/checkpoint.h"
 #include "ane/train/restart.h"
@@ -84,8 +87,11 @@ int train_command(const cli::FlagValues& flags, const Invocation& invocation) {
   }
   if (loaded.values.dry_run) return dry_run(loaded.values);
   check_before_training(loaded.values);
-  const train::BlockedSignals blocked;  // until the handler is installed
-  return Session(loaded.values, std::nullopt, lock_checkpoints(loaded.values), invocation).run();
+  std::optional<train::RunLock> lock = lock_checkpoints(loaded.values);
+  Descriptor standard_input =
+      spool_standard_input(loaded.values, terminal);  // a signal may end it: nothing is lost yet
+  const train::BlockedSignals blocked;                // until the handler is installed
+  return Session(loaded.values, std::nullopt, std::move(lock), std::move(standard_input), invocation).run();
 }
 
 int continue_training(RestartContext before, const Invocation& invocation) {
@@ -94,7 +100,12 @@ int continue_training(RestartContext before, const Invocation& invocation) {
   const cli::Settings settings = before.settings;
   std::optional<train::RunLock> lock;
   if (before.lock) lock.emplace(settings.checkpoint_dir, *before.lock);
-  return Session(settings, std::move(before), std::move(lock), invocation).run();
+  Descriptor standard_input;
+  if (before.standard_input) {
+    standard_input = Descriptor(*before.standard_input);
+    ::fcntl(standard_input.get(), F_SETFD, FD_CLOEXEC);
+  }
+  return Session(settings, std::move(before), std::move(lock), std::move(standard_input), invocation).run();
 }
 
 }  // namespace ane::app

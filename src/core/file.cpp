@@ -98,6 +98,13 @@ RegularFile::RegularFile(const fs::path& path, std::string_view what) : path_(pa
   size_bytes_ = static_cast<std::uint64_t>(file.status.st_size);
 }
 
+RegularFile::RegularFile(Descriptor descriptor, const fs::path& name, std::string_view what)
+    : path_(name), what_(what), descriptor_(std::move(descriptor)) {
+  struct stat status {};
+  if (::fstat(descriptor_.get(), &status) != 0) throw_read_error(path_, what_, errno);
+  size_bytes_ = static_cast<std::uint64_t>(status.st_size);
+}
+
 void RegularFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
   while (!bytes.empty()) {
     const ssize_t found = ::pread(descriptor_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -144,6 +151,23 @@ std::string read_text_file(const fs::path& path, std::string_view what) {
     if (found == 0) return text;
     if (text.size() >= kMostTextBytes) throw_read_error(path, what, EFBIG);
     text.append(buffer.data(), static_cast<std::size_t>(found));
+  }
+}
+
+Descriptor spool(int source, std::string_view what) {
+  std::string path = (temporary_directory() / "ane-train-input-XXXXXX").string();
+  Descriptor file(::mkstemp(path.data()));
+  if (!file)
+    throw_write_error(path, "no temporary file could be created; does TMPDIR name a writable directory?", errno);
+  ::unlink(path.c_str());
+  ::fcntl(file.get(), F_SETFD, FD_CLOEXEC);
+  std::vector<std::byte> buffer(kPieceBytes);
+  while (true) {
+    const ssize_t found = ::read(source, buffer.data(), buffer.size());
+    if (found < 0 && errno == EINTR) continue;
+    if (found < 0) throw FileError(fmt::format("{} cannot be read ({})", what, system_words(errno)));
+    if (found == 0) return file;
+    write_all(file.get(), std::span(buffer).first(static_cast<std::size_t>(found)), path);
   }
 }
 

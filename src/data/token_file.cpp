@@ -4,19 +4,22 @@
 #include <concepts>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
-#include "ane/core/checksum.h"
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/data/sources.h"
 #include "ane/data/token_format.h"
 
+#include "joined_files.h"
 #include "streams.h"
 
 namespace ane::data {
@@ -39,29 +42,26 @@ struct Split {
 template <TokenUnit Unit>
 class TokenFile final : public Source {
  public:
-  /// The tokens begin at byte `begin` of the file.
-  TokenFile(RegularFile file, std::uint64_t begin, const TokenSettings& settings)
-      : file_(std::move(file)), begin_(begin), settings_(settings), name_(file_.path().filename().string()) {
+  TokenFile(JoinedFiles files, const TokenSettings& settings)
+      : files_(std::move(files)),
+        settings_(settings),
+        split_(split(static_cast<std::size_t>(files_.size_bytes() / sizeof(Unit)))) {
     assert(settings.seq_len > 0 && settings.vocab_size > 0);
-    const std::uint64_t bytes = file_.size_bytes() - begin;
-    if (bytes % sizeof(Unit) != 0)
-      throw FileError(fmt::format("{}: {} bytes are not a whole number of uint16 tokens; is the file truncated?",
-                                  file_.path().string(), bytes));
-    split_ = split(static_cast<std::size_t>(bytes / sizeof(Unit)));
     // One token more than a sequence: the target of the last one.
     if (split_.training <= settings.seq_len)
       throw FileError(
           fmt::format("{}: {} for training, but one sequence needs {}; use a shorter --seq or a longer file",
-                      file_.path().string(), amount(split_.training), settings.seq_len + 1));
+                      files_.path(), amount(split_.training), settings.seq_len + 1));
     if (settings.scan) scan();
-    content_checksum_ = content_checksum();
+    content_checksum_ = files_.content_checksum();
   }
 
   std::string description() const override {
-    if (split_.held_out == 0) return fmt::format("{}: {}", name_, amount(split_.training));
+    if (split_.held_out == 0) return fmt::format("{}: {}", files_.name(), amount(split_.training));
     const std::size_t sequences = validation_count();
     const std::size_t used = sequences == 0 ? 0 : sequences * settings_.seq_len + 1;
-    std::string text = fmt::format("{}: {} for training, {} held out", name_, amount(split_.training), split_.held_out);
+    std::string text =
+        fmt::format("{}: {} for training, {} held out", files_.name(), amount(split_.training), split_.held_out);
     if (sequences == 0) return text + ", too few for a sequence: no validation";
     text += fmt::format(" in {} sequences", sequences);
     if (used < split_.held_out) text += fmt::format(", the last {} unused", split_.held_out - used);
@@ -70,9 +70,25 @@ class TokenFile final : public Source {
 
   std::string identity() const override {
     const bool random = settings_.order == Order::random;
-    return fmt::format("{} {} content={:016x} seq={} order={}", name_, amount(split_.training + split_.held_out),
-                       content_checksum_, settings_.seq_len,
+    return fmt::format("{} {} content={:016x} seq={} order={}", files_.name(),
+                       amount(split_.training + split_.held_out), content_checksum_, settings_.seq_len,
                        random ? fmt::format("random seed={}", settings_.seed) : "sequential");
+  }
+
+  /// A tenth is far more than the share of a vocabulary that goes unused in a usual text.
+  std::optional<std::string> warning() const override {
+    constexpr std::size_t kFew = 10;
+    constexpr std::size_t kBytes = 256;
+    if (sizeof(Unit) == 1 && settings_.vocab_size > 4 * kBytes)
+      return fmt::format(
+          "a text is read as bytes, of which there are {}, but the vocabulary has {} tokens; --vocab {} "
+          "trains faster, unless the model is to be trained on other data too",
+          kBytes, settings_.vocab_size, kBytes);
+    if (sizeof(Unit) == 1 || !occurring_ || *occurring_ >= settings_.vocab_size / kFew) return std::nullopt;
+    return fmt::format(
+        "only {} of the {} tokens of the vocabulary occur in the data; are they of another tokenizer? A "
+        "smaller --vocab trains faster",
+        *occurring_, settings_.vocab_size);
   }
 
   void training_sample(std::uint64_t step, Sample& sample) const override { read(training_start(step), sample); }
@@ -97,20 +113,6 @@ class TokenFile final : public Source {
     return fmt::format("{} {}", tokens, sizeof(Unit) == 1 ? "bytes" : "tokens");
   }
 
-  /// Covers all of a small file, and evenly spaced pieces of a large one, so that it is cheap enough for every restart.
-  [[nodiscard]] std::uint64_t content_checksum() const {
-    constexpr std::size_t kPieces = 64;
-    constexpr std::size_t kPieceBytes = 4096;
-    if (file_.size_bytes() <= kPieces * kPieceBytes) return checksum_of(file_);
-    std::array<std::byte, kPieceBytes> piece{};
-    Checksum checksum;
-    for (std::size_t i = 0; i < kPieces; ++i) {
-      file_.read((file_.size_bytes() - kPieceBytes) * i / (kPieces - 1), piece);
-      checksum.add(piece);
-    }
-    return checksum.value();
-  }
-
   [[nodiscard]] std::size_t training_start(std::uint64_t step) const noexcept {
     if (settings_.order == Order::random)
       return random_stream(settings_.seed, Stream::token_offset).below(split_.training - settings_.seq_len, step);
@@ -125,10 +127,15 @@ class TokenFile final : public Source {
     });
   }
 
-  void scan() const {
+  /// Checks all tokens, and counts how many of the vocabulary occur.
+  void scan() {
     // If every value of this type is valid, there is nothing to check.
     if (settings_.vocab_size > std::numeric_limits<Unit>::max()) return;
-    for_pieces(0, split_.training + split_.held_out, [](std::span<const Unit>) {});
+    std::vector<std::uint8_t> occurs(settings_.vocab_size);
+    for_pieces(0, split_.training + split_.held_out, [&](std::span<const Unit> piece) {
+      for (const Unit token : piece) occurs[token] = 1;
+    });
+    occurring_ = std::accumulate(occurs.begin(), occurs.end(), std::size_t{0});
   }
 
   /// Reads and checks `count` tokens from `start` on, and passes them to `take` in pieces.
@@ -137,7 +144,7 @@ class TokenFile final : public Source {
     std::array<Unit, 8192> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): read() fills it
     for (std::size_t done = 0; done < count;) {
       const std::span<Unit> piece = std::span(buffer).first(std::min(buffer.size(), count - done));
-      file_.read(byte_of(start + done), std::as_writable_bytes(piece));
+      files_.read((start + done) * sizeof(Unit), std::as_writable_bytes(piece));
       check(start + done, piece);
       take(std::span<const Unit>(piece));
       done += piece.size();
@@ -149,40 +156,98 @@ class TokenFile final : public Source {
                                   [this](Unit token) { return std::size_t{token} >= settings_.vocab_size; });
     if (bad == sequence.end()) return;
     const std::size_t place = start + static_cast<std::size_t>(bad - sequence.begin());
+    const JoinedFiles::Place found = files_.place(place * sizeof(Unit));
     throw FileError(fmt::format(
         "{}: token {} at byte {} is {}, outside the vocabulary of {}; does the file belong to another tokenizer?",
-        file_.path().string(), place, byte_of(place), *bad, settings_.vocab_size));
+        found.path, found.body_byte / sizeof(Unit), found.byte, *bad, settings_.vocab_size));
   }
 
-  [[nodiscard]] std::uint64_t byte_of(std::size_t token) const noexcept { return begin_ + token * sizeof(Unit); }
-
-  RegularFile file_;
-  std::uint64_t begin_;
+  JoinedFiles files_;
   TokenSettings settings_;
-  std::string name_;
   Split split_;
+  std::optional<std::size_t> occurring_;  ///< how many tokens of the vocabulary occur, if that was counted
   std::uint64_t content_checksum_ =
       0;  ///< computed at opening: a checkpoint identifies the data even if they have been removed
 };
 
+enum class Unit { byte = 1, uint16 = 2, uint32 = 4 };
+
+/// What a file contains.
+struct Contents {
+  Unit unit = Unit::byte;
+  std::uint64_t begin = 0;  ///< where the tokens begin
+};
+
+struct Compression {
+  std::string_view magic;
+  std::string_view name;
+  std::string_view command;  ///< that unpacks a file, and its option that writes to standard output
+  std::string_view to_standard_output;
+};
+constexpr std::array kCompressions = {
+    Compression{"\x1f\x8b\x08", "gzip", "gunzip", "gunzip -c"},
+    Compression{"\x28\xb5\x2f\xfd", "zstd", "unzstd", "zstdcat"}, Compression{"\xfd\x37zXZ", "xz", "unxz", "xzcat"},
+    Compression{"BZh91AY&SY", "bzip2", "bunzip2", "bzcat"}, Compression{"PK\x03\x04", "zip", "unzip", "unzip -p"}};
+
+void refuse_compressed(const RegularFile& file) {
+  std::array<char, 16> start{};
+  const auto bytes = std::span(start).first(std::min<std::size_t>(start.size(), file.size_bytes()));
+  file.read(0, std::as_writable_bytes(bytes));
+  for (const Compression& each : kCompressions) {
+    if (!std::string_view(bytes.data(), bytes.size()).starts_with(each.magic)) continue;
+    throw FileError(fmt::format(
+        "{}: it is compressed with {}; unpack it first with {}, or pass it on with {} FILE | ane-train --data - ...",
+        file.path().string(), each.name, each.command, each.to_standard_output));
+  }
+}
+
+Contents contents_of(const RegularFile& file, const TokenSettings& settings) {
+  if (settings.format != Format::tokens) refuse_compressed(file);
+  if (settings.format == Format::text) return {};
+  if (const std::optional<TokenHeader> header = read_token_header(file)) {
+    if (header->vocab > settings.vocab_size)
+      throw FileError(fmt::format("{}: its tokens are of a vocabulary of {}, but the model has {} (--vocab)",
+                                  file.path().string(), header->vocab, settings.vocab_size));
+    return {header->bits == 16 ? Unit::uint16 : Unit::uint32, kTokenHeaderBytes};
+  }
+  if (settings.format != Format::tokens && file.path().extension() != ".bin") return {};
+  if (file.size_bytes() % sizeof(std::uint16_t) != 0)
+    throw FileError(
+        fmt::format("{}: {} bytes are not a whole number of uint16 tokens; is the file truncated? "
+                    "--data-format text reads it as text",
+                    file.path().string(), file.size_bytes()));
+  return {Unit::uint16, 0};
+}
+
+std::string_view described(Unit unit) {
+  return unit == Unit::byte ? "text" : unit == Unit::uint16 ? "tokens of 16 bits" : "tokens of 32 bits";
+}
+
 }  // namespace
 
+std::unique_ptr<Source> open_token_files(std::vector<RegularFile> files, const TokenSettings& settings) {
+  assert(!files.empty());
+  std::vector<JoinedFiles::Part> parts;
+  const std::string first = files.front().path().string();
+  const Unit unit = contents_of(files.front(), settings).unit;
+  for (RegularFile& file : files) {
+    const Contents contents = contents_of(file, settings);
+    if (contents.unit != unit)
+      throw UsageError(
+          fmt::format("{} contains {}, but {} {}; train on one kind of data, or choose it by --data-format", first,
+                      described(unit), file.path().string(), described(contents.unit)));
+    parts.push_back({std::move(file), contents.begin});
+  }
+  JoinedFiles joined(std::move(parts));
+  if (unit == Unit::byte) return std::make_unique<TokenFile<std::uint8_t>>(std::move(joined), settings);
+  if (unit == Unit::uint16) return std::make_unique<TokenFile<std::uint16_t>>(std::move(joined), settings);
+  return std::make_unique<TokenFile<std::uint32_t>>(std::move(joined), settings);
+}
+
 std::unique_ptr<Source> open_token_file(const fs::path& path, const TokenSettings& settings) {
-  const std::string extension = path.extension().string();
-  if (extension == ".txt")
-    return std::make_unique<TokenFile<std::uint8_t>>(RegularFile(path, "text file"), 0, settings);
-  if (extension != ".bin")
-    throw UsageError(fmt::format("{}: data files end in .bin (tokens) or .txt (read as bytes), not in '{}'",
-                                 path.string(), extension));
-  RegularFile file(path, "token file");
-  const std::optional<TokenHeader> header = read_token_header(file);
-  if (!header) return std::make_unique<TokenFile<std::uint16_t>>(std::move(file), 0, settings);
-  if (header->vocab > settings.vocab_size)
-    throw FileError(fmt::format("{}: its tokens are of a vocabulary of {}, but the model has {} (--vocab)",
-                                path.string(), header->vocab, settings.vocab_size));
-  if (header->bits == 16)
-    return std::make_unique<TokenFile<std::uint16_t>>(std::move(file), kTokenHeaderBytes, settings);
-  return std::make_unique<TokenFile<std::uint32_t>>(std::move(file), kTokenHeaderBytes, settings);
+  std::vector<RegularFile> files;
+  files.emplace_back(path, "data");
+  return open_token_files(std::move(files), settings);
 }
 
 }  // namespace ane::data

@@ -23,7 +23,8 @@ TEST_CASE("a process passes every setting to the next, byte for byte", "[app][re
                                                            .settings = loaded.values,
                                                            .data_identity = "text\nof\\n data",
                                                            .process = 3,
-                                                           .lock = 8});
+                                                           .lock = 8,
+                                                           .standard_input = 9});
   CHECK(passed.size() == 3);
   const auto found = app::find_restart_context(passed);
   REQUIRE(found);
@@ -31,6 +32,8 @@ TEST_CASE("a process passes every setting to the next, byte for byte", "[app][re
   CHECK(found->state_handle.exec_ns == 99);
   CHECK(found->process == 3);
   CHECK(found->lock == 8);
+  CHECK(found->standard_input == 9);
+  CHECK(found->descriptors() == std::vector<int>{7, 8, 9});
   CHECK(found->data_identity == "text\nof\\n data");
   CHECK(cli::freeze(found->settings) == cli::freeze(loaded.values));
   CHECK(found->settings.data == "a\nb\\n \xff=c.txt");

@@ -206,6 +206,38 @@ TEST_CASE("a restart does not need the executable's path, the config or the mode
   CHECK(parameters_in(folder / ("cut/" + last)) == parameters_in(folder / ("whole/" + last)));
 }
 
+TEST_CASE("data from standard input are read by every process of a run", "[app][restart]") {
+  const Folder folder;
+  std::string text(20000, 'a');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>('a' + i * i % 23);
+  write_file(folder / "text", text);
+  fs::create_directory(folder / "tmp");
+  const Words settings = with(kSmall, "--vocab", "256") + Words{"--steps", "20", "--checkpoint-dir"};
+  const Words environment = {"ANE_MAX_COMPILES=13", "TMPDIR=" + folder / "tmp"};
+  const Result named = run(settings + Words{"named", "--data", "text"}, environment, folder.path());
+  REQUIRE(named.code == 0);
+  const Words shell = {"-c", R"(cat text | "$0" "$@")", ANE_TRAIN_PROGRAM};
+  const Result piped =
+      Program(shell + settings + Words{"piped", "--data", "-"}, environment, folder.path(), "/bin/sh").wait();
+  CAPTURE(piped.out, piped.err);
+  REQUIRE(piped.code == 0);
+  CHECK(count(piped.out, "[exec() restart") == 4);
+  CHECK_THAT(piped.out, ANE_CONTAINS("Data: standard input: 18000 bytes for training, 2000 held out"));
+  CHECK(parameters_in(folder / "piped/step-00000020") == parameters_in(folder / "named/step-00000020"));
+  CHECK(fs::is_empty(folder / "tmp"));
+
+  const Words more = {"-c", R"(cat text | "$0" "$@" --data - --resume --steps 24)", ANE_TRAIN_PROGRAM};
+  const Result resumed =
+      Program(more + Words{"--device", "host", "--checkpoint-dir", "piped"}, environment, folder.path(), "/bin/sh")
+          .wait();
+  CAPTURE(resumed.err);
+  CHECK(resumed.code == 0);
+  CHECK_THAT(resumed.out, ANE_CONTAINS("[RESUMED step 20, loss="));
+  const Result unnamed = run({"--device", "host", "--checkpoint-dir", "piped", "--resume"}, {}, folder.path());
+  CHECK(unnamed.code == 2);
+  CHECK_THAT(unnamed.err, ANE_CONTAINS("read the data from standard input"));
+}
+
 TEST_CASE("data that change during a run end it, and no progress is lost", "[app][restart]") {
   const Folder folder;
   write_file(folder / "text.txt", std::string(20000, 'a'));
@@ -424,6 +456,7 @@ TEST_CASE("invalid settings, files and devices give one message and their exit c
   write_file(folder / "cut.bin", std::string(20, '\1'));
   write_file(folder / "broken.json", "{");
   write_file(folder / "short.txt", "too short");
+  write_file(folder / "short.pdf", "too short");
   write_file(folder / "bad.safetensors", "12345678nothing");
   write_file(folder / "file", "x");
   fs::create_directory(folder / "folder.bin");
@@ -442,7 +475,11 @@ TEST_CASE("invalid settings, files and devices give one message and their exit c
       {{"--steps", "1", "--data", "outside.bin"}, {}, 3, "outside.bin"},
       {{"--steps", "1", "--data", "folder.bin"}, {}, 3, "folder.bin"},
       {{"--steps", "1", "--data", "short.txt"}, {}, 3, "short.txt"},
-      {{"--steps", "1", "--data", "text.pdf"}, {}, 2, "text.pdf"},
+      {{"--steps", "1", "--data", "short.pdf"}, {}, 3, "short.pdf"},
+      {{"--steps", "1", "--data", "short.txt,"}, {}, 2, "data: a name is empty"},
+      {{"--steps", "1", "--data", "."}, {}, 3, "is a directory"},
+      {{"--steps", "1", "--data", "-"}, {}, 3, "standard input: 0 bytes for training"},
+      {{"--steps", "1", "--data-format", "json"}, {}, 2, "--data-format: 'json' is not one of auto, text, tokens"},
       {{"--steps", "1", "--model", "nothing.bin"}, {}, 3, "nothing.bin"},
       {{"--steps", "1", "--model", "cut.bin"}, {}, 3, "cut.bin"},
       {{"--steps", "1", "--model", "bad.safetensors"}, {}, 3, "bad.safetensors"},

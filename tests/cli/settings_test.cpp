@@ -131,6 +131,14 @@ TEST_CASE("a resumed run takes settings of its checkpoint that nothing else give
   SECTION("and never fewer checkpoints than the default keeps") {
     CHECK(load_resumed(resume, {{{"keep-checkpoints", "50"}}, "checkpoint c"}).values.keep_checkpoints == 50);
   }
+  SECTION("and not the data that came from standard input") {
+    const RecordedSettings piped{{{"data", "-"}}, "checkpoint c"};
+    CHECK_THROWS_AS(load_resumed(resume, piped), ane::UsageError);
+    CHECK_THROWS_WITH(load_resumed(resume, piped), ANE_CONTAINS("--data -"));
+    Words again = resume;
+    again.insert(again.end(), {"--data", "-"});
+    CHECK(load_resumed(again, piped).values.data == "-");
+  }
   SECTION("and those of another version only if they are valid") {
     const LoadedSettings odd = load_resumed(resume, {{{"lr", "fast"}, {"arch", "mlp"}}, "checkpoint c"});
     CHECK(odd.values.optimizer.lr == 1e-3);
@@ -232,7 +240,7 @@ TEST_CASE("unknown and repeated flags and flags without a value are refused", "[
       {{"--lr", "1", "--lr", "2"}, "--lr is given 2 times"},
       {{"--tied", "--untied"}, "--tied is given 2 times"},
       {{"--steps"}, "--steps needs a value: N, a whole number from 1 to 1000000000000 (see ane-train --help)"},
-      {{"--lr", "1", "--data"}, "--data needs a value: FILE|synthetic, a non-empty text ("},
+      {{"--lr", "1", "--data"}, "--data needs a value: FILES|-|synthetic, a non-empty text ("},
       {{"--steps", "--lr", "1"}, "--steps needs a value before --lr"},
       {{"--steps", "10", "mil"}, "unexpected argument 'mil'"},
       {{"--dry-run=maybe"}, "maybe"},
@@ -279,6 +287,31 @@ TEST_CASE("errors in a config name the file, the key and the expected value", "[
   const ConfigFile file(json);
   CHECK_THROWS_AS(load({"--config", file.path()}), ane::UsageError);
   CHECK_THROWS_WITH(load({"--config", file.path()}), ANE_CONTAINS(message) && ANE_CONTAINS(file.path()));
+}
+
+TEST_CASE("a path in a config file is relative to the file", "[cli][settings]") {
+  const std::string json = R"({"data": "a.txt,/b.txt", "model": "m.bin", "telemetry": "../t", "checkpoint_dir": "/c"})";
+  const ConfigFile file(json);
+  const std::filesystem::path directory = std::filesystem::path(file.path()).parent_path();
+  const Settings values = load({"--config", file.path(), "--profile", "p"}).values;
+  CHECK(values.data == (directory / "a.txt").string() + ",/b.txt");
+  CHECK(values.model == (directory / "m.bin").string());
+  CHECK(values.telemetry == (directory / "../t").string());
+  CHECK(values.checkpoint_dir == "/c");
+  CHECK(values.profile == "p");
+  for (const char* data : {"synthetic", "-"})
+    CHECK(load({"--config", ConfigFile(std::string(R"({"data": ")") + data + "\"}").path()}).values.data == data);
+}
+
+TEST_CASE("a comment in a config is called one", "[cli][settings]") {
+  const std::string json = GENERATE(as<std::string>(), "{\n  // fast\n  \"lr\": 1}", "{\n  /* fast */ \"lr\": 1}",
+                                    "{\n  # fast\n  \"lr\": 1}", "{\"lr\": 1,\n// end\n}", "{\"lr\": 1}\n# end\n");
+  CAPTURE(json);
+  const ConfigFile file(json);
+  CHECK_THROWS_AS(load({"--config", file.path()}), ane::FileError);
+  CHECK_THROWS_WITH(load({"--config", file.path()}), ANE_CONTAINS(file.path() + ": line 2 has a comment") &&
+                                                         ANE_CONTAINS("description") &&
+                                                         !ANE_CONTAINS("json.exception"));
 }
 
 TEST_CASE("a config that is missing or not a JSON object is a file error", "[cli][settings]") {

@@ -4,6 +4,7 @@
 
 #include "ane/core/error.h"
 #include "ane/data/sources.h"
+#include "ane/data/token_format.h"
 
 #include "support/catch.h"
 #include "support/paths.h"
@@ -156,9 +157,120 @@ TEST_CASE("unusable files are refused with the reason", "[data][malformed]") {
   CHECK_THROWS_AS(open(foreign), ane::FileError);
   CHECK_THROWS_WITH(open(foreign), ANE_CONTAINS("token 10 at byte 20 is 10, outside the vocabulary of 10"));
 
-  const auto other = directory.write("data.json", "[]");
-  CHECK_THROWS_AS(open(other), ane::UsageError);
-  CHECK_THROWS_WITH(open(other), ANE_CONTAINS(".bin") && ANE_CONTAINS(".txt") && ANE_CONTAINS("'.json'"));
+  CHECK_THROWS_WITH(open(directory.path() / "folder.bin"), ANE_CONTAINS("is a directory"));
+}
+
+TEST_CASE("the contents of a file decide what it is, and the format setting overrides them", "[data]") {
+  const TemporaryDirectory directory;
+  const auto described = [&](const std::filesystem::path& path, Format format) {
+    return open_token_file(path, {.seq_len = 4, .vocab_size = 70000, .format = format})->description();
+  };
+  const std::string text(40, 'a');
+  for (const char* name : {"text", "text.md", "text.txt", "text.jsonl"})
+    CHECK_THAT(described(directory.write(name, text), Format::automatic), ANE_CONTAINS("36 bytes for training"));
+  const auto plain = directory.write("plain.bin", text);
+  CHECK_THAT(described(plain, Format::automatic), ANE_CONTAINS("plain.bin: 20 tokens"));
+  CHECK_THAT(described(plain, Format::text), ANE_CONTAINS("36 bytes for training"));
+  CHECK_THAT(described(directory.write("plain.dat", text), Format::tokens), ANE_CONTAINS("plain.dat: 20 tokens"));
+  for (const char* name : {"tokens", "tokens.txt"}) {
+    write_token_file(directory.path() / name, std::vector<Token>(30, 7), 70000, 0);
+    CHECK_THAT(described(directory.path() / name, Format::automatic), ANE_CONTAINS(": 30 tokens"));
+    CHECK_THAT(described(directory.path() / name, Format::text), ANE_CONTAINS("bytes for training"));
+  }
+}
+
+TEST_CASE("a compressed file is refused with the command that unpacks it", "[data][malformed]") {
+  const TemporaryDirectory directory;
+  const TokenSettings settings{.seq_len = 4, .vocab_size = 256};
+  const std::string rest(60, 'x');
+  const auto [start, advice] = GENERATE(table<std::string, std::string>(
+      {{std::string("\x1f\x8b\x08\0", 4), "compressed with gzip; unpack it first with gunzip, or"},
+       {"\x28\xb5\x2f\xfd", "zstdcat FILE | ane-train --data - ..."},
+       {"\xfd\x37zXZ", "compressed with xz"},
+       {"BZh91AY&SY", "compressed with bzip2"},
+       {"PK\x03\x04", "unpack it first with unzip"}}));
+  CAPTURE(advice);
+  for (const char* name : {"text.txt.gz", "text.txt"}) {
+    const auto path = directory.write(name, start + rest);
+    CHECK_THROWS_AS(open_token_file(path, settings), ane::FileError);
+    CHECK_THROWS_WITH(open_token_file(path, settings), ANE_CONTAINS(name) && ANE_CONTAINS(advice));
+  }
+  TokenSettings tokens{.seq_len = 4, .vocab_size = 65536, .format = Format::tokens};
+  CHECK_NOTHROW(open_token_file(directory.write("t.bin", start + rest + (start.size() % 2 != 0 ? "x" : "")), tokens));
+  CHECK_NOTHROW(open_token_file(directory.write("t.txt", "x" + start + rest), settings));
+}
+
+TEST_CASE("several files are read as one", "[data]") {
+  const TemporaryDirectory directory;
+  const auto open = [&](const std::vector<std::string>& names, const TokenSettings& settings) {
+    std::vector<ane::RegularFile> files;
+    for (const std::string& name : names) files.emplace_back(directory.path() / name, "data");
+    return open_token_files(std::move(files), settings);
+  };
+  const TokenSettings settings{.seq_len = 6, .vocab_size = 256, .order = Order::sequential};
+  std::string text(200, 'x');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i);
+  static_cast<void>(directory.write("whole.txt", text));
+  static_cast<void>(directory.write("a.txt", text.substr(0, 7)));
+  static_cast<void>(directory.write("b", text.substr(7, 90)));
+  static_cast<void>(directory.write("empty", ""));
+  static_cast<void>(directory.write("c.md", text.substr(97)));
+  const auto whole = open({"whole.txt"}, settings);
+  const auto joined = open({"a.txt", "b", "empty", "c.md"}, settings);
+  for (std::uint64_t step = 0; step < 40; ++step)
+    CHECK(training_tokens(*joined, step) == training_tokens(*whole, step));
+  REQUIRE(joined->validation_count() == whole->validation_count());
+  for (std::size_t i = 0; i < 3; ++i) CHECK(held_out_tokens(*joined, i) == held_out_tokens(*whole, i));
+  CHECK_THAT(joined->description(), ANE_CONTAINS("a.txt and 3 more files: 180 bytes for training"));
+  CHECK(joined->identity() != open({"a.txt", "c.md", "empty", "b"}, settings)->identity());
+
+  write_token_file(directory.path() / "headed", range(0, 10), 100, 0);
+  static_cast<void>(directory.write_tokens("plain.bin", counting(11)));
+  const auto tokens = open({"headed", "plain.bin"}, settings);
+  CHECK(training_tokens(*tokens, 1) == std::vector<Token>{6, 7, 8, 9, 0, 1, 2});
+  CHECK_THROWS_AS(open({"headed", "a.txt"}, settings), ane::UsageError);
+  CHECK_THROWS_WITH(open({"headed", "a.txt"}, settings),
+                    ANE_CONTAINS("headed contains tokens of 16 bits, but") && ANE_CONTAINS("a.txt text"));
+  const TokenSettings narrow{.seq_len = 6, .vocab_size = 11, .order = Order::sequential};
+  static_cast<void>(directory.write_tokens("outside.bin", {1, 2, 3, 99}));
+  write_token_file(directory.path() / "fits", range(0, 10), 11, 0);
+  CHECK_THROWS_WITH(open({"fits", "outside.bin"}, narrow),
+                    ANE_CONTAINS("outside.bin: token 3 at byte 6 is 99, outside the vocabulary"));
+}
+
+TEST_CASE("commas separate files unless they are part of a name", "[data]") {
+  using Paths = std::vector<std::filesystem::path>;
+  const TemporaryDirectory directory;
+  const std::filesystem::path& here = directory.path();
+  static_cast<void>(directory.write("a,b.txt", ""));
+  static_cast<void>(directory.write("b.txt", ""));
+  CHECK(files_in_list("x.txt") == Paths{"x.txt"});
+  CHECK(files_in_list("x.txt,d/y") == Paths{"x.txt", "d/y"});
+  CHECK(files_in_list("a,b.txt", here) == Paths{here / "a,b.txt"});
+  CHECK(files_in_list("b.txt,a,b.txt,c", here) == Paths{here / "b.txt", here / "a,b.txt", here / "c"});
+  CHECK(files_in_list("/a,b.txt", here) == Paths{"/a", here / "b.txt"});
+  for (const char* list : {",", "a,", ",a", "a,,b"}) {
+    CAPTURE(list);
+    CHECK_THROWS_AS(files_in_list(list, here), ane::UsageError);
+  }
+  CHECK_THROWS_WITH(files_in_list("a" + std::string(4000000, ',')), ANE_CONTAINS("empty"));
+  std::string many = "a";
+  for (int i = 0; i < 100000; ++i) many += ",a";
+  CHECK_THROWS_WITH(files_in_list(many, "/nowhere"), ANE_CONTAINS("more than 1000 files"));
+}
+
+TEST_CASE("a vocabulary of which few tokens occur causes a warning", "[data]") {
+  const TemporaryDirectory directory;
+  const auto warning = [&](const std::filesystem::path& path, std::size_t vocab, bool scan = true) {
+    return open_token_file(path, {.seq_len = 4, .vocab_size = vocab, .scan = scan})->warning().value_or("");
+  };
+  const auto tokens = directory.write_tokens("t.bin", counting(90));
+  CHECK(warning(tokens, 900).empty());
+  CHECK(warning(tokens, 32000, false).empty());
+  CHECK_THAT(warning(tokens, 1000), ANE_CONTAINS("only 90 of the 1000 tokens of the vocabulary occur in the data"));
+  const auto text = directory.write("t.txt", std::string(100, 'a'));
+  CHECK(warning(text, 256).empty());
+  CHECK_THAT(warning(text, 32000), ANE_CONTAINS("256, but the vocabulary has 32000 tokens; --vocab 256"));
 }
 
 TEST_CASE("a token outside the vocabulary is detected at the latest when it is read", "[data][malformed]") {

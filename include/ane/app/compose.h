@@ -12,6 +12,7 @@
 #include "ane/app/weights_choice.h"
 #include "ane/cli/settings.h"
 #include "ane/cli/terminal.h"
+#include "ane/core/descriptor.h"
 #include "ane/core/machine.h"
 #include "ane/data/source.h"
 #include "ane/device/device.h"
@@ -72,9 +73,14 @@ using Warn = std::function<void(const std::string&)>;
                                                             const std::optional<RestartContext>& before,
                                                             const Warn& warn);
 
+/// If the data are read from standard input, a descriptor of a file without a name that contains all of it; none
+/// otherwise. All processes of the run read that file.
+[[nodiscard]] Descriptor spool_standard_input(const cli::Settings& settings, cli::Terminal& terminal);
+
 /// Opens the data, which must be those of the previous process. Throws FileError if they changed.
 [[nodiscard]] std::unique_ptr<data::Source> open_source(const cli::Settings& settings,
-                                                        const std::optional<RestartContext>& before);
+                                                        const std::optional<RestartContext>& before,
+                                                        const Descriptor& standard_input = {});
 
 /// Loads the newest undamaged checkpoint, and reports damaged ones and changed settings on the terminal. Throws like
 /// train::load_newest_checkpoint().

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "ane/cli/settings.h"
+#include "ane/core/descriptor.h"
 #include "ane/data/source.h"
 #include "ane/model/config.h"
 #include "ane/model/kernel_options.h"
@@ -38,8 +39,9 @@ void adopt_model_file(cli::LoadedSettings& loaded);
 /// Loads the weights from `--model FILE`, or else initializes them from the seed.
 void fill_parameters(const cli::Settings& settings, const model::Model& model, std::span<float> parameters);
 
-/// Opens the data. `scan`: check every token of a file now.
-[[nodiscard]] std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool scan);
+/// Opens the data. `scan`: check every token of a file now. `standard_input`: what spool_standard_input() returned.
+[[nodiscard]] std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool scan,
+                                                        const Descriptor& standard_input = {});
 
 [[nodiscard]] train::TrainOptions train_options(const cli::Settings& settings);
 

@@ -22,9 +22,10 @@ struct RestartContext {
   std::string data_identity;
   std::int64_t process = 1;  ///< 1-based index within the run of the process that reads this
   /// Inherited descriptors, if present:
-  std::optional<int> lock{};       ///< of the checkpoint directory
-  std::optional<int> telemetry{};  ///< unless writing has failed
-  std::optional<int> profile{};    ///< unless writing has failed
+  std::optional<int> lock{};            ///< of the checkpoint directory
+  std::optional<int> standard_input{};  ///< of the file that contains it
+  std::optional<int> telemetry{};       ///< unless writing has failed
+  std::optional<int> profile{};         ///< unless writing has failed
 
   [[nodiscard]] std::vector<int> descriptors() const;
 };

@@ -14,6 +14,7 @@
 #include "ane/cli/settings.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/terminal_observer.h"
+#include "ane/core/descriptor.h"
 #include "ane/data/source.h"
 #include "ane/device/budget.h"
 #include "ane/train/observer.h"
@@ -30,9 +31,10 @@ namespace ane::app {
 /// The part of a run that one process executes.
 class Session {
  public:
-  /// `before`: the restart context of the process that this one replaces, if any. `invocation` must outlive the object.
+  /// `before`: the restart context of the process that this one replaces, if any. `standard_input`: what
+  /// spool_standard_input() returned. `invocation` must outlive the object.
   Session(const cli::Settings& settings, std::optional<RestartContext> before, std::optional<train::RunLock> lock,
-          const Invocation& invocation);
+          Descriptor standard_input, const Invocation& invocation);
 
   /// Trains, unless the resumed run is already finished. Returns the exit code; does not return if the process is
   /// replaced. On an error, writes a rescue checkpoint and throws.
@@ -57,6 +59,7 @@ class Session {
 
   StopSignals signals_;  // destroyed last, so that a second signal still finds everything closed
   std::optional<train::RunLock> lock_;
+  Descriptor standard_input_;
   const Invocation& invocation_;
   std::optional<RestartContext> before_;
   cli::Terminal terminal_{cli::Terminal::LostOutput::is_warned_of};

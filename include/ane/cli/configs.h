@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@ struct NamedConfig {
 struct ConfigText {
   std::string place;  ///< for messages: "config shakespeare" or the file's path
   std::string json;
+  std::filesystem::path directory{};  ///< to which its relative paths refer; empty: the current one
 };
 
 /// Whether a `--config` value is a file (a path with a slash or ending in .json) rather than a built-in name.

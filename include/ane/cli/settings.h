@@ -54,6 +54,7 @@ struct Settings {
   bool pipeline = false;
   mil::DType precision = mil::DType::fp16;
   data::Order data_order = data::Order::random;
+  data::Format data_format = data::Format::automatic;
   std::int64_t seed = 42;
 
   DeviceChoice device = DeviceChoice::automatic;
@@ -85,6 +86,9 @@ struct Settings {
 
 enum class ValueKind { number, text, toggle };
 
+/// Whether a value is a path, or names data. A path in a config file is relative to the file.
+enum class Paths { none, one, data };
+
 /// Whether a resumed run takes a setting from its checkpoint if nothing else gives it. A checkpoint's file is not
 /// trusted: it may say what is trained on which data and how, but must not name an output file, choose the machine's
 /// devices and threads, or cause files to be removed.
@@ -105,6 +109,7 @@ struct Setting {
   bool command_line_only = false;        ///< not allowed in a config file
   bool llama_only = false;               ///< does not apply to the MLP
   std::string_view optional_value = {};  ///< value that may follow the flag of a toggle
+  Paths paths = Paths::none;
   FromCheckpoint from_checkpoint = FromCheckpoint::never;
 
   ValueKind kind = ValueKind::number;

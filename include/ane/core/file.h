@@ -21,6 +21,8 @@ class RegularFile {
   /// Throws FileError if `path` is missing, unreadable or not a regular file; never waits for a pipe's writer. `what`
   /// names the file's role in messages ("token file", "model"), so that they say which setting is wrong.
   RegularFile(const std::filesystem::path& path, std::string_view what);
+  /// The file behind an open descriptor, which messages call `name`.
+  RegularFile(Descriptor descriptor, const std::filesystem::path& name, std::string_view what);
 
   /// Size when the file was opened.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
@@ -45,6 +47,11 @@ class RegularFile {
 /// The whole of a text file, which may be empty or a pipe. Throws FileError if it is missing, unreadable, a directory
 /// or larger than 256 MB.
 [[nodiscard]] std::string read_text_file(const std::filesystem::path& path, std::string_view what);
+
+/// Copies everything that can be read from `source` to a file in the directory for temporary files, which has no name,
+/// so that nothing is left behind however the process ends. Returns its descriptor, close-on-exec. Throws FileError;
+/// `what` names the source.
+[[nodiscard]] Descriptor spool(int source, std::string_view what);
 
 /// Size and checksum of a file, to detect later changes.
 struct FileDigest {

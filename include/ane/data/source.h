@@ -30,6 +30,8 @@ class Source {
   /// Number of held-out samples, which cover all held-out data consecutively; 0 if there are none.
   [[nodiscard]] virtual std::size_t validation_count() const { return 0; }
   virtual void validation_sample(std::size_t index, Sample& sample) const;
+  /// What the user should know before training on it, if anything.
+  [[nodiscard]] virtual std::optional<std::string> warning() const { return std::nullopt; }
   /// The lowest expected mean loss that any model can reach, in nats, if known.
   [[nodiscard]] virtual std::optional<double> loss_floor() const { return std::nullopt; }
 };

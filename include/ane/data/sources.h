@@ -3,12 +3,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string_view>
+#include <vector>
 
+#include "ane/core/file.h"
 #include "ane/data/source.h"
 
 namespace ane::data {
 
 enum class Order { random, sequential };
+enum class Format { automatic, text, tokens };
 
 struct TokenSettings {
   std::size_t seq_len = 0;
@@ -17,12 +21,25 @@ struct TokenSettings {
   Order order =
       Order::random;  ///< sequential: step i reads tokens i*seq_len to i*seq_len + seq_len, and starts again at the end
   bool scan = true;   ///< check every token against the vocabulary now; not needed again after a restart
+  Format format = Format::automatic;
 };
 
-/// A `.bin` file of tokens (token_format.h; nothing held out), or a `.txt` file read as bytes (the last tenth, rounded
-/// up, held out). Throws FileError if it cannot be read, is too short for one sequence, has a size or header that is
-/// not valid, or contains a token outside the vocabulary (with its position); UsageError for another extension, listing
-/// the supported ones.
+/// Data that are no file: names for the setting.
+inline constexpr std::string_view kSynthetic = "synthetic";
+inline constexpr std::string_view kStandardInput = "-";
+
+/// The files in `list`, separated by commas, relative to `directory`. A comma in the name of an existing file does not
+/// separate. Throws UsageError for an empty name.
+[[nodiscard]] std::vector<std::filesystem::path> files_in_list(std::string_view list,
+                                                               const std::filesystem::path& directory = {});
+
+/// Files of tokens (token_format.h; nothing held out) or of text, read as bytes (the last tenth, rounded up, held out),
+/// one after the other as if they were one. `automatic` recognizes tokens by their header or the extension `.bin`, and
+/// reads anything else as text. Throws FileError if a file is compressed, has a size or header that is not valid, or
+/// contains a token outside the vocabulary (with its position), or if all together are too short for one sequence;
+/// UsageError if only some contain tokens, or they differ in the size of a token.
+[[nodiscard]] std::unique_ptr<Source> open_token_files(std::vector<RegularFile> files, const TokenSettings& settings);
+/// The same for one file. Throws FileError if it cannot be read.
 [[nodiscard]] std::unique_ptr<Source> open_token_file(const std::filesystem::path& path, const TokenSettings& settings);
 
 /// A seeded first-order Markov chain over the vocabulary: each token is followed by one of eight

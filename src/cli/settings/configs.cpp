@@ -1,6 +1,7 @@
 #include "ane/cli/configs.h"
 
 #include <algorithm>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -26,7 +27,12 @@ ConfigText find_config(const std::string& name_or_file) {
   if (found != named.end()) return {fmt::format("config {}", found->name), std::string(found->json)};
 
   if (is_config_file(name_or_file)) {
-    return {name_or_file, read_text_file(name_or_file, "config")};
+    const std::filesystem::path path(name_or_file);
+    std::error_code ignored;
+    const bool is_pipe = !std::filesystem::is_regular_file(path, ignored);  // /dev/fd/63 says nothing about its writer
+    return {.place = name_or_file,
+            .json = read_text_file(path, "config"),
+            .directory = is_pipe ? std::filesystem::path() : path.parent_path()};
   }
   std::vector<std::string> names;
   for (const NamedConfig& config : named) names.emplace_back(config.name);

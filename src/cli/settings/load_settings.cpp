@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cstddef>
+#include <filesystem>
 #include <iterator>
 #include <optional>
 #include <set>
@@ -47,6 +49,28 @@ std::optional<std::string> as_text(const Setting& row, const Json& value) {
   return std::nullopt;
 }
 
+/// The value with its relative paths moved from the config's directory to the current one.
+std::string from_here(const Setting& row, const std::string& value, const std::filesystem::path& directory) {
+  if (row.paths == Paths::none || directory.empty() || value.empty()) return value;
+  if (row.paths == Paths::one) return (directory / value).string();
+  if (value == data::kSynthetic || value == data::kStandardInput) return value;
+  std::string files;
+  for (const std::filesystem::path& file : data::files_in_list(value, directory))
+    files += (files.empty() ? "" : ",") + file.string();
+  return files;
+}
+
+/// JSON has no comments, and its library's message would not say so.
+void refuse_comment(const ConfigText& config, std::size_t at) {
+  if (at >= config.json.size() || (config.json[at] != '/' && config.json[at] != '#')) return;
+  const auto begin = config.json.begin();
+  const auto line = 1 + std::count(begin, begin + static_cast<std::ptrdiff_t>(at), '\n');
+  throw FileError(
+      fmt::format("{}: line {} has a comment, which JSON does not allow; remove it, or use the key "
+                  "\"description\"",
+                  config.place, line));
+}
+
 /// For a message; `dump` would recurse as deeply as the value is nested.
 std::string shown(const Json& value) {
   return value.is_structured() ? fmt::format("an {}", value.type_name()) : value.dump();
@@ -64,6 +88,9 @@ Json parse_config(const ConfigText& config) {
     Json json = Json::parse(config.json, refuse_twice);
     if (!json.is_object()) throw FileError(fmt::format("{}: expected an object, {{...}}", config.place));
     return json;
+  } catch (const Json::parse_error& error) {
+    refuse_comment(config, error.byte - std::min<std::size_t>(error.byte, 1));
+    throw FileError(fmt::format("{} is not JSON: {}", config.place, error.what()));
   } catch (const Json::exception& error) {
     throw FileError(fmt::format("{} is not JSON: {}", config.place, error.what()));
   }
@@ -87,7 +114,7 @@ void load_config(const std::string& name_or_file, LoadedSettings& loaded) {
     }
     const std::optional<std::string> text = as_text(*row, value);
     if (!text) throw UsageError(fmt::format("{}: {}: {} is not {}", config.place, key, shown(value), row->expects));
-    assign(*row, *text, {Origin::config, config.place}, loaded);
+    assign(*row, from_here(*row, *text, config.directory), {Origin::config, config.place}, loaded);
   }
 }
 
@@ -120,6 +147,9 @@ void load_recorded(const RecordedSettings& recorded, LoadedSettings& loaded) {
     if (row.from_checkpoint == FromCheckpoint::never || found == recorded.values.end() || loaded.given(row.name))
       continue;
     if (row.llama_only && loaded.values.family != model::Family::llama) continue;
+    if (row.name == "data" && found->second == data::kStandardInput)
+      throw UsageError(fmt::format(
+          "{}: its run read the data from standard input; give the same data again with --data -", recorded.place));
     Settings taken = loaded.values;
     if (!row.assign(found->second, taken)) {  // written by another version of the program
       loaded.warnings.push_back(
@@ -169,7 +199,7 @@ void check_together(const LoadedSettings& loaded) {
                                    loaded.origin("family").place));
     }
   }
-  if (values.data != "synthetic") {
+  if (values.data != data::kSynthetic) {
     throw UsageError(fmt::format("data '{}': an mlp trains only on synthetic data (family comes from {})", values.data,
                                  loaded.origin("family").place));
   }
