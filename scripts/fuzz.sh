@@ -55,6 +55,8 @@ sources_of() {
     blob) echo src/mil/blob.cpp ;;
     safetensors) echo src/model/formats/safetensors.cpp src/app/model_choice.cpp ;;
     llama2c) echo src/model/formats/llama2c.cpp src/model/config.cpp ;;
+    model_config) echo src/model/formats/config_json.cpp src/model/config.cpp ;;
+    model_index) echo src/model/formats/model_tensors.cpp ;;
     tokens) echo src/data/token_file.cpp ;;
     config) echo src/cli/settings/load_settings.cpp src/cli/settings/settings.cpp ;;
     checkpoint) echo src/train/checkpoint/trainer_file.cpp src/train/checkpoint/checkpoint.cpp ;;

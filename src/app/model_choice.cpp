@@ -13,8 +13,9 @@
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
+#include "ane/core/file.h"
+#include "ane/model/model_tensors.h"
 #include "ane/model/models.h"
-#include "ane/model/safetensors.h"
 #include "ane/model/weight_files.h"
 #include "ane/train/checkpoint.h"
 
@@ -23,13 +24,43 @@ namespace {
 
 constexpr std::string_view kLlama2c = ".bin";
 constexpr std::string_view kSafetensors = ".safetensors";
+constexpr std::int64_t kDefaultSequence = 1024;
 
-/// The model config of a safetensors file that ane-train wrote. nullopt for any other file; the settings must then
-/// describe the model.
-std::optional<model::ModelConfig> recorded_config(const model::SafetensorsFile& file) {
-  const auto config = file.metadata().find(model::kConfigKey);
-  if (config != file.metadata().end()) return model::config_from_json(config->second, file.path().string());
-  return train::recorded_model_of(file.path());
+std::string scaling_text(const model::ModelConfig& config) {
+  cli::Settings settings;
+  settings.rope_scaling = config.rope_scaling;
+  return cli::setting("rope-scaling").show(settings);
+}
+
+/// What is known about a model besides its tensors.
+struct FoundConfig {
+  model::ModelConfig config;
+  std::string file;
+  bool is_hugging_face = false;  ///< not written by ane-train
+};
+
+/// Reads the config.json beside a model; nullopt if there is none.
+std::optional<FoundConfig> hugging_face_config(const std::filesystem::path& directory) {
+  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 20U;  // a few thousand are usual
+  const std::filesystem::path path = directory / "config.json";
+  std::error_code ignored;
+  if (std::filesystem::status(path, ignored).type() == std::filesystem::file_type::not_found) return std::nullopt;
+  const RegularFile file(path, "model config");
+  if (file.size_bytes() > kMostBytes)
+    throw FileError(fmt::format("{}: {} bytes are too many for a model config", path.string(), file.size_bytes()));
+  std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
+  file.read(0, std::as_writable_bytes(std::span(text)));
+  return FoundConfig{model::config_from_json(text, path.string()), path.string(), true};
+}
+
+/// The config of a model: in the metadata and the trainer.json that ane-train writes, or in Hugging Face's config.json.
+/// nullopt if there is none; the settings must then describe the model.
+std::optional<FoundConfig> config_of(const model::ModelTensors& tensors) {
+  const std::string file = tensors.path().string();
+  const auto config = tensors.metadata().find(model::kConfigKey);
+  if (config != tensors.metadata().end()) return FoundConfig{model::config_from_json(config->second, file), file};
+  if (const auto recorded = train::recorded_model_of(tensors.path())) return FoundConfig{*recorded, file};
+  return hugging_face_config(tensors.path().parent_path());
 }
 
 /// The value as text, with defaults that depend on other dimensions resolved, so that it can be compared with a number.
@@ -61,19 +92,22 @@ void adopt(const std::string& name, const std::string& value, const std::string&
 
 std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
 
-/// Resolves a checkpoint directory to its model file. Throws UsageError for an unsupported kind of file.
+/// Resolves a directory to its model file or index. Throws UsageError for an unsupported kind of file.
 std::filesystem::path model_file(const std::filesystem::path& given) {
   std::error_code ignored;
-  const bool is_checkpoint = std::filesystem::is_directory(given, ignored);
-  std::filesystem::path path = is_checkpoint ? given / train::kModelFile : given;
-  if (is_checkpoint && !std::filesystem::exists(path, ignored))
+  if (std::filesystem::is_directory(given, ignored)) {
+    for (const char* name : {train::kModelFile, model::kIndexFile})
+      if (std::filesystem::exists(given / name, ignored)) return given / name;
     throw FileError(
-        fmt::format("model '{}' is a directory without {}; name a file, or a checkpoint's directory (step-NNNNNNNN)",
-                    given.string(), train::kModelFile));
-  if (path.extension() != kLlama2c && path.extension() != kSafetensors)
-    throw UsageError(fmt::format("model '{}': expected llama2.c's {} or {}, or a checkpoint's directory",
+        fmt::format("model '{}' is a directory without {} or {}; name a file, the directory of a model, or "
+                    "a checkpoint's directory (step-NNNNNNNN)",
+                    given.string(), train::kModelFile, model::kIndexFile));
+  }
+  const std::filesystem::path extension = given.extension();
+  if (extension != kLlama2c && extension != kSafetensors && given.filename() != model::kIndexFile)
+    throw UsageError(fmt::format("model '{}': expected llama2.c's {}, a {} file, or a model's directory",
                                  given.string(), kLlama2c, kSafetensors));
-  return path;
+  return given;
 }
 
 /// The parameters of the model that the settings describe. Invalid dimensions come from the file, hence FileError.
@@ -102,6 +136,7 @@ model::ModelConfig model_config(const cli::Settings& settings) {
   config.tied_embeddings = settings.tied;
   config.norm_eps = settings.norm_eps;
   config.rope_theta = settings.rope_theta;
+  config.rope_scaling = settings.rope_scaling;
   return config;
 }
 
@@ -120,6 +155,7 @@ cli::FlagValues model_settings(const model::ModelConfig& config) {
                                    {"vocab", text(config.vocab)},
                                    {"tied", config.tied_embeddings ? "true" : "false"},
                                    {"rope-theta", text(config.rope_theta)},
+                                   {"rope-scaling", scaling_text(config)},
                                    {"norm-eps", text(config.norm_eps)}});
   return dimensions;
 }
@@ -136,10 +172,15 @@ void adopt_model_file(cli::LoadedSettings& loaded) {
   const std::filesystem::path path = model_file(loaded.values.model);
   loaded.values.model = path.string();
   if (path.extension() == kLlama2c) return adopt_all(model::read_llama2c_config(path), loaded.values.model);
-  const model::SafetensorsFile file(path);
-  if (const auto recorded = recorded_config(file)) adopt_all(*recorded, loaded.values.model);
+  const model::ModelTensors tensors(path);
+  if (const auto found = config_of(tensors)) {
+    const bool shortens = found->is_hugging_face && !loaded.given("seq");
+    adopt_all(found->config, found->file);
+    // Models are published with the longest sequence that they support, which few want to train with.
+    if (shortens) loaded.values.seq = std::min(loaded.values.seq, kDefaultSequence);
+  }
   // Before anything of that size is allocated.
-  model::expect_tensors(file, layout_of(loaded));
+  model::expect_tensors(tensors, layout_of(loaded));
 }
 
 model::KernelPlan make_plan(const cli::Settings& settings, model::WeightMode weights) {
@@ -160,7 +201,7 @@ void fill_parameters(const cli::Settings& settings, const model::Model& model, s
   } else if (std::filesystem::path(settings.model).extension() == kLlama2c) {
     model::read_llama2c(settings.model, model.parameters(), parameters);
   } else {
-    model::read_safetensors(settings.model, model.parameters(), parameters);
+    model::read_tensors(model::ModelTensors(settings.model), model.parameters(), parameters);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <numbers>
 #include <string_view>
 #include <utility>
 
@@ -35,6 +36,16 @@ void check_above_zero(std::string_view field, double value) {
     throw UsageError(fmt::format("{} is {}, but it must be a finite number above 0", field, value));
 }
 
+void check_scaling(const RopeScaling& scaling) {
+  check_above_zero("the factor of RoPE's scaling", scaling.factor);
+  check_above_zero("low_freq_factor", scaling.low_freq_factor);
+  check_above_zero("high_freq_factor", scaling.high_freq_factor);
+  check_positive("original_max_position_embeddings", scaling.original_positions);
+  if (scaling.high_freq_factor <= scaling.low_freq_factor)
+    throw UsageError(fmt::format("high_freq_factor is {} and low_freq_factor is {}, but the former must be larger",
+                                 scaling.high_freq_factor, scaling.low_freq_factor));
+}
+
 void check_llama(const ModelConfig& config) {
   check_positive("dim", config.dim);
   check_positive("hidden", config.hidden);
@@ -46,6 +57,8 @@ void check_llama(const ModelConfig& config) {
   check_positive("seq_len", config.seq_len);
   check_above_zero("norm_eps", config.norm_eps);
   check_above_zero("rope_theta", config.rope_theta);
+
+  if (config.rope_scaling) check_scaling(*config.rope_scaling);
 
   if (config.layers > kMaxLayers)
     throw UsageError(fmt::format("layers is {}, but at most {} are supported", config.layers, kMaxLayers));
@@ -77,6 +90,17 @@ void check_mlp(const ModelConfig& config) {
 }
 
 }  // namespace
+
+double ModelConfig::rope_frequency(std::size_t pair) const noexcept {
+  const double frequency = std::pow(rope_theta, -2.0 * static_cast<double>(pair) / static_cast<double>(head_dim));
+  if (!rope_scaling) return frequency;
+  const RopeScaling& scaling = *rope_scaling;
+  const double turns = static_cast<double>(scaling.original_positions) * frequency / (2 * std::numbers::pi);
+  if (turns < scaling.low_freq_factor) return frequency / scaling.factor;
+  if (turns > scaling.high_freq_factor) return frequency;
+  const double kept = (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
+  return (1 - kept) * frequency / scaling.factor + kept * frequency;
+}
 
 void check(const ModelConfig& config) { config.family == Family::mlp ? check_mlp(config) : check_llama(config); }
 

@@ -23,10 +23,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A training run of the oracle, if available.
+/// A training run of the oracle, if available: a llama2.c model, or one of Hugging Face in "hf/...".
 class Case {
  public:
-  explicit Case(const std::string& name) : folder_(ane::test::shared_dir() / "oracle" / name) {
+  explicit Case(const std::string& name)
+      : hugging_face_(name.starts_with("hf/")), folder_(ane::test::shared_dir() / "oracle" / name) {
     if (!fs::exists(folder_)) {
       WARN("skipped: there are no reference values in " << folder_.string());
       return;
@@ -39,7 +40,7 @@ class Case {
   [[nodiscard]] int steps() const { return updates() * reference_.at("accum_steps").get<int>(); }
 
   [[nodiscard]] Words settings() const {
-    Words words = {"--model",          (folder_ / "weights.bin").string(),
+    Words words = {"--model",          model().string(),
                    "--data",           (folder_ / "tokens.bin").string(),
                    "--data-order",     "sequential",
                    "--grad-clip",      "0",
@@ -50,6 +51,7 @@ class Case {
     const auto& optimizer = reference_.at("optimizer");
     for (const std::string name : {"lr", "beta1", "beta2", "eps"})
       words = words + Words{"--" + name, optimizer.at(name).dump()};
+    if (hugging_face_) words = words + Words{"--seq", reference_.at("config").at("seq_len").dump()};
     return words + Words{"--weight-decay", optimizer.at("weight_decay").dump()};
   }
 
@@ -62,9 +64,13 @@ class Case {
     using namespace ane::model;
     const SafetensorsFile trained(folder / fmt::format("trained/step-{:08}/model.safetensors", steps()));
     const SafetensorsFile expected(folder_ / "expected.safetensors");
-    const ParameterLayout layout = parameter_layout(read_llama2c_config(folder_ / "weights.bin"));
+    const ParameterLayout layout = parameter_layout(config());
     std::vector<float> initial(layout.size());
-    read_llama2c(folder_ / "weights.bin", layout, initial);
+    if (hugging_face_) {
+      read_tensors(ModelTensors(model_file()), layout, initial);
+    } else {
+      read_llama2c(model(), layout, initial);
+    }
     REQUIRE(trained.tensors().size() == layout.parameters().size());
     Errors errors;
     double all_differences = 0;
@@ -73,8 +79,9 @@ class Case {
       std::vector<float> ours(parameter.count);
       std::vector<float> theirs(parameter.count);
       trained.read(parameter.name, parameter.shape, ours);
-      expected.read(fmt::format("after{}.{}", updates(), parameter.meta_name), parameter.shape, theirs);
-      theirs = ane::test::from_meta_rows(parameter, theirs);
+      const std::string& name = hugging_face_ ? parameter.name : parameter.meta_name;
+      expected.read(fmt::format("after{}.{}", updates(), name), parameter.shape, theirs);
+      if (!hugging_face_) theirs = ane::test::from_meta_rows(parameter, theirs);
       const std::span<const float> before = slice(std::span<const float>(initial), parameter);
       double difference = 0;
       double norm = 0;
@@ -91,6 +98,17 @@ class Case {
   }
 
  private:
+  [[nodiscard]] fs::path model() const { return folder_ / (hugging_face_ ? "model" : "weights.bin"); }
+  [[nodiscard]] fs::path model_file() const {
+    const fs::path index = model() / ane::model::kIndexFile;
+    return fs::exists(index) ? index : model() / "model.safetensors";
+  }
+  [[nodiscard]] ane::model::ModelConfig config() const {
+    if (!hugging_face_) return ane::model::read_llama2c_config(model());
+    return ane::model::config_from_json(read_file(model() / "config.json"), "config.json");
+  }
+
+  bool hugging_face_;
   fs::path folder_;
   nlohmann::json reference_;
 };
@@ -98,7 +116,7 @@ class Case {
 }  // namespace
 
 TEST_CASE("training from the command line ends with float64 PyTorch's parameters", "[app][oracle]") {
-  const std::string name = GENERATE(as<std::string>(), "micro", "gqa", "untied");
+  const std::string name = GENERATE(as<std::string>(), "micro", "gqa", "untied", "hf/llama");
   const std::string weights = GENERATE(as<std::string>(), "baked", "dynamic");
   const std::string plan = GENERATE(as<std::string>(), "split", "merged");
   CAPTURE(name, weights, plan);
@@ -118,7 +136,7 @@ TEST_CASE("training from the command line ends with float64 PyTorch's parameters
 }
 
 TEST_CASE("training in fp16 stays near float64 PyTorch's parameters", "[app][oracle]") {
-  const std::string name = GENERATE(as<std::string>(), "micro", "gqa", "untied");
+  const std::string name = GENERATE(as<std::string>(), "micro", "gqa", "untied", "hf/llama");
   const std::string weights = GENERATE(as<std::string>(), "baked", "dynamic");
   const std::string plan = GENERATE(as<std::string>(), "split", "merged");
   CAPTURE(name, weights, plan);
@@ -126,7 +144,8 @@ TEST_CASE("training in fp16 stays near float64 PyTorch's parameters", "[app][ora
   if (!oracle.is_there()) return;
   std::vector<std::string> programs = {ANE_TRAIN_PROGRAM};
 #ifdef ANE_TRAIN_STANDIN
-  if (name == "micro") programs.emplace_back(ANE_TRAIN_STANDIN);  // the others' sequences are not multiples of 32
+  if (name == "micro" || name == "hf/llama")
+    programs.emplace_back(ANE_TRAIN_STANDIN);  // the others' sequences are not multiples of 32
 #endif
   for (const std::string& program : programs) {
     CAPTURE(program);

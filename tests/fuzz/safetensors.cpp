@@ -37,7 +37,7 @@ void safetensors(Bytes bytes) {
   cli::FlagValues expected = cli::freeze(untouched);
   cli::FlagValues found = cli::freeze(loaded.values);
   for (const char* dimension : {"family", "dim", "hidden", "layers", "heads", "kv-heads", "head-dim", "vocab", "seq",
-                                "tied", "rope-theta", "norm-eps"}) {
+                                "tied", "rope-theta", "rope-scaling", "norm-eps"}) {
     expected.erase(dimension);
     found.erase(dimension);
   }

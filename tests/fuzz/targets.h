@@ -14,6 +14,8 @@ void mil(Bytes bytes);          ///< MIL text: parse, print, check, compile for 
 void blob(Bytes bytes);         ///< a weight blob file, and a constant to look up in it
 void safetensors(Bytes bytes);  ///< a safetensors file, also as --model
 void llama2c(Bytes bytes);      ///< a llama2.c model file
+void model_config(Bytes json);  ///< the config.json of a Hugging Face model
+void model_index(Bytes json);   ///< the index of a model's shards
 void tokens(Bytes bytes);       ///< a token or text file, and how to read it
 void config(Bytes text);        ///< --config FILE
 void checkpoint(
@@ -25,8 +27,15 @@ struct Target {
   void (*run)(Bytes);
 };
 
-inline constexpr Target kTargets[] = {
-    {"mil", mil},       {"blob", blob},     {"safetensors", safetensors}, {"llama2c", llama2c},
-    {"tokens", tokens}, {"config", config}, {"checkpoint", checkpoint},   {"settings", settings}};
+inline constexpr Target kTargets[] = {{"mil", mil},
+                                      {"blob", blob},
+                                      {"safetensors", safetensors},
+                                      {"llama2c", llama2c},
+                                      {"model_config", model_config},
+                                      {"model_index", model_index},
+                                      {"tokens", tokens},
+                                      {"config", config},
+                                      {"checkpoint", checkpoint},
+                                      {"settings", settings}};
 
 }  // namespace fuzz

@@ -1,5 +1,6 @@
 #include "ane/model/config.h"
 
+#include <cmath>
 #include <string>
 
 #include "ane/core/error.h"
@@ -22,8 +23,55 @@ constexpr ModelConfig kLlama = {.dim = 8,
                                 .rope_theta = 500000};
 constexpr ModelConfig kMlp = {.family = Family::mlp, .dim = 64, .hidden = 128, .seq_len = 32};
 
+ModelConfig scaled() {
+  ModelConfig config = kLlama;
+  config.rope_scaling = {.factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_positions = 64};
+  return config;
+}
+
 TEST_CASE("a config survives a JSON round trip", "[model][config]") {
-  for (const ModelConfig& config : {kLlama, kMlp}) CHECK(config_from_json(to_json(config), "here") == config);
+  for (const ModelConfig& config : {kLlama, kMlp, scaled()}) CHECK(config_from_json(to_json(config), "here") == config);
+}
+
+/// The config with another value at the end of its JSON.
+ModelConfig with(const std::string& field) {
+  std::string json = to_json(kLlama);
+  json.back() = ',';
+  return config_from_json(json + field + "}", "here");
+}
+
+TEST_CASE("newer and older forms of RoPE's parameters are read", "[model][config]") {
+  const std::string llama3 = R"("factor":8,"low_freq_factor":1,"high_freq_factor":4,)"
+                             R"("original_max_position_embeddings":64)";
+  ModelConfig expected = scaled();
+  CHECK(with(R"("rope_scaling":{"type":"llama3",)" + llama3 + "}") == expected);
+  CHECK(with(R"("rope_parameters":{"rope_type":"llama3",)" + llama3 + "}") == expected);
+  expected = kLlama;
+  expected.rope_theta = 7;
+  CHECK(with(R"("rope_parameters":{"rope_theta":7})") == expected);
+  CHECK(with(R"("rope_parameters":{"rope_type":"default","rope_theta":7})") == expected);
+}
+
+TEST_CASE("the sequence is not longer than an active sliding window", "[model][config]") {
+  CHECK(with(R"("sliding_window":3)").seq_len == 3);
+  CHECK(with(R"("sliding_window":5)").seq_len == 4);
+  CHECK(with(R"("sliding_window":3,"use_sliding_window":false)").seq_len == 4);
+  CHECK(with(R"("sliding_window":null)").seq_len == 4);
+}
+
+TEST_CASE("Llama 3's scaling divides low frequencies and keeps high ones", "[model][config]") {
+  ModelConfig config = kLlama;
+  config.head_dim = 128;
+  config.rope_theta = 500000;
+  const auto plain = [&](std::size_t pair) { return std::pow(500000.0, -2.0 * static_cast<double>(pair) / 128); };
+  CHECK(config.rope_frequency(5) == catch_compat::Approx(plain(5)));
+  config.rope_scaling = {.factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_positions = 8192};
+  CHECK(config.rope_frequency(0) == 1);
+  CHECK(config.rope_frequency(28) == catch_compat::Approx(plain(28)));      // 4.2 turns in 8,192 positions
+  CHECK(config.rope_frequency(35) == catch_compat::Approx(plain(35) / 8));  // 0.996 turns
+  const double turns = 8192 * plain(32) / (2 * std::acos(-1.0));            // 1.84
+  const double kept = (turns - 1) / 3;
+  CHECK(config.rope_frequency(32) == catch_compat::Approx((1 - kept) * plain(32) / 8 + kept * plain(32)));
 }
 
 TEST_CASE("a config has the keys of Hugging Face's config.json", "[model][config]") {
@@ -65,7 +113,12 @@ TEST_CASE("the error for an unusable config.json names the source and the key", 
       {changed("\"num_key_value_heads\":2", "\"num_key_value_heads\":3"), "kv_heads must divide heads"},
       {changed("\"silu\"", "\"gelu\""), "'hidden_act' is \"gelu\", but the supported value is \"silu\""},
       {changed("\"hidden_act\"", "\"mlp_bias\":true,\"hidden_act\""), "'mlp_bias' is true"},
-      {changed("\"hidden_act\"", "\"rope_scaling\":{\"factor\":8},\"hidden_act\""), "'rope_scaling' is an object"},
+      {changed("\"hidden_act\"", "\"rope_scaling\":{\"factor\":8},\"hidden_act\""), "'type' is missing"},
+      {changed("\"hidden_act\"", "\"rope_scaling\":8,\"hidden_act\""), "'rope_scaling' is 8"},
+      {changed("\"hidden_act\"", "\"rope_scaling\":{\"type\":\"yarn\"},\"hidden_act\""),
+       "'type' is \"yarn\", but the supported value is \"llama3\""},
+      {changed("\"hidden_act\"", "\"quantization_config\":{},\"hidden_act\""), "'quantization_config' is an object"},
+      {changed("\"hidden_act\"", "\"num_local_experts\":8,\"hidden_act\""), "'num_local_experts' is 8"},
       {changed("1e-06", "\"small\""), "'rms_norm_eps' is \"small\""},
       {changed("1e-06", "0"), "norm_eps is 0"},
   }));

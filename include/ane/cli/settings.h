@@ -43,6 +43,7 @@ struct Settings {
   bool tied = true;
   double rope_theta = model::ModelConfig{}.rope_theta;
   double norm_eps = model::ModelConfig{}.norm_eps;
+  std::optional<model::RopeScaling> rope_scaling;
 
   std::int64_t accum_steps = 10;
   train::OptimizerOptions optimizer{.lr = 1e-3};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,16 @@ namespace ane::model {
 
 /// A model family determines which tensors a model has and what it computes.
 enum class Family { llama, mlp };
+
+/// Llama 3's adaptation of RoPE to sequences longer than `original_positions`: low frequencies are divided by `factor`,
+/// high ones stay, and those in between are interpolated (transformers, modeling_rope_utils.py).
+struct RopeScaling {
+  double factor = 8;
+  double low_freq_factor = 1;   ///< wavelengths above original_positions / low_freq_factor are scaled
+  double high_freq_factor = 4;  ///< wavelengths below original_positions / high_freq_factor are not
+  std::size_t original_positions = 8192;
+  friend bool operator==(const RopeScaling&, const RopeScaling&) = default;
+};
 
 /// The architecture of a model without its weights: everything that determines the shapes of its tensors and what it
 /// computes. The `mlp` family, y = w2 relu(w1 x) with the mean squared error, uses only dim, hidden and seq_len.
@@ -25,19 +36,21 @@ struct ModelConfig {
   bool tied_embeddings = true;
   double norm_eps = 1e-5;
   double rope_theta = 10000;
+  std::optional<RopeScaling> rope_scaling = std::nullopt;
 
   /// Width of the queries of all heads.
   [[nodiscard]] std::size_t q_dim() const noexcept { return head_dim * heads; }
   /// Width of the keys, and of the values, of all heads.
   [[nodiscard]] std::size_t kv_dim() const noexcept { return head_dim * kv_heads; }
+  /// The angle by which RoPE rotates pair `pair` of a head per position, in radians.
+  [[nodiscard]] double rope_frequency(std::size_t pair) const noexcept;
   /// Number of query heads that share a key-value head.
   [[nodiscard]] std::size_t group() const noexcept { return heads / kv_heads; }
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
 /// Throws UsageError naming the field, its value and the requirement it violates: every dimension is positive, kv_heads
-/// divides heads, head_dim is even, vocab is at most 65536 (tokens are uint16), and every tensor has less than 2^31
-/// elements.
+/// divides heads, head_dim is even, RoPE's scaling is possible, and every tensor has less than 2^31 elements.
 void check(const ModelConfig& config);
 
 /// The line that the field's drivers print for a model: "dim=768 hidden=2048 heads=12 seq=256 vocab=32000 layers=12".

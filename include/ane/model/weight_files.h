@@ -4,6 +4,7 @@
 #include <span>
 
 #include "ane/model/config.h"
+#include "ane/model/model_tensors.h"
 #include "ane/model/parameters.h"
 #include "ane/model/safetensors.h"
 
@@ -24,13 +25,15 @@ void write_safetensors(const std::filesystem::path& path, const ParameterLayout&
 void write_safetensors(TemporaryFile& file, const ParameterLayout& layout, std::span<const float> values,
                        const Metadata& metadata);
 
-/// Throws FileError unless the file contains exactly the tensors of the layout with their shapes, either all under
-/// Hugging Face's names or all under Meta's, which checkpoints up to version 3 have.
-void expect_tensors(const SafetensorsFile& file, const ParameterLayout& layout);
+/// Throws FileError unless the model has exactly the tensors of the layout with their shapes, either all under
+/// Hugging Face's names or all under Meta's, which checkpoints up to version 3 have. Tensors that follow from others
+/// (tables of RoPE, a tied classifier) may be present and are ignored.
+void expect_tensors(const ModelTensors& tensors, const ParameterLayout& layout);
 
-/// Reads F32 (or F16, BF16) tensors by name into `values`. The file must contain the tensors that expect_tensors()
-/// requires; header length, offsets, sizes, overlaps and file size are checked first. Throws FileError naming the
-/// tensor.
+/// Reads F32, F16 or BF16 tensors by name into `values`, one after the other, after expect_tensors(). Throws FileError
+/// naming the tensor.
+void read_tensors(const ModelTensors& tensors, const ParameterLayout& layout, std::span<float> values);
+/// The same for a single file.
 void read_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> values);
 [[nodiscard]] Metadata read_safetensors_metadata(const std::filesystem::path& path);
 

@@ -215,6 +215,52 @@ std::vector<Setting> run_rows() {
   };
 }
 
+constexpr std::string_view kNoScaling = "none";
+constexpr std::string_view kLlama3 = "llama3";
+
+/// Parses "llama3:8:1:4:8192".
+std::optional<model::RopeScaling> parse_scaling(std::string_view text) {
+  std::vector<std::string_view> parts;
+  for (std::size_t end = 0; end != std::string_view::npos; text.remove_prefix(std::min(end + 1, text.size()))) {
+    end = text.find(':');
+    parts.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) break;
+  }
+  if (parts.size() != 5 || parts[0] != kLlama3) return std::nullopt;
+  const auto factor = parse_real(parts[1]);
+  const auto low = parse_real(parts[2]);
+  const auto high = parse_real(parts[3]);
+  const auto positions = parse_integer(parts[4]);
+  const bool valid = factor && low && high && positions && *factor > 0 && *low > 0 && *high > *low && *positions > 0 &&
+                     *positions <= kMostDimension;
+  if (!valid) return std::nullopt;
+  return model::RopeScaling{*factor, *low, *high, static_cast<std::size_t>(*positions)};
+}
+
+Setting rope_scaling_row() {
+  Setting row{.name = "rope-scaling",
+              .group = "Model",
+              .placeholder = "TYPE",
+              .help =
+                  "adapts RoPE to long sequences: none, or llama3:FACTOR:LOW:HIGH:POSITIONS with the low and high "
+                  "frequency factors and the positions of the original training",
+              .llama_only = true,
+              .from_checkpoint = FromCheckpoint::always};
+  row.kind = ValueKind::text;
+  row.expects = "none or llama3:FACTOR:LOW:HIGH:POSITIONS, such as llama3:8:1:4:8192";
+  row.assign = [](std::string_view text, Settings& settings) {
+    settings.rope_scaling = parse_scaling(text);
+    return settings.rope_scaling.has_value() || text == kNoScaling;
+  };
+  row.show = [](const Settings& settings) {
+    if (!settings.rope_scaling) return std::string(kNoScaling);
+    const model::RopeScaling& scaling = *settings.rope_scaling;
+    return fmt::format("{}:{}:{}:{}:{}", kLlama3, scaling.factor, scaling.low_freq_factor, scaling.high_freq_factor,
+                       scaling.original_positions);
+  };
+  return row;
+}
+
 std::vector<Setting> model_rows() {
   return {
       choice<model::Family>({.name = "family",
@@ -223,12 +269,14 @@ std::vector<Setting> model_rows() {
                              .help = "family of the model",
                              .from_checkpoint = FromCheckpoint::always},
                             &Settings::family, {{"llama", model::Family::llama}, {"mlp", model::Family::mlp}}),
-      text({.name = "model",
-            .group = "Model",
-            .placeholder = "FILE",
-            .help = "initial weights: llama2.c's .bin, a checkpoint's .safetensors, or a checkpoint directory",
-            .paths = Paths::one},
-           &Settings::model),
+      text(
+          {.name = "model",
+           .group = "Model",
+           .placeholder = "DIR|FILE",
+           .help = "initial weights: a Hugging Face model directory, a checkpoint's directory, a .safetensors file, or "
+                   "llama2.c's .bin",
+           .paths = Paths::one},
+          &Settings::model),
       whole({.name = "dim",
              .group = "Model",
              .placeholder = "N",
@@ -297,6 +345,7 @@ std::vector<Setting> model_rows() {
             .llama_only = true,
             .from_checkpoint = FromCheckpoint::always},
            &Settings::rope_theta, {1, 1e12}),
+      rope_scaling_row(),
       real({.name = "norm-eps",
             .group = "Model",
             .placeholder = "X",

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -17,6 +19,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kFamilyKey = "model_type";
+constexpr const char* kLlama3 = "llama3";  // a type of RoPE scaling
 
 struct SizeKey {
   const char* key;
@@ -46,6 +49,12 @@ Json json_of(const ModelConfig& config) {
   json["hidden_act"] = "silu";
   json["rms_norm_eps"] = config.norm_eps;
   json["rope_theta"] = config.rope_theta;
+  if (config.rope_scaling)
+    json["rope_scaling"] = {{"rope_type", kLlama3},
+                            {"factor", config.rope_scaling->factor},
+                            {"low_freq_factor", config.rope_scaling->low_freq_factor},
+                            {"high_freq_factor", config.rope_scaling->high_freq_factor},
+                            {"original_max_position_embeddings", config.rope_scaling->original_positions}};
   json["tie_word_embeddings"] = config.tied_embeddings;
   json["torch_dtype"] = "float32";
   return json;
@@ -54,7 +63,7 @@ Json json_of(const ModelConfig& config) {
 /// Reads the values of a JSON object. Errors name the source and the key.
 class Reader {
  public:
-  Reader(std::string_view text, const std::string& place) : place_(place), json_(Json::parse(text, nullptr, false)) {
+  Reader(Json json, const std::string& place) : place_(place), json_(std::move(json)) {
     if (!json_.is_object()) throw FileError(fmt::format("{}: expected a JSON object", place_));
   }
 
@@ -82,6 +91,11 @@ class Reader {
     return value.get<std::string>();
   }
 
+  [[nodiscard]] Reader object(const char* key) const {
+    if (!at(key).is_object()) refuse(key, "an object", at(key));
+    return {at(key), place_};
+  }
+
   /// Throws unless the key is absent, null or `supported`.
   void expect(const char* key, const Json& supported) const {
     if (has(key) && at(key) != supported) refuse(key, supported.dump().c_str(), at(key));
@@ -103,16 +117,50 @@ class Reader {
   Json json_;
 };
 
+/// Reads the base and the scaling of RoPE, which newer versions of transformers write as `rope_parameters`.
+void read_rope(const Reader& reader, ModelConfig& config) {
+  if (reader.has("rope_theta")) config.rope_theta = reader.number("rope_theta");
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (!reader.has(key)) continue;
+    const Reader rope = reader.object(key);
+    if (rope.has("rope_theta")) config.rope_theta = rope.number("rope_theta");
+    const char* const type = rope.has("rope_type") ? "rope_type" : "type";
+    const bool is_optional = std::string_view(key) == "rope_parameters";
+    if ((is_optional && !rope.has(type)) || rope.text(type) == "default") continue;
+    rope.expect(type, kLlama3);
+    config.rope_scaling = {.factor = rope.number("factor"),
+                           .low_freq_factor = rope.number("low_freq_factor"),
+                           .high_freq_factor = rope.number("high_freq_factor"),
+                           .original_positions = rope.size("original_max_position_embeddings")};
+  }
+}
+
+/// Limits the sequence to the sliding window: within it, attention is the same as without.
+void read_window(const Reader& reader, ModelConfig& config) {
+  if (!reader.has("sliding_window")) return;
+  if (reader.has("use_sliding_window") && !reader.flag("use_sliding_window")) return;
+  config.seq_len = std::min(config.seq_len, reader.size("sliding_window"));
+}
+
 /// Reads the fields of the llama family. Absent keys have the defaults of transformers' LlamaConfig.
 void read_llama(const Reader& reader, ModelConfig& config) {
   for (const char* key : {"attention_bias", "mlp_bias"}) reader.expect(key, false);
+  for (const char* key : {"quantization_config", "num_experts", "num_local_experts"}) reader.expect(key, nullptr);
   reader.expect("hidden_act", "silu");
-  reader.expect("rope_scaling", nullptr);
+  reader.expect("partial_rotary_factor", 1.0);
+  read_rope(reader, config);
+  read_window(reader, config);
   config.kv_heads = reader.has("num_key_value_heads") ? config.kv_heads : config.heads;
   if (!reader.has("head_dim") && config.heads > 0) config.head_dim = config.dim / config.heads;
   config.norm_eps = reader.has("rms_norm_eps") ? reader.number("rms_norm_eps") : 1e-6;
-  if (reader.has("rope_theta")) config.rope_theta = reader.number("rope_theta");
   config.tied_embeddings = reader.has("tie_word_embeddings") && reader.flag("tie_word_embeddings");
+}
+
+/// Mistral's models differ from Llama's in the sliding window only.
+Family family_of(const std::string& type, const std::string& place) {
+  if (type == family_name(Family::mlp)) return Family::mlp;
+  if (type == family_name(Family::llama) || type == "mistral") return Family::llama;
+  throw FileError(fmt::format("{}: {} '{}' is not supported; supported: llama, mistral, mlp", place, kFamilyKey, type));
 }
 
 bool has_default(std::string_view key) { return key == "num_key_value_heads" || key == "head_dim"; }
@@ -123,12 +171,9 @@ std::string to_json(const ModelConfig& config, int indent) { return json_of(conf
 
 ModelConfig config_from_json(std::string_view json, const std::string& place) {
   ensure_memory_reserve();  // for JSON's destructors
-  const Reader reader(json, place);
-  const std::string family = reader.text(kFamilyKey);
+  const Reader reader(Json::parse(json, nullptr, false), place);
   ModelConfig config;
-  config.family = family == family_name(Family::mlp) ? Family::mlp : Family::llama;
-  if (family != family_name(config.family))
-    throw FileError(fmt::format("{}: {} '{}' is not supported; supported: llama, mlp", place, kFamilyKey, family));
+  config.family = family_of(reader.text(kFamilyKey), place);
   const bool is_mlp = config.family == Family::mlp;
   for (const SizeKey& size : kSizes)
     if ((size.mlp || !is_mlp) && (!has_default(size.key) || reader.has(size.key)))

@@ -36,9 +36,9 @@ namespace {
 /// The names of the layout's tensors in a file: Hugging Face's, or Meta's if the file has those.
 class NamesIn {
  public:
-  NamesIn(const SafetensorsFile& file, const ParameterLayout& layout)
+  NamesIn(const ModelTensors& tensors, const ParameterLayout& layout)
       : meta_(std::ranges::any_of(layout.parameters(), [&](const Parameter& parameter) {
-          return !parameter.meta_name.empty() && file.tensors().contains(parameter.meta_name);
+          return !parameter.meta_name.empty() && tensors.files().contains(parameter.meta_name);
         })) {}
   [[nodiscard]] const std::string& operator()(const Parameter& parameter) const {
     return meta_ && !parameter.meta_name.empty() ? parameter.meta_name : parameter.name;
@@ -49,29 +49,38 @@ class NamesIn {
   bool meta_;
 };
 
+/// Tensors in models of Hugging Face that follow from others: tables of RoPE, and a classifier that is the embedding.
+bool is_redundant(std::string_view name, const ParameterLayout& layout) {
+  return name.ends_with("rotary_emb.inv_freq") || (name == "lm_head.weight" && layout.find(name) == nullptr);
+}
+
 }  // namespace
 
-void expect_tensors(const SafetensorsFile& file, const ParameterLayout& layout) {
-  const NamesIn name(file, layout);
+void expect_tensors(const ModelTensors& tensors, const ParameterLayout& layout) {
+  const NamesIn name(tensors, layout);
   std::set<std::string_view> expected;
   for (const Parameter& parameter : layout.parameters()) {
-    file.expect(name(parameter), parameter.shape);
+    tensors.file_of(name(parameter)).expect(name(parameter), parameter.shape);
     expected.insert(name(parameter));
   }
-  for (const auto& [found, tensor] : file.tensors())
-    if (!expected.contains(found))
+  for (const auto& [found, file] : tensors.files())
+    if (!expected.contains(found) && !is_redundant(found, layout))
       throw FileError(fmt::format("{}: tensor '{}' {} is not part of this model; does the file belong to another?",
-                                  file.path().string(), found, mil::to_string(tensor.shape)));
+                                  file->path().string(), found,
+                                  mil::to_string(file->tensors().find(found)->second.shape)));
+}
+
+void read_tensors(const ModelTensors& tensors, const ParameterLayout& layout, std::span<float> values) {
+  expect_tensors(tensors, layout);
+  const NamesIn name(tensors, layout);
+  for (const Parameter& parameter : layout.parameters()) {
+    tensors.file_of(name(parameter)).read(name(parameter), parameter.shape, slice(values, parameter));
+    if (name.are_meta()) reorder_rows_of_meta(parameter, slice(values, parameter));
+  }
 }
 
 void read_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> values) {
-  const SafetensorsFile file(path);
-  expect_tensors(file, layout);
-  const NamesIn name(file, layout);
-  for (const Parameter& parameter : layout.parameters()) {
-    file.read(name(parameter), parameter.shape, slice(values, parameter));
-    if (name.are_meta()) reorder_rows_of_meta(parameter, slice(values, parameter));
-  }
+  read_tensors(ModelTensors(path), layout, values);
 }
 
 Metadata read_safetensors_metadata(const std::filesystem::path& path) { return SafetensorsFile(path).metadata(); }

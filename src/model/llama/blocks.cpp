@@ -42,11 +42,9 @@ std::vector<float> causal_mask(const ModelConfig& config) {
 /// [S, HD] of f(angle): the angles of the pairs (i, i + HD/2), once for each half of the channels.
 std::vector<float> angle_table(const ModelConfig& config, double (*f)(double)) {
   const std::size_t head_dim = config.head_dim;
-  const std::size_t half = head_dim / 2;
   std::vector<float> table(config.seq_len * head_dim);
   for (std::size_t i = 0; i < head_dim; ++i) {
-    const double exponent = -2.0 * static_cast<double>(i % half) / static_cast<double>(head_dim);
-    const double frequency = std::pow(config.rope_theta, exponent);
+    const double frequency = config.rope_frequency(i % (head_dim / 2));
     for (std::size_t position = 0; position < config.seq_len; ++position)
       table[position * head_dim + i] = static_cast<float>(f(static_cast<double>(position) * frequency));
   }
