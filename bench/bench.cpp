@@ -16,6 +16,7 @@
 #include "ane/train/optimizer.h"
 
 namespace ane::bench {
+
 Arguments::Arguments(int argc, char** argv) : words_(argv + std::min(argc, 1), argv + argc) {}
 
 std::optional<std::string> Arguments::take(std::string_view flag) {

@@ -1,7 +1,6 @@
 #include "ane/train/checkpoint.h"
 
 #include <algorithm>
-#include <array>
 #include <deque>
 #include <optional>
 #include <span>
