@@ -7,7 +7,6 @@
 #include "ane/app/model_choice.h"
 #include "ane/app/plan.h"
 #include "ane/app/weights_choice.h"
-#include "ane/cli/lines.h"
 #include "ane/cli/version.h"
 #include "ane/core/error.h"
 #include "ane/train/clock.h"
@@ -40,9 +39,8 @@ Session::Session(const cli::Settings& settings, std::optional<RestartContext> be
       options_(train_options(context_.settings)),
       state_(make_state(context_, before_, warn_)),
       telemetry_(open_telemetry(context_, before_, warn_)),
-      lines_(terminal_,
-             {.steps = options_.steps, .log_every = context_.settings.log_every, .first_step = before_ ? 0 : 1}),
-      observers_(present(trace_.get(), lines_, telemetry_.get())),
+      lines_(cli::make_terminal_observer(context_.settings, !before_, terminal_, state_->totals().log)),
+      observers_(present(trace_.get(), *lines_, telemetry_.get())),
       budget_(compile_limit(context_.settings, *context_.device)),
       data_identity_(before_ ? before_->data_identity : ""),
       rescue_({.model = *context_.model,
@@ -110,19 +108,16 @@ void Session::open_data() try {
 }
 
 void Session::report_start(const std::optional<train::ResumeEvent>& resumed) {
-  if (!before_) {
-    if (!context_.device_note.empty()) terminal_.info(context_.device_note);
-    const std::vector<model::KernelInfo> kernels = context_.model->kernels().infos();
-    for (const std::string& line : cli::header_lines(*context_.model, kernels, context_.settings))
-      terminal_.print(line);
-    terminal_.print(fmt::format("Device: {}", context_.device_text()));
-    if (const auto line = weights_line(context_.weights)) terminal_.print(*line);
-    std::string data = fmt::format("Data: {}", source_->description());
-    if (const auto floor = source_->loss_floor()) data += fmt::format("; loss floor {:.4f}", *floor);
-    terminal_.print(data);
-    if (const auto warning = source_->warning()) terminal_.warn(*warning);
-    if (telemetry_ != nullptr) telemetry_->run(description());
-  }
+  if (!before_ && !context_.device_note.empty()) terminal_.info(context_.device_note);
+  lines_->begin({.model = *context_.model,
+                 .source = *source_,
+                 .settings = context_.settings,
+                 .device = context_.device_text(),
+                 .weights_line = weights_line(context_.weights),
+                 .first_step = state_->progress().step,
+                 .is_first_process = !before_});
+  if (const auto warning = source_->warning(); warning && !before_) terminal_.warn(*warning);
+  if (!before_ && telemetry_ != nullptr) telemetry_->run(description());
   if (!resumed) return;
   for (train::Observer* observer : observers_) observer->on_resume(*resumed);
 }
@@ -190,6 +185,7 @@ void Session::report_end(const std::string& outcome) {
 
 void Session::report_hint(const train::RunReport& end) {
   const cli::Settings& settings = context_.settings;
+  if (settings.output == cli::OutputChoice::quiet) return;
   if (settings.weights != cli::WeightsChoice::baked || settings.pipeline) return;
   const auto kinds = static_cast<int>(make_plan(settings, model::WeightMode::dynamic).kernels().size());
   const std::string hint = train::compile_hint(end, kinds);

@@ -19,6 +19,7 @@
 #include "ane/data/sources.h"
 #include "ane/data/token_format.h"
 
+#include "byte_entropy.h"
 #include "joined_files.h"
 #include "streams.h"
 
@@ -102,7 +103,15 @@ class TokenFile final : public Source {
     read(split_.training + index * settings_.seq_len, sample);
   }
 
+  std::optional<std::size_t> training_tokens() const override { return split_.training; }
+  std::optional<double> bytes_per_token() const override { return kIsText ? std::optional(1.0) : std::nullopt; }
+  std::optional<double> unigram_entropy() const override {
+    return kIsText ? std::optional(byte_entropy(file_)) : std::nullopt;
+  }
+
  private:
+  static constexpr bool kIsText = sizeof(Unit) == 1;
+
   /// The last tenth of a text, rounded up, is held out; nothing of a token file, which is usually split already.
   static Split split(std::size_t tokens) {
     const std::size_t held_out = sizeof(Unit) == 1 ? tokens / 10 + (tokens % 10 != 0 ? 1 : 0) : 0;

@@ -26,6 +26,11 @@ using model::StepTimes;
 /// Training has continued from all but the newest checkpoint, so only that one may be about to diverge.
 constexpr std::int64_t kKeptWhileTraining = 2;
 
+BestValidation with_validation(const BestValidation& best, std::int64_t update, double loss) {
+  if (std::isfinite(loss) && (best.update < 0 || loss < best.loss)) return {.update = update, .loss = loss};
+  return {.update = best.update, .loss = best.loss, .above = best.above + 1};
+}
+
 /// Counts `share` of the times as training.
 void add_times(RunTotals& totals, const StepTimes& times, double share) {
   const auto part = [share](Duration time) { return std::llround(share * static_cast<double>(time.count())); };
@@ -269,6 +274,7 @@ void Trainer::finish_update(Batch& batch) {
   progress = next;
   count_update(parts_.state.totals(), gradient.unusable.has_value());
   if (!gradient.unusable) last_good_ = next;
+  event.validation_follows = validation_due() && (done() || options_.refresh_mode != RefreshMode::pipeline);
 
   event.train += clock_.book(&RunTotals::train_ns);
   notify(&Observer::on_update, event);
@@ -330,6 +336,9 @@ bool Trainer::validate() {
   if (validation_fault_)
     notify(&Observer::on_warning,
            fmt::format("validation after update {} overflowed: {}", *validated_update_, *validation_fault_));
+  BestValidation& best = parts_.state.totals().best_validation;
+  best = with_validation(best, event->update, event->loss);
+  event->best = best;
   notify(&Observer::on_validation, *event);
   if (!validation_fault_ && is_best(event->loss) && options_.keep_best && !done()) save_best();
   return true;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numbers>
 #include <numeric>
 #include <set>
 
@@ -112,6 +113,31 @@ TEST_CASE("the last tenth of a text is held out, each sequence once", "[data]") 
   CHECK_THAT(source->description(),
              ANE_CONTAINS("180 bytes for training, 20 held out in 3 sequences, the last 1 unused"));
   CHECK_THROWS_AS(held_out_tokens(*source, 3), ane::Error);
+}
+
+TEST_CASE("the entropy of a text is that of its bytes", "[data]") {
+  const TemporaryDirectory directory;
+  const TokenSettings settings{.seq_len = 4, .vocab_size = 256, .seed = 1};
+  // Half a's, a quarter b's and c's: 1.5 bits. Larger texts are sampled: the same bytes, in runs of 8192.
+  const std::size_t repeats = GENERATE(1U, 25000U, 1200U);
+  const std::size_t run_length = repeats == 1200 ? 8192 : 1;
+  CAPTURE(repeats);
+  std::string text;
+  for (std::size_t i = 0; i < repeats; ++i)
+    for (const char c : {'a', 'b', 'a', 'c'}) text.append(run_length, c);
+  for (int i = 0; repeats == 1 && i < 5; ++i) text += "abac";
+  const auto source = open_token_file(directory.write("t.txt", text), settings);
+  REQUIRE(source->unigram_entropy());
+  CHECK(*source->unigram_entropy() ==
+        catch_compat::Approx(1.5 * std::numbers::ln2).epsilon(repeats == 1200 ? 0.01 : 1e-9));
+  CHECK(source->bytes_per_token() == 1.0);
+  CHECK(source->training_tokens() == text.size() - (text.size() + 9) / 10);
+
+  const auto tokens = open_token_file(directory.write_tokens("t.bin", counting(20)), settings);
+  CHECK_FALSE(tokens->unigram_entropy());
+  CHECK_FALSE(tokens->bytes_per_token());
+  CHECK(tokens->training_tokens() == 20U);
+  CHECK_FALSE(make_markov_source(settings)->training_tokens());
 }
 
 TEST_CASE("bytes are read unsigned and a short text has no validation", "[data]") {

@@ -499,6 +499,59 @@ TEST_CASE("held-out samples are evaluated with the parameters of the reported up
   CHECK(validations.back().loss == validation_loss(source, samples, run.state->parameters()));
 }
 
+TEST_CASE("a run's best validation is known in every process, and how long ago it was", "[train]") {
+  FakeSource source;
+  source.held_out = 3;
+  TrainOptions options = small_options();
+  options.steps = 40;
+  options.validate_every = 1;
+  // The losses are those of the parameters, so a large learning rate makes some validations worse than the best.
+  options.optimizer.lr = options.optimizer.min_lr = 1;
+  const int compiles = GENERATE(kPlenty, 5);
+  Run run(plain_model, source, options, compiles);
+  REQUIRE(run.run() == Outcome::finished);
+  REQUIRE(run.recorder.validations.size() == 10);
+  BestValidation best;
+  std::int64_t improved = 0;
+  for (const ValidationEvent& event : run.recorder.validations) {
+    const bool is_best = best.update < 0 || event.loss < best.loss;
+    best =
+        is_best ? BestValidation{event.update, event.loss, 0} : BestValidation{best.update, best.loss, best.above + 1};
+    CAPTURE(event.update);
+    CHECK(event.is_best() == is_best);
+    CHECK(event.best.update == best.update);
+    CHECK(event.best.loss == best.loss);
+    CHECK(event.best.above == best.above);
+    improved += is_best ? 1 : 0;
+  }
+  CHECK(improved > 1);
+  CHECK(improved < 10);
+  CHECK(run.state->totals().best_validation.update == best.update);
+}
+
+TEST_CASE("an update says whether its validation follows", "[train]") {
+  FakeSource source;
+  source.held_out = GENERATE(0U, 3U);
+  TrainOptions options = small_options();
+  options.steps = 28;
+  options.validate_every = 3;
+  options.refresh_mode = GENERATE(RefreshMode::compile, RefreshMode::pipeline);
+  Run run(plain_model, source, options, GENERATE(kPlenty, 5));
+  REQUIRE(run.run() == Outcome::finished);
+  REQUIRE(run.recorder.updates.size() == 7);
+  for (const UpdateEvent& update : run.recorder.updates) {
+    const auto& validations = run.recorder.validations;
+    const bool validated = std::any_of(validations.begin(), validations.end(),
+                                       [&](const ValidationEvent& event) { return event.update == update.update; });
+    CAPTURE(update.update);
+    // In a pipeline, validations during the run are of earlier updates.
+    if (options.refresh_mode == RefreshMode::compile || update.update == 7)
+      CHECK(update.validation_follows == validated);
+    else
+      CHECK_FALSE(update.validation_follows);
+  }
+}
+
 TEST_CASE("validation does not affect training", "[train][resume]") {
   FakeSource source;
   Run plain(plain_model, source, small_options(), kPlenty);

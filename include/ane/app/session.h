@@ -69,7 +69,7 @@ class Session {
   train::TrainOptions options_;
   std::unique_ptr<train::StateArena> state_;
   std::unique_ptr<train::Telemetry> telemetry_;
-  cli::TerminalObserver lines_;
+  std::unique_ptr<cli::TerminalObserver> lines_;
   std::vector<train::Observer*> observers_;
   device::CompileBudget budget_;
   std::unique_ptr<data::Source> source_;

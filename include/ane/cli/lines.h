@@ -6,16 +6,20 @@
 #include <vector>
 
 #include "ane/cli/settings.h"
+#include "ane/data/source.h"
 #include "ane/model/model.h"
 #include "ane/train/observer.h"
 
-/// Formats the lines of standard output in the form of the field's drivers, so that existing dashboards can parse them.
+/// Formats the lines of --output dashboard in the form of the field's drivers, so that existing dashboards can parse
+/// them.
 namespace ane::cli {
 
 /// The header of a run: dimensions, parameters, kernels, accumulation, FLOPs per step.
 [[nodiscard]] std::vector<std::string> header_lines(const model::Model& model,
                                                     std::span<const model::KernelInfo> kernels,
                                                     const Settings& settings);
+/// "Data: ...", with the loss floor if it is known.
+[[nodiscard]] std::string data_line(const data::Source& source);
 [[nodiscard]] std::string compiled_line(const train::CompileEvent& event);
 [[nodiscard]] std::string step_line(const train::StepEvent& event);
 [[nodiscard]] std::string batch_line(const train::UpdateEvent& event);

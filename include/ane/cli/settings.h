@@ -23,6 +23,7 @@ namespace ane::cli {
 enum class DeviceChoice { automatic, ane, host };
 enum class WeightsChoice { baked, dynamic, automatic };
 enum class ResumeChoice { never, always, automatic };
+enum class OutputChoice { automatic, plain, dashboard, quiet };
 
 /// The values of a run, each within its range. The defaults train a small Llama on a synthetic source.
 struct Settings {
@@ -79,6 +80,8 @@ struct Settings {
   ResumeChoice resume = ResumeChoice::never;  ///< load_settings() decides `automatic`
   std::string telemetry;
   std::string profile;
+  OutputChoice output = OutputChoice::automatic;
+  bool verbose = false;
   std::int64_t log_every = 10;
   std::string dump_mil;
   bool dry_run = false;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,7 +22,7 @@ class Terminal {
   /// a training run, which is worth more than its output.
   enum class LostOutput { fails, is_warned_of };
 
-  explicit Terminal(LostOutput lost_output = LostOutput::fails);
+  explicit Terminal(LostOutput lost_output = LostOutput::fails, std::FILE* output = stdout);
   ~Terminal();
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
@@ -42,6 +43,7 @@ class Terminal {
 
  private:
   std::shared_ptr<spdlog::logger> log_;
+  std::FILE* output_;
   std::string bar_;
   bool has_bar_;
   bool bar_shown_ = false;

@@ -1,43 +1,40 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
 
+#include "ane/cli/settings.h"
 #include "ane/cli/terminal.h"
+#include "ane/data/source.h"
+#include "ane/model/model.h"
+#include "ane/train/log_state.h"
 #include "ane/train/observer.h"
 
 namespace ane::cli {
 
-/// Prints a run as lines on the terminal. Every `log_every` steps, and for the first and the last, there is a step line
-/// followed by the lines of its batch; validations, checkpoints and restarts are always printed.
-class TerminalObserver final : public train::Observer {
- public:
-  struct Plan {
-    std::int64_t steps = 0;
-    std::int64_t log_every = 1;
-    std::int64_t first_step = 1;  ///< of this run; 0 in a re-executed process
-  };
-  TerminalObserver(Terminal& terminal, const Plan& plan);
-
-  void on_compile(const train::CompileEvent& event) override;
-  void on_step(const train::StepEvent& event) override;
-  void on_update(const train::UpdateEvent& event) override;
-  void on_validation(const train::ValidationEvent& event) override;
-  void on_checkpoint(const train::CheckpointEvent& event) override;
-  void on_restart(const train::RestartEvent& event) override;
-  void on_resume(const train::ResumeEvent& event) override;
-  void on_warning(const std::string& message) override;
-
- private:
-  [[nodiscard]] bool logs(std::int64_t step) const noexcept;
-  void draw_bar(const train::StepEvent& event);
-
-  Terminal* terminal_;
-  Plan plan_;
-  std::string compiled_;  ///< printed after the next step line of its batch
-  bool batch_logged_ = false;
-  double ms_per_step_ = 0;
-  std::chrono::steady_clock::time_point bar_drawn_{};
+/// What is known about a run when it begins.
+struct RunFacts {
+  const model::Model& model;
+  const data::Source& source;
+  const Settings& settings;
+  std::string device;                         ///< readable
+  std::optional<std::string> weights_line{};  ///< about the weight mode, unless the user chose it
+  std::int64_t first_step = 0;                ///< completed before this process
+  bool is_first_process = true;
 };
+
+/// Prints a run on the terminal.
+class TerminalObserver : public train::Observer {
+ public:
+  /// Called once in each process, before the trainer's events. Prints the header in the first process.
+  virtual void begin(const RunFacts& run) = 0;
+};
+
+/// The observer for the settings' output. Auto is plain output if standard output is a terminal, and the dashboard's
+/// lines otherwise. `log` is what earlier processes printed; it must outlive the observer, as must the terminal.
+[[nodiscard]] std::unique_ptr<TerminalObserver> make_terminal_observer(const Settings& settings, bool is_first_process,
+                                                                       Terminal& terminal, train::LogState& log);
 
 }  // namespace ane::cli

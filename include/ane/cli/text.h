@@ -31,6 +31,12 @@ using Fields = std::map<std::string, std::string, std::less<>>;
 /// FNV-1a hash, the same on every machine.
 [[nodiscard]] std::uint64_t fnv1a(std::span<const std::byte> bytes) noexcept;
 
+/// Removes the arbitrary sign of a NaN, which would be printed.
+[[nodiscard]] double signless(double value) noexcept;
+
+/// "2:05" or "1:02:05"; "?" for a time that is not finite, negative or longer than 100 hours.
+[[nodiscard]] std::string clock_text(double seconds);
+
 /// "1.5 MB", "380 KB": decimal units.
 [[nodiscard]] std::string human_bytes(double bytes);
 

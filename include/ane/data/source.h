@@ -34,6 +34,13 @@ class Source {
   [[nodiscard]] virtual std::optional<std::string> warning() const { return std::nullopt; }
   /// The lowest expected mean loss that any model can reach, in nats, if known.
   [[nodiscard]] virtual std::optional<double> loss_floor() const { return std::nullopt; }
+  /// Number of training tokens, if it is limited: an epoch.
+  [[nodiscard]] virtual std::optional<std::size_t> training_tokens() const { return std::nullopt; }
+  /// Mean number of bytes of text that a token stands for, if known.
+  [[nodiscard]] virtual std::optional<double> bytes_per_token() const { return std::nullopt; }
+  /// The loss of a model that knows only how often each token occurs, in nats per token; nullopt if the data are not
+  /// text. Reads the data, at most 32 MB. Throws FileError.
+  [[nodiscard]] virtual std::optional<double> unigram_entropy() const { return std::nullopt; }
 };
 
 }  // namespace ane::data

@@ -13,6 +13,13 @@ namespace ane::train {
 
 using Duration = model::Duration;
 
+/// The lowest validation loss of a run.
+struct BestValidation {
+  std::int64_t update = -1;  ///< -1: there was no validation with a finite loss yet
+  double loss = 0;
+  std::int64_t above = 0;  ///< validations in a row, up to the newest, that did not improve it
+};
+
 struct CompileEvent {
   enum class Kind { compile, ahead };
   int kernels = 0;
@@ -51,6 +58,7 @@ struct UpdateEvent {
   Duration train{};
   model::StepTimes parts{};
   int compiles = 0;
+  bool validation_follows = false;  ///< the next event is the validation of this update, unless it is interrupted
 };
 
 struct ValidationEvent {
@@ -58,6 +66,9 @@ struct ValidationEvent {
   double loss = 0;
   std::size_t samples = 0;
   Duration time{};
+  BestValidation best{};  ///< of the run, including this one
+  /// Whether no earlier validation of the run had as low a loss.
+  [[nodiscard]] bool is_best() const noexcept { return best.update == update; }
 };
 
 struct CheckpointEvent {

@@ -8,6 +8,8 @@
 #include "ane/core/descriptor.h"
 #include "ane/core/mapped_memory.h"
 #include "ane/math/threads.h"
+#include "ane/train/log_state.h"
+#include "ane/train/observer.h"
 
 namespace ane::train {
 
@@ -41,6 +43,8 @@ struct RunTotals {
   std::int64_t checkpointed_ns = 0;       ///< monotonic clock at the checkpoint's start
   std::int64_t failed_checkpoints_in_row = 0;
   std::int64_t ane_ns = 0, io_ns = 0, classifier_ns = 0, elementwise_ns = 0, rms_norm_ns = 0, blas_wait_ns = 0;
+  BestValidation best_validation;
+  LogState log;
 };
 
 /// Progress of training: everything that the next step depends on besides parameters and optimizer slots.

@@ -6,26 +6,17 @@
 
 #include <fmt/format.h>
 
+#include "ane/cli/text.h"
+
 namespace ane::cli {
 namespace {
 
 double ms(train::Duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
 
-/// Removes the arbitrary sign of a NaN.
-double signless(double value) { return std::isnan(value) ? std::abs(value) : value; }
-
 std::string millions(std::size_t count) { return fmt::format("{:.2f}M", static_cast<double>(count) / 1e6); }
 
 /// "43487M", with decimals for small models, which would otherwise show 0M.
 std::string mflops(double flops) { return fmt::format("{:.{}f}M", flops / 1e6, flops < 1e8 ? 2 : 0); }
-
-/// "2:05" or "1:02:05".
-std::string clock_text(double seconds) {
-  if (!std::isfinite(seconds) || seconds < 0 || seconds > 360000) return "?";
-  const auto whole = static_cast<int>(std::lround(seconds));
-  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
-  return fmt::format("{}:{:02}", whole / 60, whole % 60);
-}
 
 }  // namespace
 
@@ -49,6 +40,12 @@ std::vector<std::string> header_lines(const model::Model& model, std::span<const
                   mflops(flops.total())),
       fmt::format("ANE FLOPs/step: {}", mflops(flops.on_device())),
   };
+}
+
+std::string data_line(const data::Source& source) {
+  std::string line = fmt::format("Data: {}", source.description());
+  if (const auto floor = source.loss_floor()) line += fmt::format("; loss floor {:.4f}", *floor);
+  return line;
 }
 
 std::string compiled_line(const train::CompileEvent& event) {

@@ -20,7 +20,8 @@ void write_to_stderr(std::string_view text) noexcept {
   std::fflush(stderr);
 }
 
-Terminal::Terminal(LostOutput lost_output) : has_bar_(::isatty(STDERR_FILENO) == 1), lost_output_(lost_output) {
+Terminal::Terminal(LostOutput lost_output, std::FILE* output)
+    : output_(output), has_bar_(::isatty(STDERR_FILENO) == 1), lost_output_(lost_output) {
   log_ = std::make_shared<spdlog::logger>("ane-train", std::make_shared<spdlog::sinks::stderr_color_sink_st>());
   log_->set_pattern("%H:%M:%S %^%l%$ %v");
 }
@@ -29,8 +30,8 @@ Terminal::~Terminal() { clear_bar(); }
 
 void Terminal::print(std::string_view line) {
   clear_bar();
-  const bool written = std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
-                       std::fputc('\n', stdout) != EOF && std::fflush(stdout) == 0;
+  const bool written = std::fwrite(line.data(), 1, line.size(), output_) == line.size() &&
+                       std::fputc('\n', output_) != EOF && std::fflush(output_) == 0;
   if (written || !lost_because_.empty()) return;
   lost_because_ = std::generic_category().message(errno);
   if (lost_output_ == LostOutput::fails) expect_all_written();

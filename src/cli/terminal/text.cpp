@@ -109,6 +109,15 @@ std::uint64_t fnv1a(std::span<const std::byte> bytes) noexcept {
   return hash;
 }
 
+double signless(double value) noexcept { return std::isnan(value) ? std::abs(value) : value; }
+
+std::string clock_text(double seconds) {
+  if (!std::isfinite(seconds) || seconds < 0 || seconds > 360000) return "?";
+  const auto whole = static_cast<int>(std::lround(seconds));
+  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
 std::string human_bytes(double bytes) {
   constexpr std::array kUnits = {"B", "KB", "MB", "GB", "TB"};
   std::size_t unit = 0;

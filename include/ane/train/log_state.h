@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+
+namespace ane::train {
+
+/// A line about an update, without its validation.
+struct UpdateLine {
+  std::int64_t update = 0;
+  std::int64_t updates = 0;  ///< of the whole run
+  double epoch = 0;          ///< passes over the training data so far; 0: not known
+  double train_loss = 0;     ///< mean since the last line
+  double lr = 0;
+  double grad_norm = 0;
+  double tokens_per_second = 0;
+  double seconds_left = 0;
+};
+
+/// What a terminal's lines need from the earlier processes of a run. Plain data that lives in the state.
+struct LogState {
+  std::int64_t steps = 0;          ///< since the last line
+  std::int64_t finite_steps = 0;   ///< those in `loss_sum`
+  double loss_sum = 0;             ///< of the steps since the last line in batches with a finite loss
+  std::int64_t interval_ns = 0;    ///< monotonic clock at the last line, plus the time of validations since then
+  std::int64_t measured_step = 0;  ///< the remaining time is estimated from the steps after this one, ...
+  std::int64_t measured_ns = 0;    ///< ... which began at this time
+  UpdateLine line;                 ///< the newest
+  bool line_waits = false;         ///< it is printed with its validation
+  bool began = false;
+  bool warned_of_rise = false;
+};
+
+}  // namespace ane::train

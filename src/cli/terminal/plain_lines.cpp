@@ -1,0 +1,87 @@
+#include "ane/cli/plain_lines.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include <fmt/format.h>
+
+#include "ane/cli/lines.h"
+#include "ane/cli/text.h"
+#include "ane/core/checked.h"
+
+namespace ane::cli {
+namespace {
+
+/// With `decimals`, or in scientific notation if that would leave less than two digits.
+std::string number(double value, int decimals) {
+  const double size = std::abs(value);
+  const bool is_tiny = size > 0 && size < std::pow(10.0, 1 - decimals);
+  return is_tiny ? fmt::format("{:.1e}", value) : fmt::format("{:.{}f}", signless(value), decimals);
+}
+
+/// "870", "14.1k", "1.25M".
+std::string count_text(double count) {
+  if (!(count >= 1000)) return fmt::format("{:.0f}", signless(count));
+  return count < 1e6 ? fmt::format("{:.1f}k", count / 1e3) : fmt::format("{:.2f}M", count / 1e6);
+}
+
+std::string bits_text(double loss, double bytes_per_token) {
+  return fmt::format("{:.2f} bits/byte", signless(loss / std::numbers::ln2 / bytes_per_token));
+}
+
+std::string validation_text(const train::ValidationEvent& event, std::optional<double> bytes_per_token) {
+  std::string text = fmt::format(" | val {}{}", number(event.loss, 3), event.is_best() ? " (best)" : "");
+  if (bytes_per_token) text += " " + bits_text(event.loss, *bytes_per_token);
+  return text;
+}
+
+std::string updates_line(const RunFacts& run) {
+  const Settings& settings = run.settings;
+  const std::int64_t left = std::max<std::int64_t>(settings.steps - run.first_step, 0);
+  return fmt::format("Training: {} updates of {} sequences ({} tokens each); {}, learning rate {:.1e}",
+                     ceil_div(left, settings.accum_steps), settings.accum_steps,
+                     settings.accum_steps * static_cast<std::int64_t>(run.model.config().seq_len),
+                     settings.optimizer.kind == train::OptimizerKind::adamw ? "AdamW" : "SGD", settings.optimizer.lr);
+}
+
+}  // namespace
+
+std::vector<std::string> plain_header(const RunFacts& run) {
+  const model::ModelSummary summary = run.model.summary();
+  const auto parameters = static_cast<double>(summary.transformer_parameters + summary.embedding_parameters);
+  std::vector<std::string> lines = {
+      fmt::format("Model: {}, {:.2f}M parameters", model::dashboard_line(run.model.config()), parameters / 1e6),
+      fmt::format("Device: {}", run.device)};
+  if (run.weights_line) lines.push_back(*run.weights_line);
+  lines.push_back(data_line(run.source));
+  if (const auto entropy = run.source.unigram_entropy())
+    lines.push_back(fmt::format("Baseline: a model that knows only the frequencies of bytes has a loss of {:.2f} ({})",
+                                *entropy, bits_text(*entropy, run.source.bytes_per_token().value_or(1))));
+  lines.push_back(updates_line(run));
+  return lines;
+}
+
+std::string update_line(const train::UpdateLine& line, const train::ValidationEvent* validation,
+                        std::optional<double> bytes_per_token) {
+  std::string text = fmt::format("update {}/{}", line.update, line.updates);
+  if (line.epoch > 0) text += fmt::format(" | epoch {:.2f}", line.epoch);
+  text += fmt::format(" | train {}", number(line.train_loss, 3));
+  if (validation != nullptr) text += validation_text(*validation, bytes_per_token);
+  return text + fmt::format(" | lr {:.1e} | grad {} | {} tok/s | {} left", line.lr, number(line.grad_norm, 2),
+                            count_text(line.tokens_per_second), clock_text(line.seconds_left));
+}
+
+std::string lone_validation_line(const train::ValidationEvent& validation, std::int64_t updates,
+                                 std::optional<double> bytes_per_token) {
+  return fmt::format("update {}/{}{}", validation.update, updates, validation_text(validation, bytes_per_token));
+}
+
+std::string rise_line(const train::BestValidation& best) {
+  return fmt::format(
+      "The last {} validations were worse than the best ({} at update {}): the model may be learning the training data "
+      "by heart, or the learning rate may be too high",
+      best.above, number(best.loss, 3), best.update);
+}
+
+}  // namespace ane::cli

@@ -1,0 +1,17 @@
+#include "ane/cli/step_bar.h"
+
+#include "ane/cli/lines.h"
+
+namespace ane::cli {
+
+void StepBar::draw(const train::StepEvent& event, double ms_per_step) {
+  constexpr auto kInterval = std::chrono::milliseconds(100);
+  if (!terminal_->has_bar()) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - drawn_ < kInterval) return;
+  drawn_ = now;
+  terminal_->show_bar(progress_bar(
+      {.step = event.step, .steps = steps_, .loss = event.loss, .ms_per_step = ms_per_step}, Terminal::columns()));
+}
+
+}  // namespace ane::cli
