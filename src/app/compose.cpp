@@ -88,9 +88,11 @@ std::unique_ptr<train::Trace> open_trace(const cli::Settings& settings, const st
 std::unique_ptr<train::Telemetry> open_telemetry(const RunContext& context, const std::optional<RestartContext>& before,
                                                  const Warn& warn) {
   if (context.settings.telemetry.empty() || (before && !before->telemetry)) return nullptr;
-  return std::make_unique<train::Telemetry>(context.settings.telemetry, context.model->summary().flops_per_step,
-                                            context.device->peak_tflops(), warn,
-                                            before ? before->telemetry : std::nullopt);
+  return std::make_unique<train::Telemetry>(context.settings.telemetry,
+                                            train::StepCost{.tokens = context.model->config().seq_len,
+                                                            .flops = context.model->summary().flops_per_step,
+                                                            .peak_tflops = context.device->peak_tflops()},
+                                            warn, before ? before->telemetry : std::nullopt);
 }
 
 std::unique_ptr<train::StateArena> make_state(RunContext& context, const std::optional<RestartContext>& before,
@@ -144,7 +146,7 @@ train::ResumeEvent load_checkpoint(const RunContext& context, const data::Source
                     "larger --steps continues it",
                     progress.step, settings.steps));
   state.totals().checkpointed_update = progress.update;
-  return {.step = progress.step, .loss = progress.last_loss, .from_checkpoint = true};
+  return {.step = progress.step, .update = progress.update, .loss = progress.last_loss, .from_checkpoint = true};
 }
 
 }  // namespace ane::app

@@ -91,7 +91,8 @@ fs::path Rescue::save_in_new_directory() {
 }
 
 void Rescue::save_in(const fs::path& directory) {
-  train::CheckpointEvent event{.step = run_.state.progress().step, .begin_ns = train::monotonic_ns()};
+  const train::Progress& progress = run_.state.progress();
+  train::CheckpointEvent event{.step = progress.step, .update = progress.update, .begin_ns = train::monotonic_ns()};
   const train::CheckpointIdentity identity{
       .model = run_.model.config(), .data = run_.data_identity, .settings = run_.options.settings};
   event.path = train::write_checkpoint(directory, run_.model.parameters(), run_.state, identity);

@@ -1,5 +1,7 @@
 #include "ane/app/session.h"
 
+#include <cstdint>
+#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -23,6 +25,12 @@ std::vector<train::Observer*> present(train::Trace* trace, train::Observer& line
   if (trace != nullptr) observers.insert(observers.begin(), trace);
   if (telemetry != nullptr) observers.push_back(telemetry);
   return observers;
+}
+
+/// Different for every run, whatever its seed.
+std::uint64_t random_run_id() {
+  std::random_device random;
+  return std::uint64_t{random()} << 32U | random();
 }
 
 }  // namespace
@@ -57,10 +65,12 @@ int Session::run() {
   if (before_) {
     const train::Progress& progress = state_->progress();
     resumed = {.step = progress.step,
+               .update = progress.update,
                .loss = progress.last_loss,
                .time = train::count_restart(*state_, before_->state_handle)};
   } else {
     state_->totals().started_ns = invocation_.started_ns;
+    state_->totals().run_id = random_run_id();
   }
   if (context_.device->limits_compiles()) check_pipeline(context_.model->kernels().infos(), context_.settings);
   open_data();
@@ -123,7 +133,9 @@ void Session::report_start(const std::optional<train::ResumeEvent>& resumed) {
 }
 
 train::RunDescription Session::description() const {
-  return {.version = cli::version_text(),
+  return {.run_id = state_->totals().run_id,
+          .version = cli::version_text(),
+          .start = state_->progress(),
           .model = context_.model->config(),
           .device = context_.device_text(),
           .data = source_->description(),

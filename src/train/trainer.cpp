@@ -205,7 +205,11 @@ void Trainer::run_slots(std::span<const data::Sample> samples, Batch& batch) {
   batch.train += time;
   add_times(totals, times, training_share(time, count));
   totals.steps += count;
-  StepEvent event{.lr = batch.lr, .time = time / count, .parts = times, .compiles = parts_.budget.used()};
+  StepEvent event{.update = progress.update,
+                  .lr = batch.lr,
+                  .time = time / count,
+                  .parts = times,
+                  .compiles = parts_.budget.used()};
   event.parts /= count;
   for (const model::StepResult& result : results) {
     if (!batch.overflow && result.overflow) batch.overflow = result.overflow;
@@ -385,6 +389,7 @@ std::optional<ValidationEvent> Trainer::evaluate_held_out() {
   if (parts_.stop) return std::nullopt;
   if (!validation_fault_ && !std::isfinite(loss_sum)) validation_fault_ = "the loss is not finite";
   return ValidationEvent{.update = parts_.state.progress().update - refresher_.updates_behind(),
+                         .step = parts_.state.progress().step,
                          .loss = loss_sum / static_cast<double>(count),
                          .samples = count,
                          .time = time};
@@ -433,7 +438,7 @@ void Trainer::take_checkpoint(const std::optional<CheckpointWriter::Result>& res
     return;
   }
   totals.failed_checkpoints_in_row = 0;
-  totals.checkpointed_update = result->update;
+  totals.checkpointed_update = result->event.update;
   notify(&Observer::on_checkpoint, result->event);
   if (result->warning) notify(&Observer::on_warning, *result->warning);
 }
@@ -467,8 +472,10 @@ void Trainer::remove_spare_checkpoint() try {
 
 void Trainer::notify_restart() {
   const Progress& progress = parts_.state.progress();
-  notify(&Observer::on_restart,
-         RestartEvent{.step = progress.step, .compiles = parts_.budget.used(), .loss = progress.last_loss});
+  notify(&Observer::on_restart, RestartEvent{.step = progress.step,
+                                             .update = progress.update,
+                                             .compiles = parts_.budget.used(),
+                                             .loss = progress.last_loss});
   clock_.leave_out();
 }
 

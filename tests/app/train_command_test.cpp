@@ -383,6 +383,47 @@ TEST_CASE("telemetry is one run of complete JSON lines, across re-executions", "
   CHECK(records["end"] == 1);
 }
 
+TEST_CASE("each run in a telemetry file has its own identifier, the same in all its processes", "[app][telemetry]") {
+  const Folder folder;
+  const Words settings = kSmall + Words{"--val-every", "3", "--checkpoint-dir", "c", "--telemetry", "t.jsonl"};
+  const Words variables = {"ANE_MAX_COMPILES=13"};
+  REQUIRE(run(settings + Words{"--steps", "10"}, variables, folder.path()).code == 0);
+  REQUIRE(run(settings + Words{"--steps", "20", "--resume"}, variables, folder.path()).code == 0);
+  std::vector<std::vector<nlohmann::json>> runs;
+  for (const std::string& line : lines_of(read_file(folder / "t.jsonl"))) {
+    const nlohmann::json record = nlohmann::json::parse(line);
+    if (record.at("type") == "run") runs.emplace_back();
+    REQUIRE_FALSE(runs.empty());
+    runs.back().push_back(record);
+  }
+  REQUIRE(runs.size() == 2);
+  for (const auto& records : runs) {
+    std::string time;
+    std::int64_t step = 0;
+    for (const nlohmann::json& record : records) {
+      CAPTURE(record.dump());
+      CHECK(record.at("time").get<std::string>() >= time);
+      if (record.at("type") != "checkpoint") CHECK(record.at("step").get<std::int64_t>() >= step);
+      time = record.at("time").get<std::string>();
+      if (record.at("type") != "checkpoint") step = record.at("step").get<std::int64_t>();
+      // Completed updates of two steps each.
+      if (record.at("type") != "step") CHECK(record.at("update").get<std::int64_t>() * 2 == record.at("step"));
+      if (record.at("type") == "step") CHECK(record.at("update") == (step - 1) / 2);
+      if (record.contains("tokens")) CHECK(record.at("tokens") == step * 32);
+    }
+    CHECK(records.front().at("run_id").get<std::string>().size() == 16);
+    CHECK(records.front().at("run_id") == records.back().at("run_id"));
+    CHECK_THAT(records.front().at("version").get<std::string>(), ANE_CONTAINS("ane-train "));
+    CHECK(records.back().at("type") == "end");
+    CHECK(records.back().at("run_tokens") == 320);
+    CHECK(records.back().at("val_best_update").is_number());
+  }
+  CHECK(runs[0].front().at("run_id") != runs[1].front().at("run_id"));
+  CHECK(runs[0].front().at("step") == 0);
+  CHECK(runs[1].front().at("step") == 10);
+  CHECK(runs[1].front().at("update") == 5);
+}
+
 TEST_CASE("a profile is one trace with nested spans, across re-executions", "[app][profile]") {
   const Folder folder;
   const Result result =

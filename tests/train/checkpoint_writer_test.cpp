@@ -49,7 +49,7 @@ TEST_CASE("a checkpoint contains the state at its start, whatever training does 
     CHECK_FALSE(writer.busy());
     CHECK_FALSE(result->failure);
     CHECK_FALSE(result->warning);
-    CHECK(result->update == update);
+    CHECK(result->event.update == update);
     CHECK(result->event.step == 10 * update);
     StateArena loaded(layout.size(), kAdamWSlots, 1);
     load_checkpoint(result->event.path, layout, loaded, kIdentity);

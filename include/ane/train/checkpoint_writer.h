@@ -20,7 +20,6 @@ namespace ane::train {
 class CheckpointWriter {
  public:
   struct Result {
-    std::int64_t update = 0;
     CheckpointEvent event{};
     std::optional<std::string> failure{};  ///< why it was not written
     std::optional<std::string> warning{};  ///< written, but older ones could not be removed

@@ -34,8 +34,9 @@ struct WeightsEvent {
 };
 
 struct StepEvent {
-  std::int64_t step = 0;  ///< completed sequences, including this one
-  double loss = 0;        ///< not finite if the step overflowed
+  std::int64_t step = 0;    ///< completed sequences, including this one
+  std::int64_t update = 0;  ///< completed updates
+  double loss = 0;          ///< not finite if the step overflowed
   double lr = 0;
   Duration time{};
   model::StepTimes parts{};
@@ -62,7 +63,8 @@ struct UpdateEvent {
 };
 
 struct ValidationEvent {
-  std::int64_t update = 0;
+  std::int64_t update = 0;  ///< that made the parameters
+  std::int64_t step = 0;    ///< completed sequences, in a pipeline more than those of `update`
   double loss = 0;
   std::size_t samples = 0;
   Duration time{};
@@ -73,6 +75,7 @@ struct ValidationEvent {
 
 struct CheckpointEvent {
   std::int64_t step = 0;
+  std::int64_t update = 0;
   std::filesystem::path path{};
   std::int64_t begin_ns = 0;  ///< of monotonic_ns(); the write may have overlapped with training
   Duration time{};
@@ -80,12 +83,14 @@ struct CheckpointEvent {
 
 struct RestartEvent {
   std::int64_t step = 0;
+  std::int64_t update = 0;
   int compiles = 0;
   double loss = 0;
 };
 
 struct ResumeEvent {
   std::int64_t step = 0;
+  std::int64_t update = 0;
   double loss = 0;
   bool from_checkpoint = false;  ///< else from the state of the previous process
   Duration time{};               ///< since exec, for a restart

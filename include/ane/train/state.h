@@ -15,6 +15,7 @@ namespace ane::train {
 
 /// Totals over the whole run, across re-executions. Plain data that lives in the arena.
 struct RunTotals {
+  std::uint64_t run_id = 0;     ///< random; set by the first process
   std::int64_t started_ns = 0;  ///< monotonic clock at the start of the first process; set by main, else by the Trainer
   std::int64_t booked_until_ns = 0;    ///< RunClock's last booking
   std::int64_t startup_ns = 0;         ///< of the first process, before training

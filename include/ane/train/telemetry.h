@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "ane/model/model.h"
@@ -14,7 +15,9 @@ namespace ane::train {
 
 /// Content of the `run` record: model, data, settings.
 struct RunDescription {
+  std::uint64_t run_id = 0;
   std::string version;
+  Progress start;  ///< of a resumed run: the checkpoint's
   model::ModelConfig model;
   std::string device;
   std::string data;
@@ -24,17 +27,23 @@ struct RunDescription {
   TrainOptions options;
 };
 
-/// Writes a run as JSON lines: `run`, `step`, `batch`, `perf`, `update`, `restart`, `resume`, `checkpoint`, `val` and
-/// `end` records. Times are in milliseconds; non-finite numbers are null. Each line is appended with one write, so it
-/// stays complete when the process is replaced or killed. An incomplete record of a killed process is removed first;
-/// any other unterminated line is terminated.
+/// What a step stands for.
+struct StepCost {
+  std::size_t tokens = 0;
+  model::Flops flops;
+  std::optional<double> peak_tflops{};  ///< Device::peak_tflops
+};
+
+/// Writes a run as JSON lines, which docs/telemetry.md describes: `run`, `step`, `batch`, `perf`, `update`, `restart`,
+/// `resume`, `checkpoint`, `val` and `end` records. Durations are in milliseconds; non-finite numbers are null. Each
+/// line is appended with one write, so it stays complete when the process is replaced or killed. An incomplete record
+/// of a killed process is removed first; any other unterminated line is terminated.
 class Telemetry final : public Observer {
  public:
   /// Throws FileError if `path` cannot be opened for appending. If a later write fails, `warn` is called once and the
-  /// run continues without telemetry. `peak_tflops`: Device::peak_tflops. `handed_over`: descriptor() of
-  /// the previous process.
-  Telemetry(const std::filesystem::path& path, const model::Flops& flops_per_step, std::optional<double> peak_tflops,
-            AppendFile::Warn warn, std::optional<int> handed_over = {});
+  /// run continues without telemetry. `handed_over`: descriptor() of the previous process.
+  Telemetry(const std::filesystem::path& path, const StepCost& step_cost, AppendFile::Warn warn,
+            std::optional<int> handed_over = {});
 
   /// Descriptor for the restart, unless writing has failed.
   [[nodiscard]] std::optional<int> descriptor() const noexcept { return file_.descriptor(); }
@@ -52,9 +61,10 @@ class Telemetry final : public Observer {
   void on_resume(const ResumeEvent& event) override;
 
  private:
+  [[nodiscard]] std::int64_t tokens(std::int64_t steps) const noexcept;
+
   AppendFile file_;
-  model::Flops flops_per_step_;
-  std::optional<double> peak_tflops_;
+  StepCost step_cost_;
 };
 
 }  // namespace ane::train

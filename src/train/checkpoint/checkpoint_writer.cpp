@@ -61,7 +61,7 @@ void CheckpointWriter::start(const CheckpointIdentity& identity, std::launch how
 
 CheckpointWriter::Result CheckpointWriter::write(const TrainerRecord& record, const CheckpointIdentity& identity,
                                                  std::promise<void>& copied) const {
-  Result result{.update = record.progress.update, .event = {.step = record.progress.step, .begin_ns = monotonic_ns()}};
+  Result result{.event = {.step = record.progress.step, .update = record.progress.update, .begin_ns = monotonic_ns()}};
   bool state_is_free = false;
   const auto free_state = [&] {
     if (!std::exchange(state_is_free, true)) copied.set_value();

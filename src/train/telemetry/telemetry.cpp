@@ -1,5 +1,7 @@
 #include "ane/train/telemetry.h"
 
+#include <chrono>
+#include <ctime>
 #include <string_view>
 #include <utility>
 
@@ -15,10 +17,42 @@ using Record = nlohmann::ordered_json;
 
 constexpr std::string_view kRecordStart = "{\"type\":";
 
+/// Appends fields to a record.
+Record operator+(Record record, const Record& fields) {
+  record.update(fields);
+  return record;
+}
+
 double ms(Duration time) { return static_cast<double>(time.count()) / 1e6; }
 double ms(std::int64_t ns) { return ms(Duration(ns)); }
 
 std::string line(const Record& record) { return record.dump(-1, ' ', false, Record::error_handler_t::replace) + '\n'; }
+
+/// UTC in ISO 8601: "2026-03-01T12:34:56.789Z".
+std::string now_text() {
+  using std::chrono::milliseconds;
+  const auto since_epoch =
+      std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const auto whole = static_cast<std::time_t>(since_epoch / 1000);
+  std::tm utc{};
+  ::gmtime_r(&whole, &utc);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+                     utc.tm_hour, utc.tm_min, utc.tm_sec, since_epoch % 1000);
+}
+
+/// The beginning of every record.
+Record record_of(std::string_view type, std::int64_t step, std::int64_t update) {
+  return {{"type", type}, {"time", now_text()}, {"step", step}, {"update", update}};
+}
+
+std::string hexadecimal(std::uint64_t id) { return fmt::format("{:016x}", id); }
+
+/// "best_loss" and "best_update", null if there was no validation.
+Record best_record(const BestValidation& best, const std::string& prefix) {
+  const bool known = best.update >= 0;
+  return {{prefix + "best_loss", known ? Record(best.loss) : Record()},
+          {prefix + "best_update", known ? Record(best.update) : Record()}};
+}
 
 Record optimizer_record(const OptimizerOptions& options) {
   return {{"kind", options.kind == OptimizerKind::adamw ? "adamw" : "sgd"},
@@ -40,117 +74,112 @@ Record rates_record(const Rates& rates, std::optional<double> peak_tflops) {
 
 }  // namespace
 
-Telemetry::Telemetry(const std::filesystem::path& path, const model::Flops& flops_per_step,
-                     std::optional<double> peak_tflops, AppendFile::Warn warn, std::optional<int> handed_over)
-    : file_(path, "telemetry", std::move(warn), handed_over),
-      flops_per_step_(flops_per_step),
-      peak_tflops_(peak_tflops) {
+Telemetry::Telemetry(const std::filesystem::path& path, const StepCost& step_cost, AppendFile::Warn warn,
+                     std::optional<int> handed_over)
+    : file_(path, "telemetry", std::move(warn), handed_over), step_cost_(step_cost) {
   if (!handed_over) file_.mend_end(kRecordStart);
+}
+
+std::int64_t Telemetry::tokens(std::int64_t steps) const noexcept {
+  return steps * static_cast<std::int64_t>(step_cost_.tokens);
 }
 
 void Telemetry::run(const RunDescription& description) {
   const TrainOptions& options = description.options;
-  file_.write(line({{"type", "run"},
-                    {"version", description.version},
-                    {"model", model::dashboard_line(description.model)},
-                    {"config", Record::parse(model::to_json(description.model))},
-                    {"device", description.device},
-                    {"data", description.data},
-                    {"seed", description.seed},
-                    {"threads", description.threads},
-                    {"max_compiles", description.max_compiles ? Record(*description.max_compiles) : Record()},
-                    {"steps", options.steps},
-                    {"accum_steps", options.accum_steps},
-                    {"optimizer", optimizer_record(options.optimizer)}}));
+  file_.write(line(record_of("run", description.start.step, description.start.update) +
+                   Record{{"run_id", hexadecimal(description.run_id)},
+                          {"version", description.version},
+                          {"model", model::dashboard_line(description.model)},
+                          {"config", Record::parse(model::to_json(description.model))},
+                          {"device", description.device},
+                          {"data", description.data},
+                          {"seed", description.seed},
+                          {"threads", description.threads},
+                          {"max_compiles", description.max_compiles ? Record(*description.max_compiles) : Record()},
+                          {"steps", options.steps},
+                          {"accum_steps", options.accum_steps},
+                          {"tokens_per_step", step_cost_.tokens},
+                          {"optimizer", optimizer_record(options.optimizer)}}));
 }
 
 void Telemetry::end(const std::string& outcome, const Progress& progress, const RunReport& report) {
   const RunTotals& totals = report.totals;
-  Record record = {{"type", "end"},
-                   {"outcome", outcome},
-                   {"step", progress.step},
-                   {"updates", progress.update},
-                   {"skipped_updates", totals.skipped_updates},
-                   {"loss", progress.last_loss},
-                   {"wall_ms", ms(report.wall_ns)},
-                   {"startup_ms", ms(totals.startup_ns)},
-                   {"compile_ms", ms(totals.compile_ns)},
-                   {"hidden_compile_ms", ms(totals.hidden_compile_ns)},
-                   {"weights_ms", ms(totals.weights_ns)},
-                   {"train_ms", ms(totals.train_ns)},
-                   {"validation_ms", ms(totals.validation_ns)},
-                   {"checkpoint_ms", ms(totals.checkpoint_ns)},
-                   {"restart_ms", ms(totals.restart_ns)},
-                   {"restarts", totals.restarts},
-                   {"compiles", totals.compiles},
-                   {"compile_rounds", totals.compile_rounds},
-                   {"surfaces_created", totals.surfaces_created},
-                   {"surfaces_reused", totals.surfaces_reused},
-                   {"surfaces_released", totals.surfaces_released},
-                   {"peak_memory_bytes", totals.peak_memory_bytes}};
   const Rates rates = sustained_rates(report.flops_per_step, totals.steps, totals.train_ns);
-  record.update(rates_record(rates, report.peak_tflops));
-  file_.write(line(record));
+  file_.write(line(record_of("end", progress.step, progress.update) +
+                   Record{{"run_id", hexadecimal(totals.run_id)},
+                          {"outcome", outcome},
+                          {"updates", progress.update},
+                          {"skipped_updates", totals.skipped_updates},
+                          {"tokens", tokens(progress.step)},
+                          {"run_tokens", tokens(totals.steps)},
+                          {"loss", progress.last_loss}} +
+                   best_record(totals.best_validation, "val_") +
+                   Record{{"wall_ms", ms(report.wall_ns)},
+                          {"startup_ms", ms(totals.startup_ns)},
+                          {"compile_ms", ms(totals.compile_ns)},
+                          {"hidden_compile_ms", ms(totals.hidden_compile_ns)},
+                          {"weights_ms", ms(totals.weights_ns)},
+                          {"train_ms", ms(totals.train_ns)},
+                          {"validation_ms", ms(totals.validation_ns)},
+                          {"checkpoint_ms", ms(totals.checkpoint_ns)},
+                          {"restart_ms", ms(totals.restart_ns)},
+                          {"restarts", totals.restarts},
+                          {"compiles", totals.compiles},
+                          {"compile_rounds", totals.compile_rounds},
+                          {"surfaces_created", totals.surfaces_created},
+                          {"surfaces_reused", totals.surfaces_reused},
+                          {"surfaces_released", totals.surfaces_released},
+                          {"peak_memory_bytes", totals.peak_memory_bytes}} +
+                   rates_record(rates, report.peak_tflops)));
 }
 
 void Telemetry::on_step(const StepEvent& event) {
-  file_.write(line({{"type", "step"},
-                    {"step", event.step},
-                    {"loss", event.loss},
-                    {"t_ane", ms(event.parts.ane)},
-                    {"t_io", ms(event.parts.io)},
-                    {"t_cls", ms(event.parts.classifier)},
-                    {"t_elem", ms(event.parts.elementwise)},
-                    {"t_rms", ms(event.parts.rms_norm)},
-                    {"t_cblas_wait", ms(event.parts.blas_wait)},
-                    {"compiles", event.compiles}}));
+  file_.write(line(record_of("step", event.step, event.update) + Record{{"loss", event.loss},
+                                                                        {"t_ane", ms(event.parts.ane)},
+                                                                        {"t_io", ms(event.parts.io)},
+                                                                        {"t_cls", ms(event.parts.classifier)},
+                                                                        {"t_elem", ms(event.parts.elementwise)},
+                                                                        {"t_rms", ms(event.parts.rms_norm)},
+                                                                        {"t_cblas_wait", ms(event.parts.blas_wait)},
+                                                                        {"compiles", event.compiles}}));
 }
 
 void Telemetry::on_update(const UpdateEvent& event) {
-  Record update = {{"type", "update"},
-                   {"update", event.update},
-                   {"step", event.step},
-                   {"loss", event.mean_loss},
-                   {"lr", event.lr},
-                   {"grad_norm", event.grad_norm},
-                   {"loss_scale", event.loss_scale},
-                   {"skipped", event.skipped.has_value()}};
+  Record update =
+      record_of("update", event.step, event.update) +
+      Record{{"tokens", tokens(event.step)}, {"loss", event.mean_loss},        {"lr", event.lr},
+             {"grad_norm", event.grad_norm}, {"loss_scale", event.loss_scale}, {"skipped", event.skipped.has_value()}};
   if (event.skipped) update["reason"] = *event.skipped;
   if (event.weights.count() > 0) update["weights_ms"] = ms(event.weights);
   file_.write(line(update));
-  file_.write(line({{"type", "batch"},
-                    {"batch", event.steps_in_batch},
-                    {"compile_ms", ms(event.compile)},
-                    {"train_ms", ms(event.train)},
-                    {"ms_per_step", ms(event.train) / event.steps_in_batch}}));
-  Record perf = {{"type", "perf"}};
-  perf.update(rates_record(sustained_rates(flops_per_step_, event.steps_in_batch, event.train.count()), peak_tflops_));
-  file_.write(line(perf));
+  file_.write(line(record_of("batch", event.step, event.update) +
+                   Record{{"batch", event.steps_in_batch},
+                          {"compile_ms", ms(event.compile)},
+                          {"train_ms", ms(event.train)},
+                          {"ms_per_step", ms(event.train) / event.steps_in_batch}}));
+  const Rates rates = sustained_rates(step_cost_.flops, event.steps_in_batch, event.train.count());
+  file_.write(line(record_of("perf", event.step, event.update) + rates_record(rates, step_cost_.peak_tflops)));
 }
 
 void Telemetry::on_validation(const ValidationEvent& event) {
-  file_.write(line({{"type", "val"},
-                    {"update", event.update},
-                    {"loss", event.loss},
-                    {"samples", event.samples},
-                    {"ms", ms(event.time)}}));
+  file_.write(line(record_of("val", event.step, event.update) +
+                   Record{{"tokens", tokens(event.step)}, {"loss", event.loss}, {"best", event.is_best()}} +
+                   best_record(event.best, "") + Record{{"samples", event.samples}, {"ms", ms(event.time)}}));
 }
 
 void Telemetry::on_checkpoint(const CheckpointEvent& event) {
-  file_.write(
-      line({{"type", "checkpoint"}, {"step", event.step}, {"path", event.path.string()}, {"ms", ms(event.time)}}));
+  file_.write(line(record_of("checkpoint", event.step, event.update) +
+                   Record{{"path", event.path.string()}, {"ms", ms(event.time)}}));
 }
 
 void Telemetry::on_restart(const RestartEvent& event) {
-  file_.write(line({{"type", "restart"}, {"step", event.step}, {"compiles", event.compiles}, {"loss", event.loss}}));
+  file_.write(line(record_of("restart", event.step, event.update) +
+                   Record{{"compiles", event.compiles}, {"loss", event.loss}}));
 }
 
 void Telemetry::on_resume(const ResumeEvent& event) {
-  file_.write(line({{"type", "resume"},
-                    {"step", event.step},
-                    {"loss", event.loss},
-                    {"from_checkpoint", event.from_checkpoint},
-                    {"ms", ms(event.time)}}));
+  file_.write(line(record_of("resume", event.step, event.update) +
+                   Record{{"loss", event.loss}, {"from_checkpoint", event.from_checkpoint}, {"ms", ms(event.time)}}));
 }
 
 }  // namespace ane::train
