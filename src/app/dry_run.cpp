@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -18,6 +19,7 @@
 #include "ane/app/recording_device.h"
 #include "ane/app/weights_choice.h"
 #include "ane/cli/lines.h"
+#include "ane/cli/plain_lines.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/text.h"
 #include "ane/mil/ane_rules.h"
@@ -109,7 +111,9 @@ void add_memory(const MemoryNeed& need, const std::optional<AvailableMemory>& av
 std::vector<std::string> dry_run_lines(const RunContext& context, const data::Source& source) {
   const cli::Settings& settings = context.settings;
   const std::vector<model::KernelInfo> kernels = context.model->kernels().infos();
-  std::vector<std::string> lines = cli::header_lines(*context.model, kernels, settings);
+  std::vector<std::string> lines = cli::size_lines(*context.model, kernels);
+  lines.push_back(cli::training_line(*context.model, settings));
+  for (std::string& line : cli::flops_lines(context.model->summary().flops_per_step)) lines.push_back(std::move(line));
   lines.push_back(fmt::format("Device: {}", context.device_text()));
   if (const auto line = weights_line(context.weights)) lines.push_back(*line);
   lines.push_back(fmt::format("Data: {}", source.description()));

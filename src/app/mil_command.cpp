@@ -28,6 +28,8 @@
 namespace ane::app {
 namespace {
 
+constexpr const char* kFile = "FILE";
+
 /// Value of --weights that generates missing weights.
 constexpr std::string_view kRandomWeights = "random";
 
@@ -50,7 +52,10 @@ class Values {
 
   [[nodiscard]] std::string text(std::string_view name) const {
     const auto found = given_->find(name);
-    return found == given_->end() ? "" : found->second;
+    if (found == given_->end()) return "";
+    if (found->second.empty())
+      throw UsageError(fmt::format("{}{}: the value is empty", name == kFile ? "" : "--", name));
+    return found->second;
   }
   [[nodiscard]] std::int64_t whole(std::string_view name, std::int64_t least, std::int64_t most,
                                    std::int64_t otherwise) const {
@@ -75,7 +80,7 @@ MilOptions read_options(const cli::FlagValues& given) {
   const std::string compare = values.text("compare");
   if (!compare.empty() && compare != "host")
     throw UsageError(fmt::format("--compare: '{}' is not host, the only reference device", compare));
-  return {.file = values.text("FILE"),
+  return {.file = values.text(kFile),
           .weights = values.text("weights"),
           .function = values.text("function"),
           .device = values.device(),
@@ -254,13 +259,13 @@ cli::Command mil_options() {
   using Kind = cli::CommandOption::Kind;
   return {"mil",
           "Checks MIL text: lists its inputs, outputs and the rules of the ANE that it breaks. Can also run it.",
-          {{Kind::argument, "FILE", "", "MIL text: program(1.0), program(1.3) or program(1.5)"},
+          {{Kind::argument, kFile, "", "MIL text: program(1.0), program(1.3) or program(1.5)"},
            {Kind::value, "function", "NAME", "the function to check and run [main, or the first]"},
-           {Kind::value, "weights", "DIR",
+           {Kind::value, "weights", "DIR|random",
             "directory that @model_path stands for [the file's]; or random: generate weights missing in the file's "
             "directory"},
            {Kind::toggle, "run", "", "run it on random inputs"},
-           {Kind::value, "device", "NAME", "auto, ane or host [auto]"},
+           {Kind::value, "device", "auto|ane|host", "device to run it on [auto]"},
            {Kind::value, "chip", "NAME", "check the rules of this chip, such as \"M3 Ultra\" [all chips]"},
            {Kind::value, "compare", "host", "also run it on this device and show the largest difference"},
            {Kind::value, "seed", "N", "seed of random inputs and weights [42]"},

@@ -51,7 +51,7 @@ TEST_CASE("a run prints the lines that the field's dashboards read", "[app][run]
       R"(Params: \d+\.\d\dM \(transformer \d+\.\d\dM \+ embed \d+\.\d\dM\))",
       R"(Kernels: 6 \(5 weight-bearing \+ 1 static\))",
       R"(Accum 2 steps per recompile \| Adam LR=1\.0e-03)",
-      R"(FLOPs/step: fwd=[\d.]+M bwd_dx=[\d.]+M bwd_dW=[\d.]+M sdpa_bwd=[\d.]+M total=[\d.]+M)",
+      R"(FLOPs/step: fwd=[\d.]+M bwd_dx=[\d.]+M bwd_dW=[\d.]+M sdpa_bwd=[\d.]+M total=[\d.]+M cls=[\d.]+M)",
       R"(ANE FLOPs/step: [\d.]+M)",
       R"(Compiled 6 kernels in \d+ms)",
       R"(step 1    loss=\d\.\d{4} lr=1\.0e-03 \d+\.\dms/step)",
@@ -588,8 +588,10 @@ TEST_CASE("a dry run plans and runs nothing", "[app][plan]") {
   REQUIRE(result.code == 0);
   CHECK_THAT(result.out, ANE_CONTAINS("Params: 109.53M (transformer 84.95M + embed 24.58M)"));
   CHECK_THAT(result.out, ANE_CONTAINS("Kernels: 61 (60 weight-bearing + 1 static)"));
-  CHECK_THAT(result.out,
-             ANE_CONTAINS("FLOPs/step: fwd=43487M bwd_dx=43487M bwd_dW=43487M sdpa_bwd=6040M total=174248M"));
+  CHECK_THAT(
+      result.out,
+      ANE_CONTAINS("FLOPs/step: fwd=43487M bwd_dx=43487M bwd_dW=43487M sdpa_bwd=6040M total=174248M cls=37749M"));
+  CHECK_THAT(result.out, ANE_CONTAINS("Training: 3 updates of 10 sequences (2560 tokens each); AdamW, learning rate"));
   CHECK_THAT(result.out, ANE_CONTAINS("ANE FLOPs/step: 93013M"));
   CHECK_THAT(result.out, ANE_CONTAINS("Restarts: 2 for 3 updates"));
   CHECK_THAT(run({"--config", "stories110m", "--steps", "30", "--dry-run"},

@@ -1,6 +1,7 @@
 #include "ane/cli/lines.h"
 
 #include <chrono>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,24 @@ TEST_CASE("lines read as the field's dashboards expect them", "[cli][lines]") {
   resume.step = 10;
   resume.loss = 2.3456;
   CHECK(cli::resumed_line(resume) == "[RESUMED step 10, loss=2.3456]");
+}
+
+TEST_CASE("the parts of a step's FLOPs add up to their total", "[cli][lines]") {
+  const model::Flops flops{
+      .forward = 2e9, .backward_dx = 3e9, .backward_dw = 4e9, .sdpa_backward = 5e9, .classifier = 6e9};
+  CHECK(
+      cli::flops_lines(flops) ==
+      std::vector<std::string>{"FLOPs/step: fwd=2000M bwd_dx=3000M bwd_dW=4000M sdpa_bwd=5000M total=20000M cls=6000M",
+                               "ANE FLOPs/step: 10000M"});
+}
+
+TEST_CASE("a NaN has no sign", "[cli][lines]") {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THAT(cli::step_line({.step = 1, .loss = -kNan}), ANE_CONTAINS("loss=nan "));
+  CHECK_THAT(cli::validation_line({.update = 1, .loss = -kNan}), ANE_CONTAINS("loss=nan "));
+  CHECK_THAT(cli::restart_line({.step = 1, .loss = -kNan}), ANE_CONTAINS("loss=nan]"));
+  CHECK_THAT(cli::resumed_line({.step = 1, .loss = -kNan}), ANE_CONTAINS("loss=nan]"));
+  CHECK_THAT(cli::progress_bar({.step = 1, .steps = 2, .loss = -kNan}, 80), ANE_CONTAINS(" loss nan "));
 }
 
 TEST_CASE("the progress bar fits its terminal and shows the remaining time", "[cli][lines]") {

@@ -197,8 +197,8 @@ TEST_CASE("a value that does not parse or is out of range names setting, value a
       {{}, {"ANE_ACCUM_STEPS=-1"}, "ANE_ACCUM_STEPS: '-1' is not a whole number from 1 to 1000000"},
       {{}, {"ANE_ACCUM_STEPS=1e3"}, "ANE_ACCUM_STEPS: '1e3' is not a whole number from 1 to 1000000"},
       {{}, {"ANE_ACCUM_STEPS= 5"}, "ANE_ACCUM_STEPS: ' 5' is not a whole number from 1 to 1000000"},
-      {{}, {"ANE_ACCUM_STEPS="}, "ANE_ACCUM_STEPS: '' is not a whole number from 1 to 1000000"},
-      {{}, {"ANE_ACCUM_STEPS"}, "ANE_ACCUM_STEPS: '' is not a whole number from 1 to 1000000"},
+      {{}, {"ANE_ACCUM_STEPS="}, "ANE_ACCUM_STEPS: the value is empty; expected a whole number from 1 to 1000000"},
+      {{}, {"ANE_ACCUM_STEPS"}, "ANE_ACCUM_STEPS: the value is empty; expected a whole number from 1 to 1000000"},
       {{}, {"ANE_MAX_COMPILES=99999999999999999999"}, "'99999999999999999999' is not a whole number from 1 to 1000000"},
       {{}, {"ANE_DEVICE=gpu"}, "ANE_DEVICE: 'gpu' is not one of auto, ane, host"},
       {{"--lr", "nan"}, {}, "--lr: 'nan' is not a number from 0 to 1000"},
@@ -222,7 +222,10 @@ TEST_CASE("a value that does not parse or is out of range names setting, value a
       {{"--optimizer", "adam"}, {}, "--optimizer: 'adam' is not one of adamw, sgd"},
       {{"--vocab", "1"}, {}, "--vocab: '1' is not a whole number from 2 to 1000000"},
       {{"--loss-scale", "0"}, {}, "--loss-scale: '0' is not a number from 1 to 65536 in fp32 or 'dynamic'"},
-      {{"--data="}, {}, "--data"},
+      {{"--data="}, {}, "--data: the value is empty; expected a name or path"},
+      {{"--checkpoint-dir", ""}, {}, "--checkpoint-dir: the value is empty; expected a name or path"},
+      {{"--optimizer="}, {}, "--optimizer: the value is empty; expected one of adamw, sgd"},
+      {{"--output", "pretty"}, {}, "--output: 'pretty' is not one of auto, plain, dashboard, quiet"},
   }));
   CAPTURE(arguments, environment);
   CHECK_THROWS_AS(load(arguments, environment), ane::UsageError);
@@ -234,14 +237,18 @@ TEST_CASE("unknown and repeated flags and flags without a value are refused", "[
   const auto [arguments, message] = GENERATE(values<Row>({
       {{"--acum-steps", "3"}, "unknown option --acum-steps; did you mean --accum-steps?"},
       {{"--acum-steps=3"}, "unknown option --acum-steps; did you mean --accum-steps?"},
+      {{"--batch-size", "8"}, "unknown option --batch-size; did you mean --accum-steps? ("},
+      {{"--batch_size=8"}, "unknown option --batch_size; did you mean --accum-steps? ("},
+      {{"--learning-rate", "1"}, "unknown option --learning-rate; did you mean --lr? ("},
       {{"--frobnicate"}, "unknown option --frobnicate ("},
       {{"-n"}, "unknown option -n"},
       {{"training"}, "unexpected argument 'training'; every setting is a flag"},
       {{"--lr", "1", "--lr", "2"}, "--lr is given 2 times"},
       {{"--tied", "--untied"}, "--tied is given 2 times"},
       {{"--steps"}, "--steps needs a value: N, a whole number from 1 to 1000000000000 (see ane-train --help)"},
-      {{"--lr", "1", "--data"}, "--data needs a value: FILES|-|synthetic, a non-empty text ("},
+      {{"--lr", "1", "--data"}, "--data needs a value: FILES|-|synthetic, a name or path ("},
       {{"--steps", "--lr", "1"}, "--steps needs a value before --lr"},
+      {{"--steps", "1", "--weights"}, "--weights needs a value: baked|dynamic|auto (see"},
       {{"--steps", "10", "mil"}, "unexpected argument 'mil'"},
       {{"--dry-run=maybe"}, "maybe"},
   }));
@@ -272,6 +279,9 @@ TEST_CASE("errors in a config name the file, the key and the expected value", "[
   using Row = std::tuple<std::string, std::string>;
   const auto [json, message] = GENERATE(values<Row>({
       {R"({"acum_steps": 3})", "unknown setting 'acum_steps'; did you mean accum_steps?"},
+      {R"({"batch_size": 3})", "unknown setting 'batch_size'; did you mean accum_steps?"},
+      {R"({"data": ""})", "data: the value is empty; expected a name or path"},
+      {R"({"output": 3})", "output: 3 is not one of auto, plain, dashboard, quiet"},
       {R"({"resume": true})", "unknown setting 'resume'"},
       {R"({"accum_steps": "12"})", R"(accum_steps: "12" is not a whole number from 1 to 1000000)"},
       {R"({"accum_steps": 12.0})", "accum_steps: '12.0' is not a whole number from 1 to 1000000"},
@@ -323,9 +333,9 @@ TEST_CASE("a config that is missing or not a JSON object is a file error", "[cli
   CHECK_THROWS_WITH(load({"--config", "/nowhere/at-all.json"}), ANE_CONTAINS("/nowhere/at-all.json"));
 }
 
-TEST_CASE("an unknown config suggests the nearest", "[cli][settings]") {
+TEST_CASE("an unknown config suggests the nearest, or lists them if none is near", "[cli][settings]") {
   CHECK_THROWS_AS(load({"--config", "shakespear"}), ane::UsageError);
-  CHECK_THROWS_WITH(load({"--config", "shakespear"}), ANE_CONTAINS("did you mean shakespeare?"));
+  CHECK_THROWS_WITH(load({"--config", "shakespear"}), "unknown config 'shakespear'; did you mean shakespeare?");
   CHECK_THROWS_WITH(load({"--config", "xyzzy"}), ANE_CONTAINS("available: shakespeare, stories110m, stories15m, tiny"));
 }
 
@@ -343,6 +353,12 @@ TEST_CASE("help and version return their text", "[cli][settings]") {
   // CLI11's blanks and line breaks differ between versions.
   std::string packed = *help.answer;
   std::erase_if(packed, [](char c) { return c == ' ' || c == '\n'; });
+  for (const Setting& row : settings_table())
+    if (row.kind == ValueKind::choice) {
+      CAPTURE(row.flag());
+      CHECK_THAT(packed, ANE_CONTAINS(row.flag() + row.placeholder));
+    }
+  CHECK_THAT(packed, ANE_CONTAINS("--weightsbaked|dynamic|auto") && ANE_CONTAINS("--outputauto|plain|dashboard|quiet"));
   CHECK_THAT(packed, ANE_CONTAINS("--tied,--untiedthe") && ANE_CONTAINS("separateweights)[true]"));
   const CommandLine version = parse_command_line(std::vector{training_command()}, Words{"--version"});
   REQUIRE(version.answer);

@@ -27,6 +27,11 @@ TEST_CASE("the nearest candidate is suggested only if it is near", "[cli][text]"
   CHECK(did_you_mean("warm_up", candidates) == "; did you mean warmup?");
   CHECK(did_you_mean("minlr", candidates) == "; did you mean min_lr?");
   CHECK(did_you_mean("checkpoint", candidates).empty());
+  const std::array<std::string, 2> flags = {"--accum-steps", "--max-compiles"};
+  CHECK(did_you_mean("--batch-size", flags) == "; did you mean --accum-steps?");
+  const std::array<std::string, 2> variables = {"ANE_ACCUM_STEPS", "ANE_DEVICE"};
+  CHECK(did_you_mean("ANE_BATCH_SIZE", variables) == "; did you mean ANE_ACCUM_STEPS?");
+  CHECK(did_you_mean("--batch-size", candidates).empty());
 }
 
 TEST_CASE("a shell reads a quoted word back as one word", "[cli][text]") {
@@ -35,6 +40,19 @@ TEST_CASE("a shell reads a quoted word back as one word", "[cli][text]") {
   CHECK(shell_quoted("it's") == "'it'\\''s'");
   CHECK(shell_quoted("") == "''");
   CHECK(shell_quoted("$HOME") == "'$HOME'");
+}
+
+TEST_CASE("a message says that a value is empty", "[cli][text]") {
+  CHECK(wrong_value("x", "a number") == "'x' is not a number");
+  CHECK(wrong_value("", "a number") == "the value is empty; expected a number");
+}
+
+TEST_CASE("times are printed for people", "[cli][text]") {
+  CHECK(clock_text(0) == "0:00");
+  CHECK(clock_text(72.4) == "1:12");
+  CHECK(clock_text(3725) == "1:02:05");
+  CHECK(clock_text(-1) == "?");
+  CHECK(clock_text(1e9) == "?");
 }
 
 TEST_CASE("bytes are printed in a suitable unit", "[cli][text]") {

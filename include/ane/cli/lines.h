@@ -14,7 +14,12 @@
 /// them.
 namespace ane::cli {
 
-/// The header of a run: dimensions, parameters, kernels, accumulation, FLOPs per step.
+/// Dimensions, parameters, kernels.
+[[nodiscard]] std::vector<std::string> size_lines(const model::Model& model,
+                                                  std::span<const model::KernelInfo> kernels);
+/// FLOPs per step: its parts and their total, and those on the device.
+[[nodiscard]] std::vector<std::string> flops_lines(const model::Flops& flops);
+/// The header of a run: the lines above, with the accumulation between them.
 [[nodiscard]] std::vector<std::string> header_lines(const model::Model& model,
                                                     std::span<const model::KernelInfo> kernels,
                                                     const Settings& settings);

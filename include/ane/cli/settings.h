@@ -88,7 +88,7 @@ struct Settings {
   bool print_config = false;
 };
 
-enum class ValueKind { number, text, toggle };
+enum class ValueKind { number, text, choice, toggle };
 
 /// Whether a value is a path, or names data. A path in a config file is relative to the file.
 enum class Paths { none, one, data };
@@ -106,7 +106,7 @@ enum class FromCheckpoint {
 struct Setting {
   std::string_view name;         ///< "accum-steps": the flag is --accum-steps, the config key accum_steps
   std::string_view group;        ///< heading in --help
-  std::string_view placeholder;  ///< "N"; empty for a toggle
+  std::string placeholder = {};  ///< "N", the values of a choice: "adamw|sgd"; empty for a toggle
   std::string help;
   std::string_view environment = {};     ///< environment variable, if any
   std::string_view negation = {};        ///< negating flag of a toggle that is on by default

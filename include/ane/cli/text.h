@@ -17,7 +17,11 @@ namespace ane::cli {
 /// The same for a finite real number, with optional fraction and exponent.
 [[nodiscard]] std::optional<double> parse_real(std::string_view text);
 
-/// "; did you mean NAME?" for the candidate nearest to `word`; empty if none is near.
+/// "'x' is not EXPECTED", for a message about a value.
+[[nodiscard]] std::string wrong_value(std::string_view value, std::string_view expected);
+
+/// "; did you mean NAME?" for the candidate nearest to `word`, or the one that is known by that name in other programs;
+/// empty if there is none.
 [[nodiscard]] std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
 
 /// `word` quoted for a POSIX shell.

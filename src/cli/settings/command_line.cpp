@@ -210,10 +210,10 @@ CommandOption option_of(const Setting& row) {
   if (!row.environment.empty()) help += fmt::format(" ({})", row.environment);
   return {.kind = row.kind == ValueKind::toggle ? CommandOption::Kind::toggle : CommandOption::Kind::value,
           .name = std::string(row.name),
-          .placeholder = std::string(row.placeholder),
+          .placeholder = row.placeholder,
           .help = std::move(help),
           .group = std::string(row.group),
-          .expects = row.expects,
+          .expects = row.kind == ValueKind::choice ? "" : row.expects,  // the placeholder lists the values
           .negation = std::string(row.negation),
           .optional_value = std::string(row.optional_value)};
 }

@@ -36,8 +36,9 @@ ConfigText find_config(const std::string& name_or_file) {
   }
   std::vector<std::string> names;
   for (const NamedConfig& config : named) names.emplace_back(config.name);
-  throw UsageError(fmt::format("unknown config '{}'{}; available: {}, or the path of a .json file", name_or_file,
-                               did_you_mean(name_or_file, names), fmt::join(names, ", ")));
+  std::string hint = did_you_mean(name_or_file, names);
+  if (hint.empty()) hint = fmt::format("; available: {}, or the path of a .json file", fmt::join(names, ", "));
+  throw UsageError(fmt::format("unknown config '{}'{}", name_or_file, hint));
 }
 
 }  // namespace ane::cli

@@ -28,7 +28,7 @@ void assign(const Setting& row, std::string_view value, const Provenance& proven
     const std::string name = provenance.origin == Origin::flag          ? row.flag()
                              : provenance.origin == Origin::environment ? std::string(row.environment)
                                                                         : provenance.place + ": " + row.key();
-    throw UsageError(fmt::format("{}: '{}' is not {}", name, value, row.expects));
+    throw UsageError(fmt::format("{}: {}", name, wrong_value(value, row.expects)));
   }
   loaded.provenance[std::string(row.name)] = provenance;
 }
@@ -41,6 +41,7 @@ std::optional<std::string> as_text(const Setting& row, const Json& value) {
       if (value.is_string() && !parse_real(value.get<std::string>())) return value.get<std::string>();  // "auto"
       return std::nullopt;
     case ValueKind::text:
+    case ValueKind::choice:
       if (!value.is_string() || value.get<std::string>().find('\0') != std::string::npos) return std::nullopt;
       return value.get<std::string>();  // no path contains a NUL
     case ValueKind::toggle:

@@ -91,7 +91,7 @@ Setting real(Setting row, Field<double> field, Interval range, Word zero = {}) {
 
 Setting text(Setting row, Field<std::string> field) {
   row.kind = ValueKind::text;
-  row.expects = "a non-empty text";
+  row.expects = "a name or path";
   row.assign = [=](std::string_view value, Settings& settings) {
     if (value.empty()) return false;
     field.in(settings) = value;
@@ -103,9 +103,12 @@ Setting text(Setting row, Field<std::string> field) {
 
 template <class Enum>
 Setting choice(Setting row, Field<Enum> field, std::vector<std::pair<std::string_view, Enum>> names) {
-  row.kind = ValueKind::text;
+  row.kind = ValueKind::choice;
   row.expects = "one of";
-  for (const auto& [name, value] : names) row.expects += fmt::format("{} {}", row.expects == "one of" ? "" : ",", name);
+  for (const auto& [name, value] : names) {
+    row.expects += fmt::format("{} {}", row.placeholder.empty() ? "" : ",", name);
+    row.placeholder += fmt::format("{}{}", row.placeholder.empty() ? "" : "|", name);
+  }
   row.assign = [=](std::string_view word, Settings& settings) {
     const auto found = std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.first == word; });
     if (found == names.end()) return false;
@@ -174,7 +177,6 @@ std::vector<Setting> run_rows() {
       choice<data::Format>(
           {.name = "data-format",
            .group = "Run",
-           .placeholder = "FORMAT",
            .help = "what the files contain; auto: tokens if there is a header or the name ends in "
                    ".bin, else text",
            .from_checkpoint = FromCheckpoint::always},
@@ -182,7 +184,6 @@ std::vector<Setting> run_rows() {
           {{"auto", data::Format::automatic}, {"text", data::Format::text}, {"tokens", data::Format::tokens}}),
       choice<data::Order>({.name = "data-order",
                            .group = "Run",
-                           .placeholder = "ORDER",
                            .help = "order of the sequences: from random positions, or the file in order",
                            .from_checkpoint = FromCheckpoint::always},
                           &Settings::data_order,
@@ -265,7 +266,6 @@ std::vector<Setting> model_rows() {
   return {
       choice<model::Family>({.name = "family",
                              .group = "Model",
-                             .placeholder = "NAME",
                              .help = "family of the model",
                              .from_checkpoint = FromCheckpoint::always},
                             &Settings::family, {{"llama", model::Family::llama}, {"mlp", model::Family::mlp}}),
@@ -361,12 +361,9 @@ std::vector<Setting> optimizer_rows() {
   using train::OptimizerOptions;
   using train::ScheduleKind;
   return {
-      choice<OptimizerKind>({.name = "optimizer",
-                             .group = "Optimizer",
-                             .placeholder = "NAME",
-                             .help = "update rule",
-                             .from_checkpoint = FromCheckpoint::always},
-                            &OptimizerOptions::kind, {{"adamw", OptimizerKind::adamw}, {"sgd", OptimizerKind::sgd}}),
+      choice<OptimizerKind>(
+          {.name = "optimizer", .group = "Optimizer", .help = "update rule", .from_checkpoint = FromCheckpoint::always},
+          &OptimizerOptions::kind, {{"adamw", OptimizerKind::adamw}, {"sgd", OptimizerKind::sgd}}),
       real({.name = "lr",
             .group = "Optimizer",
             .placeholder = "X",
@@ -387,7 +384,6 @@ std::vector<Setting> optimizer_rows() {
             &OptimizerOptions::warmup, 0, kBillion),
       choice<ScheduleKind>({.name = "schedule",
                             .group = "Optimizer",
-                            .placeholder = "NAME",
                             .help = "learning-rate schedule after warm-up",
                             .from_checkpoint = FromCheckpoint::always},
                            &OptimizerOptions::schedule,
@@ -442,14 +438,12 @@ std::vector<Setting> device_rows() {
       choice<DeviceChoice>(
           {.name = "device",
            .group = "Device",
-           .placeholder = "NAME",
            .help = "device that runs the kernels: the ANE, the CPU (host), or the ANE if there is one (auto)",
            .environment = "ANE_DEVICE"},
           &Settings::device,
           {{"auto", DeviceChoice::automatic}, {"ane", DeviceChoice::ane}, {"host", DeviceChoice::host}}),
       choice<model::PlanChoice>({.name = "plan",
                                  .group = "Device",
-                                 .placeholder = "NAME",
                                  .help = "how a layer's step is divided into kernels: as is known to train on the ANE, "
                                          "or with attention's backward pass in one kernel, for fewer compiles",
                                  .llama_only = true,
@@ -458,7 +452,6 @@ std::vector<Setting> device_rows() {
                                 {{"split", model::PlanChoice::split}, {"merged", model::PlanChoice::merged}}),
       choice<model::RopeForm>({.name = "rope",
                                .group = "Device",
-                               .placeholder = "FORM",
                                .help = "how attention rotates pairs of channels: by a product with a constant matrix, "
                                        "or by slices; ane-train doctor shows which a device computes correctly",
                                .llama_only = true,
@@ -468,7 +461,6 @@ std::vector<Setting> device_rows() {
       choice<WeightsChoice>(
           {.name = "weights",
            .group = "Device",
-           .placeholder = "MODE",
            .help = "how weights reach the kernels: compiled into them, as part of their input (compiled once), or "
                    "dynamic on an ANE that accepts such kernels (auto)",
            .environment = "ANE_WEIGHTS",
@@ -484,7 +476,6 @@ std::vector<Setting> device_rows() {
              &Settings::pipeline),
       choice<mil::DType>({.name = "precision",
                           .group = "Device",
-                          .placeholder = "TYPE",
                           .help = "element type of the kernels; fp32 only on the host",
                           .from_checkpoint = FromCheckpoint::always},
                          &Settings::precision, {{"fp16", mil::DType::fp16}, {"fp32", mil::DType::fp32}}),
@@ -609,7 +600,6 @@ std::vector<Setting> output_rows() {
            &Settings::profile),
       choice<OutputChoice>({.name = "output",
                             .group = "Output",
-                            .placeholder = "FORM",
                             .help = "what a run prints: lines for people (plain), lines that dashboards read, or only "
                                     "the report (quiet); auto: plain on a terminal, else dashboard"},
                            &Settings::output,

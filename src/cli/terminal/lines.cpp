@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -20,26 +21,36 @@ std::string mflops(double flops) { return fmt::format("{:.{}f}M", flops / 1e6, f
 
 }  // namespace
 
-std::vector<std::string> header_lines(const model::Model& model, std::span<const model::KernelInfo> kernels,
-                                      const Settings& settings) {
+std::vector<std::string> size_lines(const model::Model& model, std::span<const model::KernelInfo> kernels) {
   int weighted = 0;
   int fixed = 0;
   for (const model::KernelInfo& kernel : kernels) (kernel.has_weights ? weighted : fixed) += kernel.copies;
   const model::ModelSummary summary = model.summary();
-  const model::Flops& flops = summary.flops_per_step;
   return {
       model::dashboard_line(model.config()),
       fmt::format("Params: {} (transformer {} + embed {})",
                   millions(summary.transformer_parameters + summary.embedding_parameters),
                   millions(summary.transformer_parameters), millions(summary.embedding_parameters)),
       fmt::format("Kernels: {} ({} weight-bearing + {} static)", weighted + fixed, weighted, fixed),
-      fmt::format("Accum {} steps per recompile | {} LR={:.1e}", settings.accum_steps,
-                  settings.optimizer.kind == train::OptimizerKind::adamw ? "Adam" : "SGD", settings.optimizer.lr),
-      fmt::format("FLOPs/step: fwd={} bwd_dx={} bwd_dW={} sdpa_bwd={} total={}", mflops(flops.forward),
-                  mflops(flops.backward_dx), mflops(flops.backward_dw), mflops(flops.sdpa_backward),
-                  mflops(flops.total())),
-      fmt::format("ANE FLOPs/step: {}", mflops(flops.on_device())),
   };
+}
+
+// Dashboards know five numbers, in this order; the classifier comes after them.
+std::vector<std::string> flops_lines(const model::Flops& flops) {
+  return {fmt::format("FLOPs/step: fwd={} bwd_dx={} bwd_dW={} sdpa_bwd={} total={} cls={}", mflops(flops.forward),
+                      mflops(flops.backward_dx), mflops(flops.backward_dw), mflops(flops.sdpa_backward),
+                      mflops(flops.total()), mflops(flops.classifier)),
+          fmt::format("ANE FLOPs/step: {}", mflops(flops.on_device()))};
+}
+
+std::vector<std::string> header_lines(const model::Model& model, std::span<const model::KernelInfo> kernels,
+                                      const Settings& settings) {
+  std::vector<std::string> lines = size_lines(model, kernels);
+  lines.push_back(fmt::format("Accum {} steps per recompile | {} LR={:.1e}", settings.accum_steps,
+                              settings.optimizer.kind == train::OptimizerKind::adamw ? "Adam" : "SGD",
+                              settings.optimizer.lr));
+  for (std::string& line : flops_lines(model.summary().flops_per_step)) lines.push_back(std::move(line));
+  return lines;
 }
 
 std::string data_line(const data::Source& source) {

@@ -36,15 +36,6 @@ std::string validation_text(const train::ValidationEvent& event, std::optional<d
   return text;
 }
 
-std::string updates_line(const RunFacts& run) {
-  const Settings& settings = run.settings;
-  const std::int64_t left = std::max<std::int64_t>(settings.steps - run.first_step, 0);
-  return fmt::format("Training: {} updates of {} sequences ({} tokens each); {}, learning rate {:.1e}",
-                     ceil_div(left, settings.accum_steps), settings.accum_steps,
-                     settings.accum_steps * static_cast<std::int64_t>(run.model.config().seq_len),
-                     settings.optimizer.kind == train::OptimizerKind::adamw ? "AdamW" : "SGD", settings.optimizer.lr);
-}
-
 }  // namespace
 
 std::vector<std::string> plain_header(const RunFacts& run) {
@@ -58,8 +49,18 @@ std::vector<std::string> plain_header(const RunFacts& run) {
   if (const auto entropy = run.source.unigram_entropy())
     lines.push_back(fmt::format("Baseline: a model that knows only the frequencies of bytes has a loss of {:.2f} ({})",
                                 *entropy, bits_text(*entropy, run.source.bytes_per_token().value_or(1))));
-  lines.push_back(updates_line(run));
+  lines.push_back(training_line(run.model, run.settings, run.first_step));
   return lines;
+}
+
+std::string training_line(const model::Model& model, const Settings& settings, std::int64_t first_step) {
+  const std::int64_t steps = std::max<std::int64_t>(settings.steps - first_step, 0);
+  const std::int64_t updates = ceil_div(steps, settings.accum_steps);
+  const std::string count = settings.steps > 0 ? fmt::format("{} ", updates) : "";  // a dry run may not know it
+  return fmt::format("Training: {}update{} of {} sequence{} ({} tokens each); {}, learning rate {:.1e}", count,
+                     updates == 1 ? "" : "s", settings.accum_steps, settings.accum_steps == 1 ? "" : "s",
+                     settings.accum_steps * static_cast<std::int64_t>(model.config().seq_len),
+                     settings.optimizer.kind == train::OptimizerKind::adamw ? "AdamW" : "SGD", settings.optimizer.lr);
 }
 
 std::string update_line(const train::UpdateLine& line, const train::ValidationEvent* validation,

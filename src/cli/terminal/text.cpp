@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -48,9 +49,55 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+/// Names in other training programs, and ours.
+struct Synonym {
+  std::string_view theirs;
+  std::string_view ours;
+};
+constexpr std::array kSynonyms = {Synonym{"batch-size", "accum-steps"},
+                                  Synonym{"gradient-accumulation-steps", "accum-steps"},
+                                  Synonym{"iters", "steps"},
+                                  Synonym{"max-iters", "steps"},
+                                  Synonym{"max-steps", "steps"},
+                                  Synonym{"learning-rate", "lr"},
+                                  Synonym{"block-size", "seq"},
+                                  Synonym{"max-seq-length", "seq"},
+                                  Synonym{"n-layer", "layers"},
+                                  Synonym{"n-head", "heads"},
+                                  Synonym{"n-embd", "dim"},
+                                  Synonym{"vocab-size", "vocab"},
+                                  Synonym{"eval-interval", "val-every"},
+                                  Synonym{"log-interval", "log-every"}};
+
+/// The name without what distinguishes a flag, a variable and a key: "ANE_ACCUM_STEPS" and "--accum-steps" are
+/// "accum-steps".
+std::string bare_name(std::string_view word) {
+  for (const std::string_view prefix : {"--", "ANE_"})
+    if (word.starts_with(prefix)) word.remove_prefix(prefix.size());
+  std::string name;
+  for (const char c : word) name += c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
+
+const std::string* find_synonym(std::string_view word, std::span<const std::string> candidates) {
+  const std::string name = bare_name(word);
+  const auto synonym =
+      std::find_if(kSynonyms.begin(), kSynonyms.end(), [&](const Synonym& s) { return s.theirs == name; });
+  if (synonym == kSynonyms.end()) return nullptr;
+  const auto found = std::find_if(candidates.begin(), candidates.end(),
+                                  [&](const std::string& candidate) { return bare_name(candidate) == synonym->ours; });
+  return found == candidates.end() ? nullptr : &*found;
+}
+
 }  // namespace
 
+std::string wrong_value(std::string_view value, std::string_view expected) {
+  if (value.empty()) return fmt::format("the value is empty; expected {}", expected);
+  return fmt::format("'{}' is not {}", value, expected);
+}
+
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
+  if (const std::string* const ours = find_synonym(word, candidates)) return fmt::format("; did you mean {}?", *ours);
   const std::string* nearest = nullptr;
   std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;  // farther than this is another word, not a typo
   for (const std::string& candidate : candidates) {
