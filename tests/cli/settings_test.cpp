@@ -222,9 +222,10 @@ TEST_CASE("a value that does not parse or is out of range names setting, value a
       {{"--optimizer", "adam"}, {}, "--optimizer: 'adam' is not one of adamw, sgd"},
       {{"--vocab", "1"}, {}, "--vocab: '1' is not a whole number from 2 to 1000000"},
       {{"--loss-scale", "0"}, {}, "--loss-scale: '0' is not a number from 1 to 65536 in fp32 or 'dynamic'"},
-      {{"--data="}, {}, "--data: the value is empty; expected a name or path"},
+      {{"--data="}, {}, "--data"},
+      {{"--data", ""}, {}, "--data: the value is empty; expected a name or path"},
       {{"--checkpoint-dir", ""}, {}, "--checkpoint-dir: the value is empty; expected a name or path"},
-      {{"--optimizer="}, {}, "--optimizer: the value is empty; expected one of adamw, sgd"},
+      {{"--optimizer", ""}, {}, "--optimizer: the value is empty; expected one of adamw, sgd"},
       {{"--output", "pretty"}, {}, "--output: 'pretty' is not one of auto, plain, dashboard, quiet"},
   }));
   CAPTURE(arguments, environment);

@@ -507,7 +507,7 @@ TEST_CASE("a run's best validation is known in every process, and how long ago i
   options.validate_every = 1;
   // The losses are those of the parameters, so a large learning rate makes some validations worse than the best.
   options.optimizer.lr = options.optimizer.min_lr = 1;
-  const int compiles = GENERATE(kPlenty, 5);
+  const int compiles = GENERATE(5, kPlenty);
   Run run(plain_model, source, options, compiles);
   REQUIRE(run.run() == Outcome::finished);
   REQUIRE(run.recorder.validations.size() == 10);
@@ -536,7 +536,7 @@ TEST_CASE("an update says whether its validation follows", "[train]") {
   options.steps = 28;
   options.validate_every = 3;
   options.refresh_mode = GENERATE(RefreshMode::compile, RefreshMode::pipeline);
-  Run run(plain_model, source, options, GENERATE(kPlenty, 5));
+  Run run(plain_model, source, options, GENERATE(5, kPlenty));
   REQUIRE(run.run() == Outcome::finished);
   REQUIRE(run.recorder.updates.size() == 7);
   for (const UpdateEvent& update : run.recorder.updates) {

@@ -612,8 +612,8 @@ std::vector<Setting> output_rows() {
       whole({.name = "log-every",
              .group = "Output",
              .placeholder = "N",
-             .help = "steps between lines; plain output prints a line after the first update at which as many have "
-                     "passed, and with every validation"},
+             .help = "steps between lines; in plain output, a line follows the first update after that many steps, and "
+                     "every validation"},
             &Settings::log_every, 1, kBillion),
       text({.name = "dump-mil",
             .group = "Output",
