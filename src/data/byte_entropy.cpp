@@ -10,10 +10,10 @@
 
 namespace ane::data {
 
-double byte_entropy(const RegularFile& file) {
+double byte_entropy(const JoinedFiles& files) {
   constexpr std::uint64_t kPieceBytes = 65536;
   constexpr std::uint64_t kMostPieces = 512;
-  const std::uint64_t size = file.size_bytes();
+  const std::uint64_t size = files.size_bytes();
   const std::uint64_t pieces = std::min(size / kPieceBytes + (size % kPieceBytes != 0 ? 1 : 0), kMostPieces);
   const bool whole = size <= kPieceBytes * kMostPieces;
   std::array<std::uint64_t, 256> counts{};
@@ -22,7 +22,7 @@ double byte_entropy(const RegularFile& file) {
   for (std::uint64_t i = 0; i < pieces; ++i) {
     const std::uint64_t begin = whole ? i * kPieceBytes : (size - kPieceBytes) / (kMostPieces - 1) * i;
     const auto piece = std::span(buffer).first(static_cast<std::size_t>(std::min(kPieceBytes, size - begin)));
-    file.read(begin, piece);
+    files.read(begin, piece);
     for (const std::byte byte : piece) ++counts[std::to_integer<std::size_t>(byte)];
     total += piece.size();
   }

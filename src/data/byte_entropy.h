@@ -1,11 +1,11 @@
 #pragma once
 
-#include "ane/core/file.h"
+#include "joined_files.h"
 
 namespace ane::data {
 
-/// Entropy of the bytes of `file`, in nats per byte: of all of them, or of evenly spaced pieces (32 MB) of a larger
+/// Entropy of the bytes of `files`, in nats per byte: of all of them, or of evenly spaced pieces (32 MB) of a larger
 /// file. Throws FileError.
-[[nodiscard]] double byte_entropy(const RegularFile& file);
+[[nodiscard]] double byte_entropy(const JoinedFiles& files);
 
 }  // namespace ane::data

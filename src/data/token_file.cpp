@@ -106,7 +106,7 @@ class TokenFile final : public Source {
   std::optional<std::size_t> training_tokens() const override { return split_.training; }
   std::optional<double> bytes_per_token() const override { return kIsText ? std::optional(1.0) : std::nullopt; }
   std::optional<double> unigram_entropy() const override {
-    return kIsText ? std::optional(byte_entropy(file_)) : std::nullopt;
+    return kIsText ? std::optional(byte_entropy(files_)) : std::nullopt;
   }
 
  private:
