@@ -42,7 +42,7 @@ std::vector<char*> pointers(const std::vector<std::string>& words) {
 }
 
 void redirect(int stream, const std::string& file) {
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
   if (descriptor < 0 || ::dup2(descriptor, stream) < 0) ::_exit(126);
   ::close(descriptor);
 }

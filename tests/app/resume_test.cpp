@@ -36,7 +36,7 @@ TEST_CASE("a resumed run reports and applies changed settings", "[app][resume]")
   CHECK(read_file(folder / "t").empty());
 }
 
-TEST_CASE("--resume needs nothing but the checkpoint directory", "[app][resume]") {
+TEST_CASE("resuming needs nothing but the checkpoint directory", "[app][resume]") {
   const Folder folder;
   write_file(folder / "text.txt", std::string(4000, 'a'));
   const Words machine = {"--device", "host", "--threads", "1"};
@@ -77,7 +77,7 @@ TEST_CASE("a run that is resumed without its settings ends with the same bits", 
   CHECK(count(resumed.out, "[val update ") == 3);  // after the update that was saved, too
 }
 
-TEST_CASE("--resume auto starts a run or resumes it", "[app][resume]") {
+TEST_CASE("with --resume auto, the program starts a run or resumes it", "[app][resume]") {
   const Folder folder;
   const Words automatic = kSmall + Words{"--checkpoint-dir", "new/c", "--resume", "auto"};
   const Result first = run(automatic + Words{"--steps", "4"}, {}, folder.path());
@@ -93,7 +93,7 @@ TEST_CASE("--resume auto starts a run or resumes it", "[app][resume]") {
   CHECK_THAT(third.err, ANE_CONTAINS("nothing is left to train"));
 }
 
-TEST_CASE("--keep-best needs data for a validation loss", "[app][resume]") {
+TEST_CASE("keeping the best checkpoint needs data for a validation loss", "[app][resume]") {
   const Folder folder;
   write_file(folder / "tokens.bin", std::string(4000, '\0'));
   const Result refused = run(kSmall + Words{"--steps", "4", "--data", "tokens.bin", "--checkpoint-dir", "c",

@@ -629,7 +629,7 @@ TEST_CASE("the checkpoint of the lowest validation loss is kept besides the newe
   FakeSource source;
   source.held_out = 5;
   TrainOptions options = small_options();
-  options.optimizer = {.lr = 0.7, .beta1 = 0, .weight_decay = 0};  // too much: the loss rises again
+  options.optimizer = {.lr = 3, .warmup = 19, .beta1 = 0, .weight_decay = 0};  // too fast in the end: the loss rises
   options.validate_every = 2;
   options.checkpoint_dir = directory.path();
   options.keep_checkpoints = 2;
@@ -647,7 +647,8 @@ TEST_CASE("the checkpoint of the lowest validation loss is kept besides the newe
   CHECK(run.progress().best_validation_step == step);
   CHECK(run.progress().best_validation_loss == best->loss);
   const std::vector<fs::path> kept = checkpoints_in(directory.path());
-  CHECK(kept.size() == 3);
+  // Without other checkpoints, the best one is also one of the newest two.
+  CHECK(kept.size() == (options.checkpoint_every == 0 ? 2 : 3));
   CHECK(kept.front().filename() == "step-00000075");
   CHECK(kept.back().filename() == fmt::format("step-{:08}", step));
 }
