@@ -57,9 +57,10 @@ std::string training_line(const model::Model& model, const Settings& settings, s
   const std::int64_t steps = std::max<std::int64_t>(settings.steps - first_step, 0);
   const std::int64_t updates = ceil_div(steps, settings.accum_steps);
   const std::string count = settings.steps > 0 ? fmt::format("{} ", updates) : "";  // a dry run may not know it
+  const std::int64_t sequences = updates == 1 ? steps : settings.accum_steps;
   return fmt::format("Training: {}update{} of {} sequence{} ({} tokens each); {}, learning rate {:.1e}", count,
-                     updates == 1 ? "" : "s", settings.accum_steps, settings.accum_steps == 1 ? "" : "s",
-                     settings.accum_steps * static_cast<std::int64_t>(model.config().seq_len),
+                     updates == 1 ? "" : "s", sequences, sequences == 1 ? "" : "s",
+                     sequences * static_cast<std::int64_t>(model.config().seq_len),
                      settings.optimizer.kind == train::OptimizerKind::adamw ? "AdamW" : "SGD", settings.optimizer.lr);
 }
 
