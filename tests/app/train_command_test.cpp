@@ -582,8 +582,8 @@ TEST_CASE("a model file's dimensions are used, and contradicting ones refused", 
 
 TEST_CASE("a dry run plans and runs nothing", "[app][plan]") {
   const Folder folder;
-  const Words kDefaultOfTheAne = {"ANE_MAX_COMPILES=100"};
-  const Result result = run({"--config", "stories110m", "--steps", "30", "--dry-run"}, kDefaultOfTheAne, folder.path());
+  const Words default_of_ane = {"ANE_MAX_COMPILES=100"};
+  const Result result = run({"--config", "stories110m", "--steps", "30", "--dry-run"}, default_of_ane, folder.path());
   CAPTURE(result.out, result.err);
   REQUIRE(result.code == 0);
   CHECK_THAT(result.out, ANE_CONTAINS("Params: 109.53M (transformer 84.95M + embed 24.58M)"));
@@ -595,7 +595,7 @@ TEST_CASE("a dry run plans and runs nothing", "[app][plan]") {
   CHECK_THAT(result.out, ANE_CONTAINS("ANE FLOPs/step: 93013M"));
   CHECK_THAT(result.out, ANE_CONTAINS("Restarts: 2 for 3 updates"));
   CHECK_THAT(run({"--config", "stories110m", "--steps", "30", "--dry-run"},
-                 kDefaultOfTheAne + Words{"ANE_ACCUM_STEPS=20"}, folder.path())
+                 default_of_ane + Words{"ANE_ACCUM_STEPS=20"}, folder.path())
                  .out,
              ANE_CONTAINS("Restarts: 1 for 2 updates"));
   CHECK_THAT(
