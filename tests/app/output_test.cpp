@@ -25,10 +25,10 @@ struct Pattern {
   std::regex pattern;
 };
 const std::vector<Pattern>& dashboard_patterns() {
-  static const std::string kNumber = R"(([0-9.]+))";
+  static const std::string figure = R"(([0-9.]+))";
   static const std::vector<Pattern> patterns = [] {
     const auto with_numbers = [](std::string text) {
-      for (std::size_t at = 0; (at = text.find('#', at)) != std::string::npos;) text.replace(at, 1, kNumber);
+      for (std::size_t at = 0; (at = text.find('#', at)) != std::string::npos;) text.replace(at, 1, figure);
       return std::regex(text);
     };
     return std::vector<Pattern>{
