@@ -39,7 +39,8 @@ std::vector<std::string> changes_since(const train::SettingTexts& before, const 
   for (const cli::Setting& row : cli::settings_table()) {
     const auto old = before.find(row.name);
     const std::string now = row.show(settings);
-    if (row.group != "Output" && old != before.end() && old->second != now)
+    const bool matters = row.group != "Output" && row.name != "config";  // a config only gives other settings
+    if (matters && old != before.end() && old->second != now)
       changes.push_back(fmt::format("{} is now {}; it was {}", row.flag(), now, old->second));
   }
   return changes;
