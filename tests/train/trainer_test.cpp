@@ -1,6 +1,7 @@
 #include "ane/train/trainer.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -488,9 +489,9 @@ TEST_CASE("held-out samples are evaluated with the parameters of the reported up
 
   const auto& validations = run.recorder.validations;
   REQUIRE(validations.size() == 4);
-  const std::int64_t expected[] = {3, 6, 9, 10};
+  constexpr std::array<std::int64_t, 4> kExpected = {3, 6, 9, 10};
   for (std::size_t i = 0; i < 4; ++i) {
-    CHECK(validations[i].update == expected[i]);
+    CHECK(validations[i].update == kExpected.at(i));
     CHECK(validations[i].samples == (options.validation_samples == 0 ? 10U : 4U));
   }
   CHECK(run.state->totals().compile_rounds == 10);
