@@ -13,7 +13,6 @@
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
-#include "ane/core/file.h"
 #include "ane/model/model_tensors.h"
 #include "ane/model/models.h"
 #include "ane/model/weight_files.h"
@@ -26,12 +25,6 @@ constexpr std::string_view kLlama2c = ".bin";
 constexpr std::string_view kSafetensors = ".safetensors";
 constexpr std::int64_t kDefaultSequence = 1024;
 
-std::string scaling_text(const model::ModelConfig& config) {
-  cli::Settings settings;
-  settings.rope_scaling = config.rope_scaling;
-  return cli::setting("rope-scaling").show(settings);
-}
-
 /// What is known about a model besides its tensors.
 struct FoundConfig {
   model::ModelConfig config;
@@ -41,16 +34,10 @@ struct FoundConfig {
 
 /// Reads the config.json beside a model; nullopt if there is none.
 std::optional<FoundConfig> hugging_face_config(const std::filesystem::path& directory) {
-  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 20U;  // a few thousand are usual
-  const std::filesystem::path path = directory / "config.json";
+  const std::filesystem::path path = directory / model::kConfigFile;
   std::error_code ignored;
   if (std::filesystem::status(path, ignored).type() == std::filesystem::file_type::not_found) return std::nullopt;
-  const RegularFile file(path, "model config");
-  if (file.size_bytes() > kMostBytes)
-    throw FileError(fmt::format("{}: {} bytes are too many for a model config", path.string(), file.size_bytes()));
-  std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
-  file.read(0, std::as_writable_bytes(std::span(text)));
-  return FoundConfig{model::config_from_json(text, path.string()), path.string(), true};
+  return FoundConfig{model::read_config(path), path.string(), true};
 }
 
 /// The config of a model: in the metadata and the trainer.json that ane-train writes, or in Hugging Face's config.json.
@@ -155,7 +142,7 @@ cli::FlagValues model_settings(const model::ModelConfig& config) {
                                    {"vocab", text(config.vocab)},
                                    {"tied", config.tied_embeddings ? "true" : "false"},
                                    {"rope-theta", text(config.rope_theta)},
-                                   {"rope-scaling", scaling_text(config)},
+                                   {"rope-scaling", cli::scaling_text(config.rope_scaling)},
                                    {"norm-eps", text(config.norm_eps)}});
   return dimensions;
 }

@@ -140,6 +140,15 @@ std::uint64_t checksum_of(const RegularFile& file) {
   return checksum.value();
 }
 
+std::string whole_text(const RegularFile& file, std::uint64_t most_bytes) {
+  if (file.size_bytes() > most_bytes)
+    throw FileError(fmt::format("{}: it has {} bytes, but at most {} are accepted", file.path().string(),
+                                file.size_bytes(), most_bytes));
+  std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
+  file.read(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
 std::string read_text_file(const fs::path& path, std::string_view what) {
   const OpenFile file = open_for_reading(path, what, 0);
   std::string text;

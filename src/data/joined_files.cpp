@@ -53,7 +53,7 @@ void JoinedFiles::read(std::uint64_t offset, std::span<std::byte> bytes) const {
     const Part& part = part_at(offset);
     const std::uint64_t in_body = offset - part.start;
     const bool is_last = &part == &parts_.back();
-    // Reading beyond the end of the last one is its error.
+    // If the range extends beyond the whole, the last file reports it.
     const std::size_t count =
         is_last ? bytes.size()
                 : static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), part.body_bytes() - in_body));

@@ -76,7 +76,7 @@ class TokenFile final : public Source {
                        random ? fmt::format("random seed={}", settings_.seed) : "sequential");
   }
 
-  /// A tenth is far more than the share of a vocabulary that goes unused in a usual text.
+  /// Warns if less than a tenth of the vocabulary occurs; usual texts use most of it.
   std::optional<std::string> warning() const override {
     constexpr std::size_t kFew = 10;
     constexpr std::size_t kBytes = 256;

@@ -222,8 +222,8 @@ void Trainer::run_slots(std::span<const data::Sample> samples, Batch& batch) {
   }
 }
 
-/// The part of `time`, that of `count` concurrent steps, that is training: the first steps since a restart also pay for
-/// it. Groups of another size than usual are neither compared nor compared with.
+/// The part of `time`, the time of `count` concurrent steps, that counts as training: the first steps since a restart
+/// also pay for it. Only groups of the usual size are compared.
 double Trainer::training_share(Duration time, std::int64_t count) {
   RunTotals& totals = parts_.state.totals();
   const bool is_first = std::exchange(is_first_group_, false);

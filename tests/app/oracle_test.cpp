@@ -113,12 +113,18 @@ class Case {
   nlohmann::json reference_;
 };
 
+struct Variant {
+  std::string name, weights, plan;
+};
+Variant generate_variant() {
+  return {GENERATE(as<std::string>(), "micro", "gqa", "untied", "hf/llama"),
+          GENERATE(as<std::string>(), "baked", "dynamic"), GENERATE(as<std::string>(), "split", "merged")};
+}
+
 }  // namespace
 
 TEST_CASE("training from the command line ends with float64 PyTorch's parameters", "[app][oracle]") {
-  const std::string name = GENERATE(as<std::string>(), "micro", "gqa", "untied", "hf/llama");
-  const std::string weights = GENERATE(as<std::string>(), "baked", "dynamic");
-  const std::string plan = GENERATE(as<std::string>(), "split", "merged");
+  const auto [name, weights, plan] = generate_variant();
   CAPTURE(name, weights, plan);
   const Case oracle(name);
   if (!oracle.is_there()) return;
@@ -136,9 +142,7 @@ TEST_CASE("training from the command line ends with float64 PyTorch's parameters
 }
 
 TEST_CASE("training in fp16 stays near float64 PyTorch's parameters", "[app][oracle]") {
-  const std::string name = GENERATE(as<std::string>(), "micro", "gqa", "untied", "hf/llama");
-  const std::string weights = GENERATE(as<std::string>(), "baked", "dynamic");
-  const std::string plan = GENERATE(as<std::string>(), "split", "merged");
+  const auto [name, weights, plan] = generate_variant();
   CAPTURE(name, weights, plan);
   const Case oracle(name);
   if (!oracle.is_there()) return;

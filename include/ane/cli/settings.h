@@ -129,6 +129,9 @@ struct Setting {
 /// The row of that name ("accum-steps"), which must exist.
 [[nodiscard]] const Setting& setting(std::string_view name);
 
+/// The text of --rope-scaling.
+[[nodiscard]] std::string scaling_text(const std::optional<model::RopeScaling>& scaling);
+
 /// Where a value came from; `place` is the readable form: "--lr", "ANE_DEVICE", "config shakespeare".
 enum class Origin { built_in, checkpoint, model_file, config, environment, flag };
 struct Provenance {

@@ -44,6 +44,9 @@ class RegularFile {
 /// Checksum of `file`, which is read in pieces. Throws FileError.
 [[nodiscard]] std::uint64_t checksum_of(const RegularFile& file);
 
+/// All of `file`. Throws FileError if it has more than `most_bytes`.
+[[nodiscard]] std::string whole_text(const RegularFile& file, std::uint64_t most_bytes);
+
 /// The whole of a text file, which may be empty or a pipe. Throws FileError if it is missing, unreadable, a directory
 /// or larger than 256 MB.
 [[nodiscard]] std::string read_text_file(const std::filesystem::path& path, std::string_view what);

@@ -24,7 +24,7 @@ struct TokenSettings {
   Format format = Format::automatic;
 };
 
-/// Data that are no file: names for the setting.
+/// Values of the setting `data` that do not name a file.
 inline constexpr std::string_view kSynthetic = "synthetic";
 inline constexpr std::string_view kStandardInput = "-";
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -64,6 +65,11 @@ void check(const ModelConfig& config);
 /// names the source in messages. Throws FileError for text that is not JSON, a missing key, an invalid value, an
 /// unsupported feature, and a config that check() refuses.
 [[nodiscard]] ModelConfig config_from_json(std::string_view json, const std::string& place);
+
+/// The config of a Hugging Face model directory.
+inline constexpr const char* kConfigFile = "config.json";
+/// Reads such a file. Throws FileError like config_from_json(), and if the file cannot be read or is too large.
+[[nodiscard]] ModelConfig read_config(const std::filesystem::path& path);
 
 /// Lists the keys of to_json() whose values differ, each as "hidden_size: 64 and 128".
 [[nodiscard]] std::vector<std::string> differences(const ModelConfig& a, const ModelConfig& b);

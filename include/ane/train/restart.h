@@ -49,9 +49,9 @@ struct StateHandle {
 /// update. Returns the time since exec, for ResumeEvent.
 Duration count_restart(StateArena& state, const StateHandle& state_handle) noexcept;
 
-/// `time` is that of the first steps since a restart, and has been booked as training. Books what it exceeds the mean
-/// of the run's other groups of steps by as a cost of the restart instead, and returns it: a fresh process has cold
-/// caches and touches its memory for the first time. Without other groups so far, there is nothing to compare with.
+/// `time` is the time of the first steps since a restart, which has been counted as training. The part that exceeds the
+/// mean of the run's other groups of steps is counted as restart cost instead, and returned: a new process has cold
+/// caches and touches its memory for the first time. Returns 0 as long as there are no other groups.
 Duration count_first_steps(RunTotals& totals, Duration time) noexcept;
 
 /// Signals that stop a run: Ctrl-C, kill, a closed terminal, the exit of the program that reads the output, and the

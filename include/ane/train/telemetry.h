@@ -27,7 +27,7 @@ struct RunDescription {
   TrainOptions options;
 };
 
-/// What a step stands for.
+/// The work of one step, and the rate that it is compared with.
 struct StepCost {
   std::size_t tokens = 0;
   model::Flops flops;

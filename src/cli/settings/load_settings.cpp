@@ -141,7 +141,7 @@ void load_environment(std::span<const std::string> environment, LoadedSettings& 
   }
 }
 
-/// Fills in what nothing else gives. Rows follow the family's, so those of another family are left out.
+/// Takes from the checkpoint what nothing else gives. The row of the family precedes the rows that depend on it.
 void load_recorded(const RecordedSettings& recorded, LoadedSettings& loaded) {
   for (const Setting& row : settings_table()) {
     const auto found = recorded.values.find(row.name);

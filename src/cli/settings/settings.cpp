@@ -7,140 +7,22 @@
 
 #include <fmt/format.h>
 
-#include "ane/cli/text.h"
-#include "ane/core/precision.h"
 #include "ane/device/budget.h"
 #include "ane/surface/pool.h"
+
+#include "setting_kinds.h"
 
 namespace ane::cli {
 namespace {
 
-/// A member of Settings or of its optimizer options.
-template <class T>
-class Field {
- public:
-  Field(T Settings::*member) : member_(member) {}                       // NOLINT: a member is a field
-  Field(T train::OptimizerOptions::*member) : of_optimizer_(member) {}  // NOLINT
-  [[nodiscard]] T& in(Settings& settings) const {
-    return member_ != nullptr ? settings.*member_ : settings.optimizer.*of_optimizer_;
-  }
-  [[nodiscard]] const T& in(const Settings& settings) const {
-    return member_ != nullptr ? settings.*member_ : settings.optimizer.*of_optimizer_;
-  }
-
- private:
-  T Settings::*member_ = nullptr;
-  T train::OptimizerOptions::*of_optimizer_ = nullptr;
-};
-
-/// A word that represents 0, for settings in which 0 has a special meaning.
-struct Word {
-  std::string_view word;
-};
-
-Setting whole(Setting row, Field<std::int64_t> field, std::int64_t least, std::int64_t most, Word zero = {}) {
-  row.kind = ValueKind::number;
-  row.expects = fmt::format("a whole number from {} to {}", least, most);
-  if (!zero.word.empty()) row.expects += fmt::format(" or '{}'", zero.word);
-  row.assign = [=](std::string_view text, Settings& settings) {
-    const std::optional<std::int64_t> value =
-        !zero.word.empty() && text == zero.word ? std::optional<std::int64_t>(0) : parse_integer(text);
-    if (!value || (text != zero.word && (*value < least || *value > most))) return false;
-    field.in(settings) = *value;
-    return true;
-  };
-  row.show = [=](const Settings& settings) {
-    const std::int64_t value = field.in(settings);
-    return value == 0 && !zero.word.empty() ? std::string(zero.word) : fmt::format("{}", value);
-  };
-  return row;
-}
-
-struct Interval {
-  double least;
-  double most;
-  bool open = false;  ///< `most` itself is out of range
-
-  /// Checked in fp32, because training computes in it: 1 - 1e-8 is 1 there, and 1e-46 is 0.
-  [[nodiscard]] bool holds(double value) const {
-    if (value < least || value > most) return false;
-    const std::optional<float> used = to_fp32(value);
-    return used && (!open || *used < static_cast<float>(most));
-  }
-};
-
-Setting real(Setting row, Field<double> field, Interval range, Word zero = {}) {
-  row.kind = ValueKind::number;
-  row.expects = fmt::format("a number from {} to {}{} in fp32", range.least, range.open ? "below " : "", range.most);
-  if (range.least == 0) row.expects += fmt::format(" (0, or at least {:.2g})", std::numeric_limits<float>::min());
-  if (!zero.word.empty()) row.expects += fmt::format(" or '{}'", zero.word);
-  row.assign = [=](std::string_view text, Settings& settings) {
-    const bool is_word = !zero.word.empty() && text == zero.word;
-    const std::optional<double> value = is_word ? std::optional<double>(0) : parse_real(text);
-    if (!value) return false;
-    if (!is_word && !range.holds(*value)) return false;
-    field.in(settings) = *value;
-    return true;
-  };
-  row.show = [=](const Settings& settings) {
-    const double value = field.in(settings);
-    return value == 0 && !zero.word.empty() ? std::string(zero.word) : fmt::format("{}", value);
-  };
-  return row;
-}
-
-Setting text(Setting row, Field<std::string> field) {
-  row.kind = ValueKind::text;
-  row.expects = "a name or path";
-  row.assign = [=](std::string_view value, Settings& settings) {
-    if (value.empty()) return false;
-    field.in(settings) = value;
-    return true;
-  };
-  row.show = [=](const Settings& settings) { return field.in(settings); };
-  return row;
-}
-
-template <class Enum>
-Setting choice(Setting row, Field<Enum> field, std::vector<std::pair<std::string_view, Enum>> names) {
-  row.kind = ValueKind::choice;
-  row.expects = "one of";
-  for (const auto& [name, value] : names) {
-    row.expects += fmt::format("{} {}", row.placeholder.empty() ? "" : ",", name);
-    row.placeholder += fmt::format("{}{}", row.placeholder.empty() ? "" : "|", name);
-  }
-  row.assign = [=](std::string_view word, Settings& settings) {
-    const auto found = std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.first == word; });
-    if (found == names.end()) return false;
-    field.in(settings) = found->second;
-    return true;
-  };
-  row.show = [=](const Settings& settings) {
-    const auto found =
-        std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.second == field.in(settings); });
-    return std::string(found->first);
-  };
-  return row;
-}
-
-Setting toggle(Setting row, Field<bool> field) {
-  row.kind = ValueKind::toggle;
-  row.expects = "true or false";
-  row.assign = [=](std::string_view word, Settings& settings) {
-    if (word != "true" && word != "false") return false;
-    field.in(settings) = word == "true";
-    return true;
-  };
-  row.show = [=](const Settings& settings) { return std::string(field.in(settings) ? "true" : "false"); };
-  return row;
-}
-
 /// A toggle with a third value.
 Setting resume_row(Setting row) {
+  const std::string shown = std::exchange(row.placeholder, {});
   row = choice<ResumeChoice>(
       std::move(row), &Settings::resume,
       {{"true", ResumeChoice::always}, {"false", ResumeChoice::never}, {"auto", ResumeChoice::automatic}});
   row.kind = ValueKind::toggle;
+  row.placeholder = shown;
   return row;
 }
 
@@ -214,52 +96,6 @@ std::vector<Setting> run_rows() {
               .command_line_only = true},
              &Settings::print_config),
   };
-}
-
-constexpr std::string_view kNoScaling = "none";
-constexpr std::string_view kLlama3 = "llama3";
-
-/// Parses "llama3:8:1:4:8192".
-std::optional<model::RopeScaling> parse_scaling(std::string_view text) {
-  std::vector<std::string_view> parts;
-  for (std::size_t end = 0; end != std::string_view::npos; text.remove_prefix(std::min(end + 1, text.size()))) {
-    end = text.find(':');
-    parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) break;
-  }
-  if (parts.size() != 5 || parts[0] != kLlama3) return std::nullopt;
-  const auto factor = parse_real(parts[1]);
-  const auto low = parse_real(parts[2]);
-  const auto high = parse_real(parts[3]);
-  const auto positions = parse_integer(parts[4]);
-  const bool valid = factor && low && high && positions && *factor > 0 && *low > 0 && *high > *low && *positions > 0 &&
-                     *positions <= kMostDimension;
-  if (!valid) return std::nullopt;
-  return model::RopeScaling{*factor, *low, *high, static_cast<std::size_t>(*positions)};
-}
-
-Setting rope_scaling_row() {
-  Setting row{.name = "rope-scaling",
-              .group = "Model",
-              .placeholder = "TYPE",
-              .help =
-                  "adapts RoPE to long sequences: none, or llama3:FACTOR:LOW:HIGH:POSITIONS with the low and high "
-                  "frequency factors and the positions of the original training",
-              .llama_only = true,
-              .from_checkpoint = FromCheckpoint::always};
-  row.kind = ValueKind::text;
-  row.expects = "none or llama3:FACTOR:LOW:HIGH:POSITIONS, such as llama3:8:1:4:8192";
-  row.assign = [](std::string_view text, Settings& settings) {
-    settings.rope_scaling = parse_scaling(text);
-    return settings.rope_scaling.has_value() || text == kNoScaling;
-  };
-  row.show = [](const Settings& settings) {
-    if (!settings.rope_scaling) return std::string(kNoScaling);
-    const model::RopeScaling& scaling = *settings.rope_scaling;
-    return fmt::format("{}:{}:{}:{}:{}", kLlama3, scaling.factor, scaling.low_freq_factor, scaling.high_freq_factor,
-                       scaling.original_positions);
-  };
-  return row;
 }
 
 std::vector<Setting> model_rows() {
@@ -345,7 +181,15 @@ std::vector<Setting> model_rows() {
             .llama_only = true,
             .from_checkpoint = FromCheckpoint::always},
            &Settings::rope_theta, {1, 1e12}),
-      rope_scaling_row(),
+      rope_scaling(
+          {.name = "rope-scaling",
+           .group = "Model",
+           .placeholder = "TYPE",
+           .help = "adapts RoPE to long sequences: none, or llama3:FACTOR:LOW:HIGH:POSITIONS with the low and high "
+                   "frequency factors and the positions of the original training",
+           .llama_only = true,
+           .from_checkpoint = FromCheckpoint::always},
+          &Settings::rope_scaling),
       real({.name = "norm-eps",
             .group = "Model",
             .placeholder = "X",

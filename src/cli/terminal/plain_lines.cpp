@@ -13,7 +13,7 @@
 namespace ane::cli {
 namespace {
 
-/// With `decimals`, or in scientific notation if that would leave less than two digits.
+/// With `decimals`, or in scientific notation if that would leave fewer than two digits.
 std::string number(double value, int decimals) {
   const double size = std::abs(value);
   const bool is_tiny = size > 0 && size < std::pow(10.0, 1 - decimals);

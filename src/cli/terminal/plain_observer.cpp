@@ -101,7 +101,7 @@ void PlainObserver::on_warning(const std::string& message) {
   terminal_->warn(message);
 }
 
-/// Prints the line of an update whose validation has not come.
+/// Prints the line that waits for a validation, without one.
 void PlainObserver::print_waiting_line() {
   if (std::exchange(log_->line_waits, false)) terminal_->print(update_line(log_->line, nullptr, bytes_per_token_));
 }

@@ -49,7 +49,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-/// Names in other training programs, and ours.
+/// A setting's name in other training programs, and in this one.
 struct Synonym {
   std::string_view theirs;
   std::string_view ours;

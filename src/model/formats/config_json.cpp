@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ane/core/error.h"
+#include "ane/core/file.h"
 #include "ane/core/memory_reserve.h"
 #include "ane/model/config.h"
 
@@ -185,6 +186,11 @@ ModelConfig config_from_json(std::string_view json, const std::string& place) {
     throw FileError(fmt::format("{}: invalid model config: {}", place, error.what()));
   }
   return config;
+}
+
+ModelConfig read_config(const std::filesystem::path& path) {
+  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 20U;  // a few thousand are usual
+  return config_from_json(whole_text(RegularFile(path, "model config"), kMostBytes), path.string());
 }
 
 std::vector<std::string> differences(const ModelConfig& a, const ModelConfig& b) {

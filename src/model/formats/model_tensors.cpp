@@ -28,17 +28,8 @@ using WeightMap = std::map<std::string, std::string>;
   throw FileError(fmt::format("{}: {}", path.string(), what));
 }
 
-std::string read_index(const fs::path& path) {
-  const RegularFile file(path, "model index");
-  if (file.size_bytes() > kMaxIndexBytes)
-    fail(path, fmt::format("it has {} bytes, but at most {} are accepted", file.size_bytes(), kMaxIndexBytes));
-  std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
-  file.read(0, std::as_writable_bytes(std::span(text)));
-  return text;
-}
-
 WeightMap parse_index(const fs::path& path) {
-  const std::string text = read_index(path);
+  const std::string text = whole_text(RegularFile(path, "model index"), kMaxIndexBytes);
   ensure_memory_reserve();  // for JSON's destructors
   const json index = json::parse(text, nullptr, false);
   if (!index.is_object()) fail(path, "expected a JSON object");

@@ -171,7 +171,7 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
   }
   if (copied) copied();
 
-  contents.files[kConfigFile] = add(kConfigFile, model::to_json(identity.model, kConfigIndent) + "\n");
+  contents.files[model::kConfigFile] = add(model::kConfigFile, model::to_json(identity.model, kConfigIndent) + "\n");
   add(kTrainerFile, trainer_file_text(contents));
   for (TemporaryFile& file : files) file.commit();
   aside.move_into_place();

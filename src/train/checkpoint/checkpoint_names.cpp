@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "ane/core/file.h"
+#include "ane/model/config.h"
 #include "ane/train/checkpoint.h"
 #include "ane/train/optimizer.h"
 
@@ -16,7 +17,7 @@ namespace ane::train {
 namespace {
 
 constexpr std::string_view kPrefix = "step-";
-constexpr std::array<std::string_view, 4> kFiles = {kTrainerFile, kConfigFile, kModelFile, kRunningFile};
+constexpr std::array<std::string_view, 4> kFiles = {kTrainerFile, model::kConfigFile, kModelFile, kRunningFile};
 constexpr std::string_view kSlotSuffix = ".safetensors";
 
 /// The name of the final file if `name` is that of its temporary file (NAME.tmp-...), else `name`.

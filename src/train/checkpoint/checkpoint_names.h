@@ -22,7 +22,6 @@ inline constexpr std::string_view kDamagedPrefix = "damaged-";   ///< of a damag
 
 /// The files of a checkpoint, besides kModelFile.
 inline constexpr const char* kTrainerFile = "trainer.json";
-inline constexpr const char* kConfigFile = "config.json";
 inline constexpr const char* kRunningFile = "running.safetensors";
 /// The file of an optimizer slot: first_moment.safetensors.
 [[nodiscard]] std::string slot_file(std::string_view slot);

@@ -109,13 +109,11 @@ class Fields {
   const json* object_;
 };
 
-std::string read_text(const RegularFile& file) {
+std::string read_text(const std::filesystem::path& path) {
+  const RegularFile file(path, "checkpoint");
   if (file.size_bytes() > kMostBytes)
-    refuse_damaged(file.path(),
-                   fmt::format("it has {} bytes, but at most {} are allowed", file.size_bytes(), kMostBytes));
-  std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
-  file.read(0, std::as_writable_bytes(std::span(text)));
-  return text;
+    refuse_damaged(path, fmt::format("it has {} bytes, but at most {} are allowed", file.size_bytes(), kMostBytes));
+  return whole_text(file, kMostBytes);
 }
 
 /// Parses JSON. Refuses deep nesting, because printing a value recurses as deep as it is nested.
@@ -255,7 +253,7 @@ TrainerFileContents read_trainer_file(const std::filesystem::path& path) {
   std::error_code ignored;
   if (std::filesystem::status(path, ignored).type() == std::filesystem::file_type::not_found)
     refuse_damaged(path, "it does not exist");
-  const std::string text = read_text(RegularFile(path, "checkpoint"));
+  const std::string text = read_text(path);
   const std::size_t self_checksum_bytes = self_checksum("").size();
   const std::string_view body =
       std::string_view(text).substr(0, text.size() - std::min(text.size(), self_checksum_bytes));
