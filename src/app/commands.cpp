@@ -17,7 +17,7 @@
 namespace ane::app {
 namespace {
 
-struct Row {
+struct CommandRow {
   cli::Command options;
   std::function<int(const cli::FlagValues&)> run;  ///< returns the exit code
 };
@@ -28,12 +28,12 @@ int run_command(const Invocation& invocation) {
   if (std::optional<RestartContext> before = find_restart_context(invocation.environment))
     return continue_training(*std::move(before), invocation);
 
-  const std::vector<Row> rows = {
+  const std::vector<CommandRow> rows = {
       {cli::training_command(), [&](const cli::FlagValues& flags) { return train_command(flags, invocation); }},
       {mil_options(), mil_command},
       {doctor_options(), doctor_command}};
   std::vector<cli::Command> commands;
-  for (const Row& row : rows) commands.push_back(row.options);
+  for (const CommandRow& row : rows) commands.push_back(row.options);
   const std::span words(invocation.arguments);
   const cli::CommandLine line =
       cli::parse_command_line(commands, words.subspan(std::min<std::size_t>(1, words.size())));

@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <exception>
 #include <optional>
-#include <system_error>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -28,8 +27,8 @@ fs::path make_rescue_directory_here() {
   fs::path directory = kDirectoryName;
   for (int i = 2; ::mkdir(directory.c_str(), S_IRWXU | S_IRWXG | S_IRWXO) != 0; ++i) {
     if (errno != EEXIST || i > kMostDirectories)
-      throw FileError(fmt::format("{}: the directory could not be created: {}", directory.string(),
-                                  std::generic_category().message(errno)));
+      throw FileError(
+          fmt::format("{}: the directory could not be created: {}", directory.string(), system_message(errno)));
     directory = fmt::format("{}-{}", kDirectoryName, i);
   }
   return directory;

@@ -21,21 +21,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string system_words(int error) { return std::generic_category().message(error); }
-
 [[noreturn]] void throw_read_error(const fs::path& path, std::string_view what, int error) {
   const std::string name = path.string();
   switch (error) {
     case ENOENT:
-      throw FileError(fmt::format("{} '{}' does not exist ({}); check the path", what, name, system_words(error)));
+      throw FileError(fmt::format("{} '{}' does not exist ({}); check the path", what, name, system_message(error)));
     case EACCES:
     case EPERM:
       throw FileError(fmt::format("{} '{}' is not readable ({}); check its permissions and those of its directories",
-                                  what, name, system_words(error)));
+                                  what, name, system_message(error)));
     case EISDIR:
       throw FileError(fmt::format("{} '{}' is a directory, but a file is needed", what, name));
     default:
-      throw FileError(fmt::format("{} '{}' cannot be read ({})", what, name, system_words(error)));
+      throw FileError(fmt::format("{} '{}' cannot be read ({})", what, name, system_message(error)));
   }
 }
 
@@ -54,7 +52,7 @@ OpenFile open_for_reading(const fs::path& path, std::string_view what, int flags
 }
 
 [[noreturn]] void throw_write_error(const fs::path& path, std::string_view step, int error) {
-  throw FileError(fmt::format("'{}' cannot be written: {} ({})", path.string(), step, system_words(error)));
+  throw FileError(fmt::format("'{}' cannot be written: {} ({})", path.string(), step, system_message(error)));
 }
 
 constexpr std::size_t kMostTextBytes = std::size_t{1} << 28U;  // a device may be endless
@@ -174,7 +172,7 @@ Descriptor spool(int source, std::string_view what) {
   while (true) {
     const ssize_t found = ::read(source, buffer.data(), buffer.size());
     if (found < 0 && errno == EINTR) continue;
-    if (found < 0) throw FileError(fmt::format("{} cannot be read ({})", what, system_words(errno)));
+    if (found < 0) throw FileError(fmt::format("{} cannot be read ({})", what, system_message(errno)));
     if (found == 0) return file;
     write_all(file.get(), std::span(buffer).first(static_cast<std::size_t>(found)), path);
   }

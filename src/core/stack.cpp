@@ -2,7 +2,6 @@
 
 #include <csignal>
 #include <cstddef>
-#include <system_error>
 
 #include <fmt/format.h>
 #include <pthread.h>
@@ -67,7 +66,7 @@ int with_enough_stack(const std::function<int()>& work) {
   if (error != 0)
     throw DeviceError(
         fmt::format("the stack is too small (ulimit -s), and no thread with a stack of {} MB could be started: {}",
-                    kStackBytes >> 20U, std::generic_category().message(error)));
+                    kStackBytes >> 20U, system_message(error)));
   return call.result;
 }
 

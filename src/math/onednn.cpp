@@ -29,7 +29,7 @@ struct OneDnn {
 };
 
 // Debian 13 gives every minor version of oneDNN 3 its own library name, which CMake has looked up.
-void* open_library() {
+void* open_onednn() {
   for (const char* name : {ANE_ONEDNN_LIBRARY, "libdnnl.so.3", "libdnnl.so.2"}) {
     if (*name == '\0') continue;  // dlopen("") would return this program
     if (void* library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL)) return library;
@@ -38,7 +38,7 @@ void* open_library() {
 }
 
 OneDnn find() {
-  void* const library = open_library();
+  void* const library = open_onednn();
   if (library == nullptr) return {};
   return {reinterpret_cast<Sgemm*>(::dlsym(library, "dnnl_sgemm")),
           reinterpret_cast<Version*>(::dlsym(library, "dnnl_version")),

@@ -59,7 +59,7 @@ std::optional<const char*> best_kernels() {
   return std::nullopt;
 }
 
-void* open_library() {
+void* open_openblas() {
   const ScopedVariable threads("OPENBLAS_NUM_THREADS", "1");
   std::optional<ScopedVariable> kernels;
   if (const auto best = best_kernels()) kernels.emplace("OPENBLAS_CORETYPE", *best);
@@ -121,7 +121,7 @@ void expect_room_to_load() {
 
 Blas load_openblas() {
   expect_room_to_load();
-  void* const library = open_library();
+  void* const library = open_openblas();
   find<void(int)>(library, "openblas_set_num_threads")(1);
   return {find<decltype(cblas_sgemm)>(library, "cblas_sgemm"),
           fmt::format("{}, {} kernels", find<char*()>(library, "openblas_get_config")(),

@@ -45,27 +45,6 @@ class InsideBody {
   bool outer_ = inside_body;
 };
 
-// One call of parallel_for, split into parts.
-struct Job {
-  const RangeBody* body = nullptr;
-  std::size_t count = 0;
-  std::size_t grain = 1;
-  std::size_t parts = 0;
-
-  void run(std::size_t part) const {
-    const InsideBody inside;
-    (*body)({boundary(part), boundary(part + 1)});
-  }
-
- private:
-  // Parts differ by at most one grain. Written to avoid overflow of units * parts.
-  [[nodiscard]] std::size_t boundary(std::size_t part) const noexcept {
-    if (part == parts) return count;
-    const std::size_t units = (count - 1) / grain + 1;
-    return (units / parts * part + std::min(part, units % parts)) * grain;
-  }
-};
-
 // Lock-free shared state: the job's number, its number of parts and the next part to run.
 class Ticket {
  public:
@@ -103,6 +82,27 @@ int processor_count() noexcept {
     return 1;
   }
 }
+
+// One call of parallel_for, split into parts.
+struct ThreadPool::Job {
+  const RangeBody* body = nullptr;
+  std::size_t count = 0;
+  std::size_t grain = 1;
+  std::size_t parts = 0;
+
+  void run(std::size_t part) const {
+    const InsideBody inside;
+    (*body)({boundary(part), boundary(part + 1)});
+  }
+
+ private:
+  // Parts differ by at most one grain. Written to avoid overflow of units * parts.
+  [[nodiscard]] std::size_t boundary(std::size_t part) const noexcept {
+    if (part == parts) return count;
+    const std::size_t units = (count - 1) / grain + 1;
+    return (units / parts * part + std::min(part, units % parts)) * grain;
+  }
+};
 
 // Parts are claimed, not assigned: a worker that has not woken up yet costs nothing, because the other threads do its
 // part. Results do not depend on which thread runs a part.

@@ -5,11 +5,12 @@
 
 #include <fmt/format.h>
 
+#include "ane/train/clock.h"
+
 namespace ane::train {
 
 namespace {
 
-double ms(std::int64_t ns) { return static_cast<double>(ns) / 1e6; }
 double seconds(std::int64_t ns) { return static_cast<double>(ns) / 1e9; }
 double mb(std::size_t bytes) { return static_cast<double>(bytes) / 1e6; }
 
@@ -17,7 +18,9 @@ double percent(std::int64_t part, std::int64_t whole) {
   return whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0;
 }
 
-double mean_ms(std::int64_t ns, std::int64_t count) { return count > 0 ? ms(ns) / static_cast<double>(count) : 0; }
+double mean_ms(std::int64_t ns, std::int64_t count) {
+  return count > 0 ? milliseconds(ns) / static_cast<double>(count) : 0;
+}
 
 /// Lines of a label, padded as in the field's drivers, and a text.
 class Lines {
@@ -86,17 +89,18 @@ std::string efficiency_report(const RunReport& report) {
                              totals.validation_ns - totals.checkpoint_ns - totals.restart_ns;
   Lines lines;
   const auto add_part = [&](std::string_view label, std::int64_t ns, std::string_view note = {}) {
-    lines.add(label, "{:.0f} ms ({:.1f}%){}", ms(ns), percent(ns, wall), note);
+    lines.add(label, "{:.0f} ms ({:.1f}%){}", milliseconds(ns), percent(ns, wall), note);
   };
   lines.add("Device", "{}", report.device);
   if (!report.weights.empty()) lines.add("Weights", "{}", report.weights);
   lines.add("Total steps", "{}{}", totals.steps - totals.dropped_steps,
             totals.dropped_steps > 0 ? fmt::format(", and {} of an update that was not completed", totals.dropped_steps)
                                      : std::string());
-  lines.add("Wall time", "{:.0f} ms ({:.1f} s)", ms(wall), seconds(wall));
+  lines.add("Wall time", "{:.0f} ms ({:.1f} s)", milliseconds(wall), seconds(wall));
   add_part("Compile time", totals.compile_ns,
-           totals.hidden_compile_ns > 0 ? fmt::format(", and {:.0f} ms during the steps", ms(totals.hidden_compile_ns))
-                                        : std::string());
+           totals.hidden_compile_ns > 0
+               ? fmt::format(", and {:.0f} ms during the steps", milliseconds(totals.hidden_compile_ns))
+               : std::string());
   if (totals.weights_ns > 0) add_part("Weight loads", totals.weights_ns);
   add_part("Train time", totals.train_ns);
   add_part("Validation", totals.validation_ns);

@@ -16,7 +16,7 @@ namespace {
 using namespace cli_test;
 namespace fs = std::filesystem;
 
-const Words kRun = kSmall + Words{"--steps", "8", "--checkpoint-dir", "c", "--checkpoint-every", "1"};
+const Words kFaultRun = kSmall + Words{"--steps", "8", "--checkpoint-dir", "c", "--checkpoint-every", "1"};
 
 Words fault(const std::string& plan, int max_compiles = 1000000) {
   return {"ANE_TRAIN_FAULT=" + plan, "ANE_MAX_COMPILES=" + std::to_string(max_compiles)};
@@ -31,7 +31,7 @@ std::string learnt_in(const fs::path& checkpoint) {
 const std::string& undisturbed() {
   static const std::string learnt = [] {
     const Folder folder;
-    REQUIRE(run(kRun, {}, folder.path()).code == 0);
+    REQUIRE(run(kFaultRun, {}, folder.path()).code == 0);
     return learnt_in(folder / "c/step-00000008");
   }();
   return learnt;
@@ -72,7 +72,7 @@ TEST_CASE("a transient fault does not change the parameters", "[app][fault]") {
   }));
   CAPTURE(row.environment);
   const Folder folder;
-  const Result result = run(kRun, row.environment, folder.path(), ANE_TRAIN_FAULTS);
+  const Result result = run(kFaultRun, row.environment, folder.path(), ANE_TRAIN_FAULTS);
   CAPTURE(result.out, result.err);
   REQUIRE(result.code == 0);
   CHECK_THAT(result.err, ANE_CONTAINS(row.message));
@@ -102,7 +102,7 @@ TEST_CASE("a permanent fault ends with one error, and resuming leads to the same
   }));
   CAPTURE(row.environment);
   const Folder folder;
-  const Words settings = kRun + Words{"--give-up-after", "3"};
+  const Words settings = kFaultRun + Words{"--give-up-after", "3"};
   const Result result = run(settings, row.environment, folder.path(), ANE_TRAIN_FAULTS);
   CAPTURE(result.out, result.err);
   CHECK(result.code == row.code);

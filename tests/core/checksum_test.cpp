@@ -4,11 +4,10 @@
 #include <string_view>
 #include <vector>
 
+#include "support/bytes.h"
 #include "support/catch.h"
 
 namespace {
-
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 TEST_CASE("the checksum agrees with xxhsum", "[core]") {
   // xxhsum -H3

@@ -17,6 +17,7 @@
 #include "ane/core/descriptor.h"
 #include "ane/core/error.h"
 
+#include "support/bytes.h"
 #include "support/catch.h"
 
 namespace {
@@ -86,8 +87,6 @@ class FileSizeLimit {
   void (*old_action_)(int);
   rlimit old_{};
 };
-
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

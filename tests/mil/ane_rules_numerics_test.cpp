@@ -12,7 +12,7 @@ namespace ane::mil {
 namespace {
 
 constexpr Severity kWrong = Severity::wrong_result;
-constexpr std::int64_t kSeq = 32;
+constexpr std::int64_t kMaskSeq = 32;
 
 Program times(float value, DType element = DType::fp16) {
   return with_input(
@@ -31,15 +31,16 @@ Program times(float value, DType element = DType::fp16) {
 /// Causal, except that rows from `first_whole` on are completely masked.
 std::vector<float> mask_values(float masked, std::int64_t first_whole) {
   std::vector<float> values;
-  for (std::int64_t row = 0; row < kSeq; ++row)
-    for (std::int64_t column = 0; column < kSeq; ++column)
+  for (std::int64_t row = 0; row < kMaskSeq; ++row)
+    for (std::int64_t column = 0; column < kMaskSeq; ++column)
       values.push_back(column > row || row >= first_whole ? masked : 0.0F);
   return values;
 }
 
 Program masked_softmax(ConstantData mask) {
-  return with_input({1, 2, kSeq, kSeq}, [&](Builder& b, Var x) {
-    return b.softmax("y", b.add("scores", x, b.constant("mask", {{DType::fp16, {1, 1, kSeq, kSeq}}, std::move(mask)})));
+  return with_input({1, 2, kMaskSeq, kMaskSeq}, [&](Builder& b, Var x) {
+    return b.softmax(
+        "y", b.add("scores", x, b.constant("mask", {{DType::fp16, {1, 1, kMaskSeq, kMaskSeq}}, std::move(mask)})));
   });
 }
 
@@ -96,8 +97,8 @@ TEST_CASE("R4: round is exact below 1,024", "[mil][rules]") {
 TEST_CASE("mask: no row is completely masked", "[mil][rules]") {
   breaks(masked_softmax(mask_values(-65504.0F, 30)), "mask", kWrong, "op 'y' (softmax)",
          "all 32 elements of row 30 of its mask fp16 [1, 1, 32, 32] are -65504 or less");
-  passes(masked_softmax(mask_values(-65504.0F, kSeq)));  // causal, as in trainers
-  passes(masked_softmax(mask_values(-10000.0F, 30)));    // useless but finite
+  passes(masked_softmax(mask_values(-65504.0F, kMaskSeq)));  // causal, as in trainers
+  passes(masked_softmax(mask_values(-10000.0F, 30)));        // useless but finite
 }
 
 TEST_CASE("mask: blob files are read if they are given", "[mil][rules]") {
@@ -114,7 +115,7 @@ TEST_CASE("mask: blob files are read if they are given", "[mil][rules]") {
     }
     return blobs;
   };
-  const Blobs good = blobs_with(kSeq);
+  const Blobs good = blobs_with(kMaskSeq);
   const Blobs bad = blobs_with(0);
   passes(program, &good);
   breaks(program, "mask", kWrong, "op 'y' (softmax)", "all 32 elements of row 0", &bad);

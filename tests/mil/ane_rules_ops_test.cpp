@@ -7,8 +7,6 @@
 namespace ane::mil {
 namespace {
 
-constexpr Severity kRefusal = Severity::refusal;
-
 Var blob(Builder& b, std::string_view name, Shape shape) { return b.blob(name, std::move(shape), "@model_path/w.bin"); }
 
 std::vector<Argument> conv_arguments(Builder& b, Var x, Var weight, std::int64_t groups = 1) {

@@ -11,8 +11,6 @@
 namespace ane::mil {
 namespace {
 
-constexpr Severity kRefusal = Severity::refusal;
-
 /// y = sigmoid(relu(x)).
 Program two_steps() {
   return with_input({1, 16, 1, 32}, [](Builder& b, Var x) { return b.sigmoid("y", b.relu("r", x)); });

@@ -45,6 +45,8 @@ inline void passes(const Program& program, const Blobs* blobs = nullptr) {
   CHECK(broken_rules(program, blobs) == std::vector<std::string>{});
 }
 
+inline constexpr Severity kRefusal = Severity::refusal;
+
 /// Checks that the program breaks only `rule`, once, and that the finding has this place and message.
 inline void breaks(const Program& program, std::string_view rule, Severity severity, std::string_view where,
                    std::string_view message, const Blobs* blobs = nullptr) {

@@ -14,8 +14,8 @@ namespace {
 
 using mil::DType;
 
-struct Session {
-  explicit Session(const KernelOptions& options)
+struct MlpSession {
+  explicit MlpSession(const KernelOptions& options)
       : model(make_model(config, options, rig.context)),
         parameters(model->parameters().size()),
         gradients(parameters.size()) {
@@ -35,7 +35,7 @@ struct Session {
 
 TEST_CASE("the MLP's gradient agrees with finite differences", "[model][mlp][gradient]") {
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
-  Session session({DType::fp32, weights});
+  MlpSession session({DType::fp32, weights});
   const StepResult result =
       test::step(*session.model, session.sample, session.parameters, 1, session.gradients, session.times);
   REQUIRE_FALSE(result.overflow);
@@ -58,7 +58,7 @@ TEST_CASE("the MLP's gradient agrees with finite differences", "[model][mlp][gra
 }
 
 TEST_CASE("the MLP learns from its teacher by plain gradient steps", "[model][mlp]") {
-  Session session(DType::fp16);
+  MlpSession session(DType::fp16);
   CHECK(session.model->kernels().compiles_needed(PassMode::training) == 2);
   CHECK(session.model->kernels().compiles_needed(PassMode::forward) == 1);
   std::vector<double> losses;
@@ -77,7 +77,7 @@ TEST_CASE("the MLP learns from its teacher by plain gradient steps", "[model][ml
 }
 
 TEST_CASE("the MLP has a summary", "[model][mlp]") {
-  const Session session(DType::fp16);
+  const MlpSession session(DType::fp16);
   const ModelSummary summary = session.model->summary();
   CHECK(dashboard_line(session.model->config()) == "dim=64 hidden=128 seq=32");
   CHECK(summary.transformer_parameters == 2 * 64 * 128);
@@ -88,7 +88,7 @@ TEST_CASE("the MLP has a summary", "[model][mlp]") {
 }
 
 TEST_CASE("a NaN output of the MLP is an overflow", "[model][mlp][overflow]") {
-  Session session(DType::fp16);
+  MlpSession session(DType::fp16);
   std::fill(session.sample.x.begin(), session.sample.x.end(), 60000.0F);
   const StepResult result =
       test::step(*session.model, session.sample, session.parameters, 1, session.gradients, session.times);

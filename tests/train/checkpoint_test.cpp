@@ -22,6 +22,7 @@
 #include "support/meta_rows.h"
 #include "support/sanitized.h"
 #include "support/temporary_directory.h"
+#include "train/files.h"
 #include "train/slots.h"
 
 using namespace ane::train;
@@ -86,8 +87,6 @@ LoadedCheckpoint load_newest(const fs::path& directory) {
 }
 
 void write_text(const fs::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
-
-std::string text_of(const fs::path& path) { return ane::read_text_file(path, "test"); }
 
 /// Changes one value of a checkpoint's trainer.json and updates its checksum, like a faulty program.
 void edit_trainer(const fs::path& checkpoint, const nlohmann::json::json_pointer& where, const nlohmann::json& value) {

@@ -10,10 +10,10 @@ using namespace ane::train;
 
 namespace {
 
-const CheckpointIdentity kIdentity{.model = {.family = ane::model::Family::mlp, .dim = 8, .hidden = 16, .seq_len = 4},
-                                   .data = "tokens"};
+const CheckpointIdentity kWriterIdentity{
+    .model = {.family = ane::model::Family::mlp, .dim = 8, .hidden = 16, .seq_len = 4}, .data = "tokens"};
 
-ane::model::ParameterLayout some_layout() {
+ane::model::ParameterLayout large_layout() {
   ane::model::ParameterLayout layout;
   layout.add({"w", {1000, 1000}, ane::model::Role::matrix});
   return layout;
@@ -30,7 +30,7 @@ void fill(StateArena& state, float value) {
 
 TEST_CASE("a checkpoint contains the state at its start, whatever training does next", "[train]") {
   const TemporaryDirectory directory;
-  const auto layout = some_layout();
+  const auto layout = large_layout();
   StateArena state(layout.size(), kAdamWSlots, 1);
   CheckpointWriter writer(directory.path(), {2}, layout, state);
   CHECK_FALSE(writer.wait());
@@ -39,7 +39,7 @@ TEST_CASE("a checkpoint contains the state at its start, whatever training does 
     CAPTURE(update);
     fill(state, static_cast<float>(update));
     state.progress() = {.step = 10 * update, .update = update, .loss_scale = 8};
-    writer.start(kIdentity);
+    writer.start(kWriterIdentity);
     state.progress() = {.step = 999, .loss_scale = 1};  // steps may change this, and an update after waiting
     writer.wait_until_copied();
     fill(state, -1);
@@ -52,7 +52,7 @@ TEST_CASE("a checkpoint contains the state at its start, whatever training does 
     CHECK(result->event.update == update);
     CHECK(result->event.step == 10 * update);
     StateArena loaded(layout.size(), kAdamWSlots, 1);
-    load_checkpoint(result->event.path, layout, loaded, kIdentity);
+    load_checkpoint(result->event.path, layout, loaded, kWriterIdentity);
     CHECK(loaded.progress().step == 10 * update);
     const auto all = [](std::span<const float> values, int value) {
       return std::all_of(values.begin(), values.end(), [&](float each) { return each == static_cast<float>(value); });
@@ -66,11 +66,11 @@ TEST_CASE("a checkpoint contains the state at its start, whatever training does 
 
 TEST_CASE("a failed write is returned as a result, and the state may change again", "[train]") {
   const TemporaryDirectory directory;
-  const auto layout = some_layout();
+  const auto layout = large_layout();
   StateArena state(layout.size(), kNoSlots, 1);
   state.progress().loss_scale = 1;
   CheckpointWriter writer(directory.write("file", "x"), {2}, layout, state);
-  writer.start(kIdentity);
+  writer.start(kWriterIdentity);
   writer.wait_until_copied();
   const auto result = writer.wait();
   REQUIRE(result);

@@ -14,16 +14,12 @@
 
 #include "support/catch.h"
 #include "support/temporary_directory.h"
+#include "train/files.h"
 
 using namespace ane::train;
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string text_of(const fs::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 #ifdef __linux__
 /// During its lifetime, lstat reports another inode number than fstat.

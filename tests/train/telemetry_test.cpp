@@ -13,6 +13,7 @@
 #include "support/catch.h"
 #include "support/paths.h"
 #include "support/temporary_directory.h"
+#include "train/files.h"
 
 using namespace ane::train;
 using Json = nlohmann::ordered_json;
@@ -20,8 +21,6 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 constexpr StepCost kCost{.tokens = 64, .flops = {.forward = 1e9, .backward_dx = 1e9, .backward_dw = 1e9}};
-
-void fail_on_warning(const std::string& text) { FAIL(text); }
 
 std::vector<Json> records(const std::filesystem::path& path) {
   std::istringstream lines(ane::read_text_file(path, "telemetry"));

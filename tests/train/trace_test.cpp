@@ -18,17 +18,14 @@
 
 #include "support/catch.h"
 #include "support/temporary_directory.h"
+#include "train/files.h"
 
 using namespace ane::train;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 namespace {
 
 using std::chrono::microseconds;
-
-void fail_on_warning(const std::string& text) { FAIL(text); }
-
-std::string text_of(const std::filesystem::path& path) { return ane::read_text_file(path, "trace"); }
 
 std::vector<Json> named(const Json& events, const std::string& name) {
   std::vector<Json> found;

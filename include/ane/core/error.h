@@ -1,7 +1,9 @@
 #pragma once
 
+#include <filesystem>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace ane {
 
@@ -35,5 +37,11 @@ class DivergedError : public Error {
  public:
   using Error::Error;
 };
+
+/// What the operating system says about an error number.
+[[nodiscard]] std::string system_message(int error_number);
+
+/// Throws a FileError that begins with the path.
+[[noreturn]] void throw_file_error(const std::filesystem::path& path, std::string_view what);
 
 }  // namespace ane

@@ -55,6 +55,7 @@ class ThreadPool {
   void parallel_for(std::size_t count, std::size_t grain, RangeBody body);
 
  private:
+  struct Job;
   struct Workers;
   int size_;
   std::unique_ptr<BlasUse> blas_;

@@ -10,6 +10,9 @@ namespace ane::train {
 /// The system's monotonic clock, which continues across exec.
 [[nodiscard]] std::int64_t monotonic_ns() noexcept;
 
+[[nodiscard]] constexpr double milliseconds(Duration time) noexcept { return static_cast<double>(time.count()) / 1e6; }
+[[nodiscard]] constexpr double milliseconds(std::int64_t ns) noexcept { return static_cast<double>(ns) / 1e6; }
+
 /// Peak resident size of this process, in bytes.
 [[nodiscard]] std::int64_t peak_memory_bytes() noexcept;
 

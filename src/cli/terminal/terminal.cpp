@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -33,7 +32,7 @@ void Terminal::print(std::string_view line) {
   const bool written = std::fwrite(line.data(), 1, line.size(), output_) == line.size() &&
                        std::fputc('\n', output_) != EOF && std::fflush(output_) == 0;
   if (written || !lost_because_.empty()) return;
-  lost_because_ = std::generic_category().message(errno);
+  lost_because_ = system_message(errno);
   if (lost_output_ == LostOutput::fails) expect_all_written();
   warn(fmt::format("standard output cannot be written ({}); continuing", lost_because_));
 }

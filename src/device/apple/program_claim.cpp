@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ane/core/error.h"
 #include "ane/device/device.h"
 
 #include "program_files.h"
@@ -26,8 +27,6 @@ namespace {
 constexpr int kOpenRecord = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;  // a pipe must be refused, not block
 
 fs::path record_of(const fs::path& directory) { return directory.string() + std::string(ProgramClaim::kSuffix); }
-
-std::string words(int error) { return std::generic_category().message(error); }
 
 }  // namespace
 
@@ -44,7 +43,7 @@ ProgramClaim::ProgramClaim(const fs::path& directory, std::vector<fs::path> blob
   };
   for (auto waited = std::chrono::milliseconds(0); waited < kPatience; waited += kPause) {
     descriptor_ = ::open(file_.c_str(), kOpenRecord | O_CREAT, S_IRUSR | S_IWUSR);
-    if (descriptor_ < 0) give_up(fmt::format("cannot be created: {}", words(errno)));
+    if (descriptor_ < 0) give_up(fmt::format("cannot be created: {}", system_message(errno)));
     if (!is_own_file()) give_up("is not a regular file owned by this user; remove it");
     if (lock(LOCK_EX) && is_recorded()) remove_program_files(directory_, blob_files_);
     if (lock(LOCK_SH)) {
@@ -53,7 +52,7 @@ ProgramClaim::ProgramClaim(const fs::path& directory, std::vector<fs::path> blob
         return;
       }
     } else if (errno != EWOULDBLOCK) {
-      give_up(fmt::format("cannot be locked: {}", words(errno)));
+      give_up(fmt::format("cannot be locked: {}", system_message(errno)));
     }
     ::close(descriptor_);  // another process is removing the record, or removed it between our open and our lock
     std::this_thread::sleep_for(kPause);

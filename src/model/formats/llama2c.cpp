@@ -29,14 +29,10 @@ struct Header {
   std::int32_t dim, hidden, layers, heads, kv_heads, vocab, max_seq_len;
 };
 
-[[noreturn]] void fail(const std::filesystem::path& path, std::string_view message) {
-  throw FileError(fmt::format("{}: {}", path.string(), message));
-}
-
 std::size_t positive(const std::filesystem::path& path, std::string_view field, std::int32_t value) {
   if (value <= 0)
-    fail(path,
-         fmt::format("its header says {} = {}, but it must be at least 1; is it a llama2.c model?", field, value));
+    throw_file_error(
+        path, fmt::format("its header says {} = {}, but it must be at least 1; is it a llama2.c model?", field, value));
   return static_cast<std::size_t>(value);
 }
 
@@ -44,8 +40,8 @@ ModelConfig parse_header(const RegularFile& file) {
   const auto& path = file.path();
   Header header{};
   if (file.size_bytes() < sizeof header)
-    fail(path, fmt::format("{} bytes are too few for a llama2.c model, whose header alone has {}", file.size_bytes(),
-                           sizeof header));
+    throw_file_error(path, fmt::format("{} bytes are too few for a llama2.c model, whose header alone has {}",
+                                       file.size_bytes(), sizeof header));
   file.read(0, std::as_writable_bytes(std::span(&header, 1)));
 
   ModelConfig config;
@@ -55,17 +51,17 @@ ModelConfig parse_header(const RegularFile& file) {
   config.heads = positive(path, "n_heads", header.heads);
   config.kv_heads = positive(path, "n_kv_heads", header.kv_heads);
   if (config.dim % config.heads != 0)
-    fail(path, fmt::format("its header is invalid: dim is {} and heads is {}, but heads must divide dim", config.dim,
-                           config.heads));
+    throw_file_error(path, fmt::format("its header is invalid: dim is {} and heads is {}, but heads must divide dim",
+                                       config.dim, config.heads));
   config.head_dim = config.dim / config.heads;
   config.tied_embeddings = header.vocab > 0;
-  if (header.vocab == INT32_MIN) fail(path, fmt::format("its header says vocab_size = {}", header.vocab));
+  if (header.vocab == INT32_MIN) throw_file_error(path, fmt::format("its header says vocab_size = {}", header.vocab));
   config.vocab = positive(path, "vocab_size (negative for an untied classifier)", std::abs(header.vocab));
   config.seq_len = positive(path, "max_seq_len", header.max_seq_len);
   try {
     check(config);
   } catch (const UsageError& error) {
-    fail(path, fmt::format("its header is invalid: {}", error.what()));
+    throw_file_error(path, fmt::format("its header is invalid: {}", error.what()));
   }
   return config;
 }
@@ -86,23 +82,24 @@ void check_size(const RegularFile& file, const ModelConfig& config, const Parame
   const std::size_t elements = layout.parameter_count() + config.seq_len * config.head_dim;
   const std::size_t expected = sizeof(Header) + elements * sizeof(float);
   if (file.size_bytes() != expected)
-    fail(file.path(), fmt::format("it has {} bytes, but dim={} hidden={} layers={} heads={} kv_heads={} vocab={} "
-                                  "seq={} need {}; is it truncated or in another format?",
-                                  file.size_bytes(), config.dim, config.hidden, config.layers, config.heads,
-                                  config.kv_heads, config.vocab, config.seq_len, expected));
+    throw_file_error(file.path(),
+                     fmt::format("it has {} bytes, but dim={} hidden={} layers={} heads={} kv_heads={} vocab={} "
+                                 "seq={} need {}; is it truncated or in another format?",
+                                 file.size_bytes(), config.dim, config.hidden, config.layers, config.heads,
+                                 config.kv_heads, config.vocab, config.seq_len, expected));
 }
 
 void check_same(const RegularFile& file, const ParameterLayout& found, const ParameterLayout& expected) {
   for (const Parameter& parameter : found.parameters()) {
     const Parameter* match = expected.find(parameter.name);
-    if (match == nullptr) fail(file.path(), fmt::format("the model has no tensor '{}'", parameter.name));
+    if (match == nullptr) throw_file_error(file.path(), fmt::format("the model has no tensor '{}'", parameter.name));
     if (match->shape != parameter.shape)
-      fail(file.path(), fmt::format("tensor '{}' has shape {}, expected {}", parameter.name,
-                                    mil::to_string(parameter.shape), mil::to_string(match->shape)));
+      throw_file_error(file.path(), fmt::format("tensor '{}' has shape {}, expected {}", parameter.name,
+                                                mil::to_string(parameter.shape), mil::to_string(match->shape)));
   }
   for (const Parameter& parameter : expected.parameters())
     if (found.find(parameter.name) == nullptr)
-      fail(file.path(), fmt::format("there is no tensor '{}'", parameter.name));
+      throw_file_error(file.path(), fmt::format("there is no tensor '{}'", parameter.name));
 }
 
 }  // namespace
@@ -127,7 +124,7 @@ void read_llama2c(const std::filesystem::path& path, const ParameterLayout& layo
     file.read(offset, std::as_writable_bytes(values));
     offset += values.size_bytes();
     if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
-      fail(path, fmt::format("tensor '{}' contains a non-finite value", parameter.name));
+      throw_file_error(path, fmt::format("tensor '{}' contains a non-finite value", parameter.name));
     reorder_rows_of_meta(parameter, values);
   };
   const auto skip = [&](std::size_t elements) { offset += elements * sizeof(float); };

@@ -24,28 +24,25 @@ constexpr std::size_t kMaxShards = 1024;
 /// The file of each tensor.
 using WeightMap = std::map<std::string, std::string>;
 
-[[noreturn]] void fail(const fs::path& path, const std::string& what) {
-  throw FileError(fmt::format("{}: {}", path.string(), what));
-}
-
 WeightMap parse_index(const fs::path& path) {
   const std::string text = whole_text(RegularFile(path, "model index"), kMaxIndexBytes);
   ensure_memory_reserve();  // for JSON's destructors
   const json index = json::parse(text, nullptr, false);
-  if (!index.is_object()) fail(path, "expected a JSON object");
+  if (!index.is_object()) throw_file_error(path, "expected a JSON object");
   const auto map = index.find("weight_map");
-  if (map == index.end() || !map->is_object()) fail(path, "'weight_map' is missing or not an object");
+  if (map == index.end() || !map->is_object()) throw_file_error(path, "'weight_map' is missing or not an object");
   WeightMap weights;
   for (const auto& [tensor, file] : map->items()) {
-    if (!file.is_string()) fail(path, fmt::format("the file of tensor '{}' is not a string", tensor));
+    if (!file.is_string()) throw_file_error(path, fmt::format("the file of tensor '{}' is not a string", tensor));
     const auto name = file.get<std::string>();
     if (fs::path(name).filename() != name || name == "." || name == ".." || !name.ends_with(".safetensors"))
-      fail(path, fmt::format("the file of tensor '{}' is '{}', but it must be the name of a .safetensors file beside "
-                             "the index",
-                             tensor, name));
+      throw_file_error(
+          path, fmt::format("the file of tensor '{}' is '{}', but it must be the name of a .safetensors file beside "
+                            "the index",
+                            tensor, name));
     weights.emplace(tensor, name);
   }
-  if (weights.empty()) fail(path, "'weight_map' is empty");
+  if (weights.empty()) throw_file_error(path, "'weight_map' is empty");
   return weights;
 }
 
@@ -57,9 +54,10 @@ void expect_listed(const fs::path& index, const WeightMap& weights, std::span<co
     for (const auto& [name, tensor] : shard.tensors()) {
       const auto entry = weights.find(name);
       if (entry == weights.end() || entry->second != file)
-        fail(index, fmt::format("{} contains tensor '{}', but the index {}", file, name,
-                                entry == weights.end() ? "does not list it"
-                                                       : fmt::format("says that it is in {}", entry->second)));
+        throw_file_error(index,
+                         fmt::format("{} contains tensor '{}', but the index {}", file, name,
+                                     entry == weights.end() ? "does not list it"
+                                                            : fmt::format("says that it is in {}", entry->second)));
       ++found;
     }
   }
@@ -67,7 +65,7 @@ void expect_listed(const fs::path& index, const WeightMap& weights, std::span<co
   for (const auto& [name, file] : weights)
     for (const SafetensorsFile& shard : shards)
       if (shard.path().filename() == file && !shard.tensors().contains(name))
-        fail(index, fmt::format("tensor '{}' is not in {}", name, file));
+        throw_file_error(index, fmt::format("tensor '{}' is not in {}", name, file));
 }
 
 }  // namespace
@@ -78,7 +76,7 @@ ModelTensors::ModelTensors(const fs::path& file_or_index) : path_(file_or_index)
     std::set<std::string> files;
     for (const auto& [tensor, file] : weights) files.insert(file);
     if (files.size() > kMaxShards)
-      fail(path_, fmt::format("it names {} files, but at most {} are accepted", files.size(), kMaxShards));
+      throw_file_error(path_, fmt::format("it names {} files, but at most {} are accepted", files.size(), kMaxShards));
     shards_.reserve(files.size());
     for (const std::string& file : files) shards_.emplace_back(path_.parent_path() / file);
     expect_listed(path_, weights, shards_);
@@ -91,7 +89,7 @@ ModelTensors::ModelTensors(const fs::path& file_or_index) : path_(file_or_index)
 
 const SafetensorsFile& ModelTensors::file_of(std::string_view tensor) const {
   const auto found = files_.find(tensor);
-  if (found == files_.end()) fail(path_, fmt::format("there is no tensor '{}'", tensor));
+  if (found == files_.end()) throw_file_error(path_, fmt::format("there is no tensor '{}'", tensor));
   return *found->second;
 }
 

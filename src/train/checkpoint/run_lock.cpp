@@ -6,7 +6,6 @@
 #include <chrono>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -31,7 +30,7 @@ namespace fs = std::filesystem;
   throw FileError(fmt::format("{}: the directory could not be locked against other runs: {}", path.string(), reason));
 }
 
-[[noreturn]] void fail(const fs::path& path, int error) { fail(path, std::generic_category().message(error)); }
+[[noreturn]] void fail(const fs::path& path, int error) { fail(path, system_message(error)); }
 
 /// The process ID in a lock file, which may be empty. Throws FileError if it contains anything else and is therefore
 /// not ours.

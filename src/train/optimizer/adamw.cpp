@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::array<std::string_view, 2> kSlots = {"first_moment", "second_moment"};
 
-bool update(const OptimizerOptions& options, const UpdateStep& step, const TensorState& tensor,
-            math::ThreadPool& threads) {
+bool adamw(const OptimizerOptions& options, const UpdateStep& step, const TensorState& tensor,
+           math::ThreadPool& threads) {
   const math::AdamWStep adamw{.lr = static_cast<float>(step.lr),
                               .beta1 = static_cast<float>(options.beta1),
                               .beta2 = static_cast<float>(options.beta2),
@@ -24,6 +24,6 @@ bool update(const OptimizerOptions& options, const UpdateStep& step, const Tenso
 
 }  // namespace
 
-constinit const UpdateRule kAdamW{OptimizerKind::adamw, kSlots, update};
+constinit const UpdateRule kAdamW{OptimizerKind::adamw, kSlots, adamw};
 
 }  // namespace ane::train

@@ -6,8 +6,8 @@ namespace ane::train {
 
 namespace {
 
-bool update(const OptimizerOptions& options, const UpdateStep& step, const TensorState& tensor,
-            math::ThreadPool& threads) {
+bool sgd(const OptimizerOptions& options, const UpdateStep& step, const TensorState& tensor,
+         math::ThreadPool& threads) {
   const auto decay = static_cast<float>(tensor.decays ? options.weight_decay : 0);
   return math::sgd(static_cast<float>(step.lr), decay, static_cast<float>(step.grad_factor), tensor.values,
                    tensor.gradient, threads);
@@ -15,6 +15,6 @@ bool update(const OptimizerOptions& options, const UpdateStep& step, const Tenso
 
 }  // namespace
 
-constinit const UpdateRule kSgd{OptimizerKind::sgd, {}, update};
+constinit const UpdateRule kSgd{OptimizerKind::sgd, {}, sgd};
 
 }  // namespace ane::train

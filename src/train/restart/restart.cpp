@@ -101,7 +101,7 @@ void exec_self(std::span<const std::string> arguments, std::span<const std::stri
   const int error = errno;
   set_flags(FD_CLOEXEC);
   throw Error(fmt::format("the process could not re-execute itself to reset the compile budget: {}: {}", path,
-                          std::generic_category().message(error)));
+                          system_message(error)));
 }
 
 Duration count_restart(StateArena& state, const StateHandle& state_handle) noexcept {

@@ -43,8 +43,6 @@ constexpr std::size_t kArraysBesideSlots = 2;  // parameters before the slots; g
 constexpr std::array<char, 8> kMagic{'A', 'N', 'E', 's', 't', 'a', 't', 'e'};
 constexpr std::uint32_t kVersion = 3;
 
-std::string system_text(int error) { return std::generic_category().message(error); }
-
 std::size_t arena_bytes(std::size_t parameters, std::size_t slots, Staleness staleness) {
   const auto padded = checked_add(parameters, kArrayAlignment - 1);
   const std::size_t arrays = kArraysBesideSlots + slots + (staleness == Staleness::one_update ? 1 : 0);
@@ -75,12 +73,13 @@ Descriptor anonymous_memory() {
 #ifdef __linux__
   Descriptor descriptor(::memfd_create("ane-train-state", MFD_CLOEXEC));
   if (!descriptor)
-    throw DeviceError(fmt::format("out of memory for the training state: memfd_create: {}", system_text(errno)));
+    throw DeviceError(fmt::format("out of memory for the training state: memfd_create: {}", system_message(errno)));
 #else
   const std::string name = fmt::format("/ane-train-{}", ::getpid());
   Descriptor descriptor(::shm_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR));
   if (!descriptor)
-    throw DeviceError(fmt::format("out of memory for the training state: shm_open {}: {}", name, system_text(errno)));
+    throw DeviceError(
+        fmt::format("out of memory for the training state: shm_open {}: {}", name, system_message(errno)));
   ::shm_unlink(name.c_str());
   ::fcntl(descriptor.get(), F_SETFD, FD_CLOEXEC);
 #endif
@@ -92,7 +91,7 @@ Descriptor allocate(std::size_t bytes) {
   Descriptor descriptor = anonymous_memory();
   if (::ftruncate(descriptor.get(), static_cast<off_t>(bytes)) != 0)
     throw DeviceError(fmt::format("out of memory for the training state of {}: {}; a smaller model would need less",
-                                  size_text(bytes), system_text(errno)));
+                                  size_text(bytes), system_message(errno)));
   return descriptor;
 }
 
@@ -135,13 +134,13 @@ StateArena::StateArena(int descriptor, std::size_t parameters, SlotNames slots, 
       size_bytes_(arena_bytes(parameters, slots.size(), staleness)),
       adopted_(true) {
   struct stat status {};
-  if (::fstat(descriptor, &status) != 0) refuse(descriptor, system_text(errno));
+  if (::fstat(descriptor, &status) != 0) refuse(descriptor, system_message(errno));
   // macOS rounds the size of shared memory up to whole pages.
   if (status.st_size < 0 || static_cast<std::uint64_t>(status.st_size) < size_bytes_)
     refuse(descriptor, fmt::format("it should have {} bytes, but has {}", size_bytes_, status.st_size));
   // From here on the arena owns the descriptor; above, a descriptor that is not ours is left untouched.
   descriptor_ = Descriptor(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
-  if (!descriptor_) refuse(descriptor, system_text(errno));
+  if (!descriptor_) refuse(descriptor, system_message(errno));
   map();
 
   const Header& found = header();

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <system_error>
 #include <utility>
 
 #include <fcntl.h>
@@ -18,8 +17,6 @@ namespace ane::train {
 namespace {
 
 constexpr std::size_t kLongestLine = 65536;
-
-std::string system_text(int error) { return std::generic_category().message(error); }
 
 /// Size of a regular file; 0 for any other.
 off_t size_of(int descriptor) noexcept {
@@ -40,7 +37,7 @@ AppendFile::AppendFile(std::filesystem::path path, std::string what, Warn warn, 
   file_ = Descriptor(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666));
   if (!file_)
     throw FileError(fmt::format("{}: the {} file cannot be written: {}", path_.string(), what_,
-                                errno == ENXIO ? "it is a pipe without a reader" : system_text(errno)));
+                                errno == ENXIO ? "it is a pipe without a reader" : system_message(errno)));
   ::fcntl(file_.get(), F_SETFL, O_APPEND);  // later writes may block on a slow reader
 }
 
@@ -51,7 +48,7 @@ void AppendFile::write(std::string_view text) {
     written = ::write(file_.get(), text.data(), text.size());
   } while (written < 0 && errno == EINTR);
   if (written == static_cast<ssize_t>(text.size())) return;
-  const std::string reason = written < 0 ? system_text(errno) : "only part of a line could be written";
+  const std::string reason = written < 0 ? system_message(errno) : "only part of a line could be written";
   file_ = Descriptor();
   warn_(fmt::format("{}: {}; the run continues without {}", path_.string(), reason, what_));
 }

@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "ane/train/clock.h"
+
 namespace ane::train {
 
 namespace {
@@ -22,9 +24,6 @@ Record operator+(Record record, const Record& fields) {
   record.update(fields);
   return record;
 }
-
-double ms(Duration time) { return static_cast<double>(time.count()) / 1e6; }
-double ms(std::int64_t ns) { return ms(Duration(ns)); }
 
 std::string line(const Record& record) { return record.dump(-1, ' ', false, Record::error_handler_t::replace) + '\n'; }
 
@@ -114,15 +113,15 @@ void Telemetry::end(const std::string& outcome, const Progress& progress, const 
                           {"run_tokens", tokens(totals.steps)},
                           {"loss", progress.last_loss}} +
                    best_record(totals.best_validation, "val_") +
-                   Record{{"wall_ms", ms(report.wall_ns)},
-                          {"startup_ms", ms(totals.startup_ns)},
-                          {"compile_ms", ms(totals.compile_ns)},
-                          {"hidden_compile_ms", ms(totals.hidden_compile_ns)},
-                          {"weights_ms", ms(totals.weights_ns)},
-                          {"train_ms", ms(totals.train_ns)},
-                          {"validation_ms", ms(totals.validation_ns)},
-                          {"checkpoint_ms", ms(totals.checkpoint_ns)},
-                          {"restart_ms", ms(totals.restart_ns)},
+                   Record{{"wall_ms", milliseconds(report.wall_ns)},
+                          {"startup_ms", milliseconds(totals.startup_ns)},
+                          {"compile_ms", milliseconds(totals.compile_ns)},
+                          {"hidden_compile_ms", milliseconds(totals.hidden_compile_ns)},
+                          {"weights_ms", milliseconds(totals.weights_ns)},
+                          {"train_ms", milliseconds(totals.train_ns)},
+                          {"validation_ms", milliseconds(totals.validation_ns)},
+                          {"checkpoint_ms", milliseconds(totals.checkpoint_ns)},
+                          {"restart_ms", milliseconds(totals.restart_ns)},
                           {"restarts", totals.restarts},
                           {"compiles", totals.compiles},
                           {"compile_rounds", totals.compile_rounds},
@@ -134,14 +133,15 @@ void Telemetry::end(const std::string& outcome, const Progress& progress, const 
 }
 
 void Telemetry::on_step(const StepEvent& event) {
-  file_.write(line(record_of("step", event.step, event.update) + Record{{"loss", event.loss},
-                                                                        {"t_ane", ms(event.parts.ane)},
-                                                                        {"t_io", ms(event.parts.io)},
-                                                                        {"t_cls", ms(event.parts.classifier)},
-                                                                        {"t_elem", ms(event.parts.elementwise)},
-                                                                        {"t_rms", ms(event.parts.rms_norm)},
-                                                                        {"t_cblas_wait", ms(event.parts.blas_wait)},
-                                                                        {"compiles", event.compiles}}));
+  file_.write(
+      line(record_of("step", event.step, event.update) + Record{{"loss", event.loss},
+                                                                {"t_ane", milliseconds(event.parts.ane)},
+                                                                {"t_io", milliseconds(event.parts.io)},
+                                                                {"t_cls", milliseconds(event.parts.classifier)},
+                                                                {"t_elem", milliseconds(event.parts.elementwise)},
+                                                                {"t_rms", milliseconds(event.parts.rms_norm)},
+                                                                {"t_cblas_wait", milliseconds(event.parts.blas_wait)},
+                                                                {"compiles", event.compiles}}));
 }
 
 void Telemetry::on_update(const UpdateEvent& event) {
@@ -150,13 +150,13 @@ void Telemetry::on_update(const UpdateEvent& event) {
       Record{{"tokens", tokens(event.step)}, {"loss", event.mean_loss},        {"lr", event.lr},
              {"grad_norm", event.grad_norm}, {"loss_scale", event.loss_scale}, {"skipped", event.skipped.has_value()}};
   if (event.skipped) update["reason"] = *event.skipped;
-  if (event.weights.count() > 0) update["weights_ms"] = ms(event.weights);
+  if (event.weights.count() > 0) update["weights_ms"] = milliseconds(event.weights);
   file_.write(line(update));
   file_.write(line(record_of("batch", event.step, event.update) +
                    Record{{"batch", event.steps_in_batch},
-                          {"compile_ms", ms(event.compile)},
-                          {"train_ms", ms(event.train)},
-                          {"ms_per_step", ms(event.train) / event.steps_in_batch}}));
+                          {"compile_ms", milliseconds(event.compile)},
+                          {"train_ms", milliseconds(event.train)},
+                          {"ms_per_step", milliseconds(event.train) / event.steps_in_batch}}));
   const Rates rates = sustained_rates(step_cost_.flops, event.steps_in_batch, event.train.count());
   file_.write(line(record_of("perf", event.step, event.update) + rates_record(rates, step_cost_.peak_tflops)));
 }
@@ -164,12 +164,12 @@ void Telemetry::on_update(const UpdateEvent& event) {
 void Telemetry::on_validation(const ValidationEvent& event) {
   file_.write(line(record_of("val", event.step, event.update) +
                    Record{{"tokens", tokens(event.step)}, {"loss", event.loss}, {"best", event.is_best()}} +
-                   best_record(event.best, "") + Record{{"samples", event.samples}, {"ms", ms(event.time)}}));
+                   best_record(event.best, "") + Record{{"samples", event.samples}, {"ms", milliseconds(event.time)}}));
 }
 
 void Telemetry::on_checkpoint(const CheckpointEvent& event) {
   file_.write(line(record_of("checkpoint", event.step, event.update) +
-                   Record{{"path", event.path.string()}, {"ms", ms(event.time)}}));
+                   Record{{"path", event.path.string()}, {"ms", milliseconds(event.time)}}));
 }
 
 void Telemetry::on_restart(const RestartEvent& event) {
@@ -178,8 +178,9 @@ void Telemetry::on_restart(const RestartEvent& event) {
 }
 
 void Telemetry::on_resume(const ResumeEvent& event) {
-  file_.write(line(record_of("resume", event.step, event.update) +
-                   Record{{"loss", event.loss}, {"from_checkpoint", event.from_checkpoint}, {"ms", ms(event.time)}}));
+  file_.write(
+      line(record_of("resume", event.step, event.update) +
+           Record{{"loss", event.loss}, {"from_checkpoint", event.from_checkpoint}, {"ms", milliseconds(event.time)}}));
 }
 
 }  // namespace ane::train

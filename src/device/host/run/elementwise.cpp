@@ -7,12 +7,12 @@
 #include "ane/math/half.h"
 
 #include "plan/arena.h"
+#include "run/grain.h"
 
 namespace ane::device::host {
 namespace {
 
 /// Minimum number of elements for each further thread.
-constexpr std::size_t kElementsPerThread = 8192;
 
 /// `count` integers `stride` apart, widened to int32.
 template <class From>
@@ -137,7 +137,7 @@ struct Elementwise::Workbench {
 
 void Elementwise::run(const RunContext& context) const {
   const auto blocks = static_cast<std::size_t>((rows_ + rows_per_block_ - 1) / rows_per_block_ * pieces_per_row_);
-  const std::size_t grain = std::max<std::size_t>(1, kElementsPerThread / block_elements_);
+  const std::size_t grain = grain_for(static_cast<std::int64_t>(block_elements_));
   context.parallel_for(blocks, grain, [&](math::Range range) { run_blocks(context, range); });
 }
 

@@ -1,14 +1,8 @@
 #include "run/pad.h"
 
-#include <algorithm>
+#include "run/grain.h"
 
 namespace ane::device::host {
-namespace {
-
-constexpr std::int64_t kElementsPerThread = 8192;
-
-}  // namespace
-
 Pad::Pad(const View& x, const View& out, std::span<const mil::PadAxis> axes, PadMode mode, std::int32_t fill_bits)
     : x_(slot(x)), out_(slot(out)), mode_(mode), fill_bits_(fill_bits) {
   for (std::size_t i = 0; i < axes.size(); ++i) {
@@ -33,7 +27,7 @@ std::int64_t Pad::source(const Axis& axis, std::int64_t at) const {
 void Pad::run(const RunContext& context) const {
   std::int64_t rows = 1;
   for (std::size_t i = 0; i + 1 < axes_.size(); ++i) rows *= axes_[i].padded();
-  const auto grain = static_cast<std::size_t>(std::max<std::int64_t>(1, kElementsPerThread / axes_.back().padded()));
+  const auto grain = grain_for(axes_.back().padded());
   context.parallel_for(static_cast<std::size_t>(rows), grain, [&](math::Range range) { run_rows(context, range); });
 }
 

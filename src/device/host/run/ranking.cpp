@@ -4,10 +4,10 @@
 #include <numeric>
 #include <type_traits>
 
+#include "run/grain.h"
+
 namespace ane::device::host {
 namespace {
-
-constexpr std::int64_t kElementsPerThread = 8192;
 
 template <class T>
 bool is_less(T a, T b) {
@@ -45,7 +45,7 @@ Ranking::Ranking(const View& x, const View& out, Order order, bool integer)
       integer_(integer) {}
 
 void Ranking::run(const RunContext& context) const {
-  const auto grain = static_cast<std::size_t>(std::max<std::int64_t>(1, kElementsPerThread / n_));
+  const auto grain = grain_for(n_);
   context.parallel_for(static_cast<std::size_t>(rows_), grain, [&](math::Range range) {
     integer_ ? run_rows<std::int32_t>(context, range) : run_rows<float>(context, range);
   });

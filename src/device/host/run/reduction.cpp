@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 
+#include "run/grain.h"
 #include "run/vector_ops.h"
 
 namespace ane::device::host {
@@ -13,7 +14,6 @@ using mil::OpKind;
 
 /// Columns processed at once: their accumulators stay in the L1 cache.
 constexpr std::int64_t kColumns = 256;
-constexpr std::int64_t kElementsPerThread = 8192;
 
 /// The outer dimension that is packed in memory, or none.
 std::size_t packed_outer(const View& in) {
@@ -25,7 +25,7 @@ std::size_t packed_outer(const View& in) {
 
 std::size_t grain_of(const RowsOf& rows) {
   const std::int64_t part = rows.n * (rows.walk() == Walk::columns ? kColumns : 1);
-  return static_cast<std::size_t>(std::max<std::int64_t>(1, kElementsPerThread / part));
+  return grain_for(part);
 }
 
 constexpr MicroOp micro(OpKind kind, bool round = false) {

@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <span>
 
+#include "run/grain.h"
+
 namespace ane::device::host {
-namespace {
 
 using mil::OpKind;
-
-constexpr std::int64_t kElementsPerThread = 8192;
-
-}  // namespace
 
 WindowFold::WindowFold(OpKind kind, const View& x, const View& out, std::size_t axis,
                        const mil::ConvDimension& dimension)
@@ -24,7 +21,7 @@ WindowFold::WindowFold(OpKind kind, const View& x, const View& out, std::size_t 
 
 void WindowFold::run(const RunContext& context) const {
   const std::int64_t work = std::min(dimension_.kernel, dimension_.in) * inner_;
-  const auto grain = static_cast<std::size_t>(std::max<std::int64_t>(1, kElementsPerThread / work));
+  const auto grain = grain_for(work);
   context.parallel_for(static_cast<std::size_t>(outer_ * dimension_.out), grain,
                        [&](math::Range range) { run_windows(context, range); });
 }
