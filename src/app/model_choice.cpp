@@ -130,7 +130,7 @@ model::ModelConfig model_config(const cli::Settings& settings) {
 cli::FlagValues model_settings(const model::ModelConfig& config) {
   const auto text = [](auto value) { return fmt::format("{}", value); };
   const bool is_mlp = config.family == model::Family::mlp;
-  cli::FlagValues dimensions = {{"family", is_mlp ? "mlp" : "llama"},
+  cli::FlagValues dimensions = {{"family", std::string(model::name(config.family))},
                                 {"dim", text(config.dim)},
                                 {"hidden", text(config.hidden)},
                                 {"seq", text(config.seq_len)}};

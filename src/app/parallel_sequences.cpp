@@ -16,7 +16,7 @@ constexpr std::int64_t kSmallStream = 1 << 17;
 }  // namespace
 
 int parallel_sequences(const cli::Settings& settings, int threads) {
-  if (settings.family != model::Family::llama) return 1;
+  if (settings.family == model::Family::mlp) return 1;
   if (settings.parallel_sequences > threads)
     throw UsageError(fmt::format(
         "--parallel-sequences {} needs one thread for each, but there are {}; use --threads {} or fewer sequences",

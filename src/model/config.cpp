@@ -91,6 +91,20 @@ void check_mlp(const ModelConfig& config) {
 
 }  // namespace
 
+std::string_view name(Family family) noexcept {
+  switch (family) {
+    case Family::llama:
+      return "llama";
+    case Family::qwen2:
+      return "qwen2";
+    case Family::qwen3:
+      return "qwen3";
+    case Family::mlp:
+      return "mlp";
+  }
+  return "";
+}
+
 double ModelConfig::rope_frequency(std::size_t pair) const noexcept {
   const double frequency = std::pow(rope_theta, -2.0 * static_cast<double>(pair) / static_cast<double>(head_dim));
   if (!rope_scaling) return frequency;

@@ -26,6 +26,8 @@ struct FamilyRow {
 };
 constexpr std::array kFamilies = {
     FamilyRow{Family::llama, llama_parameters, llama_plan, make<Llama>},
+    FamilyRow{Family::qwen2, llama_parameters, llama_plan, make<Llama>},
+    FamilyRow{Family::qwen3, llama_parameters, llama_plan, make<Llama>},
     FamilyRow{Family::mlp, mlp_parameters, mlp_plan, make<Mlp>},
 };
 

@@ -117,7 +117,7 @@ struct Variant {
   std::string name, weights, plan;
 };
 Variant generate_variant() {
-  return {GENERATE(as<std::string>(), "micro", "gqa", "untied", "hf/llama"),
+  return {GENERATE(as<std::string>(), "micro", "gqa", "untied", "hf/llama", "hf/qwen2", "hf/qwen3"),
           GENERATE(as<std::string>(), "baked", "dynamic"), GENERATE(as<std::string>(), "split", "merged")};
 }
 
@@ -148,7 +148,7 @@ TEST_CASE("training in fp16 stays near float64 PyTorch's parameters", "[app][ora
   if (!oracle.is_there()) return;
   std::vector<std::string> programs = {ANE_TRAIN_PROGRAM};
 #ifdef ANE_TRAIN_STANDIN
-  if (name == "micro" || name == "hf/llama")
+  if (name == "micro" || name.starts_with("hf/"))
     programs.emplace_back(ANE_TRAIN_STANDIN);  // the others' sequences are not multiples of 32
 #endif
   for (const std::string& program : programs) {

@@ -31,8 +31,10 @@ struct NamedModel {
 
 const std::vector<NamedModel> kModels = {
     {"several KV groups", {"--dim", "64", "--hidden", "96", "--layers", "2", "--heads", "4", "--kv-heads", "2"}},
-    {"own classifier", {"--dim", "32", "--hidden", "64", "--layers", "1", "--heads", "2", "--untied"}},
-    {"no multiple of 16", {"--dim", "40", "--hidden", "72", "--layers", "2", "--heads", "2"}},
+    {"biases and an own classifier",
+     {"--family", "qwen2", "--dim", "32", "--hidden", "64", "--layers", "1", "--heads", "2", "--untied"}},
+    {"QK-norm and no multiple of 16",
+     {"--family", "qwen3", "--dim", "40", "--hidden", "72", "--layers", "2", "--heads", "2", "--head-dim", "24"}},
     {"no multiple of 8", {"--dim", "36", "--hidden", "50", "--layers", "1", "--heads", "6", "--kv-heads", "3"}},
 };
 

@@ -29,8 +29,15 @@ ModelConfig scaled() {
   return config;
 }
 
+ModelConfig llama_as(Family family) {
+  ModelConfig config = kLlama;
+  config.family = family;
+  return config;
+}
+
 TEST_CASE("a config survives a JSON round trip", "[model][config]") {
-  for (const ModelConfig& config : {kLlama, kMlp, scaled()}) CHECK(config_from_json(to_json(config), "here") == config);
+  for (const ModelConfig& config : {kLlama, kMlp, scaled(), llama_as(Family::qwen2), llama_as(Family::qwen3)})
+    CHECK(config_from_json(to_json(config), "here") == config);
 }
 
 /// The config with another value at the end of its JSON.
@@ -96,6 +103,24 @@ TEST_CASE("keys missing in a config.json have the defaults of transformers", "[m
   CHECK_FALSE(config.tied_embeddings);
 }
 
+TEST_CASE("each family has its own architecture, features and default of head_dim", "[model][config]") {
+  const auto [type, architecture, family, head_dim] = GENERATE(
+      table<std::string, std::string, Family, std::size_t>({{"llama", "LlamaForCausalLM", Family::llama, 2},
+                                                            {"mistral", "LlamaForCausalLM", Family::llama, 2},
+                                                            {"qwen2", "Qwen2ForCausalLM", Family::qwen2, 2},
+                                                            {"qwen3", "Qwen3ForCausalLM", Family::qwen3, 128}}));
+  const ModelConfig config =
+      config_from_json(R"({"model_type":")" + type +
+                           R"(","hidden_size":8,"intermediate_size":12,"num_hidden_layers":2,"num_attention_heads":4,
+          "vocab_size":10,"max_position_embeddings":4})",
+                       "here");
+  CHECK(config.family == family);
+  CHECK(config.head_dim == head_dim);
+  CHECK(config.has_qkv_bias() == (type == "qwen2"));
+  CHECK(config.has_qk_norm() == (type == "qwen3"));
+  CHECK_THAT(to_json(config), ANE_CONTAINS(architecture));
+}
+
 TEST_CASE("the error for an unusable config.json names the source and the key", "[model][config][malformed]") {
   const auto changed = [](const std::string& from, const std::string& to) {
     std::string json = to_json(kLlama);
@@ -105,7 +130,8 @@ TEST_CASE("the error for an unusable config.json names the source and the key", 
       {"", "expected a JSON object"},
       {"[]", "expected a JSON object"},
       {"{}", "'model_type' is missing"},
-      {changed("\"llama\"", "\"gpt2\""), "model_type 'gpt2' is not supported"},
+      {changed("\"llama\"", "\"gpt2\""),
+       "model_type 'gpt2' is not supported; supported: llama, mistral, qwen2, qwen3, mlp"},
       {changed("\"hidden_size\":8", "\"hidden_size\":\"8\""), "'hidden_size' is \"8\""},
       {changed("\"hidden_size\":8", "\"hidden_size\":-8"), "'hidden_size' is -8"},
       {changed("\"hidden_size\":8", "\"hidden_size\":99999999999"), "'hidden_size' is 99999999999"},

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "ane/math/nn.h"
 #include "ane/model/llama_kernels.h"
 #include "ane/model/mlp.h"
 #include "ane/model/models.h"
@@ -74,8 +75,9 @@ std::vector<float> outer(const std::vector<float>& dy, const std::vector<float>&
   return product;
 }
 
-ModelConfig tiny(std::size_t heads, std::size_t kv_heads, std::size_t head_dim = 4) {
-  return {.dim = 4 * heads,
+ModelConfig tiny(std::size_t heads, std::size_t kv_heads, std::size_t head_dim = 4, Family family = Family::llama) {
+  return {.family = family,
+          .dim = 4 * heads,
           .hidden = 6,
           .layers = 1,
           .heads = heads,
@@ -91,10 +93,16 @@ std::vector<float> random_parameters(const ParameterLayout& layout) {
 }
 
 TEST_CASE("the attention kernels' backward agrees with finite differences", "[model][gradient]") {
-  const auto [heads, kv_heads, head_dim] =
-      GENERATE(table<std::size_t, std::size_t, std::size_t>({{2, 2, 4}, {4, 2, 4}, {3, 1, 4}, {4, 2, 6}, {2, 1, 2}}));
-  CAPTURE(heads, kv_heads, head_dim);
-  const ModelConfig config = tiny(heads, kv_heads, head_dim);
+  const auto [heads, kv_heads, head_dim, family] =
+      GENERATE(table<std::size_t, std::size_t, std::size_t, Family>({{2, 2, 4, Family::llama},
+                                                                     {4, 2, 4, Family::llama},
+                                                                     {3, 1, 4, Family::llama},
+                                                                     {4, 2, 6, Family::llama},
+                                                                     {2, 1, 2, Family::llama},
+                                                                     {4, 2, 6, Family::qwen2},
+                                                                     {4, 2, 6, Family::qwen3}}));
+  CAPTURE(heads, kv_heads, head_dim, name(family));
+  const ModelConfig config = tiny(heads, kv_heads, head_dim, family);
   const ParameterLayout layout = parameter_layout(config);
   std::vector<float> parameters = random_parameters(layout);
   const std::string prefix = "model.layers.0.";
@@ -124,6 +132,23 @@ TEST_CASE("the attention kernels' backward agrees with finite differences", "[mo
   check_weight("self_attn.k_proj", values.at("dk"), xn);
   check_weight("self_attn.v_proj", values.at("dv"), xn);
   check_weight("self_attn.o_proj", dout, taps.at("attn"));
+
+  const auto check_sum = [&](const char* name, const char* terms) {
+    INFO(name);
+    const std::span<float> vector = slice(std::span(parameters), *layout.find(prefix + name));
+    std::vector<float> sums(vector.size());
+    math::add_channel_sums(values.at(terms), config.seq_len, sums, rig.threads);
+    CHECK(test::relative_error(sums, numeric_gradient(vector, loss)) <= kBound);
+  };
+  if (config.has_qkv_bias()) {
+    check_sum("self_attn.q_proj.bias", "dq");
+    check_sum("self_attn.k_proj.bias", "dk");
+    check_sum("self_attn.v_proj.bias", "dv");
+  }
+  if (config.has_qk_norm()) {
+    check_sum("self_attn.q_norm.weight", "q_norm_terms");
+    check_sum("self_attn.k_norm.weight", "k_norm_terms");
+  }
 }
 
 TEST_CASE("the feed-forward kernels' backward agrees with finite differences", "[model][gradient]") {

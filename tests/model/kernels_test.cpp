@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "ane/mil/ane_rules.h"
 #include "ane/mil/text.h"
 #include "ane/mil/verify.h"
@@ -23,6 +25,11 @@ constexpr ModelConfig kGrouped = {
     .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 2, .head_dim = 4, .vocab = 10, .seq_len = 32};
 constexpr ModelConfig kMultiHead = {
     .dim = 16, .hidden = 24, .layers = 1, .heads = 4, .kv_heads = 4, .head_dim = 4, .vocab = 10, .seq_len = 32};
+
+ModelConfig of_family(Family family, ModelConfig config = kGrouped) {
+  config.family = family;
+  return config;
+}
 
 /// Every kernel of every plan, once.
 std::vector<KernelDefinition> all_kernels(const ModelConfig& llama, const KernelOptions& options) {
@@ -58,11 +65,21 @@ TEST_CASE("each kernel's text equals its golden file", "[model][golden]") {
     const KernelDefinition kernel = generate(kMultiHead, mil::DType::fp16);
     check_golden(kernel.name + "_mha", mil::print(kernel.program));
   }
+  const KernelDefinition biased = attn_fwd(of_family(Family::qwen2), mil::DType::fp16);
+  check_golden(biased.name + "_qwen2", mil::print(biased.program));
+  for (const auto generate : {attn_fwd, attn_bwd2, qkv_bwd, attn_bwd}) {
+    const KernelDefinition kernel = generate(of_family(Family::qwen3), mil::DType::fp16);
+    check_golden(kernel.name + "_qwen3", mil::print(kernel.program));
+  }
 }
 
 TEST_CASE("each kernel with dynamic weights has the text of its golden file", "[model][golden]") {
   for (const KernelDefinition& kernel : all_kernels(kGrouped, {mil::DType::fp16, WeightMode::dynamic}))
     if (!kernel.weight_segments.empty()) check_golden(kernel.name + "_dynamic", mil::print(kernel.program));
+  for (const Family family : {Family::qwen2, Family::qwen3}) {
+    const KernelDefinition kernel = attn_fwd(of_family(family), {mil::DType::fp16, WeightMode::dynamic});
+    check_golden(fmt::format("{}_{}_dynamic", kernel.name, name(family)), mil::print(kernel.program));
+  }
 }
 
 TEST_CASE("a kernel without weights is the same in all weight modes", "[model][kernels]") {
@@ -100,8 +117,32 @@ TEST_CASE("weights are stored beside the activations in the order of the product
   CHECK_FALSE(find(qkv, "q_proj").transposed);
 }
 
+TEST_CASE("a vector that is longer than the channels is stored in several columns", "[model][kernels]") {
+  ModelConfig config = of_family(Family::qwen2);
+  config.head_dim = 10;  // 40 queries in 16 channels
+  const KernelDefinition kernel = attn_fwd(config, {mil::DType::fp16, WeightMode::dynamic});
+  CHECK(kernel.input.channels() == 16);
+  CHECK(kernel.input.at("q_proj_bias").channels == 10);
+  CHECK(kernel.input.at("q_proj_bias").columns == 4);
+  CHECK(kernel.input.at("k_proj_bias").channels == 10);
+  CHECK(kernel.input.at("k_proj_bias").columns == 2);
+}
+
+TEST_CASE("QK-norm adds no kernel with weights to a plan", "[model][kernels]") {
+  for (const PlanChoice plan : {PlanChoice::split, PlanChoice::merged}) {
+    const auto with_weights = [&](Family family) {
+      std::vector<std::string> names;
+      const KernelPlan kernels = llama_plan(of_family(family), {mil::DType::fp16, WeightMode::baked, plan});
+      for (const PlannedKernel& planned : kernels.kernels())
+        if (!planned.definition.weights.empty()) names.push_back(planned.definition.name);
+      return names;
+    };
+    CHECK(with_weights(Family::qwen3) == with_weights(Family::llama));
+  }
+}
+
 TEST_CASE("each kernel is well typed and reads back as itself", "[model][kernels]") {
-  for (const ModelConfig& config : {kGrouped, kMultiHead})
+  for (const ModelConfig& config : {kGrouped, kMultiHead, of_family(Family::qwen2), of_family(Family::qwen3)})
     for (const KernelOptions& options : forms())
       for (const KernelDefinition& kernel : all_kernels(config, options)) {
         INFO(kernel.name);
@@ -112,7 +153,7 @@ TEST_CASE("each kernel is well typed and reads back as itself", "[model][kernels
 
 TEST_CASE("a program's ports are the packed layouts", "[model][kernels]") {
   const KernelOptions options(mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic));
-  for (const ModelConfig& config : {kGrouped, kMultiHead})
+  for (const ModelConfig& config : {kGrouped, kMultiHead, of_family(Family::qwen2), of_family(Family::qwen3)})
     for (const KernelDefinition& kernel : all_kernels(config, options)) {
       INFO(kernel.name);
       const mil::Function& main = kernel.program.main();
@@ -125,7 +166,8 @@ TEST_CASE("a program's ports are the packed layouts", "[model][kernels]") {
 
 TEST_CASE("every blob that a program names has its contents", "[model][kernels]") {
   const KernelOptions options(mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic));
-  for (const KernelDefinition& kernel : all_kernels(kGrouped, options)) {
+  const Family family = GENERATE(Family::llama, Family::qwen2, Family::qwen3);
+  for (const KernelDefinition& kernel : all_kernels(of_family(family), options)) {
     INFO(kernel.name);
     CHECK((kernel.weights.empty() || kernel.weight_segments.empty()));
     std::set<std::string> described;
@@ -158,6 +200,24 @@ TEST_CASE("no kernel breaks a rule of the ANE at the sizes of the configurations
                                    .seq_len = 256};
   ModelConfig grouped = stories110m;
   grouped.kv_heads = 4;
+  const ModelConfig qwen2 = {.family = Family::qwen2,  // Qwen2.5-0.5B
+                             .dim = 896,
+                             .hidden = 4864,
+                             .layers = 24,
+                             .heads = 14,
+                             .kv_heads = 2,
+                             .head_dim = 64,
+                             .vocab = 151936,
+                             .seq_len = 256};
+  const ModelConfig qwen3 = {.family = Family::qwen3,  // Qwen3-0.6B
+                             .dim = 1024,
+                             .hidden = 3072,
+                             .layers = 28,
+                             .heads = 16,
+                             .kv_heads = 8,
+                             .head_dim = 128,
+                             .vocab = 151936,
+                             .seq_len = 256};
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const RopeForm rope = GENERATE(RopeForm::matrix, RopeForm::slices);
   const KernelOptions options(mil::DType::fp16, weights, PlanChoice::split, rope);
@@ -169,7 +229,7 @@ TEST_CASE("no kernel breaks a rule of the ANE at the sizes of the configurations
     const bool slices_by_rope = rope == RopeForm::slices;
     const bool is_old = chip.find("M1") != std::string::npos || chip.find("M2") != std::string::npos;
     std::set<std::string> faults;
-    for (const ModelConfig& config : {shakespeare, stories15m, stories110m, grouped})
+    for (const ModelConfig& config : {shakespeare, stories15m, stories110m, grouped, qwen2, qwen3})
       for (const KernelDefinition& kernel : all_kernels(config, options))
         for (const mil::Diagnostic& diagnostic : mil::check_for_ane(kernel.program, nullptr, chip)) {
           INFO(kernel.name << " at dim " << config.dim << " on " << chip << ": " << mil::to_string(diagnostic));

@@ -19,8 +19,9 @@ namespace {
 using mil::DType;
 using test::Rig;
 
-ModelConfig tiny(std::size_t kv_heads, bool tied, std::size_t head_dim = 4) {
-  return {.dim = 16,
+ModelConfig tiny(std::size_t kv_heads, bool tied, std::size_t head_dim = 4, Family family = Family::llama) {
+  return {.family = family,
+          .dim = 16,
           .hidden = 24,
           .layers = 2,
           .heads = 4,
@@ -70,12 +71,20 @@ struct Session {
 };
 
 TEST_CASE("every tensor's gradient agrees with finite differences through the whole model", "[model][gradient]") {
-  const auto [kv_heads, tied, head_dim] = GENERATE(
-      table<std::size_t, bool, std::size_t>({{4, true, 4}, {2, true, 4}, {1, false, 4}, {2, true, 6}, {2, false, 2}}));
-  CAPTURE(kv_heads, tied, head_dim);
+  const auto [kv_heads, tied, head_dim, family] =
+      GENERATE(table<std::size_t, bool, std::size_t, Family>({{4, true, 4, Family::llama},
+                                                              {2, true, 4, Family::llama},
+                                                              {1, false, 4, Family::llama},
+                                                              {2, true, 6, Family::llama},
+                                                              {2, false, 2, Family::llama},
+                                                              {2, true, 4, Family::qwen2},
+                                                              {1, false, 10, Family::qwen2},
+                                                              {2, true, 4, Family::qwen3},
+                                                              {1, false, 6, Family::qwen3}}));
+  CAPTURE(kv_heads, tied, head_dim, name(family));
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
-  Session session(tiny(kv_heads, tied, head_dim), {DType::fp32, weights, plan});
+  Session session(tiny(kv_heads, tied, head_dim, family), {DType::fp32, weights, plan});
   test::load(session.model.kernels(), PassMode::training, session.parameters);
   REQUIRE_FALSE(session.step().overflow);
 
@@ -166,7 +175,8 @@ TEST_CASE("batch slots give the same bits as one thread", "[model][slots]") {
   const DType element = GENERATE(DType::fp16, DType::fp32);
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const std::size_t slots = GENERATE(2U, 3U);
-  const ModelConfig config = tiny(2, false);
+  const Family family = GENERATE(Family::llama, Family::qwen2, Family::qwen3);
+  const ModelConfig config = tiny(2, false, 6, family);
   Session alone(config, {element, weights, plan}, 1);
   const std::vector<double> losses = train_on_five(alone);
   Session together(config, {element, weights, plan}, 3, slots);
@@ -371,7 +381,7 @@ TEST_CASE("new weights have the deviations of llama2.c and depend on the seed", 
   CHECK(deviation("model.layers.1.mlp.down_proj.weight") == catch_compat::Approx(0.01).epsilon(0.05));
   const auto norm =
       slice(std::span<const float>(values), *model.parameters().find("model.layers.0.post_attention_layernorm.weight"));
-  CHECK(std::all_of(norm.begin(), norm.end(), [](float value) { return value == 1.0F; }));
+  CHECK(std::ranges::all_of(norm, [](float value) { return value == 1.0F; }));
 
   std::vector<float> again(values.size());
   model.initialize(again, 7);
@@ -381,6 +391,20 @@ TEST_CASE("new weights have the deviations of llama2.c and depend on the seed", 
   const auto& q_proj = *model.parameters().find("model.layers.0.self_attn.q_proj.weight");
   const auto& k_proj = *model.parameters().find("model.layers.0.self_attn.k_proj.weight");
   CHECK(values[q_proj.offset] != values[k_proj.offset]);
+}
+
+TEST_CASE("new biases are zero and new norms of heads are one", "[model][initialize]") {
+  const auto [family, name, expected] =
+      GENERATE(table<Family, std::string, float>({{Family::qwen2, "model.layers.1.self_attn.k_proj.bias", 0.0F},
+                                                  {Family::qwen3, "model.layers.1.self_attn.k_norm.weight", 1.0F}}));
+  Rig rig;
+  const Llama model(tiny(2, true, 4, family), DType::fp16, rig.context);
+  std::vector<float> values(model.parameters().size(), -1.0F);
+  model.initialize(values, 7);
+  const Parameter* const parameter = model.parameters().find(name);
+  REQUIRE(parameter != nullptr);
+  CHECK_FALSE(parameter->decays());
+  for (const float value : slice(std::span<const float>(values), *parameter)) CHECK(value == expected);
 }
 
 TEST_CASE("the summary of stories110m equals that of the field's drivers", "[model][summary]") {
@@ -433,7 +457,8 @@ TEST_CASE("the merged plan needs 48 compiles for twelve layers, so that 100 suff
 
 TEST_CASE("kernels that take weights as input are compiled once, whatever the layers and updates", "[model][dynamic]") {
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
-  Session session(tiny(2, true), {DType::fp16, WeightMode::dynamic, plan});
+  const Family family = GENERATE(Family::llama, Family::qwen2, Family::qwen3);
+  Session session(tiny(2, true, 4, family), {DType::fp16, WeightMode::dynamic, plan});
   Llama& model = session.model;
   const int kinds = plan == PlanChoice::split ? 6 : 4;
   CHECK(model.kernels().compiles_needed(PassMode::training) == kinds);

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ane/model/llama.h"
+#include "ane/model/model_tensors.h"
 #include "ane/model/models.h"
 #include "ane/model/weight_files.h"
 
@@ -25,7 +26,7 @@ using test::Rig;
 const std::filesystem::path kOracleFolder = ane::test::shared_dir() / "oracle";
 
 std::vector<std::string> cases() {
-  if (std::filesystem::exists(kOracleFolder)) return {"micro", "gqa", "untied"};
+  if (std::filesystem::exists(kOracleFolder)) return {"micro", "gqa", "untied", "hf/llama", "hf/qwen2", "hf/qwen3"};
   WARN("skipped: " << kOracleFolder << " is absent");
   return {};
 }
@@ -57,6 +58,7 @@ struct Run {
     return values;
   }
   [[nodiscard]] std::vector<float> expected_gradient(const Parameter& parameter) const {
+    if (is_hugging_face) return expected("grad." + parameter.name);
     return ane::test::from_meta_rows(parameter, expected("grad." + parameter.meta_name));
   }
 
@@ -68,6 +70,7 @@ struct Run {
   }
 
   nlohmann::json description;
+  bool is_hugging_face;
   SafetensorsFile file;
   ModelConfig config;
   ParameterLayout layout;
@@ -85,12 +88,35 @@ struct Run {
  private:
   explicit Run(const std::filesystem::path& folder)
       : description(nlohmann::json::parse(std::ifstream(folder / "case.json"))),
+        is_hugging_face(std::filesystem::exists(folder / "model")),
         file(folder / "expected.safetensors"),
-        config(read_llama2c_config(folder / "weights.bin")),
+        config(read_model_config(folder)),
         layout(parameter_layout(config)),
         parameters(layout.size()),
-        sample{description["sequences"][0].get<std::vector<data::Token>>(), {}, {}} {
-    read_llama2c(folder / "weights.bin", layout, parameters);
+        sample{first_sequence(folder), {}, {}} {
+    if (is_hugging_face) {
+      const std::filesystem::path index = folder / "model" / kIndexFile;
+      const ModelTensors tensors(std::filesystem::exists(index) ? index : folder / "model/model.safetensors");
+      read_tensors(tensors, layout, parameters);
+    } else {
+      read_llama2c(folder / "weights.bin", layout, parameters);
+    }
+  }
+
+  [[nodiscard]] ModelConfig read_model_config(const std::filesystem::path& folder) const {
+    if (!is_hugging_face) return read_llama2c_config(folder / "weights.bin");
+    ModelConfig found = read_config(folder / "model" / kConfigFile);
+    found.seq_len = description["config"]["seq_len"].get<std::size_t>();
+    return found;
+  }
+
+  [[nodiscard]] std::vector<data::Token> first_sequence(const std::filesystem::path& folder) const {
+    if (!is_hugging_face) return description["sequences"][0].get<std::vector<data::Token>>();
+    std::ifstream tokens(folder / "tokens.bin", std::ios::binary);
+    std::vector<std::uint16_t> stored(config.seq_len + 1);
+    tokens.read(reinterpret_cast<char*>(stored.data()), static_cast<std::streamsize>(stored.size() * 2));
+    REQUIRE(tokens);
+    return {stored.begin(), stored.end()};
   }
 };
 

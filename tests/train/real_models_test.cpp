@@ -61,20 +61,29 @@ class MlpWorkload final : public Workload {
 
 class LlamaWorkload final : public Workload {
  public:
+  explicit LlamaWorkload(model::Family family) : family_(family) {}
   std::unique_ptr<model::Model> make(const model::ModelContext& context) const override {
-    const model::ModelConfig config{
-        .dim = 32, .hidden = 48, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 8, .vocab = 50, .seq_len = 32};
+    const model::ModelConfig config{.family = family_,
+                                    .dim = 32,
+                                    .hidden = 48,
+                                    .layers = 2,
+                                    .heads = 4,
+                                    .kv_heads = 2,
+                                    .head_dim = 12,
+                                    .vocab = 50,
+                                    .seq_len = 32};
     return model::make_model(config, mil::DType::fp16, context);
   }
   const data::Source& source() const override { return *source_; }
 
  private:
+  model::Family family_;
   std::unique_ptr<data::Source> source_ = data::make_markov_source({.seq_len = 32, .vocab_size = 50, .seed = 3});
 };
 
-std::unique_ptr<Workload> workload(const std::string& name) {
-  if (name == "mlp") return std::make_unique<MlpWorkload>();
-  return std::make_unique<LlamaWorkload>();
+std::unique_ptr<Workload> workload(model::Family family) {
+  if (family == model::Family::mlp) return std::make_unique<MlpWorkload>();
+  return std::make_unique<LlamaWorkload>(family);
 }
 
 TrainOptions some_options() {
@@ -92,9 +101,11 @@ TrainOptions some_options() {
 
 TEST_CASE("a real model's pipeline gives the same bits however the run is divided into processes",
           "[train][pipeline][host]") {
-  const auto [name, budget] = GENERATE(table<std::string, int>({{"mlp", 4}, {"llama", 21}}));
-  const auto work = workload(name);
-  CAPTURE(name);
+  using model::Family;
+  const auto [family, budget] =
+      GENERATE(table<Family, int>({{Family::mlp, 4}, {Family::llama, 21}, {Family::qwen2, 21}, {Family::qwen3, 21}}));
+  const auto work = workload(family);
+  CAPTURE(model::name(family));
   TrainOptions options = some_options();
   options.refresh_mode = RefreshMode::pipeline;
   Run whole(work->make_model(), work->source(), options, kPlenty);
@@ -111,9 +122,9 @@ TEST_CASE("a real model's pipeline gives the same bits however the run is divide
 
 TEST_CASE("a real model's parameters have the same bits however the run is divided into processes",
           "[train][resume][host]") {
-  const std::string name = GENERATE("mlp", "llama");
-  const auto work = workload(name);
-  CAPTURE(name);
+  const auto family = GENERATE(model::Family::mlp, model::Family::llama, model::Family::qwen2, model::Family::qwen3);
+  const auto work = workload(family);
+  CAPTURE(model::name(family));
   TrainOptions options = some_options();
   Run whole(work->make_model(), work->source(), options, kPlenty);
   REQUIRE(whole.run() == Outcome::finished);
@@ -149,8 +160,8 @@ TEST_CASE("a real model's parameters have the same bits however the run is divid
 }
 
 TEST_CASE("in steady state an update creates no surfaces", "[train][host]") {
-  const std::string name = GENERATE("mlp", "llama");
-  const auto work = workload(name);
+  const auto family = GENERATE(model::Family::mlp, model::Family::llama, model::Family::qwen2, model::Family::qwen3);
+  const auto work = workload(family);
   TrainOptions options = some_options();
   options.steps = 3;
   Run short_run(work->make_model(), work->source(), options, kPlenty);

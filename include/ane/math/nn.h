@@ -22,6 +22,10 @@ void rms_norm_backward(std::span<const float> x, std::span<const float> dy, std:
                        std::span<const float> r, std::span<const float> base, std::span<float> dx, std::span<float> dw,
                        ThreadPool& pool);
 
+/// sums[c % n] += sum over positions of x[c], c ascending: the gradient of n values that were added to the channels.
+///   x [C, seq_len] with C a multiple of n; sums [n]
+void add_channel_sums(std::span<const float> x, std::size_t seq_len, std::span<float> sums, ThreadPool& pool);
+
 /// Mean cross-entropy of `targets` under softmax(logits), by log-sum-exp, summed in double in position order.
 ///   logits [S, V], one row per position: overwritten by the gradient grad_scale / S * (softmax - onehot) unless
 ///   grad_scale is 0; then only the loss is computed and logits are unchanged

@@ -10,7 +10,13 @@
 namespace ane::model {
 
 /// A model family determines which tensors a model has and what it computes.
-enum class Family { llama, mlp };
+///   llama  Llama, Mistral, SmolLM2, TinyLlama and others of that form
+///   qwen2  as llama, with biases of the query, key and value projections
+///   qwen3  as llama, with an RMSNorm of each query and key head (QK-norm)
+///   mlp    y = w2 relu(w1 x) with the mean squared error: only dim, hidden and seq_len apply
+enum class Family { llama, qwen2, qwen3, mlp };
+/// Its name in settings and in config.json: "llama".
+[[nodiscard]] std::string_view name(Family family) noexcept;
 
 /// Llama 3's adaptation of RoPE to sequences longer than `original_positions`: low frequencies are divided by `factor`,
 /// high ones stay, and those in between are interpolated (transformers, modeling_rope_utils.py).
@@ -23,7 +29,7 @@ struct RopeScaling {
 };
 
 /// The architecture of a model without its weights: everything that determines the shapes of its tensors and what it
-/// computes. The `mlp` family, y = w2 relu(w1 x) with the mean squared error, uses only dim, hidden and seq_len.
+/// computes.
 struct ModelConfig {
   Family family = Family::llama;
   std::size_t dim = 0;     ///< width of the residual stream
@@ -39,6 +45,10 @@ struct ModelConfig {
   double rope_theta = 10000;
   std::optional<RopeScaling> rope_scaling = std::nullopt;
 
+  /// Whether q_proj, k_proj and v_proj add a bias.
+  [[nodiscard]] bool has_qkv_bias() const noexcept { return family == Family::qwen2; }
+  /// Whether q_norm and k_norm normalize each head of the queries and keys before RoPE.
+  [[nodiscard]] bool has_qk_norm() const noexcept { return family == Family::qwen3; }
   /// Width of the queries of all heads.
   [[nodiscard]] std::size_t q_dim() const noexcept { return head_dim * heads; }
   /// Width of the keys, and of the values, of all heads.

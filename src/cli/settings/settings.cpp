@@ -104,7 +104,11 @@ std::vector<Setting> model_rows() {
                              .group = "Model",
                              .help = "family of the model",
                              .from_checkpoint = FromCheckpoint::always},
-                            &Settings::family, {{"llama", model::Family::llama}, {"mlp", model::Family::mlp}}),
+                            &Settings::family,
+                            {{"llama", model::Family::llama},
+                             {"qwen2", model::Family::qwen2},
+                             {"qwen3", model::Family::qwen3},
+                             {"mlp", model::Family::mlp}}),
       text(
           {.name = "model",
            .group = "Model",

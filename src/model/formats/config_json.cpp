@@ -38,15 +38,25 @@ constexpr std::array kSizes = {
     SizeKey{"max_position_embeddings", &ModelConfig::seq_len, true},
 };
 
-const char* family_name(Family family) { return family == Family::mlp ? "mlp" : "llama"; }
+/// What Hugging Face calls a family and its model, and the entries that are absent where they have their default.
+struct Architecture {
+  Family family;
+  const char* type;
+  const char* model;
+};
+/// Mistral's models differ from Llama's in the sliding window only.
+constexpr std::array kArchitectures = {Architecture{Family::llama, "llama", "LlamaForCausalLM"},
+                                       Architecture{Family::llama, "mistral", "MistralForCausalLM"},
+                                       Architecture{Family::qwen2, "qwen2", "Qwen2ForCausalLM"},
+                                       Architecture{Family::qwen3, "qwen3", "Qwen3ForCausalLM"}};
 
 Json json_of(const ModelConfig& config) {
   const bool is_mlp = config.family == Family::mlp;
-  Json json = {{kFamilyKey, family_name(config.family)}};
+  Json json = {{kFamilyKey, name(config.family)}};
   for (const SizeKey& size : kSizes)
     if (size.mlp || !is_mlp) json[size.key] = config.*size.field;
   if (is_mlp) return json;
-  json["architectures"] = {"LlamaForCausalLM"};
+  json["architectures"] = {std::ranges::find(kArchitectures, config.family, &Architecture::family)->model};
   json["hidden_act"] = "silu";
   json["rms_norm_eps"] = config.norm_eps;
   json["rope_theta"] = config.rope_theta;
@@ -143,8 +153,14 @@ void read_window(const Reader& reader, ModelConfig& config) {
   config.seq_len = std::min(config.seq_len, reader.size("sliding_window"));
 }
 
-/// Reads the fields of the llama family. Absent keys have the defaults of transformers' LlamaConfig.
-void read_llama(const Reader& reader, ModelConfig& config) {
+/// The width of a head in a config without `head_dim`, as in transformers' config of the family.
+std::size_t default_head_dim(const ModelConfig& config) {
+  if (config.family == Family::qwen3) return 128;
+  return config.heads > 0 ? config.dim / config.heads : 0;
+}
+
+/// Reads the fields of a transformer. Absent keys have the defaults of transformers' configs.
+void read_transformer(const Reader& reader, ModelConfig& config) {
   for (const char* key : {"attention_bias", "mlp_bias"}) reader.expect(key, false);
   for (const char* key : {"quantization_config", "num_experts", "num_local_experts"}) reader.expect(key, nullptr);
   reader.expect("hidden_act", "silu");
@@ -152,16 +168,20 @@ void read_llama(const Reader& reader, ModelConfig& config) {
   read_rope(reader, config);
   read_window(reader, config);
   config.kv_heads = reader.has("num_key_value_heads") ? config.kv_heads : config.heads;
-  if (!reader.has("head_dim") && config.heads > 0) config.head_dim = config.dim / config.heads;
+  if (!reader.has("head_dim")) config.head_dim = default_head_dim(config);
   config.norm_eps = reader.has("rms_norm_eps") ? reader.number("rms_norm_eps") : 1e-6;
   config.tied_embeddings = reader.has("tie_word_embeddings") && reader.flag("tie_word_embeddings");
 }
 
-/// Mistral's models differ from Llama's in the sliding window only.
 Family family_of(const std::string& type, const std::string& place) {
-  if (type == family_name(Family::mlp)) return Family::mlp;
-  if (type == family_name(Family::llama) || type == "mistral") return Family::llama;
-  throw FileError(fmt::format("{}: {} '{}' is not supported; supported: llama, mistral, mlp", place, kFamilyKey, type));
+  if (type == name(Family::mlp)) return Family::mlp;
+  std::string supported;
+  for (const Architecture& row : kArchitectures) {
+    if (type == row.type) return row.family;
+    supported += fmt::format("{}, ", row.type);
+  }
+  throw FileError(fmt::format("{}: {} '{}' is not supported; supported: {}{}", place, kFamilyKey, type, supported,
+                              name(Family::mlp)));
 }
 
 bool has_default(std::string_view key) { return key == "num_key_value_heads" || key == "head_dim"; }
@@ -179,7 +199,7 @@ ModelConfig config_from_json(std::string_view json, const std::string& place) {
   for (const SizeKey& size : kSizes)
     if ((size.mlp || !is_mlp) && (!has_default(size.key) || reader.has(size.key)))
       config.*size.field = reader.size(size.key);
-  if (!is_mlp) read_llama(reader, config);
+  if (!is_mlp) read_transformer(reader, config);
   try {
     check(config);
   } catch (const UsageError& error) {

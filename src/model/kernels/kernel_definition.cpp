@@ -97,7 +97,7 @@ void KernelTemplate::pack(std::string_view prefix, const ParameterLayout& layout
 void KernelTemplate::pack(const WeightBlob& weight, std::string_view prefix, const ParameterLayout& layout,
                           std::span<const float> parameters) {
   const Parameter* parameter = layout.find(fmt::format("{}{}", prefix, weight.parameter));
-  assert(parameter != nullptr && parameter->shape.size() == 2);
+  assert(parameter != nullptr && (parameter->shape.size() == 2 || !weight.transposed));
   const std::span<const float> values = slice(parameters, *parameter);
   const std::span<std::byte> data = make_blob(element_, values.size(), blobs_.find(weight.path)->second);
   if (weight.transposed) {

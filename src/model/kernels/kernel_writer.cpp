@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "ane/core/checked.h"
+
 #include "shape.h"
 
 namespace ane::model {
@@ -23,12 +25,28 @@ std::string blob_path(std::string_view name) { return fmt::format("@model_path/w
 /// Shortens "self_attn.q_proj" to "q_proj" for names in a program.
 std::string_view short_name(std::string_view role) { return role.substr(role.rfind('.') + 1); }
 
+/// "q_proj_bias" for "self_attn.q_proj.bias", and "q_norm" for "self_attn.q_norm.weight".
+std::string vector_name(std::string_view parameter) {
+  const std::size_t suffix = parameter.rfind('.');
+  const std::string_view name = short_name(parameter.substr(0, suffix));
+  return parameter.substr(suffix) == ".bias" ? fmt::format("{}_bias", name) : std::string(name);
+}
+
 std::string parameter_name(std::string_view role) { return fmt::format("{}.weight", role); }
 
-/// Layout of an input with matrices next to the tensors. A matrix with as many outputs as the widest tensor has
-/// channels is stored unchanged, [out, in]; any other is stored [in, out].
-PackedLayout beside_weights(mil::DType element, std::size_t seq_len, KernelWriter::Channels inputs,
-                            std::span<const Matrix> matrices, std::vector<WeightSegment>& weights) {
+/// The columns of a vector in a layout of `channels` channels: as many as it takes for all to have the same length.
+std::size_t vector_columns(std::size_t size, std::size_t channels) {
+  std::size_t columns = ceil_div(size, channels);
+  while (size % columns != 0) ++columns;
+  return columns;
+}
+
+/// Layout of an input with matrices and vectors next to the tensors. A matrix with as many outputs as the widest tensor
+/// has channels is stored unchanged, [out, in]; any other is stored [in, out]. The elements of a vector run along the
+/// channels.
+PackedLayout beside_weights(mil::DType element, std::size_t seq_len, const KernelWriter::Channels& inputs,
+                            std::span<const Matrix> matrices, std::span<const Vector> vectors,
+                            std::vector<WeightSegment>& weights) {
   std::vector<PackedLayout::Window> windows;
   std::size_t channels = 0;
   for (const auto& [name, count] : inputs) {
@@ -42,19 +60,25 @@ PackedLayout beside_weights(mil::DType element, std::size_t seq_len, KernelWrite
     weights.push_back(
         {windows.back().name, parameter_name(matrix.role), by_inputs == (matrix.use == Weight::as_stored)});
   }
+  for (const Vector& vector : vectors) {
+    const std::size_t columns = vector_columns(vector.size, channels);
+    windows.push_back({vector_name(vector.parameter), vector.size / columns, columns});
+    weights.push_back({windows.back().name, std::string(vector.parameter), true});
+  }
   return PackedLayout::along_columns(element, windows);
 }
 
 }  // namespace
 
-KernelWriter::KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len, Channels inputs,
-                           std::initializer_list<Matrix> matrices, Channels outputs)
-    : mil_(options.element), matrices_(matrices) {
+KernelWriter::KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len, const Channels& inputs,
+                           std::vector<Matrix> matrices, const Channels& outputs, std::vector<Vector> vectors)
+    : mil_(options.element), matrices_(std::move(matrices)), vectors_(std::move(vectors)) {
   definition_.name = std::move(name);
   definition_.output = {options.element, seq_len, outputs};
-  definition_.input = options.weights == WeightMode::baked || matrices_.empty()
-                          ? PackedLayout(options.element, seq_len, inputs)
-                          : beside_weights(options.element, seq_len, inputs, matrices_, definition_.weight_segments);
+  const bool is_baked = options.weights == WeightMode::baked || (matrices_.empty() && vectors_.empty());
+  definition_.input =
+      is_baked ? PackedLayout(options.element, seq_len, inputs)
+               : beside_weights(options.element, seq_len, inputs, matrices_, vectors_, definition_.weight_segments);
   pack_ = mil_.input(kInput, definition_.input.type().shape);
 }
 
@@ -81,7 +105,26 @@ const Matrix& KernelWriter::matrix(std::string_view role) const {
 mil::Var KernelWriter::project(std::string_view name, mil::Var x, std::string_view role) {
   const Matrix& m = matrix(role);
   assert(mil_.type(x).shape.at(kChannelAxis) == static_cast<std::int64_t>(m.in));
-  return definition_.weight_segments.empty() ? project_baked(name, x, m) : project_dynamic(name, x, m);
+  const std::string bias = fmt::format("{}.bias", role);
+  const bool has_bias = std::ranges::find(vectors_, bias, &Vector::parameter) != vectors_.end();
+  const std::string product_name = has_bias ? fmt::format("{}_product", name) : std::string(name);
+  const mil::Var product = is_baked() ? project_baked(product_name, x, m) : project_dynamic(product_name, x, m);
+  return has_bias ? mil_.add(name, product, vector(bias, shape_of({1, m.out, 1, 1}))) : product;
+}
+
+mil::Var KernelWriter::vector(std::string_view parameter, const mil::Shape& shape) {
+  assert(std::ranges::find(vectors_, parameter, &Vector::parameter) != vectors_.end());
+  const std::string name = vector_name(parameter);
+  if (is_baked()) {
+    definition_.weights.push_back({blob_path(name), std::string(parameter), false});
+    return mil_.blob(name, shape, blob_path(name));
+  }
+  const mil::Var staged = window(name);
+  const bool is_one_column = mil_.type(staged).shape.at(3) == 1;
+  const mil::Var in_order =
+      is_one_column ? staged : mil_.transpose(fmt::format("{}_in_order", name), staged, {0, 3, 2, 1});
+  if (mil_.type(in_order).shape == shape) return in_order;
+  return mil_.reshape(fmt::format("{}_shaped", name), in_order, shape);
 }
 
 mil::Var KernelWriter::project_baked(std::string_view name, mil::Var x, const Matrix& matrix) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
@@ -25,24 +24,33 @@ struct Matrix {
   Weight use = Weight::as_stored;
 };
 
+/// A parameter of one dimension that a kernel adds to channels or multiplies with them.
+struct Vector {
+  std::string_view parameter;  ///< of the layer, with its suffix: "self_attn.q_proj.bias"
+  std::size_t size = 0;
+};
+
 /// Generates one kernel: the program, the location of its weights and the values of its constants. Only this class
 /// knows whether weights are compiled in (blobs, multiplied by conv) or part of the input (columns beside the
 /// activations, multiplied by matmul; ane.md K11).
 class KernelWriter {
  public:
-  using Channels = std::initializer_list<std::pair<std::string_view, std::size_t>>;
+  using Channels = std::vector<std::pair<std::string_view, std::size_t>>;
 
   /// `inputs` and `outputs`: tensors of [channels, S]. With dynamic weights, the input has as many channels as the
   /// largest tensor in `inputs`, and every matrix must have that many rows or columns.
-  KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len, Channels inputs,
-               std::initializer_list<Matrix> matrices, Channels outputs);
+  KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len, const Channels& inputs,
+               std::vector<Matrix> matrices, const Channels& outputs, std::vector<Vector> vectors = {});
 
   [[nodiscard]] mil::Builder& mil() noexcept { return mil_; }
 
   /// A tensor of the layer by name: the value of that output segment if it is set, else a segment of the input.
   [[nodiscard]] mil::Var tensor(std::string_view name);
-  /// The product of the matrix `role` with x [1, in, 1, S]: [1, out, 1, S].
+  /// The product of the matrix `role` with x [1, in, 1, S], plus the vector "ROLE.bias" if there is one:
+  /// [1, out, 1, S].
   [[nodiscard]] mil::Var project(std::string_view name, mil::Var x, std::string_view role);
+  /// A vector in the shape that its elements have in the program: [1, n, 1, 1] or [1, 1, 1, n].
+  [[nodiscard]] mil::Var vector(std::string_view parameter, const mil::Shape& shape);
   /// A tensor that training does not change, in its own blob file.
   [[nodiscard]] mil::Var constant(std::string_view name, const mil::Shape& shape, std::vector<float> values);
   /// Sets the value of an output segment: [1, channels of the segment, 1, S].
@@ -55,12 +63,14 @@ class KernelWriter {
   [[nodiscard]] const Matrix& matrix(std::string_view role) const;
   [[nodiscard]] mil::Var project_baked(std::string_view name, mil::Var x, const Matrix& matrix);
   [[nodiscard]] mil::Var project_dynamic(std::string_view name, mil::Var x, const Matrix& matrix);
+  [[nodiscard]] bool is_baked() const noexcept { return definition_.weight_segments.empty(); }
   [[nodiscard]] mil::Var window(std::string_view name);
   [[nodiscard]] mil::Var positions_by_channels(std::string_view name, mil::Var x);
 
   KernelDefinition definition_;
   mil::Builder mil_;
   std::vector<Matrix> matrices_;
+  std::vector<Vector> vectors_;
   mil::Var pack_;
   std::map<mil::ValueId, mil::Var> turned_;  ///< activations [1, 1, S, C], by the value they were transposed from
   std::vector<std::pair<std::string, mil::Var>> outputs_;

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "llama/qk_norm.h"
 #include "shape.h"
 
 namespace ane::model {
@@ -154,14 +155,29 @@ mil::Var backward_scores(mil::Builder& mil, mil::Var probs, mil::Var dp, const M
 }
 
 // dq = ds k,  dk = ds^T q. The product for dk sums over the queries of the whole group.
-ProjectionGradients backward_rotation(mil::Builder& mil, Rope& rope, mil::Var ds, mil::Var q, mil::Var k,
-                                      const ModelConfig& config) {
+HeadGradients backward_rotation(mil::Builder& mil, Rope& rope, mil::Var ds, mil::Var q, mil::Var k,
+                                const ModelConfig& config) {
   const mil::Var dq_groups = mil.matmul("dq_groups", ds, k);
   const mil::Var dk_rot = mil.matmul("dk_rot", ds, group_heads(mil, "q_groups", q, config), true, false);
   const mil::Var dq_rot = ungroup_heads(mil, "dq_rot", dq_groups, config);
-  const mil::Var dq = merge_heads(mil, "dq", rope.rotate_back("dq_heads", dq_rot));
-  const mil::Var dk = merge_heads(mil, "dk", rope.rotate_back("dk_heads", dk_rot));
-  return {dq, dk};
+  return {rope.rotate_back("dq_heads", dq_rot), rope.rotate_back("dk_heads", dk_rot)};
+}
+
+void backward_qk_norm(KernelWriter& kernel, const HeadGradients& heads, const ModelConfig& config) {
+  mil::Builder& mil = kernel.mil();
+  if (!config.has_qk_norm()) {
+    kernel.output("dq", merge_heads(mil, "dq", heads.dq));
+    kernel.output("dk", merge_heads(mil, "dk", heads.dk));
+    return;
+  }
+  const mil::Var q_in = split_heads(mil, "q_in_heads", kernel.tensor("q_in"), config);
+  const mil::Var k_in = split_heads(mil, "k_in_heads", kernel.tensor("k_in"), config);
+  const HeadNormGradients q = backward_head_norm(kernel, "dq_in", q_in, heads.dq, "self_attn.q_norm.weight", config);
+  const HeadNormGradients k = backward_head_norm(kernel, "dk_in", k_in, heads.dk, "self_attn.k_norm.weight", config);
+  kernel.output("dq", merge_heads(mil, "dq", q.dx));
+  kernel.output("dk", merge_heads(mil, "dk", k.dx));
+  kernel.output("q_norm_terms", merge_heads(mil, "q_norm_terms", q.terms));
+  kernel.output("k_norm_terms", merge_heads(mil, "k_norm_terms", k.terms));
 }
 
 mil::Var backward_projections(KernelWriter& kernel) {

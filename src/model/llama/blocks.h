@@ -63,13 +63,17 @@ struct ValueGradients {
 /// Through softmax and scale: the gradient of q k^T, [1, KV, R*S, S].
 [[nodiscard]] mil::Var backward_scores(mil::Builder& mil, mil::Var probs, mil::Var dp, const ModelConfig& config);
 
-/// Through q k^T and RoPE: gradients of the projections.
-struct ProjectionGradients {
-  mil::Var dq;  ///< [1, D, 1, S]
-  mil::Var dk;  ///< [1, KV * HD, 1, S]
+/// Through q k^T and RoPE.
+struct HeadGradients {
+  mil::Var dq;  ///< [1, NH, S, HD]
+  mil::Var dk;  ///< [1, KV, S, HD]
 };
-[[nodiscard]] ProjectionGradients backward_rotation(mil::Builder& mil, Rope& rope, mil::Var ds, mil::Var q, mil::Var k,
-                                                    const ModelConfig& config);
+[[nodiscard]] HeadGradients backward_rotation(mil::Builder& mil, Rope& rope, mil::Var ds, mil::Var q, mil::Var k,
+                                              const ModelConfig& config);
+
+/// Through QK-norm, if the model has one, from the kernel's tensors "q_in" and "k_in": sets the outputs "dq" and "dk",
+/// the gradients of the projections, and those of the norms.
+void backward_qk_norm(KernelWriter& kernel, const HeadGradients& heads, const ModelConfig& config);
 
 /// Through the projections, from the kernel's tensors "dq", "dk" and "dv": the gradient of the normalized input.
 [[nodiscard]] mil::Var backward_projections(KernelWriter& kernel);

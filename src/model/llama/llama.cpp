@@ -76,8 +76,8 @@ void Llama::initialize(std::span<float> parameters, std::uint64_t seed) const {
   for (const Parameter& parameter : layout_.parameters()) {
     const std::string_view name = parameter.name;
     const bool feeds_residual = name.ends_with(".self_attn.o_proj.weight") || name.ends_with(".mlp.down_proj.weight");
-    if (parameter.role == Role::norm) {
-      std::ranges::fill(slice(parameters, parameter), 1.0F);
+    if (parameter.role == Role::norm || parameter.role == Role::bias) {
+      std::ranges::fill(slice(parameters, parameter), parameter.role == Role::norm ? 1.0F : 0.0F);
     } else {
       fill_normal(parameter, seed, feeds_residual ? residual_deviation : kDeviation, parameters, context_.threads);
     }

@@ -29,9 +29,22 @@ ParameterLayout llama_parameters(const ModelConfig& config) {
                   .rotated_rows = rotated_rows});
     };
     add("input_layernorm", norm, Role::norm, "attention_norm");
+    const auto add_vector = [&](std::string_view name, std::size_t size, Role role) {
+      layout.add(
+          {.name = fmt::format("model.layers.{}.self_attn.{}", layer, name), .shape = shape_of({size}), .role = role});
+    };
     add("self_attn.q_proj", to_q, Role::matrix, "attention.wq", config.head_dim);
     add("self_attn.k_proj", to_kv, Role::matrix, "attention.wk", config.head_dim);
     add("self_attn.v_proj", to_kv, Role::matrix, "attention.wv");
+    if (config.has_qkv_bias()) {
+      add_vector("q_proj.bias", config.q_dim(), Role::bias);
+      add_vector("k_proj.bias", config.kv_dim(), Role::bias);
+      add_vector("v_proj.bias", config.kv_dim(), Role::bias);
+    }
+    if (config.has_qk_norm()) {
+      add_vector("q_norm.weight", config.head_dim, Role::norm);
+      add_vector("k_norm.weight", config.head_dim, Role::norm);
+    }
     add("self_attn.o_proj", from_q, Role::matrix, "attention.wo");
     add("post_attention_layernorm", norm, Role::norm, "ffn_norm");
     add("mlp.gate_proj", up, Role::matrix, "feed_forward.w1");

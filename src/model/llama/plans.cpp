@@ -36,7 +36,8 @@ std::vector<Row> rows(PlanChoice choice) {
 KernelPlan llama_plan(const ModelConfig& config, const KernelOptions& options) {
   std::vector<PlannedKernel> kernels;
   for (const Row& row : rows(options.plan)) kernels.push_back({row.phase, row.generate(config, options)});
-  return {options.plan == PlanChoice::split ? "split" : "merged", std::move(kernels), contract_of(llama_stages())};
+  return {options.plan == PlanChoice::split ? "split" : "merged", std::move(kernels),
+          contract_of(llama_stages(config))};
 }
 
 }  // namespace ane::model

@@ -5,8 +5,24 @@
 
 namespace ane::model {
 
-std::span<const Stage> llama_stages() {
-  static const std::vector<Stage> stages = {
+namespace {
+
+std::vector<ChannelSum> attention_sums(const ModelConfig& config) {
+  std::vector<ChannelSum> sums;
+  if (config.has_qkv_bias()) {
+    sums = {{"self_attn.q_proj.bias", "dq"}, {"self_attn.k_proj.bias", "dk"}, {"self_attn.v_proj.bias", "dv"}};
+  }
+  if (config.has_qk_norm()) {
+    sums.push_back({"self_attn.q_norm.weight", "q_norm_terms"});
+    sums.push_back({"self_attn.k_norm.weight", "k_norm_terms"});
+  }
+  return sums;
+}
+
+}  // namespace
+
+std::vector<Stage> llama_stages(const ModelConfig& config) {
+  return {
       NormStage{.weight = "input_layernorm", .input = kLayerInput, .output = "attn_in", .around = "h"},
       KernelStage{.forward = Phase::attention_forward,
                   .backward = Phase::attention_backward,
@@ -18,7 +34,8 @@ std::span<const Stage> llama_stages() {
                   .products = {{"self_attn.o_proj", "do", "attn"},
                                {"self_attn.q_proj", "dq", "attn_in"},
                                {"self_attn.k_proj", "dk", "attn_in"},
-                               {"self_attn.v_proj", "dv", "attn_in"}}},
+                               {"self_attn.v_proj", "dv", "attn_in"}},
+                  .sums = attention_sums(config)},
       NormStage{.weight = "post_attention_layernorm", .input = "h", .output = "ffn_in", .around = "y"},
       KernelStage{.forward = Phase::ffn_forward,
                   .backward = Phase::ffn_backward,
@@ -29,18 +46,22 @@ std::span<const Stage> llama_stages() {
                   .gradient = "dy",
                   .products = {{"mlp.down_proj", "dy", "gate"},
                                {"mlp.gate_proj", "dh1", "ffn_in"},
-                               {"mlp.up_proj", "dh3", "ffn_in"}}},
+                               {"mlp.up_proj", "dh3", "ffn_in"}},
+                  .sums = {}},
   };
-  return stages;
 }
 
 std::vector<std::string_view> outputs_read(const KernelStage& stage) {
   std::vector<std::string_view> names;
-  for (const WeightProduct& product : stage.products)
-    for (const std::string_view tensor : {product.dy, product.x}) {
-      const bool of_cpu = tensor == stage.gradient || tensor == stage.input;
-      if (!of_cpu && std::ranges::count(names, tensor) == 0) names.push_back(tensor);
-    }
+  const auto add = [&](std::string_view tensor) {
+    const bool of_cpu = tensor == stage.gradient || tensor == stage.input;
+    if (!of_cpu && std::ranges::count(names, tensor) == 0) names.push_back(tensor);
+  };
+  for (const WeightProduct& product : stage.products) {
+    add(product.dy);
+    add(product.x);
+  }
+  for (const ChannelSum& sum : stage.sums) add(sum.terms);
   return names;
 }
 

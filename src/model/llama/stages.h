@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "ane/model/config.h"
 #include "ane/model/kernel_plan.h"
 
 /// A Llama layer as data: an ordered list of stages, each with a forward and a backward part, which are connected by
@@ -28,6 +29,14 @@ struct WeightProduct {
   std::string_view dy, x;
 };
 
+/// The gradient of a parameter that is added to the channels of an activation, or multiplied with them, on the CPU:
+/// dp[c % n] += sum over positions of terms[c], with n the number of its elements. A parameter of each head has fewer
+/// elements than there are channels.
+struct ChannelSum {
+  std::string_view parameter;  ///< of the layer, with its suffix
+  std::string_view terms;      ///< output of the stage's kernels
+};
+
 /// Kernels on the device, whose result is added to the residual. Every kernel plan has kernels for these phases.
 struct KernelStage {
   Phase forward;
@@ -38,6 +47,7 @@ struct KernelStage {
   std::string_view output;    ///< the sum
   std::string_view gradient;  ///< the kernels' name for the gradient of `result`, which is also that of `output`
   std::vector<WeightProduct> products;
+  std::vector<ChannelSum> sums;
 };
 
 using Stage = std::variant<NormStage, KernelStage>;
@@ -47,7 +57,7 @@ inline constexpr std::string_view kKernelInput = "xn";
 inline constexpr std::string_view kKernelInputGradient = "dxn";
 
 /// The stages of a layer in forward order.
-[[nodiscard]] std::span<const Stage> llama_stages();
+[[nodiscard]] std::vector<Stage> llama_stages(const ModelConfig& config);
 /// The residual before the first stage.
 inline constexpr std::string_view kLayerInput = "x";
 

@@ -209,6 +209,11 @@ void Llama::Pass::backward_stage(std::size_t layer, const Workspace::KernelState
     const GradientOrder::Turn turn(order_, slot_);
     work_.operands_of(layer).last = work_.products.add(weight_gradient(*weight, dy, x, gradients_), times_.elementwise);
   }
+  for (const auto& [parameter, terms] : stage.sums) {
+    const GradientOrder::Turn turn(order_, slot_);
+    const PhaseTimer timer(times_.elementwise, spans_, "channel sums");
+    math::add_channel_sums(terms, config_.seq_len, gradient(*parameter), threads_);
+  }
 }
 
 // The positions of a repeated token are summed in order, independent of the thread.

@@ -20,8 +20,13 @@ const Parameter& find(const ParameterLayout& layout, std::string_view name) {
   return *found;
 }
 
+/// A parameter of a layer, by its name with its suffix.
 const Parameter& find(const ParameterLayout& layout, std::size_t layer, std::string_view name) {
-  return find(layout, fmt::format("model.layers.{}.{}.weight", layer, name));
+  return find(layout, fmt::format("model.layers.{}.{}", layer, name));
+}
+
+const Parameter& find_weight(const ParameterLayout& layout, std::size_t layer, std::string_view name) {
+  return find(layout, layer, fmt::format("{}.weight", name));
 }
 
 std::size_t channels(const KernelPlan& plan, Phase phase, std::string_view tensor) {
@@ -42,22 +47,23 @@ Llama::Workspace::Workspace(const ModelConfig& config, const ParameterLayout& la
       losses(config.seq_len),
       products(context) {
   operands.resize(products.run_beside() ? 2 : 1);
+  const std::vector<Stage> stages = llama_stages(config);
   std::vector<Activations> activations(config.layers);
   std::size_t size = 0;
-  lay_out(config, kernels.plan(), activations,
+  lay_out(config, stages, kernels.plan(), activations,
           [&](std::span<float>& /*part*/, std::size_t count) { size += round_up(count, kAlignment); });
   memory = activation_memory(size);
   const std::span<float> all(reinterpret_cast<float*>(memory.data()), size);
   std::size_t begin = 0;
-  lay_out(config, kernels.plan(), activations, [&](std::span<float>& part, std::size_t count) {
+  lay_out(config, stages, kernels.plan(), activations, [&](std::span<float>& part, std::size_t count) {
     part = all.subspan(begin, count);
     begin += round_up(count, kAlignment);
   });
   for (std::size_t layer = 0; layer < config.layers; ++layer) {
-    for (const Stage& stage : llama_stages()) {
+    for (const Stage& stage : stages) {
       if (const auto* const norm_stage = std::get_if<NormStage>(&stage)) {
         layers[layer].emplace_back(
-            bind(*norm_stage, layer, find(layout, layer, norm_stage->weight), activations[layer]));
+            bind(*norm_stage, layer, find_weight(layout, layer, norm_stage->weight), activations[layer]));
       } else {
         layers[layer].emplace_back(bind(std::get<KernelStage>(stage), layer, layout, activations[layer]));
       }
@@ -67,15 +73,15 @@ Llama::Workspace::Workspace(const ModelConfig& config, const ParameterLayout& la
 
 /// Calls take(part, number of its elements) for each part, always in the same order.
 template <class Take>
-void Llama::Workspace::lay_out(const ModelConfig& config, const KernelPlan& plan, std::vector<Activations>& activations,
-                               const Take& take) {
+void Llama::Workspace::lay_out(const ModelConfig& config, std::span<const Stage> stages, const KernelPlan& plan,
+                               std::vector<Activations>& activations, const Take& take) {
   const std::size_t wide = config.dim * config.seq_len;
   take(residual.front(), wide);
   for (std::size_t layer = 0; layer < config.layers; ++layer) {
     auto& [tensors, r] = activations[layer];
     tensors[kLayerInput] = residual[layer];
     std::string_view last;
-    for (const Stage& stage : llama_stages()) {
+    for (const Stage& stage : stages) {
       last = std::visit([](const auto& either) { return either.output; }, stage);
       take(tensors[last], wide);
       if (std::holds_alternative<NormStage>(stage)) take(r[last], config.seq_len);
@@ -83,7 +89,7 @@ void Llama::Workspace::lay_out(const ModelConfig& config, const KernelPlan& plan
     residual[layer + 1] = tensors[last];
   }
   for (Operands& set : operands) {
-    for (const Stage& stage : llama_stages()) {
+    for (const Stage& stage : stages) {
       const auto* const kernels = std::get_if<KernelStage>(&stage);
       if (kernels == nullptr) continue;
       take(set.gradients[kernels->output], wide);
@@ -121,7 +127,8 @@ Llama::Workspace::KernelState Llama::Workspace::bind(const KernelStage& stage, s
                       .backward_given = {{{stage.gradient, dy}}},
                       .forward_wanted = {{{stage.result, tensors.at(stage.output), tensors.at(stage.residual)}}},
                       .backward_wanted = {},
-                      .products = {}};
+                      .products = {},
+                      .sums = {}};
   for (const std::string_view tensor : outputs_read(stage))
     kernels.backward_wanted.push_back({tensor, set.outputs.at(tensor)});
   kernels.backward_wanted.push_back({kKernelInputGradient, dnorm});
@@ -132,7 +139,9 @@ Llama::Workspace::KernelState Llama::Workspace::bind(const KernelStage& stage, s
     return set.outputs.at(tensor);
   };
   for (const WeightProduct& product : stage.products)
-    kernels.products.push_back({&find(layout, layer, product.weight), operand(product.dy), operand(product.x)});
+    kernels.products.push_back({&find_weight(layout, layer, product.weight), operand(product.dy), operand(product.x)});
+  for (const ChannelSum& sum : stage.sums)
+    kernels.sums.push_back({&find(layout, layer, sum.parameter), operand(sum.terms)});
   return kernels;
 }
 

@@ -43,6 +43,11 @@ struct Llama::Workspace {
     std::array<LayerRunner::Wanted, 1> forward_wanted;
     std::vector<LayerRunner::Wanted> backward_wanted;
     std::vector<Product> products;
+    struct Sum {
+      const Parameter* parameter;
+      std::span<const float> terms;
+    };
+    std::vector<Sum> sums;
   };
   using LayerStages = std::vector<std::variant<NormState, KernelState>>;
 
@@ -86,8 +91,8 @@ struct Llama::Workspace {
     std::map<std::string_view, std::span<float>> r;        ///< of norms, by output
   };
   template <class Take>
-  void lay_out(const ModelConfig& config, const KernelPlan& plan, std::vector<Activations>& activations,
-               const Take& take);
+  void lay_out(const ModelConfig& config, std::span<const Stage> stages, const KernelPlan& plan,
+               std::vector<Activations>& activations, const Take& take);
   [[nodiscard]] NormState bind(const NormStage& stage, std::size_t layer, const Parameter& weight,
                                const Activations& activations);
   [[nodiscard]] KernelState bind(const KernelStage& stage, std::size_t layer, const ParameterLayout& layout,
