@@ -71,7 +71,7 @@ arm64() {
   install g++-aarch64-linux-gnu qemu-user-static
   if [[ ! -e $folder/complete ]]; then
     unpack_arm64 "$root" libc6-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev \
-      libhwy-dev libxxhash-dev
+      libhwy-dev libxxhash-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev
     sed -i "s|/usr/|$root/usr/|" "$openblas/OpenBLASConfig.cmake"  # the only one with absolute paths
     touch "$folder/complete"
   fi

@@ -6,13 +6,14 @@
 #   scripts/setup.sh --dev    also those for lint.sh, coverage.sh, fuzz.sh, crosscheck-macos.sh and a Clang build
 set -euo pipefail
 
-debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev libxxhash-dev)
+debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev libxxhash-dev
+  libpcre2-dev libutf8proc-dev libsentencepiece-dev)
 # Optional libraries, used if available: name prefixes, because each release has its own version suffix.
 debian_optional=(libdnnl)
 debian_test=(gobjc libgnustep-base-dev)
 debian_bench=(libbenchmark-dev python3-torch libopenblas0-openmp libtcmalloc-minimal4)
 debian_dev=(clang libclang-rt-dev llvm clang-format clang-tidy gcovr)
-homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway xxhash)
+homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway xxhash pcre2 utf8proc sentencepiece)
 homebrew_bench=(google-benchmark)
 homebrew_dev=(llvm gcovr)
 
@@ -88,5 +89,5 @@ elif [[ $(uname) == Darwin ]]; then
   install_homebrew
 else
   echo "setup.sh: neither apt nor Homebrew found; install a C++20 compiler, CMake 3.25, Ninja, CLI11, spdlog, fmt," \
-    "nlohmann-json, Catch2, OpenBLAS, Highway and xxHash yourself" >&2
+    "nlohmann-json, Catch2, OpenBLAS, Highway, xxHash, PCRE2, utf8proc and SentencePiece yourself" >&2
 fi

@@ -10,6 +10,7 @@
 #include "ane/app/doctor_command.h"
 #include "ane/app/mil_command.h"
 #include "ane/app/restart_context.h"
+#include "ane/app/tokenize_command.h"
 #include "ane/app/train_command.h"
 #include "ane/cli/command_line.h"
 #include "ane/cli/terminal.h"
@@ -31,6 +32,7 @@ int run_command(const Invocation& invocation) {
   const std::vector<CommandRow> rows = {
       {cli::training_command(), [&](const cli::FlagValues& flags) { return train_command(flags, invocation); }},
       {mil_options(), mil_command},
+      {tokenize_options(), tokenize_command},
       {doctor_options(), doctor_command}};
   std::vector<cli::Command> commands;
   for (const CommandRow& row : rows) commands.push_back(row.options);

@@ -6,6 +6,7 @@
 #include "ane/app/doctor_command.h"
 #include "ane/app/mil_command.h"
 #include "ane/app/restart_context.h"
+#include "ane/app/tokenize_command.h"
 #include "ane/cli/command_line.h"
 #include "ane/core/error.h"
 
@@ -23,7 +24,8 @@ struct Words {
   std::vector<std::string> environment;
 };
 
-const std::vector<cli::Command> kCommands = {cli::training_command(), app::mil_options(), app::doctor_options()};
+const std::vector<cli::Command> kCommands = {cli::training_command(), app::mil_options(), app::tokenize_options(),
+                                             app::doctor_options()};
 
 Words words_of(std::string_view text) {
   Words words;

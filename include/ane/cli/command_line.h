@@ -10,9 +10,9 @@
 
 namespace ane::cli {
 
-/// An option of a command, or its positional argument.
+/// An option of a command, or its positional arguments.
 struct CommandOption {
-  enum class Kind { value, toggle, argument };
+  enum class Kind { value, toggle, argument, arguments };
 
   Kind kind = Kind::value;
   std::string name;           ///< "seed" for --seed; "FILE" for an argument
@@ -29,6 +29,9 @@ struct Command {
   std::string description;
   std::vector<CommandOption> options;
 };
+
+/// The values of `arguments`, any number of them, are one text in which each ends with this.
+inline constexpr char kArgumentEnd = '\0';
 
 /// The option of a setting. Its help mentions the default and the environment variable.
 [[nodiscard]] CommandOption option_of(const Setting& row);

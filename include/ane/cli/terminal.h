@@ -30,6 +30,8 @@ class Terminal {
   /// Writes a line and flushes it, so that the reader of a pipe sees it at once. Throws FileError depending on
   /// LostOutput.
   void print(std::string_view line);
+  /// Writes exactly these bytes; otherwise like print().
+  void write(std::string_view bytes);
   /// Throws FileError if a line was lost.
   void expect_all_written() const;
   void info(const std::string& message);

@@ -26,7 +26,8 @@ constexpr const char* kFooter =
 using Found = std::map<std::string, std::vector<std::string>, std::less<>>;
 
 std::string flag_of(const CommandOption& option) {
-  return option.kind == CommandOption::Kind::argument ? option.name : fmt::format("--{}", option.name);
+  const bool positional = option.kind == CommandOption::Kind::argument || option.kind == CommandOption::Kind::arguments;
+  return positional ? option.name : fmt::format("--{}", option.name);
 }
 
 void add_option(const CommandOption& option, CLI::App& app, std::vector<std::string>& values) {
@@ -34,6 +35,8 @@ void add_option(const CommandOption& option, CLI::App& app, std::vector<std::str
   if (option.kind == CommandOption::Kind::toggle) {
     const std::string negation = option.negation.empty() ? "" : fmt::format(",!{}", option.negation);
     added = app.add_flag(flag_of(option) + negation, values, option.help);
+  } else if (option.kind == CommandOption::Kind::arguments) {
+    added = app.add_option(flag_of(option), values, option.help)->expected(-1)->type_name("");
   } else {
     added = app.add_option(flag_of(option), values, option.help)->expected(1)->allow_extra_args(false);
     added->required(option.kind == CommandOption::Kind::argument);
@@ -187,6 +190,10 @@ class Parser {
     FlagValues values;
     for (const CommandOption& option : requested.options) {
       std::vector<std::string>& given = found[option.name];
+      if (option.kind == CommandOption::Kind::arguments) {
+        for (const std::string& value : given) values[option.name] += value + kArgumentEnd;
+        continue;
+      }
       if (given.size() > 1) refuse(fmt::format("{} is given {} times; keep one", flag_of(option), given.size()));
       if (!given.empty()) values[option.name] = std::move(given.front());
     }

@@ -27,10 +27,11 @@ Terminal::Terminal(LostOutput lost_output, std::FILE* output)
 
 Terminal::~Terminal() { clear_bar(); }
 
-void Terminal::print(std::string_view line) {
+void Terminal::print(std::string_view line) { write(fmt::format("{}\n", line)); }
+
+void Terminal::write(std::string_view bytes) {
   clear_bar();
-  const bool written = std::fwrite(line.data(), 1, line.size(), output_) == line.size() &&
-                       std::fputc('\n', output_) != EOF && std::fflush(output_) == 0;
+  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), output_) == bytes.size() && std::fflush(output_) == 0;
   if (written || !lost_because_.empty()) return;
   lost_because_ = system_message(errno);
   if (lost_output_ == LostOutput::fails) expect_all_written();

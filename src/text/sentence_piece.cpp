@@ -1,0 +1,80 @@
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <sentencepiece_processor.h>
+
+#include "ane/core/checksum.h"
+#include "ane/core/error.h"
+
+#include "formats.h"
+
+namespace ane::text {
+namespace {
+
+constexpr std::uint64_t kMostBytes = std::uint64_t{128} << 20U;
+
+class SentencePieceTokenizer final : public Tokenizer {
+ public:
+  SentencePieceTokenizer(std::uint64_t digest, std::string file,
+                         std::unique_ptr<const sentencepiece::SentencePieceProcessor> processor)
+      : Tokenizer(digest), file_(std::move(file)), processor_(std::move(processor)) {}
+
+  std::string decode(std::span<const TokenId> ids, SpecialTokens special) const override {
+    std::vector<int> known;
+    for (const TokenId id : ids)
+      if (id < vocab_size() && (special == SpecialTokens::include || !is_special(id)))
+        known.push_back(static_cast<int>(id));
+    std::string text;
+    check(processor_->Decode(known, &text));
+    return text;
+  }
+
+  std::size_t vocab_size() const noexcept override { return static_cast<std::size_t>(processor_->GetPieceSize()); }
+  std::optional<TokenId> find(std::string_view name) const override {
+    const int id = processor_->PieceToId(name);  // the unknown token if there is none of this name
+    if (id < 0 || processor_->IdToPiece(id) != name) return std::nullopt;
+    return static_cast<TokenId>(id);
+  }
+  std::optional<std::string> name(TokenId id) const override {
+    if (id >= vocab_size()) return std::nullopt;
+    return processor_->IdToPiece(static_cast<int>(id));
+  }
+  bool is_special(TokenId id) const override {
+    const auto number = static_cast<int>(id);
+    return id < vocab_size() && (processor_->IsControl(number) || processor_->IsUnknown(number));
+  }
+
+ private:
+  void append_ids(std::string_view text, SpecialTokens special, std::vector<TokenId>& ids) const override {
+    if (special == SpecialTokens::include && processor_->bos_id() >= 0)
+      ids.push_back(static_cast<TokenId>(processor_->bos_id()));
+    std::vector<int> found;
+    check(processor_->Encode(text, &found));
+    for (const int id : found) ids.push_back(static_cast<TokenId>(id));
+  }
+
+  void check(const sentencepiece::util::Status& status) const {
+    if (!status.ok()) throw FileError(fmt::format("{}: SentencePiece fails: {}", file_, status.ToString()));
+  }
+
+  std::string file_;
+  std::unique_ptr<const sentencepiece::SentencePieceProcessor> processor_;
+};
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> open_sentence_piece(const RegularFile& file) {
+  const std::string bytes = whole_text(file, kMostBytes);
+  const std::string path = file.path().string();
+  auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
+  const auto status = processor->LoadFromSerializedProto(bytes);
+  if (!status.ok() || processor->GetPieceSize() <= 0)
+    throw FileError(fmt::format("{}: it is not a model of SentencePiece: {}", path, status.ToString()));
+  return std::make_unique<SentencePieceTokenizer>(checksum_of(std::as_bytes(std::span(bytes))), path,
+                                                  std::move(processor));
+}
+
+}  // namespace ane::text
