@@ -18,6 +18,13 @@ namespace ane::model {
 ///   out o [D] = o_proj attn, q [Q] and k [KV] after RoPE, v [KV], attn [Q]
 [[nodiscard]] KernelDefinition attn_fwd(const ModelConfig& config, const KernelOptions& options);
 
+/// attn_fwd for S new positions after those whose keys and values are in a cache of `window` positions: for generating
+/// text. `mask` [1, window] is 0 for the cached positions and -1e4 (kMasked) for the others, whose keys and values must
+/// be finite; cos and sin [HD, S] are the RoPE tables of the new positions.
+///   in  xn [D], cos [HD], sin [HD], mask [1, window], k_cache [KV, window], v_cache [KV, window]
+///   out o [D], k [KV] after RoPE and v [KV], which belong in the cache
+[[nodiscard]] KernelDefinition attn_cached(const ModelConfig& config, std::size_t window, const KernelOptions& options);
+
 /// Feed-forward of a normalized input.
 ///   in  xn [D]
 ///   out y [D] = down_proj gate, h1 [H] = gate_proj xn, h3 [H] = up_proj xn, gate [H] = silu(h1) * h3

@@ -82,6 +82,9 @@ float write_segment(PackedView<std::byte> to, std::string_view name, std::span<c
 /// The same with `values` [columns, channels], without computing the magnitude.
 void write_transposed(PackedView<std::byte> to, std::string_view name, std::span<const float> values);
 
+/// Converts fp32 `values` [channels] into one column of the named segment.
+void write_column(PackedView<std::byte> to, std::string_view name, std::size_t column, std::span<const float> values);
+
 /// Converts the named segment to fp32 [channels, columns].
 float read_segment(PackedView<const std::byte> from, std::string_view name, std::span<float> values,
                    math::ThreadPool& threads);

@@ -34,6 +34,20 @@ std::string vector_name(std::string_view parameter) {
 
 std::string parameter_name(std::string_view role) { return fmt::format("{}.weight", role); }
 
+std::vector<PackedLayout::Window> windows_of(const KernelWriter::Activations& tensors, std::size_t seq_len) {
+  std::vector<PackedLayout::Window> windows;
+  for (const Activation& tensor : tensors)
+    windows.push_back({std::string(tensor.name), tensor.channels, tensor.columns == 0 ? seq_len : tensor.columns});
+  return windows;
+}
+
+/// Tensors of S columns below each other.
+PackedLayout stacked(mil::DType element, std::size_t seq_len, const KernelWriter::Activations& tensors) {
+  std::vector<std::pair<std::string_view, std::size_t>> segments;
+  for (const Activation& tensor : tensors) segments.emplace_back(tensor.name, tensor.channels);
+  return {element, seq_len, segments};
+}
+
 /// The columns of a vector in a layout of `channels` channels: as many as it takes for all to have the same length.
 std::size_t vector_columns(std::size_t size, std::size_t channels) {
   std::size_t columns = ceil_div(size, channels);
@@ -44,15 +58,11 @@ std::size_t vector_columns(std::size_t size, std::size_t channels) {
 /// Layout of an input with matrices and vectors next to the tensors. A matrix with as many outputs as the widest tensor
 /// has channels is stored unchanged, [out, in]; any other is stored [in, out]. The elements of a vector run along the
 /// channels.
-PackedLayout beside_weights(mil::DType element, std::size_t seq_len, const KernelWriter::Channels& inputs,
+PackedLayout beside_weights(mil::DType element, std::vector<PackedLayout::Window> windows,
                             std::span<const Matrix> matrices, std::span<const Vector> vectors,
                             std::vector<WeightSegment>& weights) {
-  std::vector<PackedLayout::Window> windows;
   std::size_t channels = 0;
-  for (const auto& [name, count] : inputs) {
-    windows.push_back({std::string(name), count, seq_len});
-    channels = std::max(channels, count);
-  }
+  for (const PackedLayout::Window& window : windows) channels = std::max(channels, window.channels);
   for (const Matrix& matrix : matrices) {
     const bool by_inputs = matrix.in == channels || matrix.out != channels;
     windows.push_back(
@@ -70,15 +80,23 @@ PackedLayout beside_weights(mil::DType element, std::size_t seq_len, const Kerne
 
 }  // namespace
 
-KernelWriter::KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len, const Channels& inputs,
-                           std::vector<Matrix> matrices, const Channels& outputs, std::vector<Vector> vectors)
+KernelWriter::KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len,
+                           const Activations& inputs, std::vector<Matrix> matrices, const Activations& outputs,
+                           std::vector<Vector> vectors)
     : mil_(options.element), matrices_(std::move(matrices)), vectors_(std::move(vectors)) {
   definition_.name = std::move(name);
-  definition_.output = {options.element, seq_len, outputs};
-  const bool is_baked = options.weights == WeightMode::baked || (matrices_.empty() && vectors_.empty());
-  definition_.input =
-      is_baked ? PackedLayout(options.element, seq_len, inputs)
-               : beside_weights(options.element, seq_len, inputs, matrices_, vectors_, definition_.weight_segments);
+  definition_.output = stacked(options.element, seq_len, outputs);
+  const bool is_dynamic = options.weights == WeightMode::dynamic && !(matrices_.empty() && vectors_.empty());
+  const bool is_uniform = std::ranges::all_of(inputs, [](const Activation& tensor) { return tensor.columns == 0; });
+  if (is_dynamic || !is_uniform) {
+    const std::span<const Matrix> packed = is_dynamic ? std::span<const Matrix>(matrices_) : std::span<const Matrix>();
+    const std::span<const Vector> vectors_packed =
+        is_dynamic ? std::span<const Vector>(vectors_) : std::span<const Vector>();
+    definition_.input = beside_weights(options.element, windows_of(inputs, seq_len), packed, vectors_packed,
+                                       definition_.weight_segments);
+  } else {
+    definition_.input = stacked(options.element, seq_len, inputs);
+  }
   pack_ = mil_.input(kInput, definition_.input.type().shape);
 }
 

@@ -30,17 +30,25 @@ struct Vector {
   std::size_t size = 0;
 };
 
+/// An activation that is an input or output of a kernel.
+struct Activation {
+  std::string_view name;
+  std::size_t channels = 0;
+  std::size_t columns = 0;  ///< 0: as many as the sequence has positions
+};
+
 /// Generates one kernel: the program, the location of its weights and the values of its constants. Only this class
 /// knows whether weights are compiled in (blobs, multiplied by conv) or part of the input (columns beside the
 /// activations, multiplied by matmul; ane.md K11).
 class KernelWriter {
  public:
-  using Channels = std::vector<std::pair<std::string_view, std::size_t>>;
+  using Activations = std::vector<Activation>;
 
-  /// `inputs` and `outputs`: tensors of [channels, S]. With dynamic weights, the input has as many channels as the
-  /// largest tensor in `inputs`, and every matrix must have that many rows or columns.
-  KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len, const Channels& inputs,
-               std::vector<Matrix> matrices, const Channels& outputs, std::vector<Vector> vectors = {});
+  /// Inputs with another number of columns than S lie beside each other, like dynamic weights; outputs have S columns.
+  /// With dynamic weights, the input has as many channels as the largest tensor in `inputs`, and every matrix must have
+  /// that many rows or columns.
+  KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len, const Activations& inputs,
+               std::vector<Matrix> matrices, const Activations& outputs, std::vector<Vector> vectors = {});
 
   [[nodiscard]] mil::Builder& mil() noexcept { return mil_; }
 

@@ -174,6 +174,17 @@ void write_transposed(PackedView<std::byte> to, std::string_view name, std::span
       window[channel * stride + column] = values[column * segment.channels + channel];
 }
 
+void write_column(PackedView<std::byte> to, std::string_view name, std::size_t column, std::span<const float> values) {
+  const Segment& segment = to.layout.at(name);
+  assert(values.size() == segment.channels && column < segment.columns);
+  for (std::size_t channel = 0; channel < values.size(); ++channel) {
+    const std::span<std::byte> row = row_of(to, segment, channel);
+    const std::span<const float> value = values.subspan(channel, 1);
+    as_elements(to.layout.element(), row,
+                [&](auto target) { return math::transfer(value, target.subspan(column, 1)); });
+  }
+}
+
 float read_segment(PackedView<const std::byte> from, std::string_view name, std::span<float> values,
                    math::ThreadPool& threads) {
   const Segment& segment = from.layout.at(name);

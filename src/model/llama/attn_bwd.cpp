@@ -8,17 +8,17 @@ namespace ane::model {
 
 namespace {
 
-using Channels = KernelWriter::Channels;
+using Activations = KernelWriter::Activations;
 
-/// `channels` with `more` if the model has QK-norm.
-Channels with_qk_norm(Channels channels, const ModelConfig& config, const Channels& more) {
-  if (config.has_qk_norm()) channels.insert(channels.end(), more.begin(), more.end());
-  return channels;
+/// `tensors` with `more` if the model has QK-norm.
+Activations with_qk_norm(Activations tensors, const ModelConfig& config, const Activations& more) {
+  if (config.has_qk_norm()) tensors.insert(tensors.end(), more.begin(), more.end());
+  return tensors;
 }
 
-Channels before_qk_norm(const ModelConfig& config) { return {{"q_in", config.q_dim()}, {"k_in", config.kv_dim()}}; }
+Activations before_qk_norm(const ModelConfig& config) { return {{"q_in", config.q_dim()}, {"k_in", config.kv_dim()}}; }
 
-Channels qk_norm_terms(const ModelConfig& config) {
+Activations qk_norm_terms(const ModelConfig& config) {
   return {{"q_norm_terms", config.q_dim()}, {"k_norm_terms", config.kv_dim()}};
 }
 
@@ -54,8 +54,8 @@ KernelDefinition attn_bwd2(const ModelConfig& config, const KernelOptions& optio
   const std::size_t score_rows = config.heads * seq_len;
   KernelWriter kernel("attn_bwd2", options, seq_len,
                       {{"probs", score_rows}, {"dp", score_rows}, {"q", q_dim}, {"k", kv_dim}}, {},
-                      config.has_qk_norm() ? Channels{{"dq_heads", q_dim}, {"dk_heads", kv_dim}}
-                                           : Channels{{"dq", q_dim}, {"dk", kv_dim}});
+                      config.has_qk_norm() ? Activations{{"dq_heads", q_dim}, {"dk_heads", kv_dim}}
+                                           : Activations{{"dq", q_dim}, {"dk", kv_dim}});
   mil::Builder& mil = kernel.mil();
   Rope rope(kernel, config, options.rope);
 
@@ -80,9 +80,10 @@ KernelDefinition qkv_bwd(const ModelConfig& config, const KernelOptions& options
   const std::size_t dim = config.dim;
   const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
-  const Channels gradients = config.has_qk_norm() ? Channels{{"dq_heads", q_dim}, {"dk_heads", kv_dim}, {"dv", kv_dim}}
-                                                  : Channels{{"dq", q_dim}, {"dk", kv_dim}, {"dv", kv_dim}};
-  Channels outputs = with_qk_norm({{"dxn", dim}}, config, {{"dq", q_dim}, {"dk", kv_dim}});
+  const Activations gradients = config.has_qk_norm()
+                                    ? Activations{{"dq_heads", q_dim}, {"dk_heads", kv_dim}, {"dv", kv_dim}}
+                                    : Activations{{"dq", q_dim}, {"dk", kv_dim}, {"dv", kv_dim}};
+  Activations outputs = with_qk_norm({{"dxn", dim}}, config, {{"dq", q_dim}, {"dk", kv_dim}});
   outputs = with_qk_norm(outputs, config, qk_norm_terms(config));
   KernelWriter kernel("qkv_bwd", options, config.seq_len, with_qk_norm(gradients, config, before_qk_norm(config)),
                       {{"self_attn.q_proj", dim, q_dim, Weight::transposed},
@@ -103,8 +104,8 @@ KernelDefinition attn_bwd(const ModelConfig& config, const KernelOptions& option
   const std::size_t dim = config.dim;
   const std::size_t q_dim = config.q_dim();
   const std::size_t kv_dim = config.kv_dim();
-  const Channels inputs = {{"q", q_dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}};
-  const Channels outputs = {{"dxn", dim}, {"dq", q_dim}, {"dk", kv_dim}, {"dv", kv_dim}};
+  const Activations inputs = {{"q", q_dim}, {"k", kv_dim}, {"v", kv_dim}, {"do", dim}};
+  const Activations outputs = {{"dxn", dim}, {"dq", q_dim}, {"dk", kv_dim}, {"dv", kv_dim}};
   KernelWriter kernel("attn_bwd", options, config.seq_len, with_qk_norm(inputs, config, before_qk_norm(config)),
                       {{"self_attn.o_proj", q_dim, dim, Weight::transposed},
                        {"self_attn.q_proj", dim, q_dim, Weight::transposed},

@@ -15,30 +15,11 @@ namespace ane::model {
 
 namespace {
 
-// exp(-1e4) is 0 in fp16 and fp32; -65504 plus a score could become -inf (ane.md, section 5).
-constexpr float kMasked = -1e4F;
-constexpr std::int64_t kKeyAxis = -1;
-
 std::size_t extent(const mil::Builder& mil, mil::Var x, std::size_t axis) {
   return static_cast<std::size_t>(mil.type(x).shape.at(axis));
 }
 
 std::string suffixed(std::string_view name, std::string_view suffix) { return fmt::format("{}_{}", name, suffix); }
-
-/// [R*S, S]: 0 for keys up to the query's position, repeated for the heads of a group.
-std::vector<float> causal_mask(const ModelConfig& config) {
-  const std::size_t seq_len = config.seq_len;
-  std::vector<float> mask(config.group() * seq_len * seq_len, 0.0F);
-  auto row = mask.begin();
-  for (std::size_t head = 0; head < config.group(); ++head) {
-    for (std::size_t query = 0; query < seq_len; ++query) {
-      const auto next = row + static_cast<std::ptrdiff_t>(seq_len);
-      std::fill(row + static_cast<std::ptrdiff_t>(query + 1), next, kMasked);
-      row = next;
-    }
-  }
-  return mask;
-}
 
 /// [S, HD] of f(angle): the angles of the pairs (i, i + HD/2), once for each half of the channels.
 std::vector<float> angle_table(const ModelConfig& config, double (*f)(double)) {
@@ -87,6 +68,20 @@ mil::Var ungroup_heads(mil::Builder& mil, std::string_view name, mil::Var x, con
   return mil.reshape(name, x, shape_of({1, config.heads, config.seq_len, config.head_dim}));
 }
 
+std::vector<float> causal_mask(const ModelConfig& config) {
+  const std::size_t seq_len = config.seq_len;
+  std::vector<float> mask(config.group() * seq_len * seq_len, 0.0F);
+  auto row = mask.begin();
+  for (std::size_t head = 0; head < config.group(); ++head) {
+    for (std::size_t query = 0; query < seq_len; ++query) {
+      const auto next = row + static_cast<std::ptrdiff_t>(seq_len);
+      std::fill(row + static_cast<std::ptrdiff_t>(query + 1), next, kMasked);
+      row = next;
+    }
+  }
+  return mask;
+}
+
 mil::Var score_scale(mil::Builder& mil, const ModelConfig& config) {
   return mil.scalar(1.0F / std::sqrt(static_cast<float>(config.head_dim)));
 }
@@ -101,11 +96,20 @@ mil::Var attention_probabilities(KernelWriter& kernel, mil::Var q, mil::Var k, c
   return mil.softmax("probs", masked, kKeyAxis);
 }
 
-Rope::Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm options) : mil_(&kernel.mil()) {
+Rope::Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm form) : mil_(&kernel.mil()) {
   const mil::Shape table = shape_of({1, 1, config.seq_len, config.head_dim});
   cos_ = kernel.constant("rope_cos", table, angle_table(config, [](double angle) { return std::cos(angle); }));
   sin_ = kernel.constant("rope_sin", table, angle_table(config, [](double angle) { return std::sin(angle); }));
-  if (options == RopeForm::slices) return;
+  set_form(kernel, config, form);
+}
+
+Rope::Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm form, mil::Var cos, mil::Var sin)
+    : mil_(&kernel.mil()), cos_(cos), sin_(sin) {
+  set_form(kernel, config, form);
+}
+
+void Rope::set_form(KernelWriter& kernel, const ModelConfig& config, RopeForm form) {
+  if (form == RopeForm::slices) return;
   matrix_ =
       kernel.constant("rope_turn", shape_of({1, 1, config.head_dim, config.head_dim}), quarter_turn(config.head_dim));
 }

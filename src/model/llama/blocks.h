@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "ane/model/config.h"
 
@@ -10,6 +12,9 @@
 /// Shared by the attention kernels. NH query heads, KV key/value heads, R = NH / KV, HD the head size; activations are
 /// [1, channels, 1, S] outside, heads [1, heads, S, HD] inside.
 namespace ane::model {
+
+/// The axis of the keys in attention scores.
+inline constexpr std::int64_t kKeyAxis = -1;
 
 /// [1, heads * HD, 1, S] -> [1, heads, S, HD].
 [[nodiscard]] mil::Var split_heads(mil::Builder& mil, std::string_view name, mil::Var x, const ModelConfig& config);
@@ -24,6 +29,13 @@ namespace ane::model {
 /// [1, KV, R*S, HD] -> [1, NH, S, HD].
 [[nodiscard]] mil::Var ungroup_heads(mil::Builder& mil, std::string_view name, mil::Var x, const ModelConfig& config);
 
+/// Added to scores of keys that a query must not see. exp(-1e4) is 0 in fp16 and fp32; -65504 plus a score could become
+/// -inf (ane.md, section 5).
+inline constexpr float kMasked = -1e4F;
+
+/// [R*S, S]: 0 for keys up to the query's position, repeated for the heads of a group; otherwise kMasked.
+[[nodiscard]] std::vector<float> causal_mask(const ModelConfig& config);
+
 /// softmax(q k^T / sqrt(HD) + causal mask): q [1, KV, R*S, HD], k [1, KV, S, HD] -> [1, KV, R*S, S].
 [[nodiscard]] mil::Var attention_probabilities(KernelWriter& kernel, mil::Var q, mil::Var k, const ModelConfig& config);
 
@@ -34,12 +46,15 @@ namespace ane::model {
 /// y = x cos + (x P) sin, where P rotates each pair by 90 degrees.
 class Rope {
  public:
-  Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm options);
+  Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm form);
+  /// With tables [1, 1, S, HD] of the cosines and sines of the positions.
+  Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm form, mil::Var cos, mil::Var sin);
   [[nodiscard]] mil::Var rotate(std::string_view name, mil::Var x);
   /// The inverse, which is also the transpose, for gradients.
   [[nodiscard]] mil::Var rotate_back(std::string_view name, mil::Var x);
 
  private:
+  void set_form(KernelWriter& kernel, const ModelConfig& config, RopeForm form);
   mil::Var combine(mil::OpKind kind, std::string_view name, mil::Var x);
   mil::Var turn(std::string_view name, mil::Var x);
 

@@ -12,7 +12,7 @@ namespace ane::model {
 
 namespace {
 
-constexpr std::size_t kAlignment = 16;  // elements: 64 bytes
+constexpr std::size_t kActivationAlignment = 16;  // elements: 64 bytes
 
 const Parameter& find(const ParameterLayout& layout, std::string_view name) {
   const Parameter* const found = layout.find(name);
@@ -51,13 +51,13 @@ Llama::Workspace::Workspace(const ModelConfig& config, const ParameterLayout& la
   std::vector<Activations> activations(config.layers);
   std::size_t size = 0;
   lay_out(config, stages, kernels.plan(), activations,
-          [&](std::span<float>& /*part*/, std::size_t count) { size += round_up(count, kAlignment); });
+          [&](std::span<float>& /*part*/, std::size_t count) { size += round_up(count, kActivationAlignment); });
   memory = activation_memory(size);
   const std::span<float> all(reinterpret_cast<float*>(memory.data()), size);
   std::size_t begin = 0;
   lay_out(config, stages, kernels.plan(), activations, [&](std::span<float>& part, std::size_t count) {
     part = all.subspan(begin, count);
-    begin += round_up(count, kAlignment);
+    begin += round_up(count, kActivationAlignment);
   });
   for (std::size_t layer = 0; layer < config.layers; ++layer) {
     for (const Stage& stage : stages) {
