@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "ane/app/doctor_command.h"
+#include "ane/app/eval_command.h"
+#include "ane/app/export_command.h"
 #include "ane/app/mil_command.h"
 #include "ane/app/restart_context.h"
 #include "ane/app/tokenize_command.h"
@@ -31,6 +33,8 @@ int run_command(const Invocation& invocation) {
 
   const std::vector<CommandRow> rows = {
       {cli::training_command(), [&](const cli::FlagValues& flags) { return train_command(flags, invocation); }},
+      {eval_options(), [&](const cli::FlagValues& flags) { return eval_command(flags, invocation); }},
+      {export_options(), export_command},
       {mil_options(), mil_command},
       {tokenize_options(), tokenize_command},
       {doctor_options(), doctor_command}};

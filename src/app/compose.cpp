@@ -131,8 +131,8 @@ std::unique_ptr<data::Source> open_source(const cli::Settings& settings, const s
   return source;
 }
 
-train::ResumeEvent load_checkpoint(const RunContext& context, const data::Source& source, train::StateArena& state,
-                                   cli::Terminal& terminal) {
+LoadedRun load_checkpoint(const RunContext& context, const data::Source& source, train::StateArena& state,
+                          cli::Terminal& terminal) {
   const cli::Settings& settings = context.settings;
   const train::LoadedCheckpoint loaded = train::load_newest_checkpoint(
       settings.checkpoint_dir, context.model->parameters(), state, train::identity_of(*context.model, source));
@@ -147,7 +147,8 @@ train::ResumeEvent load_checkpoint(const RunContext& context, const data::Source
                     "larger --steps continues it",
                     progress.step, settings.steps));
   state.totals().checkpointed_update = progress.update;
-  return {.step = progress.step, .update = progress.update, .loss = progress.last_loss, .from_checkpoint = true};
+  return {{.step = progress.step, .update = progress.update, .loss = progress.last_loss, .from_checkpoint = true},
+          loaded.path};
 }
 
 }  // namespace ane::app

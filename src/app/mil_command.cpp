@@ -1,6 +1,7 @@
 #include "ane/app/mil_command.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <iterator>
@@ -17,6 +18,7 @@
 #include "ane/app/devices.h"
 #include "ane/app/kernel_run.h"
 #include "ane/app/mil_weights.h"
+#include "ane/app/option_values.h"
 #include "ane/cli/settings.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/text.h"
@@ -29,6 +31,8 @@ namespace ane::app {
 namespace {
 
 constexpr const char* kFile = "FILE";
+
+constexpr std::array<std::string_view, 1> kSettings = {"device"};
 
 /// Value of --weights that generates missing weights.
 constexpr std::string_view kRandomWeights = "random";
@@ -45,48 +49,18 @@ struct MilOptions {
   std::int64_t runs;
 };
 
-/// The values of the command line, or their defaults.
-class Values {
- public:
-  explicit Values(const cli::FlagValues& given) : given_(&given) {}
-
-  [[nodiscard]] std::string text(std::string_view name) const {
-    const auto found = given_->find(name);
-    if (found == given_->end()) return "";
-    if (found->second.empty())
-      throw UsageError(fmt::format("{}{}: the value is empty", name == kFile ? "" : "--", name));
-    return found->second;
-  }
-  [[nodiscard]] std::int64_t whole(std::string_view name, std::int64_t least, std::int64_t most,
-                                   std::int64_t otherwise) const {
-    const std::string given = text(name);
-    const std::optional<std::int64_t> number = given.empty() ? otherwise : cli::parse_integer(given);
-    if (!number || *number < least || *number > most)
-      throw UsageError(fmt::format("--{}: '{}' is not a whole number from {} to {}", name, given, least, most));
-    return *number;
-  }
-  /// Parsed like the setting --device.
-  [[nodiscard]] cli::DeviceChoice device() const {
-    const auto found = given_->find("device");
-    return found == given_->end() ? cli::DeviceChoice::automatic : cli::load_settings({*found}, {}).values.device;
-  }
-
- private:
-  const cli::FlagValues* given_;
-};
-
 MilOptions read_options(const cli::FlagValues& given) {
-  const Values values(given);
+  const OptionValues values(given);
   const std::string compare = values.text("compare");
   if (!compare.empty() && compare != "host")
     throw UsageError(fmt::format("--compare: '{}' is not host, the only reference device", compare));
   return {.file = values.text(kFile),
           .weights = values.text("weights"),
           .function = values.text("function"),
-          .device = values.device(),
+          .device = cli::load_settings(values.settings(kSettings), {}).values.device,
           .chip = values.text("chip"),
           .compare = !compare.empty(),
-          .run = !compare.empty() || values.text("run") == "true",
+          .run = !compare.empty() || values.toggle("run"),
           .seed = values.whole("seed", 0, std::numeric_limits<std::int64_t>::max(), 42),
           .runs = values.whole("runs", 1, 1000000, 3)};
 }

@@ -6,49 +6,22 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include "ane/app/model_source.h"
 #include "ane/core/error.h"
-#include "ane/model/model_tensors.h"
 #include "ane/model/models.h"
+#include "ane/model/parameter_reader.h"
 #include "ane/model/weight_files.h"
 #include "ane/train/checkpoint.h"
 
 namespace ane::app {
 namespace {
 
-constexpr std::string_view kLlama2c = ".bin";
-constexpr std::string_view kSafetensors = ".safetensors";
 constexpr std::int64_t kDefaultSequence = 1024;
-
-/// What is known about a model besides its tensors.
-struct FoundConfig {
-  model::ModelConfig config;
-  std::string file;
-  bool is_hugging_face = false;  ///< not written by ane-train
-};
-
-/// Reads the config.json beside a model; nullopt if there is none.
-std::optional<FoundConfig> hugging_face_config(const std::filesystem::path& directory) {
-  const std::filesystem::path path = directory / model::kConfigFile;
-  std::error_code ignored;
-  if (std::filesystem::status(path, ignored).type() == std::filesystem::file_type::not_found) return std::nullopt;
-  return FoundConfig{model::read_config(path), path.string(), true};
-}
-
-/// The config of a model: in the metadata and the trainer.json that ane-train writes, or in Hugging Face's config.json.
-/// nullopt if there is none; the settings must then describe the model.
-std::optional<FoundConfig> config_of(const model::ModelTensors& tensors) {
-  const std::string file = tensors.path().string();
-  const auto config = tensors.metadata().find(model::kConfigKey);
-  if (config != tensors.metadata().end()) return FoundConfig{model::config_from_json(config->second, file), file};
-  if (const auto recorded = train::recorded_model_of(tensors.path())) return FoundConfig{*recorded, file};
-  return hugging_face_config(tensors.path().parent_path());
-}
 
 /// The value as text, with defaults that depend on other dimensions resolved, so that it can be compared with a number.
 std::string shown(const cli::Setting& row, const cli::Settings& values) {
@@ -78,24 +51,6 @@ void adopt(const std::string& name, const std::string& value, const std::string&
 }
 
 std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
-
-/// Resolves a directory to its model file or index. Throws UsageError for an unsupported kind of file.
-std::filesystem::path model_file(const std::filesystem::path& given) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(given, ignored)) {
-    for (const char* name : {train::kModelFile, model::kIndexFile})
-      if (std::filesystem::exists(given / name, ignored)) return given / name;
-    throw FileError(
-        fmt::format("model '{}' is a directory without {} or {}; name a file, the directory of a model, or "
-                    "a checkpoint's directory (step-NNNNNNNN)",
-                    given.string(), train::kModelFile, model::kIndexFile));
-  }
-  const std::filesystem::path extension = given.extension();
-  if (extension != kLlama2c && extension != kSafetensors && given.filename() != model::kIndexFile)
-    throw UsageError(fmt::format("model '{}': expected llama2.c's {}, a {} file, or a model's directory",
-                                 given.string(), kLlama2c, kSafetensors));
-  return given;
-}
 
 /// The parameters of the model that the settings describe. Invalid dimensions come from the file, hence FileError.
 model::ParameterLayout layout_of(const cli::LoadedSettings& loaded) try {
@@ -156,18 +111,16 @@ void adopt_model_file(cli::LoadedSettings& loaded) {
     const std::string& directory = loaded.values.checkpoint_dir;
     if (const auto recorded = train::recorded_identity(directory)) return adopt_all(recorded->model, directory);
   }
-  const std::filesystem::path path = model_file(loaded.values.model);
-  loaded.values.model = path.string();
-  if (path.extension() == kLlama2c) return adopt_all(model::read_llama2c_config(path), loaded.values.model);
-  const model::ModelTensors tensors(path);
-  if (const auto found = config_of(tensors)) {
-    const bool shortens = found->is_hugging_face && !loaded.given("seq");
-    adopt_all(found->config, found->file);
+  const ModelSource source = open_model(loaded.values.model);
+  loaded.values.model = source.file.string();
+  if (source.config) {
+    const bool shortens = source.is_hugging_face && !loaded.given("seq");
+    adopt_all(*source.config, source.config_place);
     // Models are published with the longest sequence that they support, which few want to train with.
     if (shortens) loaded.values.seq = std::min(loaded.values.seq, kDefaultSequence);
   }
   // Before anything of that size is allocated.
-  model::expect_tensors(tensors, layout_of(loaded));
+  if (source.tensors) model::expect_tensors(*source.tensors, layout_of(loaded));
 }
 
 model::KernelPlan make_plan(const cli::Settings& settings, model::WeightMode weights) {
@@ -185,10 +138,9 @@ std::unique_ptr<model::Model> make_model(const cli::Settings& settings, const mo
 void fill_parameters(const cli::Settings& settings, const model::Model& model, std::span<float> parameters) {
   if (settings.model.empty()) {
     model.initialize(parameters, static_cast<std::uint64_t>(settings.seed));
-  } else if (std::filesystem::path(settings.model).extension() == kLlama2c) {
-    model::read_llama2c(settings.model, model.parameters(), parameters);
   } else {
-    model::read_tensors(model::ModelTensors(settings.model), model.parameters(), parameters);
+    const ModelSource source = open_model(settings.model);
+    model::read_all(*open_parameters(source, model.parameters()), model.parameters(), parameters);
   }
 }
 
@@ -197,7 +149,8 @@ namespace {
 std::vector<RegularFile> open_data_files(const cli::Settings& settings, const Descriptor& standard_input) {
   std::vector<RegularFile> files;
   if (settings.data == data::kStandardInput) {
-    if (!standard_input) throw UsageError("--data - is read only by a training run and by --dry-run; name a file");
+    if (!standard_input)
+      throw UsageError("--data - is read only by a training run, by eval and by --dry-run; name a file");
     files.emplace_back(Descriptor(::fcntl(standard_input.get(), F_DUPFD_CLOEXEC, 0)), "standard input", "data");
     return files;
   }
@@ -207,7 +160,8 @@ std::vector<RegularFile> open_data_files(const cli::Settings& settings, const De
 
 }  // namespace
 
-std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool scan, const Descriptor& standard_input) {
+std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool scan, const Descriptor& standard_input,
+                                          data::HeldOut held_out) {
   const auto seed = static_cast<std::uint64_t>(settings.seed);
   if (settings.family == model::Family::mlp) {
     return data::make_teacher_source(size(settings.dim), size(settings.hidden), size(settings.seq), seed);
@@ -217,7 +171,8 @@ std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool sc
                                    .seed = seed,
                                    .order = settings.data_order,
                                    .scan = scan,
-                                   .format = settings.data_format};
+                                   .format = settings.data_format,
+                                   .held_out = held_out};
   return settings.data == data::kSynthetic ? data::make_markov_source(tokens)
                                            : data::open_token_files(open_data_files(settings, standard_input), tokens);
 }

@@ -1,5 +1,7 @@
 #include "ane/app/plan.h"
 
+#include <vector>
+
 #include <fmt/format.h>
 
 #include "ane/cli/text.h"
@@ -33,19 +35,38 @@ double surface_bytes(std::span<const model::KernelInfo> kernels, std::int64_t la
 
 }  // namespace
 
-MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings) {
+namespace {
+
+/// What these kernels and one array of parameters need.
+MemoryNeed kernel_memory_need(const model::Model& model, const cli::Settings& settings,
+                              std::span<const model::KernelInfo> kernels) {
   MemoryNeed need;
   const double sets = settings.pipeline ? 2 : 1;
-  for (const model::KernelInfo& kernel : model.kernels().infos()) {
+  for (const model::KernelInfo& kernel : kernels) {
     const double copies = kernel.copies;
     need.weights += sets * copies * static_cast<double>(kernel.weight_bytes) + static_cast<double>(kernel.input_bytes);
     need.weights_are_input = need.weights_are_input || kernel.input_bytes > 0;
   }
-  need.surfaces = surface_bytes(model.kernels().infos(), settings.layers) * static_cast<double>(model.batch_slots());
-  need.gradients = static_cast<double>(model.parameters().size()) * sizeof(float);
-  need.state = need.gradients * (sets + static_cast<double>(train::optimizer_slots(settings.optimizer.kind).size()));
+  need.surfaces = surface_bytes(kernels, settings.layers) * static_cast<double>(model.batch_slots());
+  need.state = static_cast<double>(model.parameters().size()) * sizeof(float);
   need.activations = static_cast<double>(model.summary().activation_bytes);
   return need;
+}
+
+}  // namespace
+
+MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings) {
+  MemoryNeed need = kernel_memory_need(model, settings, model.kernels().infos());
+  need.gradients = need.state;
+  const double sets = settings.pipeline ? 2 : 1;
+  need.state *= sets + static_cast<double>(train::optimizer_slots(settings.optimizer.kind).size());
+  return need;
+}
+
+MemoryNeed evaluation_memory_need(const model::Model& model, const cli::Settings& settings) {
+  std::vector<model::KernelInfo> kernels = model.kernels().infos();
+  std::erase_if(kernels, [](const model::KernelInfo& kernel) { return !kernel.forward; });
+  return kernel_memory_need(model, settings, kernels);
 }
 
 bool fits(const MemoryNeed& need, const AvailableMemory& available) {

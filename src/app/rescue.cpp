@@ -92,8 +92,10 @@ fs::path Rescue::save_in_new_directory() {
 void Rescue::save_in(const fs::path& directory) {
   const train::Progress& progress = run_.state.progress();
   train::CheckpointEvent event{.step = progress.step, .update = progress.update, .begin_ns = train::monotonic_ns()};
-  const train::CheckpointIdentity identity{
-      .model = run_.model.config(), .data = run_.data_identity, .settings = run_.options.settings};
+  const train::CheckpointIdentity identity{.model = run_.model.config(),
+                                           .data = run_.data_identity,
+                                           .settings = run_.options.settings,
+                                           .companions = run_.options.companions};
   event.path = train::write_checkpoint(directory, run_.model.parameters(), run_.state, identity);
   event.time = train::Duration(train::monotonic_ns() - event.begin_ns);
   for (train::Observer* observer : run_.observers) observer->on_checkpoint(event);

@@ -22,6 +22,7 @@ struct Passed {
 };
 constexpr std::array kPassed = {
     Passed{"checkpoint lock", &RestartContext::lock}, Passed{"standard input", &RestartContext::standard_input},
+    Passed{"companions descriptor", &RestartContext::companions},
     Passed{"telemetry descriptor", &RestartContext::telemetry}, Passed{"profile descriptor", &RestartContext::profile}};
 
 const std::string* find_variable(std::span<const std::string> environment, const char* name) {

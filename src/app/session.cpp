@@ -4,9 +4,11 @@
 #include <random>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include "ane/app/model_choice.h"
+#include "ane/app/model_source.h"
 #include "ane/app/plan.h"
 #include "ane/app/weights_choice.h"
 #include "ane/cli/version.h"
@@ -73,10 +75,16 @@ int Session::run() {
     state_->totals().run_id = random_run_id();
   }
   if (context_.device->limits_compiles()) check_pipeline(context_.model->kernels().infos(), context_.settings);
+  // Before anything that may fail: then they are part of the rescue checkpoint.
+  if (before_ && before_->companions) keep_companions(Descriptor(*before_->companions));
   open_data();
+  if (!before_ && !resumes_checkpoint() && !context_.settings.model.empty())
+    keep_companions(companions_of(open_model(context_.settings.model)));
   if (resumes_checkpoint()) {
-    resumed = load_checkpoint(context_, *source_, *state_, terminal_);
+    const LoadedRun loaded = load_checkpoint(context_, *source_, *state_, terminal_);
+    resumed = loaded.event;
     if (resumed->step >= options_.steps) return 0;
+    keep_companions(model::companions_in(loaded.checkpoint));
   }
   train::unblock_stop_signals();
   train::Trainer trainer({.model = *context_.model,
@@ -104,6 +112,18 @@ int Session::run() {
 
 bool Session::resumes_checkpoint() const noexcept {
   return context_.settings.resume == cli::ResumeChoice::always && !before_;
+}
+
+// The run's own copy does not change if the model's directory does.
+void Session::keep_companions(const model::Companions& companions) {
+  if (!companions.empty()) keep_companions(model::spool(companions));
+}
+
+void Session::keep_companions(Descriptor spool) {
+  ::fcntl(spool.get(), F_SETFD, FD_CLOEXEC);
+  companions_ = std::move(spool);
+  Descriptor copy(::fcntl(companions_.get(), F_DUPFD_CLOEXEC, 0));
+  options_.companions = std::make_shared<const model::Companions>(model::companions_in_spool(std::move(copy)));
 }
 
 void Session::open_data() try {
@@ -168,6 +188,7 @@ void Session::replace_process() {
                                    .process = process() + 1};
     if (lock_) restart_context.lock = lock_->descriptor();
     if (standard_input_) restart_context.standard_input = standard_input_.get();
+    if (companions_) restart_context.companions = companions_.get();
     if (telemetry_ != nullptr) restart_context.telemetry = telemetry_->descriptor();
     if (trace_ != nullptr) restart_context.profile = trace_->descriptor();
     train::exec_self(invocation_.arguments, environment_with(invocation_.environment, restart_context),

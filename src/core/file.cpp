@@ -161,20 +161,29 @@ std::string read_text_file(const fs::path& path, std::string_view what) {
   }
 }
 
-Descriptor spool(int source, std::string_view what) {
+NamelessFile::NamelessFile() {
   std::string path = (temporary_directory() / "ane-train-input-XXXXXX").string();
-  Descriptor file(::mkstemp(path.data()));
-  if (!file)
-    throw_write_error(path, "no temporary file could be created; does TMPDIR name a writable directory?", errno);
+  descriptor_ = Descriptor(::mkstemp(path.data()));
+  path_ = path;
+  if (!descriptor_)
+    throw_write_error(path_, "no temporary file could be created; does TMPDIR name a writable directory?", errno);
   ::unlink(path.c_str());
-  ::fcntl(file.get(), F_SETFD, FD_CLOEXEC);
+  ::fcntl(descriptor_.get(), F_SETFD, FD_CLOEXEC);
+}
+
+void NamelessFile::write(std::span<const std::byte> bytes) { write_all(descriptor_.get(), bytes, path_); }
+
+Descriptor NamelessFile::release() && { return std::move(descriptor_); }
+
+Descriptor spool(int source, std::string_view what) {
+  NamelessFile file;
   std::vector<std::byte> buffer(kPieceBytes);
   while (true) {
     const ssize_t found = ::read(source, buffer.data(), buffer.size());
     if (found < 0 && errno == EINTR) continue;
     if (found < 0) throw FileError(fmt::format("{} cannot be read ({})", what, system_message(errno)));
-    if (found == 0) return file;
-    write_all(file.get(), std::span(buffer).first(static_cast<std::size_t>(found)), path);
+    if (found == 0) return std::move(file).release();
+    file.write(std::span(buffer).first(static_cast<std::size_t>(found)));
   }
 }
 
@@ -191,6 +200,31 @@ TemporaryFile::TemporaryFile(const fs::path& place) : place_(place) {
 
 TemporaryFile::~TemporaryFile() {
   if (!path_.empty()) ::unlink(path_.c_str());
+}
+
+NewDirectory::NewDirectory(const fs::path& place) : place_(place) {
+  for (int attempt = 0; path_.empty(); ++attempt) {
+    fs::path path = place;
+    path += fmt::format("{}{}-{}", kAsideSuffix, ::getpid(), attempt);
+    if (::mkdir(path.c_str(), 0777) == 0) {
+      path_ = std::move(path);
+    } else if (errno != EEXIST || attempt == kNameAttempts) {
+      throw_write_error(place_, fmt::format("no temporary directory '{}' could be created", path.string()), errno);
+    }
+  }
+}
+
+NewDirectory::~NewDirectory() {
+  std::error_code ignored;
+  if (!path_.empty()) fs::remove_all(path_, ignored);
+}
+
+void NewDirectory::commit() {
+  sync_directory(path_);
+  if (::rename(path_.c_str(), place_.c_str()) != 0)
+    throw_write_error(place_, "the finished directory could not be renamed into place", errno);
+  path_.clear();
+  sync_directory(place_.parent_path());
 }
 
 bool TemporaryFile::is_name_for(std::string_view place, std::string_view name) {

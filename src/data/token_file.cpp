@@ -46,13 +46,13 @@ class TokenFile final : public Source {
   TokenFile(JoinedFiles files, const TokenSettings& settings)
       : files_(std::move(files)),
         settings_(settings),
-        split_(split(static_cast<std::size_t>(files_.size_bytes() / sizeof(Unit)))) {
+        split_(split(static_cast<std::size_t>(files_.size_bytes() / sizeof(Unit)), settings.held_out)) {
     assert(settings.seq_len > 0 && settings.vocab_size > 0);
     // One token more than a sequence: the target of the last one.
-    if (split_.training <= settings.seq_len)
-      throw FileError(
-          fmt::format("{}: {} for training, but one sequence needs {}; use a shorter --seq or a longer file",
-                      files_.path(), amount(split_.training), settings.seq_len + 1));
+    const bool trains = settings.held_out != HeldOut::all;
+    if (const std::size_t found = trains ? split_.training : split_.held_out; found <= settings.seq_len)
+      throw FileError(fmt::format("{}: {}{}, but one sequence needs {}; use a shorter --seq or a longer file",
+                                  files_.path(), amount(found), trains ? " for training" : "", settings.seq_len + 1));
     if (settings.scan) scan();
     content_checksum_ = files_.content_checksum();
   }
@@ -61,8 +61,9 @@ class TokenFile final : public Source {
     if (split_.held_out == 0) return fmt::format("{}: {}", files_.name(), amount(split_.training));
     const std::size_t sequences = validation_count();
     const std::size_t used = sequences == 0 ? 0 : sequences * settings_.seq_len + 1;
-    std::string text =
-        fmt::format("{}: {} for training, {} held out", files_.name(), amount(split_.training), split_.held_out);
+    std::string text = split_.training == 0 ? fmt::format("{}: {}", files_.name(), amount(split_.held_out))
+                                            : fmt::format("{}: {} for training, {} held out", files_.name(),
+                                                          amount(split_.training), split_.held_out);
     if (sequences == 0) return text + ", too few for a sequence: no validation";
     text += fmt::format(" in {} sequences", sequences);
     if (used < split_.held_out) text += fmt::format(", the last {} unused", split_.held_out - used);
@@ -112,8 +113,8 @@ class TokenFile final : public Source {
  private:
   static constexpr bool kIsText = sizeof(Unit) == 1;
 
-  /// The last tenth of a text, rounded up, is held out; nothing of a token file, which is usually split already.
-  static Split split(std::size_t tokens) {
+  static Split split(std::size_t tokens, HeldOut part) {
+    if (part == HeldOut::all) return {0, tokens};
     const std::size_t held_out = sizeof(Unit) == 1 ? tokens / 10 + (tokens % 10 != 0 ? 1 : 0) : 0;
     return {tokens - held_out, held_out};
   }

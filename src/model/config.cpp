@@ -72,6 +72,10 @@ void check_llama(const ModelConfig& config) {
   check_product("the embedding", config.vocab, config.dim);
   check_product("an attention projection", config.q_dim(), config.dim);
   check_product("a feed-forward projection", config.hidden, config.dim);
+  check_product("a table of RoPE", config.seq_len, config.head_dim);
+}
+
+void check_llama_sequence(const ModelConfig& config) {
   check_product("the logits", config.seq_len, config.vocab);
   // ffn_bwd packs dy, h1 and h3, attn_bwd2 the probabilities, their gradient, q and k: the widest surfaces.
   check_product("a sequence", config.seq_len, 4 * (config.dim + config.hidden));
@@ -80,13 +84,16 @@ void check_llama(const ModelConfig& config) {
   check_product("the attention scores", config.seq_len, config.seq_len * 4 * config.heads);
 }
 
+void check_mlp_sequence(const ModelConfig& config) {
+  check_product("an activation", config.seq_len, config.dim);
+  check_product("an activation", config.seq_len, config.hidden);
+}
+
 void check_mlp(const ModelConfig& config) {
   check_positive("dim", config.dim);
   check_positive("hidden", config.hidden);
   check_positive("seq_len", config.seq_len);
   check_product("a projection", config.hidden, config.dim);
-  check_product("an activation", config.seq_len, config.dim);
-  check_product("an activation", config.seq_len, config.hidden);
 }
 
 }  // namespace
@@ -116,7 +123,14 @@ double ModelConfig::rope_frequency(std::size_t pair) const noexcept {
   return (1 - kept) * frequency / scaling.factor + kept * frequency;
 }
 
-void check(const ModelConfig& config) { config.family == Family::mlp ? check_mlp(config) : check_llama(config); }
+void check_parameters(const ModelConfig& config) {
+  config.family == Family::mlp ? check_mlp(config) : check_llama(config);
+}
+
+void check(const ModelConfig& config) {
+  check_parameters(config);
+  config.family == Family::mlp ? check_mlp_sequence(config) : check_llama_sequence(config);
+}
 
 std::string dashboard_line(const ModelConfig& config) {
   if (config.family == Family::mlp)

@@ -32,7 +32,6 @@ constexpr std::array kFamilies = {
 };
 
 const FamilyRow& row_of(const ModelConfig& config) {
-  check(config);
   return *std::ranges::find(kFamilies, config.family, &FamilyRow::family);
 }
 
@@ -40,12 +39,17 @@ const FamilyRow& row_of(const ModelConfig& config) {
 
 std::unique_ptr<Model> make_model(const ModelConfig& config, const KernelOptions& options,
                                   const ModelContext& context) {
+  check(config);
   return row_of(config).make(config, options, context);
 }
 
-ParameterLayout parameter_layout(const ModelConfig& config) { return row_of(config).layout(config); }
+ParameterLayout parameter_layout(const ModelConfig& config) {
+  check_parameters(config);
+  return row_of(config).layout(config);
+}
 
 KernelPlan kernel_plan(const ModelConfig& config, const KernelOptions& options) {
+  check(config);
   return row_of(config).plan(config, options);
 }
 

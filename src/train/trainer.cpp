@@ -11,6 +11,7 @@
 #include "ane/core/checked.h"
 #include "ane/core/error.h"
 #include "ane/core/memory_reserve.h"
+#include "ane/train/evaluation.h"
 #include "ane/train/loss_scale.h"
 #include "ane/train/optimizer.h"
 #include "ane/train/restart.h"
@@ -372,25 +373,13 @@ std::optional<ValidationEvent> Trainer::evaluate_held_out() {
   std::size_t count = parts_.source.validation_count();
   if (options_.validation_samples > 0) count = std::min(count, static_cast<std::size_t>(options_.validation_samples));
   clock_.leave_out();
-  StepTimes times;
-  double loss_sum = 0;
-  validation_fault_ = std::nullopt;
-  for (std::size_t sequence = 0; sequence < count && !parts_.stop;) {
-    const std::span<data::Sample> samples = samples_for(static_cast<std::int64_t>(count - sequence));
-    for (data::Sample& sample : samples) parts_.source.validation_sample(sequence++, sample);
-    const std::span<model::StepResult> results = std::span(results_).first(samples.size());
-    parts_.model.evaluate(samples, refresher_.parameters(), results, times);
-    for (const model::StepResult& result : results) {
-      loss_sum += result.loss;
-      if (!validation_fault_) validation_fault_ = result.overflow;
-    }
-  }
+  const Evaluation evaluation = evaluate(parts_.model, parts_.source, refresher_.parameters(), count, parts_.stop);
   const Duration time = clock_.book(&RunTotals::validation_ns);
   if (parts_.stop) return std::nullopt;
-  if (!validation_fault_ && !std::isfinite(loss_sum)) validation_fault_ = "the loss is not finite";
+  validation_fault_ = evaluation.overflow;
   return ValidationEvent{.update = parts_.state.progress().update - refresher_.updates_behind(),
                          .step = parts_.state.progress().step,
-                         .loss = loss_sum / static_cast<double>(count),
+                         .loss = evaluation.loss,
                          .samples = count,
                          .time = time};
 }
@@ -412,6 +401,7 @@ void Trainer::start_checkpoint(std::launch how) {
   finish_checkpoint();
   CheckpointIdentity identity = identity_of(parts_.model, parts_.source);
   identity.settings = options_.settings;
+  identity.companions = options_.companions;
   parts_.state.totals().checkpointed_ns = monotonic_ns();
   saved_update_ = parts_.state.progress().update;
   checkpoints_->start(identity, how);

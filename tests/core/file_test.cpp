@@ -415,3 +415,41 @@ TEST_CASE("a descriptor is closed once, by its last owner", "[core]") {
 }
 
 }  // namespace
+
+TEST_CASE("a temporary directory appears when it is complete, or not at all", "[core]") {
+  const Folder folder;
+  const fs::path place = folder / "made";
+  const auto entries = [&] {
+    return std::distance(fs::directory_iterator(place.parent_path()), fs::directory_iterator());
+  };
+  {
+    ane::NewDirectory directory(place);
+    std::ofstream(directory.path() / "file") << "x";
+    CHECK_FALSE(fs::exists(place));
+    CHECK(directory.path().parent_path() == place.parent_path());
+  }
+  CHECK(entries() == 0);
+  {
+    ane::NewDirectory directory(place);
+    std::ofstream(directory.path() / "file") << "x";
+    directory.commit();
+  }
+  CHECK(fs::exists(place / "file"));
+  CHECK(entries() == 1);
+  {
+    ane::NewDirectory directory(place);  // in place of one that is not empty
+    CHECK_THROWS_AS(directory.commit(), ane::FileError);
+  }
+  CHECK(fs::exists(place / "file"));
+  CHECK(entries() == 1);
+  CHECK_THROWS_AS(ane::NewDirectory(folder / "absent/made"), ane::FileError);
+}
+
+TEST_CASE("a nameless file is read through its descriptor", "[core]") {
+  ane::NamelessFile file;
+  const std::string text = "some text";
+  file.write(std::as_bytes(std::span(text)));
+  file.write(std::as_bytes(std::span(text)));
+  const ane::RegularFile read(std::move(file).release(), "nameless", "test");
+  CHECK(ane::whole_text(read, 100) == text + text);
+}

@@ -315,3 +315,20 @@ TEST_CASE("a vocabulary may cover the whole range of uint16", "[data]") {
                                       {.seq_len = 2, .vocab_size = 65536, .order = Order::sequential});
   CHECK(training_tokens(*source, 0) == std::vector<Token>{65535, 0, 65535});
 }
+
+TEST_CASE("everything can be held out, for an evaluation", "[data]") {
+  const TemporaryDirectory directory;
+  const HeldOut all = HeldOut::all;
+  const auto tokens = open_token_file(directory.write_tokens("t.bin", counting(14)),
+                                      {.seq_len = 4, .vocab_size = 100, .held_out = all});
+  CHECK(tokens->validation_count() == 3);
+  for (std::size_t i = 0; i < 3; ++i) CHECK(held_out_tokens(*tokens, i) == range(i * 4, 5));
+  CHECK(tokens->description() == "t.bin: 14 tokens in 3 sequences, the last 1 unused");
+  const auto text =
+      open_token_file(directory.write("t.txt", "abcdefghij"), {.seq_len = 3, .vocab_size = 256, .held_out = all});
+  CHECK(text->validation_count() == 3);
+  CHECK(held_out_tokens(*text, 2) == range('g', 4));
+  CHECK_THROWS_WITH(
+      open_token_file(directory.write_tokens("s.bin", counting(4)), {.seq_len = 4, .vocab_size = 100, .held_out = all}),
+      ANE_CONTAINS("4 tokens, but one sequence needs 5"));
+}

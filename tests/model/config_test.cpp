@@ -4,6 +4,7 @@
 #include <string>
 
 #include "ane/core/error.h"
+#include "ane/model/models.h"
 
 #include "support/catch.h"
 
@@ -161,6 +162,20 @@ TEST_CASE("differences() lists the keys whose values differ", "[model][config]")
         std::vector<std::string>{"num_attention_heads: 4 and 8", "tie_word_embeddings: false and true"});
   CHECK(differences(kLlama, kLlama).empty());
   CHECK(differences(kLlama, kMlp).front() == "model_type: \"llama\" and \"mlp\"");
+}
+
+TEST_CASE("a model may support longer sequences than can be computed at once", "[model][config]") {
+  // Llama 3.2 1B
+  const ModelConfig config = config_from_json(
+      R"({"model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
+          "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256,
+          "max_position_embeddings": 131072})",
+      "config.json");
+  CHECK(config.seq_len == 131072);
+  CHECK_NOTHROW(check_parameters(config));
+  CHECK_THROWS_WITH(check(config), ANE_CONTAINS("the logits would have 131072 x 128256 elements"));
+  CHECK(parameter_layout(config).find("model.embed_tokens.weight") != nullptr);
+  CHECK_THROWS_AS(kernel_plan(config, {}), UsageError);
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,7 @@ namespace ane::model {
 namespace {
 
 using test::bytes_of;
+using test::read_file;
 using test::TemporaryFolder;
 using test::write_file;
 
@@ -158,6 +161,66 @@ TEST_CASE("a model of another shape and one with a NaN are refused with the tens
   bytes.replace(28 + 4 * 269, 4, bytes_of(std::numeric_limits<float>::infinity()));
   write_file(folder / "m.bin", bytes);
   check_fault("'model.norm.weight' contains a non-finite value");
+}
+
+/// Reads the file and writes it again.
+std::string written_again(const TemporaryFolder& folder, const ModelConfig& config) {
+  const ParameterLayout layout = parameter_layout(config);
+  TemporaryFile file(folder / "again.bin");
+  write_llama2c(file, config, layout, *open_llama2c(folder / "m.bin", layout));
+  file.commit();
+  return read_file(folder / "again.bin");
+}
+
+TEST_CASE("a model is written as it was read, except for the unused tables", "[model][llama2c]") {
+  const TemporaryFolder folder;
+  const bool tied = GENERATE(true, false);
+  Header header = {8, 6, 2, 2, 1, 3, 5};  // heads of 4 rows, so that rows are reordered
+  constexpr std::size_t kBeforeTables = 3 * 8 + 2 * (8 + 64 + 32 + 32 + 64 + 8 + 3 * 48) + 8;
+  constexpr std::size_t kTables = 5 * 4;
+  if (!tied) header[5] = -3;
+  const std::string original = model_file(header, kBeforeTables + kTables + (tied ? 0 : 24));
+  write_file(folder / "m.bin", original);
+  const ModelConfig config = read_llama2c_config(folder / "m.bin");
+  const std::string again = written_again(folder, config);
+  CHECK(again.size() == llama2c_bytes(config, parameter_layout(config)));
+  REQUIRE(again.size() == original.size());
+  const std::size_t tables = sizeof(Header) + sizeof(float) * kBeforeTables;
+  const std::size_t end = tables + sizeof(float) * kTables;
+  CHECK((again.substr(0, tables) == original.substr(0, tables)));
+  CHECK((again.substr(end) == original.substr(end)));
+
+  // Cosines of all positions, then sines; the pairs of a head of 4 rows turn by 1 and 0.01 per position.
+  std::string expected;
+  for (const bool is_sine : {false, true})
+    for (int position = 0; position < 5; ++position)
+      for (const double frequency : {1.0, 0.01})
+        expected +=
+            bytes_of(static_cast<float>(is_sine ? std::sin(position * frequency) : std::cos(position * frequency)));
+  CHECK((again.substr(tables, end - tables) == expected));
+}
+
+TEST_CASE("what llama2.c's program does not compute is an obstacle with its name", "[model][llama2c]") {
+  const ModelConfig good = {
+      .dim = 8, .hidden = 12, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 2, .vocab = 10, .seq_len = 16};
+  CHECK(obstacle_to_llama2c(good, parameter_layout(good)) == std::nullopt);
+  const auto check_obstacle = [&](auto change, const char* obstacle) {
+    ModelConfig config = good;
+    change(config);
+    const auto found = obstacle_to_llama2c(config, parameter_layout(config));
+    REQUIRE(found.has_value());
+    CHECK_THAT(*found, ANE_CONTAINS(obstacle));
+  };
+  check_obstacle([](ModelConfig& c) { c.rope_theta = 10001; }, "rope_theta is 10001");
+  check_obstacle([](ModelConfig& c) { c.norm_eps = 1e-6; }, "rms_norm_eps is 1e-06");
+  check_obstacle([](ModelConfig& c) { c.head_dim = 4; }, "head_dim is 4");
+  check_obstacle([](ModelConfig& c) { c.rope_scaling = RopeScaling(); }, "rope_scaling");
+  check_obstacle([](ModelConfig& c) { c.seq_len = std::size_t{1} << 29U; }, "max_position_embeddings is 536870912");
+  check_obstacle([](ModelConfig& c) { c = {.family = Family::mlp, .dim = 8, .hidden = 16, .seq_len = 4}; }, "mlp");
+
+  ParameterLayout with_bias = parameter_layout(good);
+  with_bias.add({.name = "model.layers.0.self_attn.q_proj.bias", .shape = {8}, .role = Role::bias});
+  CHECK_THAT(obstacle_to_llama2c(good, with_bias).value_or(""), ANE_CONTAINS("'model.layers.0.self_attn.q_proj.bias'"));
 }
 
 }  // namespace

@@ -75,7 +75,8 @@ TEST_CASE("an invalid configuration is refused with the field, its value and the
   check_fault([](ModelConfig& c) { c.head_dim = 1U << 27U; },
               "an attention projection would have 536870912 x 8 elements");
   check_fault([](ModelConfig& c) { c.hidden = 1U << 30U; }, "a feed-forward projection");
-  check_fault([](ModelConfig& c) { c.seq_len = SIZE_MAX; }, "the logits");
+  check_fault([](ModelConfig& c) { c.seq_len = SIZE_MAX; }, "a table of RoPE");
+  check_fault([](ModelConfig& c) { c.seq_len = 1U << 29U; }, "the logits");
   check_fault([](ModelConfig& c) { c.seq_len = 1U << 16U; }, "the attention scores");
 
   const auto mlp = [](std::size_t dim, std::size_t seq_len) {

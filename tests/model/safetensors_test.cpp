@@ -225,5 +225,68 @@ TEST_CASE("an unwritable path is an error with the system's message", "[model][s
   CHECK(folder.file_count() == 1);  // no temporary file is left
 }
 
+TEST_CASE("values are rounded to the dtype of their tensor", "[model][safetensors]") {
+  const TemporaryFolder folder;
+  struct Case {
+    float value;
+    std::uint16_t half;
+    std::uint16_t bfloat;
+  };
+  const std::vector<Case> cases = {{1, 0x3C00, 0x3F80},
+                                   {-0.0F, 0x8000, 0x8000},
+                                   {1 + 0x1p-8F, 0x3C04, 0x3F80},    // a tie in bf16: to even
+                                   {1 + 0x3p-8F, 0x3C0C, 0x3F82},    // a tie in bf16: to even
+                                   {1 + 0x1.8p-8F, 0x3C06, 0x3F81},  // above half
+                                   {1 + 0x1p-11F, 0x3C00, 0x3F80},   // a tie in fp16: to even
+                                   {0x1p-24F, 0x0001, 0x3380},       // the smallest fp16
+                                   {0x1p-149F, 0x0000, 0x0000},      // the smallest fp32
+                                   {65504, 0x7BFF, 0x4780}};
+  std::vector<float> values;
+  std::string halves;
+  std::string bfloats;
+  for (const Case& each : cases) {
+    values.push_back(each.value);
+    halves += bytes_of(each.half);
+    bfloats += bytes_of(each.bfloat);
+  }
+  const auto count = static_cast<std::int64_t>(cases.size());
+  {
+    TemporaryFile file(folder / "w");
+    SafetensorsWriter writer(file, {{"half", {count}, "F16"}, {"bfloat", {count}, "BF16"}, {"full", {count}}}, {});
+    for (int i = 0; i < 3; ++i) writer.add(values);
+    file.commit();
+  }
+  const std::string bytes = read_file(folder / "w");
+  const SafetensorsFile file(folder / "w");
+  const auto data = [&](const char* name) {
+    const SafetensorsFile::Tensor& tensor = file.tensors().at(name);
+    return bytes.substr(static_cast<std::size_t>(tensor.offset), static_cast<std::size_t>(tensor.size_bytes));
+  };
+  CHECK(data("half") == halves);
+  CHECK(data("bfloat") == bfloats);
+  std::vector<float> again(values.size());
+  file.read("full", {count}, again);
+  CHECK(again == values);
+}
+
+TEST_CASE("a value that becomes infinite in its dtype is not written", "[model][safetensors]") {
+  const TemporaryFolder folder;
+  const auto [dtype, largest, too_large] =
+      GENERATE(table<std::string, float, float>({{"F16", 65519.996F, 65520}, {"BF16", 0x1.fefffep127F, 0x1.ffp127F}}));
+  const float sign = GENERATE(1.0F, -1.0F);
+  CAPTURE(dtype, sign);
+  const auto write = [&, &dtype = dtype](float value) {
+    std::vector<float> values(300'000, 1);  // more than a piece
+    values.back() = sign * value;
+    TemporaryFile file(folder / "w");
+    SafetensorsWriter writer(file, {{"t", {300'000}, dtype}}, {});
+    writer.add(values);
+  };
+  CHECK_NOTHROW(write(largest));
+  CHECK_THROWS_AS(write(too_large), FileError);
+  CHECK_THROWS_WITH(write(too_large), ANE_CONTAINS("tensor 't'") && ANE_CONTAINS("too large for " + dtype));
+  CHECK(folder.file_count() == 0);
+}
+
 }  // namespace
 }  // namespace ane::model

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <memory>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -16,6 +17,7 @@
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/math/random.h"
+#include "ane/model/companions.h"
 #include "ane/model/weight_files.h"
 
 #include "support/catch.h"
@@ -576,4 +578,50 @@ TEST_CASE("the recorded identity is that of the newest checkpoint with an undama
   CHECK(recorded_identity(directory.path())->settings == SettingTexts{{"weights", "dynamic"}});
   write_text(newest / "trainer.json", "{}");
   CHECK(recorded_identity(directory.path())->settings == SettingTexts{{"weights", "baked"}});
+}
+
+TEST_CASE("a checkpoint contains the model's companion files and verifies them", "[train]") {
+  const TemporaryDirectory directory;
+  const fs::path source = directory.path() / "source";
+  fs::create_directories(source);
+  ane::model::ModelConfig published = kIdentity.model;
+  published.seq_len = 1000;
+  write_text(source / "config.json", ane::model::to_json(published));
+  write_text(source / "tokenizer.json", "tokens");
+  const auto companions = std::make_shared<const ane::model::Companions>(ane::model::companions_in(source));
+  const auto layout = some_layout();
+  StateArena state = some_state(layout, kAdamWSlots, 1);
+  fill_random(layout, state, 7);
+  CheckpointIdentity identity = kIdentity;
+  identity.companions = companions;
+  const fs::path place = write_checkpoint(directory.path() / "run", layout, state, identity);
+  CHECK(text_of(place / "tokenizer.json") == "tokens");
+  CHECK(nlohmann::json::parse(text_of(place / "config.json")).at("max_position_embeddings") == 1000);
+  CHECK_NOTHROW(load_some(place));
+  CHECK(recorded_model_of(place / "model.safetensors") == kIdentity.model);
+
+  write_text(place / "tokenizer.json", "tokenS");
+  CHECK_THROWS_WITH(load_some(place), ANE_CONTAINS("tokenizer.json") && ANE_CONTAINS("the checkpoint is damaged"));
+  write_text(place / "tokenizer.json", "tokens");
+  CHECK_NOTHROW(load_some(place));
+
+  // It is removed with the checkpoint, but not a user's file of such a name, nor one in another checkpoint.
+  write_text(place / "merges.txt", "the user's");
+  const fs::path plain = write_some(directory.path() / "run", 130);
+  write_text(plain / "tokenizer.json", "the user's");
+  remove_old_checkpoints(directory.path() / "run", {.newest = 0});
+  CHECK(entries(place) == 1);
+  CHECK(text_of(place / "merges.txt") == "the user's");
+  CHECK(entries(plain) == 1);
+  CHECK(text_of(plain / "tokenizer.json") == "the user's");
+}
+
+TEST_CASE("companion files of a dead process's incomplete checkpoint are removed", "[train]") {
+  const TemporaryDirectory directory;
+  const fs::path partial = directory.path() / "run" / ".partial-step-00000110";
+  fs::create_directories(partial);
+  for (const char* name : {"tokenizer.json", "config.json.tmp-17-0", "tokenizer.model.tmp-17-0"})
+    write_text(partial / name, "x");
+  write_some(directory.path() / "run", 120);
+  CHECK_FALSE(fs::exists(partial));
 }

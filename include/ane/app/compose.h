@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -82,9 +83,15 @@ using Warn = std::function<void(const std::string&)>;
                                                         const std::optional<RestartContext>& before,
                                                         const Descriptor& standard_input = {});
 
+/// What load_checkpoint() loaded.
+struct LoadedRun {
+  train::ResumeEvent event;
+  std::filesystem::path checkpoint;
+};
+
 /// Loads the newest undamaged checkpoint, and reports damaged ones and changed settings on the terminal. Throws like
 /// train::load_newest_checkpoint().
-[[nodiscard]] train::ResumeEvent load_checkpoint(const RunContext& context, const data::Source& source,
-                                                 train::StateArena& state, cli::Terminal& terminal);
+[[nodiscard]] LoadedRun load_checkpoint(const RunContext& context, const data::Source& source, train::StateArena& state,
+                                        cli::Terminal& terminal);
 
 }  // namespace ane::app

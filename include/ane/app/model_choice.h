@@ -40,8 +40,10 @@ void adopt_model_file(cli::LoadedSettings& loaded);
 void fill_parameters(const cli::Settings& settings, const model::Model& model, std::span<float> parameters);
 
 /// Opens the data. `scan`: check every token of a file now. `standard_input`: what spool_standard_input() returned.
+/// `held_out`: which part of files.
 [[nodiscard]] std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool scan,
-                                                        const Descriptor& standard_input = {});
+                                                        const Descriptor& standard_input = {},
+                                                        data::HeldOut held_out = data::HeldOut::usual);
 
 [[nodiscard]] train::TrainOptions train_options(const cli::Settings& settings);
 

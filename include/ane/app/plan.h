@@ -40,6 +40,8 @@ struct MemoryNeed {
   [[nodiscard]] double total() const noexcept { return state + gradients + weights + activations + surfaces; }
 };
 [[nodiscard]] MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings);
+/// The memory of an evaluation, which has no gradients, no optimizer slots, and only the kernels of the forward pass.
+[[nodiscard]] MemoryNeed evaluation_memory_need(const model::Model& model, const cli::Settings& settings);
 [[nodiscard]] bool fits(const MemoryNeed& need, const AvailableMemory& available);
 /// Throws UsageError with both numbers if a run needs more memory than is available, because the system would kill it
 /// without a message. Returns a warning if it comes close.

@@ -17,6 +17,7 @@
 #include "ane/core/descriptor.h"
 #include "ane/data/source.h"
 #include "ane/device/budget.h"
+#include "ane/model/companions.h"
 #include "ane/train/observer.h"
 #include "ane/train/options.h"
 #include "ane/train/report.h"
@@ -45,6 +46,10 @@ class Session {
   [[nodiscard]] std::int64_t process() const noexcept { return before_ ? before_->process : 1; }
   /// Whether this process begins with a checkpoint.
   [[nodiscard]] bool resumes_checkpoint() const noexcept;
+  /// Copies the companions of the model that the run started from, for all checkpoints of the run.
+  void keep_companions(const model::Companions& companions);
+  /// The same for what model::spool() wrote, perhaps in the previous process.
+  void keep_companions(Descriptor spool);
   /// Opens the data. If that fails after a restart, writes a rescue checkpoint and throws.
   void open_data();
   void report_start(const std::optional<train::ResumeEvent>& resumed);
@@ -60,6 +65,7 @@ class Session {
   StopSignals signals_;  // destroyed last, so that a second signal still finds everything closed
   std::optional<train::RunLock> lock_;
   Descriptor standard_input_;
+  Descriptor companions_;  ///< of the file that model::spool() wrote; none if there are no companions
   const Invocation& invocation_;
   std::optional<RestartContext> before_;
   cli::Terminal terminal_{cli::Terminal::LostOutput::is_warned_of};

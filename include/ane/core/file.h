@@ -51,8 +51,21 @@ class RegularFile {
 /// or larger than 256 MB.
 [[nodiscard]] std::string read_text_file(const std::filesystem::path& path, std::string_view what);
 
-/// Copies everything that can be read from `source` to a file in the directory for temporary files, which has no name,
-/// so that nothing is left behind however the process ends. Returns its descriptor, close-on-exec. Throws FileError;
+/// A file in the directory for temporary files that has no name, so that nothing is left behind however the process
+/// ends. Every member throws FileError with the system's message.
+class NamelessFile {
+ public:
+  NamelessFile();
+  void write(std::span<const std::byte> bytes);
+  /// Its descriptor, close-on-exec. Ends writing.
+  [[nodiscard]] Descriptor release() &&;
+
+ private:
+  std::filesystem::path path_;  ///< that it was created with, for messages
+  Descriptor descriptor_;
+};
+
+/// Copies everything that can be read from `source` to a NamelessFile and returns its descriptor. Throws FileError;
 /// `what` names the source.
 [[nodiscard]] Descriptor spool(int source, std::string_view what);
 
@@ -88,6 +101,24 @@ class TemporaryFile {
   Descriptor descriptor_;
   std::uint64_t size_bytes_ = 0;
   Checksum checksum_;
+};
+
+/// A directory that is filled under a temporary name. commit() moves it into place; without commit() it is removed with
+/// everything in it. Every member throws FileError with the system's message.
+class NewDirectory {
+ public:
+  explicit NewDirectory(const std::filesystem::path& place);
+  ~NewDirectory();
+  NewDirectory(const NewDirectory&) = delete;
+  NewDirectory& operator=(const NewDirectory&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  /// Renames the directory durably. Nothing but an empty directory may be in its place.
+  void commit();
+
+ private:
+  std::filesystem::path place_;
+  std::filesystem::path path_;  ///< empty after commit()
 };
 
 /// Writes a whole file atomically and durably.

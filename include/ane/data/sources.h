@@ -13,6 +13,11 @@ namespace ane::data {
 
 enum class Order { random, sequential };
 enum class Format { automatic, text, tokens };
+/// Which part of files is held out.
+enum class HeldOut {
+  usual,  ///< the last tenth of text, rounded up; nothing of tokens, which are usually split already
+  all     ///< everything: there are no training sequences
+};
 
 struct TokenSettings {
   std::size_t seq_len = 0;
@@ -22,6 +27,7 @@ struct TokenSettings {
       Order::random;  ///< sequential: step i reads tokens i*seq_len to i*seq_len + seq_len, and starts again at the end
   bool scan = true;   ///< check every token against the vocabulary now; not needed again after a restart
   Format format = Format::automatic;
+  HeldOut held_out = HeldOut::usual;  ///< of files; synthetic sources ignore it
 };
 
 /// Values of the setting `data` that do not name a file.
@@ -33,8 +39,8 @@ inline constexpr std::string_view kStandardInput = "-";
 [[nodiscard]] std::vector<std::filesystem::path> files_in_list(std::string_view list,
                                                                const std::filesystem::path& directory = {});
 
-/// Files of tokens (token_format.h; nothing held out) or of text, read as bytes (the last tenth, rounded up, held out),
-/// one after the other as if they were one. `automatic` recognizes tokens by their header or the extension `.bin`, and
+/// Files of tokens (token_format.h) or of text, read as bytes, one after the other as if they were one, divided as
+/// `held_out` says. `automatic` recognizes tokens by their header or the extension `.bin`, and
 /// reads anything else as text. Throws FileError if a file is compressed, has a size or header that is not valid, or
 /// contains a token outside the vocabulary (with its position), or if all together are too short for one sequence;
 /// UsageError if only some contain tokens, or they differ in the size of a token.

@@ -64,6 +64,10 @@ struct ModelConfig {
 /// divides heads, head_dim is even, RoPE's scaling is possible, and every tensor has less than 2^31 elements.
 void check(const ModelConfig& config);
 
+/// The same, except for the activations of a sequence of seq_len positions. A model may support longer sequences than
+/// can be computed at once.
+void check_parameters(const ModelConfig& config);
+
 /// The line that the field's drivers print for a model: "dim=768 hidden=2048 heads=12 seq=256 vocab=32000 layers=12".
 [[nodiscard]] std::string dashboard_line(const ModelConfig& config);
 
@@ -73,7 +77,7 @@ void check(const ModelConfig& config);
 
 /// Parses the output of to_json(), or the config.json of a Hugging Face model with a supported architecture. `place`
 /// names the source in messages. Throws FileError for text that is not JSON, a missing key, an invalid value, an
-/// unsupported feature, and a config that check() refuses.
+/// unsupported feature, and a config that check_parameters() refuses.
 [[nodiscard]] ModelConfig config_from_json(std::string_view json, const std::string& place);
 
 /// The config of a Hugging Face model directory.

@@ -14,7 +14,8 @@ namespace ane::model {
 [[nodiscard]] std::unique_ptr<Model> make_model(const ModelConfig& config, const KernelOptions& options,
                                                 const ModelContext& context);
 
-/// Only the parameter layout, for readers of weight files and for planning.
+/// Only the parameter layout, for readers of weight files and for planning. The sequence may be longer than can be
+/// computed (check_parameters()).
 [[nodiscard]] ParameterLayout parameter_layout(const ModelConfig& config);
 
 /// Only the kernel plan.

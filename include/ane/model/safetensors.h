@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ane/core/file.h"
 #include "ane/mil/types.h"
@@ -17,6 +19,29 @@ namespace ane::model {
 using Metadata = std::map<std::string, std::string>;
 /// Metadata key of the model's config, as JSON, in the files that ane-train writes.
 inline constexpr const char* kConfigKey = "config";
+
+/// A tensor to be written, without its values.
+struct TensorEntry {
+  std::string name;
+  mil::Shape shape;
+  std::string dtype = "F32";  ///< or F16, BF16
+};
+
+/// Writes a safetensors file tensor by tensor, so that only one of them must be in memory. The caller commits the file.
+class SafetensorsWriter {
+ public:
+  /// Writes the header. Throws FileError with the system's message; Error for two tensors of the same name.
+  SafetensorsWriter(TemporaryFile& file, std::vector<TensorEntry> tensors, const Metadata& metadata);
+
+  /// Writes the values of the next tensor, rounded to nearest even. Throws FileError with the system's message, and for
+  /// a value that is not finite, which could not be read back, or becomes infinite in the tensor's dtype.
+  void add(std::span<const float> values);
+
+ private:
+  TemporaryFile* file_;
+  std::vector<TensorEntry> tensors_;
+  std::size_t written_ = 0;  ///< tensors
+};
 
 /// A tensor to be written. Does not own the values.
 struct NamedTensor {

@@ -3,22 +3,25 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ane/data/source.h"
+#include "ane/model/companions.h"
 #include "ane/model/config.h"
 #include "ane/model/model.h"
 #include "ane/train/options.h"
 #include "ane/train/state.h"
 
-/// A checkpoint is a directory step-00000120. It is a Hugging Face model directory (config.json, model.safetensors)
-/// with a further safetensors file for each optimizer slot (and, with staleness, for the running parameters) and
-/// trainer.json, which contains progress, settings, model, data, size and checksum of every file, and a self-checksum.
-/// It is written to a temporary directory, synced and renamed, so it is either complete or absent; no file points to
-/// the newest one. Damage anywhere in it is detected before anything is used.
+/// A checkpoint is a directory step-00000120. It is a Hugging Face model directory (config.json, model.safetensors, and
+/// the tokenizer of the model that the run started from) with a further safetensors file for each optimizer slot (and,
+/// with staleness, for the running parameters) and trainer.json, which contains progress, settings, model, data, size
+/// and checksum of every file, and a self-checksum. It is written to a temporary directory, synced and renamed, so it
+/// is either complete or absent; no file points to the newest one. Damage anywhere in it is detected before anything is
+/// used.
 namespace ane::train {
 
 /// The file of a checkpoint that contains the parameters, from which another run can start.
@@ -28,6 +31,8 @@ struct CheckpointIdentity {
   model::ModelConfig model;
   std::string data;         ///< Source::identity
   SettingTexts settings{};  ///< for the record; those of a resumed run may differ
+  /// Copied into the checkpoint, not compared; may be null.
+  std::shared_ptr<const model::Companions> companions{};
 };
 
 [[nodiscard]] CheckpointIdentity identity_of(const model::Model& model, const data::Source& source);

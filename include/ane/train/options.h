@@ -3,8 +3,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+
+#include "ane/model/companions.h"
 
 namespace ane::train {
 
@@ -53,8 +56,9 @@ struct TrainOptions {
   std::int64_t checkpoint_every = 0;    ///< updates; 0: off
   std::int64_t checkpoint_minutes = 0;  ///< minutes since the last one; 0: off
   std::int64_t keep_checkpoints = 3;
-  bool keep_best = false;  ///< also the checkpoint of the lowest validation loss
-  SettingTexts settings;   ///< recorded in checkpoints
+  bool keep_best = false;                               ///< also the checkpoint of the lowest validation loss
+  SettingTexts settings;                                ///< recorded in checkpoints
+  std::shared_ptr<const model::Companions> companions;  ///< copied into checkpoints; may be null
 };
 
 }  // namespace ane::train

@@ -201,7 +201,7 @@ ModelConfig config_from_json(std::string_view json, const std::string& place) {
       config.*size.field = reader.size(size.key);
   if (!is_mlp) read_transformer(reader, config);
   try {
-    check(config);
+    check_parameters(config);
   } catch (const UsageError& error) {
     throw FileError(fmt::format("{}: invalid model config: {}", place, error.what()));
   }

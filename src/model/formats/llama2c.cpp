@@ -1,8 +1,15 @@
 #include <array>
+#include <cassert>
 #include <cmath>
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -59,7 +66,7 @@ ModelConfig parse_header(const RegularFile& file) {
   config.vocab = positive(path, "vocab_size (negative for an untied classifier)", std::abs(header.vocab));
   config.seq_len = positive(path, "max_seq_len", header.max_seq_len);
   try {
-    check(config);
+    check_parameters(config);
   } catch (const UsageError& error) {
     throw_file_error(path, fmt::format("its header is invalid: {}", error.what()));
   }
@@ -79,8 +86,7 @@ void walk(const ModelConfig& config, const ParameterLayout& layout, Visit&& visi
 }
 
 void check_size(const RegularFile& file, const ModelConfig& config, const ParameterLayout& layout) {
-  const std::size_t elements = layout.parameter_count() + config.seq_len * config.head_dim;
-  const std::size_t expected = sizeof(Header) + elements * sizeof(float);
+  const std::uint64_t expected = llama2c_bytes(config, layout);
   if (file.size_bytes() != expected)
     throw_file_error(file.path(),
                      fmt::format("it has {} bytes, but dim={} hidden={} layers={} heads={} kv_heads={} vocab={} "
@@ -111,24 +117,113 @@ ModelConfig read_llama2c_config(const std::filesystem::path& path) {
   return config;
 }
 
-void read_llama2c(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> parameters) {
-  const RegularFile file(path, "model");
-  const ModelConfig config = parse_header(file);
-  const ParameterLayout own = llama_parameters(config);
-  check_size(file, config, own);
-  check_same(file, own, layout);
+namespace {
 
-  std::uint64_t offset = sizeof(Header);
-  const auto read = [&](const Parameter& parameter) {
-    const std::span<float> values = slice(parameters, *layout.find(parameter.name));
-    file.read(offset, std::as_writable_bytes(values));
-    offset += values.size_bytes();
+class Llama2cReader final : public ParameterReader {
+ public:
+  Llama2cReader(const std::filesystem::path& path, const ParameterLayout& layout) : file_(path, "model") {
+    const ModelConfig config = parse_header(file_);
+    const ParameterLayout own = llama_parameters(config);
+    check_size(file_, config, own);
+    check_same(file_, own, layout);
+    std::uint64_t offset = sizeof(Header);
+    const auto place = [&](const Parameter& parameter) {
+      offsets_[parameter.name] = offset;
+      offset += parameter.count * sizeof(float);
+    };
+    walk(config, own, place, [&](std::size_t elements) { offset += elements * sizeof(float); });
+  }
+
+  void read(const Parameter& parameter, std::span<float> values) const override {
+    file_.read(offsets_.at(parameter.name), std::as_writable_bytes(values));
     if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
-      throw_file_error(path, fmt::format("tensor '{}' contains a non-finite value", parameter.name));
+      throw_file_error(file_.path(), fmt::format("tensor '{}' contains a non-finite value", parameter.name));
     reorder_rows_of_meta(parameter, values);
+  }
+  std::string dtype(const Parameter& /*parameter*/) const override { return "F32"; }
+
+ private:
+  RegularFile file_;
+  std::map<std::string, std::uint64_t> offsets_;  ///< by the parameters' names
+};
+
+/// The tables that the program no longer reads: the cosines of all positions, then the sines.
+void write_rope_tables(TemporaryFile& file, const ModelConfig& config) {
+  std::vector<float> row(config.head_dim / 2);
+  for (const bool is_sine : {false, true}) {
+    for (std::size_t position = 0; position < config.seq_len; ++position) {
+      for (std::size_t pair = 0; pair < row.size(); ++pair) {
+        const double angle = static_cast<double>(position) * config.rope_frequency(pair);
+        row[pair] = static_cast<float>(is_sine ? std::sin(angle) : std::cos(angle));
+      }
+      file.write(std::as_bytes(std::span(row)));
+    }
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<ParameterReader> open_llama2c(const std::filesystem::path& path, const ParameterLayout& layout) {
+  return std::make_unique<Llama2cReader>(path, layout);
+}
+
+void read_llama2c(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> parameters) {
+  read_all(Llama2cReader(path, layout), layout, parameters);
+}
+
+std::optional<std::string> obstacle_to_llama2c(const ModelConfig& config, const ParameterLayout& layout) {
+  const auto assumed = [](std::string_view entry, double found, double expected) -> std::optional<std::string> {
+    if (found == expected) return std::nullopt;
+    return fmt::format("{} is {}, but llama2.c's program assumes {}", entry, found, expected);
   };
-  const auto skip = [&](std::size_t elements) { offset += elements * sizeof(float); };
-  walk(config, own, read, skip);
+  if (config.family == Family::mlp) return "its family is mlp, but llama2.c's program computes only Llama";
+  if (config.rope_scaling) return "its RoPE is scaled (rope_scaling), which llama2.c's program does not support";
+  if (auto obstacle = assumed("rope_theta", config.rope_theta, 10000)) return obstacle;
+  if (auto obstacle = assumed("rms_norm_eps", config.norm_eps, 1e-5)) return obstacle;
+  if (config.q_dim() != config.dim)
+    return fmt::format("head_dim is {}, but llama2.c's program assumes hidden_size / num_attention_heads, {} / {}",
+                       config.head_dim, config.dim, config.heads);
+  // The program computes the size of its cache of keys in 32 bits.
+  if (std::uint64_t{config.layers} * config.seq_len * config.kv_dim() > INT32_MAX)
+    return fmt::format(
+        "max_position_embeddings is {}, too long for llama2.c's program with {} layers and a width of "
+        "{} for the keys",
+        config.seq_len, config.layers, config.kv_dim());
+  const ParameterLayout representable = llama_parameters(config);
+  std::set<std::string_view> names;
+  walk(
+      config, representable, [&](const Parameter& parameter) { names.insert(parameter.name); }, [](std::size_t) {});
+  for (const Parameter& parameter : layout.parameters())
+    if (!names.contains(parameter.name))
+      return fmt::format("it has the tensor '{}', which llama2.c's program does not use", parameter.name);
+  return std::nullopt;
+}
+
+std::uint64_t llama2c_bytes(const ModelConfig& config, const ParameterLayout& layout) {
+  const std::uint64_t rope_tables = std::uint64_t{config.seq_len} * config.head_dim;
+  return sizeof(Header) + (layout.parameter_count() + rope_tables) * sizeof(float);
+}
+
+void write_llama2c(TemporaryFile& file, const ModelConfig& config, const ParameterLayout& layout,
+                   const ParameterReader& reader) {
+  assert(!obstacle_to_llama2c(config, layout));
+  const auto field = [](std::size_t value) { return static_cast<std::int32_t>(value); };  // check() limits them
+  const Header header{.dim = field(config.dim),
+                      .hidden = field(config.hidden),
+                      .layers = field(config.layers),
+                      .heads = field(config.heads),
+                      .kv_heads = field(config.kv_heads),
+                      .vocab = config.tied_embeddings ? field(config.vocab) : -field(config.vocab),
+                      .max_seq_len = field(config.seq_len)};
+  file.write(std::as_bytes(std::span(&header, 1)));
+  std::vector<float> values;
+  const auto write = [&](const Parameter& parameter) {
+    values.resize(parameter.count);
+    reader.read(parameter, values);
+    reorder_rows_for_meta(parameter, values);
+    file.write(std::as_bytes(std::span(values)));
+  };
+  walk(config, layout, write, [&](std::size_t) { write_rope_tables(file, config); });
 }
 
 }  // namespace ane::model

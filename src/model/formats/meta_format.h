@@ -12,5 +12,7 @@ namespace ane::model {
 /// Reorders the rows of a tensor in Meta's format, or of its gradient or optimizer slots, to Hugging Face's order.
 /// Tensors other than q_proj and k_proj are left unchanged.
 void reorder_rows_of_meta(const Parameter& parameter, std::span<float> values);
+/// The inverse: from Hugging Face's order to Meta's.
+void reorder_rows_for_meta(const Parameter& parameter, std::span<float> values);
 
 }  // namespace ane::model

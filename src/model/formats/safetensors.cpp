@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cassert>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -169,28 +170,45 @@ void read_elements(const RegularFile& file, const SafetensorsFile::Tensor& tenso
   }
 }
 
-/// Writes in pieces, each checked and written while it is in cache.
-void write_tensor(TemporaryFile& file, const NamedTensor& tensor) {
-  constexpr std::size_t kPiece = std::size_t{1} << 18U;  // a megabyte
-  for (std::span<const float> rest = tensor.values; !rest.empty();) {
-    const std::span<const float> piece = rest.first(std::min(rest.size(), kPiece));
-    if (!std::isfinite(math::max_magnitude(piece)))
-      throw FileError(fmt::format("tensor '{}' contains a non-finite value and is not written", tensor.name));
-    file.write(std::as_bytes(piece));
-    rest = rest.subspan(piece.size());
-  }
+std::uint16_t bfloat_of(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16U) & 1U)) >> 16U);
 }
 
-std::string header_text(std::span<const NamedTensor> tensors, const Metadata& metadata) {
+[[noreturn]] void refuse_value(const TensorEntry& tensor, float magnitude) {
+  if (!std::isfinite(magnitude))
+    throw FileError(fmt::format("tensor '{}' contains a non-finite value and is not written", tensor.name));
+  throw FileError(
+      fmt::format("tensor '{}' contains a value of magnitude {}, too large for {}; write it in another dtype",
+                  tensor.name, magnitude, tensor.dtype));
+}
+
+/// Writes finite values in 16 bits.
+void write_halves(TemporaryFile& file, const TensorEntry& tensor, std::span<const float> values) {
+  std::vector<std::uint16_t> converted(values.size());
+  bool fits = true;
+  if (tensor.dtype == "F16") {
+    math::to_half(values, converted);
+    fits = std::isfinite(math::max_magnitude(std::span<const math::Half>(converted)));
+  } else {
+    std::ranges::transform(values, converted.begin(), bfloat_of);
+    fits = std::ranges::all_of(converted, [](std::uint16_t bits) { return std::isfinite(bfloat_to_float(bits)); });
+  }
+  if (!fits) refuse_value(tensor, math::max_magnitude(values));
+  file.write(std::as_bytes(std::span(converted)));
+}
+
+std::string header_text(std::span<const TensorEntry> tensors, const Metadata& metadata) {
   ensure_memory_reserve();  // for JSON's destructors
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[std::string(kMetadataKey)] = metadata;
   std::set<std::string_view> names = {kMetadataKey};
   std::size_t offset = 0;
-  for (const NamedTensor& tensor : tensors) {
+  for (const TensorEntry& tensor : tensors) {
     if (!names.insert(tensor.name).second) throw Error(fmt::format("two tensors are named '{}'", tensor.name));
-    const std::size_t end = offset + tensor.values.size_bytes();
-    header[tensor.name] = {{"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+    const std::size_t end =
+        offset + static_cast<std::size_t>(mil::element_count(tensor.shape)) * dtype_bytes(tensor.dtype);
+    header[tensor.name] = {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text = header.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
@@ -209,11 +227,36 @@ void write_safetensors(const std::filesystem::path& path, std::span<const NamedT
 }
 
 void write_safetensors(TemporaryFile& file, std::span<const NamedTensor> tensors, const Metadata& metadata) {
-  const std::string header = header_text(tensors, metadata);
+  std::vector<TensorEntry> entries;
+  entries.reserve(tensors.size());
+  for (const NamedTensor& tensor : tensors) entries.push_back({tensor.name, tensor.shape});
+  SafetensorsWriter writer(file, std::move(entries), metadata);
+  for (const NamedTensor& tensor : tensors) writer.add(tensor.values);
+}
+
+SafetensorsWriter::SafetensorsWriter(TemporaryFile& file, std::vector<TensorEntry> tensors, const Metadata& metadata)
+    : file_(&file), tensors_(std::move(tensors)) {
+  const std::string header = header_text(tensors_, metadata);
   const std::uint64_t length = header.size();
-  file.write(std::as_bytes(std::span(&length, 1)));
-  file.write(std::as_bytes(std::span(header)));
-  for (const NamedTensor& tensor : tensors) write_tensor(file, tensor);
+  file_->write(std::as_bytes(std::span(&length, 1)));
+  file_->write(std::as_bytes(std::span(header)));
+}
+
+// Writes in pieces, each checked and written while it is in cache.
+void SafetensorsWriter::add(std::span<const float> values) {
+  constexpr std::size_t kPiece = std::size_t{1} << 18U;  // a megabyte
+  const TensorEntry& tensor = tensors_.at(written_++);
+  assert(std::cmp_equal(values.size(), mil::element_count(tensor.shape)));
+  for (std::span<const float> rest = values; !rest.empty();) {
+    const std::span<const float> piece = rest.first(std::min(rest.size(), kPiece));
+    if (const float magnitude = math::max_magnitude(piece); !std::isfinite(magnitude)) refuse_value(tensor, magnitude);
+    if (tensor.dtype == "F32") {
+      file_->write(std::as_bytes(piece));
+    } else {
+      write_halves(*file_, tensor, piece);
+    }
+    rest = rest.subspan(piece.size());
+  }
 }
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path, "safetensors file") {

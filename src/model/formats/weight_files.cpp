@@ -1,6 +1,7 @@
 #include "ane/model/weight_files.h"
 
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -70,13 +71,39 @@ void expect_tensors(const ModelTensors& tensors, const ParameterLayout& layout) 
                                   mil::to_string(file->tensors().find(found)->second.shape)));
 }
 
-void read_tensors(const ModelTensors& tensors, const ParameterLayout& layout, std::span<float> values) {
-  expect_tensors(tensors, layout);
-  const NamesIn name(tensors, layout);
-  for (const Parameter& parameter : layout.parameters()) {
-    tensors.file_of(name(parameter)).read(name(parameter), parameter.shape, slice(values, parameter));
-    if (name.are_meta()) reorder_rows_of_meta(parameter, slice(values, parameter));
+namespace {
+
+class TensorsReader final : public ParameterReader {
+ public:
+  TensorsReader(const ModelTensors& tensors, const ParameterLayout& layout)
+      : tensors_(&tensors), name_(tensors, layout) {}
+
+  void read(const Parameter& parameter, std::span<float> values) const override {
+    tensors_->file_of(name_(parameter)).read(name_(parameter), parameter.shape, values);
+    if (name_.are_meta()) reorder_rows_of_meta(parameter, values);
   }
+  std::string dtype(const Parameter& parameter) const override {
+    return tensors_->file_of(name_(parameter)).expect(name_(parameter), parameter.shape).dtype;
+  }
+
+ private:
+  const ModelTensors* tensors_;
+  NamesIn name_;
+};
+
+}  // namespace
+
+std::unique_ptr<ParameterReader> open_tensors(const ModelTensors& tensors, const ParameterLayout& layout) {
+  expect_tensors(tensors, layout);
+  return std::make_unique<TensorsReader>(tensors, layout);
+}
+
+void read_all(const ParameterReader& reader, const ParameterLayout& layout, std::span<float> parameters) {
+  for (const Parameter& parameter : layout.parameters()) reader.read(parameter, slice(parameters, parameter));
+}
+
+void read_tensors(const ModelTensors& tensors, const ParameterLayout& layout, std::span<float> values) {
+  read_all(*open_tensors(tensors, layout), layout, values);
 }
 
 void read_safetensors(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> values) {

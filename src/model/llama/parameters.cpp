@@ -8,7 +8,7 @@
 namespace ane::model {
 
 ParameterLayout llama_parameters(const ModelConfig& config) {
-  check(config);
+  check_parameters(config);
   const mil::Shape norm = shape_of({config.dim});
   const mil::Shape embedding = shape_of({config.vocab, config.dim});
   const mil::Shape to_q = shape_of({config.q_dim(), config.dim});

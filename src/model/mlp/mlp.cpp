@@ -45,7 +45,7 @@ void mean_squared_error_gradient(std::span<const float> y, std::span<const float
 }  // namespace
 
 ParameterLayout mlp_parameters(const ModelConfig& config) {
-  check(config);
+  check_parameters(config);
   ParameterLayout layout;
   layout.add({"w1.weight", shape_of({config.hidden, config.dim})});
   layout.add({"w2.weight", shape_of({config.dim, config.hidden})});

@@ -1,6 +1,8 @@
 #include "checkpoint/aside_directory.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <set>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -12,8 +14,10 @@
 
 #include "ane/core/error.h"
 #include "ane/core/file.h"
+#include "ane/model/companions.h"
 
 #include "checkpoint/checkpoint_names.h"
+#include "checkpoint/trainer_file.h"
 
 namespace ane::train {
 
@@ -43,14 +47,35 @@ std::vector<fs::path> entries_of(const fs::path& directory, std::error_code& err
   return entries;
 }
 
+/// The companion files of the model that the checkpoint wrote itself. Users may add others of these names.
+std::set<std::string> own_companions(const fs::path& checkpoint) try {
+  std::set<std::string> names;
+  for (const auto& [name, digest] : read_trainer_file(checkpoint / kTrainerFile).files)
+    if (model::is_companion_file(name)) names.insert(name);
+  return names;
+} catch (const Error&) {
+  return {};
+}
+
+bool is_incomplete(const fs::path& directory) { return directory.filename().string().starts_with(kPartialPrefix); }
+
 /// Removes the files of a checkpoint from `directory`, and then the directory, unless it contains other files.
 std::error_code remove_checkpoint(const fs::path& directory) {
   if (!is_real_directory(directory)) return std::make_error_code(std::errc::not_a_directory);
+  const std::set<std::string> companions = own_companions(directory);
+  const auto is_ours = [&](const fs::path& entry) {
+    const std::string name = entry.filename().string();
+    const std::string_view file = final_name(name);
+    if (is_checkpoint_file(file)) return true;
+    return companions.contains(name) || (is_incomplete(directory) && model::is_companion_file(file));
+  };
   std::error_code error;
-  for (const fs::path& entry : entries_of(directory, error)) {
-    if (is_checkpoint_file(entry.filename().string()) && ::unlink(entry.c_str()) != 0)
-      return {errno, std::generic_category()};
-  }
+  std::vector<fs::path> entries = entries_of(directory, error);
+  // trainer.json, which lists the files, is removed last.
+  std::stable_partition(entries.begin(), entries.end(),
+                        [](const fs::path& entry) { return entry.filename() != kTrainerFile; });
+  for (const fs::path& entry : entries)
+    if (is_ours(entry) && ::unlink(entry.c_str()) != 0) return {errno, std::generic_category()};
   if (!error && ::rmdir(directory.c_str()) != 0) error.assign(errno, std::generic_category());
   return error;
 }

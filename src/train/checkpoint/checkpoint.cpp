@@ -25,7 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kConfigIndent = 2;
 constexpr std::uint64_t kHeaderRoom = std::uint64_t{4} << 20U;  // for everything besides the arrays
 
 /// An array of the state and its file.
@@ -41,8 +40,8 @@ std::vector<StateFile> files_of(StateArena& state) {
   return files;
 }
 
-void check_room(const fs::path& directory, std::span<const StateFile> files) {
-  std::uint64_t needed = kHeaderRoom;
+void check_room(const fs::path& directory, std::span<const StateFile> files, const model::Companions& companions) {
+  std::uint64_t needed = kHeaderRoom + companions.size_bytes();
   for (const StateFile& file : files) needed += file.values.size_bytes();
   if (const std::optional<std::uint64_t> found = free_disk_bytes(directory); found && *found < needed)
     throw FileError(
@@ -152,7 +151,9 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
 
   AsideDirectory aside(place);
   const std::vector<StateFile> state_files = files_of(state);
-  check_room(aside.path(), state_files);
+  const model::Companions none;
+  const model::Companions& companions = identity.companions ? *identity.companions : none;
+  check_room(aside.path(), state_files, companions);
   // All files are written before any is synced: the state may change as soon as the system has a copy.
   std::deque<TemporaryFile> files;
   TrainerFileContents contents{
@@ -164,14 +165,21 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
   };
   for (const auto& [name, values] : state_files) {
     TemporaryFile& file = files.emplace_back(aside.path() / name);
-    model::write_safetensors(
-        file, layout, values,
-        {{model::kConfigKey, model::to_json(identity.model)}, {"step", fmt::format("{}", record.progress.step)}});
+    model::write_safetensors(file, layout, values,
+                             {{model::kConfigKey, model::to_json(identity.model)},
+                              {"format", "pt"},  // required by Hugging Face's transformers
+                              {"step", fmt::format("{}", record.progress.step)}});
     contents.files[name] = file.digest();
   }
   if (copied) copied();
 
-  contents.files[model::kConfigFile] = add(model::kConfigFile, model::to_json(identity.model, kConfigIndent) + "\n");
+  contents.files[model::kConfigFile] =
+      add(model::kConfigFile, model::config_json_text(identity.model, companions.config_json, "F32"));
+  for (const model::CompanionFile& each : companions.files) {
+    TemporaryFile& file = files.emplace_back(aside.path() / each.name);
+    model::copy(each, file);
+    contents.files[each.name] = file.digest();
+  }
   add(kTrainerFile, trainer_file_text(contents));
   for (TemporaryFile& file : files) file.commit();
   aside.move_into_place();

@@ -20,12 +20,6 @@ constexpr std::string_view kPrefix = "step-";
 constexpr std::array<std::string_view, 4> kFiles = {kTrainerFile, model::kConfigFile, kModelFile, kRunningFile};
 constexpr std::string_view kSlotSuffix = ".safetensors";
 
-/// The name of the final file if `name` is that of its temporary file (NAME.tmp-...), else `name`.
-std::string_view final_name(std::string_view name) {
-  const std::string_view file = name.substr(0, name.find(".tmp-"));
-  return TemporaryFile::is_name_for(file, name) ? file : name;
-}
-
 }  // namespace
 
 std::string checkpoint_name(std::int64_t step) { return fmt::format("{}{:08}", kPrefix, step); }
@@ -44,6 +38,11 @@ bool is_checkpoint_with(std::string_view prefix, std::string_view name) {
 }
 
 std::string slot_file(std::string_view slot) { return fmt::format("{}{}", slot, kSlotSuffix); }
+
+std::string_view final_name(std::string_view name) {
+  const std::string_view file = name.substr(0, name.find(".tmp-"));
+  return TemporaryFile::is_name_for(file, name) ? file : name;
+}
 
 bool is_checkpoint_file(std::string_view name) {
   const std::string_view file = final_name(name);

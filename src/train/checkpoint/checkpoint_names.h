@@ -25,7 +25,10 @@ inline constexpr const char* kTrainerFile = "trainer.json";
 inline constexpr const char* kRunningFile = "running.safetensors";
 /// The file of an optimizer slot: first_moment.safetensors.
 [[nodiscard]] std::string slot_file(std::string_view slot);
-/// Whether `name` is that of a file of a checkpoint, or of its temporary file.
+/// The name of the final file if `name` is that of its temporary file (NAME.tmp-...), else `name`.
+[[nodiscard]] std::string_view final_name(std::string_view name);
+/// Whether `name` is that of a file that every checkpoint may have, or of its temporary file. A checkpoint also has
+/// the model's companion files (ane/model/companions.h), which its trainer.json lists.
 [[nodiscard]] bool is_checkpoint_file(std::string_view name);
 
 /// Lock file of a checkpoint directory (RunLock).

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "ane/cli/command_line.h"
+
+namespace ane::app {
+
+/// `ane-train export --model MODEL --format hf|llama2c --out PATH [--dtype f32|bf16|f16]`: writes a model in the format
+/// of other programs. Only one tensor is in memory at a time. The output appears under its name when it is complete.
+[[nodiscard]] cli::Command export_options();
+
+/// Returns the exit code. Throws UsageError for an output that exists and a model that the format cannot represent,
+/// FileError for files that cannot be read or written.
+[[nodiscard]] int export_command(const cli::FlagValues& values);
+
+}  // namespace ane::app

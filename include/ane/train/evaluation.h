@@ -1,0 +1,26 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "ane/data/source.h"
+#include "ane/model/model.h"
+
+namespace ane::train {
+
+/// The loss of a model on held-out sequences.
+struct Evaluation {
+  double loss = 0;                        ///< mean over the sequences, in nats per token
+  std::size_t sequences = 0;              ///< evaluated; fewer than requested if it was stopped
+  std::optional<std::string> overflow{};  ///< why the loss cannot be used, if so: the tensor that overflowed
+};
+
+/// Evaluates the first `count` held-out sequences of `source`. The kernels must hold the weights of `parameters` for
+/// PassMode::forward. Ends early if `stop` becomes true.
+[[nodiscard]] Evaluation evaluate(model::Model& model, const data::Source& source, std::span<const float> parameters,
+                                  std::size_t count, const std::atomic<bool>& stop);
+
+}  // namespace ane::train

@@ -1,0 +1,222 @@
+#include "ane/app/eval_command.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <numbers>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "ane/app/compose.h"
+#include "ane/app/model_choice.h"
+#include "ane/app/option_values.h"
+#include "ane/app/plan.h"
+#include "ane/cli/settings.h"
+#include "ane/cli/terminal.h"
+#include "ane/core/error.h"
+#include "ane/core/mapped_memory.h"
+#include "ane/train/evaluation.h"
+
+namespace ane::app {
+namespace {
+
+/// The settings of a training run that apply, besides those of the ANE.
+constexpr std::array<std::string_view, 12> kSettings = {"model", "data",      "data-format", "seq",
+                                                        "seed",  "device",    "plan",        "weights",
+                                                        "rope",  "precision", "threads",     "parallel-sequences"};
+constexpr std::string_view kAneGroup = "ANE";
+
+/// Help that differs from that of a training run.
+struct OwnHelp {
+  std::string_view setting;
+  const char* help;
+};
+constexpr std::array kOwnHelp = {
+    OwnHelp{"model",
+            "the model: a Hugging Face model directory, a checkpoint's directory, a .safetensors file, or "
+            "llama2.c's .bin"},
+    OwnHelp{"data",
+            "what to evaluate it on: files of text (read as bytes) or tokens, separated by commas; -: standard "
+            "input; synthetic: a Markov chain"},
+    OwnHelp{"seq", "tokens per sequence [the model's; at most 1024 for a Hugging Face directory]"},
+    OwnHelp{"seed", "seed of synthetic data [42]"}};
+
+std::vector<std::string_view> setting_names() {
+  std::vector<std::string_view> names(kSettings.begin(), kSettings.end());
+  for (const cli::Setting& row : cli::settings_table())
+    if (row.group == kAneGroup) names.push_back(row.name);
+  return names;
+}
+
+/// What is evaluated, and how it is printed.
+struct EvalOptions {
+  data::HeldOut held_out = data::HeldOut::all;
+  std::int64_t sequences = 0;  ///< 0: all
+  bool json = false;
+};
+
+EvalOptions read_options(const OptionValues& values, bool is_synthetic) {
+  const std::string split = values.text("split");
+  if (!split.empty() && split != "all" && split != "heldout")
+    throw UsageError(fmt::format("--split: '{}' is not one of all, heldout", split));
+  if (split == "all" && is_synthetic)
+    throw UsageError("--split all: synthetic data have no end; --split heldout evaluates what training holds out");
+  return {.held_out = split == "heldout" ? data::HeldOut::usual : data::HeldOut::all,
+          .sequences = values.whole("sequences", 1, std::numeric_limits<std::int32_t>::max(), 0),
+          .json = values.toggle("json")};
+}
+
+cli::LoadedSettings load(const OptionValues& values, const Invocation& invocation) {
+  static_cast<void>(values.required("model", "the model to evaluate"));
+  static_cast<void>(values.required("data", "the data to evaluate it on"));
+  cli::LoadedSettings loaded = cli::load_settings(values.settings(setting_names()), invocation.environment);
+  adopt_model_file(loaded);
+  return loaded;
+}
+
+/// The parameters in memory that is mapped, so that its size costs nothing before it is touched.
+class Parameters {
+ public:
+  explicit Parameters(std::size_t count) : memory_(MappedMemory::anonymous(count * sizeof(float))), count_(count) {}
+  [[nodiscard]] std::span<float> values() const noexcept { return {reinterpret_cast<float*>(memory_.data()), count_}; }
+
+ private:
+  MappedMemory memory_;
+  std::size_t count_;
+};
+
+/// Compiles the kernels of the forward pass. Throws UsageError if one process cannot compile them.
+void prepare_kernels(const RunContext& context, std::span<const float> parameters) {
+  constexpr model::PassMode kMode = model::PassMode::forward;
+  model::Kernels& kernels = context.model->kernels();
+  const int needed = kernels.compiles_needed(kMode);
+  if (const int limit = compile_limit(context.settings, *context.device); needed > limit)
+    throw UsageError(
+        fmt::format("the evaluation needs {} compiles, but a process may make only {}; --weights dynamic "
+                    "needs one for each kind of kernel",
+                    needed, limit));
+  kernels.compile(kMode, parameters);
+  kernels.load_weights(kMode, parameters);
+}
+
+struct Report {
+  double loss = 0;  ///< nats per token
+  std::optional<double> bits_per_byte;
+  std::size_t tokens = 0;
+  std::size_t sequences = 0;
+  double tokens_per_second = 0;
+
+  [[nodiscard]] double perplexity() const { return std::exp(loss); }
+};
+
+Report evaluate_on(const RunContext& context, const data::Source& source, std::span<const float> parameters,
+                   std::size_t sequences) {
+  const std::atomic<bool> never_stops = false;
+  const auto begin = std::chrono::steady_clock::now();
+  const train::Evaluation evaluation = train::evaluate(*context.model, source, parameters, sequences, never_stops);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  if (evaluation.overflow)
+    throw DivergedError(
+        fmt::format("the model's loss on these data cannot be computed: {}; --precision fp32 has a larger "
+                    "range",
+                    *evaluation.overflow));
+  Report report{.loss = evaluation.loss,
+                .bits_per_byte = {},
+                .tokens = sequences * context.model->config().seq_len,
+                .sequences = sequences};
+  report.tokens_per_second = static_cast<double>(report.tokens) / seconds.count();
+  if (const std::optional<double> bytes = source.bytes_per_token())
+    report.bits_per_byte = report.loss / std::numbers::ln2 / *bytes;
+  return report;
+}
+
+std::string json_text(const Report& report) {
+  const auto number = [](double value) {
+    return std::isfinite(value) ? fmt::format("{}", value) : std::string("null");
+  };
+  return fmt::format(
+      R"({{"loss": {}, "perplexity": {}, "bits_per_byte": {}, "tokens": {}, "sequences": {}, "tokens_per_second": {}}})",
+      number(report.loss), number(report.perplexity()), report.bits_per_byte ? number(*report.bits_per_byte) : "null",
+      report.tokens, report.sequences, number(report.tokens_per_second));
+}
+
+void print(const Report& report, cli::Terminal& terminal) {
+  terminal.print(fmt::format("Loss: {:.4f} nats per token", report.loss));
+  terminal.print(fmt::format("Perplexity: {:.4f}", report.perplexity()));
+  if (report.bits_per_byte) terminal.print(fmt::format("Bits per byte: {:.4f}", *report.bits_per_byte));
+  terminal.print(fmt::format("Tokens: {} in {} sequences", report.tokens, report.sequences));
+  terminal.print(fmt::format("Speed: {:.0f} tokens per second", report.tokens_per_second));
+}
+
+/// The number of sequences to evaluate. Throws UsageError if there are none.
+std::size_t sequences_of(const data::Source& source, const EvalOptions& options) {
+  const std::size_t count = source.validation_count();
+  if (count == 0)
+    throw UsageError(fmt::format("nothing is held out of these data ({}); use --split all", source.description()));
+  return options.sequences == 0 ? count : std::min(count, static_cast<std::size_t>(options.sequences));
+}
+
+}  // namespace
+
+cli::Command eval_options() {
+  using Kind = cli::CommandOption::Kind;
+  cli::Command command{"eval", "Computes the loss of a model on data, as a validation in training does.", {}};
+  for (const std::string_view name : setting_names()) {
+    cli::CommandOption option = cli::option_of(cli::setting(name));
+    if (option.group != kAneGroup) option.group.clear();
+    const auto* const own = std::ranges::find(kOwnHelp, name, &OwnHelp::setting);
+    if (own != kOwnHelp.end()) option.help = own->help;
+    command.options.push_back(std::move(option));
+  }
+  command.options.push_back(
+      {Kind::value, "split", "all|heldout",
+       "the part of the data: everything, or what training holds out [all; heldout for synthetic]"});
+  command.options.push_back({Kind::value, "sequences", "N", "evaluate only the first N sequences"});
+  command.options.push_back({Kind::toggle, "json", "", "print one JSON object"});
+  return command;
+}
+
+int eval_command(const cli::FlagValues& flags, const Invocation& invocation) {
+  cli::Terminal terminal;
+  const OptionValues values(flags);
+  const cli::LoadedSettings loaded = load(values, invocation);
+  for (const std::string& warning : loaded.warnings) terminal.warn(warning);
+  const EvalOptions options = read_options(values, loaded.values.data == data::kSynthetic);
+  const RunContext context =
+      make_run_context(loaded.values, {.wrap_device = invocation.wrap_device, .dump_mil = false});
+  if (!context.device_note.empty()) terminal.info(context.device_note);
+  const std::unique_ptr<data::Source> source =
+      make_source(context.settings, true, spool_standard_input(context.settings, terminal), options.held_out);
+  const std::size_t sequences = sequences_of(*source, options);
+  if (const auto warning =
+          check_memory(evaluation_memory_need(*context.model, context.settings), context.available_memory))
+    terminal.warn(*warning);
+  const Parameters parameters(context.model->parameters().size());
+  fill_parameters(context.settings, *context.model, parameters.values());
+  prepare_kernels(context, parameters.values());
+  if (!options.json) {
+    terminal.print(fmt::format("Device: {}", context.device_text()));
+    terminal.print(fmt::format("Data: {}", source->description()));
+  }
+  const Report report = evaluate_on(context, *source, parameters.values(), sequences);
+  if (options.json) {
+    terminal.print(json_text(report));
+  } else {
+    print(report, terminal);
+  }
+  return 0;
+}
+
+}  // namespace ane::app

@@ -1,0 +1,177 @@
+#include "ane/model/companions.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "ane/core/error.h"
+#include "ane/core/memory_reserve.h"
+
+namespace ane::model {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr std::array<std::string_view, 9> kFiles = {
+    "tokenizer.json", "tokenizer.model", "tokenizer_config.json",  "special_tokens_map.json", "added_tokens.json",
+    "vocab.json",     "merges.txt",      "generation_config.json", "chat_template.jinja"};
+
+constexpr std::uint64_t kMostFileBytes = std::uint64_t{128} << 20U;  // the largest tokenizers have 35 MB
+constexpr std::uint64_t kMostConfigBytes = std::uint64_t{1} << 20U;  // like read_config()
+constexpr const char* kConfigIs = "model config";
+
+constexpr int kIndent = 2;
+constexpr int kDeepest = 32;  // printing JSON recurses as deep as it is nested; four levels are usual
+
+/// Names of an element type in safetensors files and in config.json.
+struct TypeName {
+  std::string_view dtype;
+  const char* torch;
+};
+constexpr std::array kTypeNames = {TypeName{"F32", "float32"}, TypeName{"F16", "float16"},
+                                   TypeName{"BF16", "bfloat16"}};
+
+/// Throws FileError unless `text` is a JSON object that can be printed.
+Json parse_object(std::string_view text) {
+  ensure_memory_reserve();  // for JSON's destructors
+  bool too_deep = false;
+  Json json = Json::parse(
+      text,
+      [&](int depth, Json::parse_event_t /*event*/, Json& /*parsed*/) {
+        too_deep = too_deep || depth > kDeepest;
+        return depth <= kDeepest;
+      },
+      false);
+  if (too_deep) throw FileError(fmt::format("{}: its JSON is nested more than {} deep", kConfigFile, kDeepest));
+  if (!json.is_object()) throw FileError(fmt::format("{}: expected a JSON object", kConfigFile));
+  return json;
+}
+
+/// Whether config.json describes this model, or the same one for longer sequences.
+bool describes(std::string_view source, const ModelConfig& config) try {
+  ModelConfig described = config_from_json(source, kConfigFile);
+  if (described.seq_len < config.seq_len) return false;
+  described.seq_len = config.seq_len;
+  return described == config;
+} catch (const FileError&) {
+  return false;
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::status(path, ignored).type() != fs::file_type::not_found;
+}
+
+CompanionFile open_companion(const fs::path& path) {
+  auto file = std::make_shared<const RegularFile>(path, "tokenizer file");
+  if (file->size_bytes() > kMostFileBytes)
+    throw_file_error(path,
+                     fmt::format("it has {} bytes, but a file of a model's tokenizer may have at most {}; move it "
+                                 "away, or copy the model without it",
+                                 file->size_bytes(), kMostFileBytes));
+  const std::uint64_t size_bytes = file->size_bytes();
+  return {.name = path.filename().string(), .file = std::move(file), .offset = 0, .size_bytes = size_bytes};
+}
+
+/// Calls take(piece) for all bytes of the file.
+template <class Take>
+void for_pieces(const CompanionFile& from, Take&& take) {
+  constexpr std::uint64_t kPieceBytes = std::uint64_t{1} << 20U;
+  std::vector<std::byte> buffer(static_cast<std::size_t>(std::min(kPieceBytes, from.size_bytes)));
+  for (std::uint64_t done = 0; done < from.size_bytes;) {
+    const auto piece = std::span(buffer).first(
+        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), from.size_bytes - done)));
+    from.file->read(from.offset + done, piece);
+    take(std::span<const std::byte>(piece));
+    done += piece.size();
+  }
+}
+
+/// Precedes each file in a spool.
+struct SpoolEntry {
+  std::uint64_t name_bytes;
+  std::uint64_t size_bytes;
+};
+
+std::span<const std::byte> bytes_of(const SpoolEntry& entry) { return std::as_bytes(std::span(&entry, 1)); }
+
+}  // namespace
+
+std::uint64_t Companions::size_bytes() const noexcept {
+  std::uint64_t size = config_json.size();
+  for (const CompanionFile& each : files) size += each.size_bytes;
+  return size;
+}
+
+bool is_companion_file(std::string_view name) { return std::ranges::count(kFiles, name) > 0; }
+
+Companions companions_in(const fs::path& directory) {
+  Companions companions;
+  if (!is_there(directory / kConfigFile)) return companions;
+  companions.config_json = whole_text(RegularFile(directory / kConfigFile, kConfigIs), kMostConfigBytes);
+  static_cast<void>(parse_object(companions.config_json));
+  for (const std::string_view name : kFiles)
+    if (is_there(directory / name)) companions.files.push_back(open_companion(directory / name));
+  return companions;
+}
+
+void copy(const CompanionFile& from, TemporaryFile& to) {
+  for_pieces(from, [&](std::span<const std::byte> piece) { to.write(piece); });
+}
+
+Descriptor spool(const Companions& companions) {
+  NamelessFile file;
+  const auto begin_entry = [&](std::string_view name, std::uint64_t size_bytes) {
+    file.write(bytes_of({name.size(), size_bytes}));
+    file.write(std::as_bytes(std::span(name)));
+  };
+  begin_entry(kConfigFile, companions.config_json.size());
+  file.write(std::as_bytes(std::span(companions.config_json)));
+  for (const CompanionFile& each : companions.files) {
+    begin_entry(each.name, each.size_bytes);
+    for_pieces(each, [&](std::span<const std::byte> piece) { file.write(piece); });
+  }
+  return std::move(file).release();
+}
+
+Companions companions_in_spool(Descriptor spool) {
+  const auto file = std::make_shared<const RegularFile>(std::move(spool), "copy of the tokenizer files", "file");
+  Companions companions;
+  for (std::uint64_t offset = 0; offset < file->size_bytes();) {
+    SpoolEntry entry{};
+    file->read(offset, std::as_writable_bytes(std::span(&entry, 1)));
+    offset += sizeof entry;
+    const std::uint64_t rest = file->size_bytes() - std::min(offset, file->size_bytes());
+    if (entry.name_bytes > rest || entry.size_bytes > rest - entry.name_bytes)
+      throw_file_error(file->path(), "it is damaged");
+    std::string name(static_cast<std::size_t>(entry.name_bytes), '\0');
+    file->read(offset, std::as_writable_bytes(std::span(name)));
+    offset += name.size();
+    if (name == kConfigFile) {
+      companions.config_json.resize(static_cast<std::size_t>(entry.size_bytes));
+      file->read(offset, std::as_writable_bytes(std::span(companions.config_json)));
+    } else {
+      companions.files.push_back({std::move(name), file, offset, entry.size_bytes});
+    }
+    offset += entry.size_bytes;
+  }
+  return companions;
+}
+
+std::string config_json_text(const ModelConfig& config, std::string_view source, std::string_view dtype) {
+  Json json = parse_object(!source.empty() && describes(source, config) ? std::string(source) : to_json(config));
+  const auto* const type = std::ranges::find(kTypeNames, dtype, &TypeName::dtype);
+  const bool is_named_dtype = json.contains("dtype") && !json.contains("torch_dtype");
+  if (config.family != Family::mlp) json[is_named_dtype ? "dtype" : "torch_dtype"] = type->torch;
+  return json.dump(kIndent, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace ane::model
