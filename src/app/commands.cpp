@@ -12,6 +12,7 @@
 #include "ane/app/export_command.h"
 #include "ane/app/mil_command.h"
 #include "ane/app/restart_context.h"
+#include "ane/app/sample_command.h"
 #include "ane/app/tokenize_command.h"
 #include "ane/app/train_command.h"
 #include "ane/cli/command_line.h"
@@ -33,6 +34,7 @@ int run_command(const Invocation& invocation) {
 
   const std::vector<CommandRow> rows = {
       {cli::training_command(), [&](const cli::FlagValues& flags) { return train_command(flags, invocation); }},
+      {sample_options(), [&](const cli::FlagValues& flags) { return sample_command(flags, invocation); }},
       {eval_options(), [&](const cli::FlagValues& flags) { return eval_command(flags, invocation); }},
       {export_options(), export_command},
       {mil_options(), mil_command},

@@ -33,9 +33,9 @@ namespace ane::app {
 namespace {
 
 /// The settings of a training run that apply, besides those of the ANE.
-constexpr std::array<std::string_view, 12> kSettings = {"model", "data",      "data-format", "seq",
-                                                        "seed",  "device",    "plan",        "weights",
-                                                        "rope",  "precision", "threads",     "parallel-sequences"};
+constexpr std::array<std::string_view, 12> kEvalSettings = {"model", "data",      "data-format", "seq",
+                                                            "seed",  "device",    "plan",        "weights",
+                                                            "rope",  "precision", "threads",     "parallel-sequences"};
 constexpr std::string_view kAneGroup = "ANE";
 
 /// Help that differs from that of a training run.
@@ -54,7 +54,7 @@ constexpr std::array kOwnHelp = {
     OwnHelp{"seed", "seed of synthetic data [42]"}};
 
 std::vector<std::string_view> setting_names() {
-  std::vector<std::string_view> names(kSettings.begin(), kSettings.end());
+  std::vector<std::string_view> names(kEvalSettings.begin(), kEvalSettings.end());
   for (const cli::Setting& row : cli::settings_table())
     if (row.group == kAneGroup) names.push_back(row.name);
   return names;

@@ -42,6 +42,15 @@ std::int64_t OptionValues::whole(std::string_view name, std::int64_t least, std:
   return *number;
 }
 
+double OptionValues::number(std::string_view name, double least, double most, double otherwise) const {
+  const std::string given = text(name);
+  if (given.empty()) return otherwise;
+  const std::optional<double> number = cli::parse_real(given);
+  if (!number || !(*number >= least && *number <= most))
+    throw UsageError(fmt::format("--{}: '{}' is not a number from {} to {}", name, given, least, most));
+  return *number;
+}
+
 cli::FlagValues OptionValues::settings(std::span<const std::string_view> names) const {
   cli::FlagValues settings;
   for (const std::string_view name : names)

@@ -22,7 +22,7 @@
 namespace ane::text {
 namespace {
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{128} << 20U;
+constexpr std::uint64_t kMostTokenizerBytes = std::uint64_t{128} << 20U;
 
 // The format fixes the first ids: unknown, beginning and end of a text, then the 256 bytes.
 constexpr TokenId kBegin = 1;
@@ -166,7 +166,7 @@ class Llama2cTokenizer final : public Tokenizer {
 }  // namespace
 
 std::unique_ptr<Tokenizer> open_llama2c(const RegularFile& file) {
-  const std::string bytes = whole_text(file, kMostBytes);
+  const std::string bytes = whole_text(file, kMostTokenizerBytes);
   const std::string path = file.path().string();
   const Llama2cTokens tokens = Llama2cReader(bytes, path).read();
   Vocabulary vocabulary(tokens.names.size());

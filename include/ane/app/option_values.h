@@ -23,6 +23,8 @@ class OptionValues {
   /// `otherwise` if the option is not given. Throws UsageError unless the value is a whole number within the limits.
   [[nodiscard]] std::int64_t whole(std::string_view name, std::int64_t least, std::int64_t most,
                                    std::int64_t otherwise) const;
+  /// The same for a number, whole or not.
+  [[nodiscard]] double number(std::string_view name, double least, double most, double otherwise) const;
   /// The given ones of these settings, to be loaded like the flags of a training run.
   [[nodiscard]] cli::FlagValues settings(std::span<const std::string_view> names) const;
 

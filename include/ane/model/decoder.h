@@ -30,6 +30,10 @@ class Decoder {
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
+  /// Compile the kernels of restart() or append(), which otherwise do so themselves, and free those of the other.
+  void prepare_restart();
+  void prepare_append();
+
   /// Replaces the text by `tokens`, at least one and at most a window. Returns the logits [V] of the next token, which
   /// are valid until the next call.
   std::span<const float> restart(std::span<const data::Token> tokens);

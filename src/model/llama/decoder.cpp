@@ -81,12 +81,25 @@ Decoder::Decoder(const ModelConfig& config, const KernelOptions& options, const 
 
 Decoder::~Decoder() = default;
 
-std::span<const float> Decoder::restart(std::span<const data::Token> tokens) {
-  assert(!tokens.empty() && tokens.size() <= window());
-  next_.reset();  // a process holds a limited number of programs, and memory, of the weights
+// One of the two at a time: a process may hold a limited number of programs, and the host's kernels hold the weights.
+void Decoder::prepare_restart() {
+  next_.reset();
   if (!whole_)
     whole_ = std::make_unique<Block>(config_, attn_fwd(config_, options_), options_, context_, layout_, parameters_);
   if (caches_.empty()) allocate_caches();
+}
+
+void Decoder::prepare_append() {
+  whole_.reset();
+  if (next_) return;
+  const ModelConfig config = of_positions(config_, columns_);
+  next_ = std::make_unique<Block>(config, attn_cached(config, window(), options_), options_, context_, layout_,
+                                  parameters_);
+}
+
+std::span<const float> Decoder::restart(std::span<const data::Token> tokens) {
+  assert(!tokens.empty() && tokens.size() <= window());
+  prepare_restart();
   position_ = tokens.size();
   embed(tokens, *whole_);
   for (std::size_t layer = 0; layer < config_.layers; ++layer) {
@@ -104,12 +117,7 @@ std::span<const float> Decoder::restart(std::span<const data::Token> tokens) {
 
 std::span<const float> Decoder::append(data::Token token) {
   assert(position_ > 0 && position_ < window());
-  whole_.reset();
-  if (!next_) {
-    const ModelConfig config = of_positions(config_, columns_);
-    next_ = std::make_unique<Block>(config, attn_cached(config, window(), options_), options_, context_, layout_,
-                                    parameters_);
-  }
+  prepare_append();
   embed({&token, 1}, *next_);
   const Position here = position_tables();
   std::vector<float> column(config_.kv_dim());

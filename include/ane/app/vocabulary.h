@@ -1,0 +1,36 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ane/app/model_source.h"
+#include "ane/text/tokenizer.h"
+
+namespace ane::app {
+
+/// Turns text into the tokens of a model and back: with its tokenizer, or as bytes for a model that was trained on
+/// them.
+class Vocabulary {
+ public:
+  /// Of a model that reads bytes.
+  Vocabulary() = default;
+  explicit Vocabulary(std::unique_ptr<text::Tokenizer> tokenizer) : tokenizer_(std::move(tokenizer)) {}
+
+  /// Null if tokens are bytes.
+  [[nodiscard]] const text::Tokenizer* tokenizer() const noexcept { return tokenizer_.get(); }
+  [[nodiscard]] std::vector<text::TokenId> encode(std::string_view text, text::SpecialTokens special) const;
+  [[nodiscard]] std::string decode(std::span<const text::TokenId> tokens) const;
+
+ private:
+  std::unique_ptr<text::Tokenizer> tokenizer_;
+};
+
+/// Opens `tokenizer`, a file or directory, or if it is empty the tokenizer beside the model. Throws FileError if it is
+/// not valid, and UsageError if a Hugging Face model has none.
+[[nodiscard]] Vocabulary open_vocabulary(const std::string& tokenizer, const ModelSource& source);
+
+}  // namespace ane::app
