@@ -83,6 +83,7 @@ cli::LoadedSettings load(const OptionValues& values, const Invocation& invocatio
   static_cast<void>(values.required("data", "the data to evaluate it on"));
   cli::LoadedSettings loaded = cli::load_settings(values.settings(setting_names()), invocation.environment);
   adopt_model_file(loaded);
+  loaded.values.pipeline = false;  // which a variable may have set; there are no updates
   return loaded;
 }
 

@@ -84,8 +84,9 @@ TEST_CASE("the model's directory is not needed after the start of a run", "[app]
   REQUIRE(result.code == 0);
   check_kept(folder, "c/step-00000012");
 
-  const Result resumed = run({"--checkpoint-dir", "c", "--resume", "--steps", "20", "--device", "host"},
-                             {"ANE_MAX_COMPILES=20"}, folder.path());
+  const Result resumed =
+      run({"--checkpoint-dir", "c", "--resume", "--steps", "20", "--keep-checkpoints", "1", "--device", "host"},
+          {"ANE_MAX_COMPILES=20"}, folder.path());
   CAPTURE(resumed.out, resumed.err);
   REQUIRE(resumed.code == 0);
   check_kept(folder, "c/step-00000020");

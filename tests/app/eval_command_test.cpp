@@ -128,7 +128,8 @@ TEST_CASE("synthetic data are evaluated on their held-out sequences", "[app][eva
   const Folder folder;
   REQUIRE(run(kSmall + Words{"--steps", "2", "--checkpoint-dir", "c"}, {}, folder.path()).code == 0);
   const nlohmann::json found = evaluate(folder, {"--model", "c/step-00000002", "--data", "synthetic"});
-  CHECK(found.at("sequences") == 64);
+  CHECK(found.at("tokens") == 4096);
+  CHECK(found.at("sequences") == 4096 / 32);
   const Result refused =
       run({"eval", "--model", "c/step-00000002", "--data", "synthetic", "--split", "all"}, {}, folder.path());
   CHECK(refused.code == 2);
@@ -138,7 +139,7 @@ TEST_CASE("synthetic data are evaluated on their held-out sequences", "[app][eva
 TEST_CASE("wrong options and data of an evaluation give one message and their exit code", "[app][eval]") {
   const Folder folder;
   write_small_model(folder / "model");
-  write_file(folder / "tokens.bin", std::string(200, '\1'));
+  write_file(folder / "tokens.bin", std::string(200, '\0'));
   write_file(folder / "short.txt", "short");
   write_file(folder / "none.txt", "");
   struct Case {
@@ -167,6 +168,31 @@ TEST_CASE("wrong options and data of an evaluation give one message and their ex
     CHECK_THAT(refused.err, ANE_CONTAINS(each.fault));
     CHECK(refused.out.empty());
   }
+}
+
+TEST_CASE("an evaluation that one process cannot compile is refused", "[app][eval]") {
+  const Folder folder;
+  write_small_model(folder / "model");
+  write_file(folder / "text.txt", text());
+  const Words arguments = {"eval", "--model", "model", "--data", "text.txt", "--seq", "32", "--device", "host"};
+  // Two kernels for each of the two layers; with dynamic weights, all layers share them.
+  const Result refused = run(arguments, {"ANE_MAX_COMPILES=3"}, folder.path());
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, ANE_CONTAINS("the evaluation needs 4 compiles, but a process may make only 3"));
+  CHECK(run(arguments, {"ANE_MAX_COMPILES=4"}, folder.path()).code == 0);
+  CHECK(run(arguments + Words{"--weights", "dynamic"}, {"ANE_MAX_COMPILES=2"}, folder.path()).code == 0);
+}
+
+TEST_CASE("a loss that cannot be computed names the tensor that overflowed", "[app][eval]") {
+  const Folder folder;
+  write_small_model(folder / "model", small_config(), "F32", 200);
+  write_file(folder / "text.txt", text());
+  const Words arguments = {"eval", "--model", "model", "--data", "text.txt", "--seq", "32", "--device", "host"};
+  const Result overflowed = run(arguments, {}, folder.path());
+  CAPTURE(overflowed.out, overflowed.err);
+  CHECK(overflowed.code == 5);
+  CHECK_THAT(overflowed.err, ANE_CONTAINS("cannot be computed") && ANE_CONTAINS("--precision fp32"));
+  CHECK(run(arguments + Words{"--precision", "fp32"}, {}, folder.path()).code == 0);
 }
 
 TEST_CASE("a program in PyTorch that shares no code opens exports and computes the same loss", "[app][eval]") {

@@ -40,9 +40,10 @@ inline nlohmann::json small_config() {
 inline const std::string kTokenizer = R"({"model": {"type": "BPE"}})";
 inline const std::string kSentencePiece = std::string("\0\x0a\xff binary \0", 12);
 
-/// Writes a Hugging Face directory with random weights, stored as `dtype`, and the files of a tokenizer.
+/// Writes a Hugging Face directory with random weights of this deviation, stored as `dtype`, and the files of a
+/// tokenizer.
 inline void write_small_model(const std::filesystem::path& directory, const nlohmann::json& config = small_config(),
-                              const std::string& dtype = "F32") {
+                              const std::string& dtype = "F32", float deviation = 0.2F) {
   using namespace ane::model;
   std::filesystem::create_directories(directory);
   write_file(directory / "config.json", config.dump());
@@ -56,7 +57,7 @@ inline void write_small_model(const std::filesystem::path& directory, const nloh
   SafetensorsWriter writer(file, entries, {{"format", "pt"}});
   for (const Parameter& parameter : layout.parameters()) {
     std::vector<float> values(parameter.count);
-    ane::math::fill_normal({7, parameter.offset}, 0.2F, values);
+    ane::math::fill_normal({7, parameter.offset}, deviation, values);
     writer.add(values);
   }
   file.commit();

@@ -218,9 +218,8 @@ TEST_CASE("what llama2.c's program does not compute is an obstacle with its name
   check_obstacle([](ModelConfig& c) { c.seq_len = std::size_t{1} << 29U; }, "max_position_embeddings is 536870912");
   check_obstacle([](ModelConfig& c) { c = {.family = Family::mlp, .dim = 8, .hidden = 16, .seq_len = 4}; }, "mlp");
 
-  ParameterLayout with_bias = parameter_layout(good);
-  with_bias.add({.name = "model.layers.0.self_attn.q_proj.bias", .shape = {8}, .role = Role::bias});
-  CHECK_THAT(obstacle_to_llama2c(good, with_bias).value_or(""), ANE_CONTAINS("'model.layers.0.self_attn.q_proj.bias'"));
+  check_obstacle([](ModelConfig& c) { c.family = Family::qwen2; }, "'model.layers.0.self_attn.q_proj.bias'");
+  check_obstacle([](ModelConfig& c) { c.family = Family::qwen3; }, "'model.layers.0.self_attn.q_norm.weight'");
 }
 
 }  // namespace
