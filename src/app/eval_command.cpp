@@ -78,7 +78,7 @@ EvalOptions read_options(const OptionValues& values, bool is_synthetic) {
           .json = values.toggle("json")};
 }
 
-cli::LoadedSettings load(const OptionValues& values, const Invocation& invocation) {
+cli::LoadedSettings load_eval_settings(const OptionValues& values, const Invocation& invocation) {
   static_cast<void>(values.required("model", "the model to evaluate"));
   static_cast<void>(values.required("data", "the data to evaluate it on"));
   cli::LoadedSettings loaded = cli::load_settings(values.settings(setting_names()), invocation.environment);
@@ -192,7 +192,7 @@ cli::Command eval_options() {
 int eval_command(const cli::FlagValues& flags, const Invocation& invocation) {
   cli::Terminal terminal;
   const OptionValues values(flags);
-  const cli::LoadedSettings loaded = load(values, invocation);
+  const cli::LoadedSettings loaded = load_eval_settings(values, invocation);
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
   const EvalOptions options = read_options(values, loaded.values.data == data::kSynthetic);
   const RunContext context =

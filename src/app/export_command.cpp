@@ -32,7 +32,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kSignalExit = 128;
 constexpr std::uint64_t kHeaderRoom = std::uint64_t{4} << 20U;  // for everything besides the values
 
 struct ExportOptions {

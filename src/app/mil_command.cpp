@@ -30,7 +30,7 @@
 namespace ane::app {
 namespace {
 
-constexpr const char* kFile = "FILE";
+constexpr const char* kFileArgument = "FILE";
 
 constexpr std::array<std::string_view, 1> kSettings = {"device"};
 
@@ -54,7 +54,7 @@ MilOptions read_options(const cli::FlagValues& given) {
   const std::string compare = values.text("compare");
   if (!compare.empty() && compare != "host")
     throw UsageError(fmt::format("--compare: '{}' is not host, the only reference device", compare));
-  return {.file = values.text(kFile),
+  return {.file = values.text(kFileArgument),
           .weights = values.text("weights"),
           .function = values.text("function"),
           .device = cli::load_settings(values.settings(kSettings), {}).values.device,
@@ -233,7 +233,7 @@ cli::Command mil_options() {
   using Kind = cli::CommandOption::Kind;
   return {"mil",
           "Checks MIL text: lists its inputs, outputs and the rules of the ANE that it breaks. Can also run it.",
-          {{Kind::argument, kFile, "", "MIL text: program(1.0), program(1.3) or program(1.5)"},
+          {{Kind::argument, kFileArgument, "", "MIL text: program(1.0), program(1.3) or program(1.5)"},
            {Kind::value, "function", "NAME", "the function to check and run [main, or the first]"},
            {Kind::value, "weights", "DIR|random",
             "directory that @model_path stands for [the file's]; or random: generate weights missing in the file's "

@@ -253,7 +253,7 @@ void generate(model::Decoder& decoder, const Prompt& prompt, const SampleOptions
       fmt::format("Prompt: {}\nGeneration: {}\n", continuation.prompt.text(), continuation.generation.text()));
 }
 
-cli::LoadedSettings load(const OptionValues& values, const Invocation& invocation) {
+cli::LoadedSettings load_sample_settings(const OptionValues& values, const Invocation& invocation) {
   static_cast<void>(values.required("model", "the model that continues the text"));
   cli::LoadedSettings loaded = cli::load_settings(values.settings(sample_setting_names()), invocation.environment);
   adopt_model_file(loaded);
@@ -301,7 +301,7 @@ cli::Command sample_options() {
 int sample_command(const cli::FlagValues& flags, const Invocation& invocation) {
   cli::Terminal terminal;
   const OptionValues values(flags);
-  const cli::LoadedSettings loaded = load(values, invocation);
+  const cli::LoadedSettings loaded = load_sample_settings(values, invocation);
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
   const SampleOptions options = read_options(values, flags, static_cast<std::uint64_t>(loaded.values.seed));
   const ModelSource source = open_model(loaded.values.model);

@@ -19,8 +19,6 @@
 namespace ane::app {
 namespace {
 
-constexpr int kSignalExit = 128;
-
 /// The trace is first, because its spans end when it is notified.
 std::vector<train::Observer*> present(train::Trace* trace, train::Observer& lines, train::Telemetry* telemetry) {
   std::vector<train::Observer*> observers{&lines};

@@ -7,8 +7,6 @@
 namespace ane::mil {
 namespace {
 
-bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 bool is_sign(char c) noexcept { return c == '-' || c == '+'; }
 /// Maximum length of a token in messages.
 constexpr std::size_t kShown = 40;

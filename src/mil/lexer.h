@@ -11,6 +11,12 @@ namespace ane::mil {
 
 enum class TokenKind : std::uint8_t { identifier, number, string, symbol, end };
 
+/// Of a name.
+[[nodiscard]] constexpr bool is_letter(char c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+[[nodiscard]] constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
 /// A view into the text. `text` of a string is the part between its quotes, with escapes.
 struct Token {
   TokenKind kind = TokenKind::end;

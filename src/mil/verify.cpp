@@ -9,15 +9,13 @@
 #include "arguments.h"
 #include "check.h"
 #include "infer.h"
+#include "lexer.h"
 #include "op_spec.h"
 
 namespace ane::mil {
 namespace {
 
 using Names = std::unordered_set<std::string_view>;
-
-bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 void check_value(const Value& value, Names& names, SourceLocation where) {
   if (!is_identifier(value.name))

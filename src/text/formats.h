@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "ane/core/file.h"
@@ -7,6 +8,9 @@
 
 /// The readers of tokenizer files. Each throws FileError, which names the file and the entry.
 namespace ane::text {
+
+/// Those of today's models have up to 20 MB.
+inline constexpr std::uint64_t kMostTokenizerBytes = std::uint64_t{128} << 20U;
 
 [[nodiscard]] std::unique_ptr<Tokenizer> open_hugging_face(const RegularFile& file);
 /// Special tokens: the beginning of a text, if the model defines it.

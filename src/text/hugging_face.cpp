@@ -28,7 +28,6 @@
 namespace ane::text {
 namespace {
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{128} << 20U;
 constexpr TokenId kMostId = (TokenId{1} << 24U) - 1;
 
 /// Parses JSON. Refuses deep nesting, which takes much more memory than its text.
@@ -338,7 +337,7 @@ class HuggingFaceTokenizer final : public Tokenizer {
 }  // namespace
 
 std::unique_ptr<Tokenizer> open_hugging_face(const RegularFile& file) {
-  const std::string text = whole_text(file, kMostBytes);
+  const std::string text = whole_text(file, kMostTokenizerBytes);
   const std::string path = file.path().string();
   const Entry::Json json = parse_tokenizer_json(text, path);
   return std::make_unique<HuggingFaceTokenizer>(checksum_of(std::as_bytes(std::span(text))), Entry(json, path));

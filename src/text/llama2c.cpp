@@ -22,8 +22,6 @@
 namespace ane::text {
 namespace {
 
-constexpr std::uint64_t kMostTokenizerBytes = std::uint64_t{128} << 20U;
-
 // The format fixes the first ids: unknown, beginning and end of a text, then the 256 bytes.
 constexpr TokenId kBegin = 1;
 constexpr TokenId kEnd = 2;

@@ -14,8 +14,6 @@
 namespace ane::text {
 namespace {
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{128} << 20U;
-
 class SentencePieceTokenizer final : public Tokenizer {
  public:
   SentencePieceTokenizer(std::uint64_t digest, std::string file,
@@ -67,7 +65,7 @@ class SentencePieceTokenizer final : public Tokenizer {
 }  // namespace
 
 std::unique_ptr<Tokenizer> open_sentence_piece(const RegularFile& file) {
-  const std::string bytes = whole_text(file, kMostBytes);
+  const std::string bytes = whole_text(file, kMostTokenizerBytes);
   const std::string path = file.path().string();
   auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
   const auto status = processor->LoadFromSerializedProto(bytes);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "utf8.h"
+
 namespace ane::text {
 
 namespace {
@@ -10,7 +12,6 @@ namespace {
 constexpr std::size_t kContextTokens = 6;
 /// A character has at most four bytes, so more tokens than that without a whole character are no text.
 constexpr std::size_t kMostTokensOfACharacter = 4;
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // what decoders make of half a character
 
 /// Whether the text ends within a character.
 bool is_cut(std::string_view text) {

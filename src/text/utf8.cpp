@@ -8,8 +8,6 @@
 namespace ane::text {
 namespace {
 
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
-
 /// Bounds of the second byte of a character; the later ones are from 0x80 to 0xBF.
 struct SecondByte {
   unsigned char least = 0x80;

@@ -7,6 +7,9 @@
 
 namespace ane::text {
 
+/// U+FFFD, which stands for bytes that are no character.
+inline constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+
 /// A byte sequence at the beginning of a text: a character, or a maximal invalid sequence (Unicode 15, section 3.9).
 struct Utf8Sequence {
   std::size_t bytes = 0;

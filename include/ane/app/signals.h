@@ -7,6 +7,9 @@
 
 namespace ane::app {
 
+/// Added to the number of a signal that ended a command: its exit code.
+inline constexpr int kSignalExit = 128;
+
 /// Handles train::kStopSignals as requests to stop. A second SIGINT kills at once, because a user wants it; repeating
 /// the others has no effect, because they arrive in pairs (timeout and closing terminals send two, the system sends
 /// SIGXCPU every second and SIGPIPE for each line of output). Only one object may exist at a time; the destructor

@@ -41,7 +41,7 @@ constexpr std::size_t kHeaderBytes = 4096;
 constexpr std::size_t kArrayAlignment = 16;    // elements: 64 bytes of fp32
 constexpr std::size_t kArraysBesideSlots = 2;  // parameters before the slots; gradients and running parameters after
 constexpr std::array<char, 8> kMagic{'A', 'N', 'E', 's', 't', 'a', 't', 'e'};
-constexpr std::uint32_t kVersion = 3;
+constexpr std::uint32_t kStateVersion = 3;
 
 std::size_t arena_bytes(std::size_t parameters, std::size_t slots, Staleness staleness) {
   const auto padded = checked_add(parameters, kArrayAlignment - 1);
@@ -117,7 +117,7 @@ StateArena::StateArena(std::size_t parameters, SlotNames slots, std::uint64_t fi
   descriptor_ = allocate(size_bytes_);
   map();
   header() = {.magic = kMagic,
-              .version = kVersion,
+              .version = kStateVersion,
               .slots = static_cast<std::uint32_t>(slots.size()),
               .parameters = parameters,
               .size_bytes = size_bytes_,
@@ -145,7 +145,7 @@ StateArena::StateArena(int descriptor, std::size_t parameters, SlotNames slots, 
 
   const Header& found = header();
   if (found.magic != kMagic) refuse(descriptor, "it is not a training state");
-  expect(descriptor, "its version", kVersion, found.version);
+  expect(descriptor, "its version", kStateVersion, found.version);
   expect(descriptor, "its size in bytes", std::uint64_t{size_bytes_}, found.size_bytes);
   expect(descriptor, "its number of parameters", std::uint64_t{parameter_count_}, found.parameters);
   expect(descriptor, "its number of optimizer slots", static_cast<std::uint32_t>(slots_.size()), found.slots);
