@@ -28,7 +28,7 @@ done
 
 # Headers of the libraries that Homebrew provides: Debian's, isolated from the rest of /usr/include.
 mkdir -p "$ANE_CROSS/include/Accelerate"
-for name in fmt spdlog CLI nlohmann hwy xxhash.h; do
+for name in fmt spdlog CLI nlohmann hwy xxhash.h pcre2.h utf8proc.h sentencepiece_processor.h; do
   [[ -e /usr/include/$name ]] || { echo "crosscheck-macos.sh: /usr/include/$name is missing; run scripts/setup.sh" >&2; exit 1; }
   ln -sfn "/usr/include/$name" "$ANE_CROSS/include/$name"
 done
@@ -77,6 +77,15 @@ stub "$ANE_CROSS/lib/libfmt.tbd" /opt/homebrew/opt/fmt/lib/libfmt.9.dylib \
   __ZTIN3fmt2v912format_errorE __ZTVN3fmt2v912format_errorE
 stub "$ANE_CROSS/lib/libhwy.tbd" /opt/homebrew/opt/highway/lib/libhwy.1.dylib \
   __ZN3hwy15GetChosenTargetEv __ZN3hwy12ChosenTarget6UpdateEx __ZN3hwy16SupportedTargetsEv
+stub "$ANE_CROSS/lib/libpcre2-8.tbd" /opt/homebrew/opt/pcre2/lib/libpcre2-8.0.dylib \
+  _pcre2_code_free_8 _pcre2_compile_8 _pcre2_compile_context_create_8 _pcre2_compile_context_free_8 _pcre2_get_error_message_8 \
+  _pcre2_get_ovector_pointer_8 _pcre2_jit_compile_8 _pcre2_match_8 _pcre2_match_context_create_8 _pcre2_match_context_free_8 \
+  _pcre2_match_data_create_8 _pcre2_match_data_free_8 _pcre2_set_heap_limit_8 _pcre2_set_match_limit_8 _pcre2_set_newline_8
+stub "$ANE_CROSS/lib/libutf8proc.tbd" /opt/homebrew/opt/utf8proc/lib/libutf8proc.3.dylib \
+  _utf8proc_encode_char _utf8proc_errmsg _utf8proc_iterate _utf8proc_map _utf8proc_tolower
+stub "$ANE_CROSS/lib/libsentencepiece.tbd" /opt/homebrew/opt/sentencepiece/lib/libsentencepiece.0.dylib \
+  __ZN13sentencepiece22SentencePieceProcessorC1Ev __ZN13sentencepiece4util6StatusD1Ev __ZNK13sentencepiece4util6Status2okEv \
+  __ZNK13sentencepiece4util6Status8ToStringEv
 
 # Optimization would double the time without checking more. Without -O, Zig enables a sanitizer. Without precompiled headers,
 # missing includes are detected.

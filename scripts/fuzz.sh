@@ -58,6 +58,9 @@ sources_of() {
     model_config) echo src/model/formats/config_json.cpp src/model/config.cpp ;;
     model_index) echo src/model/formats/model_tensors.cpp ;;
     tokens) echo src/data/token_file.cpp ;;
+    tokenizer_json) echo src/text/hugging_face.cpp src/text/bpe.cpp src/text/oniguruma.cpp src/text/normalizer.cpp \
+      src/text/pre_tokenizer.cpp src/text/decoder.cpp src/text/added_tokens.cpp src/text/entry.cpp ;;
+    tokenizer_binary) echo src/text/llama2c.cpp src/text/sentence_piece.cpp ;;
     config) echo src/cli/settings/load_settings.cpp src/cli/settings/settings.cpp ;;
     checkpoint) echo src/train/checkpoint/trainer_file.cpp src/train/checkpoint/checkpoint.cpp ;;
     settings) echo src/cli/settings/command_line.cpp src/cli/settings/load_settings.cpp src/app/restart_context.cpp ;;

@@ -1,6 +1,7 @@
 #include "ane/app/tokenize_command.h"
 
 #include <charconv>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
@@ -103,12 +104,19 @@ void print_ids(const std::vector<text::TokenId>& ids, cli::Terminal& terminal) {
   terminal.print(line);
 }
 
+/// What was read, and how long encoding took.
+struct Effort {
+  std::size_t bytes = 0;
+  std::chrono::steady_clock::duration time{};
+};
+
 void write_tokens(const TokenizeOptions& options, const Tokenizer& tokenizer, const std::vector<text::TokenId>& ids,
-                  std::size_t bytes, cli::Terminal& terminal) {
+                  const Effort& effort, cli::Terminal& terminal) {
   data::write_token_file(options.out, ids, static_cast<std::uint32_t>(tokenizer.vocab_size()), tokenizer.digest());
-  const double per_token = ids.empty() ? 0 : static_cast<double>(bytes) / static_cast<double>(ids.size());
-  terminal.info(fmt::format("{}: {} tokens of a vocabulary of {}, {:.2f} bytes of text per token", options.out,
-                            ids.size(), tokenizer.vocab_size(), per_token));
+  const double per_token = ids.empty() ? 0 : static_cast<double>(effort.bytes) / static_cast<double>(ids.size());
+  terminal.info(fmt::format("{}: {} tokens of a vocabulary of {}, {:.2f} bytes of text per token; encoded in {:.3f} s",
+                            options.out, ids.size(), tokenizer.vocab_size(), per_token,
+                            std::chrono::duration<double>(effort.time).count()));
 }
 
 }  // namespace
@@ -136,19 +144,21 @@ int tokenize_command(const cli::FlagValues& values) {
   const std::unique_ptr<Tokenizer> tokenizer = text::open_tokenizer(options.tokenizer);
   cli::Terminal terminal;
   std::vector<text::TokenId> ids;
-  std::size_t bytes = 0;
+  Effort effort;
   for (const std::string& text : read_inputs(options)) {
-    bytes += text.size();
+    const auto start = std::chrono::steady_clock::now();
+    effort.bytes += text.size();
     if (options.decode) {
       const std::vector<text::TokenId> found = parse_ids(text, tokenizer->vocab_size());
       ids.insert(ids.end(), found.begin(), found.end());
     } else {
       tokenizer->encode(text, options.special, ids);
     }
+    effort.time += std::chrono::steady_clock::now() - start;
   }
   if (options.decode) terminal.write(tokenizer->decode(ids, options.special));
   if (options.ids) print_ids(ids, terminal);
-  if (!options.out.empty()) write_tokens(options, *tokenizer, ids, bytes, terminal);
+  if (!options.out.empty()) write_tokens(options, *tokenizer, ids, effort, terminal);
   return 0;
 }
 

@@ -23,8 +23,10 @@ struct Escape {
 constexpr std::array kEscapes = {
     Escape{'s', R"(\p{White_Space})", R"(\p{White_Space})"},
     Escape{'S', R"(\P{White_Space})", R"(\P{White_Space})"},
-    Escape{'w', kWordClass, R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})"},
-    Escape{'W', R"([^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}])", ""},
+    // Outside a class, Oniguruma also takes the fractions and superscripts of Latin-1 for parts of words.
+    Escape{'w', R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}])",
+           R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})"},
+    Escape{'W', R"([^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}])", ""},
     Escape{'d', R"(\p{Nd})", R"(\p{Nd})"},
     Escape{'D', R"(\P{Nd})", R"(\P{Nd})"},
     Escape{'n', R"(\n)", R"(\n)"},

@@ -12,14 +12,10 @@ struct pcre2_real_match_data_8;
 
 namespace ane::text {
 
-/// Sets of characters in the syntax of PCRE2, as Oniguruma and Rust's library define them. PCRE2's own \w and \s
-/// differ.
-inline constexpr std::string_view kWordClass = R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}])";
-inline constexpr std::string_view kWordOfRustClass = R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}])";
-inline constexpr std::string_view kSpaceClass = R"(\p{White_Space})";
-
 /// The same expression in the syntax of PCRE2. Hugging Face's library reads expressions with Oniguruma, which gives
-/// some of the same letters another meaning. Throws FileError that names what has no equivalent.
+/// some of the same letters another meaning. Throws FileError that names what has no equivalent. Two differences
+/// remain: the libraries may know different versions of Unicode, and only Oniguruma takes a ligature for its letters
+/// where case is ignored.
 [[nodiscard]] std::string from_oniguruma(std::string_view pattern);
 
 /// A compiled regular expression of PCRE2 over UTF-8. Does not change; may be used by several threads at once.

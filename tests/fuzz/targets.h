@@ -10,14 +10,16 @@ namespace fuzz {
 
 using Bytes = std::span<const std::byte>;
 
-void mil(Bytes bytes);          ///< MIL text: parse, print, check, compile for the host, run if it is small
-void blob(Bytes bytes);         ///< a weight blob file, and a constant to look up in it
-void safetensors(Bytes bytes);  ///< a safetensors file, also as --model
-void llama2c(Bytes bytes);      ///< a llama2.c model file
-void model_config(Bytes json);  ///< the config.json of a Hugging Face model
-void model_index(Bytes json);   ///< the index of a model's shards
-void tokens(Bytes bytes);       ///< a token or text file, and how to read it
-void config(Bytes text);        ///< --config FILE
+void mil(Bytes bytes);               ///< MIL text: parse, print, check, compile for the host, run if it is small
+void blob(Bytes bytes);              ///< a weight blob file, and a constant to look up in it
+void safetensors(Bytes bytes);       ///< a safetensors file, also as --model
+void llama2c(Bytes bytes);           ///< a llama2.c model file
+void model_config(Bytes json);       ///< the config.json of a Hugging Face model
+void model_index(Bytes json);        ///< the index of a model's shards
+void tokens(Bytes bytes);            ///< a token or text file, and how to read it
+void tokenizer_json(Bytes json);     ///< a tokenizer.json of Hugging Face, to encode and decode with
+void tokenizer_binary(Bytes bytes);  ///< a model of SentencePiece or a tokenizer of llama2.c
+void config(Bytes text);             ///< --config FILE
 void checkpoint(
     Bytes json);             ///< the trainer.json, without its checksum, of a checkpoint whose other files are complete
 void settings(Bytes bytes);  ///< flags, variables and restart data, one per line
@@ -34,6 +36,8 @@ inline constexpr Target kTargets[] = {{"mil", mil},
                                       {"model_config", model_config},
                                       {"model_index", model_index},
                                       {"tokens", tokens},
+                                      {"tokenizer_json", tokenizer_json},
+                                      {"tokenizer_binary", tokenizer_binary},
                                       {"config", config},
                                       {"checkpoint", checkpoint},
                                       {"settings", settings}};
