@@ -1,10 +1,13 @@
 #include "ane/app/export_command.h"
 
+#include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <iterator>
 #include <string>
-#include <system_error>
+#include <thread>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -242,4 +245,29 @@ TEST_CASE("wrong options and models of an export give one message and their exit
     CHECK(count(refused.err, "\n") == 1);
   }
   CHECK(names_in(folder.path()) == std::vector<std::string>{"bare", "model"});
+}
+
+TEST_CASE("a signal stops an export, which leaves nothing behind", "[app][export]") {
+  const Folder folder;
+  write_small_model(folder / "model", config_with({{"num_hidden_layers", 100}, {"hidden_size", 64}}));
+  const std::string format = GENERATE(as<std::string>(), "hf", "llama2c");
+  CAPTURE(format);
+  const auto has_begun = [&] { return names_in(folder.path()).size() > 1; };
+  constexpr int kAttempts = 50;  // an export may end before the signal arrives
+  for (int i = 0; i < kAttempts; ++i) {
+    Program program({"export", "--model", "model", "--format", format, "--out", "out"}, {}, folder.path());
+    while (!has_begun() && !program.has_ended()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (!program.has_ended()) program.send(SIGTERM);
+    const Result result = program.wait();
+    CAPTURE(i, result.out, result.err);
+    if (result.code == 0) {
+      fs::remove_all(folder / "out");
+      continue;
+    }
+    CHECK(result.code == 128 + SIGTERM);
+    CHECK_THAT(result.err, ANE_CONTAINS("stopped by signal 15; nothing was written"));
+    CHECK(names_in(folder.path()) == std::vector<std::string>{"model"});
+    return;
+  }
+  FAIL("no export was stopped");
 }
