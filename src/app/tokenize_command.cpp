@@ -1,14 +1,18 @@
 #include "ane/app/tokenize_command.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -18,6 +22,7 @@
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/data/token_format.h"
+#include "ane/text/stream_encoder.h"
 #include "ane/text/tokenizer.h"
 
 namespace ane::app {
@@ -68,19 +73,15 @@ TokenizeOptions read_tokenize_options(const cli::FlagValues& given) {
   return options;
 }
 
-/// The texts of all inputs.
-std::vector<std::string> read_inputs(const TokenizeOptions& options) {
-  std::vector<std::string> texts;
-  const auto read = [&](const RegularFile& file) { texts.push_back(whole_text(file, Tokenizer::kMostTextBytes)); };
-  if (options.inputs.empty()) {
-    constexpr const char* kName = "standard input";
-    read(RegularFile(spool(STDIN_FILENO, kName), kName, "text"));
-  }
-  for (const std::string& input : options.inputs) read(RegularFile(input, "text"));
-  return texts;
+std::vector<RegularFile> open_inputs(const std::vector<std::string>& inputs) {
+  constexpr const char* kStandardInput = "standard input";
+  std::vector<RegularFile> files;
+  if (inputs.empty()) files.emplace_back(spool(STDIN_FILENO, kStandardInput), kStandardInput, "text");
+  for (const std::string& input : inputs) files.emplace_back(input, "text");
+  return files;
 }
 
-std::vector<text::TokenId> parse_ids(std::string_view text, std::size_t vocab_size) {
+std::vector<text::TokenId> parse_ids(std::string_view text, const RegularFile& file, std::size_t vocab_size) {
   constexpr std::string_view kSpaces = " \t\r\n";
   std::vector<text::TokenId> ids;
   while (true) {
@@ -90,33 +91,83 @@ std::vector<text::TokenId> parse_ids(std::string_view text, std::size_t vocab_si
     text::TokenId id = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc() || end != word.data() + word.size() || id >= vocab_size)
-      throw FileError(
-          fmt::format("number {} of the ids is '{}', but the ids of the tokenizer are whole numbers below {}",
-                      ids.size() + 1, word.substr(0, 40), vocab_size));
+      throw FileError(fmt::format("{}: number {} is '{}', but the ids of the tokenizer are whole numbers below {}",
+                                  file.path().string(), ids.size() + 1, word.substr(0, 40), vocab_size));
     ids.push_back(id);
     text.remove_prefix(word.size());
   }
 }
 
-void print_ids(const std::vector<text::TokenId>& ids, cli::Terminal& terminal) {
-  std::string line;
-  for (const text::TokenId id : ids) fmt::format_to(std::back_inserter(line), "{}{}", line.empty() ? "" : " ", id);
-  terminal.print(line);
-}
+/// Where tokens go: a file, standard output, or both.
+class TokenOutput {
+ public:
+  TokenOutput(const TokenizeOptions& options, const Tokenizer& tokenizer, cli::Terminal& terminal)
+      : options_(&options), tokenizer_(&tokenizer), terminal_(&terminal) {
+    if (!options.out.empty())
+      file_.emplace(options.out, static_cast<std::uint32_t>(tokenizer.vocab_size()), tokenizer.digest());
+  }
 
-/// What was read, and how long encoding took.
-struct Effort {
-  std::size_t bytes = 0;
-  std::chrono::steady_clock::duration time{};
+  void take(std::span<const text::TokenId> ids) {
+    if (file_) file_->append(ids);
+    if (!options_->ids) return;
+    std::string line;
+    for (const text::TokenId id : ids)
+      fmt::format_to(std::back_inserter(line), "{}{}", std::exchange(begun_, true) ? " " : "", id);
+    terminal_->write(line);
+  }
+
+  void finish(std::size_t bytes, std::chrono::duration<double> time) {
+    if (options_->ids) terminal_->write("\n");
+    if (!file_) return;
+    file_->commit();
+    const auto count = static_cast<double>(file_->count());
+    terminal_->info(fmt::format(
+        "{}: {} tokens of a vocabulary of {}, {:.2f} bytes of text per token; encoded in {:.3f} s", options_->out,
+        file_->count(), tokenizer_->vocab_size(), count > 0 ? static_cast<double>(bytes) / count : 0, time.count()));
+  }
+
+ private:
+  const TokenizeOptions* options_;
+  const Tokenizer* tokenizer_;
+  cli::Terminal* terminal_;
+  std::optional<data::TokenFileWriter> file_;
+  bool begun_ = false;
 };
 
-void write_tokens(const TokenizeOptions& options, const Tokenizer& tokenizer, const std::vector<text::TokenId>& ids,
-                  const Effort& effort, cli::Terminal& terminal) {
-  data::write_token_file(options.out, ids, static_cast<std::uint32_t>(tokenizer.vocab_size()), tokenizer.digest());
-  const double per_token = ids.empty() ? 0 : static_cast<double>(effort.bytes) / static_cast<double>(ids.size());
-  terminal.info(fmt::format("{}: {} tokens of a vocabulary of {}, {:.2f} bytes of text per token; encoded in {:.3f} s",
-                            options.out, ids.size(), tokenizer.vocab_size(), per_token,
-                            std::chrono::duration<double>(effort.time).count()));
+void encode_files(const TokenizeOptions& options, const Tokenizer& tokenizer, cli::Terminal& terminal) {
+  constexpr std::size_t kReadBytes = std::size_t{1} << 20U;
+  TokenOutput output(options, tokenizer, terminal);
+  text::StreamEncoder encoder(tokenizer, options.special);
+  std::vector<text::TokenId> ids;
+  std::string piece;
+  std::size_t bytes = 0;
+  std::chrono::steady_clock::duration time{};
+  const auto encode = [&](auto&& some) {
+    ids.clear();
+    const auto start = std::chrono::steady_clock::now();
+    some();
+    time += std::chrono::steady_clock::now() - start;
+    output.take(ids);
+  };
+  for (const RegularFile& file : open_inputs(options.inputs)) {
+    for (std::uint64_t at = 0; at < file.size_bytes(); at += piece.size()) {
+      piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kReadBytes, file.size_bytes() - at)));
+      file.read(at, std::as_writable_bytes(std::span(piece)));
+      bytes += piece.size();
+      encode([&] { encoder.append(piece, ids); });
+    }
+    encode([&] { encoder.finish(ids); });
+  }
+  output.finish(bytes, time);
+}
+
+void decode_files(const TokenizeOptions& options, const Tokenizer& tokenizer, cli::Terminal& terminal) {
+  std::vector<text::TokenId> ids;
+  for (const RegularFile& file : open_inputs(options.inputs)) {
+    const auto found = parse_ids(whole_text(file, Tokenizer::kMostTextBytes), file, tokenizer.vocab_size());
+    ids.insert(ids.end(), found.begin(), found.end());
+  }
+  terminal.write(tokenizer.decode(ids, options.special));
 }
 
 }  // namespace
@@ -143,22 +194,7 @@ int tokenize_command(const cli::FlagValues& values) {
   const TokenizeOptions options = read_tokenize_options(values);
   const std::unique_ptr<Tokenizer> tokenizer = text::open_tokenizer(options.tokenizer);
   cli::Terminal terminal;
-  std::vector<text::TokenId> ids;
-  Effort effort;
-  for (const std::string& text : read_inputs(options)) {
-    const auto start = std::chrono::steady_clock::now();
-    effort.bytes += text.size();
-    if (options.decode) {
-      const std::vector<text::TokenId> found = parse_ids(text, tokenizer->vocab_size());
-      ids.insert(ids.end(), found.begin(), found.end());
-    } else {
-      tokenizer->encode(text, options.special, ids);
-    }
-    effort.time += std::chrono::steady_clock::now() - start;
-  }
-  if (options.decode) terminal.write(tokenizer->decode(ids, options.special));
-  if (options.ids) print_ids(ids, terminal);
-  if (!options.out.empty()) write_tokens(options, *tokenizer, ids, effort, terminal);
+  options.decode ? decode_files(options, *tokenizer, terminal) : encode_files(options, *tokenizer, terminal);
   return 0;
 }
 

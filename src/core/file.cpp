@@ -251,6 +251,14 @@ void TemporaryFile::write(std::span<const std::byte> bytes) {
   }
 }
 
+void TemporaryFile::replace_beginning(std::span<const std::byte> bytes) {
+  if (::lseek(descriptor_.get(), 0, SEEK_SET) != 0)
+    throw_write_error(place_, "its beginning could not be replaced", errno);
+  write_all(descriptor_.get(), bytes, place_);
+  if (::lseek(descriptor_.get(), 0, SEEK_END) < 0)
+    throw_write_error(place_, "its beginning could not be replaced", errno);
+}
+
 void TemporaryFile::commit() {
   sync_file(descriptor_.get(), place_);
   if (::rename(path_.c_str(), place_.c_str()) != 0)

@@ -36,15 +36,6 @@ struct RawHeader {
 };
 static_assert(sizeof(RawHeader) == kTokenHeaderBytes);
 
-template <class Unit>
-void append(std::span<const Token> tokens, std::vector<std::byte>& bytes) {
-  for (const Token token : tokens) {
-    const auto unit = static_cast<Unit>(token);
-    const auto raw = std::as_bytes(std::span(&unit, 1));
-    bytes.insert(bytes.end(), raw.begin(), raw.end());
-  }
-}
-
 }  // namespace
 
 std::optional<TokenHeader> read_token_header(const RegularFile& file) {
@@ -69,22 +60,46 @@ std::optional<TokenHeader> read_token_header(const RegularFile& file) {
   return TokenHeader{.bits = raw.bits, .vocab = raw.vocab, .tokenizer = raw.tokenizer, .count = raw.count};
 }
 
-void write_token_file(const std::filesystem::path& path, std::span<const Token> tokens, std::uint32_t vocab,
-                      std::uint64_t tokenizer) {
-  assert(std::ranges::all_of(tokens, [&](Token token) { return token < vocab; }));
-  const bool narrow = vocab <= kMostVocabOf16Bits;
+TokenFileWriter::TokenFileWriter(const std::filesystem::path& path, std::uint32_t vocab, std::uint64_t tokenizer)
+    : path_(path),
+      header_{.bits = vocab <= kMostVocabOf16Bits ? 16U : 32U, .vocab = vocab, .tokenizer = tokenizer, .count = 0},
+      file_(path) {
+  write_header(false);
+}
+
+void TokenFileWriter::append(std::span<const Token> tokens) {
+  assert(std::ranges::all_of(tokens, [&](Token token) { return token < header_.vocab; }));
+  header_.count += tokens.size();
+  if (header_.bits == 32) return file_.write(std::as_bytes(tokens));
+  narrow_.assign(tokens.begin(), tokens.end());
+  file_.write(std::as_bytes(std::span(narrow_)));
+}
+
+void TokenFileWriter::commit() {
+  write_header(true);
+  file_.commit();
+  sync_directory(path_.parent_path());
+}
+
+/// The number of tokens is known only at the end.
+void TokenFileWriter::write_header(bool again) {
   const RawHeader raw{.magic = kMagic,
                       .version = kVersion,
-                      .bits = narrow ? 16U : 32U,
+                      .bits = header_.bits,
                       .flags = 0,
-                      .vocab = vocab,
-                      .tokenizer = tokenizer,
-                      .count = tokens.size(),
+                      .vocab = header_.vocab,
+                      .tokenizer = header_.tokenizer,
+                      .count = header_.count,
                       .zero = {}};
-  const auto header = std::as_bytes(std::span(&raw, 1));
-  std::vector<std::byte> bytes(header.begin(), header.end());
-  narrow ? append<std::uint16_t>(tokens, bytes) : append<std::uint32_t>(tokens, bytes);
-  write_file_atomically(path, bytes);
+  const auto bytes = std::as_bytes(std::span(&raw, 1));
+  again ? file_.replace_beginning(bytes) : file_.write(bytes);
+}
+
+void write_token_file(const std::filesystem::path& path, std::span<const Token> tokens, std::uint32_t vocab,
+                      std::uint64_t tokenizer) {
+  TokenFileWriter file(path, vocab, tokenizer);
+  file.append(tokens);
+  file.commit();
 }
 
 }  // namespace ane::data

@@ -44,12 +44,6 @@ Entry::Json parse_tokenizer_json(const std::string& text, const std::string& fil
   }
 }
 
-/// The tokens that a TemplateProcessing puts around a text.
-struct Surroundings {
-  std::vector<TokenId> before;
-  std::vector<TokenId> after;
-};
-
 /// What a tokenizer.json describes.
 struct Parts {
   Vocabulary vocabulary{0};
@@ -287,6 +281,7 @@ class HuggingFaceTokenizer final : public Tokenizer {
     return fmt::format("{}", fmt::join(tokens, ""));
   }
 
+  const Surroundings& surroundings() const noexcept override { return parts_.surroundings; }
   std::size_t vocab_size() const noexcept override { return parts_.vocabulary.end(); }
   std::optional<TokenId> find(std::string_view name) const override { return parts_.vocabulary.find(name); }
   std::optional<std::string> name(TokenId id) const override {
@@ -296,15 +291,7 @@ class HuggingFaceTokenizer final : public Tokenizer {
   bool is_special(TokenId id) const override { return parts_.special.contains(id); }
 
  private:
-  void append_ids(std::string_view text, SpecialTokens special, std::vector<TokenId>& ids) const override {
-    const bool surround = special == SpecialTokens::include;
-    const Surroundings& around = parts_.surroundings;
-    if (surround) ids.insert(ids.end(), around.before.begin(), around.before.end());
-    append_text(text, ids);
-    if (surround) ids.insert(ids.end(), around.after.begin(), around.after.end());
-  }
-
-  void append_text(std::string_view text, std::vector<TokenId>& ids) const {
+  void append_ids(std::string_view text, std::vector<TokenId>& ids) const override {
     EncodingSink last(*parts_.bpe, ids);
     std::vector<std::unique_ptr<PieceSink>> sinks;
     PieceSink* first = &last;

@@ -142,6 +142,7 @@ class Llama2cTokenizer final : public Tokenizer {
     return text;
   }
 
+  const Surroundings& surroundings() const noexcept override { return surroundings_; }
   std::size_t vocab_size() const noexcept override { return vocabulary_.end(); }
   std::optional<TokenId> find(std::string_view name) const override { return vocabulary_.find(name); }
   std::optional<std::string> name(TokenId id) const override {
@@ -151,14 +152,14 @@ class Llama2cTokenizer final : public Tokenizer {
   bool is_special(TokenId id) const override { return id < kFirstByte; }
 
  private:
-  void append_ids(std::string_view text, SpecialTokens special, std::vector<TokenId>& ids) const override {
-    if (special == SpecialTokens::include) ids.push_back(kBegin);
+  void append_ids(std::string_view text, std::vector<TokenId>& ids) const override {
     if (text.empty()) return;
     Bpe::Encoder(bpe_).append_ids(' ' + std::string(text), ids);
   }
 
   Vocabulary vocabulary_;
   Bpe bpe_;
+  Surroundings surroundings_{.before = {kBegin}, .after = {}};
 };
 
 }  // namespace

@@ -18,7 +18,9 @@ class SentencePieceTokenizer final : public Tokenizer {
  public:
   SentencePieceTokenizer(std::uint64_t digest, std::string file,
                          std::unique_ptr<const sentencepiece::SentencePieceProcessor> processor)
-      : Tokenizer(digest), file_(std::move(file)), processor_(std::move(processor)) {}
+      : Tokenizer(digest), file_(std::move(file)), processor_(std::move(processor)) {
+    if (processor_->bos_id() >= 0) surroundings_.before.push_back(static_cast<TokenId>(processor_->bos_id()));
+  }
 
   std::string decode(std::span<const TokenId> ids, SpecialTokens special) const override {
     std::vector<int> known;
@@ -30,6 +32,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     return text;
   }
 
+  const Surroundings& surroundings() const noexcept override { return surroundings_; }
   std::size_t vocab_size() const noexcept override { return static_cast<std::size_t>(processor_->GetPieceSize()); }
   std::optional<TokenId> find(std::string_view name) const override {
     const int id = processor_->PieceToId(name);  // the unknown token if there is none of this name
@@ -46,9 +49,7 @@ class SentencePieceTokenizer final : public Tokenizer {
   }
 
  private:
-  void append_ids(std::string_view text, SpecialTokens special, std::vector<TokenId>& ids) const override {
-    if (special == SpecialTokens::include && processor_->bos_id() >= 0)
-      ids.push_back(static_cast<TokenId>(processor_->bos_id()));
+  void append_ids(std::string_view text, std::vector<TokenId>& ids) const override {
     std::vector<int> found;
     check(processor_->Encode(text, &found));
     for (const int id : found) ids.push_back(static_cast<TokenId>(id));
@@ -60,6 +61,7 @@ class SentencePieceTokenizer final : public Tokenizer {
 
   std::string file_;
   std::unique_ptr<const sentencepiece::SentencePieceProcessor> processor_;
+  Surroundings surroundings_;
 };
 
 }  // namespace

@@ -12,8 +12,10 @@ void Tokenizer::encode(std::string_view text, SpecialTokens special, std::vector
   if (text.size() > kMostTextBytes)
     throw FileError(fmt::format("a text of {} bytes cannot be encoded at once; at most {} are accepted", text.size(),
                                 kMostTextBytes));
-  if (is_utf8(text)) return append_ids(text, special, ids);
-  append_ids(to_utf8(text), special, ids);
+  const Surroundings& around = surroundings();
+  if (special == SpecialTokens::include) ids.insert(ids.end(), around.before.begin(), around.before.end());
+  is_utf8(text) ? append_ids(text, ids) : append_ids(to_utf8(text), ids);
+  if (special == SpecialTokens::include) ids.insert(ids.end(), around.after.begin(), around.after.end());
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, SpecialTokens special) const {

@@ -65,6 +65,21 @@ TEST_CASE("token files with a header hold 16-bit or 32-bit tokens, as the vocabu
   CHECK(first_sample(path, 65'536) == narrow);
 }
 
+TEST_CASE("a token file can be written in pieces", "[data]") {
+  const TemporaryDirectory directory;
+  for (const std::uint32_t vocab : {kVocab, 65'536U}) {
+    const std::vector<Token> tokens(kTokens.size(), vocab - 1);
+    write_token_file(directory.path() / "whole.bin", tokens, vocab, 7);
+    TokenFileWriter file(directory.path() / "pieces.bin", vocab, 7);
+    for (const Token& token : tokens) file.append({&token, 1});
+    CHECK(file.count() == tokens.size());
+    CHECK_FALSE(std::filesystem::exists(directory.path() / "pieces.bin"));
+    file.commit();
+    CHECK((text_of(directory.path() / "pieces.bin") == text_of(directory.path() / "whole.bin")));
+    std::filesystem::remove(directory.path() / "pieces.bin");
+  }
+}
+
 TEST_CASE("a plain file of uint16 tokens has no header", "[data]") {
   const TemporaryDirectory directory;
   CHECK_FALSE(read_token_header(

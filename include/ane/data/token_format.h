@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "ane/core/file.h"
 #include "ane/data/source.h"
@@ -32,8 +33,27 @@ inline constexpr std::uint64_t kTokenHeaderBytes = 64;
 /// supported or does not match the file's size.
 [[nodiscard]] std::optional<TokenHeader> read_token_header(const RegularFile& file);
 
-/// Writes `tokens`, each below `vocab`, with a header, in 16 bits if the vocabulary allows it. The file is replaced
-/// atomically. Throws FileError.
+/// Writes a file of tokens with a header, in 16 bits if the vocabulary allows it. commit() replaces the file
+/// atomically. Every member throws FileError.
+class TokenFileWriter {
+ public:
+  /// `vocab` is the size of the vocabulary, `tokenizer` the digest of the tokenizer.
+  TokenFileWriter(const std::filesystem::path& path, std::uint32_t vocab, std::uint64_t tokenizer);
+  /// Each of `tokens` is below the size of the vocabulary.
+  void append(std::span<const Token> tokens);
+  void commit();
+  [[nodiscard]] std::uint64_t count() const noexcept { return header_.count; }
+
+ private:
+  void write_header(bool again);
+
+  std::filesystem::path path_;
+  TokenHeader header_;
+  TemporaryFile file_;
+  std::vector<std::uint16_t> narrow_;  ///< tokens on their way into the file
+};
+
+/// The same for tokens that are all there.
 void write_token_file(const std::filesystem::path& path, std::span<const Token> tokens, std::uint32_t vocab,
                       std::uint64_t tokenizer);
 

@@ -19,6 +19,12 @@ using TokenId = std::uint32_t;
 /// whether decoding shows special tokens.
 enum class SpecialTokens { omit, include };
 
+/// Special tokens that a tokenizer puts before and after each text.
+struct Surroundings {
+  std::vector<TokenId> before;
+  std::vector<TokenId> after;
+};
+
 /// Turns text into tokens of a vocabulary, and tokens into text. Does not change after it was opened: every function
 /// may be called by several threads at once.
 class Tokenizer {
@@ -39,6 +45,7 @@ class Tokenizer {
   [[nodiscard]] virtual std::string decode(std::span<const TokenId> ids,
                                            SpecialTokens special = SpecialTokens::include) const = 0;
 
+  [[nodiscard]] virtual const Surroundings& surroundings() const noexcept = 0;
   /// One more than the largest id.
   [[nodiscard]] virtual std::size_t vocab_size() const noexcept = 0;
   /// The token that is called `name`, for example "</s>".
@@ -57,7 +64,7 @@ class Tokenizer {
 
  private:
   /// `text` is valid UTF-8.
-  virtual void append_ids(std::string_view text, SpecialTokens special, std::vector<TokenId>& ids) const = 0;
+  virtual void append_ids(std::string_view text, std::vector<TokenId>& ids) const = 0;
 
   std::uint64_t digest_;
 };
