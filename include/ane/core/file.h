@@ -88,7 +88,8 @@ class TemporaryFile {
   TemporaryFile& operator=(const TemporaryFile&) = delete;
 
   void write(std::span<const std::byte> bytes);
-  /// Writes over the first bytes, as many as `bytes` has, which must have been written before. digest() does not notice.
+  /// Writes over the first bytes, as many as `bytes` has, which must have been written before. digest() does not
+  /// notice.
   void replace_beginning(std::span<const std::byte> bytes);
   /// Digest of everything written so far.
   [[nodiscard]] FileDigest digest() const noexcept { return {size_bytes_, checksum_.value()}; }
