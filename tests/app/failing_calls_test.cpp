@@ -20,7 +20,7 @@ using namespace cli_test;
 namespace fs = std::filesystem;
 
 /// A run with three checkpoints, of which two are kept, over two processes.
-const Words kRun = kSmall + Words{"--log-every", "2", "--keep-checkpoints", "2", "--checkpoint-every", "2"};
+const Words kFailingRun = kSmall + Words{"--log-every", "2", "--keep-checkpoints", "2", "--checkpoint-every", "2"};
 const std::string kBudget = "ANE_MAX_COMPILES=25";
 
 struct Failure {
@@ -49,7 +49,7 @@ std::int64_t last_step(const std::string& out, const std::string& text) {
 }
 
 Words run_in(const Folder& folder, const std::string& steps) {
-  return kRun + Words{"--checkpoint-dir", folder / "c", "--steps", steps};
+  return kFailingRun + Words{"--checkpoint-dir", folder / "c", "--steps", steps};
 }
 
 bool has_checkpoint(const Folder& folder) {

@@ -26,7 +26,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kKillsOfARun = 6;  // after that it may finish
 
-const Words kRun =  // two batch slots
+const Words kKilledRun =  // two batch slots
     with(kSmall, "--threads", "2") +
     Words{"--log-every",        "2", "--steps",     "60",     "--checkpoint-dir", "c", "--checkpoint-every", "3",
           "--keep-checkpoints", "2", "--telemetry", "t.jsonl"};
@@ -119,7 +119,7 @@ TEST_CASE("a repeatedly killed run ends with the same parameters", "[app][kill]"
   const auto start = Clock::now();
   for (const std::string& family : kFamilies) {
     fs::create_directory(undisturbed / family);
-    REQUIRE(run(kRun + Words{"--family", family}, {"ANE_MAX_COMPILES=16"}, undisturbed / family).code == 0);
+    REQUIRE(run(kKilledRun + Words{"--family", family}, {"ANE_MAX_COMPILES=16"}, undisturbed / family).code == 0);
   }
   const double run_ms =
       std::chrono::duration<double, std::milli>(Clock::now() - start).count() / static_cast<double>(kFamilies.size());
@@ -133,7 +133,7 @@ TEST_CASE("a repeatedly killed run ends with the same parameters", "[app][kill]"
     const std::string& family = kFamilies[killer.draw(kFamilies.size())];
     const std::uint64_t most = killer.kills + kKillsOfARun;
     for (bool ended = false; !ended;) {
-      Words arguments = kRun + Words{"--family", family};
+      Words arguments = kKilledRun + Words{"--family", family};
       if (has_entry(checkpoints, "step-")) arguments.emplace_back("--resume");
       Program program(arguments, environment, folder.path());
       if (killer.kills < std::min(most, wanted) && killer.kill(program, checkpoints)) continue;

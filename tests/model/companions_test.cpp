@@ -14,7 +14,7 @@
 namespace ane::model {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 using test::read_file;
 using test::TemporaryFolder;
 using test::write_file;
@@ -23,10 +23,10 @@ const ModelConfig kConfig = {
     .dim = 8, .hidden = 12, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 2, .vocab = 10, .seq_len = 16};
 
 /// config.json as Hugging Face publishes it: for longer sequences, and with entries that ModelConfig does not have.
-json published() {
+Json published() {
   ModelConfig config = kConfig;
   config.seq_len = 4096;
-  json published = json::parse(to_json(config));
+  Json published = Json::parse(to_json(config));
   published["bos_token_id"] = 1;
   published["future"] = {{"list", {1, "two"}}};
   return published;
@@ -109,25 +109,25 @@ TEST_CASE("a damaged spool is refused", "[model][companions][malformed]") {
 }
 
 TEST_CASE("config.json keeps the entries of the source if it describes the model", "[model][companions]") {
-  const json written = json::parse(config_json_text(kConfig, published().dump(), "BF16"));
-  json expected = published();
+  const Json written = Json::parse(config_json_text(kConfig, published().dump(), "BF16"));
+  Json expected = published();
   expected["torch_dtype"] = "bfloat16";
   CHECK(written == expected);
   CHECK(written.at("max_position_embeddings") == 4096);
   CHECK(config_from_json(written.dump(), "written").dim == kConfig.dim);
 
   // Newer versions of transformers write `dtype`.
-  json newer = published();
+  Json newer = published();
   newer.erase("torch_dtype");
   newer["dtype"] = "float16";
-  const json renewed = json::parse(config_json_text(kConfig, newer.dump(), "F32"));
+  const Json renewed = Json::parse(config_json_text(kConfig, newer.dump(), "F32"));
   CHECK(renewed.at("dtype") == "float32");
   CHECK_FALSE(renewed.contains("torch_dtype"));
 }
 
 TEST_CASE("config.json is the model's own if the source describes another or none", "[model][companions]") {
-  json other = published();
-  const auto [entry, value] = GENERATE(table<std::string, json>({{"hidden_size", 16},
+  Json other = published();
+  const auto [entry, value] = GENERATE(table<std::string, Json>({{"hidden_size", 16},
                                                                  {"rope_theta", 5.0},
                                                                  {"max_position_embeddings", 8},
                                                                  {"model_type", "unknown"},
@@ -135,8 +135,8 @@ TEST_CASE("config.json is the model's own if the source describes another or non
   other[entry] = value;
   CAPTURE(entry);
   for (const std::string& source : {std::string(), other.dump()}) {
-    const json written = json::parse(config_json_text(kConfig, source, "F32"));
-    CHECK(written == json::parse(to_json(kConfig)));
+    const Json written = Json::parse(config_json_text(kConfig, source, "F32"));
+    CHECK(written == Json::parse(to_json(kConfig)));
   }
 }
 

@@ -20,7 +20,7 @@ using test::Rig;
 using Tensors = std::map<std::string, std::vector<float>>;
 
 // With steps of 2^-7 at values near 1: truncation near 2^-14, fp32 rounding of a sum near 1e-7 * 2^7.
-constexpr float kStep = 0x1p-7F;
+constexpr float kDifference = 0x1p-7F;
 constexpr double kBound = 2e-3;
 
 /// Compiles and runs one kernel on named segments.
@@ -55,12 +55,12 @@ std::vector<float> numeric_gradient(std::span<float> values, Loss&& loss) {
   std::vector<float> gradient;
   for (float& value : values) {
     const float kept = value;
-    value = kept + kStep;
+    value = kept + kDifference;
     const double above = loss();
-    value = kept - kStep;
+    value = kept - kDifference;
     const double below = loss();
     value = kept;
-    gradient.push_back(static_cast<float>((above - below) / (2 * static_cast<double>(kStep))));
+    gradient.push_back(static_cast<float>((above - below) / (2 * static_cast<double>(kDifference))));
   }
   return gradient;
 }

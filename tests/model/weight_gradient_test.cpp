@@ -63,7 +63,7 @@ struct SeparateRig : Rig {
   ModelContext beside{separate, surfaces, threads};
 };
 
-struct Run {
+struct ProductRun {
   std::vector<float> gradients;
   std::vector<double> losses;
   StepTimes times;
@@ -86,11 +86,11 @@ data::Sample sample_of(std::size_t number) {
   return sample;
 }
 
-Run run_of_three_steps(const ModelContext& context) {
+ProductRun run_of_three_steps(const ModelContext& context) {
   Llama model(kConfig, mil::DType::fp16, context);
   const std::vector<float> parameters = parameters_of(model);
   model.kernels().compile(PassMode::training, parameters);
-  Run run{.gradients = std::vector<float>(parameters.size()), .losses = {}, .times = {}};
+  ProductRun run{.gradients = std::vector<float>(parameters.size()), .losses = {}, .times = {}};
   for (std::size_t number = 0; number < 3; ++number) {
     const StepResult result = test::step(model, sample_of(number), parameters, 64, run.gradients, run.times);
     REQUIRE_FALSE(result.overflow);
@@ -101,11 +101,11 @@ Run run_of_three_steps(const ModelContext& context) {
 
 TEST_CASE("gradients have the same bits with and without overlap", "[model][overlap]") {
   SeparateRig rig;
-  const Run in_line = run_of_three_steps(rig.context);
+  const ProductRun in_line = run_of_three_steps(rig.context);
   CHECK(test::dot(in_line.gradients, in_line.gradients) > 0);
   CHECK(in_line.times.blas_wait.count() == 0);
   for (int repeat = 0; repeat < 5; ++repeat) {  // thread timing varies
-    const Run beside = run_of_three_steps(rig.beside);
+    const ProductRun beside = run_of_three_steps(rig.beside);
     CHECK(beside.gradients == in_line.gradients);
     CHECK(beside.losses == in_line.losses);
     CHECK(beside.times.blas_wait.count() > 0);
@@ -136,7 +136,7 @@ class ProductCounter final : public SpanListener {
 
 TEST_CASE("a step finishes on a device whose kernels wait for all previous products", "[model][overlap]") {
   SeparateRig rig;
-  const Run in_line = run_of_three_steps(rig.context);
+  const ProductRun in_line = run_of_three_steps(rig.context);
   ProductCounter products;
   rig.beside.spans = &products;
   std::map<std::string, std::string, std::less<>> names;
@@ -158,7 +158,7 @@ TEST_CASE("a step finishes on a device whose kernels wait for all previous produ
     last = name;
     products.wait_for(added);
   };
-  const Run beside = run_of_three_steps(rig.beside);
+  const ProductRun beside = run_of_three_steps(rig.beside);
   CHECK(beside.gradients == in_line.gradients);
   CHECK(beside.losses == in_line.losses);
   CHECK(layers == 3 * kLayers);
@@ -199,7 +199,7 @@ TEST_CASE("on a device that shares the CPU, products are computed immediately", 
 
 TEST_CASE("after a device failure no product accesses the gradients", "[model][overlap]") {
   SeparateRig rig;
-  const Run expected = run_of_three_steps(rig.context);
+  const ProductRun expected = run_of_three_steps(rig.context);
   Llama model(kConfig, mil::DType::fp16, rig.beside);
   const std::vector<float> parameters = parameters_of(model);
   model.kernels().compile(PassMode::training, parameters);
