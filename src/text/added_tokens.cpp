@@ -1,6 +1,7 @@
 #include "added_tokens.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include <fmt/format.h>
@@ -48,8 +49,8 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens)
 /// The first one of tokens with the same content stays.
 void AddedTokens::add_states(const AddedToken& token) {
   std::uint32_t state = kEmpty;
-  for (auto c = token.content.rbegin(); c != token.content.rend(); ++c) {
-    const auto byte = static_cast<unsigned char>(*c);
+  for (const char c : std::string(token.content.rbegin(), token.content.rend())) {
+    const auto byte = static_cast<unsigned char>(c);
     std::optional<std::uint32_t> next = child(state, byte);
     if (!next) {
       next = static_cast<std::uint32_t>(states_.size());
@@ -74,8 +75,8 @@ void AddedTokens::connect_states() {
   for (const AddedToken& token : tokens_) {
     std::uint32_t state = kEmpty;
     std::uint32_t depth = 0;
-    for (auto c = token.content.rbegin(); c != token.content.rend(); ++c) {
-      const auto byte = static_cast<unsigned char>(*c);
+    for (const char c : std::string(token.content.rbegin(), token.content.rend())) {
+      const auto byte = static_cast<unsigned char>(c);
       state = *child(state, byte);
       steps.push_back({++depth, state, byte});
     }

@@ -87,7 +87,7 @@ std::pair<std::string_view, std::string_view> read_pair(const Entry& merges, std
     if (space != std::string_view::npos && text.find(' ', space + 1) == std::string_view::npos)
       return {text.substr(0, space), text.substr(space + 1)};
   }
-  merges.refuse(fmt::format("element {} is neither \"LEFT RIGHT\" nor [\"LEFT\", \"RIGHT\"]", index));
+  merges.refuse(fmt::format(R"(element {} is neither "LEFT RIGHT" nor ["LEFT", "RIGHT"])", index));
 }
 
 std::vector<Merge> read_merges(const Entry& model, const Vocabulary& vocabulary) {
@@ -295,8 +295,8 @@ class HuggingFaceTokenizer final : public Tokenizer {
     EncodingSink last(*parts_.bpe, ids);
     std::vector<std::unique_ptr<PieceSink>> sinks;
     PieceSink* first = &last;
-    for (auto step = parts_.pre_tokenizers.rbegin(); step != parts_.pre_tokenizers.rend(); ++step)
-      first = sinks.emplace_back(std::make_unique<SplittingSink>(**step, *first)).get();
+    for (std::size_t i = parts_.pre_tokenizers.size(); i-- > 0;)
+      first = sinks.emplace_back(std::make_unique<SplittingSink>(*parts_.pre_tokenizers[i], *first)).get();
 
     const auto add = [&](TokenId id) { ids.push_back(id); };
     std::string normal;

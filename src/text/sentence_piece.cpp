@@ -1,5 +1,8 @@
 #include <cstdint>
+#include <exception>
+#include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +16,19 @@
 
 namespace ane::text {
 namespace {
+
+/// Calls `work` of SentencePiece. It reports most faults by a status, but the libraries inside it throw.
+template <class Work>
+void run(const std::string& file, std::string_view fault, Work&& work) try {
+  const sentencepiece::util::Status status = work();
+  if (!status.ok()) throw FileError(fmt::format("{}: {}: {}", file, fault, status.ToString()));
+} catch (const FileError&) {
+  throw;
+} catch (const std::bad_alloc&) {
+  throw;
+} catch (const std::exception& error) {
+  throw FileError(fmt::format("{}: {}: {}", file, fault, error.what()));
+}
 
 class SentencePieceTokenizer final : public Tokenizer {
  public:
@@ -28,7 +44,7 @@ class SentencePieceTokenizer final : public Tokenizer {
       if (id < vocab_size() && (special == SpecialTokens::include || !is_special(id)))
         known.push_back(static_cast<int>(id));
     std::string text;
-    check(processor_->Decode(known, &text));
+    run(file_, kFails, [&] { return processor_->Decode(known, &text); });
     return text;
   }
 
@@ -51,13 +67,11 @@ class SentencePieceTokenizer final : public Tokenizer {
  private:
   void append_ids(std::string_view text, std::vector<TokenId>& ids) const override {
     std::vector<int> found;
-    check(processor_->Encode(text, &found));
+    run(file_, kFails, [&] { return processor_->Encode(text, &found); });
     for (const int id : found) ids.push_back(static_cast<TokenId>(id));
   }
 
-  void check(const sentencepiece::util::Status& status) const {
-    if (!status.ok()) throw FileError(fmt::format("{}: SentencePiece fails: {}", file_, status.ToString()));
-  }
+  static constexpr std::string_view kFails = "SentencePiece fails";
 
   std::string file_;
   std::unique_ptr<const sentencepiece::SentencePieceProcessor> processor_;
@@ -70,9 +84,8 @@ std::unique_ptr<Tokenizer> open_sentence_piece(const RegularFile& file) {
   const std::string bytes = whole_text(file, kMostTokenizerBytes);
   const std::string path = file.path().string();
   auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
-  const auto status = processor->LoadFromSerializedProto(bytes);
-  if (!status.ok() || processor->GetPieceSize() <= 0)
-    throw FileError(fmt::format("{}: it is not a model of SentencePiece: {}", path, status.ToString()));
+  run(path, "it is not a model of SentencePiece", [&] { return processor->LoadFromSerializedProto(bytes); });
+  if (processor->GetPieceSize() <= 0) throw_file_error(file.path(), "it is a model of SentencePiece without tokens");
   return std::make_unique<SentencePieceTokenizer>(checksum_of(std::as_bytes(std::span(bytes))), path,
                                                   std::move(processor));
 }
