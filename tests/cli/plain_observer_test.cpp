@@ -107,6 +107,14 @@ TEST_CASE("plain output begins with a short header, and for text with a baseline
   CHECK_THAT(Output(numbers).printed(), !ANE_CONTAINS("Baseline"));
 }
 
+TEST_CASE("plain output describes a run that is shorter than an update", "[cli][plain]") {
+  const TextSource text;
+  CHECK_THAT(Output(text, {.steps = 3, .accum_steps = 10}).printed(),
+             ANE_CONTAINS("Training: 1 update of 3 sequences (3 tokens each); "));
+  CHECK_THAT(Output(text, {.steps = 1, .accum_steps = 10}).printed(),
+             ANE_CONTAINS("Training: 1 update of 1 sequence (1 tokens each); "));
+}
+
 TEST_CASE("a plain line has the mean loss of its interval, the epoch, the speed and the remaining time",
           "[cli][plain]") {
   const TextSource text;
