@@ -113,7 +113,7 @@ TEST_CASE("a model survives the way to llama2.c's format and back", "[app][expor
   CHECK((read_file(folder / "m.bin") == read_file(folder / "again.bin")));
 }
 
-TEST_CASE("--dtype rounds the weights and is recorded", "[app][export]") {
+TEST_CASE("the option --dtype rounds the weights and is recorded", "[app][export]") {
   const Folder folder;
   write_small_model(folder / "model");
   REQUIRE(run_export(folder, "model", "hf", "half", {"--dtype", "bf16"}).code == 0);

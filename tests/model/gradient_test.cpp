@@ -99,8 +99,8 @@ TEST_CASE("the attention kernels' backward agrees with finite differences", "[mo
                                                                      {3, 1, 4, Family::llama},
                                                                      {4, 2, 6, Family::llama},
                                                                      {2, 1, 2, Family::llama},
-                                                                     {4, 2, 6, Family::qwen2},
-                                                                     {4, 2, 6, Family::qwen3}}));
+                                                                     {2, 1, 4, Family::qwen2},
+                                                                     {2, 1, 4, Family::qwen3}}));
   CAPTURE(heads, kv_heads, head_dim, name(family));
   const ModelConfig config = tiny(heads, kv_heads, head_dim, family);
   const ParameterLayout layout = parameter_layout(config);

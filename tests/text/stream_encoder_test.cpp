@@ -9,6 +9,7 @@
 
 #include "support/catch.h"
 #include "support/paths.h"
+#include "support/sanitized.h"
 #include "support/temporary_directory.h"
 #include "text/small_tokenizers.h"
 
@@ -52,7 +53,9 @@ std::vector<TokenId> encode_in_pieces(const Tokenizer& tokenizer, const std::str
 TEST_CASE("a text in pieces has the tokens of the whole text", "[text][stream]") {
   const std::string text = mixed_text(60000);
   const TemporaryDirectory directory;
-  for (const nlohmann::json& row : test::small_tokenizers().at("tokenizers")) {
+  const nlohmann::json rows = test::small_tokenizers().at("tokenizers");
+  for (std::size_t i = 0; i < rows.size(); i += kSanitized ? 6 : 1) {
+    const nlohmann::json& row = rows[i];
     const auto tokenizer = text::open_tokenizer(directory.write("tokenizer.json", test::file_of(row).dump()));
     CAPTURE(row.at("name").get<std::string>());
     std::size_t largest = 0;

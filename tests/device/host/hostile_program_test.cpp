@@ -7,6 +7,7 @@
 #include "harness.h"
 #include "plan_memory.h"
 #include "support/catch.h"
+#include "support/sanitized.h"
 
 /// Hostile programs: degenerate, very long, or small with huge numbers.
 namespace ane::device::host {
@@ -73,7 +74,7 @@ void check_doubles(const std::string& text, const std::string& program) {
 }
 
 TEST_CASE("long chains take no stack and no quadratic time", "[device][host]") {
-  constexpr int kLength = 60000;
+  constexpr int kLength = kSanitized ? 12000 : 60000;
   const std::string doubled = "tensor<fp16, [4]> v0 = add(x = x, y = x);\n";
   std::string views = doubled;
   for (int i = 1; i < kLength; ++i) views += fmt::format("tensor<fp16, [4]> v{} = identity(x = v{});\n", i, i - 1);
@@ -85,7 +86,7 @@ TEST_CASE("long chains take no stack and no quadratic time", "[device][host]") {
   check_doubles(text_of(sums, fmt::format("v{}", kLength - 1)), "sums");
 
   std::string rows = doubled + "tensor<fp16, [1, 4]> r0 = reshape(x = v0, shape = tensor<int32, [2]>([1, 4]));\n";
-  constexpr int kRows = 15000;
+  constexpr int kRows = kSanitized ? 3000 : 15000;
   for (int i = 1; i < kRows; ++i) {
     rows += fmt::format("tensor<fp16, [1]> m{} = reduce_sum(x = r{}, axes = tensor<int32, [1]>([1]));\n", i, i - 1);
     rows += fmt::format("tensor<fp16, [1]> z{0} = mul(x = m{0}, y = fp16(0));\n", i);
@@ -96,7 +97,7 @@ TEST_CASE("long chains take no stack and no quadratic time", "[device][host]") {
   std::string nested = doubled +
                        "tensor<fp16, [1]> one = slice_by_size(x = x, begin = tensor<int32, [1]>([0]), size = "
                        "tensor<int32, [1]>([1]));\n";
-  constexpr int kNested = 20000;
+  constexpr int kNested = kSanitized ? 4000 : 20000;
   for (int i = 1; i < kNested; ++i) {
     nested += fmt::format("tensor<fp16, [{}]> v{} = concat(values = (v{}, one), axis = int32(0));\n", 4 + i, i, i - 1);
   }
