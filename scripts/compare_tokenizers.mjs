@@ -1,6 +1,7 @@
+#!/usr/bin/env node
 // Compares ane-train's tokenizers with Hugging Face's library on a text that is meant to be difficult: see
 // compare_tokenizers.sh.
-//   node compare_tokenizers.mjs PROGRAM DIRECTORY MEGABYTES ROUNDS     DIRECTORY: as fetch_tokenizers.sh makes it
+//   compare_tokenizers.mjs PROGRAM DIRECTORY MEGABYTES ROUNDS     DIRECTORY: as fetch_tokenizers.sh makes it
 import { execFileSync, spawnSync } from 'child_process';
 import { createRequire } from 'module';
 import fs from 'fs';

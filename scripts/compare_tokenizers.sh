@@ -7,4 +7,4 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 cd "$scripts/.."
 "$scripts/fetch_tokenizers.sh"
 "$scripts/build.sh" release ane-train
-ANE_SOURCES=$(find "$PWD/src" "$PWD/scripts" -type f) node scripts/compare_tokenizers.mjs build/release/ane-train build/tokenizers "${1:-1}" "${2:-5}"
+ANE_SOURCES=$(find "$PWD/src" "$PWD/scripts" -type f) scripts/compare_tokenizers.mjs build/release/ane-train build/tokenizers "${1:-1}" "${2:-5}"

@@ -39,7 +39,7 @@ suite() {
   find "$root/home/ane-train" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
   git ls-files -z --cached --others --exclude-standard | while IFS= read -rd '' file; do [[ ! -e $file ]] || printf '%s\0' "$file"; done |
     tar -c --null --files-from=- | tar -x -C "$root/home/ane-train"
-  [[ ! -d ../shared ]] || cp -rT ../shared "$root/home/shared"
+  [[ ! -d ../shared ]] || cp -rLT ../shared "$root/home/shared"
   # Mounts in a separate namespace end with it.
   unshare --mount bash -euc '
     for system in proc sys dev; do mount --rbind "/$system" "$1/$system"; done

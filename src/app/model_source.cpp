@@ -30,8 +30,9 @@ fs::path model_file(const fs::path& given) {
   }
   const fs::path extension = given.extension();
   if (extension != kLlama2c && extension != kSafetensors && given.filename() != model::kIndexFile)
-    throw UsageError(fmt::format("model '{}': expected llama2.c's {}, a {} file, or a model's directory",
-                                 given.string(), kLlama2c, kSafetensors));
+    throw UsageError(fmt::format("model '{}'{}: expected llama2.c's {}, a {} file, or a model's directory",
+                                 given.string(), fs::exists(given, ignored) ? "" : " does not exist", kLlama2c,
+                                 kSafetensors));
   return given;
 }
 

@@ -33,10 +33,6 @@ double surface_bytes(std::span<const model::KernelInfo> kernels, std::int64_t la
   return static_cast<double>(layers) * kept + passing;
 }
 
-}  // namespace
-
-namespace {
-
 /// What these kernels and one array of parameters need.
 MemoryNeed kernel_memory_need(const model::Model& model, const cli::Settings& settings,
                               std::span<const model::KernelInfo> kernels) {

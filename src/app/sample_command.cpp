@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -16,6 +17,8 @@
 #include "ane/app/model_choice.h"
 #include "ane/app/model_source.h"
 #include "ane/app/option_values.h"
+#include "ane/app/plan.h"
+#include "ane/app/shared_settings.h"
 #include "ane/app/vocabulary.h"
 #include "ane/cli/settings.h"
 #include "ane/cli/terminal.h"
@@ -34,18 +37,15 @@ namespace {
 using data::Token;
 using Clock = std::chrono::steady_clock;
 
-/// The settings of a training run that apply, besides those of the ANE.
-constexpr std::array<std::string_view, 7> kSampleSettings = {"model", "seq",       "seed",   "device",
-                                                             "rope",  "precision", "threads"};
-constexpr std::string_view kAneSettings = "ANE";
+constexpr std::array kSampleSettings = {
+    SharedSetting{"model", "the model: anything that --model of a training run accepts"},
+    SharedSetting{"seq", "context: tokens of prompt and continuation [the model's, at most 1024]"},
+    SharedSetting{"seed", "seed of the draws [42]"},
+    SharedSetting{"device"},
+    SharedSetting{"rope"},
+    SharedSetting{"precision"},
+    SharedSetting{"threads"}};
 constexpr std::int64_t kMostTokens = std::numeric_limits<std::int32_t>::max();
-
-std::vector<std::string_view> sample_setting_names() {
-  std::vector<std::string_view> names(kSampleSettings.begin(), kSampleSettings.end());
-  for (const cli::Setting& row : cli::settings_table())
-    if (row.group == kAneSettings) names.push_back(row.name);
-  return names;
-}
 
 struct SampleOptions {
   std::optional<std::string> prompt;
@@ -255,28 +255,27 @@ void generate(model::Decoder& decoder, const Prompt& prompt, const SampleOptions
 
 cli::LoadedSettings load_sample_settings(const OptionValues& values, const Invocation& invocation) {
   static_cast<void>(values.required("model", "the model that continues the text"));
-  cli::LoadedSettings loaded = cli::load_settings(values.settings(sample_setting_names()), invocation.environment);
-  adopt_model_file(loaded);
-  loaded.values.pipeline = false;  // which a variable may have set; there are no updates
+  cli::LoadedSettings loaded = load_shared_settings(values, kSampleSettings, invocation);
   loaded.values.weights = cli::WeightsChoice::baked;
   loaded.values.parallel_sequences = 1;  // a single text uses all threads
   if (loaded.values.family == model::Family::mlp) throw UsageError("an mlp does not continue texts");
   return loaded;
 }
 
+/// Throws UsageError if one process cannot compile the kernels: those of the prompt, then those of a single position.
+void check_compiles(const RunContext& context, const SampleOptions& options) {
+  constexpr std::size_t kKernelsOfLayer = 2;
+  const std::size_t needed = (options.cache ? 2 : 1) * kKernelsOfLayer * context.model->config().layers;
+  if (const int limit = compile_limit(context.settings, *context.device); std::cmp_greater(needed, limit))
+    throw UsageError(fmt::format("sampling needs {} compiles, but a process may make only {}; {}", needed, limit,
+                                 options.cache ? "--no-kv-cache needs half as many" : "use --device host"));
+}
+
 }  // namespace
 
 cli::Command sample_options() {
   using Kind = cli::CommandOption::Kind;
-  cli::Command command{"sample", "Continues a text with a model, token by token.", {}};
-  for (const std::string_view name : sample_setting_names()) {
-    cli::CommandOption option = cli::option_of(cli::setting(name));
-    if (option.group != kAneSettings) option.group.clear();
-    if (name == "model") option.help = "the model: anything that --model of a training run accepts";
-    if (name == "seq") option.help = "context: tokens of prompt and continuation [the model's, at most 1024]";
-    if (name == "seed") option.help = "seed of the draws [42]";
-    command.options.push_back(std::move(option));
-  }
+  cli::Command command{"sample", "Continues a text with a model, token by token.", shared_options(kSampleSettings)};
   const std::vector<cli::CommandOption> own = {
       {Kind::value, "prompt", "TEXT", "the text to continue"},
       {Kind::value, "prompt-file", "FILE", "a file with the text to continue"},
@@ -313,6 +312,7 @@ int sample_command(const cli::FlagValues& flags, const Invocation& invocation) {
       make_run_context(loaded.values, {.wrap_device = invocation.wrap_device, .dump_mil = false});
   const model::ModelConfig& config = context.model->config();
   check_prompt(prompt, config);
+  check_compiles(context, options);
   if (!context.device_note.empty()) terminal.info(context.device_note);
   const MappedMemory memory = MappedMemory::anonymous(context.model->parameters().size() * sizeof(float));
   const std::span parameters(reinterpret_cast<float*>(memory.data()), context.model->parameters().size());

@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "ane/app/option_values.h"
 #include "ane/cli/terminal.h"
 #include "ane/core/error.h"
 #include "ane/core/file.h"
@@ -43,29 +44,22 @@ struct TokenizeOptions {
 };
 
 TokenizeOptions read_tokenize_options(const cli::FlagValues& given) {
-  const auto value = [&](const char* name) {
-    const auto found = given.find(name);
-    if (found == given.end()) return std::string();
-    if (found->second.empty()) throw UsageError(fmt::format("--{}: the value is empty", name));
-    return found->second;
-  };
-  const auto toggle = [&](const char* name) { return value(name) == "true"; };
-  TokenizeOptions options{.inputs = {},
-                          .tokenizer = value("tokenizer"),
-                          .out = value("out"),
-                          .ids = toggle("ids"),
-                          .decode = toggle("decode"),
-                          .special = SpecialTokens::omit};
-  // What is decoded may have been encoded from text with the names of special tokens.
-  if (given.contains("special") ? toggle("special") : options.decode) options.special = SpecialTokens::include;
-  const std::string inputs = value(kIn);
+  const OptionValues values(given);
+  TokenizeOptions options{
+      .inputs = {},
+      .tokenizer = values.required("tokenizer", "tokenizer.json, tokenizer.model or tokenizer.bin, or a directory"),
+      .out = values.text("out"),
+      .ids = values.toggle("ids"),
+      .decode = values.toggle("decode"),
+      .special = SpecialTokens::omit};
+  // Decoding shows special tokens by default, because the text that was encoded may have contained their names.
+  if (given.contains("special") ? values.toggle("special") : options.decode) options.special = SpecialTokens::include;
+  const std::string inputs = values.text(kIn);
   for (std::size_t begin = 0; begin < inputs.size();) {
     const std::size_t end = inputs.find(cli::kArgumentEnd, begin);
     options.inputs.push_back(inputs.substr(begin, end - begin));
     begin = end + 1;
   }
-  if (options.tokenizer.empty())
-    throw UsageError("tokenize needs --tokenizer FILE|DIR (tokenizer.json, tokenizer.model or tokenizer.bin)");
   if (options.ids && options.decode) throw UsageError("--ids and --decode exclude each other");
   if (options.decode && !options.out.empty()) throw UsageError("--decode prints text; --out is only for tokens");
   if (!options.ids && !options.decode && options.out.empty())

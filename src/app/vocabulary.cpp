@@ -1,8 +1,5 @@
 #include "ane/app/vocabulary.h"
 
-#include <algorithm>
-#include <system_error>
-
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
@@ -27,9 +24,7 @@ std::string Vocabulary::decode(std::span<const text::TokenId> tokens) const {
 Vocabulary open_vocabulary(const std::string& tokenizer, const ModelSource& source) {
   if (!tokenizer.empty()) return Vocabulary(text::open_tokenizer(tokenizer));
   const std::filesystem::path directory = source.file.parent_path();
-  std::error_code ignored;
-  for (const char* name : {text::kHuggingFaceFile, text::kSentencePieceFile, text::kLlama2cFile})
-    if (std::filesystem::exists(directory / name, ignored)) return Vocabulary(text::open_tokenizer(directory / name));
+  if (const auto found = text::find_tokenizer(directory)) return Vocabulary(text::open_tokenizer(*found));
   if (source.is_hugging_face)
     throw UsageError(
         fmt::format("{} has no tokenizer ({} or {}); name one with --tokenizer, or work with "

@@ -35,12 +35,11 @@ std::uint64_t child_key(std::uint32_t state, unsigned char byte) noexcept { retu
 
 }  // namespace
 
-// Parts of words are those of \w in Rust's library of regular expressions.
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens)
     : tokens_(std::move(tokens)),
       states_(1),
       children_(total_bytes(tokens_)),
-      word_(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}])"),
+      word_(fmt::format("[{}]", kWordCharacters)),
       space_(R"(\p{White_Space})") {
   for (const AddedToken& token : tokens_) add_states(token);
   connect_states();
@@ -116,7 +115,7 @@ std::optional<AddedTokens::Found> AddedTokens::Search::next(std::size_t from) {
   }
 }
 
-/// Begins a token's length after the piece, because a token that begins in the piece may end there.
+/// Starts reading the length of the longest token behind the piece, because a token that begins in it may end there.
 void AddedTokens::Search::read_next_piece() {
   constexpr std::size_t kPieceBytes = std::size_t{1} << 16U;
   const std::size_t begin = read_;

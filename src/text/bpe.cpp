@@ -108,8 +108,8 @@ Bpe::Encoder::~Encoder() {
   bpe_->idle_.push_back(std::move(scratch_));
 }
 
-/// Characters that no token has side by side are never joined. A word is cut there, so that a text without spaces is
-/// encoded in pieces that repeat.
+/// Two characters that are adjacent in no token are never merged, so a word can be cut between them. A text without
+/// spaces thus becomes short units, which repeat and are found in the cache.
 void Bpe::Encoder::append_ids(std::string_view word, std::vector<TokenId>& ids) {
   if (bpe_->options_.byte_level || bpe_->options_.ignore_merges) return append_unit(word, ids);
   std::uint32_t left = 0;

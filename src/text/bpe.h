@@ -3,10 +3,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -28,7 +31,8 @@ struct BpeOptions {
   bool ignore_merges = false;        ///< a word that is a token is that token, however it would be merged
   bool fuse_unknown = false;         ///< neighboring unknown characters become one token
   std::optional<TokenId> unknown{};  ///< for a character without a token; without it the character is dropped
-  /// The tokens of bytes, for a character without a token of its own, if all its bytes have one.
+  /// The token of each byte, for byte fallback: a character that has no token is written as its bytes, if all of them
+  /// have one.
   std::array<std::optional<TokenId>, 256> byte_tokens{};
 };
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-/// The alphabet of byte-level BPE (GPT-2): each byte is written as a printable character of its own, most as the
-/// character with the same number, the others as the characters from U+0100 on.
+/// The alphabet of byte-level BPE (GPT-2): each byte is represented by a printable character, most bytes by the
+/// character with the same number, the others by the characters from U+0100 on.
 namespace ane::text {
 
 [[nodiscard]] std::string_view letter_of(unsigned char byte);

@@ -54,7 +54,7 @@ class ByteFallbackDecoder final : public Decoder {
       if (is_utf8(bytes)) {
         if (!bytes.empty()) result.push_back(bytes);
       } else {
-        result.insert(result.end(), bytes.size(), "\xEF\xBF\xBD");
+        result.insert(result.end(), bytes.size(), std::string(kReplacement));
       }
       bytes.clear();
     };

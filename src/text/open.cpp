@@ -1,4 +1,5 @@
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -25,11 +26,17 @@ constexpr std::array kFormats = {Format{".json", kHuggingFaceFile, open_hugging_
 
 }  // namespace
 
+std::optional<fs::path> find_tokenizer(const fs::path& directory) {
+  std::error_code ignored;
+  for (const Format& format : kFormats)
+    if (fs::exists(directory / format.file, ignored)) return directory / format.file;
+  return std::nullopt;
+}
+
 std::unique_ptr<Tokenizer> open_tokenizer(const fs::path& path) {
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) {
-    for (const Format& format : kFormats)
-      if (fs::exists(path / format.file, ignored)) return open_tokenizer(path / format.file);
+    if (const std::optional<fs::path> found = find_tokenizer(path)) return open_tokenizer(*found);
     throw_file_error(path, fmt::format("the directory has none of {}, {} and {}", kHuggingFaceFile, kSentencePieceFile,
                                        kLlama2cFile));
   }

@@ -46,7 +46,7 @@ class Pattern {
   std::variant<std::string, Regex> what_;
 };
 
-/// What becomes of the matches when a text is split by a pattern.
+/// What happens to the matches when a text is split by a pattern.
 enum class SplitBehavior { removed, isolated, merged_with_previous, merged_with_next, contiguous };
 
 /// Calls `emit` with the pieces of `text`, none of which is empty. If `inverted`, what lies between the matches counts

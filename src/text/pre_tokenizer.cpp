@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "byte_alphabet.h"
 #include "json_pattern.h"
 
@@ -144,10 +146,8 @@ std::unique_ptr<const PreTokenizer> read_pre_tokenizer(const Entry& entry, bool 
         Pattern(Regex(R"(\p{N})")),
         entry.boolean("individual_digits", false) ? SplitBehavior::isolated : SplitBehavior::contiguous, false);
   if (type == "Whitespace")
-    return std::make_unique<Split>(
-        Pattern(Regex(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}]+|)"
-                      R"([^\p{White_Space}\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}]+)")),
-        SplitBehavior::removed, true);
+    return std::make_unique<Split>(Pattern(Regex(fmt::format(R"([{0}]+|[^\p{{White_Space}}{0}]+)", kWordCharacters))),
+                                   SplitBehavior::removed, true);
   entry.at("type").refuse_value("Split, ByteLevel, Digits, Metaspace, Whitespace and Sequence");
 }
 

@@ -14,7 +14,7 @@ struct Piece {
   bool at_start = false;  ///< begins where the whole text begins
 };
 
-/// What takes pieces.
+/// Receives the pieces of a text.
 class PieceSink {
  public:
   PieceSink() = default;

@@ -18,6 +18,9 @@ namespace ane::text {
 /// where case is ignored.
 [[nodiscard]] std::string from_oniguruma(std::string_view pattern);
 
+/// The characters of words as Rust's library of regular expressions has them in \w, for use in a class of PCRE2.
+inline constexpr std::string_view kWordCharacters = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D})";
+
 /// A compiled regular expression of PCRE2 over UTF-8. Does not change; may be used by several threads at once.
 class Regex {
  public:

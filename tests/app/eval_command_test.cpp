@@ -159,7 +159,7 @@ TEST_CASE("wrong options and data of an evaluation give one message and their ex
       {{"--model", "model", "--data", "short.txt", "--seq", "16"}, 3, "one sequence needs 17"},
       {{"--model", "model", "--data", "none.txt", "--seq", "16"}, 3, "none.txt"},
       {{"--model", "model", "--data", "absent.txt", "--seq", "16"}, 3, "does not exist"},
-      {{"--model", "absent", "--data", "tokens.bin"}, 2, "expected llama2.c's .bin"},
+      {{"--model", "absent", "--data", "tokens.bin"}, 2, "model 'absent' does not exist: expected llama2.c's .bin"},
       {{"--model", "model", "--data", "tokens.bin", "--steps", "2"}, 2, "unknown option --steps"}};
   for (const Case& each : cases) {
     const Result refused = run(Words{"eval", "--device", "host"} + each.arguments, {}, folder.path());

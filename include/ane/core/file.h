@@ -89,7 +89,7 @@ class TemporaryFile {
 
   void write(std::span<const std::byte> bytes);
   /// Writes over the first bytes, as many as `bytes` has, which must have been written before. digest() does not
-  /// notice.
+  /// reflect it.
   void replace_beginning(std::span<const std::byte> bytes);
   /// Digest of everything written so far.
   [[nodiscard]] FileDigest digest() const noexcept { return {size_bytes_, checksum_.value()}; }

@@ -23,7 +23,7 @@ namespace ane::model {
 class Decoder {
  public:
   /// `parameters` are those of parameter_layout(config). They and the parts of `context` must outlive this, which has
-  /// baked weights. Throws UsageError for a configuration that check() rejects or that is no transformer.
+  /// baked weights. Throws UsageError for a configuration that check() rejects or that is not a transformer.
   Decoder(const ModelConfig& config, const KernelOptions& options, const ModelContext& context,
           std::span<const float> parameters);
   ~Decoder();
@@ -72,8 +72,8 @@ class Decoder {
   ParameterLayout layout_;
   std::span<const float> parameters_;
   std::size_t columns_;           ///< of the kernels of one position
-  std::unique_ptr<Block> whole_;  ///< the kernels of a window, while texts begin
-  std::unique_ptr<Block> next_;   ///< the kernels of one position, while a text goes on
+  std::unique_ptr<Block> whole_;  ///< the kernels of a whole window: exist only while restart() is used
+  std::unique_ptr<Block> next_;   ///< the kernels of one position: exist only while append() is used
   PackedLayout cache_layout_;
   std::vector<surface::Surface> caches_;  ///< of each layer: the input of next_'s attention kernel
   std::size_t position_ = 0;

@@ -15,7 +15,8 @@ namespace ane::model {
 
 /// Attention of a normalized input, with taps for the backward pass.
 ///   in  xn [D]
-///   out o [D] = o_proj attn, q [Q] and k [KV] after RoPE, v [KV], attn [Q]
+///   out o [D] = o_proj attn, q [Q] and k [KV] after RoPE, v [KV], attn [Q];
+///       with QK-norm also q_in [Q] and k_in [KV], the projections before the norm
 [[nodiscard]] KernelDefinition attn_fwd(const ModelConfig& config, const KernelOptions& options);
 
 /// attn_fwd for S new positions after those whose keys and values are in a cache of `window` positions: for generating
@@ -42,17 +43,19 @@ namespace ane::model {
 
 /// Second part: through softmax, scores and RoPE. Has no trainable weights.
 ///   in  probs [NH*S], dp [NH*S], q [Q], k [KV]
-///   out dq [Q], dk [KV]: with respect to the projections, before RoPE
+///   out dq [Q], dk [KV]: with respect to the projections, before RoPE;
+///       with QK-norm dq_heads and dk_heads instead, with respect to the normalized heads
 [[nodiscard]] KernelDefinition attn_bwd2(const ModelConfig& config, const KernelOptions& options);
 
 /// Third part: through the projections.
-///   in  dq [Q], dk [KV], dv [KV]
-///   out dxn [D]
+///   in  dq [Q], dk [KV], dv [KV]; with QK-norm dq_heads, dk_heads, dv, q_in, k_in
+///   out dxn [D]; with QK-norm also dq [Q], dk [KV], and q_norm_terms [Q] and k_norm_terms [KV], whose sums over heads
+///       and positions are the gradients of the norms' weights
 [[nodiscard]] KernelDefinition qkv_bwd(const ModelConfig& config, const KernelOptions& options);
 
 /// The three parts in one: the scores never leave the kernel.
-///   in  q [Q], k [KV], v [KV], do [D]
-///   out dxn [D], dq [Q], dk [KV], dv [KV]
+///   in  q [Q], k [KV], v [KV], do [D]; with QK-norm also q_in [Q], k_in [KV]
+///   out dxn [D], dq [Q], dk [KV], dv [KV]; with QK-norm also q_norm_terms [Q], k_norm_terms [KV]
 [[nodiscard]] KernelDefinition attn_bwd(const ModelConfig& config, const KernelOptions& options);
 
 /// The plan that `options` select.

@@ -11,8 +11,8 @@
 
 namespace ane::text {
 
-/// Turns tokens that arrive one by one into text that can be shown at once: characters are never split, and nothing
-/// that may be the beginning of the stop text is returned before that is decided.
+/// Turns tokens that arrive one by one into text that can be shown at once: characters are never split, and text that
+/// may be the beginning of the stop text is withheld until it is certain whether it is.
 class TextStream {
  public:
   using Decode = std::function<std::string(std::span<const TokenId>)>;

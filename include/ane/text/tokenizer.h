@@ -25,8 +25,8 @@ struct Surroundings {
   std::vector<TokenId> after;
 };
 
-/// Turns text into tokens of a vocabulary, and tokens into text. Does not change after it was opened: every function
-/// may be called by several threads at once.
+/// Turns text into tokens of a vocabulary, and tokens into text. Immutable once it is open: every function may be
+/// called by several threads at once.
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -53,7 +53,7 @@ class Tokenizer {
   /// The name of a token as it is in the file, which is not always its text; nullopt if the vocabulary does not have
   /// it.
   [[nodiscard]] virtual std::optional<std::string> name(TokenId id) const = 0;
-  /// Whether a token is no text but has a meaning of its own, such as the end of a text.
+  /// Whether a token stands for no text, such as the one that ends a text.
   [[nodiscard]] virtual bool is_special(TokenId id) const = 0;
 
   /// Checksum of the file.
@@ -69,12 +69,17 @@ class Tokenizer {
   std::uint64_t digest_;
 };
 
+/// Names of the files of a tokenizer in a model's directory.
 inline constexpr const char* kHuggingFaceFile = "tokenizer.json";
 inline constexpr const char* kSentencePieceFile = "tokenizer.model";
 inline constexpr const char* kLlama2cFile = "tokenizer.bin";
 
-/// Opens a tokenizer: a file, or the first of these in a directory: `tokenizer.json` of Hugging Face's library (of type
-/// BPE), `tokenizer.model` of SentencePiece, `tokenizer.bin` of llama2.c. The name's end tells the format of a file.
+/// The first of these files that `directory` contains; nullopt if it has none.
+[[nodiscard]] std::optional<std::filesystem::path> find_tokenizer(const std::filesystem::path& directory);
+
+/// Opens a tokenizer, a file or the one that find_tokenizer() finds in a directory: of Hugging Face's library (type
+/// BPE,
+/// `.json`), of SentencePiece (`.model`) or of llama2.c (`.bin`). The extension of a file determines its format.
 /// Throws FileError, which names the file and the entry, if the file is missing, damaged or needs something that is not
 /// supported.
 [[nodiscard]] std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);

@@ -38,7 +38,7 @@ constexpr std::array kSizes = {
     SizeKey{"max_position_embeddings", &ModelConfig::seq_len, true},
 };
 
-/// What Hugging Face calls a family and its model, and the entries that are absent where they have their default.
+/// A family in config.json: the values of `model_type` and `architectures`.
 struct Architecture {
   Family family;
   const char* type;

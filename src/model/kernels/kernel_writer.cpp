@@ -88,14 +88,13 @@ KernelWriter::KernelWriter(std::string name, const KernelOptions& options, std::
   definition_.output = stacked(options.element, seq_len, outputs);
   const bool is_dynamic = options.weights == WeightMode::dynamic && !(matrices_.empty() && vectors_.empty());
   const bool is_uniform = std::ranges::all_of(inputs, [](const Activation& tensor) { return tensor.columns == 0; });
-  if (is_dynamic || !is_uniform) {
-    const std::span<const Matrix> packed = is_dynamic ? std::span<const Matrix>(matrices_) : std::span<const Matrix>();
-    const std::span<const Vector> vectors_packed =
-        is_dynamic ? std::span<const Vector>(vectors_) : std::span<const Vector>();
-    definition_.input = beside_weights(options.element, windows_of(inputs, seq_len), packed, vectors_packed,
-                                       definition_.weight_segments);
-  } else {
+  if (is_dynamic) {
+    definition_.input =
+        beside_weights(options.element, windows_of(inputs, seq_len), matrices_, vectors_, definition_.weight_segments);
+  } else if (is_uniform) {
     definition_.input = stacked(options.element, seq_len, inputs);
+  } else {
+    definition_.input = PackedLayout::along_columns(options.element, windows_of(inputs, seq_len));
   }
   pack_ = mil_.input(kInput, definition_.input.type().shape);
 }
