@@ -154,6 +154,15 @@ TEST_CASE("the error for an unusable config.json names the source and the key", 
   CHECK_THROWS_WITH(config_from_json(json, "here.json"), ANE_CONTAINS("here.json") && ANE_CONTAINS(fault));
 }
 
+TEST_CASE("a config.json that is nested too deeply is refused", "[model][config][malformed]") {
+  constexpr std::size_t kDepth = 300'000;  // copying it would need more stack than there is
+  const std::string deep = std::string(kDepth, '[') + std::string(kDepth, ']');
+  for (const char* key : {"rope_scaling", "rope_parameters", "unknown"})
+    CHECK_THROWS_WITH(
+        config_from_json(R"({"model_type":"llama",")" + std::string(key) + R"(":{"a":)" + deep + "}}", "config.json"),
+        ANE_CONTAINS("config.json: its JSON is nested more than 32 deep"));
+}
+
 TEST_CASE("differences() lists the keys whose values differ", "[model][config]") {
   ModelConfig other = kLlama;
   other.heads = 8;

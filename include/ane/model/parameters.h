@@ -13,7 +13,7 @@
 namespace ane::model {
 
 /// What a parameter does, which decides how it is initialized and whether weight decay applies.
-enum class Role { embedding, matrix, norm, bias };
+enum class Role { embedding, matrix, norm, bias, adapter };
 
 /// One tensor of a model, and its position in the flat arrays of parameters, gradients and optimizer slots.
 struct Parameter {
@@ -30,8 +30,8 @@ struct Parameter {
   std::size_t offset = 0;  ///< a multiple of 16, so that every tensor is 64-byte aligned
   std::size_t count = 0;
 
-  /// Whether weight decay applies: to matrices and embeddings, not to norms and biases.
-  [[nodiscard]] bool decays() const noexcept { return role == Role::embedding || role == Role::matrix; }
+  /// Whether weight decay applies: to matrices, embeddings and adapters, not to norms and biases.
+  [[nodiscard]] bool decays() const noexcept { return role != Role::norm && role != Role::bias; }
 };
 
 class ParameterLayout {

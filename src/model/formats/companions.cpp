@@ -9,16 +9,16 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "ane/core/error.h"
-#include "ane/core/memory_reserve.h"
+
+#include "formats/json_object.h"
 
 namespace ane::model {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using Json = JsonObject::Json;
 
 constexpr std::array<std::string_view, 9> kFiles = {
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json",  "special_tokens_map.json", "added_tokens.json",
@@ -29,7 +29,6 @@ constexpr std::uint64_t kMostConfigBytes = std::uint64_t{1} << 20U;  // like rea
 constexpr const char* kConfigIs = "model config";
 
 constexpr int kIndent = 2;
-constexpr int kDeepest = 32;  // printing JSON recurses as deep as it is nested; four levels are usual
 
 /// Names of an element type in safetensors files and in config.json.
 struct TypeName {
@@ -38,22 +37,6 @@ struct TypeName {
 };
 constexpr std::array kTypeNames = {TypeName{"F32", "float32"}, TypeName{"F16", "float16"},
                                    TypeName{"BF16", "bfloat16"}};
-
-/// Throws FileError unless `text` is a JSON object that can be printed.
-Json parse_object(std::string_view text) {
-  ensure_memory_reserve();  // for JSON's destructors
-  bool too_deep = false;
-  Json json = Json::parse(
-      text,
-      [&](int depth, Json::parse_event_t /*event*/, Json& /*parsed*/) {
-        too_deep = too_deep || depth > kDeepest;
-        return depth <= kDeepest;
-      },
-      false);
-  if (too_deep) throw FileError(fmt::format("{}: its JSON is nested more than {} deep", kConfigFile, kDeepest));
-  if (!json.is_object()) throw FileError(fmt::format("{}: expected a JSON object", kConfigFile));
-  return json;
-}
 
 /// Whether config.json describes this model, or the same one for longer sequences.
 bool describes(std::string_view source, const ModelConfig& config) try {
@@ -117,7 +100,7 @@ Companions companions_in(const fs::path& directory) {
   Companions companions;
   if (!is_there(directory / kConfigFile)) return companions;
   companions.config_json = whole_text(RegularFile(directory / kConfigFile, kConfigIs), kMostConfigBytes);
-  static_cast<void>(parse_object(companions.config_json));
+  static_cast<void>(JsonObject::parse(companions.config_json, kConfigFile));
   for (const std::string_view name : kFiles)
     if (is_there(directory / name)) companions.files.push_back(open_companion(directory / name));
   return companions;
@@ -167,7 +150,9 @@ Companions companions_in_spool(Descriptor spool) {
 }
 
 std::string config_json_text(const ModelConfig& config, std::string_view source, std::string_view dtype) {
-  Json json = parse_object(!source.empty() && describes(source, config) ? std::string(source) : to_json(config));
+  Json json = JsonObject::parse(!source.empty() && describes(source, config) ? std::string(source) : to_json(config),
+                                kConfigFile)
+                  .json();
   const auto* const type = std::ranges::find(kTypeNames, dtype, &TypeName::dtype);
   const bool is_named_dtype = json.contains("dtype") && !json.contains("torch_dtype");
   if (config.family != Family::mlp) json[is_named_dtype ? "dtype" : "torch_dtype"] = type->torch;

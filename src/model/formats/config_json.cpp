@@ -1,18 +1,17 @@
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "ane/core/error.h"
 #include "ane/core/file.h"
-#include "ane/core/memory_reserve.h"
 #include "ane/model/config.h"
+
+#include "formats/json_object.h"
 
 namespace ane::model {
 namespace {
@@ -71,69 +70,12 @@ Json json_of(const ModelConfig& config) {
   return json;
 }
 
-/// Reads the values of a JSON object. Errors name the source and the key.
-class Reader {
- public:
-  Reader(Json json, const std::string& place) : place_(place), json_(std::move(json)) {
-    if (!json_.is_object()) throw FileError(fmt::format("{}: expected a JSON object", place_));
-  }
-
-  [[nodiscard]] bool has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }
-
-  [[nodiscard]] std::size_t size(const char* key) const {
-    constexpr std::uint64_t kMost = std::uint64_t{1} << 31U;
-    const Json& value = at(key);
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMost) refuse(key, "a whole number", value);
-    return value.get<std::size_t>();
-  }
-  [[nodiscard]] double number(const char* key) const {
-    const Json& value = at(key);
-    if (!value.is_number() || !std::isfinite(value.get<double>())) refuse(key, "a finite number", value);
-    return value.get<double>();
-  }
-  [[nodiscard]] bool flag(const char* key) const {
-    const Json& value = at(key);
-    if (!value.is_boolean()) refuse(key, "true or false", value);
-    return value.get<bool>();
-  }
-  [[nodiscard]] std::string text(const char* key) const {
-    const Json& value = at(key);
-    if (!value.is_string()) refuse(key, "a string", value);
-    return value.get<std::string>();
-  }
-
-  [[nodiscard]] Reader object(const char* key) const {
-    if (!at(key).is_object()) refuse(key, "an object", at(key));
-    return {at(key), place_};
-  }
-
-  /// Throws unless the key is absent, null or `supported`.
-  void expect(const char* key, const Json& supported) const {
-    if (has(key) && at(key) != supported) refuse(key, supported.dump().c_str(), at(key));
-  }
-
- private:
-  [[nodiscard]] const Json& at(const char* key) const {
-    if (!has(key)) throw FileError(fmt::format("{}: '{}' is missing", place_, key));
-    return json_.at(key);
-  }
-  [[noreturn]] void refuse(const char* key, const char* supported, const Json& found) const {
-    // Not dump(), whose recursion would be as deep as the nesting of the value.
-    const std::string shown = found.is_structured() ? fmt::format("an {}", found.type_name())
-                                                    : found.dump(-1, ' ', false, Json::error_handler_t::replace);
-    throw FileError(fmt::format("{}: '{}' is {}, but the supported value is {}", place_, key, shown, supported));
-  }
-
-  const std::string& place_;
-  Json json_;
-};
-
 /// Reads the base and the scaling of RoPE, which newer versions of transformers write as `rope_parameters`.
-void read_rope(const Reader& reader, ModelConfig& config) {
+void read_rope(const JsonObject& reader, ModelConfig& config) {
   if (reader.has("rope_theta")) config.rope_theta = reader.number("rope_theta");
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     if (!reader.has(key)) continue;
-    const Reader rope = reader.object(key);
+    const JsonObject rope = reader.object(key);
     if (rope.has("rope_theta")) config.rope_theta = rope.number("rope_theta");
     const char* const type = rope.has("rope_type") ? "rope_type" : "type";
     const bool is_optional = std::string_view(key) == "rope_parameters";
@@ -147,7 +89,7 @@ void read_rope(const Reader& reader, ModelConfig& config) {
 }
 
 /// Limits the sequence to the sliding window: within it, attention is the same as without.
-void read_window(const Reader& reader, ModelConfig& config) {
+void read_window(const JsonObject& reader, ModelConfig& config) {
   if (!reader.has("sliding_window")) return;
   if (reader.has("use_sliding_window") && !reader.flag("use_sliding_window")) return;
   config.seq_len = std::min(config.seq_len, reader.size("sliding_window"));
@@ -160,7 +102,7 @@ std::size_t default_head_dim(const ModelConfig& config) {
 }
 
 /// Reads the fields of a transformer. Absent keys have the defaults of transformers' configs.
-void read_transformer(const Reader& reader, ModelConfig& config) {
+void read_transformer(const JsonObject& reader, ModelConfig& config) {
   for (const char* key : {"attention_bias", "mlp_bias"}) reader.expect(key, false);
   for (const char* key : {"quantization_config", "num_experts", "num_local_experts"}) reader.expect(key, nullptr);
   reader.expect("hidden_act", "silu");
@@ -191,8 +133,7 @@ bool has_default(std::string_view key) { return key == "num_key_value_heads" || 
 std::string to_json(const ModelConfig& config, int indent) { return json_of(config).dump(indent); }
 
 ModelConfig config_from_json(std::string_view json, const std::string& place) {
-  ensure_memory_reserve();  // for JSON's destructors
-  const Reader reader(Json::parse(json, nullptr, false), place);
+  const JsonObject reader = JsonObject::parse(json, place);
   ModelConfig config;
   config.family = family_of(reader.text(kFamilyKey), place);
   const bool is_mlp = config.family == Family::mlp;
