@@ -17,6 +17,8 @@
 #include "ane/app/model_choice.h"
 #include "ane/app/plan.h"
 #include "ane/app/recording_device.h"
+#include "ane/app/text_sampler.h"
+#include "ane/app/vocabulary.h"
 #include "ane/app/weights_choice.h"
 #include "ane/cli/lines.h"
 #include "ane/cli/plain_lines.h"
@@ -76,12 +78,16 @@ void add_kernel(const model::KernelInfo& kernel, const device::Device& device, s
   }
 }
 
-void add_compiles(const CompilePlan& plan, const cli::Settings& settings, int max_compiles,
+void add_compiles(const CompilePlan& plan, bool validates, const cli::Settings& settings, int max_compiles,
                   std::vector<std::string>& lines) {
   std::string compiles = fmt::format("Compiles: {} for the first update", plan.first_round);
   if (plan.later_round != plan.first_round)
     compiles += fmt::format(", {} for each further one in the same process", plan.later_round);
-  if (plan.forward > 0) compiles += fmt::format(", {} for the validation at the end", plan.forward);
+  if (plan.forward > 0)
+    compiles += fmt::format(", {} for the {} at the end", plan.forward,
+                            !validates                  ? "sample"
+                            : settings.sample_every > 0 ? "validation and the sample"
+                                                        : "validation");
   lines.push_back(compiles);
   if (max_compiles == device::CompileBudget::kUnlimited) {
     lines.emplace_back("Restarts: none, because this device does not limit compiles");
@@ -121,8 +127,12 @@ std::vector<std::string> dry_run_lines(const RunContext& context, const data::So
   add_plan_table(kernels, lines);
   for (const model::KernelInfo& kernel : kernels) add_kernel(kernel, *context.device, lines);
   const int max_compiles = compile_limit(settings, *context.device);
-  add_compiles(plan_compiles(kernels, source.validation_count() > 0, settings, max_compiles), settings, max_compiles,
-               lines);
+  const bool validates = source.validation_count() > 0;
+  add_compiles(plan_compiles(kernels, validates || settings.sample_every > 0, settings, max_compiles), validates,
+               settings, max_compiles, lines);
+  if (settings.sample_every > 0)
+    lines.push_back(fmt::format("Samples: after every {} updates, up to {} forward passes with the training kernels",
+                                settings.sample_every, settings.sample_tokens));
   add_memory(memory_need(*context.model, settings), context.available_memory, lines);
   return lines;
 }
@@ -143,6 +153,7 @@ int dry_run(const cli::Settings& settings) {
   if (context.device->limits_compiles()) check_pipeline(kernels, context.settings);
   const std::unique_ptr<data::Source> source = make_source(settings, true, spool_standard_input(settings, terminal));
   if (const auto warning = source->warning()) terminal.warn(*warning);
+  if (settings.sample_every > 0) static_cast<void>(make_text_sampler(context, language_of(settings)));
   for (const std::string& line : dry_run_lines(context, *source)) terminal.print(line);
   if (!settings.dump_mil.empty()) dump_programs(kernels, settings.dump_mil);
   return 0;

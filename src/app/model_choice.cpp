@@ -185,6 +185,7 @@ train::TrainOptions train_options(const cli::Settings& settings) {
   options.optimizer = settings.optimizer;
   options.validate_every = settings.val_every;
   options.validation_samples = settings.val_samples;
+  options.sample_every = settings.sample_every;
   options.checkpoint_every = settings.checkpoint_every;
   options.checkpoint_minutes = settings.checkpoint_minutes;
   options.keep_checkpoints = settings.keep_checkpoints;

@@ -70,7 +70,8 @@ ModelSource open_model(const fs::path& path) {
 }
 
 model::Companions companions_of(const ModelSource& source) {
-  return source.tensors ? model::companions_in(source.file.parent_path()) : model::Companions();
+  const fs::path directory = source.file.parent_path();
+  return source.tensors ? model::companions_in(directory) : model::llama2c_companions_in(directory);
 }
 
 std::unique_ptr<model::ParameterReader> open_parameters(const ModelSource& source,

@@ -93,13 +93,13 @@ int compile_limit(const cli::Settings& settings, const device::Device& device) {
   return device.limits_compiles() ? CompileBudget::kDefault : CompileBudget::kUnlimited;
 }
 
-CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates, const cli::Settings& settings,
+CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool evaluates, const cli::Settings& settings,
                           int max_compiles) {
   CompilePlan plan{.updates = ceil_div(settings.steps, settings.accum_steps)};
   for (const model::KernelInfo& kernel : kernels) {
     plan.first_round += kernel.copies;
     if (kernel.has_weights) plan.later_round += kernel.copies;
-    if (validates && kernel.forward && kernel.has_weights) plan.forward += kernel.copies;
+    if (evaluates && kernel.forward && kernel.has_weights) plan.forward += kernel.copies;
   }
   plan.smallest_budget = plan.first_round + (settings.pipeline ? plan.later_round : 0);
   if (plan.updates == 0 || plan.smallest_budget > max_compiles || plan.later_round == 0) return plan;

@@ -100,10 +100,11 @@ SampleOptions read_options(const OptionValues& values, const cli::FlagValues& fl
   options.print_tokens = values.toggle("tokens");
   if (options.print_tokens && !options.stop.empty())
     throw UsageError("--stop is compared with text; omit it with --tokens");
-  options.sampling = {.temperature = values.number("temperature", 0, 100, 0.8),
-                      .top_k = static_cast<std::size_t>(values.whole("top-k", 0, kMostTokens, 0)),
-                      .top_p = values.number("top-p", 0, 1, 1),
-                      .min_p = values.number("min-p", 0, 1, 0),
+  constexpr model::SamplingOptions kDefault = model::kDefaultSampling;
+  options.sampling = {.temperature = values.number("temperature", 0, 100, kDefault.temperature),
+                      .top_k = static_cast<std::size_t>(values.whole("top-k", 0, kMostTokens, kDefault.top_k)),
+                      .top_p = values.number("top-p", 0, 1, kDefault.top_p),
+                      .min_p = values.number("min-p", 0, 1, kDefault.min_p),
                       .seed = seed};
   return options;
 }
@@ -142,18 +143,6 @@ Prompt make_prompt(const SampleOptions& options, const std::optional<Vocabulary>
   }
   prompt.tokens = vocabulary->encode(*options.prompt, text::SpecialTokens::include);
   return prompt;
-}
-
-void check_prompt(const Prompt& prompt, const model::ModelConfig& config) {
-  if (prompt.tokens.empty())
-    throw UsageError("the prompt is empty, and the model has no token that begins a text; give it a text to continue");
-  for (const Token token : prompt.tokens)
-    if (token >= config.vocab)
-      throw UsageError(
-          fmt::format("the prompt contains token {}, but the vocabulary of the model has {}", token, config.vocab));
-  if (prompt.tokens.size() > config.seq_len)
-    throw UsageError(fmt::format("the prompt has {} tokens, but the context has {}; a larger --seq extends it",
-                                 prompt.tokens.size(), config.seq_len));
 }
 
 /// Prints tokens or text as they are generated.
@@ -311,7 +300,7 @@ int sample_command(const cli::FlagValues& flags, const Invocation& invocation) {
   const RunContext context =
       make_run_context(loaded.values, {.wrap_device = invocation.wrap_device, .dump_mil = false});
   const model::ModelConfig& config = context.model->config();
-  check_prompt(prompt, config);
+  check_prompt(prompt.tokens, config);
   check_compiles(context, options);
   if (!context.device_note.empty()) terminal.info(context.device_note);
   const MappedMemory memory = MappedMemory::anonymous(context.model->parameters().size() * sizeof(float));

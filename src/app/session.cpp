@@ -10,6 +10,8 @@
 #include "ane/app/model_choice.h"
 #include "ane/app/model_source.h"
 #include "ane/app/plan.h"
+#include "ane/app/text_sampler.h"
+#include "ane/app/vocabulary.h"
 #include "ane/app/weights_choice.h"
 #include "ane/cli/version.h"
 #include "ane/core/error.h"
@@ -84,6 +86,7 @@ int Session::run() {
     if (resumed->step >= options_.steps) return 0;
     keep_companions(model::companions_in(loaded.checkpoint));
   }
+  if (options_.sample_every > 0) open_sampler();
   train::unblock_stop_signals();
   train::Trainer trainer({.model = *context_.model,
                           .source = *source_,
@@ -93,7 +96,8 @@ int Session::run() {
                           .state = *state_,
                           .observers = observers_,
                           .stop = signals_.stop(),
-                          .checkpoint_lock = lock_ ? &*lock_ : nullptr},
+                          .checkpoint_lock = lock_ ? &*lock_ : nullptr,
+                          .sampler = sampler_.get()},
                          options_);
   report_start(resumed);
   train::Outcome outcome = train_until_outcome(trainer);
@@ -130,6 +134,18 @@ void Session::open_data() try {
   if (options_.keep_best && source_->validation_count() == 0)
     throw UsageError(fmt::format("--keep-best needs held-out data for a validation loss, but there are none: {}",
                                  source_->description()));
+} catch (const Error& error) {
+  if (!before_) throw;
+  throw FileError(fmt::format("{}\n{}", error.what(), rescue_.save_and_describe()));
+}
+
+// Only a run that begins with a model can see that this has no tokenizer but should; later, its companions are all that
+// counts.
+void Session::open_sampler() try {
+  const bool begins = !before_ && !resumes_checkpoint();
+  sampler_ = make_text_sampler(context_, begins                ? language_of(context_.settings)
+                                         : options_.companions ? language_of(*options_.companions)
+                                                               : Language());
 } catch (const Error& error) {
   if (!before_) throw;
   throw FileError(fmt::format("{}\n{}", error.what(), rescue_.save_and_describe()));

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
+#include "ane/core/file.h"
+#include "ane/text/end_tokens.h"
 
 namespace ane::app {
 
@@ -31,6 +33,43 @@ Vocabulary open_vocabulary(const std::string& tokenizer, const ModelSource& sour
                     "--prompt-tokens and --tokens",
                     directory.string(), text::kHuggingFaceFile, text::kSentencePieceFile));
   return {};
+}
+
+Language language_of(const cli::Settings& settings) {
+  if (settings.model.empty()) return {};
+  const ModelSource source = open_model(settings.model);
+  Language language{open_vocabulary("", source), {}};
+  language.end_tokens = text::end_tokens(source.file.parent_path(), language.vocabulary.tokenizer());
+  return language;
+}
+
+// The files are read by name, so they get their names back for a moment.
+Language language_of(const model::Companions& companions) {
+  const NewDirectory directory(std::filesystem::temp_directory_path() / "ane-train-tokenizer");
+  for (const model::CompanionFile& companion : companions.files) {
+    TemporaryFile file(directory.path() / companion.name);
+    model::copy(companion, file);
+    file.commit();
+  }
+  if (!companions.config_json.empty())
+    write_file_atomically(directory.path() / model::kConfigFile, std::as_bytes(std::span(companions.config_json)));
+  Language language;
+  if (const auto found = text::find_tokenizer(directory.path()))
+    language.vocabulary = Vocabulary(text::open_tokenizer(*found));
+  language.end_tokens = text::end_tokens(directory.path(), language.vocabulary.tokenizer());
+  return language;
+}
+
+void check_prompt(std::span<const text::TokenId> prompt, const model::ModelConfig& config) {
+  if (prompt.empty())
+    throw UsageError("the prompt is empty, and the model has no token that begins a text; give it a text to continue");
+  for (const text::TokenId token : prompt)
+    if (token >= config.vocab)
+      throw UsageError(
+          fmt::format("the prompt contains token {}, but the vocabulary of the model has {}", token, config.vocab));
+  if (prompt.size() > config.seq_len)
+    throw UsageError(fmt::format("the prompt has {} tokens, but the context has {}; a larger --seq extends it",
+                                 prompt.size(), config.seq_len));
 }
 
 }  // namespace ane::app

@@ -64,7 +64,7 @@ std::string rounds(std::int64_t count, std::string_view kind) {
 void add_counts(Lines& lines, const RunReport& report) {
   const RunTotals& totals = report.totals;
   std::string made_in = rounds(totals.compile_rounds, "training");
-  if (totals.forward_compile_rounds > 0) made_in += ", " + rounds(totals.forward_compile_rounds, "validation");
+  if (totals.forward_compile_rounds > 0) made_in += ", " + rounds(totals.forward_compile_rounds, "forward");
   lines.add("Compiles", "{} ({})", totals.compiles, made_in);
   if (totals.skipped_updates > 0) lines.add("Skipped updates", "{}", totals.skipped_updates);
   lines.add("Surfaces", "{} created, {} reused, {} released; {} live ({:.1f} MB), {} pooled ({:.1f} MB)",
@@ -86,7 +86,7 @@ std::string efficiency_report(const RunReport& report) {
   const RunTotals& totals = report.totals;
   const std::int64_t wall = report.wall_ns;
   const std::int64_t other = wall - totals.startup_ns - totals.compile_ns - totals.weights_ns - totals.train_ns -
-                             totals.validation_ns - totals.checkpoint_ns - totals.restart_ns;
+                             totals.validation_ns - totals.sampling_ns - totals.checkpoint_ns - totals.restart_ns;
   Lines lines;
   const auto add_part = [&](std::string_view label, std::int64_t ns, std::string_view note = {}) {
     lines.add(label, "{:.0f} ms ({:.1f}%){}", milliseconds(ns), percent(ns, wall), note);
@@ -104,6 +104,7 @@ std::string efficiency_report(const RunReport& report) {
   if (totals.weights_ns > 0) add_part("Weight loads", totals.weights_ns);
   add_part("Train time", totals.train_ns);
   add_part("Validation", totals.validation_ns);
+  if (totals.sampling_ns > 0) add_part("Samples", totals.sampling_ns);
   add_part("Checkpoints", totals.checkpoint_ns);
   add_part("Restarts", totals.restart_ns,
            fmt::format(", {} of {:.1f} ms", totals.restarts, mean_ms(totals.restart_ns, totals.restarts)));

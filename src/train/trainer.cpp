@@ -70,6 +70,7 @@ Trainer::Trainer(Parts parts, TrainOptions options)
                   .observers = parts_.observers},
                  options_.refresh_mode) {
   assert(options_.steps >= 0 && options_.accum_steps > 0);
+  assert(options_.sample_every == 0 || parts_.sampler != nullptr);
   assert(parts_.state.slots().size() == optimizer_slots(options_.optimizer.kind).size());
   // Compiles made before this are repeated by every process.
   if (const int needed = parts_.budget.used() + smallest_budget(parts_.model.kernels(), options_.refresh_mode);
@@ -121,10 +122,11 @@ Outcome Trainer::run() {
 }
 
 Outcome Trainer::run_until_done() {
-  while (!done() || validation_due()) {
+  while (!done() || validation_due() || sample_due()) {
     if (parts_.stop) return Outcome::interrupted;
     if (!refresher_.refresh(done() ? PassMode::forward : PassMode::training)) return Outcome::restart_needed;
     if (validation_due() && !validate()) return Outcome::interrupted;
+    if (sample_due() && !sample()) return Outcome::interrupted;
     if (done()) break;
     if (!run_batch()) return Outcome::interrupted;
   }
@@ -137,6 +139,12 @@ bool Trainer::validation_due() const {
   const std::int64_t update = parts_.state.progress().update;
   if (update == 0 || validated_update_ == update || parts_.source.validation_count() == 0) return false;
   return done() || (options_.validate_every > 0 && update % options_.validate_every == 0);
+}
+
+bool Trainer::sample_due() const {
+  const std::int64_t update = parts_.state.progress().update;
+  if (options_.sample_every == 0 || update == 0 || sampled_update_ == update) return false;
+  return done() || update % options_.sample_every == 0;
 }
 
 /// Returns false if interrupted; the gradients are then dropped.
@@ -382,6 +390,22 @@ std::optional<ValidationEvent> Trainer::evaluate_held_out() {
                          .loss = evaluation.loss,
                          .samples = count,
                          .time = time};
+}
+
+/// Returns false if interrupted.
+bool Trainer::sample() {
+  clock_.leave_out();
+  SampleEvent event{.update = parts_.state.progress().update - refresher_.updates_behind(),
+                    .step = parts_.state.progress().step,
+                    .sample = parts_.sampler->sample(refresher_.parameters(), parts_.stop)};
+  event.time = clock_.book(&RunTotals::sampling_ns);
+  if (parts_.stop) return false;
+  sampled_update_ = parts_.state.progress().update;
+  notify(&Observer::on_sample, event);
+  if (event.sample.overflow)
+    notify(&Observer::on_warning,
+           fmt::format("the sample after update {} ended early: {}", event.update, *event.sample.overflow));
+  return true;
 }
 
 bool Trainer::checkpoint_due() const {

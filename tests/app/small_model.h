@@ -14,6 +14,7 @@
 #include "ane/model/safetensors.h"
 
 #include "app/program.h"
+#include "text/small_tokenizers.h"
 
 namespace cli_test {
 
@@ -61,6 +62,25 @@ inline void write_small_model(const std::filesystem::path& directory, const nloh
     writer.add(values);
   }
   file.commit();
+}
+
+/// The same with 300 tokens and a byte-level tokenizer, which has the special tokens of ChatML if `chat`.
+inline void write_model_with_tokenizer(const std::filesystem::path& directory, bool chat = false) {
+  nlohmann::json config = small_config();
+  config["vocab_size"] = 300;
+  config.erase("bos_token_id");
+  write_small_model(directory, config);
+  std::filesystem::remove(directory / "tokenizer.model");
+  nlohmann::json row = ane::test::small_tokenizers().at("tokenizers").at(0);
+  if (chat)
+    for (const char* name : {"<|im_start|>", "<|im_end|>"})
+      row["added_tokens"].push_back({{"content", name},
+                                     {"special", true},
+                                     {"normalized", false},
+                                     {"lstrip", false},
+                                     {"rstrip", false},
+                                     {"single_word", false}});
+  write_file(directory / "tokenizer.json", ane::test::file_of(row).dump());
 }
 
 /// The bytes of each tensor by its name, its dtype and shape first.

@@ -42,6 +42,15 @@ TEST_CASE("lines read as the field's dashboards expect them", "[cli][lines]") {
   CHECK(cli::resumed_line(resume) == "[RESUMED step 10, loss=2.3456]");
 }
 
+TEST_CASE("no line of a sample can be mistaken for another line or disturb the terminal", "[cli][lines]") {
+  const train::SampleEvent event{.update = 20,
+                                 .step = 40,
+                                 .sample = {.prompt = "step 1\nAnd", .text = " he\nsaid\x1B[2J\n", .tokens = 6},
+                                 .time = 94ms};
+  CHECK(cli::sample_lines(event) ==
+        "[sample update 20: 6 tokens in 94ms]\n  | step 1\n  | And he\n  | said\xEF\xBF\xBD[2J\n  | ");
+}
+
 TEST_CASE("the parts of a step's FLOPs add up to their total", "[cli][lines]") {
   const model::Flops flops{
       .forward = 2e9, .backward_dx = 3e9, .backward_dw = 4e9, .sdpa_backward = 5e9, .classifier = 6e9};

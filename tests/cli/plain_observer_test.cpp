@@ -152,6 +152,20 @@ TEST_CASE("a validation is printed with its update, and its time is not training
   CHECK(output.printed() == "update 2/10 | val 3.000 4.33 bits/byte\n");
 }
 
+TEST_CASE("a sample follows the line of its update, and its time is not training time", "[cli][plain]") {
+  const FakeSource numbers;
+  Output output(numbers, {.steps = 20, .accum_steps = 2});
+  static_cast<void>(output.printed());
+  output.update(1, 4, true);
+  const train::SampleEvent sample{
+      .update = 1, .step = 2, .sample = {.prompt = "a", .text = "b", .tokens = 1}, .time = 3s};
+  output.lines->on_sample(sample);
+  CHECK_THAT(output.printed(), ANE_CONTAINS("| 0:09 left\n[sample update 1: 1 tokens in 3000ms]\n  | ab\n"));
+  output.now_ns += 3'000'000'000;
+  output.update(2, 3);
+  CHECK_THAT(output.printed(), ANE_CONTAINS("| 2 tok/s |"));
+}
+
 TEST_CASE("bits per byte and epochs are left out where they are not known", "[cli][plain]") {
   const FakeSource numbers;
   Output output(numbers);

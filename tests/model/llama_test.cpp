@@ -70,6 +70,53 @@ struct Session {
   StepTimes times;
 };
 
+TEST_CASE("the logits of the next token are those of an evaluation at its position", "[model]") {
+  const auto [family, tied] =
+      GENERATE(table<Family, bool>({{Family::llama, true}, {Family::llama, false}, {Family::qwen3, true}}));
+  const std::size_t slots = GENERATE(1U, 2U);
+  Session session(tiny(2, tied, 4, family), DType::fp16, 2, slots);
+  test::load(session.model.kernels(), PassMode::forward, session.parameters);
+  test::evaluate(session.model, session.sample, session.parameters, session.times);
+  const auto all = session.model.logits();
+  const std::vector<float> expected(all.begin(), all.end());
+  const std::size_t vocab = session.config.vocab;
+  std::vector<float> logits(vocab);
+  for (std::size_t count = 1; count <= session.config.seq_len; ++count) {
+    CAPTURE(name(family), tied, slots, count);
+    const auto text = std::span(session.sample.tokens).first(count);
+    CHECK_FALSE(session.model.next_logits(text, session.parameters, logits));
+    // The same activations; only the order of the classifier's fp32 sums differs.
+    CHECK(test::relative_error(logits, std::span(expected).subspan((count - 1) * vocab, vocab)) <= 1e-6);
+  }
+}
+
+TEST_CASE("logits of the next token that are not finite are reported", "[model][overflow]") {
+  const DType element = GENERATE(DType::fp16, DType::fp32);
+  Session session(tiny(2, true), element);
+  std::vector<float> logits(session.config.vocab);
+  const std::vector<data::Token> text = {1, 2};
+  if (element == DType::fp16) {  // a tensor of a kernel
+    for (float& value :
+         slice(std::span(session.parameters), *session.model.parameters().find("model.layers.1.mlp.down_proj.weight")))
+      value = 6e4F;
+    test::load(session.model.kernels(), PassMode::forward, session.parameters);
+    CHECK(session.model.next_logits(text, session.parameters, logits).has_value());
+  } else {
+    for (float& value : slice(std::span(session.parameters), *session.model.parameters().find("model.norm.weight")))
+      value = 3e38F;
+    test::load(session.model.kernels(), PassMode::forward, session.parameters);
+    CHECK(session.model.next_logits(text, session.parameters, logits) == "the logits are not finite");
+  }
+}
+
+TEST_CASE("an MLP continues no text", "[model][errors]") {
+  Rig rig;
+  const auto model = make_model({.family = Family::mlp, .dim = 4, .hidden = 4, .seq_len = 4}, DType::fp16, rig.context);
+  std::vector<float> logits(1);
+  const std::vector<data::Token> text = {1};
+  CHECK_THROWS_WITH(model->next_logits(text, {}, logits), "an mlp does not continue texts");
+}
+
 TEST_CASE("every tensor's gradient agrees with finite differences through the whole model", "[model][gradient]") {
   const auto [kv_heads, tied, head_dim, family] =
       GENERATE(table<std::size_t, bool, std::size_t, Family>({{4, true, 4, Family::llama},

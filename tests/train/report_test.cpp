@@ -50,7 +50,7 @@ TEST_CASE("the report of a run on the host, line by line", "[train][golden]") {
         "Avg train:       80.0 ms/step\n"
         "Host TFLOPS:     1.875 sustained\n"
         "Step parts:      ane=20.0 io=0.0 cls=0.0 elem=0.0 rms=0.0 cblas_wait=0.0 ms/step\n"
-        "Compiles:        603 (10 training rounds, 1 validation round)\n"
+        "Compiles:        603 (10 training rounds, 1 forward round)\n"
         "Surfaces:        40 created, 5000 reused, 3 released; 7 live (1.5 MB), 0 pooled (0.0 MB)\n"
         "Peak memory:     512.5 MB\n");
 }
@@ -88,7 +88,7 @@ TEST_CASE("the report shows the weight mode and the hidden compile time", "[trai
   CHECK_THAT(efficiency_report(report),
              ANE_CONTAINS("Weights:         baked\n") &&
                  ANE_CONTAINS("Compile time:    1250 ms (12.5%), and 2500 ms during the steps\n") &&
-                 ANE_CONTAINS("Compiles:        603 (10 training rounds, 1 validation round)\n"));
+                 ANE_CONTAINS("Compiles:        603 (10 training rounds, 1 forward round)\n"));
 }
 
 TEST_CASE("a run that spent more than a third compiling ends with a hint about dynamic weights", "[train]") {

@@ -144,10 +144,14 @@ TEST_CASE("the other records have their fields", "[train]") {
   report.totals.run_id = 0x2a;
   report.totals.steps = 20;
   report.totals.best_validation = {.update = 2, .loss = 1.5, .above = 1};
+  telemetry.on_sample({.update = 2,
+                       .step = 20,
+                       .sample = {.prompt = "a\nb", .text = "\xff", .tokens = 1},
+                       .time = std::chrono::milliseconds(3)});
   telemetry.end("finished", {.step = 30, .update = 3}, report);
 
   const auto written = records(path);
-  REQUIRE(written.size() == 9);
+  REQUIRE(written.size() == 10);
   CHECK(written[0]["type"] == "run");
   CHECK(written[0]["run_id"] == "000000000000002a");
   CHECK(written[0]["version"] == "0.1.0");
@@ -167,14 +171,17 @@ TEST_CASE("the other records have their fields", "[train]") {
   CHECK(timeless(written[6]) == R"({"type":"restart","step":20,"update":2,"compiles":61,"loss":1.25})");
   CHECK(timeless(written[7]) ==
         R"({"type":"resume","step":20,"update":2,"loss":1.25,"from_checkpoint":false,"ms":8.0})");
-  CHECK(written[8]["type"] == "end");
-  CHECK(written[8]["outcome"] == "finished");
-  CHECK(written[8]["step"] == 30);
-  CHECK(written[8]["run_id"] == "000000000000002a");
-  CHECK(written[8]["tokens"] == 30 * 64);
-  CHECK(written[8]["run_tokens"] == 20 * 64);
-  CHECK(written[8]["val_best_loss"] == 1.5);
-  CHECK(written[8]["val_best_update"] == 2);
+  CHECK(timeless(written[8]) == R"({"type":"sample","step":20,"update":2,"prompt":"a\nb","text":")"
+                                "\xef\xbf\xbd"
+                                R"(","tokens":1,"ms":3.0})");
+  CHECK(written[9]["type"] == "end");
+  CHECK(written[9]["outcome"] == "finished");
+  CHECK(written[9]["step"] == 30);
+  CHECK(written[9]["run_id"] == "000000000000002a");
+  CHECK(written[9]["tokens"] == 30 * 64);
+  CHECK(written[9]["run_tokens"] == 20 * 64);
+  CHECK(written[9]["val_best_loss"] == 1.5);
+  CHECK(written[9]["val_best_update"] == 2);
   for (const Json& record : written) {
     static_cast<void>(timeless(record));
     CHECK(record["step"].is_number_integer());
@@ -182,7 +189,7 @@ TEST_CASE("the other records have their fields", "[train]") {
   }
   CHECK(written[0]["step"] == 10);
   CHECK(written[0]["update"] == 1);
-  CHECK(written[8]["update"] == 3);
+  CHECK(written[9]["update"] == 3);
 }
 
 TEST_CASE("the best validation is null if there was none", "[train]") {
@@ -214,6 +221,7 @@ TEST_CASE("docs/telemetry.md has every record and field", "[train][docs]") {
     update.weights = std::chrono::milliseconds(1);
     telemetry.on_update(update);
     telemetry.on_validation({});
+    telemetry.on_sample({});
     telemetry.on_checkpoint({});
     telemetry.on_restart({});
     telemetry.on_resume({});

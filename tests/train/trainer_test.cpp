@@ -565,6 +565,86 @@ TEST_CASE("validation does not affect training", "[train][resume]") {
   check_same_result(plain, validated);
 }
 
+namespace {
+
+/// Records the parameters that it is given.
+class FakeSampler final : public ane::train::TextSampler {
+ public:
+  ane::train::TextSample sample(std::span<const float> parameters, const std::atomic<bool>& /*stop*/) override {
+    seen.emplace_back(parameters.begin(), parameters.end());
+    if (on_sample) on_sample();
+    return {.prompt = "p", .text = "t", .tokens = 1, .overflow = overflow};
+  }
+
+  std::vector<std::vector<float>> seen;
+  std::function<void()> on_sample;
+  std::optional<std::string> overflow;
+};
+
+}  // namespace
+
+TEST_CASE("samples follow the same updates however a run is divided and do not affect it", "[train][resume]") {
+  FakeSource source;
+  source.held_out = GENERATE(0U, 5U);
+  TrainOptions options = small_options();
+  options.steps = 40;
+  const bool pipeline = GENERATE(false, true);
+  if (pipeline) options.refresh_mode = RefreshMode::pipeline;
+  const int max_compiles = GENERATE(5, 7, kPlenty);
+  CAPTURE(source.held_out, pipeline, max_compiles);
+  Run without(plain_model, source, options, kPlenty);
+  REQUIRE(without.run() == Outcome::finished);
+
+  options.sample_every = 4;
+  Run with(plain_model, source, options, max_compiles);
+  FakeSampler sampler;
+  with.sampler = &sampler;
+  REQUIRE(with.run() == Outcome::finished);
+  CHECK((with.processes > 1) == (max_compiles != kPlenty));
+  check_same_result(with, without);
+  const auto& samples = with.recorder.samples;
+  REQUIRE(samples.size() == 3);
+  const std::int64_t stale = pipeline ? 1 : 0;
+  CHECK(samples[0].update == 4 - stale);
+  CHECK(samples[0].step == 16);
+  CHECK(samples[1].update == 8 - stale);
+  CHECK(samples[2].update == 10);  // at the end, of the newest parameters
+  CHECK(samples[2].sample.prompt == "p");
+  CHECK(samples[2].sample.text == "t");
+  CHECK(sampler.seen.back() == with.parameters());
+  CHECK(sampler.seen[0] != sampler.seen[1]);
+  CHECK(with.state->totals().compile_rounds == without.state->totals().compile_rounds);
+  CHECK(with.state->totals().forward_compile_rounds == 1);
+}
+
+TEST_CASE("a sample that is interrupted or ends early is said so", "[train]") {
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = 40;
+  options.sample_every = 4;
+  Run run(plain_model, source, options, kPlenty);
+  FakeSampler sampler;
+  run.sampler = &sampler;
+  SECTION("interrupted: it is made again in the next process") {
+    sampler.on_sample = [&] { run.stop = true; };
+    CHECK(run.run() == Outcome::interrupted);
+    CHECK(run.recorder.samples.empty());
+    CHECK(run.progress().update == 4);
+    sampler.on_sample = {};
+    run.stop = false;
+    run.adopt();
+    CHECK(run.run() == Outcome::finished);
+    CHECK(run.recorder.samples.size() == 3);
+  }
+  SECTION("overflow") {
+    sampler.overflow = "layers.1.attn_fwd";
+    CHECK(run.run() == Outcome::finished);
+    CHECK(run.recorder.samples.size() == 3);
+    REQUIRE(run.recorder.warnings.size() == 3);
+    CHECK_THAT(run.recorder.warnings.front(), ANE_CONTAINS("the sample after update 4 ended early: layers.1.attn_fwd"));
+  }
+}
+
 TEST_CASE("a compile that fails once is retried in a fresh process", "[train]") {
   const FakeSource source;
   int attempts = 0;

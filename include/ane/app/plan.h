@@ -22,11 +22,12 @@ struct CompilePlan {
   int first_round = 0;  ///< compiles in a fresh process
   int later_round = 0;  ///< compiles in a process that already has the kernels without weights
   int smallest_budget = 0;
-  int forward = 0;  ///< for the validation at the end; 0 if nothing is held out
+  int forward = 0;  ///< for what is evaluated at the end; 0 if nothing is
   std::int64_t updates = 0;
   std::int64_t restarts = 0;
 };
-[[nodiscard]] CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool validates,
+/// `evaluates`: whether the run ends with a validation or a sample of text.
+[[nodiscard]] CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool evaluates,
                                         const cli::Settings& settings, int max_compiles);
 
 /// Memory of a run in bytes, from the sizes of its arrays. A real run needs at least this, and up to a third more.

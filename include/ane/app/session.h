@@ -24,6 +24,7 @@
 #include "ane/train/run_lock.h"
 #include "ane/train/state.h"
 #include "ane/train/telemetry.h"
+#include "ane/train/text_sampler.h"
 #include "ane/train/trace.h"
 #include "ane/train/trainer.h"
 
@@ -52,6 +53,8 @@ class Session {
   void keep_companions(Descriptor spool);
   /// Opens the data. If that fails after a restart, writes a rescue checkpoint and throws.
   void open_data();
+  /// Opens what samples of text need. If that fails after a restart, writes a rescue checkpoint and throws.
+  void open_sampler();
   void report_start(const std::optional<train::ResumeEvent>& resumed);
   [[nodiscard]] train::RunDescription description() const;
   train::Outcome train_until_outcome(train::Trainer& trainer);
@@ -80,6 +83,7 @@ class Session {
   device::CompileBudget budget_;
   std::unique_ptr<data::Source> source_;
   std::string data_identity_;
+  std::unique_ptr<train::TextSampler> sampler_;  ///< null if no samples are requested
   Rescue rescue_;
 };
 

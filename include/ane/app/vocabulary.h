@@ -8,6 +8,9 @@
 #include <vector>
 
 #include "ane/app/model_source.h"
+#include "ane/cli/settings.h"
+#include "ane/model/companions.h"
+#include "ane/model/config.h"
 #include "ane/text/tokenizer.h"
 
 namespace ane::app {
@@ -32,5 +35,18 @@ class Vocabulary {
 /// Opens `tokenizer`, a file or directory, or if it is empty the tokenizer beside the model. Throws FileError if it is
 /// not valid, and UsageError if a Hugging Face model has none.
 [[nodiscard]] Vocabulary open_vocabulary(const std::string& tokenizer, const ModelSource& source);
+
+/// How a model's text is read and written, and where it ends.
+struct Language {
+  Vocabulary vocabulary;
+  std::vector<text::TokenId> end_tokens;
+};
+/// Of the model that a run begins with: bytes if its weights are new. Throws like open_vocabulary().
+[[nodiscard]] Language language_of(const cli::Settings& settings);
+/// Of the model that these companions belong to; bytes if they contain no tokenizer. Throws FileError.
+[[nodiscard]] Language language_of(const model::Companions& companions);
+
+/// Throws UsageError unless a model with this config can continue `prompt`.
+void check_prompt(std::span<const text::TokenId> prompt, const model::ModelConfig& config);
 
 }  // namespace ane::app

@@ -72,6 +72,9 @@ struct Settings {
 
   std::int64_t val_every = 0;
   std::int64_t val_samples = 0;
+  std::int64_t sample_every = 0;
+  std::string sample_prompt;
+  std::int64_t sample_tokens = 64;
   std::string checkpoint_dir;
   std::int64_t checkpoint_every = 0;
   std::int64_t checkpoint_minutes = 0;

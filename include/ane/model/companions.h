@@ -39,6 +39,9 @@ struct Companions {
 /// read or is too large to belong to a tokenizer, and for a config.json that is not a JSON object.
 [[nodiscard]] Companions companions_in(const std::filesystem::path& directory);
 
+/// The companions of a llama2.c model in `directory`: its tokenizer.bin, if there is one. Throws FileError.
+[[nodiscard]] Companions llama2c_companions_in(const std::filesystem::path& directory);
+
 /// Copies a companion file. Throws FileError.
 void copy(const CompanionFile& from, TemporaryFile& to);
 

@@ -40,6 +40,9 @@ class Llama final : public Model {
             std::span<float> gradients, std::span<StepResult> results, StepTimes& times) override;
   void evaluate(std::span<const data::Sample> samples, std::span<const float> parameters, std::span<StepResult> results,
                 StepTimes& times) override;
+  [[nodiscard]] std::optional<std::string> next_logits(std::span<const data::Token> text,
+                                                       std::span<const float> parameters,
+                                                       std::span<float> logits) override;
 
   /// Logits of the last evaluate(): [S, V], one row per position. step() overwrites them with their gradient.
   [[nodiscard]] std::span<const float> logits() const noexcept;

@@ -100,6 +100,12 @@ class Model {
   /// Forward only: the loss of each sample.
   virtual void evaluate(std::span<const data::Sample> samples, std::span<const float> parameters,
                         std::span<StepResult> results, StepTimes& times) = 0;
+  /// Computes the logits [V] of the token that follows `text`, at least one and at most a window of tokens, with the
+  /// kernels of evaluate(): a pass over the whole window. Returns StepResult::overflow. Throws UsageError for a model
+  /// that is not one of texts.
+  [[nodiscard]] virtual std::optional<std::string> next_logits(std::span<const data::Token> text,
+                                                               std::span<const float> parameters,
+                                                               std::span<float> logits);
 };
 
 }  // namespace ane::model

@@ -21,6 +21,9 @@ struct SamplingOptions {
   std::uint64_t seed = 42;
 };
 
+/// Likely text without the loops of the most probable one.
+inline constexpr SamplingOptions kDefaultSampling = {.temperature = 0.8};
+
 /// Draws tokens. The draw at a position depends on nothing but the seed, the position and the logits.
 class Sampler {
  public:

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "ane/model/model.h"
+#include "ane/train/text_sampler.h"
 
 /// Events of a run for its observers: terminal, telemetry, tests. The Trainer sends all but on_resume, which the code
 /// that sets up the state sends. Durations refer to this process unless stated otherwise.
@@ -73,6 +74,13 @@ struct ValidationEvent {
   [[nodiscard]] bool is_best() const noexcept { return best.update == update; }
 };
 
+struct SampleEvent {
+  std::int64_t update = 0;  ///< that made the parameters
+  std::int64_t step = 0;    ///< completed sequences, in a pipeline more than those of `update`
+  TextSample sample;
+  Duration time{};
+};
+
 struct CheckpointEvent {
   std::int64_t step = 0;
   std::int64_t update = 0;
@@ -104,6 +112,7 @@ class Observer {
   virtual void on_step(const StepEvent&) {}
   virtual void on_update(const UpdateEvent&) {}
   virtual void on_validation(const ValidationEvent&) {}
+  virtual void on_sample(const SampleEvent&) {}
   virtual void on_checkpoint(const CheckpointEvent&) {}
   virtual void on_restart(const RestartEvent&) {}
   virtual void on_resume(const ResumeEvent&) {}

@@ -52,6 +52,7 @@ struct TrainOptions {
   RefreshMode refresh_mode = RefreshMode::compile;
   std::int64_t validate_every = 0;      ///< updates; 0: only at the end
   std::int64_t validation_samples = 0;  ///< 0: all held-out samples
+  std::int64_t sample_every = 0;        ///< updates between samples of text, and one at the end; 0: none
   std::optional<std::filesystem::path> checkpoint_dir;
   std::int64_t checkpoint_every = 0;    ///< updates; 0: off
   std::int64_t checkpoint_minutes = 0;  ///< minutes since the last one; 0: off

@@ -24,6 +24,7 @@ struct RunTotals {
   std::int64_t weights_ns = 0;         ///< writing weights to kernels that take them as input
   std::int64_t train_ns = 0;           ///< steps and updates
   std::int64_t validation_ns = 0;
+  std::int64_t sampling_ns = 0;
   std::int64_t checkpoint_ns = 0;
   std::int64_t restart_ns = 0;  ///< from the last update of a process to the first compile of the next, and what the
                                 ///< next process's first steps cost beyond others (count_first_steps)
@@ -32,7 +33,7 @@ struct RunTotals {
   std::int64_t dropped_steps = 0;                      ///< of `steps`: those that no saved state contains
   std::int64_t compiles = 0;
   std::int64_t compile_rounds = 0;          ///< of training kernels
-  std::int64_t forward_compile_rounds = 0;  ///< for a validation that is not followed by training
+  std::int64_t forward_compile_rounds = 0;  ///< for a validation or sample that is not followed by training
   std::int64_t failed_compiles_in_row = 0;  ///< failed compile rounds; a second one in a fresh process is an error
   std::int64_t restarts = 0;
   std::int64_t updates = 0;  ///< of this run, including skipped ones

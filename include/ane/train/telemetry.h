@@ -35,9 +35,9 @@ struct StepCost {
 };
 
 /// Writes a run as JSON lines, which docs/telemetry.md describes: `run`, `step`, `batch`, `perf`, `update`, `restart`,
-/// `resume`, `checkpoint`, `val` and `end` records. Durations are in milliseconds; non-finite numbers are null. Each
-/// line is appended with one write, so it stays complete when the process is replaced or killed. An incomplete record
-/// of a killed process is removed first; any other unterminated line is terminated.
+/// `resume`, `checkpoint`, `val`, `sample` and `end` records. Durations are in milliseconds; non-finite numbers are
+/// null. Each line is appended with one write, so it stays complete when the process is replaced or killed. An
+/// incomplete record of a killed process is removed first; any other unterminated line is terminated.
 class Telemetry final : public Observer {
  public:
   /// Throws FileError if `path` cannot be opened for appending. If a later write fails, `warn` is called once and the
@@ -56,6 +56,7 @@ class Telemetry final : public Observer {
   void on_step(const StepEvent& event) override;
   void on_update(const UpdateEvent& event) override;
   void on_validation(const ValidationEvent& event) override;
+  void on_sample(const SampleEvent& event) override;
   void on_checkpoint(const CheckpointEvent& event) override;
   void on_restart(const RestartEvent& event) override;
   void on_resume(const ResumeEvent& event) override;

@@ -16,6 +16,7 @@
 #include "ane/train/observer.h"
 #include "ane/train/options.h"
 #include "ane/train/state.h"
+#include "ane/train/text_sampler.h"
 #include "ane/train/weight_refresher.h"
 
 namespace ane::train {
@@ -50,6 +51,7 @@ class Trainer {
     std::vector<Observer*> observers;
     const std::atomic<bool>& stop;       ///< set by a signal handler
     RunLock* checkpoint_lock = nullptr;  ///< lock on the checkpoint directory, if any
+    TextSampler* sampler = nullptr;      ///< needed if samples are requested
   };
 
   /// Throws UsageError with the smallest sufficient value if the budget does not suffice for one update.
@@ -58,7 +60,8 @@ class Trainer {
   /// Trains until done, out of budget or stopped.
   ///
   /// Held-out samples are evaluated every validate_every updates with the kernels of the next batch (in a pipeline
-  /// stale by one update), and at the end with the newest parameters. Checkpoints are written concurrently with
+  /// stale by one update), and at the end with the newest parameters; so is the sampler, every sample_every updates.
+  /// Neither changes anything that training depends on. Checkpoints are written concurrently with
   /// training after every checkpoint_every updates or checkpoint_minutes, except while updates are being skipped, and
   /// at the end after validation, and when stopped, and, with keep_best, when a validation improves on all before; no
   /// write is in progress when this returns or throws. A checkpoint that cannot be written is a warning, or an error if
@@ -76,6 +79,7 @@ class Trainer {
   [[nodiscard]] Outcome run_until_done();
   [[nodiscard]] bool done() const noexcept;
   [[nodiscard]] bool validation_due() const;
+  [[nodiscard]] bool sample_due() const;
   [[nodiscard]] bool run_batch();
   [[nodiscard]] bool accumulate(Batch& batch);
   [[nodiscard]] std::span<data::Sample> samples_for(std::int64_t count);
@@ -89,6 +93,7 @@ class Trainer {
   void expect_converging();
   [[nodiscard]] bool validate();
   [[nodiscard]] std::optional<ValidationEvent> evaluate_held_out();
+  [[nodiscard]] bool sample();
   [[nodiscard]] bool is_best(double loss);
   void save_best();
   [[nodiscard]] bool checkpoint_due() const;
@@ -113,6 +118,7 @@ class Trainer {
   bool is_first_group_ = true;  ///< the next steps are the first of this process
   std::string last_skip_;       ///< reason of the last skipped update in this process
   std::optional<std::int64_t> validated_update_;
+  std::optional<std::int64_t> sampled_update_;
   std::optional<std::string> validation_fault_;  ///< tensor that overflowed in the last validation
   std::optional<CheckpointWriter> checkpoints_;
   std::optional<std::int64_t> saved_update_;  ///< of the checkpoint that this process wrote or began last

@@ -186,6 +186,11 @@ void check_together(const LoadedSettings& loaded) {
   }
   if (values.keep_best && values.val_every == 0)
     throw UsageError("--keep-best needs --val-every N: without it, only the last state is validated");
+  if (values.sample_every > 0 && values.sample_prompt.empty())
+    throw UsageError(
+        fmt::format("{} needs --sample-prompt TEXT: the text that samples continue", named("sample-every")));
+  if (values.sample_every == 0 && !values.sample_prompt.empty())
+    throw UsageError(fmt::format("{} needs --sample-every N: the updates between samples", named("sample-prompt")));
   if (values.device == DeviceChoice::ane && values.precision == mil::DType::fp32) {
     throw UsageError("--precision fp32 runs only on the host; the ANE computes in fp16 (use --device host)");
   }

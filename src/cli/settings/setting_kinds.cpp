@@ -83,7 +83,7 @@ Setting real(Setting row, Field<double> field, Interval range, Word zero) {
 
 Setting text(Setting row, Field<std::string> field) {
   row.kind = ValueKind::text;
-  row.expects = "a name or path";
+  if (row.expects.empty()) row.expects = "a name or path";
   row.assign = [=](std::string_view value, Settings& settings) {
     if (value.empty()) return false;
     field.in(settings) = value;

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "ane/cli/text.h"
+#include "ane/text/printable.h"
 
 namespace ane::cli {
 namespace {
@@ -87,6 +88,20 @@ std::string breakdown_line(const train::UpdateEvent& event) {
 std::string validation_line(const train::ValidationEvent& event) {
   return fmt::format("[val update {}: loss={:.4f} over {} sequences in {:.0f}ms]", event.update, signless(event.loss),
                      event.samples, ms(event.time));
+}
+
+std::string sample_lines(const train::SampleEvent& event) {
+  constexpr std::string_view kMark = "\n  | ";
+  std::string lines = fmt::format("[sample update {}: {} tokens in {:.0f}ms]{}", event.update, event.sample.tokens,
+                                  ms(event.time), kMark);
+  for (const char byte : text::printable(event.sample.prompt + event.sample.text)) {
+    if (byte == '\n') {
+      lines += kMark;
+    } else {
+      lines += byte;
+    }
+  }
+  return lines;
 }
 
 std::string checkpoint_line(const train::CheckpointEvent& event) {

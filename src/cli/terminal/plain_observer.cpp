@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "ane/cli/lines.h"
 #include "ane/cli/plain_lines.h"
 #include "ane/core/checked.h"
 
@@ -81,6 +82,12 @@ void PlainObserver::on_validation(const train::ValidationEvent& event) {
   }
   if (event.best.update >= 0 && event.best.above >= kLongRise && !std::exchange(log_->warned_of_rise, true))
     terminal_->print(rise_line(event.best));
+}
+
+void PlainObserver::on_sample(const train::SampleEvent& event) {
+  log_->interval_ns += event.time.count();
+  print_waiting_line();
+  terminal_->print(sample_lines(event));
 }
 
 void PlainObserver::on_checkpoint(const train::CheckpointEvent& event) {

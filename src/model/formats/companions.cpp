@@ -20,9 +20,10 @@ namespace {
 namespace fs = std::filesystem;
 using Json = JsonObject::Json;
 
-constexpr std::array<std::string_view, 9> kFiles = {
+constexpr std::string_view kLlama2cTokenizer = "tokenizer.bin";
+constexpr std::array<std::string_view, 10> kFiles = {
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json",  "special_tokens_map.json", "added_tokens.json",
-    "vocab.json",     "merges.txt",      "generation_config.json", "chat_template.jinja"};
+    "vocab.json",     "merges.txt",      "generation_config.json", "chat_template.jinja",     kLlama2cTokenizer};
 
 constexpr std::uint64_t kMostFileBytes = std::uint64_t{128} << 20U;  // the largest tokenizers have 35 MB
 constexpr std::uint64_t kMostConfigBytes = std::uint64_t{1} << 20U;  // like read_config()
@@ -103,6 +104,13 @@ Companions companions_in(const fs::path& directory) {
   static_cast<void>(JsonObject::parse(companions.config_json, kConfigFile));
   for (const std::string_view name : kFiles)
     if (is_there(directory / name)) companions.files.push_back(open_companion(directory / name));
+  return companions;
+}
+
+Companions llama2c_companions_in(const fs::path& directory) {
+  Companions companions;
+  if (is_there(directory / kLlama2cTokenizer))
+    companions.files.push_back(open_companion(directory / kLlama2cTokenizer));
   return companions;
 }
 

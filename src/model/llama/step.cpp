@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <optional>
 #include <span>
 #include <variant>
@@ -51,6 +52,8 @@ class Llama::Pass {
 
   /// Runs up to the logits.
   void forward();
+  /// The same for one position alone, whose logits [V] are written to `logits`.
+  void forward(std::size_t position, std::span<float> logits);
   /// Mean cross-entropy; unless `grad_scale` is 0, overwrites the logits with their gradient times `grad_scale`.
   [[nodiscard]] double loss(float grad_scale);
   /// Adds to `gradients`. Returns early after an overflow.
@@ -61,6 +64,7 @@ class Llama::Pass {
 
  private:
   void embed();
+  void run_layers();
   template <class Row>
   void to_channel_first(const Row& row, std::span<float> to);
   void forward_stage(std::size_t layer, const Workspace::NormState& stage);
@@ -118,11 +122,24 @@ Llama::Pass::~Pass() {
 // ---- Forward
 
 void Llama::Pass::forward() {
+  run_layers();
+  classify();
+}
+
+void Llama::Pass::forward(std::size_t position, std::span<float> logits) {
+  run_layers();
+  const PhaseTimer timer(times_.classifier, spans_, "classifier");
+  math::gemm(config_.vocab, 1, config_.dim, 1, {weights(work_.classifier).data(), config_.dim},
+             {work_.final_in.data() + position, config_.seq_len}, 0, logits.data(), 1, threads_);
+}
+
+/// Up to the input of the classifier.
+void Llama::Pass::run_layers() {
   embed();
   for (std::size_t layer = 0; layer < config_.layers; ++layer)
     for (const auto& stage : work_.layers[layer])
       std::visit([&](const auto& either) { forward_stage(layer, either); }, stage);
-  classify();
+  normalize(work_.residual.back(), work_.norm, work_.final_in, work_.final_r);
 }
 
 void Llama::Pass::embed() {
@@ -152,7 +169,6 @@ void Llama::Pass::forward_stage(std::size_t layer, const Workspace::KernelState&
 }
 
 void Llama::Pass::classify() {
-  normalize(work_.residual.back(), work_.norm, work_.final_in, work_.final_r);
   const PhaseTimer timer(times_.classifier, spans_, "classifier");
   math::gemm(config_.seq_len, config_.vocab, config_.dim, 1,
              {work_.final_in.data(), config_.seq_len, math::Transpose::yes},
@@ -306,6 +322,24 @@ void Llama::evaluate(std::span<const data::Sample> samples, std::span<const floa
     const double loss = pass.loss(0);
     results[slot] = {loss, pass.overflow()};
   });
+}
+
+// Later positions do not affect earlier ones, so anything may fill the rest of the window.
+std::optional<std::string> Llama::next_logits(std::span<const data::Token> text, std::span<const float> parameters,
+                                              std::span<float> logits) {
+  assert(!text.empty() && text.size() <= config_.seq_len && logits.size() == config_.vocab);
+  data::Sample window;
+  window.tokens.assign(text.begin(), text.end());
+  window.tokens.resize(config_.seq_len + 1, text.back());
+  std::optional<std::string> overflow;
+  StepTimes times;
+  run_slots(std::span(&window, 1), times, [&](std::size_t slot, StepTimes& own) {
+    Pass pass(*this, slot, PassMode::forward, window, parameters, own);
+    pass.forward(text.size() - 1, logits);
+    overflow = pass.overflow();
+  });
+  const bool is_finite = std::ranges::all_of(logits, [](float logit) { return std::isfinite(logit); });
+  return overflow || is_finite ? overflow : "the logits are not finite";
 }
 
 }  // namespace ane::model

@@ -120,6 +120,7 @@ void Telemetry::end(const std::string& outcome, const Progress& progress, const 
                           {"weights_ms", milliseconds(totals.weights_ns)},
                           {"train_ms", milliseconds(totals.train_ns)},
                           {"validation_ms", milliseconds(totals.validation_ns)},
+                          {"sampling_ms", milliseconds(totals.sampling_ns)},
                           {"checkpoint_ms", milliseconds(totals.checkpoint_ns)},
                           {"restart_ms", milliseconds(totals.restart_ns)},
                           {"restarts", totals.restarts},
@@ -165,6 +166,13 @@ void Telemetry::on_validation(const ValidationEvent& event) {
   file_.write(line(record_of("val", event.step, event.update) +
                    Record{{"tokens", tokens(event.step)}, {"loss", event.loss}, {"best", event.is_best()}} +
                    best_record(event.best, "") + Record{{"samples", event.samples}, {"ms", milliseconds(event.time)}}));
+}
+
+void Telemetry::on_sample(const SampleEvent& event) {
+  file_.write(line(record_of("sample", event.step, event.update) + Record{{"prompt", event.sample.prompt},
+                                                                          {"text", event.sample.text},
+                                                                          {"tokens", event.sample.tokens},
+                                                                          {"ms", milliseconds(event.time)}}));
 }
 
 void Telemetry::on_checkpoint(const CheckpointEvent& event) {

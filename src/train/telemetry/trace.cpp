@@ -80,6 +80,10 @@ void Trace::on_validation(const ValidationEvent& event) {
   close_span("validation", event.time, fmt::format(R"("update":{},"loss":{})", event.update, number(event.loss)));
 }
 
+void Trace::on_sample(const SampleEvent& event) {
+  close_span("sample", event.time, fmt::format(R"("update":{},"tokens":{})", event.update, event.sample.tokens));
+}
+
 void Trace::on_checkpoint(const CheckpointEvent& event) {
   const std::lock_guard lock(mutex_);
   const Clock::time_point begin{Duration(event.begin_ns)};
