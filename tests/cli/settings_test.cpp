@@ -131,6 +131,11 @@ TEST_CASE("a resumed run takes settings of its checkpoint that nothing else give
   SECTION("and never fewer checkpoints than the default keeps") {
     CHECK(load_resumed(resume, {{{"keep-checkpoints", "50"}}, "checkpoint c"}).values.keep_checkpoints == 50);
   }
+  SECTION("and no text that was not given") {
+    const LoadedSettings without = load_resumed(resume, {{{"sample-prompt", ""}}, "checkpoint c"});
+    CHECK(without.warnings.empty());
+    CHECK(without.origin("sample-prompt").origin == Origin::built_in);
+  }
   SECTION("and not the data that came from standard input") {
     const RecordedSettings piped{{{"data", "-"}}, "checkpoint c"};
     CHECK_THROWS_AS(load_resumed(resume, piped), ane::UsageError);

@@ -148,6 +148,7 @@ void load_recorded(const RecordedSettings& recorded, LoadedSettings& loaded) {
     if (row.from_checkpoint == FromCheckpoint::never || found == recorded.values.end() || loaded.given(row.name))
       continue;
     if (row.llama_only && loaded.values.family == model::Family::mlp) continue;
+    if (row.kind == ValueKind::text && found->second.empty()) continue;  // it was not given
     if (row.name == "data" && found->second == data::kStandardInput)
       throw UsageError(fmt::format(
           "{}: its run read the data from standard input; give the same data again with --data -", recorded.place));
