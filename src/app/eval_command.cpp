@@ -19,6 +19,7 @@
 
 #include <fmt/format.h>
 
+#include "ane/app/adapter_option.h"
 #include "ane/app/compose.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/option_values.h"
@@ -28,6 +29,7 @@
 #include "ane/cli/terminal.h"
 #include "ane/core/error.h"
 #include "ane/core/mapped_memory.h"
+#include "ane/model/adapter.h"
 #include "ane/train/evaluation.h"
 
 namespace ane::app {
@@ -158,6 +160,8 @@ cli::Command eval_options() {
   cli::Command command{"eval", "Computes the loss of a model on data, as a validation in training does.",
                        shared_options(kEvalSettings)};
   command.options.push_back(
+      lora_option("an adapter of PEFT or MLX, or a checkpoint of a LoRA run, to merge into the model"));
+  command.options.push_back(
       {Kind::value, "split", "all|heldout",
        "the part of the data: everything, or what training holds out [all; heldout for synthetic]"});
   command.options.push_back({Kind::value, "sequences", "N", "evaluate only the first N sequences"});
@@ -176,6 +180,7 @@ int eval_command(const cli::FlagValues& flags, const Invocation& invocation) {
   const RunContext context =
       make_run_context(loaded.values, {.wrap_device = invocation.wrap_device, .dump_mil = false});
   if (!context.device_note.empty()) terminal.info(context.device_note);
+  const std::optional<model::AdapterSource> adapter = open_adapter(values, context.model->parameters(), terminal);
   const std::unique_ptr<data::Source> source =
       make_source(context.settings, true, spool_standard_input(context.settings, terminal), options.held_out);
   const std::size_t sequences = sequences_of(*source, options);
@@ -184,6 +189,7 @@ int eval_command(const cli::FlagValues& flags, const Invocation& invocation) {
     terminal.warn(*warning);
   const Parameters parameters(context.model->parameters().size());
   fill_parameters(context.settings, *context.model, parameters.values());
+  if (adapter) model::merge_all(*adapter, context.model->parameters(), parameters.values());
   prepare_kernels(context, parameters.values());
   if (!options.json) {
     terminal.print(fmt::format("Device: {}", context.device_text()));

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
+#include "ane/model/adapter.h"
 #include "ane/model/weight_files.h"
 #include "ane/train/checkpoint.h"
 
@@ -23,6 +24,11 @@ fs::path model_file(const fs::path& given) {
   if (fs::is_directory(given, ignored)) {
     for (const char* name : {train::kModelFile, model::kIndexFile})
       if (fs::exists(given / name, ignored)) return given / name;
+    if (fs::exists(given / model::kAdapterConfigFile, ignored))
+      throw FileError(
+          fmt::format("model '{}' is the directory of an adapter; name the model that it belongs to with "
+                      "--model, and the adapter with --lora",
+                      given.string()));
     throw FileError(
         fmt::format("model '{}' is a directory without {} or {}; name a file, the directory of a model, or "
                     "a checkpoint's directory (step-NNNNNNNN)",

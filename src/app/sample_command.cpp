@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "ane/app/adapter_option.h"
 #include "ane/app/compose.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/model_source.h"
@@ -25,6 +26,7 @@
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/core/mapped_memory.h"
+#include "ane/model/adapter.h"
 #include "ane/model/decoder.h"
 #include "ane/model/sampling.h"
 #include "ane/text/chat.h"
@@ -266,6 +268,7 @@ cli::Command sample_options() {
   using Kind = cli::CommandOption::Kind;
   cli::Command command{"sample", "Continues a text with a model, token by token.", shared_options(kSampleSettings)};
   const std::vector<cli::CommandOption> own = {
+      lora_option("an adapter of PEFT or MLX, or a checkpoint of a LoRA run, to merge into the model"),
       {Kind::value, "prompt", "TEXT", "the text to continue"},
       {Kind::value, "prompt-file", "FILE", "a file with the text to continue"},
       {Kind::value, "prompt-tokens", "N,N,...", "the tokens to continue; needs no tokenizer"},
@@ -302,10 +305,12 @@ int sample_command(const cli::FlagValues& flags, const Invocation& invocation) {
   const model::ModelConfig& config = context.model->config();
   check_prompt(prompt.tokens, config);
   check_compiles(context, options);
+  const std::optional<model::AdapterSource> adapter = open_adapter(values, context.model->parameters(), terminal);
   if (!context.device_note.empty()) terminal.info(context.device_note);
   const MappedMemory memory = MappedMemory::anonymous(context.model->parameters().size() * sizeof(float));
   const std::span parameters(reinterpret_cast<float*>(memory.data()), context.model->parameters().size());
   fill_parameters(context.settings, *context.model, parameters);
+  if (adapter) model::merge_all(*adapter, context.model->parameters(), parameters);
   model::Decoder decoder(
       config, {context.settings.precision, model::WeightMode::baked, context.settings.plan, context.settings.rope},
       {.device = *context.device, .surfaces = *context.surfaces, .threads = *context.threads}, parameters);

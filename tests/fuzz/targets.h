@@ -16,6 +16,7 @@ void safetensors(Bytes bytes);       ///< a safetensors file, also as --model
 void llama2c(Bytes bytes);           ///< a llama2.c model file
 void model_config(Bytes json);       ///< the config.json of a Hugging Face model
 void model_index(Bytes json);        ///< the index of a model's shards
+void adapter_config(Bytes json);     ///< the adapter_config.json of a low-rank adapter, of PEFT or MLX
 void tokens(Bytes bytes);            ///< a token or text file, and how to read it
 void tokenizer_json(Bytes json);     ///< a tokenizer.json of Hugging Face, to encode and decode with
 void tokenizer_binary(Bytes bytes);  ///< a model of SentencePiece or a tokenizer of llama2.c
@@ -35,6 +36,7 @@ inline constexpr Target kTargets[] = {{"mil", mil},
                                       {"llama2c", llama2c},
                                       {"model_config", model_config},
                                       {"model_index", model_index},
+                                      {"adapter_config", adapter_config},
                                       {"tokens", tokens},
                                       {"tokenizer_json", tokenizer_json},
                                       {"tokenizer_binary", tokenizer_binary},

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <optional>
+
+#include "ane/app/option_values.h"
+#include "ane/cli/command_line.h"
+#include "ane/cli/terminal.h"
+#include "ane/model/adapter.h"
+
+/// The option `--lora DIR` of the commands that use a model: an adapter for it.
+namespace ane::app {
+
+[[nodiscard]] cli::CommandOption lora_option(const char* help);
+[[nodiscard]] bool has_adapter(const OptionValues& values);
+
+/// Opens the adapter for the model with the layout `base` and prints its notes; nullopt if none is given. Throws
+/// UsageError, FileError.
+[[nodiscard]] std::optional<model::AdapterSource> open_adapter(const OptionValues& values,
+                                                               const model::ParameterLayout& base,
+                                                               cli::Terminal& terminal);
+
+}  // namespace ane::app
