@@ -32,7 +32,7 @@ int run(Arguments arguments) {
   for (const model::KernelInfo& kernel : training.model().kernels().infos()) {
     const double copy = static_cast<double>(kernel.weight_bytes) / kBytesABlobWeight;
     bounds.emplace(kernel.name, CopyBound(kBytesAWeight * copy, training.threads()));
-    if (kernel.has_weights) weights += copy * kernel.copies;
+    weights += copy * kernel.recompiled;
   }
   CopyBound round_bound(kBytesAWeight * weights, training.threads());
 

@@ -98,8 +98,8 @@ CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool evalu
   CompilePlan plan{.updates = ceil_div(settings.steps, settings.accum_steps)};
   for (const model::KernelInfo& kernel : kernels) {
     plan.first_round += kernel.copies;
-    if (kernel.has_weights) plan.later_round += kernel.copies;
-    if (evaluates && kernel.forward && kernel.has_weights) plan.forward += kernel.copies;
+    plan.later_round += kernel.recompiled;
+    if (evaluates && kernel.forward) plan.forward += kernel.recompiled;
   }
   plan.smallest_budget = plan.first_round + (settings.pipeline ? plan.later_round : 0);
   if (plan.updates == 0 || plan.smallest_budget > max_compiles || plan.later_round == 0) return plan;

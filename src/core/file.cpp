@@ -103,6 +103,19 @@ RegularFile::RegularFile(Descriptor descriptor, const fs::path& name, std::strin
   size_bytes_ = static_cast<std::uint64_t>(status.st_size);
 }
 
+FileIdentity RegularFile::identity() const {
+  struct stat status {};
+  if (::fstat(descriptor_.get(), &status) != 0) throw_read_error(path_, what_, errno);
+#ifdef __APPLE__
+  const timespec& modified = status.st_mtimespec;
+#else
+  const timespec& modified = status.st_mtim;
+#endif
+  return {.inode = static_cast<std::uint64_t>(status.st_ino),
+          .size_bytes = static_cast<std::uint64_t>(status.st_size),
+          .modified_ns = std::int64_t{modified.tv_sec} * 1'000'000'000 + modified.tv_nsec};
+}
+
 void RegularFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
   while (!bytes.empty()) {
     const ssize_t found = ::pread(descriptor_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));

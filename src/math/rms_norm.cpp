@@ -134,11 +134,12 @@ void rms_norm_backward(std::span<const float> x, std::span<const float> dy, std:
                        std::span<const float> r, std::span<const float> base, std::span<float> dx, std::span<float> dw,
                        ThreadPool& pool) {
   assert(x.size() == w.size() * r.size() && dy.size() == x.size());
-  assert(base.size() == x.size() && dx.size() == x.size() && dw.size() == w.size());
+  assert(base.size() == x.size() && dx.size() == x.size() && (dw.empty() || dw.size() == w.size()));
   pool.parallel_for(r.size(), position_grain(w.size()), [&](Range positions) {
     HWY_DYNAMIC_DISPATCH(rms_norm_dx_kernel)
     (x.data(), dy.data(), w.data(), r.data(), w.size(), r.size(), base.data(), dx.data(), positions);
   });
+  if (dw.empty()) return;
   pool.parallel_for(w.size(), std::max<std::size_t>(1, kGrain / r.size()), [&](Range channels) {
     HWY_DYNAMIC_DISPATCH(rms_norm_dw_kernel)(x.data(), dy.data(), r.data(), r.size(), dw.data(), channels);
   });

@@ -30,4 +30,10 @@ void fill_normal(const Parameter& parameter, std::uint64_t seed, double deviatio
   reorder_rows_of_meta(parameter, slice(parameters, parameter));
 }
 
+void fill_uniform(const Parameter& parameter, std::uint64_t seed, double bound, std::span<float> parameters) {
+  const math::CounterRandom random(seed, hash(parameter.name));
+  const std::span<float> values = slice(parameters, parameter);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>((2 * random.uniform(i) - 1) * bound);
+}
+
 }  // namespace ane::model

@@ -14,4 +14,7 @@ namespace ane::model {
 void fill_normal(const Parameter& parameter, std::uint64_t seed, double deviation, std::span<float> parameters,
                  math::ThreadPool& threads);
 
+/// Fills one tensor with uniform values in (-bound, bound) that depend only on the seed and its name.
+void fill_uniform(const Parameter& parameter, std::uint64_t seed, double bound, std::span<float> parameters);
+
 }  // namespace ane::model

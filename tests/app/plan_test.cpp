@@ -11,10 +11,10 @@ using namespace ane;
 
 namespace {
 
-model::KernelInfo kernel(int copies, bool has_weights, bool forward) {
+model::KernelInfo kernel(int copies, bool is_trained, bool forward) {
   model::KernelInfo info;
   info.copies = copies;
-  info.has_weights = has_weights;
+  info.recompiled = is_trained ? copies : 0;
   info.forward = forward;
   return info;
 }

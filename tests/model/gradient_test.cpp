@@ -27,7 +27,7 @@ constexpr double kBound = 2e-3;
 Tensors run(Rig& rig, const KernelDefinition& definition, const ParameterLayout& layout,
             const std::vector<float>& parameters, const std::string& prefix, const Tensors& inputs) {
   KernelTemplate kind(definition, DType::fp32);
-  const auto kernel = kind.compile(rig.device, prefix, layout, parameters, rig.threads);
+  const auto kernel = kind.compile(rig.device, prefix, {layout, parameters}, rig.threads);
   surface::Surface input = rig.surfaces.acquire(definition.input.surface().size_bytes);
   surface::Surface output = rig.surfaces.acquire(definition.output.surface().size_bytes);
   {

@@ -19,7 +19,7 @@ struct Rig {
   explicit Rig(int thread_count = 2, std::size_t slots = 1)
       : threads(thread_count),
         device(threads, slots > 1 ? device::host::RunThreads::one : device::host::RunThreads::all),
-        context{device, surfaces, threads, nullptr, slots} {}
+        context{.device = device, .surfaces = surfaces, .threads = threads, .slots = slots} {}
 
   math::ThreadPool threads;
   device::host::HostDevice device;

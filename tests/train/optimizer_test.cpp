@@ -87,25 +87,6 @@ TEST_CASE("an update that produces a non-finite value names the tensor", "[train
   CHECK(apply_update(options, {.lr = 0.1}, layout, gradients, fresh, threads) == layout.at(0).name);
 }
 
-TEST_CASE("a tensor that is not trainable keeps its values and slots, and its gradient is zeroed", "[train]") {
-  ane::model::ParameterLayout layout;
-  layout.add({.name = "frozen", .shape = {7, 5}, .trainable = false});
-  layout.add({.name = "trained", .shape = {3}});
-  ane::math::ThreadPool threads(2);
-  const auto kind = GENERATE(OptimizerKind::adamw, OptimizerKind::sgd);
-  StateArena state(layout.size(), optimizer_slots(kind), 1);
-  std::ranges::fill(state.parameters(), 0.5F);
-  std::vector<float> gradients(layout.size(), 1.0F);
-  REQUIRE_FALSE(apply_update({.kind = kind}, {.lr = 0.1}, layout, gradients, state, threads));
-  const auto is = [](float value) { return [value](float found) { return found == value; }; };
-  CHECK(std::ranges::all_of(slice(state.parameters(), layout.at(0)), is(0.5F)));
-  for (std::size_t i = 0; i < state.slots().size(); ++i)
-    CHECK(std::ranges::all_of(slice(state.slot(i), layout.at(0)), is(0)));
-  for (const auto& parameter : layout.parameters())
-    CHECK(std::ranges::all_of(slice(std::span(gradients), parameter), is(0)));
-  CHECK(std::ranges::none_of(slice(state.parameters(), layout.at(1)), is(0.5F)));
-}
-
 TEST_CASE("the norm is that of the scaled gradient, over all tensors", "[train]") {
   const auto layout = three_tensors();
   ane::math::ThreadPool threads(1);

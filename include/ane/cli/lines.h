@@ -14,6 +14,9 @@
 /// them.
 namespace ane::cli {
 
+/// "1.20M of 110.00M parameters (1.09%)": what is trained; empty if everything is.
+[[nodiscard]] std::string trained_text(const model::ModelSummary& summary);
+
 /// Dimensions, parameters, kernels.
 [[nodiscard]] std::vector<std::string> size_lines(const model::Model& model,
                                                   std::span<const model::KernelInfo> kernels);

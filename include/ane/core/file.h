@@ -14,6 +14,14 @@
 
 namespace ane {
 
+/// What tells whether a file was replaced or changed while it was open.
+struct FileIdentity {
+  std::uint64_t inode = 0;
+  std::uint64_t size_bytes = 0;
+  std::int64_t modified_ns = 0;  ///< since 1970
+  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+
 /// A regular file that is read in pieces. It is not mapped: if a mapped file is truncated, the next access kills the
 /// process, while a failed read can be reported as an error. Move-only.
 class RegularFile {
@@ -27,6 +35,10 @@ class RegularFile {
   /// Size when the file was opened.
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_bytes_; }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  /// The open descriptor, close-on-exec.
+  [[nodiscard]] int descriptor() const noexcept { return descriptor_.get(); }
+  /// The identity of the file as it is now. Throws FileError.
+  [[nodiscard]] FileIdentity identity() const;
 
   /// Fills `bytes` from the file, starting at byte `offset`. Thread-safe. Throws FileError if the file is too short,
   /// for example because it was truncated, or if the disk fails.

@@ -17,7 +17,8 @@ void rms_norm_forward(std::span<const float> x, std::span<const float> w, float 
 
 /// dx = base + r * (w * dy - x * r^2 / C * sum_c(w * dy * x)),  dw += sum_s(dy * x * r)
 ///   x, dy, base, dx [C, S]; w, dw [C]; r [S] as rms_norm_forward left it. `base` is the gradient of the
-///   residual path around the norm; dx may be the same memory. dw accumulates over micro-batches.
+///   residual path around the norm; dx may be the same memory. dw accumulates over micro-batches; an empty one is
+///   not computed.
 void rms_norm_backward(std::span<const float> x, std::span<const float> dy, std::span<const float> w,
                        std::span<const float> r, std::span<const float> base, std::span<float> dx, std::span<float> dw,
                        ThreadPool& pool);

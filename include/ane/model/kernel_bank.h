@@ -14,13 +14,13 @@
 
 namespace ane::model {
 
-/// All kernels of a model: those of a plan, compiled once per layer if they have baked weights, else once. Kernels that
-/// take weights as input have one input surface per layer and batch slot, which holds the weights as long as the bank
-/// lives.
+/// All kernels of a model: those of a plan, compiled once per layer if they have baked weights, else once. Kernels
+/// whose baked weights are all frozen serve the whole run. Kernels that take weights as input have one input surface
+/// per layer and batch slot, which holds the weights as long as the bank lives; frozen weights are written there once.
 class KernelBank final : public Kernels {
  public:
   /// `layer_prefixes` has the name prefix of each layer's parameters ("model.layers.0."). `slots`: number of batch
-  /// slots. `layout` and the parts of `context` must outlive the bank.
+  /// slots. `layout` has the trained parameters; it and the parts of `context` must outlive the bank.
   KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes,
              const ParameterLayout& layout, const ModelContext& context, std::size_t slots = 1);
   KernelBank(const KernelBank&) = delete;
@@ -45,12 +45,14 @@ class KernelBank final : public Kernels {
   struct Entry {
     KernelTemplate kind;
     bool forward = false;
-    std::vector<std::unique_ptr<device::Kernel>> copies;  ///< one per layer, or one in total
-    std::vector<std::unique_ptr<device::Kernel>> ahead;   ///< their replacements
-    std::vector<surface::Surface> inputs;                 ///< with weights: all layers of slot 0, then of slot 1...
+    std::vector<std::unique_ptr<device::Kernel>> copies = {};  ///< one per layer, or one in total
+    std::vector<bool> is_outdated_by_update = {};              ///< of each copy: whether weights in it are trained
+    std::vector<std::unique_ptr<device::Kernel>> ahead = {};   ///< the replacements of such copies
+    std::vector<surface::Surface> inputs = {};  ///< with weights: all layers of slot 0, then of slot 1...
     [[nodiscard]] bool belongs_to(PassMode mode) const noexcept { return forward || mode == PassMode::training; }
   };
 
+  [[nodiscard]] ParameterValues all(std::span<const float> parameters) const;
   [[nodiscard]] std::unique_ptr<device::Kernel> compile_copy(KernelTemplate& kind, std::string_view prefix,
                                                              std::span<const float> parameters);
 

@@ -11,6 +11,7 @@
 #include "ane/math/threads.h"
 #include "ane/mil/blob.h"
 #include "ane/mil/program.h"
+#include "ane/model/frozen_parameters.h"
 #include "ane/model/model.h"
 #include "ane/model/packed_layout.h"
 #include "ane/model/parameters.h"
@@ -27,7 +28,7 @@ struct WeightBlob {
 /// A parameter that is part of the kernel's input and stays there until the next update.
 struct WeightSegment {
   std::string segment;
-  std::string parameter;    ///< within its layer
+  std::string parameter;    ///< within its layer; of adapters, which not every layer need have, zeros if it is absent
   bool transposed = false;  ///< the segment's channels are the parameter's second dimension
 };
 
@@ -61,20 +62,17 @@ class KernelTemplate {
   [[nodiscard]] const KernelDefinition& definition() const noexcept { return *definition_; }
   [[nodiscard]] bool has_baked_weights() const noexcept { return !definition_->weights.empty(); }
 
-  /// Converts the weights called `prefix` + WeightBlob::parameter in `layout` and compiles. Throws like
-  /// Device::compile, with the kernel's name prefixed.
+  /// Converts the weights called `prefix` + WeightBlob::parameter and compiles. Throws like Device::compile, with the
+  /// kernel's name prefixed.
   [[nodiscard]] std::unique_ptr<device::Kernel> compile(device::Device& device, std::string_view prefix,
-                                                        const ParameterLayout& layout,
-                                                        std::span<const float> parameters, math::ThreadPool& threads);
+                                                        const ParameterValues& parameters, math::ThreadPool& threads);
 
   /// Blob size of one copy in bytes.
   [[nodiscard]] std::size_t blob_bytes() const;
 
  private:
-  void pack(std::string_view prefix, const ParameterLayout& layout, std::span<const float> parameters,
-            math::ThreadPool& threads);
-  void pack(const WeightBlob& weight, std::string_view prefix, const ParameterLayout& layout,
-            std::span<const float> parameters);
+  void pack(std::string_view prefix, const ParameterValues& parameters, math::ThreadPool& threads);
+  void pack(const WeightBlob& weight, std::string_view prefix, const ParameterValues& parameters);
 
   const KernelDefinition* definition_;
   mil::DType element_;

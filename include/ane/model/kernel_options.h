@@ -1,6 +1,7 @@
 #pragma once
 
 #include "ane/mil/types.h"
+#include "ane/model/adapter.h"
 
 namespace ane::model {
 
@@ -26,6 +27,7 @@ struct KernelOptions {
   WeightMode weights;
   PlanChoice plan;
   RopeForm rope;
+  Adapter adapter = {};  ///< added to frozen matrices; without modules: none
 };
 
 }  // namespace ane::model

@@ -22,7 +22,7 @@ struct KernelInfo {
   std::vector<std::string> taps;     ///< outputs that are kept for a later phase
   std::vector<std::string> weights;  ///< parameters of a layer: "mlp.down_proj.weight"
   int copies = 1;                    ///< compiles per round: once per layer
-  bool has_weights = true;           ///< baked; without them it is compiled once per process
+  int recompiled = 0;                ///< copies with baked weights that training changes: compiled for every update
   bool forward = false;              ///< part of PassMode::forward
   std::size_t weight_bytes = 0;      ///< blobs of one copy
   std::size_t input_bytes = 0;       ///< input surfaces with weights, of all layers
@@ -34,21 +34,22 @@ class Kernels {
   virtual ~Kernels() = default;
   [[nodiscard]] virtual std::vector<KernelInfo> infos() const = 0;
 
-  /// Compiles that compile() would make now: kernels with baked weights always count, others until they are compiled.
+  /// Compiles that compile() would make now: kernels with trained baked weights always count, others until they are
+  /// compiled.
   [[nodiscard]] virtual int compiles_needed(PassMode mode) const = 0;
-  /// Drops the kernels with baked weights, then compiles the missing kernels of `mode`, with `parameters` as baked
-  /// weights. Throws like Device::compile; some kernels are then missing.
+  /// Drops the kernels with trained baked weights, then compiles the missing kernels of `mode`, with `parameters` as
+  /// baked weights. Throws like Device::compile; some kernels are then missing.
   virtual void compile(PassMode mode, std::span<const float> parameters) = 0;
   /// Writes `parameters` to the kernels of `mode` whose weights are not baked, without compiling; returns false if
   /// there are none. Throws DeviceError.
   virtual bool load_weights(PassMode mode, std::span<const float> parameters) = 0;
 
-  /// Number of compiles that compile_ahead() makes: one for every kernel with weights.
+  /// Number of compiles that compile_ahead() makes: one for every kernel with trained baked weights.
   [[nodiscard]] virtual int compiles_ahead() const = 0;
   /// Bakes `parameters` into a second set of training kernels. Meanwhile, another thread may run the model and do
   /// nothing else with the kernels. Throws like Device::compile; there is then no second set.
   virtual void compile_ahead(std::span<const float> parameters) = 0;
-  /// Replaces the current kernels by the second set.
+  /// Replaces the kernels by those of the second set.
   virtual void adopt_ahead() = 0;
 };
 

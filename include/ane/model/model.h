@@ -12,6 +12,7 @@
 #include "ane/device/device.h"
 #include "ane/math/threads.h"
 #include "ane/model/config.h"
+#include "ane/model/frozen_parameters.h"
 #include "ane/model/kernels.h"
 #include "ane/model/parameters.h"
 #include "ane/surface/pool.h"
@@ -52,7 +53,8 @@ struct Flops {
 struct ModelSummary {
   std::size_t transformer_parameters = 0;
   std::size_t embedding_parameters = 0;
-  std::size_t activation_bytes = 0;  ///< fp32 memory of all batch slots
+  std::size_t trained_parameters = 0;  ///< of all
+  std::size_t activation_bytes = 0;    ///< fp32 memory of all batch slots
   Flops flops_per_step;
 };
 
@@ -71,17 +73,20 @@ struct ModelContext {
   surface::SurfacePool& surfaces;
   math::ThreadPool& threads;
   SpanListener* spans = nullptr;  ///< may be null
+  /// The parameters that are not trained; null if all are.
+  const FrozenParameters* frozen = nullptr;
   /// Batch slots, each on one of `threads`; at most as many as these. More than one requires a device that shares the
   /// CPU and uses one thread per run.
   std::size_t slots = 1;
 };
 
-/// A model that runs on compiled kernels. Parameters and gradients are flat fp32 arrays, laid out by
-/// parameters(), that the caller owns.
+/// A model that runs on compiled kernels. The trained parameters and their gradients are flat fp32 arrays, laid out by
+/// parameters(), that the caller owns; frozen parameters stay in their files (ModelContext::frozen).
 class Model {
  public:
   virtual ~Model() = default;
   [[nodiscard]] virtual const ModelConfig& config() const noexcept = 0;
+  /// The trained parameters.
   [[nodiscard]] virtual const ParameterLayout& parameters() const = 0;
   [[nodiscard]] virtual ModelSummary summary() const = 0;
   /// Initializes the weights from (seed, name of the tensor) on all threads.

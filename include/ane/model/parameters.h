@@ -24,7 +24,7 @@ struct Parameter {
   std::string meta_name = {};
   /// Number of rows of a head if RoPE rotates the channels that this matrix computes, else 0.
   std::size_t rotated_rows = 0;
-  bool trainable = true;  ///< whether updates change it
+  bool is_frozen = false;  ///< not trained: its values stay in the model's files (FrozenParameters)
 
   // Set by the layout, in elements:
   std::size_t offset = 0;  ///< a multiple of 16, so that every tensor is 64-byte aligned

@@ -64,6 +64,8 @@ class SafetensorsFile {
   /// Throws FileError naming the tensor and the problem: header, dtype (F32, F16 and BF16 are supported), shape,
   /// offsets, overlaps, gaps, or the wrong file size.
   explicit SafetensorsFile(const std::filesystem::path& path);
+  /// The same for an open file.
+  explicit SafetensorsFile(RegularFile file);
 
   struct Tensor {
     std::string dtype;
@@ -74,14 +76,19 @@ class SafetensorsFile {
   [[nodiscard]] const std::map<std::string, Tensor, std::less<>>& tensors() const noexcept { return tensors_; }
   [[nodiscard]] const Metadata& metadata() const noexcept { return metadata_; }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return file_.path(); }
+  [[nodiscard]] const RegularFile& file() const noexcept { return file_; }
 
   /// Returns the tensor. Throws FileError if it is missing or has another shape.
   const Tensor& expect(std::string_view name, const mil::Shape& shape) const;
   /// Reads the tensor as fp32. Throws FileError if it is missing, has another shape, contains a non-finite value, or
   /// can no longer be read.
   void read(std::string_view name, const mil::Shape& shape, std::span<float> values) const;
+  /// Reads whole rows, from `first` on, of a tensor with two dimensions. Throws as above.
+  void read_rows(std::string_view name, const mil::Shape& shape, std::size_t first, std::span<float> values) const;
 
  private:
+  void read(std::string_view name, const Tensor& tensor, std::size_t first, std::span<float> values) const;
+
   RegularFile file_;
   std::map<std::string, Tensor, std::less<>> tensors_;
   Metadata metadata_;

@@ -33,7 +33,7 @@ struct UpdateStep {
   std::int64_t update_count = 1;  ///< applied updates including this one, for AdamW's bias correction
 };
 
-/// Updates every trainable tensor, with weight decay only where Parameter::decays(), and zeroes the gradients. The
+/// Updates every tensor, with weight decay only where Parameter::decays(), and zeroes the gradients. The
 /// state must have the optimizer's slots. Returns the name of the first tensor with non-finite values or slots: the
 /// state is then unusable.
 [[nodiscard]] std::optional<std::string> apply_update(const OptimizerOptions& options, const UpdateStep& step,

@@ -22,18 +22,30 @@ std::string mflops(double flops) { return fmt::format("{:.{}f}M", flops / 1e6, f
 
 }  // namespace
 
+std::string trained_text(const model::ModelSummary& summary) {
+  const std::size_t all = summary.transformer_parameters + summary.embedding_parameters;
+  if (summary.trained_parameters == all) return {};
+  return fmt::format("{} of {} parameters ({:.2f}%)", millions(summary.trained_parameters), millions(all),
+                     100 * static_cast<double>(summary.trained_parameters) / static_cast<double>(all));
+}
+
 std::vector<std::string> size_lines(const model::Model& model, std::span<const model::KernelInfo> kernels) {
   int weighted = 0;
   int fixed = 0;
-  for (const model::KernelInfo& kernel : kernels) (kernel.has_weights ? weighted : fixed) += kernel.copies;
+  for (const model::KernelInfo& kernel : kernels) {
+    weighted += kernel.recompiled;
+    fixed += kernel.copies - kernel.recompiled;
+  }
   const model::ModelSummary summary = model.summary();
-  return {
+  std::vector<std::string> lines = {
       model::dashboard_line(model.config()),
       fmt::format("Params: {} (transformer {} + embed {})",
                   millions(summary.transformer_parameters + summary.embedding_parameters),
                   millions(summary.transformer_parameters), millions(summary.embedding_parameters)),
       fmt::format("Kernels: {} ({} weight-bearing + {} static)", weighted + fixed, weighted, fixed),
   };
+  if (const std::string text = trained_text(summary); !text.empty()) lines.push_back(fmt::format("Trained: {}", text));
+  return lines;
 }
 
 // Dashboards know five numbers, in this order; the classifier comes after them.

@@ -44,6 +44,7 @@ std::vector<std::string> plain_header(const RunFacts& run) {
   std::vector<std::string> lines = {
       fmt::format("Model: {}, {:.2f}M parameters", model::dashboard_line(run.model.config()), parameters / 1e6),
       fmt::format("Device: {}", run.device)};
+  if (const std::string text = trained_text(summary); !text.empty()) lines.push_back(fmt::format("Trained: {}", text));
   if (run.weights_line) lines.push_back(*run.weights_line);
   lines.push_back(data_line(run.source));
   if (const auto entropy = run.source.unigram_entropy())

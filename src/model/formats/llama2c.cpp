@@ -121,7 +121,7 @@ namespace {
 
 class Llama2cReader final : public ParameterReader {
  public:
-  Llama2cReader(const std::filesystem::path& path, const ParameterLayout& layout) : file_(path, "model") {
+  Llama2cReader(RegularFile file, const ParameterLayout& layout) : file_(std::move(file)) {
     const ModelConfig config = parse_header(file_);
     const ParameterLayout own = llama_parameters(config);
     check_size(file_, config, own);
@@ -135,14 +135,23 @@ class Llama2cReader final : public ParameterReader {
   }
 
   void read(const Parameter& parameter, std::span<float> values) const override {
-    file_.read(offsets_.at(parameter.name), std::as_writable_bytes(values));
-    if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
-      throw_file_error(file_.path(), fmt::format("tensor '{}' contains a non-finite value", parameter.name));
+    read_at(parameter, 0, values);
     reorder_rows_of_meta(parameter, values);
+  }
+  void read_rows(const Parameter& parameter, std::size_t first, std::span<float> values) const override {
+    assert(parameter.rotated_rows == 0);
+    const std::size_t columns = static_cast<std::size_t>(parameter.shape.at(1));
+    read_at(parameter, first * columns * sizeof(float), values);
   }
   std::string dtype(const Parameter& /*parameter*/) const override { return "F32"; }
 
  private:
+  void read_at(const Parameter& parameter, std::uint64_t offset, std::span<float> values) const {
+    file_.read(offsets_.at(parameter.name) + offset, std::as_writable_bytes(values));
+    if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
+      throw_file_error(file_.path(), fmt::format("tensor '{}' contains a non-finite value", parameter.name));
+  }
+
   RegularFile file_;
   std::map<std::string, std::uint64_t> offsets_;  ///< by the parameters' names
 };
@@ -164,11 +173,15 @@ void write_rope_tables(TemporaryFile& file, const ModelConfig& config) {
 }  // namespace
 
 std::unique_ptr<ParameterReader> open_llama2c(const std::filesystem::path& path, const ParameterLayout& layout) {
-  return std::make_unique<Llama2cReader>(path, layout);
+  return open_llama2c(RegularFile(path, "model"), layout);
+}
+
+std::unique_ptr<ParameterReader> open_llama2c(RegularFile file, const ParameterLayout& layout) {
+  return std::make_unique<Llama2cReader>(std::move(file), layout);
 }
 
 void read_llama2c(const std::filesystem::path& path, const ParameterLayout& layout, std::span<float> parameters) {
-  read_all(Llama2cReader(path, layout), layout, parameters);
+  read_all(*open_llama2c(path, layout), layout, parameters);
 }
 
 std::optional<std::string> obstacle_to_llama2c(const ModelConfig& config, const ParameterLayout& layout) {

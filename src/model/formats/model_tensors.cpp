@@ -83,6 +83,16 @@ ModelTensors::ModelTensors(const fs::path& file_or_index) : path_(file_or_index)
   } else {
     shards_.emplace_back(path_);
   }
+  list_tensors();
+}
+
+ModelTensors::ModelTensors(const fs::path& path, std::vector<RegularFile> files) : path_(path) {
+  shards_.reserve(files.size());
+  for (RegularFile& file : files) shards_.emplace_back(std::move(file));
+  list_tensors();
+}
+
+void ModelTensors::list_tensors() {
   for (const SafetensorsFile& shard : shards_)
     for (const auto& [name, tensor] : shard.tensors()) files_.emplace(name, &shard);
 }

@@ -152,14 +152,16 @@ void check_coverage(const std::map<std::string, SafetensorsFile::Tensor, std::le
 
 float bfloat_to_float(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16U); }
 
-/// Reads the elements of `tensor`, whose number equals the size of `values`.
-void read_elements(const RegularFile& file, const SafetensorsFile::Tensor& tensor, std::span<float> values) {
-  if (tensor.dtype == "F32") return file.read(tensor.offset, std::as_writable_bytes(values));
-  std::array<std::uint16_t, 4096> block{};
+/// Reads elements of `tensor` from `first` on.
+void read_elements(const RegularFile& file, const SafetensorsFile::Tensor& tensor, std::size_t first,
+                   std::span<float> values) {
+  const std::uint64_t offset = tensor.offset + first * dtype_bytes(tensor.dtype);
+  if (tensor.dtype == "F32") return file.read(offset, std::as_writable_bytes(values));
+  std::array<std::uint16_t, 4096> block;  // NOLINT(cppcoreguidelines-pro-type-member-init): read() fills it
   for (std::size_t done = 0; done < values.size();) {
     const std::size_t count = std::min(block.size(), values.size() - done);
     const std::span<std::uint16_t> from = std::span(block).first(count);
-    file.read(tensor.offset + 2 * done, std::as_writable_bytes(from));
+    file.read(offset + 2 * done, std::as_writable_bytes(from));
     const std::span<float> to = values.subspan(done, count);
     if (tensor.dtype == "F16") {
       math::to_float(from, to);
@@ -259,8 +261,11 @@ void SafetensorsWriter::add(std::span<const float> values) {
   }
 }
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path, "safetensors file") {
-  const Fault fault(path);
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : SafetensorsFile(RegularFile(path, "safetensors file")) {}
+
+SafetensorsFile::SafetensorsFile(RegularFile file) : file_(std::move(file)) {
+  const Fault fault(file_.path());
   if (file_.size_bytes() < kLengthBytes)
     fault("{} bytes are too few for a safetensors file, which begins with {} of header length", file_.size_bytes(),
           kLengthBytes);
@@ -302,9 +307,22 @@ void SafetensorsFile::read(std::string_view name, const mil::Shape& shape, std::
   const Tensor& tensor = expect(name, shape);
   if (tensor.size_bytes != values.size() * dtype_bytes(tensor.dtype))
     fault("tensor '{}' has {} bytes, too few or too many for {} values", name, tensor.size_bytes, values.size());
-  read_elements(file_, tensor, values);
+  read(name, tensor, 0, values);
+}
+
+void SafetensorsFile::read_rows(std::string_view name, const mil::Shape& shape, std::size_t first,
+                                std::span<float> values) const {
+  const Tensor& tensor = expect(name, shape);
+  const auto columns = static_cast<std::size_t>(shape.at(1));
+  assert(shape.size() == 2 && first * columns + values.size() <= static_cast<std::size_t>(mil::element_count(shape)));
+  read(name, tensor, first * columns, values);
+}
+
+void SafetensorsFile::read(std::string_view name, const Tensor& tensor, std::size_t first,
+                           std::span<float> values) const {
+  read_elements(file_, tensor, first, values);
   if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
-    fault("tensor '{}' contains a non-finite value", name);
+    Fault(file_.path())("tensor '{}' contains a non-finite value", name);
 }
 
 }  // namespace ane::model

@@ -1,6 +1,7 @@
 #include "ane/model/weight_files.h"
 
 #include <algorithm>
+#include <cassert>
 #include <memory>
 #include <set>
 #include <string>
@@ -82,6 +83,10 @@ class TensorsReader final : public ParameterReader {
     tensors_->file_of(name_(parameter)).read(name_(parameter), parameter.shape, values);
     if (name_.are_meta()) reorder_rows_of_meta(parameter, values);
   }
+  void read_rows(const Parameter& parameter, std::size_t first, std::span<float> values) const override {
+    assert(parameter.rotated_rows == 0);
+    tensors_->file_of(name_(parameter)).read_rows(name_(parameter), parameter.shape, first, values);
+  }
   std::string dtype(const Parameter& parameter) const override {
     return tensors_->file_of(name_(parameter)).expect(name_(parameter), parameter.shape).dtype;
   }
@@ -92,6 +97,13 @@ class TensorsReader final : public ParameterReader {
 };
 
 }  // namespace
+
+void ParameterReader::read_rows(const Parameter& parameter, std::size_t first, std::span<float> values) const {
+  const auto columns = static_cast<std::size_t>(parameter.shape.at(1));
+  std::vector<float> all(parameter.count);
+  read(parameter, all);
+  std::ranges::copy(std::span(all).subspan(first * columns, values.size()), values.begin());
+}
 
 std::unique_ptr<ParameterReader> open_tensors(const ModelTensors& tensors, const ParameterLayout& layout) {
   expect_tensors(tensors, layout);

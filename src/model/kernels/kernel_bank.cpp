@@ -15,11 +15,18 @@ namespace ane::model {
 
 namespace {
 
-void write_weight(const WeightSegment& weight, std::string_view prefix, const ParameterLayout& layout,
-                  std::span<const float> parameters, PackedView<std::byte> to) {
-  const Parameter* parameter = layout.find(fmt::format("{}{}", prefix, weight.parameter));
-  assert(parameter != nullptr);
-  const std::span<const float> values = slice(parameters, *parameter);
+std::string parameter_of(std::string_view prefix, std::string_view name) { return fmt::format("{}{}", prefix, name); }
+
+void write_weight(const WeightSegment& weight, const Parameter* parameter, const ParameterValues& parameters,
+                  PackedView<std::byte> to) {
+  std::vector<float> buffer;
+  if (parameter == nullptr) {  // a layer without this adapter
+    const Segment& segment = to.layout.at(weight.segment);
+    buffer.assign(segment.channels * segment.columns, 0.0F);
+    write_segment(to, weight.segment, buffer);
+    return;
+  }
+  const std::span<const float> values = parameters.read(*parameter, buffer);
   if (weight.transposed) {
     write_transposed(to, weight.segment, values);
   } else {
@@ -37,17 +44,27 @@ KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::str
       context_(context),
       slots_(slots) {
   for (const PlannedKernel& planned : plan_.kernels()) {
-    Entry entry{KernelTemplate(planned.definition, element), is_forward(planned.phase), {}, {}, {}};
+    Entry entry{.kind = KernelTemplate(planned.definition, element), .forward = is_forward(planned.phase)};
     entry.copies.resize(entry.kind.has_baked_weights() ? layers() : 1);
+    entry.is_outdated_by_update.resize(entry.copies.size());
+    for (std::size_t copy = 0; copy < entry.copies.size(); ++copy)
+      entry.is_outdated_by_update[copy] =
+          std::ranges::any_of(planned.definition.weights, [&](const WeightBlob& weight) {
+            return layout_->find(parameter_of(layer_prefixes_[copy], weight.parameter)) != nullptr;
+          });
     entries_.push_back(std::move(entry));
   }
 }
 
+ParameterValues KernelBank::all(std::span<const float> parameters) const {
+  return {*layout_, parameters, context_.frozen};
+}
+
 int KernelBank::compiles_needed(PassMode mode) const {
-  std::size_t needed = 0;
+  std::ptrdiff_t needed = 0;
   for (const Entry& entry : entries_)
-    if (entry.belongs_to(mode) && (entry.kind.has_baked_weights() || entry.copies.front() == nullptr))
-      needed += entry.copies.size();
+    for (std::size_t copy = 0; copy < entry.copies.size(); ++copy)
+      if (entry.belongs_to(mode) && (entry.copies[copy] == nullptr || entry.is_outdated_by_update[copy])) ++needed;
   return static_cast<int>(needed);
 }
 
@@ -55,14 +72,15 @@ std::unique_ptr<device::Kernel> KernelBank::compile_copy(KernelTemplate& kind, s
                                                          std::span<const float> parameters) {
   const std::string span = fmt::format("compile {}", kind.definition().name);
   const PhaseTimer timer(context_.spans, span);
-  return kind.compile(context_.device, prefix, *layout_, parameters, context_.threads);
+  return kind.compile(context_.device, prefix, all(parameters), context_.threads);
 }
 
 void KernelBank::compile(PassMode mode, std::span<const float> parameters) {
   // Destroy old kernels first: the number of loaded programs per process is limited (ane.md A41).
   for (Entry& entry : entries_) {
     entry.ahead.clear();
-    if (entry.kind.has_baked_weights()) std::fill(entry.copies.begin(), entry.copies.end(), nullptr);
+    for (std::size_t copy = 0; copy < entry.copies.size(); ++copy)
+      if (entry.is_outdated_by_update[copy]) entry.copies[copy].reset();
   }
 
   for (Entry& entry : entries_) {
@@ -74,18 +92,18 @@ void KernelBank::compile(PassMode mode, std::span<const float> parameters) {
 }
 
 int KernelBank::compiles_ahead() const {
-  std::size_t needed = 0;
-  for (const Entry& entry : entries_)
-    if (entry.kind.has_baked_weights()) needed += entry.copies.size();
+  std::ptrdiff_t needed = 0;
+  for (const Entry& entry : entries_) needed += std::ranges::count(entry.is_outdated_by_update, true);
   return static_cast<int>(needed);
 }
 
 void KernelBank::compile_ahead(std::span<const float> parameters) try {
   for (Entry& entry : entries_) {
     entry.ahead.clear();
-    if (!entry.kind.has_baked_weights()) continue;
-    for (const std::string& prefix : layer_prefixes_)
-      entry.ahead.push_back(compile_copy(entry.kind, prefix, parameters));
+    entry.ahead.resize(entry.copies.size());
+    for (std::size_t copy = 0; copy < entry.copies.size(); ++copy)
+      if (entry.is_outdated_by_update[copy])
+        entry.ahead[copy] = compile_copy(entry.kind, layer_prefixes_[copy], parameters);
   }
 } catch (...) {
   for (Entry& entry : entries_) entry.ahead.clear();
@@ -94,9 +112,10 @@ void KernelBank::compile_ahead(std::span<const float> parameters) try {
 
 void KernelBank::adopt_ahead() {
   for (Entry& entry : entries_) {
-    if (!entry.kind.has_baked_weights()) continue;
     assert(entry.ahead.size() == entry.copies.size());
-    entry.copies = std::exchange(entry.ahead, {});
+    for (std::size_t copy = 0; copy < entry.copies.size(); ++copy)
+      if (entry.is_outdated_by_update[copy]) entry.copies[copy] = std::move(entry.ahead[copy]);
+    entry.ahead.clear();
   }
 }
 
@@ -104,24 +123,34 @@ bool KernelBank::load_weights(PassMode mode, std::span<const float> parameters) 
   struct Job {
     const KernelDefinition* kernel;
     const WeightSegment* weight;
-    std::size_t layer;
+    const Parameter* parameter;
     std::span<std::byte> bytes;
   };
   std::vector<Job> jobs;
   std::vector<surface::Mapping<std::byte>> mappings;
+  const ParameterValues values = all(parameters);
   ++revision_;
   for (Entry& entry : entries_) {
     const KernelDefinition& kernel = entry.kind.definition();
     if (!entry.belongs_to(mode) || kernel.weight_segments.empty()) continue;
     const mil::SurfaceLayout& surface = kernel.input.surface();
     const std::size_t begin = kernel.input.at(kernel.weight_segments.front().segment).first_column;
+    const bool is_new = entry.inputs.empty();
     while (entry.inputs.size() < layers() * slots_)
       entry.inputs.push_back(context_.surfaces.acquire(surface.size_bytes));
     for (std::size_t i = 0; i < entry.inputs.size(); ++i) {
+      const auto parameter = [&](const WeightSegment& weight) {
+        return values.find(parameter_of(layer_prefixes_[i % layers()], weight.parameter));
+      };
+      const auto changed = [&](const WeightSegment& weight) {
+        const Parameter* const found = parameter(weight);
+        return is_new || (found != nullptr && !found->is_frozen);
+      };
+      if (std::ranges::none_of(kernel.weight_segments, changed)) continue;
       entry.inputs[i].set_resident({surface.row_bytes, begin * mil::element_bytes(kernel.input.element()), revision_});
       mappings.push_back(entry.inputs[i].map_for_write());
       for (const WeightSegment& weight : kernel.weight_segments)
-        jobs.push_back({&kernel, &weight, i % layers(), mappings.back().bytes()});
+        if (changed(weight)) jobs.push_back({&kernel, &weight, parameter(weight), mappings.back().bytes()});
     }
   }
   if (jobs.empty()) return false;
@@ -129,7 +158,7 @@ bool KernelBank::load_weights(PassMode mode, std::span<const float> parameters) 
   context_.threads.parallel_for(jobs.size(), 1, [&](math::Range range) {
     for (std::size_t i = range.begin; i < range.end; ++i) {
       const Job& job = jobs[i];
-      write_weight(*job.weight, layer_prefixes_[job.layer], *layout_, parameters, {job.kernel->input, job.bytes});
+      write_weight(*job.weight, job.parameter, values, {job.kernel->input, job.bytes});
     }
   });
   return true;
@@ -169,7 +198,7 @@ std::vector<KernelInfo> KernelBank::infos() const {
     if (!definition.weight_segments.empty())
       info.input_bytes = layers() * slots_ * definition.input.surface().size_bytes;
     info.copies = static_cast<int>(entry.copies.size());
-    info.has_weights = entry.kind.has_baked_weights();
+    info.recompiled = static_cast<int>(std::ranges::count(entry.is_outdated_by_update, true));
     info.forward = entry.forward;
     info.weight_bytes = entry.kind.blob_bytes();
     infos.push_back(std::move(info));

@@ -76,9 +76,8 @@ KernelTemplate::KernelTemplate(const KernelDefinition& definition, mil::DType el
 }
 
 std::unique_ptr<device::Kernel> KernelTemplate::compile(device::Device& device, std::string_view prefix,
-                                                        const ParameterLayout& layout,
-                                                        std::span<const float> parameters, math::ThreadPool& threads) {
-  pack(prefix, layout, parameters, threads);
+                                                        const ParameterValues& parameters, math::ThreadPool& threads) {
+  pack(prefix, parameters, threads);
   try {
     return device.compile(definition_->name, text_, blobs_);
   } catch (const device::CompileError& error) {
@@ -86,19 +85,18 @@ std::unique_ptr<device::Kernel> KernelTemplate::compile(device::Device& device, 
   }
 }
 
-void KernelTemplate::pack(std::string_view prefix, const ParameterLayout& layout, std::span<const float> parameters,
-                          math::ThreadPool& threads) {
+void KernelTemplate::pack(std::string_view prefix, const ParameterValues& parameters, math::ThreadPool& threads) {
   threads.parallel_for(definition_->weights.size(), 1, [&](math::Range range) {
     for (std::size_t index = range.begin; index < range.end; ++index)
-      pack(definition_->weights[index], prefix, layout, parameters);
+      pack(definition_->weights[index], prefix, parameters);
   });
 }
 
-void KernelTemplate::pack(const WeightBlob& weight, std::string_view prefix, const ParameterLayout& layout,
-                          std::span<const float> parameters) {
-  const Parameter* parameter = layout.find(fmt::format("{}{}", prefix, weight.parameter));
+void KernelTemplate::pack(const WeightBlob& weight, std::string_view prefix, const ParameterValues& parameters) {
+  const Parameter* parameter = parameters.find(fmt::format("{}{}", prefix, weight.parameter));
   assert(parameter != nullptr && (parameter->shape.size() == 2 || !weight.transposed));
-  const std::span<const float> values = slice(parameters, *parameter);
+  std::vector<float> buffer;
+  const std::span<const float> values = parameters.read(*parameter, buffer);
   const std::span<std::byte> data = make_blob(element_, values.size(), blobs_.find(weight.path)->second);
   if (weight.transposed) {
     fill_transposed(element_, values, static_cast<std::size_t>(parameter->shape[0]),

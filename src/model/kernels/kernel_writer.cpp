@@ -1,7 +1,9 @@
 #include "kernels/kernel_writer.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -34,6 +36,22 @@ std::string vector_name(std::string_view parameter) {
 
 std::string parameter_name(std::string_view role) { return fmt::format("{}.weight", role); }
 
+bool adapts(const Adapter& adapter, std::string_view role) {
+  return std::ranges::any_of(adapter.modules, [suffix = fmt::format(".{}", role)](const std::string& module) {
+    return module.ends_with(suffix);
+  });
+}
+
+/// The factors for the product with `matrix`, in the order of their use: A and B, or B and A with the transposes.
+std::array<Factor, 2> factors_of(const Matrix& matrix) {
+  const auto factor = [&](bool is_b, std::size_t length) {
+    return Factor{fmt::format("{}_{}", short_name(matrix.role), is_b ? 'b' : 'a'),
+                  fmt::format("{}.lora_{}.weight", matrix.role, is_b ? 'B' : 'A'), length, is_b};
+  };
+  const bool is_transposed = matrix.use == Weight::transposed;
+  return {factor(is_transposed, matrix.in), factor(!is_transposed, matrix.out)};
+}
+
 std::vector<PackedLayout::Window> windows_of(const KernelWriter::Activations& tensors, std::size_t seq_len) {
   std::vector<PackedLayout::Window> windows;
   for (const Activation& tensor : tensors)
@@ -55,25 +73,41 @@ std::size_t vector_columns(std::size_t size, std::size_t channels) {
   return columns;
 }
 
-/// Layout of an input with matrices and vectors next to the tensors. A matrix with as many outputs as the widest tensor
-/// has channels is stored unchanged, [out, in]; any other is stored [in, out]. The elements of a vector run along the
-/// channels.
-PackedLayout beside_weights(mil::DType element, std::vector<PackedLayout::Window> windows,
-                            std::span<const Matrix> matrices, std::span<const Vector> vectors,
+/// What an input contains besides activations.
+struct InputWeights {
+  std::span<const Matrix> matrices;
+  std::span<const Vector> vectors;
+  std::span<const Factor> factors;
+  std::size_t rank = 0;  ///< of the factors
+};
+
+/// Layout of an input with weights next to the tensors. A matrix with as many outputs as the widest tensor has channels
+/// is stored unchanged, [out, in]; any other is stored [in, out]. The elements of a vector, and the long side of a
+/// factor, run along the channels. Without matrices, whose size depends on them, there are as many channels as it takes
+/// for the factors; with matrices, longer factors are stored [rank, length].
+PackedLayout beside_weights(mil::DType element, std::vector<PackedLayout::Window> windows, const InputWeights& all,
                             std::vector<WeightSegment>& weights) {
   std::size_t channels = 0;
   for (const PackedLayout::Window& window : windows) channels = std::max(channels, window.channels);
-  for (const Matrix& matrix : matrices) {
+  if (all.matrices.empty())
+    for (const Factor& factor : all.factors) channels = std::max(channels, factor.length);
+  for (const Matrix& matrix : all.matrices) {
     const bool by_inputs = matrix.in == channels || matrix.out != channels;
     windows.push_back(
         {std::string(short_name(matrix.role)), by_inputs ? matrix.in : matrix.out, by_inputs ? matrix.out : matrix.in});
     weights.push_back(
         {windows.back().name, parameter_name(matrix.role), by_inputs == (matrix.use == Weight::as_stored)});
   }
-  for (const Vector& vector : vectors) {
+  for (const Vector& vector : all.vectors) {
     const std::size_t columns = vector_columns(vector.size, channels);
     windows.push_back({vector_name(vector.parameter), vector.size / columns, columns});
     weights.push_back({windows.back().name, std::string(vector.parameter), true});
+  }
+  for (const Factor& factor : all.factors) {
+    const bool along_channels = factor.length <= channels;
+    windows.push_back(
+        {factor.segment, along_channels ? factor.length : all.rank, along_channels ? all.rank : factor.length});
+    weights.push_back({factor.segment, factor.parameter, factor.is_b != along_channels});
   }
   return PackedLayout::along_columns(element, windows);
 }
@@ -83,14 +117,23 @@ PackedLayout beside_weights(mil::DType element, std::vector<PackedLayout::Window
 KernelWriter::KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len,
                            const Activations& inputs, std::vector<Matrix> matrices, const Activations& outputs,
                            std::vector<Vector> vectors)
-    : mil_(options.element), matrices_(std::move(matrices)), vectors_(std::move(vectors)) {
+    : mil_(options.element),
+      matrices_(std::move(matrices)),
+      vectors_(std::move(vectors)),
+      adapter_(options.adapter),
+      is_dynamic_(options.weights == WeightMode::dynamic) {
   definition_.name = std::move(name);
   definition_.output = stacked(options.element, seq_len, outputs);
-  const bool is_dynamic = options.weights == WeightMode::dynamic && !(matrices_.empty() && vectors_.empty());
+  std::vector<Factor> factors;
+  for (const Matrix& matrix : matrices_)
+    if (adapts(adapter_, matrix.role)) std::ranges::move(factors_of(matrix), std::back_inserter(factors));
+  InputWeights weights{.matrices = {}, .vectors = {}, .factors = factors, .rank = adapter_.rank};
+  if (is_dynamic_) weights = {.matrices = matrices_, .vectors = vectors_, .factors = factors, .rank = adapter_.rank};
+  const bool has_weights = !(weights.matrices.empty() && weights.vectors.empty() && factors.empty());
   const bool is_uniform = std::ranges::all_of(inputs, [](const Activation& tensor) { return tensor.columns == 0; });
-  if (is_dynamic) {
+  if (has_weights) {
     definition_.input =
-        beside_weights(options.element, windows_of(inputs, seq_len), matrices_, vectors_, definition_.weight_segments);
+        beside_weights(options.element, windows_of(inputs, seq_len), weights, definition_.weight_segments);
   } else if (is_uniform) {
     definition_.input = stacked(options.element, seq_len, inputs);
   } else {
@@ -124,15 +167,18 @@ mil::Var KernelWriter::project(std::string_view name, mil::Var x, std::string_vi
   assert(mil_.type(x).shape.at(kChannelAxis) == static_cast<std::int64_t>(m.in));
   const std::string bias = fmt::format("{}.bias", role);
   const bool has_bias = std::ranges::find(vectors_, bias, &Vector::parameter) != vectors_.end();
-  const std::string product_name = has_bias ? fmt::format("{}_product", name) : std::string(name);
-  const mil::Var product = is_baked() ? project_baked(product_name, x, m) : project_dynamic(product_name, x, m);
+  const bool is_adapted = adapts(adapter_, role);
+  const std::string adapted_name = has_bias ? fmt::format("{}_adapted", name) : std::string(name);
+  const std::string product_name = has_bias || is_adapted ? fmt::format("{}_product", name) : std::string(name);
+  mil::Var product = is_dynamic_ ? project_dynamic(product_name, x, m) : project_baked(product_name, x, m);
+  if (is_adapted) product = mil_.add(adapted_name, product, project_low_rank(name, x, m));
   return has_bias ? mil_.add(name, product, vector(bias, shape_of({1, m.out, 1, 1}))) : product;
 }
 
 mil::Var KernelWriter::vector(std::string_view parameter, const mil::Shape& shape) {
   assert(std::ranges::find(vectors_, parameter, &Vector::parameter) != vectors_.end());
   const std::string name = vector_name(parameter);
-  if (is_baked()) {
+  if (!is_dynamic_) {
     definition_.weights.push_back({blob_path(name), std::string(parameter), false});
     return mil_.blob(name, shape, blob_path(name));
   }
@@ -163,6 +209,30 @@ mil::Var KernelWriter::project_dynamic(std::string_view name, mil::Var x, const 
   const mil::Var product = mil_.matmul(fmt::format("{}_rows", name), rows, weight);
   const mil::Var turned = mil_.transpose(fmt::format("{}_turned", name), product, {0, 1, 3, 2});
   return mil_.reshape(name, turned, shape_of({1, matrix.out, 1, definition_.output.width()}));
+}
+
+// s B (A x), or s A^T (B^T x) with the transposes. The activations stay channel-first, because S columns are wide
+// enough for the engine (ane.md A3), but `rank` columns may not be.
+mil::Var KernelWriter::project_low_rank(std::string_view name, mil::Var x, const Matrix& matrix) {
+  const std::array<Factor, 2> factors = factors_of(matrix);
+  const std::size_t seq_len = definition_.output.width();
+  const mil::Var flat = mil_.reshape(fmt::format("{}_flat", name), x, shape_of({1, 1, matrix.in, seq_len}));
+  const mil::Var small = mil_.matmul(fmt::format("{}_low_rank", name), factor(factors[0], true), flat);
+  const mil::Var scaled =
+      mil_.mul(fmt::format("{}_scaled", name), small, mil_.scalar(static_cast<float>(adapter_.scale())));
+  const mil::Var large = mil_.matmul(fmt::format("{}_large", name), factor(factors[1], false), scaled);
+  return mil_.reshape(fmt::format("{}_adapter", name), large, shape_of({1, matrix.out, 1, seq_len}));
+}
+
+/// [1, 1, rank, length], or [1, 1, length, rank] unless `by_rank`.
+mil::Var KernelWriter::factor(const Factor& factor, bool by_rank) {
+  const Segment& staged = definition_.input.at(factor.segment);
+  const mil::Var stored = mil_.reshape(fmt::format("{}_matrix", factor.segment), window(factor.segment),
+                                       shape_of({1, 1, staged.channels, staged.columns}));
+  const auto weight = std::ranges::find(definition_.weight_segments, factor.segment, &WeightSegment::segment);
+  const bool is_stored_by_rank = weight->transposed == factor.is_b;
+  if (is_stored_by_rank == by_rank) return stored;
+  return mil_.transpose(fmt::format("{}_turned", factor.segment), stored, {0, 1, 3, 2});
 }
 
 /// [1, C, 1, S] -> [1, 1, S, C], once for all products with x.

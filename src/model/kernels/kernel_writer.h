@@ -30,6 +30,14 @@ struct Vector {
   std::size_t size = 0;
 };
 
+/// One of the two factors of an adapter, of which A is [rank, in] and B [out, rank].
+struct Factor {
+  std::string segment;     ///< "q_proj_a"
+  std::string parameter;   ///< of the layer: "self_attn.q_proj.lora_A.weight"
+  std::size_t length = 0;  ///< of its long side
+  bool is_b = false;
+};
+
 /// An activation that is an input or output of a kernel.
 struct Activation {
   std::string_view name;
@@ -39,7 +47,8 @@ struct Activation {
 
 /// Generates one kernel: the program, the location of its weights and the values of its constants. Only this class
 /// knows whether weights are compiled in (blobs, multiplied by conv) or part of the input (columns beside the
-/// activations, multiplied by matmul; ane.md K11).
+/// activations, multiplied by matmul; ane.md K11). The factors of adapters are always part of the input, so that their
+/// updates compile nothing.
 class KernelWriter {
  public:
   using Activations = std::vector<Activation>;
@@ -54,8 +63,8 @@ class KernelWriter {
 
   /// A tensor of the layer by name: the value of that output segment if it is set, else a segment of the input.
   [[nodiscard]] mil::Var tensor(std::string_view name);
-  /// The product of the matrix `role` with x [1, in, 1, S], plus the vector "ROLE.bias" if there is one:
-  /// [1, out, 1, S].
+  /// The product of the matrix `role` with x [1, in, 1, S], plus that of its adapter and the vector "ROLE.bias" if
+  /// there are any: [1, out, 1, S].
   [[nodiscard]] mil::Var project(std::string_view name, mil::Var x, std::string_view role);
   /// A vector in the shape that its elements have in the program: [1, n, 1, 1] or [1, 1, 1, n].
   [[nodiscard]] mil::Var vector(std::string_view parameter, const mil::Shape& shape);
@@ -71,7 +80,8 @@ class KernelWriter {
   [[nodiscard]] const Matrix& matrix(std::string_view role) const;
   [[nodiscard]] mil::Var project_baked(std::string_view name, mil::Var x, const Matrix& matrix);
   [[nodiscard]] mil::Var project_dynamic(std::string_view name, mil::Var x, const Matrix& matrix);
-  [[nodiscard]] bool is_baked() const noexcept { return definition_.weight_segments.empty(); }
+  [[nodiscard]] mil::Var project_low_rank(std::string_view name, mil::Var x, const Matrix& matrix);
+  [[nodiscard]] mil::Var factor(const Factor& factor, bool by_rank);
   [[nodiscard]] mil::Var window(std::string_view name);
   [[nodiscard]] mil::Var positions_by_channels(std::string_view name, mil::Var x);
 
@@ -79,6 +89,8 @@ class KernelWriter {
   mil::Builder mil_;
   std::vector<Matrix> matrices_;
   std::vector<Vector> vectors_;
+  Adapter adapter_;
+  bool is_dynamic_ = false;
   mil::Var pack_;
   std::map<mil::ValueId, mil::Var> turned_;  ///< activations [1, 1, S, C], by the value they were transposed from
   std::vector<std::pair<std::string, mil::Var>> outputs_;

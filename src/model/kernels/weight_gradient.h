@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -13,18 +14,34 @@
 
 namespace ane::model {
 
-/// C += A B, row-major: A [m, k], B [k, n].
+/// C = alpha A B + beta C, row-major: A [m, k], B [k, n].
 struct GradientProduct {
   std::size_t m = 0, n = 0, k = 0;
   math::MatrixOperand a, b;
   std::span<float> c;  ///< [m, n]
+  float alpha = 1;
+  float beta = 1;
 };
 
 /// dW += dy x^T for y = W x:  W [out, in], dy [out, S], x [in, S].
 [[nodiscard]] GradientProduct weight_gradient(const Parameter& weight, std::span<const float> dy,
                                               std::span<const float> x, std::span<float> gradients);
 
-void accumulate(const GradientProduct& product, math::ThreadPool& threads);
+/// The gradients of the factors A [rank, in] and B [out, rank] of y = W x + scale * B (A x):
+///   dB += scale * dy (A x)^T,  dA += scale * (B^T dy) x^T
+struct AdapterGradient {
+  const Parameter* a = nullptr;
+  const Parameter* b = nullptr;
+  float scale = 1;
+  std::span<const float> dy, x;  ///< [out, S], [in, S]
+  std::span<float> ax, btdy;     ///< [rank, S], in which the first two products are kept
+};
+/// A x and B^T dy, which overwrite their memory, then the two gradients.
+[[nodiscard]] std::array<GradientProduct, 4> adapter_products(const AdapterGradient& adapter,
+                                                              std::span<const float> parameters,
+                                                              std::span<float> gradients);
+
+void compute(const GradientProduct& product, math::ThreadPool& threads);
 
 /// Computes such products: on separate threads, overlapping with the device, if that leaves the CPU free; otherwise
 /// immediately. In FIFO order, so that sums have the same bits either way.

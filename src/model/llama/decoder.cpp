@@ -52,8 +52,8 @@ struct Decoder::Block {
          {std::pair{&attention, &attention_kernels}, std::pair{&ffn, &ffn_kernels}}) {
       KernelTemplate kind(*definition, options.element);
       for (std::size_t layer = 0; layer < config.layers; ++layer)
-        kernels->push_back(
-            kind.compile(context.device, fmt::format("model.layers.{}.", layer), layout, parameters, context.threads));
+        kernels->push_back(kind.compile(context.device, fmt::format("model.layers.{}.", layer), {layout, parameters},
+                                        context.threads));
     }
   }
 

@@ -32,8 +32,9 @@ std::size_t slot_count(const ModelContext& context) {
   return std::clamp<std::size_t>(context.slots, 1, static_cast<std::size_t>(context.threads.size()));
 }
 
-/// Multiply and add count as two; backward attention as five products of [S, S] with [S, HD] per head.
-Flops flops_per_step(const ModelConfig& config) {
+/// Multiply and add count as two; backward attention as five products of [S, S] with [S, HD] per head. The factors of
+/// adapters take part in one product of each direction, and in two for their gradients.
+Flops flops_per_step(const ModelConfig& config, const ParameterLayout& trained) {
   const auto as_double = [](std::size_t value) { return static_cast<double>(value); };
   const double dim = as_double(config.dim);
   const double seq_len = as_double(config.seq_len);
@@ -41,14 +42,34 @@ Flops flops_per_step(const ModelConfig& config) {
   const double attention = 2 * dim * as_double(config.q_dim() + config.kv_dim());
   const double feed_forward = 3 * dim * as_double(config.hidden);
   const double projections = 2 * seq_len * layers * (attention + feed_forward);
+  const auto trained_products = [&](Role role) {
+    double elements = 0;
+    for (const Parameter& parameter : trained.parameters())
+      if (parameter.role == role) elements += as_double(parameter.count);
+    return 2 * seq_len * elements;
+  };
+  const double adapters = trained_products(Role::adapter);
+  const std::string_view classifier = config.tied_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
 
   Flops flops;
-  flops.forward = projections;
-  flops.backward_dx = projections;
-  flops.backward_dw = projections;
+  flops.forward = projections + adapters;
+  flops.backward_dx = projections + adapters;
+  flops.backward_dw = trained_products(Role::matrix) + 2 * adapters;
   flops.sdpa_backward = 2 * 5 * layers * seq_len * seq_len * as_double(config.q_dim());
-  flops.classifier = 3 * 2 * seq_len * dim * as_double(config.vocab);
+  flops.classifier = (trained.find(classifier) == nullptr ? 2 : 3) * 2 * seq_len * dim * as_double(config.vocab);
   return flops;
+}
+
+/// The parameters of the model without the frozen ones, then those of the adapter.
+ParameterLayout trained_parameters(const ModelConfig& config, const Adapter& adapter, const FrozenParameters* frozen) {
+  const ParameterLayout all = llama_parameters(config);
+  ParameterLayout trained;
+  for (const Parameter& parameter : all.parameters())
+    if (frozen == nullptr || frozen->layout().find(parameter.name) == nullptr) trained.add(parameter);
+  if (adapter.modules.empty()) return trained;
+  const ParameterLayout factors = adapter_parameters(adapter, all);
+  for (const Parameter& parameter : factors.parameters()) trained.add(parameter);
+  return trained;
 }
 
 }  // namespace
@@ -56,27 +77,31 @@ Flops flops_per_step(const ModelConfig& config) {
 Llama::Llama(const ModelConfig& config, const KernelOptions& options, const ModelContext& context)
     : config_(config),
       context_(context),
-      layout_(llama_parameters(config)),
+      layout_(trained_parameters(config, options.adapter, context.frozen)),
       kernels_(llama_plan(config, options), options.element, layer_prefixes(config.layers), layout_, context,
                slot_count(context)),
       order_(std::make_unique<GradientOrder>(slot_count(context))) {
   const std::size_t slots = slot_count(context);
   math::ThreadPool& threads = slots == 1 ? context_.threads : one_thread_.emplace(1);
-  const ModelContext one_slot{context.device, context.surfaces, threads, context.spans};
+  const ModelContext one_slot{context.device, context.surfaces, threads, context.spans, context.frozen};
   for (std::size_t slot = 0; slot < slots; ++slot)
-    slots_.push_back(std::make_unique<Workspace>(config_, layout_, kernels_, one_slot, slot));
+    slots_.push_back(std::make_unique<Workspace>(config_, layout_, options.adapter, kernels_, one_slot, slot));
 }
 
 Llama::~Llama() = default;
 
 // As in llama2.c: normal with deviation 0.02, divided by sqrt(2 L) for the two projections that feed the residual
-// stream.
+// stream. Adapters as in PEFT: A uniform in +-1 / sqrt(in), which is Kaiming's initialization with a = sqrt(5), B zero.
 void Llama::initialize(std::span<float> parameters, std::uint64_t seed) const {
   const double residual_deviation = kDeviation / std::sqrt(2.0 * static_cast<double>(config_.layers));
   for (const Parameter& parameter : layout_.parameters()) {
     const std::string_view name = parameter.name;
     const bool feeds_residual = name.ends_with(".self_attn.o_proj.weight") || name.ends_with(".mlp.down_proj.weight");
-    if (parameter.role == Role::norm || parameter.role == Role::bias) {
+    if (name.ends_with(".lora_A.weight")) {
+      fill_uniform(parameter, seed, 1 / std::sqrt(static_cast<double>(parameter.shape.at(1))), parameters);
+    } else if (parameter.role == Role::adapter) {
+      std::ranges::fill(slice(parameters, parameter), 0.0F);
+    } else if (parameter.role == Role::norm || parameter.role == Role::bias) {
       std::ranges::fill(slice(parameters, parameter), parameter.role == Role::norm ? 1.0F : 0.0F);
     } else {
       fill_normal(parameter, seed, feeds_residual ? residual_deviation : kDeviation, parameters, context_.threads);
@@ -88,9 +113,11 @@ ModelSummary Llama::summary() const {
   const std::size_t embedding = config_.vocab * config_.dim;
   ModelSummary summary;
   summary.embedding_parameters = config_.tied_embeddings ? embedding : 2 * embedding;
-  summary.transformer_parameters = layout_.parameter_count() - summary.embedding_parameters;
+  summary.trained_parameters = layout_.parameter_count();
+  const std::size_t frozen = context_.frozen == nullptr ? 0 : context_.frozen->layout().parameter_count();
+  summary.transformer_parameters = layout_.parameter_count() + frozen - summary.embedding_parameters;
   summary.activation_bytes = slots_.size() * slots_.front()->memory.size();
-  summary.flops_per_step = flops_per_step(config_);
+  summary.flops_per_step = flops_per_step(config_, layout_);
   return summary;
 }
 

@@ -81,8 +81,17 @@ class Llama::Pass {
                      std::span<const float> base, std::span<float> dx);
   void accumulate_classifier();
 
-  [[nodiscard]] std::span<const float> weights(const Parameter& tensor) const { return slice(parameters_, tensor); }
-  [[nodiscard]] std::span<float> gradient(const Parameter& tensor) const { return slice(gradients_, tensor); }
+  template <class Body>
+  void for_classifier_pieces(const Body& body);
+
+  /// Of a trained parameter or a vector.
+  [[nodiscard]] std::span<const float> weights(const Parameter& tensor) const {
+    return tensor.is_frozen ? work_.frozen->vector(tensor) : slice(parameters_, tensor);
+  }
+  /// Empty for a frozen parameter.
+  [[nodiscard]] std::span<float> gradient(const Parameter& tensor) const {
+    return tensor.is_frozen ? std::span<float>() : slice(gradients_, tensor);
+  }
 
   const ModelConfig& config_;
   SpanListener* spans_;
@@ -129,8 +138,10 @@ void Llama::Pass::forward() {
 void Llama::Pass::forward(std::size_t position, std::span<float> logits) {
   run_layers();
   const PhaseTimer timer(times_.classifier, spans_, "classifier");
-  math::gemm(config_.vocab, 1, config_.dim, 1, {weights(work_.classifier).data(), config_.dim},
-             {work_.final_in.data() + position, config_.seq_len}, 0, logits.data(), 1, threads_);
+  for_classifier_pieces([&](std::size_t first, std::size_t rows, std::span<const float> piece) {
+    math::gemm(rows, 1, config_.dim, 1, {piece.data(), config_.dim},
+               {work_.final_in.data() + position, config_.seq_len}, 0, logits.data() + first, 1, threads_);
+  });
 }
 
 /// Up to the input of the classifier.
@@ -144,9 +155,16 @@ void Llama::Pass::run_layers() {
 
 void Llama::Pass::embed() {
   const PhaseTimer timer(times_.elementwise, spans_, "embedding");
-  const std::span<const float> table = weights(work_.embedding);
-  to_channel_first([&](std::size_t position) { return &table[inputs_[position] * config_.dim]; },
-                   work_.residual.front());
+  const std::size_t dim = config_.dim;
+  if (!work_.embedding.is_frozen) {
+    const std::span<const float> table = weights(work_.embedding);
+    to_channel_first([&](std::size_t position) { return &table[inputs_[position] * dim]; }, work_.residual.front());
+    return;
+  }
+  const std::span<float> rows = work_.dfinal_rows;  // not used before the backward pass
+  for (std::size_t position = 0; position < inputs_.size(); ++position)
+    work_.frozen->read_rows(work_.embedding, inputs_[position], rows.subspan(position * dim, dim));
+  to_channel_first([&](std::size_t position) { return &rows[position * dim]; }, work_.residual.front());
 }
 
 /// to [D, S] from the D values at row(position) of each position.
@@ -170,10 +188,28 @@ void Llama::Pass::forward_stage(std::size_t layer, const Workspace::KernelState&
 
 void Llama::Pass::classify() {
   const PhaseTimer timer(times_.classifier, spans_, "classifier");
-  math::gemm(config_.seq_len, config_.vocab, config_.dim, 1,
-             {work_.final_in.data(), config_.seq_len, math::Transpose::yes},
-             {weights(work_.classifier).data(), config_.dim, math::Transpose::yes}, 0, work_.logits.data(),
-             config_.vocab, threads_);
+  for_classifier_pieces([&](std::size_t first, std::size_t rows, std::span<const float> piece) {
+    math::gemm(config_.seq_len, rows, config_.dim, 1, {work_.final_in.data(), config_.seq_len, math::Transpose::yes},
+               {piece.data(), config_.dim, math::Transpose::yes}, 0, work_.logits.data() + first, config_.vocab,
+               threads_);
+  });
+}
+
+/// Calls body(first row, number of rows, their weights) for all rows of the classifier: at once if it is trained, else
+/// for as many as are read at a time.
+template <class Body>
+void Llama::Pass::for_classifier_pieces(const Body& body) {
+  const Parameter& classifier = work_.classifier;
+  if (!classifier.is_frozen) return body(std::size_t{0}, config_.vocab, weights(classifier));
+  const std::size_t dim = config_.dim;
+  for (std::size_t first = 0; first < config_.vocab; first += Workspace::kFrozenRows) {
+    const std::size_t rows = std::min(Workspace::kFrozenRows, config_.vocab - first);
+    const std::span<float> piece = work_.classifier_rows.first(rows * dim);
+    threads_.parallel_for(rows, channel_grain(dim), [&](math::Range range) {
+      work_.frozen->read_rows(classifier, first + range.begin, piece.subspan(range.begin * dim, range.size() * dim));
+    });
+    body(first, rows, std::span<const float>(piece));
+  }
 }
 
 double Llama::Pass::loss(float grad_scale) {
@@ -204,11 +240,13 @@ void Llama::Pass::backward_classifier() {
     // Without transposing the operands: BLAS is 20% faster than with both transposed, and transposing the result is
     // cheap.
     const PhaseTimer timer(times_.classifier, spans_, "classifier backward");
-    math::gemm(seq_len, dim, vocab, 1, {work_.logits.data(), vocab}, {weights(work_.classifier).data(), dim}, 0,
-               work_.dfinal_rows.data(), dim, threads_);
+    for_classifier_pieces([&](std::size_t first, std::size_t rows, std::span<const float> piece) {
+      math::gemm(seq_len, dim, rows, 1, {work_.logits.data() + first, vocab}, {piece.data(), dim},
+                 first == 0 ? 0.0F : 1.0F, work_.dfinal_rows.data(), dim, threads_);
+    });
     to_channel_first([&](std::size_t position) { return &work_.dfinal_rows[position * dim]; }, work_.dnorm);
   }
-  accumulate_classifier();
+  if (!work_.classifier.is_frozen) accumulate_classifier();
   const std::span<float> dx = work_.operands_of(config_.layers - 1).dy;
   std::ranges::fill(dx, 0.0F);
   backward_norm(work_.residual.back(), work_.norm, work_.final_r, dx, dx);
@@ -225,6 +263,11 @@ void Llama::Pass::backward_stage(std::size_t layer, const Workspace::KernelState
     const GradientOrder::Turn turn(order_, slot_);
     work_.operands_of(layer).last = work_.products.add(weight_gradient(*weight, dy, x, gradients_), times_.elementwise);
   }
+  for (const AdapterGradient& adapter : stage.adapters) {
+    const GradientOrder::Turn turn(order_, slot_);
+    for (const GradientProduct& product : adapter_products(adapter, parameters_, gradients_))
+      work_.operands_of(layer).last = work_.products.add(product, times_.elementwise);
+  }
   for (const auto& [parameter, terms] : stage.sums) {
     const GradientOrder::Turn turn(order_, slot_);
     const PhaseTimer timer(times_.elementwise, spans_, "channel sums");
@@ -234,6 +277,7 @@ void Llama::Pass::backward_stage(std::size_t layer, const Workspace::KernelState
 
 // The positions of a repeated token are summed in order, independent of the thread.
 void Llama::Pass::backward_embedding() {
+  if (work_.embedding.is_frozen) return;
   order_.wait_for_all(classifier_pieces_);  // they may be for the same tensor
   const GradientOrder::Turn turn(order_, slot_);
   const PhaseTimer timer(times_.elementwise, spans_, "embedding backward");

@@ -1,6 +1,8 @@
 #include "llama/workspace.h"
 
+#include <algorithm>
 #include <cassert>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -14,19 +16,34 @@ namespace {
 
 constexpr std::size_t kActivationAlignment = 16;  // elements: 64 bytes
 
-const Parameter& find(const ParameterLayout& layout, std::string_view name) {
-  const Parameter* const found = layout.find(name);
+std::string of_layer(std::size_t layer, std::string_view name) {
+  return fmt::format("model.layers.{}.{}", layer, name);
+}
+
+/// A parameter, trained or frozen.
+const Parameter& find(const ParameterLayout& trained, const FrozenParameters* frozen, std::string_view name) {
+  const Parameter* const found = ParameterValues(trained, {}, frozen).find(name);
   assert(found != nullptr);
   return *found;
 }
 
-/// A parameter of a layer, by its name with its suffix.
-const Parameter& find(const ParameterLayout& layout, std::size_t layer, std::string_view name) {
-  return find(layout, fmt::format("model.layers.{}.{}", layer, name));
-}
-
-const Parameter& find_weight(const ParameterLayout& layout, std::size_t layer, std::string_view name) {
-  return find(layout, layer, fmt::format("{}.weight", name));
+/// The stages with the gradients of what is trained in any layer: a product stays if its matrix or an adapter of it is.
+std::vector<Stage> with_gradients_of(const ParameterLayout& trained, std::vector<Stage> stages, std::size_t layers) {
+  const auto is_trained = [&](std::string_view name) {
+    for (std::size_t layer = 0; layer < layers; ++layer)
+      if (trained.find(of_layer(layer, name)) != nullptr) return true;
+    return false;
+  };
+  for (Stage& stage : stages) {
+    auto* const kernels = std::get_if<KernelStage>(&stage);
+    if (kernels == nullptr) continue;
+    std::erase_if(kernels->products, [&](const WeightProduct& product) {
+      return !is_trained(fmt::format("{}.weight", product.weight)) &&
+             !is_trained(fmt::format("{}.lora_A.weight", product.weight));
+    });
+    std::erase_if(kernels->sums, [&](const ChannelSum& sum) { return !is_trained(sum.parameter); });
+  }
+  return stages;
 }
 
 std::size_t channels(const KernelPlan& plan, Phase phase, std::string_view tensor) {
@@ -35,37 +52,38 @@ std::size_t channels(const KernelPlan& plan, Phase phase, std::string_view tenso
 
 }  // namespace
 
-Llama::Workspace::Workspace(const ModelConfig& config, const ParameterLayout& layout, KernelBank& kernels,
-                            const ModelContext& context, std::size_t slot)
+Llama::Workspace::Workspace(const ModelConfig& config, const ParameterLayout& trained, const Adapter& adapter,
+                            KernelBank& kernels, const ModelContext& context, std::size_t slot)
     : threads(context.threads),
-      embedding(find(layout, "model.embed_tokens.weight")),
-      norm(find(layout, "model.norm.weight")),
-      classifier(config.tied_embeddings ? embedding : find(layout, "lm_head.weight")),
+      frozen(context.frozen),
+      embedding(find(trained, frozen, "model.embed_tokens.weight")),
+      norm(find(trained, frozen, "model.norm.weight")),
+      classifier(config.tied_embeddings ? embedding : find(trained, frozen, "lm_head.weight")),
       runner(kernels, context, slot),
       layers(config.layers),
       residual(config.layers + 1),
       losses(config.seq_len),
       products(context) {
   operands.resize(products.run_beside() ? 2 : 1);
-  const std::vector<Stage> stages = llama_stages(config);
+  const std::vector<Stage> stages = with_gradients_of(trained, llama_stages(config), config.layers);
   std::vector<Activations> activations(config.layers);
   std::size_t size = 0;
-  lay_out(config, stages, kernels.plan(), activations,
+  lay_out(config, stages, adapter.rank, kernels.plan(), activations,
           [&](std::span<float>& /*part*/, std::size_t count) { size += round_up(count, kActivationAlignment); });
   memory = activation_memory(size);
   const std::span<float> all(reinterpret_cast<float*>(memory.data()), size);
   std::size_t begin = 0;
-  lay_out(config, stages, kernels.plan(), activations, [&](std::span<float>& part, std::size_t count) {
+  lay_out(config, stages, adapter.rank, kernels.plan(), activations, [&](std::span<float>& part, std::size_t count) {
     part = all.subspan(begin, count);
     begin += round_up(count, kActivationAlignment);
   });
   for (std::size_t layer = 0; layer < config.layers; ++layer) {
     for (const Stage& stage : stages) {
       if (const auto* const norm_stage = std::get_if<NormStage>(&stage)) {
-        layers[layer].emplace_back(
-            bind(*norm_stage, layer, find_weight(layout, layer, norm_stage->weight), activations[layer]));
+        const std::string weight = of_layer(layer, fmt::format("{}.weight", norm_stage->weight));
+        layers[layer].emplace_back(bind(*norm_stage, layer, find(trained, frozen, weight), activations[layer]));
       } else {
-        layers[layer].emplace_back(bind(std::get<KernelStage>(stage), layer, layout, activations[layer]));
+        layers[layer].emplace_back(bind(std::get<KernelStage>(stage), layer, trained, adapter, activations[layer]));
       }
     }
   }
@@ -73,8 +91,8 @@ Llama::Workspace::Workspace(const ModelConfig& config, const ParameterLayout& la
 
 /// Calls take(part, number of its elements) for each part, always in the same order.
 template <class Take>
-void Llama::Workspace::lay_out(const ModelConfig& config, std::span<const Stage> stages, const KernelPlan& plan,
-                               std::vector<Activations>& activations, const Take& take) {
+void Llama::Workspace::lay_out(const ModelConfig& config, std::span<const Stage> stages, std::size_t rank,
+                               const KernelPlan& plan, std::vector<Activations>& activations, const Take& take) {
   const std::size_t wide = config.dim * config.seq_len;
   take(residual.front(), wide);
   for (std::size_t layer = 0; layer < config.layers; ++layer) {
@@ -96,11 +114,15 @@ void Llama::Workspace::lay_out(const ModelConfig& config, std::span<const Stage>
       set.dy = set.gradients[kernels->output];
       for (const std::string_view tensor : outputs_read(*kernels))
         take(set.outputs[tensor], channels(plan, kernels->backward, tensor) * config.seq_len);
+      if (rank == 0) continue;
+      for (const WeightProduct& product : kernels->products)
+        for (std::span<float>& part : set.low_rank[product.weight]) take(part, rank * config.seq_len);
     }
   }
   for (std::span<float>* part : {&final_in, &dfinal_rows, &dnorm}) take(*part, wide);
   take(final_r, config.seq_len);
   take(logits, config.seq_len * config.vocab);
+  if (classifier.is_frozen) take(classifier_rows, std::min(kFrozenRows, config.vocab) * config.dim);
 }
 
 Llama::Workspace::NormState Llama::Workspace::bind(const NormStage& stage, std::size_t layer, const Parameter& weight,
@@ -117,7 +139,8 @@ Llama::Workspace::NormState Llama::Workspace::bind(const NormStage& stage, std::
 }
 
 Llama::Workspace::KernelState Llama::Workspace::bind(const KernelStage& stage, std::size_t layer,
-                                                     const ParameterLayout& layout, const Activations& activations) {
+                                                     const ParameterLayout& trained, const Adapter& adapter,
+                                                     const Activations& activations) {
   const auto& tensors = activations.tensors;  // no structured binding, because a lambda captures it
   Operands& set = operands_of(layer);
   const std::span<const float> dy = set.gradients.at(stage.output);
@@ -128,6 +151,7 @@ Llama::Workspace::KernelState Llama::Workspace::bind(const KernelStage& stage, s
                       .forward_wanted = {{{stage.result, tensors.at(stage.output), tensors.at(stage.residual)}}},
                       .backward_wanted = {},
                       .products = {},
+                      .adapters = {},
                       .sums = {}};
   for (const std::string_view tensor : outputs_read(stage))
     kernels.backward_wanted.push_back({tensor, set.outputs.at(tensor)});
@@ -138,10 +162,26 @@ Llama::Workspace::KernelState Llama::Workspace::bind(const KernelStage& stage, s
     if (tensor == stage.input) return tensors.at(tensor);
     return set.outputs.at(tensor);
   };
-  for (const WeightProduct& product : stage.products)
-    kernels.products.push_back({&find_weight(layout, layer, product.weight), operand(product.dy), operand(product.x)});
+  const auto trained_of = [&](std::string_view name, std::string_view suffix) {
+    return trained.find(of_layer(layer, fmt::format("{}{}", name, suffix)));
+  };
+  for (const WeightProduct& product : stage.products) {
+    if (const Parameter* const matrix = trained_of(product.weight, ".weight"))
+      kernels.products.push_back({matrix, operand(product.dy), operand(product.x)});
+    if (const Parameter* const a = trained_of(product.weight, ".lora_A.weight")) {
+      const auto& [ax, btdy] = set.low_rank.at(product.weight);
+      kernels.adapters.push_back({.a = a,
+                                  .b = trained_of(product.weight, ".lora_B.weight"),
+                                  .scale = static_cast<float>(adapter.scale()),
+                                  .dy = operand(product.dy),
+                                  .x = operand(product.x),
+                                  .ax = ax,
+                                  .btdy = btdy});
+    }
+  }
   for (const ChannelSum& sum : stage.sums)
-    kernels.sums.push_back({&find(layout, layer, sum.parameter), operand(sum.terms)});
+    if (const Parameter* const parameter = trained_of(sum.parameter, ""))
+      kernels.sums.push_back({parameter, operand(sum.terms)});
   return kernels;
 }
 

@@ -20,8 +20,12 @@ namespace ane::model {
 /// Memory that is reused by all steps, so that only the first step allocates, and a layer's stages with the memory that
 /// they use. Activations are [channels, S].
 struct Llama::Workspace {
-  Workspace(const ModelConfig& config, const ParameterLayout& layout, KernelBank& kernels, const ModelContext& context,
-            std::size_t slot);
+  /// Rows of a frozen classifier that are read at a time.
+  static constexpr std::size_t kFrozenRows = 4096;
+
+  /// `trained`: the parameters with gradients; others are in `context.frozen`.
+  Workspace(const ModelConfig& config, const ParameterLayout& trained, const Adapter& adapter, KernelBank& kernels,
+            const ModelContext& context, std::size_t slot);
 
   /// A NormStage of one layer.
   struct NormState {
@@ -32,7 +36,7 @@ struct Llama::Workspace {
     std::span<float> gradient;      ///< of the input
     bool begins_layer = false;      ///< `gradient` belongs to the layer below
   };
-  /// A KernelStage of one layer.
+  /// A KernelStage of one layer, with the gradients of what is trained.
   struct KernelState {
     struct Product {
       const Parameter* weight;
@@ -43,6 +47,7 @@ struct Llama::Workspace {
     std::array<LayerRunner::Wanted, 1> forward_wanted;
     std::vector<LayerRunner::Wanted> backward_wanted;
     std::vector<Product> products;
+    std::vector<AdapterGradient> adapters;
     struct Sum {
       const Parameter* parameter;
       std::span<const float> terms;
@@ -56,14 +61,16 @@ struct Llama::Workspace {
   struct Operands {
     std::map<std::string_view, std::span<float>> gradients;  ///< [D, S] of residuals, by KernelStage::output
     std::map<std::string_view, std::span<float>> outputs;    ///< of kernels, by name (outputs_read)
-    std::span<float> dy;                                     ///< [D, S] gradient of the residual after the layer
-    GradientProducts::Ticket last = 0;                       ///< of the products that read these
+    std::map<std::string_view, std::array<std::span<float>, 2>> low_rank;  ///< of AdapterGradient, by WeightProduct
+    std::span<float> dy;                ///< [D, S] gradient of the residual after the layer
+    GradientProducts::Ticket last = 0;  ///< of the products that read these
   };
   [[nodiscard]] Operands& operands_of(std::size_t layer) { return operands[layer % operands.size()]; }
   /// The operands of the layer below; below the first layer only `dy` is used, as the gradient of the embeddings.
   [[nodiscard]] Operands& operands_below(std::size_t layer) { return operands_of(layer + operands.size() - 1); }
 
   math::ThreadPool& threads;  ///< of this batch slot
+  const FrozenParameters* frozen;
   const Parameter& embedding;
   const Parameter& norm;
   const Parameter& classifier;  ///< may be the embedding
@@ -74,6 +81,7 @@ struct Llama::Workspace {
   std::span<float> final_in;               ///< [D, S] normalized input of the classifier
   std::span<float> final_r;                ///< [S]
   std::span<float> logits;                 ///< [S, V], then their gradient
+  std::span<float> classifier_rows;        ///< [kFrozenRows, D] of a frozen classifier, else empty
   std::vector<double> losses;              ///< [S] of each position
   std::span<float> dfinal_rows;            ///< [S, D] gradient of final_in, one row per position
   std::vector<Operands> operands;
@@ -91,12 +99,12 @@ struct Llama::Workspace {
     std::map<std::string_view, std::span<float>> r;        ///< of norms, by output
   };
   template <class Take>
-  void lay_out(const ModelConfig& config, std::span<const Stage> stages, const KernelPlan& plan,
+  void lay_out(const ModelConfig& config, std::span<const Stage> stages, std::size_t rank, const KernelPlan& plan,
                std::vector<Activations>& activations, const Take& take);
   [[nodiscard]] NormState bind(const NormStage& stage, std::size_t layer, const Parameter& weight,
                                const Activations& activations);
-  [[nodiscard]] KernelState bind(const KernelStage& stage, std::size_t layer, const ParameterLayout& layout,
-                                 const Activations& activations);
+  [[nodiscard]] KernelState bind(const KernelStage& stage, std::size_t layer, const ParameterLayout& trained,
+                                 const Adapter& adapter, const Activations& activations);
 };
 
 }  // namespace ane::model

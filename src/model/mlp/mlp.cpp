@@ -80,6 +80,7 @@ ModelSummary Mlp::summary() const {
   const double product = 2.0 * static_cast<double>(config_.dim * config_.hidden) * static_cast<double>(config_.seq_len);
   ModelSummary summary;
   summary.transformer_parameters = layout_.parameter_count();
+  summary.trained_parameters = layout_.parameter_count();
   summary.activation_bytes = memory_.size();
   summary.flops_per_step.forward = 2 * product;
   summary.flops_per_step.backward_dx = product;  // through W2; nothing needs the gradient of x
@@ -114,8 +115,8 @@ StepResult Mlp::step_one(const data::Sample& sample, float loss_scale, std::span
   runner.run(Phase::ffn_backward, 0, std::array{Given{"dy", dy_}}, std::array{Wanted{"dh", dh_}});
 
   const PhaseTimer timer(times.elementwise, context_.spans, "weight gradient");
-  accumulate(weight_gradient(*layout_.find("w2.weight"), dy_, h_, gradients), context_.threads);
-  accumulate(weight_gradient(*layout_.find("w1.weight"), dh_, sample.x, gradients), context_.threads);
+  compute(weight_gradient(*layout_.find("w2.weight"), dy_, h_, gradients), context_.threads);
+  compute(weight_gradient(*layout_.find("w1.weight"), dh_, sample.x, gradients), context_.threads);
   return {loss, runner.overflow()};
 }
 

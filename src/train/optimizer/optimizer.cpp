@@ -53,10 +53,6 @@ std::optional<std::string> apply_update(const OptimizerOptions& options, const U
   std::optional<std::string> not_finite;
   for (const Parameter& parameter : layout.parameters()) {
     const std::span<float> gradient = slice(gradients, parameter);
-    if (!parameter.trainable) {
-      std::ranges::fill(gradient, 0.0F);
-      continue;
-    }
     TensorState tensor{slice(state.parameters(), parameter), gradient, {}, parameter.decays()};
     for (std::size_t i = 0; i < rule.slots.size(); ++i) tensor.slots.at(i) = slice(state.slot(i), parameter);
     if (!rule.update(options, step, tensor, threads) && !not_finite) not_finite = parameter.name;
