@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "ane/app/fine_tuning.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/parallel_sequences.h"
 #include "ane/app/plan.h"
@@ -13,6 +14,8 @@
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/data/sources.h"
+#include "ane/model/adapter.h"
+#include "ane/model/models.h"
 #include "ane/train/checkpoint.h"
 #include "ane/train/optimizer.h"
 
@@ -55,9 +58,29 @@ std::string RunContext::device_text() const {
   return text;
 }
 
+std::unique_ptr<BaseModel> open_base_model(const cli::Settings& settings, const std::optional<RestartContext>& before) {
+  if (!is_fine_tuned(settings)) return nullptr;
+  if (before) return std::make_unique<BaseModel>(before->base, before->base_digest);
+  return std::make_unique<BaseModel>(settings.model);
+}
+
+train::FineTuning describe_fine_tuning(RunContext& context) {
+  if (!context.base) return {};
+  const model::ParameterLayout base = model::parameter_layout(context.model->config());
+  const model::Adapter adapter = adapter_of(context.settings, base);
+  train::FineTuning fine_tuning{.base = context.base->digest(),
+                                .adapter = adapter_text(context.settings, adapter),
+                                .adapter_config = {},
+                                .frozen = context.frozen.get()};
+  if (fine_tuning.has_adapter())
+    fine_tuning.adapter_config = model::peft_config_text(adapter, base, context.settings.model);
+  return fine_tuning;
+}
+
 // Sums depend on the number of threads, and the number of usable processors can change during a run, so the number is
 // resolved for all processes.
-RunContext make_run_context(const cli::Settings& settings, const Instruments& instruments) {
+RunContext make_run_context(const cli::Settings& settings, const Instruments& instruments,
+                            std::unique_ptr<BaseModel> base) {
   RunContext context;
   context.settings = settings;
   if (settings.threads == 0) context.settings.threads = math::processor_count();
@@ -71,10 +94,18 @@ RunContext make_run_context(const cli::Settings& settings, const Instruments& in
   context.surfaces = std::make_unique<surface::SurfacePool>(context.device->surface_allocator(),
                                                             surfaces_to_keep(settings, *context.device, slots));
   context.available_memory = available_memory();
+  context.base = std::move(base);
+  if (context.base) {
+    const model::ParameterLayout all = model::parameter_layout(model_config(settings));
+    context.frozen = std::make_unique<model::FrozenParameters>(
+        all, [&](const model::Parameter& parameter) { return is_frozen(settings, parameter); },
+        context.base->open(all));
+  }
   context.model = make_model(context.settings, {.device = *context.device,
                                                 .surfaces = *context.surfaces,
                                                 .threads = *context.threads,
                                                 .spans = instruments.spans,
+                                                .frozen = context.frozen.get(),
                                                 .slots = static_cast<std::size_t>(slots)});
   return context;
 }
@@ -131,11 +162,13 @@ std::unique_ptr<data::Source> open_source(const cli::Settings& settings, const s
   return source;
 }
 
-LoadedRun load_checkpoint(const RunContext& context, const data::Source& source, train::StateArena& state,
-                          cli::Terminal& terminal) {
+LoadedRun load_checkpoint(const RunContext& context, const train::FineTuning& fine_tuning, const data::Source& source,
+                          train::StateArena& state, cli::Terminal& terminal) {
   const cli::Settings& settings = context.settings;
-  const train::LoadedCheckpoint loaded = train::load_newest_checkpoint(
-      settings.checkpoint_dir, context.model->parameters(), state, train::identity_of(*context.model, source));
+  train::CheckpointIdentity identity = train::identity_of(*context.model, source);
+  identity.fine_tuning = fine_tuning;
+  const train::LoadedCheckpoint loaded =
+      train::load_newest_checkpoint(settings.checkpoint_dir, context.model->parameters(), state, identity);
   for (const std::string& fault : loaded.unusable) terminal.warn(fault);
   if (!loaded.unusable.empty()) terminal.warn(fmt::format("resuming from {}", loaded.path.string()));
   for (const std::string& change : changes_since(loaded.settings, settings)) terminal.info(change);

@@ -148,7 +148,7 @@ void dump_programs(std::span<const model::KernelInfo> kernels, const std::string
 
 int dry_run(const cli::Settings& settings) {
   cli::Terminal terminal;
-  const RunContext context = make_run_context(settings);
+  const RunContext context = make_run_context(settings, {}, open_base_model(settings));
   const std::vector<model::KernelInfo> kernels = context.model->kernels().infos();
   if (context.device->limits_compiles()) check_pipeline(kernels, context.settings);
   const std::unique_ptr<data::Source> source = make_source(settings, true, spool_standard_input(settings, terminal));

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include "ane/app/fine_tuning.h"
 #include "ane/app/model_source.h"
 #include "ane/core/error.h"
 #include "ane/model/models.h"
@@ -123,24 +124,32 @@ void adopt_model_file(cli::LoadedSettings& loaded) {
   if (source.tensors) model::expect_tensors(*source.tensors, layout_of(loaded));
 }
 
+model::KernelOptions kernel_options(const cli::Settings& settings, model::WeightMode weights) {
+  model::KernelOptions options(settings.precision, weights, settings.plan, settings.rope);
+  if (!settings.lora.empty()) options.adapter = adapter_of(settings, model::parameter_layout(model_config(settings)));
+  return options;
+}
+
 model::KernelPlan make_plan(const cli::Settings& settings, model::WeightMode weights) {
-  return model::kernel_plan(model_config(settings), {settings.precision, weights, settings.plan, settings.rope});
+  return model::kernel_plan(model_config(settings), kernel_options(settings, weights));
 }
 
 std::unique_ptr<model::Model> make_model(const cli::Settings& settings, const model::ModelContext& context) {
   assert(settings.weights != cli::WeightsChoice::automatic);
   const auto weights =
       settings.weights == cli::WeightsChoice::dynamic ? model::WeightMode::dynamic : model::WeightMode::baked;
-  return model::make_model(model_config(settings), {settings.precision, weights, settings.plan, settings.rope},
-                           context);
+  return model::make_model(model_config(settings), kernel_options(settings, weights), context);
 }
 
 void fill_parameters(const cli::Settings& settings, const model::Model& model, std::span<float> parameters) {
-  if (settings.model.empty()) {
+  const model::ParameterLayout all = model::parameter_layout(model.config());
+  if (!settings.lora_from.empty()) {
+    model::read_all(*model::open_adapter(settings.lora_from, all).reader, model.parameters(), parameters);
+  } else if (settings.model.empty() || !settings.lora.empty()) {
     model.initialize(parameters, static_cast<std::uint64_t>(settings.seed));
   } else {
     const ModelSource source = open_model(settings.model);
-    model::read_all(*open_parameters(source, model.parameters()), model.parameters(), parameters);
+    model::read_all(*open_parameters(source, all), model.parameters(), parameters);
   }
 }
 

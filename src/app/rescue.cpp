@@ -95,7 +95,8 @@ void Rescue::save_in(const fs::path& directory) {
   const train::CheckpointIdentity identity{.model = run_.model.config(),
                                            .data = run_.data_identity,
                                            .settings = run_.options.settings,
-                                           .companions = run_.options.companions};
+                                           .companions = run_.options.companions,
+                                           .fine_tuning = run_.options.fine_tuning};
   event.path = train::write_checkpoint(directory, run_.model.parameters(), run_.state, identity);
   event.time = train::Duration(train::monotonic_ns() - event.begin_ns);
   for (train::Observer* observer : run_.observers) observer->on_checkpoint(event);

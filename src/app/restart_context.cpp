@@ -25,6 +25,31 @@ constexpr std::array kPassed = {
     Passed{"companions descriptor", &RestartContext::companions},
     Passed{"telemetry descriptor", &RestartContext::telemetry}, Passed{"profile descriptor", &RestartContext::profile}};
 
+std::string base_field(std::size_t index) { return fmt::format("base file {}", index); }
+constexpr const char* kBaseDigest = "base digest";
+
+std::string text_of(const PassedFile& file) {
+  return fmt::format("{} {} {} {} {}", file.descriptor, file.identity.inode, file.identity.size_bytes,
+                     file.identity.modified_ns, file.path.string());
+}
+
+PassedFile passed_file(std::string_view text) {
+  const auto next = [&] {
+    const std::size_t blank = std::min(text.find(' '), text.size());
+    const std::optional<std::int64_t> number = cli::parse_integer(text.substr(0, blank));
+    if (!number) throw UsageError(fmt::format("{} is damaged; unset it", kSettingsVariable));
+    text.remove_prefix(std::min(blank + 1, text.size()));
+    return *number;
+  };
+  PassedFile file;
+  file.descriptor = static_cast<int>(next());
+  file.identity.inode = static_cast<std::uint64_t>(next());
+  file.identity.size_bytes = static_cast<std::uint64_t>(next());
+  file.identity.modified_ns = next();
+  file.path = text;
+  return file;
+}
+
 const std::string* find_variable(std::span<const std::string> environment, const char* name) {
   const std::string prefix = fmt::format("{}=", name);
   const auto found = std::find_if(environment.begin(), environment.end(),
@@ -40,6 +65,7 @@ std::vector<int> RestartContext::descriptors() const {
   std::vector<int> descriptors = {state_handle.descriptor};
   for (const Passed& passed : kPassed)
     if (const std::optional<int>& descriptor = this->*passed.descriptor) descriptors.push_back(*descriptor);
+  for (const PassedFile& file : base) descriptors.push_back(file.descriptor);
   return descriptors;
 }
 
@@ -54,6 +80,9 @@ std::vector<std::string> environment_with(std::span<const std::string> environme
   for (const Passed& passed : kPassed)
     if (const std::optional<int>& descriptor = restart_context.*passed.descriptor)
       fields[passed.field] = fmt::format("{}", *descriptor);
+  for (std::size_t i = 0; i < restart_context.base.size(); ++i)
+    fields[base_field(i)] = text_of(restart_context.base[i]);
+  if (!restart_context.base.empty()) fields[kBaseDigest] = restart_context.base_digest;
   result.push_back(prefix + cli::pack_fields(fields));
   return result;
 }
@@ -79,6 +108,11 @@ std::optional<RestartContext> find_restart_context(std::span<const std::string> 
   for (const Passed& passed : kPassed)
     if (const auto descriptor = number(passed.field))
       restart_context.*passed.descriptor = static_cast<int>(*descriptor);
+  for (auto file = fields.find(base_field(0)); file != fields.end();
+       file = fields.find(base_field(restart_context.base.size())))
+    restart_context.base.push_back(passed_file(file->second));
+  if (const auto digest = fields.find(kBaseDigest); digest != fields.end())
+    restart_context.base_digest = digest->second;
   return restart_context;
 }
 

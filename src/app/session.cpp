@@ -45,7 +45,8 @@ Session::Session(const cli::Settings& settings, std::optional<RestartContext> be
       before_(std::move(before)),
       trace_(open_trace(settings, before_, warn_)),
       context_(make_run_context(settings,
-                                {.wrap_device = invocation.wrap_device, .spans = trace_.get(), .dump_mil = !before_})),
+                                {.wrap_device = invocation.wrap_device, .spans = trace_.get(), .dump_mil = !before_},
+                                open_base_model(settings, before_))),
       options_(train_options(context_.settings)),
       state_(make_state(context_, before_, warn_)),
       telemetry_(open_telemetry(context_, before_, warn_)),
@@ -77,11 +78,13 @@ int Session::run() {
   if (context_.device->limits_compiles()) check_pipeline(context_.model->kernels().infos(), context_.settings);
   // Before anything that may fail: then they are part of the rescue checkpoint.
   if (before_ && before_->companions) keep_companions(Descriptor(*before_->companions));
+  options_.fine_tuning = describe_fine_tuning(context_);
+  read_base();
   open_data();
   if (!before_ && !resumes_checkpoint() && !context_.settings.model.empty())
     keep_companions(companions_of(open_model(context_.settings.model)));
   if (resumes_checkpoint()) {
-    const LoadedRun loaded = load_checkpoint(context_, *source_, *state_, terminal_);
+    const LoadedRun loaded = load_checkpoint(context_, options_.fine_tuning, *source_, *state_, terminal_);
     resumed = loaded.event;
     if (resumed->step >= options_.steps) return 0;
     keep_companions(model::companions_in(loaded.checkpoint));
@@ -126,6 +129,15 @@ void Session::keep_companions(Descriptor spool) {
   companions_ = std::move(spool);
   Descriptor copy(::fcntl(companions_.get(), F_DUPFD_CLOEXEC, 0));
   options_.companions = std::make_shared<const model::Companions>(model::companions_in_spool(std::move(copy)));
+}
+
+void Session::read_base() try {
+  if (!context_.base) return;
+  context_.base->expect_unchanged();
+  context_.frozen->load_vectors();
+} catch (const Error& error) {
+  if (!before_) throw;
+  throw FileError(fmt::format("{}\n{}", error.what(), rescue_.save_and_describe()));
 }
 
 void Session::open_data() try {
@@ -203,6 +215,10 @@ void Session::replace_process() {
     if (lock_) restart_context.lock = lock_->descriptor();
     if (standard_input_) restart_context.standard_input = standard_input_.get();
     if (companions_) restart_context.companions = companions_.get();
+    if (context_.base) {
+      restart_context.base = context_.base->files();
+      restart_context.base_digest = context_.base->digest();
+    }
     if (telemetry_ != nullptr) restart_context.telemetry = telemetry_->descriptor();
     if (trace_ != nullptr) restart_context.profile = trace_->descriptor();
     train::exec_self(invocation_.arguments, environment_with(invocation_.environment, restart_context),

@@ -14,6 +14,7 @@
 
 #include "ane/app/compose.h"
 #include "ane/app/dry_run.h"
+#include "ane/app/fine_tuning.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/output_files.h"
 #include "ane/app/recorded_settings.h"
@@ -78,6 +79,7 @@ int train_command(const cli::FlagValues& flags, const Invocation& invocation) {
   cli::Terminal terminal;
   cli::LoadedSettings loaded = cli::load_settings(flags, invocation.environment, find_recorded_settings);
   adopt_model_file(loaded);
+  adopt_adapter(loaded);
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
   check_output_files(loaded);
   if (loaded.values.print_config) {

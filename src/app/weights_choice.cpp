@@ -6,6 +6,9 @@
 #include <fmt/format.h>
 
 #include "ane/app/model_choice.h"
+#include "ane/app/plan.h"
+#include "ane/core/error.h"
+#include "ane/device/budget.h"
 #include "ane/mil/ane_rules.h"
 #include "ane/model/kernel_plan.h"
 #include "ane/train/checkpoint.h"
@@ -26,12 +29,28 @@ std::optional<WeightsDecision> decision_before(const cli::Settings& settings) {
   return WeightsDecision{before.weights, "as in the run that is resumed"};
 }
 
+/// Frozen weights are compiled once, if one process can compile and hold the kernels of all layers.
+WeightsDecision decision_for_adapter(const cli::Settings& settings, const device::Device& device) {
+  const model::KernelPlan plan = make_plan(settings, model::WeightMode::baked);
+  std::int64_t kernels = 0;
+  for (const model::PlannedKernel& kernel : plan.kernels())
+    kernels += kernel.definition.weights.empty() ? 1 : settings.layers;
+  const int limit = std::min(compile_limit(settings, device), device::CompileBudget::kAneProgramLimit);
+  if (kernels <= limit) return {cli::WeightsChoice::baked, "frozen weights are compiled once"};
+  const std::string reason =
+      fmt::format("{} kernels with frozen weights, but one process holds at most {}", kernels, limit);
+  if (const std::optional<std::string> obstacle = obstacle_to_dynamic(settings, device))
+    throw UsageError(fmt::format("--lora: {}; {}", reason, *obstacle));
+  return {cli::WeightsChoice::dynamic, reason};
+}
+
 }  // namespace
 
 WeightsDecision resolve_weights(const cli::Settings& settings, const device::Device& device) {
   if (settings.weights != cli::WeightsChoice::automatic) return {settings.weights, {}};
   if (std::optional<WeightsDecision> before = decision_before(settings)) return *std::move(before);
   if (!device.limits_compiles()) return {cli::WeightsChoice::baked, "the host compiles at almost no cost"};
+  if (!settings.lora.empty()) return decision_for_adapter(settings, device);
   if (const std::optional<std::string> obstacle = obstacle_to_dynamic(settings, device))
     return {cli::WeightsChoice::baked, *obstacle};
   return {cli::WeightsChoice::dynamic, "no kernel with dynamic weights breaks a rule of this chip"};

@@ -426,6 +426,7 @@ void Trainer::start_checkpoint(std::launch how) {
   CheckpointIdentity identity = identity_of(parts_.model, parts_.source);
   identity.settings = options_.settings;
   identity.companions = options_.companions;
+  identity.fine_tuning = options_.fine_tuning;
   parts_.state.totals().checkpointed_ns = monotonic_ns();
   saved_update_ = parts_.state.progress().update;
   checkpoints_->start(identity, how);

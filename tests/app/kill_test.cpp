@@ -14,6 +14,7 @@
 #include "ane/math/random.h"
 
 #include "app/program.h"
+#include "app/small_model.h"
 #include "app/small_run.h"
 #include "support/catch.h"
 #include "support/sanitized.h"
@@ -31,7 +32,29 @@ const Words kKilledRun =  // two batch slots
     Words{"--log-every",        "2", "--steps",     "60",     "--checkpoint-dir", "c", "--checkpoint-every", "3",
           "--keep-checkpoints", "2", "--telemetry", "t.jsonl"};
 
-const std::vector<std::string> kFamilies = {"llama", "qwen2", "qwen3"};
+struct Variant {
+  std::string name;
+  Words settings;
+  std::string parameters = "model";  ///< file of a checkpoint
+};
+/// Models of all families, an adapter and a partly frozen model; the last two start from `model`.
+std::vector<Variant> variants(const std::string& model) {
+  return {{"llama", {}},
+          {"qwen2", {"--family", "qwen2"}},
+          {"qwen3", {"--family", "qwen3"}},
+          {"lora", {"--model", model, "--lora", "2"}, "adapter_model"},
+          {"freeze", {"--model", model, "--freeze", "*_proj.weight"}}};
+}
+
+void write_model_of_killed_run(const fs::path& directory) {
+  nlohmann::json config = small_config();
+  config["num_hidden_layers"] = 1;
+  config["num_attention_heads"] = 2;
+  config["num_key_value_heads"] = 2;
+  config["vocab_size"] = 64;
+  config["tie_word_embeddings"] = true;
+  write_small_model(directory, config, "BF16");
+}
 
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   const char* const text = std::getenv(variable);
@@ -116,13 +139,15 @@ TEST_CASE("a repeatedly killed run ends with the same parameters", "[app][kill]"
   CAPTURE(seed);
   const std::string last = "c/step-00000060/";
   const Folder undisturbed;
+  write_model_of_killed_run(undisturbed / "model");
+  const std::vector<Variant> all = variants(undisturbed / "model");
   const auto start = Clock::now();
-  for (const std::string& family : kFamilies) {
-    fs::create_directory(undisturbed / family);
-    REQUIRE(run(kKilledRun + Words{"--family", family}, {"ANE_MAX_COMPILES=16"}, undisturbed / family).code == 0);
+  for (const Variant& variant : all) {
+    fs::create_directory(undisturbed / variant.name);
+    REQUIRE(run(kKilledRun + variant.settings, {"ANE_MAX_COMPILES=16"}, undisturbed / variant.name).code == 0);
   }
   const double run_ms =
-      std::chrono::duration<double, std::milli>(Clock::now() - start).count() / static_cast<double>(kFamilies.size());
+      std::chrono::duration<double, std::milli>(Clock::now() - start).count() / static_cast<double>(all.size());
 
   Killer killer(seed, run_ms);
   while (killer.kills < wanted) {
@@ -130,10 +155,10 @@ TEST_CASE("a repeatedly killed run ends with the same parameters", "[app][kill]"
     const fs::path checkpoints = folder / "c";
     const std::vector<std::string> budgets = {"6", "16", "1000"};  // restarts: every update, every third update, none
     const Words environment = {"ANE_MAX_COMPILES=" + budgets[killer.draw(budgets.size())]};
-    const std::string& family = kFamilies[killer.draw(kFamilies.size())];
+    const Variant& variant = all[killer.draw(all.size())];
     const std::uint64_t most = killer.kills + kKillsOfARun;
     for (bool ended = false; !ended;) {
-      Words arguments = kKilledRun + Words{"--family", family};
+      Words arguments = kKilledRun + variant.settings;
       if (has_entry(checkpoints, "step-")) arguments.emplace_back("--resume");
       Program program(arguments, environment, folder.path());
       if (killer.kills < std::min(most, wanted) && killer.kill(program, checkpoints)) continue;
@@ -143,10 +168,10 @@ TEST_CASE("a repeatedly killed run ends with the same parameters", "[app][kill]"
       CHECK(result.err.find("damaged") == std::string::npos);
       ended = true;
     }
-    CAPTURE(killer.kills, family, environment);
-    for (const char* name : {"model", "first_moment", "second_moment"}) {
+    CAPTURE(killer.kills, variant.name, environment);
+    for (const std::string& name : {variant.parameters, std::string("first_moment"), std::string("second_moment")}) {
       const std::string file = last + name + ".safetensors";
-      CHECK(read_file(folder / file) == read_file(undisturbed / (family + "/" + file)));
+      CHECK(read_file(folder / file) == read_file(undisturbed / (variant.name + "/" + file)));
     }
     CHECK_FALSE(has_entry(checkpoints, ".partial-"));
     CHECK_FALSE(has_entry(checkpoints, ".old-"));

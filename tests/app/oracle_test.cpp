@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "ane/model/adapter.h"
 #include "ane/model/models.h"
 #include "ane/model/safetensors.h"
 #include "ane/model/weight_files.h"
@@ -52,6 +53,7 @@ class Case {
     for (const std::string name : {"lr", "beta1", "beta2", "eps"})
       words = words + Words{"--" + name, optimizer.at(name).dump()};
     if (hugging_face_) words = words + Words{"--seq", reference_.at("config").at("seq_len").dump()};
+    if (has_adapter()) words = words + Words{"--lora", (folder_ / "adapter").string()};
     return words + Words{"--weight-decay", optimizer.at("weight_decay").dump()};
   }
 
@@ -62,11 +64,17 @@ class Case {
   };
   [[nodiscard]] Errors errors_of(const Folder& folder) const {
     using namespace ane::model;
-    const SafetensorsFile trained(folder / fmt::format("trained/step-{:08}/model.safetensors", steps()));
+    const std::string file = has_adapter() ? kAdapterFile : "model.safetensors";
+    const SafetensorsFile trained(folder / fmt::format("trained/step-{:08}/{}", steps(), file));
     const SafetensorsFile expected(folder_ / "expected.safetensors");
-    const ParameterLayout layout = parameter_layout(config());
+    ParameterLayout layout = parameter_layout(config());
     std::vector<float> initial(layout.size());
-    if (hugging_face_) {
+    if (has_adapter()) {
+      const AdapterSource adapter = open_adapter(folder_ / "adapter", layout);
+      layout = adapter.layout;
+      initial.resize(layout.size());
+      read_all(*adapter.reader, layout, initial);
+    } else if (hugging_face_) {
       read_tensors(ModelTensors(model_file()), layout, initial);
     } else {
       read_llama2c(model(), layout, initial);
@@ -78,8 +86,9 @@ class Case {
     for (const Parameter& parameter : layout.parameters()) {
       std::vector<float> ours(parameter.count);
       std::vector<float> theirs(parameter.count);
-      trained.read(parameter.name, parameter.shape, ours);
-      const std::string& name = hugging_face_ ? parameter.name : parameter.meta_name;
+      const std::string own_name = has_adapter() ? peft_name(parameter) : parameter.name;
+      trained.read(own_name, parameter.shape, ours);
+      const std::string& name = hugging_face_ ? own_name : parameter.meta_name;
       expected.read(fmt::format("after{}.{}", updates(), name), parameter.shape, theirs);
       if (!hugging_face_) theirs = ane::test::from_meta_rows(parameter, theirs);
       const std::span<const float> before = slice(std::span<const float>(initial), parameter);
@@ -98,6 +107,7 @@ class Case {
   }
 
  private:
+  [[nodiscard]] bool has_adapter() const { return fs::exists(folder_ / "adapter"); }
   [[nodiscard]] fs::path model() const { return folder_ / (hugging_face_ ? "model" : "weights.bin"); }
   [[nodiscard]] fs::path model_file() const {
     const fs::path index = model() / ane::model::kIndexFile;
@@ -117,7 +127,7 @@ struct Variant {
   std::string name, weights, plan;
 };
 Variant generate_variant() {
-  return {GENERATE(as<std::string>(), "micro", "gqa", "untied", "hf/llama", "hf/qwen2", "hf/qwen3"),
+  return {GENERATE(as<std::string>(), "micro", "gqa", "untied", "hf/llama", "hf/qwen2", "hf/qwen3", "hf/lora"),
           GENERATE(as<std::string>(), "baked", "dynamic"), GENERATE(as<std::string>(), "split", "merged")};
 }
 

@@ -86,8 +86,9 @@ TEST_CASE("every row shows its default as a valid value", "[cli][settings]") {
 
 TEST_CASE("a resumed run takes settings of its checkpoint that nothing else gives", "[cli][settings][resume]") {
   const ConfigFile config(R"({"seed": 3, "warmup": 4})");
-  const RecordedSettings recorded{{{"seed", "1"}, {"warmup", "1"}, {"lr", "0.5"}, {"steps", "70"}, {"data", "a.txt"}},
-                                  "checkpoint c"};
+  const RecordedSettings recorded{
+      {{"seed", "1"}, {"warmup", "1"}, {"lr", "0.5"}, {"steps", "70"}, {"data", "a.txt"}, {"model", "m"}},
+      "checkpoint c"};
   const auto load_resumed = [&](const Words& arguments, const RecordedSettings& from) {
     return load_settings(parse_command_line(std::vector{training_command()}, arguments).values, {},
                          [&](Settings& given) -> std::optional<RecordedSettings> {
@@ -104,6 +105,7 @@ TEST_CASE("a resumed run takes settings of its checkpoint that nothing else give
   CHECK(loaded.values.optimizer.lr == 0.5);
   CHECK(loaded.values.steps == 70);
   CHECK(loaded.values.data == "a.txt");
+  CHECK(loaded.values.model == "m");
   CHECK(loaded.origin("lr").place == "checkpoint c");
   CHECK(loaded.origin("seed").place == config.path());
   CHECK(loaded.values.optimizer.beta1 == 0.9);
@@ -111,7 +113,7 @@ TEST_CASE("a resumed run takes settings of its checkpoint that nothing else give
 
   SECTION("but nothing with which a file could do harm") {
     FlagValues harmful;
-    for (const char* name : {"config", "model", "checkpoint-dir", "telemetry", "profile", "dump-mil"})
+    for (const char* name : {"config", "checkpoint-dir", "telemetry", "profile", "dump-mil"})
       harmful[name] = "/home/somebody/file";
     harmful.merge(FlagValues{{"device", "ane"},
                              {"threads", "256"},

@@ -503,9 +503,9 @@ TEST_CASE("a checkpoint of another version is refused but not treated as damaged
   const TemporaryDirectory directory;
   write_some(directory.path(), 40);
   const fs::path place = write_some(directory.path(), 50);
-  edit_trainer(place, nlohmann::json::json_pointer("/version"), 5);
+  edit_trainer(place, nlohmann::json::json_pointer("/version"), 6);
   CHECK_THROWS_AS(load_newest(directory.path()), ane::UsageError);
-  CHECK_THROWS_WITH(load_newest(directory.path()), ANE_CONTAINS("version 5"));
+  CHECK_THROWS_WITH(load_newest(directory.path()), ANE_CONTAINS("version 6"));
   CHECK(checkpoints_in(directory.path()).size() == 2);
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "ane/app/base_model.h"
 #include "ane/app/devices.h"
 #include "ane/app/restart_context.h"
 #include "ane/app/weights_choice.h"
@@ -18,9 +19,11 @@
 #include "ane/data/source.h"
 #include "ane/device/device.h"
 #include "ane/math/threads.h"
+#include "ane/model/frozen_parameters.h"
 #include "ane/model/model.h"
 #include "ane/surface/pool.h"
 #include "ane/train/observer.h"
+#include "ane/train/options.h"
 #include "ane/train/state.h"
 #include "ane/train/telemetry.h"
 #include "ane/train/trace.h"
@@ -40,6 +43,8 @@ struct RunContext {
   /// Memory that was available before the model reserved address space for its activations; no memory of the model's
   /// size had been touched yet.
   std::optional<AvailableMemory> available_memory;
+  std::unique_ptr<BaseModel> base;                  ///< null unless the run fine-tunes a model
+  std::unique_ptr<model::FrozenParameters> frozen;  ///< likewise
   std::unique_ptr<model::Model> model;
 
   /// One-line description of the device and its number of batch slots.
@@ -53,8 +58,18 @@ struct Instruments {
   bool dump_mil = true;                  ///< whether to write kernels to the setting's directory, if there is one
 };
 
-/// Selects the device, resolves automatic settings and creates the model. Throws UsageError, DeviceError.
-[[nodiscard]] RunContext make_run_context(const cli::Settings& settings, const Instruments& instruments = {});
+/// The model that the settings fine-tune, adopted from the previous process if there is one; null if everything is
+/// trained. Throws FileError, UsageError.
+[[nodiscard]] std::unique_ptr<BaseModel> open_base_model(const cli::Settings& settings,
+                                                         const std::optional<RestartContext>& before = {});
+
+/// Selects the device, resolves automatic settings and creates the model. `base`: what open_base_model() returned.
+/// Throws UsageError, DeviceError, FileError.
+[[nodiscard]] RunContext make_run_context(const cli::Settings& settings, const Instruments& instruments = {},
+                                          std::unique_ptr<BaseModel> base = {});
+
+/// What the run's checkpoints record about fine-tuning. Reads the base model's files unless the previous process did.
+[[nodiscard]] train::FineTuning describe_fine_tuning(RunContext& context);
 
 using Warn = std::function<void(const std::string&)>;
 
@@ -91,7 +106,7 @@ struct LoadedRun {
 
 /// Loads the newest undamaged checkpoint, and reports damaged ones and changed settings on the terminal. Throws like
 /// train::load_newest_checkpoint().
-[[nodiscard]] LoadedRun load_checkpoint(const RunContext& context, const data::Source& source, train::StateArena& state,
-                                        cli::Terminal& terminal);
+[[nodiscard]] LoadedRun load_checkpoint(const RunContext& context, const train::FineTuning& fine_tuning,
+                                        const data::Source& source, train::StateArena& state, cli::Terminal& terminal);
 
 }  // namespace ane::app

@@ -29,6 +29,9 @@ void adopt_model_file(cli::LoadedSettings& loaded);
 /// other dimensions are not checked.
 [[nodiscard]] model::ModelConfig model_config(const cli::Settings& settings);
 
+/// The options of the kernels of the settings' model, with the given weight mode and the adapter, if there is one.
+[[nodiscard]] model::KernelOptions kernel_options(const cli::Settings& settings, model::WeightMode weights);
+
 /// The kernel plan of the settings' model for the given weight mode. Throws UsageError for invalid dimensions.
 [[nodiscard]] model::KernelPlan make_plan(const cli::Settings& settings, model::WeightMode weights);
 
@@ -36,7 +39,8 @@ void adopt_model_file(cli::LoadedSettings& loaded);
 [[nodiscard]] std::unique_ptr<model::Model> make_model(const cli::Settings& settings,
                                                        const model::ModelContext& context);
 
-/// Loads the weights from `--model FILE`, or else initializes them from the seed.
+/// Loads the trained parameters from `--model FILE` or, those of an adapter, from its directory; initializes new ones
+/// from the seed.
 void fill_parameters(const cli::Settings& settings, const model::Model& model, std::span<float> parameters);
 
 /// Opens the data. `scan`: check every token of a file now. `standard_input`: what spool_standard_input() returned.

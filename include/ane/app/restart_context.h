@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ane/app/base_model.h"
 #include "ane/cli/settings.h"
 #include "ane/train/restart.h"
 
@@ -27,6 +28,9 @@ struct RestartContext {
   std::optional<int> companions{};      ///< of the file that model::spool() wrote
   std::optional<int> telemetry{};       ///< unless writing has failed
   std::optional<int> profile{};         ///< unless writing has failed
+  /// The files of the model that is fine-tuned, and BaseModel::digest().
+  std::vector<PassedFile> base{};
+  std::string base_digest{};
 
   [[nodiscard]] std::vector<int> descriptors() const;
 };

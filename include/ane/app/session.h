@@ -51,6 +51,9 @@ class Session {
   void keep_companions(const model::Companions& companions);
   /// The same for what model::spool() wrote, perhaps in the previous process.
   void keep_companions(Descriptor spool);
+  /// Begins to use the model that is fine-tuned. If it has changed since the run started, writes a rescue checkpoint
+  /// and throws.
+  void read_base();
   /// Opens the data. If that fails after a restart, writes a rescue checkpoint and throws.
   void open_data();
   /// Opens what samples of text need. If that fails after a restart, writes a rescue checkpoint and throws.

@@ -30,7 +30,13 @@ struct Settings {
   std::int64_t steps = 0;  ///< 0: not given
   std::string config;
   std::string data = "synthetic";
-  std::string model;  ///< file with initial weights; empty: new weights
+  std::string model;      ///< file with initial weights; empty: new weights
+  std::string lora;       ///< rank of an adapter to train, or its directory; empty: none
+  std::string lora_from;  ///< directory of the adapter to start from, if any; not a row of the table
+  double lora_alpha = 0;  ///< 0: twice the rank
+  std::string lora_targets = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj";
+  bool lora_rank_stabilized = false;
+  std::string freeze;  ///< patterns of names, separated by commas
   model::Family family = model::Family::llama;
 
   std::int64_t dim = 64;
@@ -94,7 +100,7 @@ struct Settings {
 enum class ValueKind { number, text, choice, toggle };
 
 /// Whether a value is a path, or names data. A path in a config file is relative to the file.
-enum class Paths { none, one, data };
+enum class Paths { none, one, one_unless_number, data };
 
 /// Whether a resumed run takes a setting from its checkpoint if nothing else gives it. A checkpoint's file is not
 /// trusted: it may say what is trained on which data and how, but must not name an output file, choose the machine's

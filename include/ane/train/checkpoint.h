@@ -21,7 +21,8 @@
 /// with staleness, for the running parameters) and trainer.json, which contains progress, settings, model, data, size
 /// and checksum of every file, and a self-checksum. It is written to a temporary directory, synced and renamed, so it
 /// is either complete or absent; no file points to the newest one. Damage anywhere in it is detected before anything is
-/// used.
+/// used. If an adapter is trained, the checkpoint is an adapter directory as PEFT writes it (adapter_config.json,
+/// adapter_model.safetensors) instead of a model directory.
 namespace ane::train {
 
 /// The file of a checkpoint that contains the parameters, from which another run can start.
@@ -33,6 +34,7 @@ struct CheckpointIdentity {
   SettingTexts settings{};  ///< for the record; those of a resumed run may differ
   /// Copied into the checkpoint, not compared; may be null.
   std::shared_ptr<const model::Companions> companions{};
+  FineTuning fine_tuning{};
 };
 
 [[nodiscard]] CheckpointIdentity identity_of(const model::Model& model, const data::Source& source);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "ane/model/companions.h"
+#include "ane/model/frozen_parameters.h"
 
 namespace ane::train {
 
@@ -44,6 +45,18 @@ enum class RefreshMode {
   pipeline  ///< compiled during the previous batch, so that each batch is stale by one update
 };
 
+/// What a checkpoint of a fine-tuned model records besides what was trained.
+struct FineTuning {
+  std::string base;  ///< identifies the model that the run started from; empty if nothing is frozen
+  std::string
+      adapter;  ///< describes the adapter: rank, scale and modules; empty if the model's own parameters are trained
+  std::string adapter_config;  ///< text of the adapter's adapter_config.json
+  /// Written to the checkpoint beside the trained parameters unless an adapter is trained; may be null.
+  const model::FrozenParameters* frozen = nullptr;
+
+  [[nodiscard]] bool has_adapter() const noexcept { return !adapter.empty(); }
+};
+
 struct TrainOptions {
   std::int64_t steps = 0;  ///< sequences; an update follows every accum_steps, the last one may have fewer
   std::int64_t accum_steps = 10;
@@ -60,6 +73,7 @@ struct TrainOptions {
   bool keep_best = false;                               ///< also the checkpoint of the lowest validation loss
   SettingTexts settings;                                ///< recorded in checkpoints
   std::shared_ptr<const model::Companions> companions;  ///< copied into checkpoints; may be null
+  FineTuning fine_tuning;
 };
 
 }  // namespace ane::train

@@ -53,7 +53,8 @@ std::optional<std::string> as_text(const Setting& row, const Json& value) {
 /// The value with its relative paths moved from the config's directory to the current one.
 std::string from_here(const Setting& row, const std::string& value, const std::filesystem::path& directory) {
   if (row.paths == Paths::none || directory.empty() || value.empty()) return value;
-  if (row.paths == Paths::one) return (directory / value).string();
+  if (row.paths == Paths::one_unless_number && parse_integer(value)) return value;
+  if (row.paths != Paths::data) return (directory / value).string();
   if (value == data::kSynthetic || value == data::kStandardInput) return value;
   std::string files;
   for (const std::filesystem::path& file : data::files_in_list(value, directory))

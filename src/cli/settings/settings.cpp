@@ -115,7 +115,8 @@ std::vector<Setting> model_rows() {
            .placeholder = "DIR|FILE",
            .help = "initial weights: a Hugging Face model directory, a checkpoint's directory, a .safetensors file, or "
                    "llama2.c's .bin",
-           .paths = Paths::one},
+           .paths = Paths::one,
+           .from_checkpoint = FromCheckpoint::always},
           &Settings::model),
       whole({.name = "dim",
              .group = "Model",
@@ -352,6 +353,50 @@ std::vector<Setting> device_rows() {
   };
 }
 
+std::vector<Setting> fine_tuning_rows() {
+  return {
+      text({.name = "lora",
+            .group = "Fine-tuning",
+            .placeholder = "RANK|DIR",
+            .help = "train only a low-rank adapter of --model: a new one of this rank, or the adapter in DIR (of PEFT "
+                    "or MLX)",
+            .llama_only = true,
+            .paths = Paths::one_unless_number,
+            .from_checkpoint = FromCheckpoint::always},
+           &Settings::lora),
+      real({.name = "lora-alpha",
+            .group = "Fine-tuning",
+            .placeholder = "X",
+            .help = "the adapter's result is multiplied by alpha / rank; auto: twice the rank",
+            .llama_only = true,
+            .from_checkpoint = FromCheckpoint::always},
+           &Settings::lora_alpha, {0, kMillion}, {"auto"}),
+      text({.name = "lora-targets",
+            .group = "Fine-tuning",
+            .placeholder = "NAMES",
+            .help = "matrices that get an adapter, separated by commas: names of projections, or of single matrices "
+                    "(model.layers.0.self_attn.q_proj)",
+            .llama_only = true,
+            .from_checkpoint = FromCheckpoint::always},
+           &Settings::lora_targets),
+      toggle({.name = "lora-rs",
+              .group = "Fine-tuning",
+              .placeholder = "",
+              .help = "multiply the adapter's result by alpha / sqrt(rank) instead",
+              .llama_only = true,
+              .from_checkpoint = FromCheckpoint::always},
+             &Settings::lora_rank_stabilized),
+      text({.name = "freeze",
+            .group = "Fine-tuning",
+            .placeholder = "PATTERNS",
+            .help = "parameters of --model that are not trained: patterns of their names, separated by commas "
+                    "(*.embed_tokens.*,model.layers.0.*)",
+            .llama_only = true,
+            .from_checkpoint = FromCheckpoint::always},
+           &Settings::freeze),
+  };
+}
+
 /// Where reports about Apple's framework disagree, the default is the safest choice; these settings select the others.
 std::vector<Setting> ane_rows() {
   return {
@@ -498,7 +543,7 @@ std::vector<Setting> output_rows() {
 std::vector<Setting> all_rows() {
   std::vector<Setting> rows;
   for (std::vector<Setting> group :
-       {run_rows(), model_rows(), optimizer_rows(), device_rows(), ane_rows(), output_rows()}) {
+       {run_rows(), model_rows(), fine_tuning_rows(), optimizer_rows(), device_rows(), ane_rows(), output_rows()}) {
     std::move(group.begin(), group.end(), std::back_inserter(rows));
   }
   return rows;

@@ -12,6 +12,8 @@
 
 #include "ane/core/error.h"
 #include "ane/core/file.h"
+#include "ane/model/adapter.h"
+#include "ane/model/models.h"
 #include "ane/model/safetensors.h"
 #include "ane/model/weight_files.h"
 
@@ -33,15 +35,69 @@ struct StateFile {
   std::span<float> values;
 };
 
-std::vector<StateFile> files_of(StateArena& state) {
-  std::vector<StateFile> files = {{kModelFile, state.parameters()}};
+std::vector<StateFile> files_of(StateArena& state, const FineTuning& fine_tuning) {
+  std::vector<StateFile> files = {{fine_tuning.has_adapter() ? model::kAdapterFile : kModelFile, state.parameters()}};
   for (std::size_t i = 0; i < state.slots().size(); ++i) files.push_back({slot_file(state.slots()[i]), state.slot(i)});
   if (state.staleness() == Staleness::one_update) files.push_back({kRunningFile, state.running_parameters()});
   return files;
 }
 
-void check_room(const fs::path& directory, std::span<const StateFile> files, const model::Companions& companions) {
-  std::uint64_t needed = kHeaderRoom + companions.size_bytes();
+/// Whether a model file holds frozen parameters besides those of the state.
+bool adds_frozen(const std::string& file, const FineTuning& fine_tuning) {
+  return file == kModelFile && fine_tuning.frozen != nullptr;
+}
+
+/// The layout with PEFT's names.
+model::ParameterLayout peft_layout(const model::ParameterLayout& layout) {
+  model::ParameterLayout named;
+  for (model::Parameter parameter : layout.parameters()) {
+    parameter.name = model::peft_name(parameter);
+    named.add(std::move(parameter));
+  }
+  return named;
+}
+
+/// Writes a whole model of trained and frozen parameters, in the model's order.
+void write_whole_model(TemporaryFile& file, const model::ParameterLayout& trained, std::span<const float> values,
+                       const CheckpointIdentity& identity, const model::Metadata& metadata) {
+  const model::ParameterLayout all = model::parameter_layout(identity.model);
+  const model::ParameterValues source(trained, values, identity.fine_tuning.frozen);
+  std::vector<model::TensorEntry> entries;
+  for (const model::Parameter& parameter : all.parameters()) entries.push_back({parameter.name, parameter.shape});
+  model::SafetensorsWriter writer(file, std::move(entries), metadata);
+  std::vector<float> buffer;
+  for (const model::Parameter& parameter : all.parameters())
+    writer.add(source.read(*source.find(parameter.name), buffer));
+}
+
+void write_array(TemporaryFile& file, const StateFile& array, const model::ParameterLayout& layout,
+                 const CheckpointIdentity& identity, const model::Metadata& metadata) {
+  if (adds_frozen(array.name, identity.fine_tuning)) {
+    write_whole_model(file, layout, array.values, identity, metadata);
+  } else if (array.name == model::kAdapterFile) {
+    model::write_safetensors(file, peft_layout(layout), array.values, metadata);
+  } else {
+    model::write_safetensors(file, layout, array.values, metadata);
+  }
+}
+
+void read_array(const fs::path& path, const StateFile& array, const model::ParameterLayout& layout,
+                const CheckpointIdentity& identity) {
+  if (adds_frozen(array.name, identity.fine_tuning)) {
+    const model::ModelTensors tensors(path);
+    model::read_all(*model::open_tensors(tensors, model::parameter_layout(identity.model)), layout, array.values);
+  } else if (array.name == model::kAdapterFile) {
+    model::read_safetensors(path, peft_layout(layout), array.values);
+  } else {
+    model::read_safetensors(path, layout, array.values);
+  }
+}
+
+void check_room(const fs::path& directory, std::span<const StateFile> files, const CheckpointIdentity& identity) {
+  std::uint64_t needed = kHeaderRoom + (identity.companions ? identity.companions->size_bytes() : 0);
+  const FineTuning& fine_tuning = identity.fine_tuning;
+  if (fine_tuning.frozen != nullptr && !fine_tuning.has_adapter())
+    needed += fine_tuning.frozen->layout().parameter_count() * sizeof(float);
   for (const StateFile& file : files) needed += file.values.size_bytes();
   if (const std::optional<std::uint64_t> found = free_disk_bytes(directory); found && *found < needed)
     throw FileError(
@@ -119,6 +175,19 @@ void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& save
         "{} is a checkpoint of another data set or order:\n  checkpoint: {}\n  this run:   {}\nUse the data it was "
         "trained with; to continue with other data, start from its weights with --model.",
         checkpoint.string(), saved.identity.data, running.data));
+  const FineTuning& now = running.fine_tuning;
+  const FineTuning& before = saved.identity.fine_tuning;
+  if (before.base != now.base)
+    throw UsageError(fmt::format(
+        "{} was fine-tuned from another model:\n  checkpoint: {}\n  this run:   {}\nName the same model with --model.",
+        checkpoint.string(), before.base.empty() ? "nothing was frozen" : before.base,
+        now.base.empty() ? "nothing is frozen" : now.base));
+  if (before.adapter != now.adapter)
+    throw UsageError(fmt::format(
+        "{} has another adapter:\n  checkpoint: {}\n  this run:   {}\nOmit the settings that begin with --lora: the "
+        "checkpoint's are used.",
+        checkpoint.string(), before.adapter.empty() ? "none" : before.adapter,
+        now.adapter.empty() ? "none" : now.adapter));
   if (!std::ranges::equal(saved.slots, state.slots()))
     throw UsageError(fmt::format(
         "{} has the optimizer state {}, but this run's optimizer has {}; use the optimizer it was trained with",
@@ -150,10 +219,10 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
   if (is_undamaged(place)) return place;
 
   AsideDirectory aside(place);
-  const std::vector<StateFile> state_files = files_of(state);
+  const std::vector<StateFile> state_files = files_of(state, identity.fine_tuning);
   const model::Companions none;
   const model::Companions& companions = identity.companions ? *identity.companions : none;
-  check_room(aside.path(), state_files, companions);
+  check_room(aside.path(), state_files, identity);
   // All files are written before any is synced: the state may change as soon as the system has a copy.
   std::deque<TemporaryFile> files;
   TrainerFileContents contents{
@@ -163,18 +232,22 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
     file.write(std::as_bytes(std::span(text)));
     return file.digest();
   };
-  for (const auto& [name, values] : state_files) {
-    TemporaryFile& file = files.emplace_back(aside.path() / name);
-    model::write_safetensors(file, layout, values,
-                             {{model::kConfigKey, model::to_json(identity.model)},
-                              {"format", "pt"},  // required by Hugging Face's transformers
-                              {"step", fmt::format("{}", record.progress.step)}});
-    contents.files[name] = file.digest();
+  for (const StateFile& array : state_files) {
+    TemporaryFile& file = files.emplace_back(aside.path() / array.name);
+    write_array(file, array, layout, identity,
+                {{model::kConfigKey, model::to_json(identity.model)},
+                 {"format", "pt"},  // required by Hugging Face's transformers
+                 {"step", fmt::format("{}", record.progress.step)}});
+    contents.files[array.name] = file.digest();
   }
   if (copied) copied();
 
-  contents.files[model::kConfigFile] =
-      add(model::kConfigFile, model::config_json_text(identity.model, companions.config_json, "F32"));
+  if (identity.fine_tuning.has_adapter()) {
+    contents.files[model::kAdapterConfigFile] = add(model::kAdapterConfigFile, identity.fine_tuning.adapter_config);
+  } else {
+    contents.files[model::kConfigFile] =
+        add(model::kConfigFile, model::config_json_text(identity.model, companions.config_json, "F32"));
+  }
   for (const model::CompanionFile& each : companions.files) {
     TemporaryFile& file = files.emplace_back(aside.path() / each.name);
     model::copy(each, file);
@@ -246,14 +319,14 @@ SettingTexts load_checkpoint(const fs::path& checkpoint, const model::ParameterL
   TrainerFileContents saved = read_trainer_file(checkpoint / kTrainerFile);
   expect_same_run(checkpoint, saved, identity, state);
   for (const auto& [name, digest] : saved.files) expect_contents(checkpoint / name, digest);
-  for (const auto& [name, values] : files_of(state)) {
-    const bool is_missing = !saved.files.contains(name);
-    if (is_missing && name == kRunningFile) {  // written without staleness, when the newest parameters were used
-      std::ranges::copy(state.parameters(), values.begin());
+  for (const StateFile& array : files_of(state, identity.fine_tuning)) {
+    const bool is_missing = !saved.files.contains(array.name);
+    if (is_missing && array.name == kRunningFile) {  // written without staleness, when the newest parameters were used
+      std::ranges::copy(state.parameters(), array.values.begin());
       continue;
     }
-    if (is_missing) refuse_damaged(checkpoint / kTrainerFile, fmt::format("'{}' is missing", name));
-    model::read_safetensors(checkpoint / name, layout, values);
+    if (is_missing) refuse_damaged(checkpoint / kTrainerFile, fmt::format("'{}' is missing", array.name));
+    read_array(checkpoint / array.name, array, layout, identity);
   }
   state.progress() = saved.record.progress;
   return std::move(saved.identity.settings);

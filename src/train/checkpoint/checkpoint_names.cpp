@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "ane/core/file.h"
+#include "ane/model/adapter.h"
 #include "ane/model/config.h"
 #include "ane/train/checkpoint.h"
 #include "ane/train/optimizer.h"
@@ -17,7 +18,8 @@ namespace ane::train {
 namespace {
 
 constexpr std::string_view kPrefix = "step-";
-constexpr std::array<std::string_view, 4> kFiles = {kTrainerFile, model::kConfigFile, kModelFile, kRunningFile};
+constexpr std::array<std::string_view, 6> kFiles = {kTrainerFile, model::kConfigFile,        kModelFile,
+                                                    kRunningFile, model::kAdapterConfigFile, model::kAdapterFile};
 constexpr std::string_view kSlotSuffix = ".safetensors";
 
 }  // namespace

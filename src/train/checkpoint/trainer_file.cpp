@@ -24,13 +24,17 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "ane-train checkpoint";
-constexpr int kVersion = 4;
+constexpr int kVersion = 5;
+constexpr int kVersionWithoutFineTuning = 4;
 constexpr int kOldestVersion = 2;  // see docs/checkpoints.md
 constexpr int kFirstVersionWithSlots = 4;
 constexpr std::uint64_t kMostMoments = 2;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 24U;  // a few thousand bytes are usual
 constexpr std::string_view kEnd = "\n}";                       // end of an object as indented by dump()
 constexpr int kHex = 16;
+// Optional fields, of a fine-tuned model:
+constexpr const char* kBase = "base_model";
+constexpr const char* kAdapter = "adapter";
 // Optional fields of the progress:
 constexpr const char* kBestStep = "best_validation_step";
 constexpr const char* kBestLoss = "best_validation_loss";
@@ -216,7 +220,7 @@ std::string trainer_file_text(const TrainerFileContents& contents) {
   for (const auto& [name, digest] : contents.files)
     files[name] = {{"bytes", digest.size_bytes}, {"xxh3", hex(digest.checksum)}};
   json object = {{"format", kFormat},
-                 {"version", kVersion},
+                 {"version", contents.identity.fine_tuning.base.empty() ? kVersionWithoutFineTuning : kVersion},
                  {"model", json::parse(model::to_json(contents.identity.model))},
                  {"optimizer_slots", contents.slots},
                  {"data", contents.identity.data},
@@ -239,6 +243,10 @@ std::string trainer_file_text(const TrainerFileContents& contents) {
   if (progress.best_validation_step != 0) {
     object["progress"][kBestStep] = progress.best_validation_step;
     object["progress"][kBestLoss] = progress.best_validation_loss;
+  }
+  if (const FineTuning& fine_tuning = contents.identity.fine_tuning; !fine_tuning.base.empty()) {
+    object[kBase] = fine_tuning.base;
+    object[kAdapter] = fine_tuning.adapter;
   }
   std::string text = object.dump(2, ' ', false, json::error_handler_t::replace);
   text.resize(text.size() - kEnd.size());
@@ -271,8 +279,16 @@ TrainerFileContents read_trainer_file(const std::filesystem::path& path) {
   SettingTexts settings = read_settings(fields.object("settings"));
   const model::ModelConfig model =
       version == kOldestVersion ? model_of_version_2(path, settings) : read_model(path, fields.object("model"));
+  FineTuning fine_tuning;
+  if (fields.has(kBase)) {
+    fine_tuning.base = fields.text(kBase);
+    fine_tuning.adapter = fields.text(kAdapter);
+  }
   return {.record = {.progress = read_progress(fields.object("progress")), .totals = {}},
-          .identity = {.model = model, .data = fields.text("data"), .settings = std::move(settings)},
+          .identity = {.model = model,
+                       .data = fields.text("data"),
+                       .settings = std::move(settings),
+                       .fine_tuning = std::move(fine_tuning)},
           .slots = version < kFirstVersionWithSlots ? slots_of_moments(fields) : fields.texts("optimizer_slots"),
           .files = read_files(fields.object("files"))};
 }
