@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "ane/app/fine_tuning.h"
 #include "ane/app/model_choice.h"
 #include "ane/cli/command_line.h"
 #include "ane/cli/text.h"
@@ -51,6 +52,7 @@ cli::Settings Arguments::settings() const {
     throw UsageError("the flags are ane-train's settings (ane-train --help) and those of this program: see bench/");
   cli::LoadedSettings loaded = cli::load_settings(line.values, {});
   app::adopt_model_file(loaded);
+  app::adopt_adapter(loaded);
   if (loaded.values.device == cli::DeviceChoice::automatic) loaded.values.device = cli::DeviceChoice::host;
   return loaded.values;
 }
@@ -69,7 +71,10 @@ app::RunContext Training::make_context(cli::Settings settings, std::unique_ptr<d
     device_ = timed.get();
     return timed;
   };
-  return app::make_run_context(settings, {.wrap_device = time_calls, .spans = &spans_});
+  app::RunContext context =
+      app::make_run_context(settings, {.wrap_device = time_calls, .spans = &spans_}, app::open_base_model(settings));
+  if (context.frozen) context.frozen->load_vectors();
+  return context;
 }
 
 void Training::compile() {

@@ -67,8 +67,8 @@ class DriverBenchmark {
     std::vector<CopyBound> copies;
     copies.reserve(traffic.size());
     for (const Traffic& part : traffic) copies.emplace_back(part.bytes, training_.threads());
-    CpuProducts products =
-        cpu_products(training_.model().parameters(), static_cast<std::size_t>(training_.settings().seq));
+    CpuProducts products = cpu_products(training_.model().parameters(), training_.model().parameters(),
+                                        static_cast<std::size_t>(training_.settings().seq));
     products.weight_gradients.push_back(std::move(products.classifier.back()));  // belongs to the same span
     products.classifier.pop_back();
     GemmFloor classifier(std::move(products.classifier), training_.threads());

@@ -8,6 +8,7 @@
 #include "ane/core/error.h"
 #include "ane/mil/geometry.h"
 #include "ane/mil/op_view.h"
+#include "ane/model/frozen_parameters.h"
 
 namespace ane::bench {
 namespace {
@@ -85,6 +86,46 @@ std::string text_of(const Product& product) {
                      product.b == Transpose::yes ? ", B transposed" : "");
 }
 
+Product gradient_of(const model::Parameter& parameter, std::size_t seq_len) {
+  return {.name = parameter.name + " dW",
+          .m = size(parameter.shape[0]),
+          .n = size(parameter.shape[1]),
+          .k = seq_len,
+          .b = Transpose::yes,
+          .accumulate = true,
+          .c_memory = "gradient of " + parameter.name};
+}
+
+/// A frozen classifier is multiplied in pieces, as it is read.
+void add_classifier(const model::Parameter& weight, bool is_trained, std::size_t seq_len,
+                    std::vector<Product>& products) {
+  const std::size_t vocab = size(weight.shape[0]);
+  const std::size_t dim = size(weight.shape[1]);
+  const std::size_t most = is_trained ? vocab : model::kFrozenRows;
+  for (std::size_t first = 0; first < vocab; first += most) {
+    const std::size_t rows = std::min(most, vocab - first);
+    const std::string name = fmt::format("{} from row {}", weight.name, first);
+    products.push_back(
+        {.name = name, .m = seq_len, .n = rows, .k = dim, .a = Transpose::yes, .b = Transpose::yes, .b_memory = name});
+    products.push_back(
+        {.name = name + " dx", .m = seq_len, .n = dim, .k = rows, .accumulate = first > 0, .b_memory = name});
+  }
+  if (!is_trained) return;
+  Product gradient = gradient_of(weight, seq_len);
+  gradient.a = Transpose::yes;
+  products.push_back(std::move(gradient));
+}
+
+/// A x, B^T dy, and the gradients of both factors.
+void add_adapter(const model::Parameter& a, const model::Parameter& b, std::size_t seq_len,
+                 std::vector<Product>& products) {
+  const std::size_t rank = size(a.shape[0]);
+  products.push_back({.name = a.name + " x", .m = rank, .n = seq_len, .k = size(a.shape[1])});
+  products.push_back({.name = b.name + " dy", .m = rank, .n = seq_len, .k = size(b.shape[0]), .a = Transpose::yes});
+  products.push_back(gradient_of(b, seq_len));
+  products.push_back(gradient_of(a, seq_len));
+}
+
 /// Calls with equal arguments.
 struct Way {
   Product product;
@@ -140,24 +181,20 @@ std::vector<Product> products_of(const mil::Program& program, const std::string&
   return products;
 }
 
-CpuProducts cpu_products(const model::ParameterLayout& layout, std::size_t seq_len) {
+CpuProducts cpu_products(const model::ParameterLayout& all, const model::ParameterLayout& trained,
+                         std::size_t seq_len) {
   CpuProducts result;
-  const bool own_classifier = layout.find(kOwnClassifier) != nullptr;
-  for (const model::Parameter& parameter : layout.parameters()) {
-    if (parameter.shape.size() != 2) continue;
-    const std::string& name = parameter.name;
-    const std::size_t out = size(parameter.shape[0]);
-    const std::size_t in = size(parameter.shape[1]);
-    Product gradient{.name = name + " dW", .m = out, .n = in, .k = seq_len, .b = Transpose::yes, .accumulate = true};
-    gradient.c_memory = "gradient of " + name;
-    if (name == (own_classifier ? kOwnClassifier : kEmbedding)) {
-      Product forward{.name = name, .m = seq_len, .n = out, .k = in, .a = Transpose::yes, .b = Transpose::yes};
-      Product dx{.name = name + " dx", .m = seq_len, .n = in, .k = out};
-      gradient.a = Transpose::yes;
-      forward.b_memory = dx.b_memory = name;
-      result.classifier = {std::move(forward), std::move(dx), std::move(gradient)};
-    } else if (name != kEmbedding) {
-      result.weight_gradients.push_back(std::move(gradient));
+  const model::Parameter* const own = all.find(kOwnClassifier);
+  const model::Parameter& classifier = own != nullptr ? *own : *all.find(kEmbedding);
+  const bool is_trained = trained.find(classifier.name) != nullptr;
+  add_classifier(classifier, is_trained, seq_len, result.classifier);
+  for (const model::Parameter& parameter : trained.parameters()) {
+    if (parameter.shape.size() != 2 || parameter.role == model::Role::embedding) continue;
+    if (parameter.name.ends_with(".lora_A.weight")) {
+      const std::string module = parameter.name.substr(0, parameter.name.rfind(".lora_A"));
+      add_adapter(parameter, *trained.find(module + ".lora_B.weight"), seq_len, result.weight_gradients);
+    } else if (parameter.role == model::Role::matrix) {
+      result.weight_gradients.push_back(gradient_of(parameter, seq_len));
     }
   }
   return result;

@@ -34,13 +34,15 @@ struct Product {
 /// The products of a kernel's program. Weights are named `prefix` + the blob's path.
 [[nodiscard]] std::vector<Product> products_of(const mil::Program& program, const std::string& prefix);
 
-/// A step's products on the CPU: the gradient of every weight in kernels, and the classifier's three products, its
-/// weight gradient last.
+/// A step's products on the CPU: the gradient of every trained weight in kernels, with those of adapters' factors, and
+/// the classifier's products, its weight gradient last.
 struct CpuProducts {
   std::vector<Product> classifier;
   std::vector<Product> weight_gradients;
 };
-[[nodiscard]] CpuProducts cpu_products(const model::ParameterLayout& layout, std::size_t seq_len);
+/// `all`: the parameters of the model, of which `trained` are trained; the factors of adapters are only in `trained`.
+[[nodiscard]] CpuProducts cpu_products(const model::ParameterLayout& all, const model::ParameterLayout& trained,
+                                       std::size_t seq_len);
 
 /// The same products in the form of `calls`: unchanged, or as C^T = B^T A^T with transposed operands. Throws Error
 /// unless products and calls match one to one; avoidable products may be missing.

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
+#include "ane/model/models.h"
 
 #include "product_log.h"
 
@@ -33,7 +34,8 @@ std::vector<Product> programs_products(Training& training) {
     const int run = runs[call.kernel]++;
     add(call.kernel, run, products_of(programs.at(call.kernel), fmt::format("{}.{}/", call.kernel, run)));
   }
-  CpuProducts cpu = cpu_products(training.model().parameters(), static_cast<std::size_t>(training.settings().seq));
+  CpuProducts cpu = cpu_products(model::parameter_layout(training.model().config()), training.model().parameters(),
+                                 static_cast<std::size_t>(training.settings().seq));
   add(kClassifier, 0, std::move(cpu.classifier));
   add(kWeightGradients, 0, std::move(cpu.weight_gradients));
   return products;

@@ -1,6 +1,8 @@
-/// Cost of a step with dynamic weights, in turn with one with baked weights.
+/// Cost of a step with dynamic weights, in turn with one with baked weights; with --lora, cost of a step that trains an
+/// adapter, in turn with one that trains the whole model.
 ///
 ///   bench_weights [--reps N] [ane-train's settings: --config stories110m --threads 2 ...]
+///   bench_weights --model DIR --lora 16 --seq 256
 ///
 /// A repetition is an update: all its steps, of both modes in turn; then both refresh their weights. With one thread,
 /// processor time is also meaningful on a machine with other load.
@@ -42,6 +44,7 @@ class Side {
     static_cast<void>(training_->device().take_compiles());
   }
 
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] Training& training() noexcept { return *training_; }
   [[nodiscard]] std::string key(const std::string& what, const std::string& clock) const {
     return fmt::format("{} {} {}", name_, what, clock);
@@ -62,24 +65,28 @@ class Side {
 int run(Arguments arguments) {
   const std::int64_t reps = arguments.take_number("--reps", 0);
   const cli::Settings settings = arguments.settings();
-  Side baked("baked", settings, cli::WeightsChoice::baked);
-  Side dynamic("dynamic", settings, cli::WeightsChoice::dynamic);
+  const bool is_adapter = !settings.lora.empty();
+  cli::Settings whole = settings;
+  whole.lora.clear();
+  Side base(is_adapter ? "whole model" : "baked", whole, cli::WeightsChoice::baked);
+  Side other(is_adapter ? "adapter" : "dynamic", settings,
+             is_adapter ? cli::WeightsChoice::baked : cli::WeightsChoice::dynamic);
   Samples samples;
   for (Repetitions repetitions(reps); repetitions.again();) {
     for (std::int64_t i = 0; i < settings.accum_steps; ++i) {
-      baked.step(samples);
-      dynamic.step(samples);
+      base.step(samples);
+      other.step(samples);
     }
-    baked.update(samples);
-    dynamic.update(samples);
+    base.update(samples);
+    other.update(samples);
   }
 
-  print_heading(baked.training());
-  print_head("weights", "dynamic", "baked", "");
+  print_heading(other.training());
+  print_head("weights", other.name(), base.name(), "");
   for (const char* const what : {"step", "renewal"})
     for (const char* const clock : {"wall", "processor"})
-      print_row(fmt::format("{}, {}", what, clock), samples.milliseconds(dynamic.key(what, clock)),
-                samples.milliseconds(baked.key(what, clock)));
+      print_row(fmt::format("{}, {}", what, clock), samples.milliseconds(other.key(what, clock)),
+                samples.milliseconds(base.key(what, clock)));
   return 0;
 }
 

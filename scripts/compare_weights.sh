@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares the weight modes: stories110m, 30 steps, on the stand-in for Apple's framework, where every compile takes 60 ms, as is
 # usual on a Mac. One row per mode, from the efficiency report.
-#   scripts/compare_weights.sh [MODE...]      MODE: baked, pipeline, merged, dynamic; default: all
+#   scripts/compare_weights.sh [MODE...]      MODE: baked, pipeline, merged, dynamic, lora (rank 16); default: all
 # Like the engine, the stand-in sees an input only as bytes, so it converts dynamic weights at every step: its ms/step do not
 # predict those of an engine; bench_weights measures the host's.
 # STEPS, STANDIN_COMPILE_MS and PROGRAM (default: the release build's ane-train-standin) may be set.
@@ -11,7 +11,7 @@ program=${PROGRAM:-build/release/ane-train-standin}
 [[ -x $program ]] || { scripts/setup.sh --test && scripts/build.sh release; }
 program=$(realpath "$program")
 export STANDIN_COMPILE_MS=${STANDIN_COMPILE_MS:-60} STANDIN_THREADS=${STANDIN_THREADS:-$(nproc)}
-[[ $# -gt 0 ]] || set -- baked pipeline merged dynamic
+[[ $# -gt 0 ]] || set -- baked pipeline merged dynamic lora
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
@@ -24,9 +24,15 @@ for mode; do
     pipeline) settings=(--weights baked --pipeline --plan merged) ;;
     merged) settings=(--weights baked --plan merged) ;;
     dynamic) settings=(--weights dynamic) ;;
+    lora)
+      model=build/random/stories110m
+      [[ -d $model ]] || { mkdir -p build/random && scripts/random_model.py stories110m "$model"; }
+      settings=(--model "$model" --lora 16 --weights baked) ;;
     *) echo "unknown mode '$mode'" >&2; exit 2 ;;
   esac
-  "$program" --config stories110m --steps "${STEPS:-30}" --device ane --val-samples 1 "${settings[@]}" >"$log"
+  config=(--config stories110m)
+  [[ $mode != lora ]] || config=(--seq 256)
+  "$program" "${config[@]}" --steps "${STEPS:-30}" --device ane --val-samples 1 "${settings[@]}" >"$log"
   beside=$(sed -nE 's/^Compile time:.* and ([0-9]+) ms during.*/\1/p' "$log")
   restarts=$(sed -nE 's/^Restarts:.*\), ([0-9]+) of .*/\1/p' "$log")
   printf '%-10s %9s %12s %9s %12s %9s %9s %9s\n' "$mode" "$(field 'Wall time' 1)" "$(field 'Compile time' 1)" \

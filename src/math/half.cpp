@@ -206,6 +206,27 @@ float transfer_add_floats(const float* from, const float* base, std::size_t coun
   return transfer_add_loop(from, base, count, to);
 }
 
+float transfer_bfloats(const std::uint16_t* from, std::size_t count, float* to) {
+  const hn::ScalableTag<std::int32_t> d;
+  const hn::Rebind<std::uint16_t, decltype(d)> halves;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto mask = hn::Set(d, 0x7FFFFFFF);
+  auto largest = hn::Zero(d);
+  std::size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto bits = hn::ShiftLeft<16>(hn::PromoteTo(d, hn::LoadU(halves, from + i)));
+    largest = hn::Max(largest, hn::And(bits, mask));
+    hn::StoreU(hn::BitCast(hn::RebindToFloat<decltype(d)>(), bits), hn::RebindToFloat<decltype(d)>(), to + i);
+  }
+  auto most = std::bit_cast<std::uint32_t>(hn::GetLane(hn::MaxOfLanes(d, largest)));
+  for (; i < count; ++i) {
+    const std::uint32_t bits = std::uint32_t{from[i]} << 16U;
+    most = std::max(most, bits & 0x7FFFFFFFU);
+    to[i] = std::bit_cast<float>(bits);
+  }
+  return std::bit_cast<float>(most);
+}
+
 // Copies bits: converting back and forth would be exact except for NaN's payload.
 float transfer_halves(const Half* from, std::size_t count, Half* to) {
   const hn::ScalableTag<std::int16_t> d;
@@ -252,6 +273,7 @@ HWY_EXPORT(transfer_to_half);
 HWY_EXPORT(transfer_to_float);
 HWY_EXPORT(transfer_floats);
 HWY_EXPORT(transfer_halves);
+HWY_EXPORT(transfer_bfloats);
 HWY_EXPORT(transfer_add_halves);
 HWY_EXPORT(transfer_add_floats);
 
@@ -306,6 +328,11 @@ float transfer(std::span<const float> from, std::span<float> to) noexcept {
 float transfer(std::span<const Half> from, std::span<Half> to) noexcept {
   assert(from.size() == to.size());
   return HWY_DYNAMIC_DISPATCH(transfer_halves)(from.data(), from.size(), to.data());
+}
+
+float transfer_bfloat(std::span<const std::uint16_t> from, std::span<float> to) noexcept {
+  assert(from.size() == to.size());
+  return HWY_DYNAMIC_DISPATCH(transfer_bfloats)(from.data(), from.size(), to.data());
 }
 
 float transfer_add(std::span<const Half> from, std::span<const float> base, std::span<float> to) noexcept {

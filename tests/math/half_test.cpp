@@ -252,6 +252,13 @@ TEST_CASE("a transfer converts, adds and finds the largest magnitude in one pass
     REQUIRE(same(ane::math::transfer(halves, to), largest_half));
     expect(to, [&](std::size_t i) { return to_float(halves[i]); });
 
+    std::vector<std::uint16_t> upper(size);
+    for (std::size_t i = 0; i < size; ++i)
+      upper[i] = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(floats[i]) >> 16U);
+    const float largest_upper = ane::math::transfer_bfloat(upper, to);
+    expect(to, [&](std::size_t i) { return std::bit_cast<float>(std::uint32_t{upper[i]} << 16U); });
+    REQUIRE(same(largest_upper, ane::math::max_magnitude(to)));
+
     REQUIRE(same(ane::math::transfer_add(halves, base, to), largest_half));
     expect(to, [&](std::size_t i) { return base[i] + to_float(halves[i]); });
     to = base;

@@ -1,9 +1,12 @@
 #include "ane/model/safetensors.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <sys/stat.h>
@@ -115,6 +118,33 @@ TEST_CASE("long half tensors are converted whole", "[model][safetensors]") {
   CHECK(values[1] == 0x1p-24F);
   CHECK(values[1024] == 0x1p-14F);
   CHECK(values[10'000] == 0x1p-6F * (1 + 0x310p-10F));  // 0x2710: exponent 9 - 15, mantissa 0x310
+}
+
+TEST_CASE("rows are read like those of the whole tensor, whatever its dtype", "[model][safetensors]") {
+  const std::string dtype = GENERATE(as<std::string>(), "F32", "F16", "BF16");
+  constexpr std::size_t kRows = 70;
+  constexpr std::size_t kColumns = 501;  // several blocks of a 16-bit tensor
+  const mil::Shape shape = {kRows, kColumns};
+  std::vector<float> values(kRows * kColumns);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 127) - 7.5F;
+  const TemporaryFolder folder;
+  TemporaryFile file(folder / "w.safetensors");
+  SafetensorsWriter writer(file, {{"before", {3}, "F32"}, {"w", shape, dtype}}, {});
+  writer.add(std::vector<float>{1, 2, 3});
+  writer.add(values);
+  file.commit();
+
+  const SafetensorsFile opened(folder / "w.safetensors");
+  std::vector<float> whole(values.size());
+  opened.read("w", shape, whole);
+  CHECK(whole == values);  // exact in every dtype
+  for (const auto& [first, count] :
+       std::vector<std::pair<std::size_t, std::size_t>>{{0, 1}, {3, 40}, {69, 1}, {0, 70}}) {
+    CAPTURE(dtype, first, count);
+    std::vector<float> rows(count * kColumns);
+    opened.read_rows("w", shape, first, rows);
+    CHECK(std::ranges::equal(rows, std::span(values).subspan(first * kColumns, rows.size())));
+  }
 }
 
 TEST_CASE("an empty tensor and no tensors at all are fine", "[model][safetensors]") {

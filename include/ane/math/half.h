@@ -63,6 +63,8 @@ void to_float(std::span<const Half> from, std::span<float> to) noexcept;
 [[nodiscard]] float transfer(std::span<const Half> from, std::span<float> to) noexcept;
 [[nodiscard]] float transfer(std::span<const float> from, std::span<float> to) noexcept;
 [[nodiscard]] float transfer(std::span<const Half> from, std::span<Half> to) noexcept;
+/// The same from bfloat16, the upper halves of floats.
+[[nodiscard]] float transfer_bfloat(std::span<const std::uint16_t> from, std::span<float> to) noexcept;
 
 /// The same, with to = base + from; `to` may be `base`.
 [[nodiscard]] float transfer_add(std::span<const Half> from, std::span<const float> base, std::span<float> to) noexcept;

@@ -13,6 +13,9 @@
 
 namespace ane::model {
 
+/// Rows of a frozen classifier that a step reads at a time.
+inline constexpr std::size_t kFrozenRows = 4096;
+
 /// Parameters that training does not change. They stay in the model's files, in the element type that these have, and
 /// are converted to fp32 wherever they are used. The files are read, not mapped, so that one that becomes shorter is an
 /// error instead of a signal; the system keeps what it read in its page cache.

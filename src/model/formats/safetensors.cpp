@@ -150,26 +150,28 @@ void check_coverage(const std::map<std::string, SafetensorsFile::Tensor, std::le
   if (covered != data.size_bytes) fault("{} bytes after the last tensor belong to none", data.size_bytes - covered);
 }
 
-float bfloat_to_float(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16U); }
-
-/// Reads elements of `tensor` from `first` on.
-void read_elements(const RegularFile& file, const SafetensorsFile::Tensor& tensor, std::size_t first,
-                   std::span<float> values) {
+/// Reads elements of `tensor` from `first` on, and returns the largest magnitude.
+float read_elements(const RegularFile& file, const SafetensorsFile::Tensor& tensor, std::size_t first,
+                    std::span<float> values) {
   const std::uint64_t offset = tensor.offset + first * dtype_bytes(tensor.dtype);
-  if (tensor.dtype == "F32") return file.read(offset, std::as_writable_bytes(values));
-  std::array<std::uint16_t, 4096> block;  // NOLINT(cppcoreguidelines-pro-type-member-init): read() fills it
+  if (tensor.dtype == "F32") {
+    file.read(offset, std::as_writable_bytes(values));
+    return math::max_magnitude(std::span<const float>(values));
+  }
+  std::array<std::uint16_t, 16384> block;  // NOLINT(cppcoreguidelines-pro-type-member-init): read() fills it
+  float largest = 0;
   for (std::size_t done = 0; done < values.size();) {
     const std::size_t count = std::min(block.size(), values.size() - done);
     const std::span<std::uint16_t> from = std::span(block).first(count);
     file.read(offset + 2 * done, std::as_writable_bytes(from));
     const std::span<float> to = values.subspan(done, count);
-    if (tensor.dtype == "F16") {
-      math::to_float(from, to);
-    } else {
-      std::transform(from.begin(), from.end(), to.begin(), bfloat_to_float);
-    }
+    const std::span<const std::uint16_t> read = from;
+    const float magnitude = tensor.dtype == "F16" ? math::transfer(read, to) : math::transfer_bfloat(read, to);
+    if (!(magnitude <= largest)) largest = magnitude;
+    if (!std::isfinite(largest)) return largest;
     done += count;
   }
+  return largest;
 }
 
 std::uint16_t bfloat_of(float value) {
@@ -194,7 +196,7 @@ void write_halves(TemporaryFile& file, const TensorEntry& tensor, std::span<cons
     fits = std::isfinite(math::max_magnitude(std::span<const math::Half>(converted)));
   } else {
     std::ranges::transform(values, converted.begin(), bfloat_of);
-    fits = std::ranges::all_of(converted, [](std::uint16_t bits) { return std::isfinite(bfloat_to_float(bits)); });
+    fits = std::ranges::all_of(converted, [](std::uint16_t bits) { return (bits & 0x7F80U) != 0x7F80U; });
   }
   if (!fits) refuse_value(tensor, math::max_magnitude(values));
   file.write(std::as_bytes(std::span(converted)));
@@ -320,8 +322,7 @@ void SafetensorsFile::read_rows(std::string_view name, const mil::Shape& shape, 
 
 void SafetensorsFile::read(std::string_view name, const Tensor& tensor, std::size_t first,
                            std::span<float> values) const {
-  read_elements(file_, tensor, first, values);
-  if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
+  if (!std::isfinite(read_elements(file_, tensor, first, values)))
     Fault(file_.path())("tensor '{}' contains a non-finite value", name);
 }
 

@@ -202,8 +202,8 @@ void Llama::Pass::for_classifier_pieces(const Body& body) {
   const Parameter& classifier = work_.classifier;
   if (!classifier.is_frozen) return body(std::size_t{0}, config_.vocab, weights(classifier));
   const std::size_t dim = config_.dim;
-  for (std::size_t first = 0; first < config_.vocab; first += Workspace::kFrozenRows) {
-    const std::size_t rows = std::min(Workspace::kFrozenRows, config_.vocab - first);
+  for (std::size_t first = 0; first < config_.vocab; first += kFrozenRows) {
+    const std::size_t rows = std::min(kFrozenRows, config_.vocab - first);
     const std::span<float> piece = work_.classifier_rows.first(rows * dim);
     threads_.parallel_for(rows, channel_grain(dim), [&](math::Range range) {
       work_.frozen->read_rows(classifier, first + range.begin, piece.subspan(range.begin * dim, range.size() * dim));

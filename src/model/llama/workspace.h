@@ -20,9 +20,6 @@ namespace ane::model {
 /// Memory that is reused by all steps, so that only the first step allocates, and a layer's stages with the memory that
 /// they use. Activations are [channels, S].
 struct Llama::Workspace {
-  /// Rows of a frozen classifier that are read at a time.
-  static constexpr std::size_t kFrozenRows = 4096;
-
   /// `trained`: the parameters with gradients; others are in `context.frozen`.
   Workspace(const ModelConfig& config, const ParameterLayout& trained, const Adapter& adapter, KernelBank& kernels,
             const ModelContext& context, std::size_t slot);
