@@ -43,7 +43,8 @@ std::vector<std::string> changes_since(const train::SettingTexts& before, const 
     const auto old = before.find(row.name);
     const std::string now = row.show(settings);
     const bool matters = row.group != "Output" && row.name != "config";  // a config only gives other settings
-    if (matters && old != before.end() && old->second != now)
+    // A file that is no longer named is not needed: the checkpoint has what was read from it.
+    if (matters && !now.empty() && old != before.end() && old->second != now)
       changes.push_back(fmt::format("{} is now {}; it was {}", row.flag(), now, old->second));
   }
   return changes;
@@ -146,15 +147,9 @@ std::unique_ptr<train::StateArena> make_state(RunContext& context, const std::op
   return state;
 }
 
-Descriptor spool_standard_input(const cli::Settings& settings, cli::Terminal& terminal) {
-  if (settings.data != data::kStandardInput) return {};
-  if (::isatty(STDIN_FILENO) != 0) terminal.info("reading the data from the terminal; Ctrl-D ends them");
-  return spool(STDIN_FILENO, "standard input");
-}
-
 std::unique_ptr<data::Source> open_source(const cli::Settings& settings, const std::optional<RestartContext>& before,
-                                          const Descriptor& standard_input) {
-  std::unique_ptr<data::Source> source = make_source(settings, !before, standard_input);
+                                          const PreparedData& prepared) {
+  std::unique_ptr<data::Source> source = make_source(settings, !before, prepared);
   if (before && source->identity() != before->data_identity) {
     throw FileError(fmt::format("the data changed during the run: they were {}, and now are {}", before->data_identity,
                                 source->identity()));

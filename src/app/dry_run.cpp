@@ -146,12 +146,13 @@ void dump_programs(std::span<const model::KernelInfo> kernels, const std::string
 
 }  // namespace
 
-int dry_run(const cli::Settings& settings) {
+int dry_run(cli::Settings settings, const DataPreparation& preparation) {
   cli::Terminal terminal;
   const RunContext context = make_run_context(settings, {}, open_base_model(settings));
   const std::vector<model::KernelInfo> kernels = context.model->kernels().infos();
   if (context.device->limits_compiles()) check_pipeline(kernels, context.settings);
-  const std::unique_ptr<data::Source> source = make_source(settings, true, spool_standard_input(settings, terminal));
+  const std::unique_ptr<data::Source> source =
+      make_source(settings, true, prepare_data(settings, preparation, terminal));
   if (const auto warning = source->warning()) terminal.warn(*warning);
   if (settings.sample_every > 0) static_cast<void>(make_text_sampler(context, language_of(settings)));
   for (const std::string& line : dry_run_lines(context, *source)) terminal.print(line);

@@ -40,9 +40,14 @@ constexpr std::array kEvalSettings = {
                   "the model: a Hugging Face model directory, a checkpoint's directory, a .safetensors file, or "
                   "llama2.c's .bin"},
     SharedSetting{"data",
-                  "what to evaluate it on: files of text (read as bytes) or tokens, separated by commas; -: standard "
-                  "input; synthetic: a Markov chain"},
+                  "what to evaluate it on: text (.txt), records (.jsonl) or tokens (.bin): files separated by commas, "
+                  "or a directory; -: standard input; synthetic: a Markov chain"},
     SharedSetting{"data-format"},
+    SharedSetting{"tokenizer",
+                  "tokenizer for text and records; without it the one beside the model, or bytes if there is none"},
+    SharedSetting{"end-token"},
+    SharedSetting{"mask-prompt"},
+    SharedSetting{"skip-bad-records"},
     SharedSetting{"seq", "tokens per sequence [the model's; at most 1024 for a Hugging Face directory]"},
     SharedSetting{"seed", "seed of synthetic data [42]"},
     SharedSetting{"device"},
@@ -97,9 +102,10 @@ void prepare_kernels(const RunContext& context, std::span<const float> parameter
 }
 
 struct Report {
-  double loss = 0;  ///< nats per token
+  double loss = 0;  ///< nats per token that counts
   std::optional<double> bits_per_byte;
   std::size_t tokens = 0;
+  std::size_t counted_tokens = 0;
   std::size_t sequences = 0;
   double tokens_per_second = 0;
 
@@ -117,10 +123,16 @@ Report evaluate_on(const RunContext& context, const data::Source& source, std::s
         fmt::format("the model's loss on these data cannot be computed: {}; --precision fp32 has a larger "
                     "range",
                     *evaluation.overflow));
-  Report report{.loss = evaluation.loss,
-                .bits_per_byte = {},
-                .tokens = sequences * context.model->config().seq_len,
-                .sequences = sequences};
+  if (evaluation.counted == 0)
+    throw UsageError(fmt::format("no token of the {} sequence{} counts, so there is no loss; evaluate more sequences",
+                                 sequences, sequences == 1 ? "" : "s"));
+  const std::size_t seq_len = context.model->config().seq_len;
+  Report report{
+      .loss = evaluation.loss,
+      .bits_per_byte = {},
+      .tokens = sequences * seq_len,
+      .counted_tokens = static_cast<std::size_t>(std::llround(evaluation.counted * static_cast<double>(seq_len))),
+      .sequences = sequences};
   report.tokens_per_second = static_cast<double>(report.tokens) / seconds.count();
   if (const std::optional<double> bytes = source.bytes_per_token())
     report.bits_per_byte = report.loss / std::numbers::ln2 / *bytes;
@@ -132,16 +144,18 @@ std::string json_text(const Report& report) {
     return std::isfinite(value) ? fmt::format("{}", value) : std::string("null");
   };
   return fmt::format(
-      R"({{"loss": {}, "perplexity": {}, "bits_per_byte": {}, "tokens": {}, "sequences": {}, "tokens_per_second": {}}})",
+      R"({{"loss": {}, "perplexity": {}, "bits_per_byte": {}, "tokens": {}, "counted_tokens": {}, "sequences": {}, "tokens_per_second": {}}})",
       number(report.loss), number(report.perplexity()), report.bits_per_byte ? number(*report.bits_per_byte) : "null",
-      report.tokens, report.sequences, number(report.tokens_per_second));
+      report.tokens, report.counted_tokens, report.sequences, number(report.tokens_per_second));
 }
 
 void print(const Report& report, cli::Terminal& terminal) {
   terminal.print(fmt::format("Loss: {:.4f} nats per token", report.loss));
   terminal.print(fmt::format("Perplexity: {:.4f}", report.perplexity()));
   if (report.bits_per_byte) terminal.print(fmt::format("Bits per byte: {:.4f}", *report.bits_per_byte));
-  terminal.print(fmt::format("Tokens: {} in {} sequences", report.tokens, report.sequences));
+  const std::string counted =
+      report.counted_tokens == report.tokens ? "" : fmt::format(", of which {} count", report.counted_tokens);
+  terminal.print(fmt::format("Tokens: {} in {} sequences{}", report.tokens, report.sequences, counted));
   terminal.print(fmt::format("Speed: {:.0f} tokens per second", report.tokens_per_second));
 }
 
@@ -174,15 +188,18 @@ int eval_command(const cli::FlagValues& flags, const Invocation& invocation) {
   const OptionValues values(flags);
   static_cast<void>(values.required("model", "the model to evaluate"));
   static_cast<void>(values.required("data", "the data to evaluate it on"));
-  const cli::LoadedSettings loaded = load_shared_settings(values, kEvalSettings, invocation);
+  cli::LoadedSettings loaded = load_shared_settings(values, kEvalSettings, invocation);
+  const std::shared_ptr<const text::Tokenizer> tokenizer = adopt_tokenizer(loaded);
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
   const EvalOptions options = read_options(values, loaded.values.data == data::kSynthetic);
+  const PreparedData prepared = prepare_data(
+      loaded.values, {.tokenizer = tokenizer, .environment = invocation.environment, .held_out = options.held_out},
+      terminal);
   const RunContext context =
       make_run_context(loaded.values, {.wrap_device = invocation.wrap_device, .dump_mil = false});
   if (!context.device_note.empty()) terminal.info(context.device_note);
   const std::optional<model::AdapterSource> adapter = open_adapter(values, context.model->parameters(), terminal);
-  const std::unique_ptr<data::Source> source =
-      make_source(context.settings, true, spool_standard_input(context.settings, terminal), options.held_out);
+  const std::unique_ptr<data::Source> source = make_source(context.settings, true, prepared, options.held_out);
   const std::size_t sequences = sequences_of(*source, options);
   if (const auto warning =
           check_memory(evaluation_memory_need(*context.model, context.settings), context.available_memory))

@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include "ane/app/fine_tuning.h"
@@ -151,39 +150,6 @@ void fill_parameters(const cli::Settings& settings, const model::Model& model, s
     const ModelSource source = open_model(settings.model);
     model::read_all(*open_parameters(source, all), model.parameters(), parameters);
   }
-}
-
-namespace {
-
-std::vector<RegularFile> open_data_files(const cli::Settings& settings, const Descriptor& standard_input) {
-  std::vector<RegularFile> files;
-  if (settings.data == data::kStandardInput) {
-    if (!standard_input)
-      throw UsageError("--data - is read only by a training run, by eval and by --dry-run; name a file");
-    files.emplace_back(Descriptor(::fcntl(standard_input.get(), F_DUPFD_CLOEXEC, 0)), "standard input", "data");
-    return files;
-  }
-  for (const std::filesystem::path& file : data::files_in_list(settings.data)) files.emplace_back(file, "data");
-  return files;
-}
-
-}  // namespace
-
-std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool scan, const Descriptor& standard_input,
-                                          data::HeldOut held_out) {
-  const auto seed = static_cast<std::uint64_t>(settings.seed);
-  if (settings.family == model::Family::mlp) {
-    return data::make_teacher_source(size(settings.dim), size(settings.hidden), size(settings.seq), seed);
-  }
-  const data::TokenSettings tokens{.seq_len = size(settings.seq),
-                                   .vocab_size = size(settings.vocab),
-                                   .seed = seed,
-                                   .order = settings.data_order,
-                                   .scan = scan,
-                                   .format = settings.data_format,
-                                   .held_out = held_out};
-  return settings.data == data::kSynthetic ? data::make_markov_source(tokens)
-                                           : data::open_token_files(open_data_files(settings, standard_input), tokens);
 }
 
 train::TrainOptions train_options(const cli::Settings& settings) {

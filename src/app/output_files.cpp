@@ -57,6 +57,7 @@ void check_output_files(const cli::LoadedSettings& loaded) {
   std::vector<NamedFile> others;
   if (values.data != data::kSynthetic && values.data != data::kStandardInput)
     for (const fs::path& file : data::files_in_list(values.data)) others.push_back({"data", file.string()});
+  if (!values.tokenizer.empty()) others.push_back({"tokenizer", values.tokenizer});
   if (!values.model.empty()) others.push_back({"model", values.model});
   if (cli::is_config_file(values.config)) others.push_back({"config", values.config});
   for (const NamedFile& output : {NamedFile{"telemetry", values.telemetry}, NamedFile{"profile", values.profile}}) {

@@ -20,10 +20,12 @@ struct Passed {
   const char* field;
   std::optional<int> RestartContext::*descriptor;
 };
-constexpr std::array kPassed = {
-    Passed{"checkpoint lock", &RestartContext::lock}, Passed{"standard input", &RestartContext::standard_input},
-    Passed{"companions descriptor", &RestartContext::companions},
-    Passed{"telemetry descriptor", &RestartContext::telemetry}, Passed{"profile descriptor", &RestartContext::profile}};
+constexpr std::array kPassed = {Passed{"checkpoint lock", &RestartContext::lock},
+                                Passed{"standard input", &RestartContext::standard_input},
+                                Passed{"tokens descriptor", &RestartContext::tokens},
+                                Passed{"companions descriptor", &RestartContext::companions},
+                                Passed{"telemetry descriptor", &RestartContext::telemetry},
+                                Passed{"profile descriptor", &RestartContext::profile}};
 
 std::string base_field(std::size_t index) { return fmt::format("base file {}", index); }
 constexpr const char* kBaseDigest = "base digest";

@@ -38,9 +38,9 @@ std::uint64_t random_run_id() {
 }  // namespace
 
 Session::Session(const cli::Settings& settings, std::optional<RestartContext> before,
-                 std::optional<train::RunLock> lock, Descriptor standard_input, const Invocation& invocation)
+                 std::optional<train::RunLock> lock, PreparedData prepared, const Invocation& invocation)
     : lock_(std::move(lock)),
-      standard_input_(std::move(standard_input)),
+      prepared_(std::move(prepared)),
       invocation_(invocation),
       before_(std::move(before)),
       trace_(open_trace(settings, before_, warn_)),
@@ -81,8 +81,7 @@ int Session::run() {
   options_.fine_tuning = describe_fine_tuning(context_);
   read_base();
   open_data();
-  if (!before_ && !resumes_checkpoint() && !context_.settings.model.empty())
-    keep_companions(companions_of(open_model(context_.settings.model)));
+  if (!before_ && !resumes_checkpoint()) keep_companions(first_companions());
   if (resumes_checkpoint()) {
     const LoadedRun loaded = load_checkpoint(context_, options_.fine_tuning, *source_, *state_, terminal_);
     resumed = loaded.event;
@@ -119,6 +118,13 @@ bool Session::resumes_checkpoint() const noexcept {
   return context_.settings.resume == cli::ResumeChoice::always && !before_;
 }
 
+model::Companions Session::first_companions() const {
+  const cli::Settings& settings = context_.settings;
+  model::Companions companions;
+  if (!settings.model.empty()) companions = companions_of(open_model(settings.model));
+  return settings.tokenizer.empty() ? companions : with_tokenizer(std::move(companions), settings.tokenizer);
+}
+
 // The run's own copy does not change if the model's directory does.
 void Session::keep_companions(const model::Companions& companions) {
   if (!companions.empty()) keep_companions(model::spool(companions));
@@ -141,7 +147,7 @@ void Session::read_base() try {
 }
 
 void Session::open_data() try {
-  source_ = open_source(context_.settings, before_, standard_input_);
+  source_ = open_source(context_.settings, before_, prepared_);
   data_identity_ = source_->identity();
   if (options_.keep_best && source_->validation_count() == 0)
     throw UsageError(fmt::format("--keep-best needs held-out data for a validation loss, but there are none: {}",
@@ -213,7 +219,8 @@ void Session::replace_process() {
                                    .data_identity = data_identity_,
                                    .process = process() + 1};
     if (lock_) restart_context.lock = lock_->descriptor();
-    if (standard_input_) restart_context.standard_input = standard_input_.get();
+    if (prepared_.standard_input) restart_context.standard_input = prepared_.standard_input.get();
+    if (prepared_.tokens) restart_context.tokens = prepared_.tokens.get();
     if (companions_) restart_context.companions = companions_.get();
     if (context_.base) {
       restart_context.base = context_.base->files();

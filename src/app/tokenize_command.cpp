@@ -113,7 +113,7 @@ class TokenOutput {
   void finish(std::size_t bytes, std::chrono::duration<double> time) {
     if (options_->ids) terminal_->write("\n");
     if (!file_) return;
-    file_->commit();
+    file_->commit({.text_bytes = bytes});
     const auto count = static_cast<double>(file_->count());
     terminal_->info(fmt::format(
         "{}: {} tokens of a vocabulary of {}, {:.2f} bytes of text per token; encoded in {:.3f} s", options_->out,

@@ -66,6 +66,12 @@ std::optional<train::RunLock> lock_checkpoints(const cli::Settings& settings) {
   return lock;
 }
 
+Descriptor adopt(std::optional<int> descriptor) {
+  if (!descriptor) return {};
+  ::fcntl(*descriptor, F_SETFD, FD_CLOEXEC);
+  return Descriptor(*descriptor);
+}
+
 /// Makes sure that the process can still save its state when it reaches a limit.
 void prepare_for_limits() {
   leave_processor_time_to_stop();
@@ -80,6 +86,7 @@ int train_command(const cli::FlagValues& flags, const Invocation& invocation) {
   cli::LoadedSettings loaded = cli::load_settings(flags, invocation.environment, find_recorded_settings);
   adopt_model_file(loaded);
   adopt_adapter(loaded);
+  const DataPreparation preparation{.tokenizer = adopt_tokenizer(loaded), .environment = invocation.environment};
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
   check_output_files(loaded);
   if (loaded.values.print_config) {
@@ -87,13 +94,13 @@ int train_command(const cli::FlagValues& flags, const Invocation& invocation) {
         fmt::format("{}{:<18} {}", cli::describe(loaded), "model config", model::to_json(model_config(loaded.values))));
     return 0;
   }
-  if (loaded.values.dry_run) return dry_run(loaded.values);
+  if (loaded.values.dry_run) return dry_run(loaded.values, preparation);
   check_before_training(loaded.values);
   std::optional<train::RunLock> lock = lock_checkpoints(loaded.values);
-  Descriptor standard_input =
-      spool_standard_input(loaded.values, terminal);  // a signal may end it: nothing is lost yet
-  const train::BlockedSignals blocked;                // until the handler is installed
-  return Session(loaded.values, std::nullopt, std::move(lock), std::move(standard_input), invocation).run();
+  PreparedData prepared =
+      prepare_data(loaded.values, preparation, terminal);  // a signal may end it: nothing is lost yet
+  const train::BlockedSignals blocked;                     // until the handler is installed
+  return Session(loaded.values, std::nullopt, std::move(lock), std::move(prepared), invocation).run();
 }
 
 int continue_training(RestartContext before, const Invocation& invocation) {
@@ -102,12 +109,8 @@ int continue_training(RestartContext before, const Invocation& invocation) {
   const cli::Settings settings = before.settings;
   std::optional<train::RunLock> lock;
   if (before.lock) lock.emplace(settings.checkpoint_dir, *before.lock);
-  Descriptor standard_input;
-  if (before.standard_input) {
-    standard_input = Descriptor(*before.standard_input);
-    ::fcntl(standard_input.get(), F_SETFD, FD_CLOEXEC);
-  }
-  return Session(settings, std::move(before), std::move(lock), std::move(standard_input), invocation).run();
+  PreparedData prepared{.standard_input = adopt(before.standard_input), .tokens = adopt(before.tokens)};
+  return Session(settings, std::move(before), std::move(lock), std::move(prepared), invocation).run();
 }
 
 }  // namespace ane::app

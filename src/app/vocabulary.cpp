@@ -23,16 +23,19 @@ std::string Vocabulary::decode(std::span<const text::TokenId> tokens) const {
   return bytes;
 }
 
+std::optional<std::filesystem::path> find_model_tokenizer(const ModelSource& source, std::string_view advice) {
+  const std::filesystem::path directory = source.file.parent_path();
+  const std::optional<std::filesystem::path> found = text::find_tokenizer(directory);
+  if (!found && source.is_hugging_face)
+    throw UsageError(fmt::format("{} has no tokenizer ({} or {}); name one with --tokenizer, or {}", directory.string(),
+                                 text::kHuggingFaceFile, text::kSentencePieceFile, advice));
+  return found;
+}
+
 Vocabulary open_vocabulary(const std::string& tokenizer, const ModelSource& source) {
   if (!tokenizer.empty()) return Vocabulary(text::open_tokenizer(tokenizer));
-  const std::filesystem::path directory = source.file.parent_path();
-  if (const auto found = text::find_tokenizer(directory)) return Vocabulary(text::open_tokenizer(*found));
-  if (source.is_hugging_face)
-    throw UsageError(
-        fmt::format("{} has no tokenizer ({} or {}); name one with --tokenizer, or work with "
-                    "--prompt-tokens and --tokens",
-                    directory.string(), text::kHuggingFaceFile, text::kSentencePieceFile));
-  return {};
+  const auto found = find_model_tokenizer(source, "work with --prompt-tokens and --tokens");
+  return found ? Vocabulary(text::open_tokenizer(*found)) : Vocabulary();
 }
 
 Language language_of(const cli::Settings& settings) {

@@ -138,6 +138,12 @@ std::vector<std::byte> RegularFile::read_all() const {
   return bytes;
 }
 
+Descriptor RegularFile::duplicate() const {
+  Descriptor copy(::fcntl(descriptor_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) throw_read_error(path_, what_, errno);
+  return copy;
+}
+
 std::uint64_t checksum_of(const RegularFile& file) {
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, file.size_bytes())));
   Checksum checksum;

@@ -34,6 +34,13 @@ template <class Unit>
 concept TokenUnit =
     std::same_as<Unit, std::uint8_t> || std::same_as<Unit, std::uint16_t> || std::same_as<Unit, std::uint32_t>;
 
+/// What is known about the tokens of a file, from its header if it has one.
+struct TokenTraits {
+  bool is_masked = false;
+  std::uint64_t tokenizer = 0;
+  TokenFacts facts{};
+};
+
 /// How a file is divided: training tokens first, then held-out ones.
 struct Split {
   std::size_t training = 0;  ///< tokens
@@ -43,10 +50,12 @@ struct Split {
 template <TokenUnit Unit>
 class TokenFile final : public Source {
  public:
-  TokenFile(JoinedFiles files, const TokenSettings& settings)
+  TokenFile(JoinedFiles files, const TokenSettings& settings, const TokenTraits& traits)
       : files_(std::move(files)),
         settings_(settings),
-        split_(split(static_cast<std::size_t>(files_.size_bytes() / sizeof(Unit)), settings.held_out)) {
+        traits_(traits),
+        mask_bit_(traits.is_masked ? kMaskBit<Unit> : Unit{0}),
+        split_(split(static_cast<std::size_t>(files_.size_bytes() / sizeof(Unit)))) {
     assert(settings.seq_len > 0 && settings.vocab_size > 0);
     // One token more than a sequence: the target of the last one.
     const bool trains = settings.held_out != HeldOut::all;
@@ -72,12 +81,15 @@ class TokenFile final : public Source {
 
   std::string identity() const override {
     const bool random = settings_.order == Order::random;
-    return fmt::format("{} {} content={:016x} seq={} order={}", files_.name(),
-                       amount(split_.training + split_.held_out), content_checksum_, settings_.seq_len,
+    const std::string tokenizer =
+        traits_.facts.key == 0 ? std::string() : fmt::format(" tokenizer={:016x}", traits_.tokenizer);
+    return fmt::format("{} {}{} content={:016x} seq={} order={}", files_.name(),
+                       amount(split_.training + split_.held_out), tokenizer, content_checksum_, settings_.seq_len,
                        random ? fmt::format("random seed={}", settings_.seed) : "sequential");
   }
 
-  /// Warns if less than a tenth of the vocabulary occurs; usual texts use most of it.
+  /// Warns if less than a tenth of the vocabulary occurs; usual texts use most of it. Not if the tokens were made for
+  /// this run, with the tokenizer of its model.
   std::optional<std::string> warning() const override {
     constexpr std::size_t kFew = 10;
     constexpr std::size_t kBytes = 256;
@@ -86,7 +98,8 @@ class TokenFile final : public Source {
           "a text is read as bytes, of which there are {}, but the vocabulary has {} tokens; --vocab {} "
           "trains faster, unless the model is to be trained on other data too",
           kBytes, settings_.vocab_size, kBytes);
-    if (sizeof(Unit) == 1 || !occurring_ || *occurring_ >= settings_.vocab_size / kFew) return std::nullopt;
+    if (sizeof(Unit) == 1 || traits_.facts.key != 0 || !occurring_ || *occurring_ >= settings_.vocab_size / kFew)
+      return std::nullopt;
     return fmt::format(
         "only {} of the {} tokens of the vocabulary occur in the data; are they of another tokenizer? A "
         "smaller --vocab trains faster",
@@ -105,7 +118,14 @@ class TokenFile final : public Source {
   }
 
   std::optional<std::size_t> training_tokens() const override { return split_.training; }
-  std::optional<double> bytes_per_token() const override { return kIsText ? std::optional(1.0) : std::nullopt; }
+  std::optional<double> bytes_per_token() const override {
+    if (kIsText) return 1;
+    const auto& [held_out, text_bytes, key] = traits_.facts;
+    const bool is_of_all = settings_.held_out == HeldOut::all && held_out > 0;  // but the number of bytes is not
+    if (text_bytes == 0 || is_of_all) return std::nullopt;
+    return static_cast<double>(text_bytes) /
+           static_cast<double>(held_out > 0 ? held_out : split_.training + split_.held_out);
+  }
   std::optional<double> unigram_entropy() const override {
     return kIsText ? std::optional(byte_entropy(files_)) : std::nullopt;
   }
@@ -113,9 +133,10 @@ class TokenFile final : public Source {
  private:
   static constexpr bool kIsText = sizeof(Unit) == 1;
 
-  static Split split(std::size_t tokens, HeldOut part) {
-    if (part == HeldOut::all) return {0, tokens};
-    const std::size_t held_out = sizeof(Unit) == 1 ? tokens / 10 + (tokens % 10 != 0 ? 1 : 0) : 0;
+  [[nodiscard]] Split split(std::size_t tokens) const {
+    if (settings_.held_out == HeldOut::all) return {0, tokens};
+    const std::size_t held_out =
+        kIsText ? tokens / 10 + (tokens % 10 != 0 ? 1 : 0) : static_cast<std::size_t>(traits_.facts.held_out);
     return {tokens - held_out, held_out};
   }
 
@@ -131,19 +152,31 @@ class TokenFile final : public Source {
 
   void read(std::size_t start, Sample& sample) const {
     sample.tokens.clear();
+    sample.counted.clear();
     sample.tokens.reserve(settings_.seq_len + 1);
     for_pieces(start, settings_.seq_len + 1, [&](std::span<const Unit> piece) {
+      if (traits_.is_masked) return append_masked(piece, sample);
       sample.tokens.insert(sample.tokens.end(), piece.begin(), piece.end());
     });
+    if (traits_.is_masked) sample.counted.erase(sample.counted.begin());  // the first token is no target
   }
+
+  void append_masked(std::span<const Unit> piece, Sample& sample) const {
+    for (const Unit token : piece) {
+      sample.tokens.push_back(without_mask(token));
+      sample.counted.push_back((token & mask_bit_) == 0 ? 1 : 0);
+    }
+  }
+
+  [[nodiscard]] Token without_mask(Unit token) const noexcept { return token & static_cast<Unit>(~mask_bit_); }
 
   /// Checks all tokens, and counts how many of the vocabulary occur.
   void scan() {
     // If every value of this type is valid, there is nothing to check.
-    if (settings_.vocab_size > std::numeric_limits<Unit>::max()) return;
+    if (settings_.vocab_size > without_mask(std::numeric_limits<Unit>::max())) return;
     std::vector<std::uint8_t> occurs(settings_.vocab_size);
     for_pieces(0, split_.training + split_.held_out, [&](std::span<const Unit> piece) {
-      for (const Unit token : piece) occurs[token] = 1;
+      for (const Unit token : piece) occurs[without_mask(token)] = 1;
     });
     occurring_ = std::accumulate(occurs.begin(), occurs.end(), std::size_t{0});
   }
@@ -163,17 +196,19 @@ class TokenFile final : public Source {
 
   void check(std::size_t start, std::span<const Unit> sequence) const {
     const auto bad = std::find_if(sequence.begin(), sequence.end(),
-                                  [this](Unit token) { return std::size_t{token} >= settings_.vocab_size; });
+                                  [this](Unit token) { return without_mask(token) >= settings_.vocab_size; });
     if (bad == sequence.end()) return;
     const std::size_t place = start + static_cast<std::size_t>(bad - sequence.begin());
     const JoinedFiles::Place found = files_.place(place * sizeof(Unit));
     throw FileError(fmt::format(
         "{}: token {} at byte {} is {}, outside the vocabulary of {}; does the file belong to another tokenizer?",
-        found.path, found.body_byte / sizeof(Unit), found.byte, *bad, settings_.vocab_size));
+        found.path, found.body_byte / sizeof(Unit), found.byte, without_mask(*bad), settings_.vocab_size));
   }
 
   JoinedFiles files_;
   TokenSettings settings_;
+  TokenTraits traits_;
+  Unit mask_bit_;
   Split split_;
   std::optional<std::size_t> occurring_;  ///< how many tokens of the vocabulary occur, if that was counted
   std::uint64_t content_checksum_ =
@@ -186,6 +221,7 @@ enum class Unit { byte = 1, uint16 = 2, uint32 = 4 };
 struct Contents {
   Unit unit = Unit::byte;
   std::uint64_t begin = 0;  ///< where the tokens begin
+  TokenTraits traits{};
 };
 
 struct Compression {
@@ -218,7 +254,9 @@ Contents contents_of(const RegularFile& file, const TokenSettings& settings) {
     if (header->vocab > settings.vocab_size)
       throw FileError(fmt::format("{}: its tokens are of a vocabulary of {}, but the model has {} (--vocab)",
                                   file.path().string(), header->vocab, settings.vocab_size));
-    return {header->bits == 16 ? Unit::uint16 : Unit::uint32, kTokenHeaderBytes};
+    return {header->bits == 16 ? Unit::uint16 : Unit::uint32,
+            kTokenHeaderBytes,
+            {header->is_masked, header->tokenizer, header->facts}};
   }
   if (settings.format != Format::tokens && file.path().extension() != ".bin") return {};
   if (file.size_bytes() % sizeof(std::uint16_t) != 0)
@@ -229,8 +267,9 @@ Contents contents_of(const RegularFile& file, const TokenSettings& settings) {
   return {Unit::uint16, 0};
 }
 
-std::string_view described(Unit unit) {
-  return unit == Unit::byte ? "text" : unit == Unit::uint16 ? "tokens of 16 bits" : "tokens of 32 bits";
+std::string described(Unit unit, bool is_masked) {
+  if (unit == Unit::byte) return "text";
+  return fmt::format("tokens of {} bits{}", unit == Unit::uint16 ? 16 : 32, is_masked ? " with a loss mask" : "");
 }
 
 }  // namespace
@@ -239,19 +278,27 @@ std::unique_ptr<Source> open_token_files(std::vector<RegularFile> files, const T
   assert(!files.empty());
   std::vector<JoinedFiles::Part> parts;
   const std::string first = files.front().path().string();
-  const Unit unit = contents_of(files.front(), settings).unit;
+  const auto [unit, begin, traits_of_first] = contents_of(files.front(), settings);
+  TokenTraits traits = traits_of_first;
   for (RegularFile& file : files) {
     const Contents contents = contents_of(file, settings);
-    if (contents.unit != unit)
+    if (contents.unit != unit || contents.traits.is_masked != traits.is_masked)
       throw UsageError(
           fmt::format("{} contains {}, but {} {}; train on one kind of data, or choose it by --data-format", first,
-                      described(unit), file.path().string(), described(contents.unit)));
+                      described(unit, traits.is_masked), file.path().string(),
+                      described(contents.unit, contents.traits.is_masked)));
+    if (contents.traits.facts.held_out > 0 && files.size() > 1)
+      throw UsageError(fmt::format(
+          "{} has its own held-out part, so it cannot be joined with other files; train on it alone, or name the text "
+          "that it was made of",
+          file.path().string()));
     parts.push_back({std::move(file), contents.begin});
   }
+  if (parts.size() > 1) traits.facts = {};
   JoinedFiles joined(std::move(parts));
-  if (unit == Unit::byte) return std::make_unique<TokenFile<std::uint8_t>>(std::move(joined), settings);
-  if (unit == Unit::uint16) return std::make_unique<TokenFile<std::uint16_t>>(std::move(joined), settings);
-  return std::make_unique<TokenFile<std::uint32_t>>(std::move(joined), settings);
+  if (unit == Unit::byte) return std::make_unique<TokenFile<std::uint8_t>>(std::move(joined), settings, traits);
+  if (unit == Unit::uint16) return std::make_unique<TokenFile<std::uint16_t>>(std::move(joined), settings, traits);
+  return std::make_unique<TokenFile<std::uint32_t>>(std::move(joined), settings, traits);
 }
 
 std::unique_ptr<Source> open_token_file(const fs::path& path, const TokenSettings& settings) {

@@ -21,6 +21,7 @@ static_assert(std::endian::native == std::endian::little, "token files are read 
 constexpr std::array<char, 8> kMagic = {'\xff', '\xff', 'A', 'N', 'E', 'T', 'O', 'K'};
 constexpr std::uint32_t kVersion = 1;
 constexpr std::uint64_t kBitsOfByte = 8;
+constexpr std::uint32_t kMasked = 1;  // flag
 constexpr std::size_t kMostVocabOf16Bits = 65536;
 
 /// As it is in the file.
@@ -32,9 +33,13 @@ struct RawHeader {
   std::uint32_t vocab;
   std::uint64_t tokenizer;
   std::uint64_t count;
-  std::array<std::byte, 24> zero;
+  TokenFacts facts;
 };
 static_assert(sizeof(RawHeader) == kTokenHeaderBytes);
+
+std::uint32_t bits_for(std::uint32_t vocab, Mask mask) {
+  return vocab <= (mask == Mask::present ? kMostVocabOf16Bits / 2 : kMostVocabOf16Bits) ? 16 : 32;
+}
 
 }  // namespace
 
@@ -49,7 +54,7 @@ std::optional<TokenHeader> read_token_header(const RegularFile& file) {
   };
   if (raw.version != kVersion) refuse("version", raw.version, "1");
   if (raw.bits != 16 && raw.bits != 32) refuse("bits per token", raw.bits, "16 or 32");
-  if (raw.flags != 0) refuse("flags", raw.flags, "0");
+  if (raw.flags != 0 && raw.flags != kMasked) refuse("flags", raw.flags, "0 or 1");
   if (raw.vocab == 0) refuse("vocabulary", raw.vocab, "1 or more");
   const std::uint64_t token_bytes = raw.bits / kBitsOfByte;
   const std::uint64_t body = file.size_bytes() - sizeof(RawHeader);
@@ -57,25 +62,44 @@ std::optional<TokenHeader> read_token_header(const RegularFile& file) {
     throw FileError(
         fmt::format("{}: its header says {} tokens of {} bytes, but {} bytes follow; is the file truncated?",
                     file.path().string(), raw.count, token_bytes, body));
-  return TokenHeader{.bits = raw.bits, .vocab = raw.vocab, .tokenizer = raw.tokenizer, .count = raw.count};
+  if (raw.facts.held_out > raw.count)
+    throw FileError(fmt::format("{}: its header says that {} of {} tokens are held out", file.path().string(),
+                                raw.facts.held_out, raw.count));
+  return TokenHeader{.bits = raw.bits,
+                     .is_masked = raw.flags == kMasked,
+                     .vocab = raw.vocab,
+                     .tokenizer = raw.tokenizer,
+                     .count = raw.count,
+                     .facts = raw.facts};
 }
 
-TokenFileWriter::TokenFileWriter(const std::filesystem::path& path, std::uint32_t vocab, std::uint64_t tokenizer)
+TokenFileWriter::TokenFileWriter(const std::filesystem::path& path, std::uint32_t vocab, std::uint64_t tokenizer,
+                                 Mask mask)
     : path_(path),
-      header_{.bits = vocab <= kMostVocabOf16Bits ? 16U : 32U, .vocab = vocab, .tokenizer = tokenizer, .count = 0},
+      header_{
+          .bits = bits_for(vocab, mask), .is_masked = mask == Mask::present, .vocab = vocab, .tokenizer = tokenizer},
       file_(path) {
   write_header(false);
 }
 
-void TokenFileWriter::append(std::span<const Token> tokens) {
+void TokenFileWriter::append(std::span<const Token> tokens, std::span<const std::uint8_t> counted) {
   assert(std::ranges::all_of(tokens, [&](Token token) { return token < header_.vocab; }));
+  assert(counted.empty() || (header_.is_masked && counted.size() == tokens.size()));
   header_.count += tokens.size();
-  if (header_.bits == 32) return file_.write(std::as_bytes(tokens));
-  narrow_.assign(tokens.begin(), tokens.end());
-  file_.write(std::as_bytes(std::span(narrow_)));
+  header_.bits == 32 ? write(tokens, counted, wide_) : write(tokens, counted, narrow_);
 }
 
-void TokenFileWriter::commit() {
+template <class Unit>
+void TokenFileWriter::write(std::span<const Token> tokens, std::span<const std::uint8_t> counted,
+                            std::vector<Unit>& buffer) {
+  buffer.assign(tokens.begin(), tokens.end());
+  for (std::size_t i = 0; i < counted.size(); ++i)
+    if (counted[i] == 0) buffer[i] |= kMaskBit<Unit>;
+  file_.write(std::as_bytes(std::span(buffer)));
+}
+
+void TokenFileWriter::commit(const TokenFacts& facts) {
+  header_.facts = facts;
   write_header(true);
   file_.commit();
   sync_directory(path_.parent_path());
@@ -86,11 +110,11 @@ void TokenFileWriter::write_header(bool again) {
   const RawHeader raw{.magic = kMagic,
                       .version = kVersion,
                       .bits = header_.bits,
-                      .flags = 0,
+                      .flags = header_.is_masked ? kMasked : 0,
                       .vocab = header_.vocab,
                       .tokenizer = header_.tokenizer,
                       .count = header_.count,
-                      .zero = {}};
+                      .facts = header_.facts};
   const auto bytes = std::as_bytes(std::span(&raw, 1));
   again ? file_.replace_beginning(bytes) : file_.write(bytes);
 }

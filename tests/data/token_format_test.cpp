@@ -95,7 +95,7 @@ TEST_CASE("an invalid header is refused with the field and its value", "[data][m
   const auto [bad, fault] = GENERATE_COPY(table<std::string, const char*>({
       {changed(good, 8, bytes_of(std::uint32_t{2})), "version = 2, but the supported value is 1"},
       {changed(good, 12, bytes_of(std::uint32_t{8})), "bits per token = 8, but the supported value is 16 or 32"},
-      {changed(good, 16, bytes_of(std::uint32_t{1})), "flags = 1"},
+      {changed(good, 16, bytes_of(std::uint32_t{2})), "flags = 2"},
       {changed(good, 20, bytes_of(std::uint32_t{0})), "vocabulary = 0"},
       {changed(good, 32, bytes_of(std::uint64_t{9})), "9 tokens of 4 bytes, but 32 bytes follow"},
       {changed(good, 32, bytes_of(~std::uint64_t{0})), "18446744073709551615 tokens"},
@@ -118,4 +118,90 @@ TEST_CASE("tokens of a larger vocabulary than the model's are refused", "[data][
 
   static_cast<void>(directory.write("t.bin", changed(text_of(path), 64 + 4, bytes_of(kVocab))));
   CHECK_THROWS_WITH(first_sample(path, kVocab), ANE_CONTAINS("token 1 at byte 68 is 100000, outside the vocabulary"));
+}
+
+TEST_CASE("a loss mask is the highest bit of each token", "[data]") {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "t.bin";
+  const auto write = [&](std::uint32_t vocab, const TokenFacts& facts = {}) {
+    TokenFileWriter file(path, vocab, 0, Mask::present);
+    file.append(std::vector<Token>{1, 2, 3}, std::vector<std::uint8_t>{1, 0, 1});
+    file.append(std::vector<Token>{4, 5});
+    file.append(std::vector<Token>{6, 7}, std::vector<std::uint8_t>{0, 0});
+    file.commit(facts);
+    return read_token_header(ane::RegularFile(path, "token file")).value();
+  };
+  const auto narrow = GENERATE(true, false);
+  const std::uint32_t vocab = narrow ? 32'768 : 32'769;
+  const TokenHeader header = write(vocab);
+  CHECK(header.is_masked);
+  CHECK(header.bits == (narrow ? 16 : 32));
+  CHECK(header.count == 7);
+  CHECK(text_of(path).substr(16, 4) == bytes_of(std::uint32_t{1}));
+  CHECK((narrow ? text_of(path).substr(66, 2) == bytes_of(std::uint16_t{0x8002})
+                : text_of(path).substr(68, 4) == bytes_of(std::uint32_t{0x8000'0002})));
+
+  const auto source = open_token_file(path, {.seq_len = 6, .vocab_size = vocab, .order = Order::sequential});
+  Sample sample;
+  sample.counted = {5};
+  source->training_sample(0, sample);
+  CHECK(sample.tokens == std::vector<Token>{1, 2, 3, 4, 5, 6, 7});
+  CHECK(sample.counted == std::vector<std::uint8_t>{0, 1, 1, 1, 0, 0});  // of the targets
+}
+
+TEST_CASE("tokens with a mask are checked against the vocabulary without it", "[data]") {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "t.bin";
+  const auto write = [&](Token last) {
+    TokenFileWriter file(path, 100, 0, Mask::present);
+    file.append(std::vector<Token>{1, 2, last}, std::vector<std::uint8_t>{0, 0, 0});
+    file.commit();
+  };
+  write(9);
+  CHECK_NOTHROW(open_token_file(path, {.seq_len = 2, .vocab_size = 100}));
+  write(10);
+  std::string bytes = text_of(path);
+  bytes = changed(bytes, 20, bytes_of(std::uint32_t{10}));  // the vocabulary in the header
+  static_cast<void>(directory.write("t.bin", bytes));
+  CHECK_THROWS_WITH(open_token_file(path, {.seq_len = 2, .vocab_size = 10}), ANE_CONTAINS("token 2 at byte 68 is 10"));
+}
+
+TEST_CASE("a file of tokens says what is held out and how many bytes it stands for", "[data]") {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "t.bin";
+  const auto write = [&](const TokenFacts& facts) {
+    TokenFileWriter file(path, 100, 5);
+    file.append(std::vector<Token>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+    file.commit(facts);
+  };
+  const auto open = [&](HeldOut held_out) {
+    return open_token_file(path, {.seq_len = 3, .vocab_size = 100, .order = Order::sequential, .held_out = held_out});
+  };
+  write({.held_out = 4, .text_bytes = 10});
+  const auto source = open(HeldOut::usual);
+  CHECK(source->training_tokens() == 6U);
+  REQUIRE(source->validation_count() == 1);
+  Sample sample;
+  source->validation_sample(0, sample);
+  CHECK(sample.tokens == std::vector<Token>{6, 7, 8, 9});
+  CHECK(sample.counted.empty());
+  CHECK(source->bytes_per_token() == 2.5);
+  CHECK(open(HeldOut::all)->validation_count() == 3);
+  CHECK_FALSE(open(HeldOut::all)->bytes_per_token());
+  write({.held_out = 0, .text_bytes = 30});
+  CHECK(open(HeldOut::all)->bytes_per_token() == 3.0);
+  CHECK(open(HeldOut::usual)->validation_count() == 0);
+
+  // Tokens that were made for the run are identified by their tokenizer too.
+  CHECK_THAT(open(HeldOut::usual)->identity(), !ANE_CONTAINS("tokenizer="));
+  write({.key = 1});
+  CHECK_THAT(open(HeldOut::usual)->identity(), ANE_CONTAINS("10 tokens tokenizer=0000000000000005 content="));
+
+  write({.held_out = 11});
+  CHECK_THROWS_WITH(open(HeldOut::usual), ANE_CONTAINS("11 of 10 tokens are held out"));
+  write({.held_out = 4});
+  std::vector<ane::RegularFile> files;
+  files.emplace_back(path, "data");
+  files.emplace_back(path, "data");
+  CHECK_THROWS_AS(open_token_files(std::move(files), {.seq_len = 3, .vocab_size = 100}), ane::UsageError);
 }

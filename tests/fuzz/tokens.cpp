@@ -15,6 +15,7 @@ void check_sample(const data::Sample& sample, const data::TokenSettings& setting
   require(std::all_of(sample.tokens.begin(), sample.tokens.end(),
                       [&](data::Token token) { return token < settings.vocab_size; }),
           "tokens are in the vocabulary");
+  require(sample.counted.empty() || sample.counted.size() == settings.seq_len, "a mask has a value for each target");
 }
 
 }  // namespace
@@ -32,6 +33,7 @@ void tokens(Bytes bytes) {
     const auto source = data::open_token_file(((choice & 1) != 0 ? binary : text).hold(reader.rest()), settings);
     static_cast<void>(source->description());
     static_cast<void>(source->identity());
+    static_cast<void>(source->bytes_per_token());
     data::Sample sample;
     for (const std::uint64_t step : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1000000}, ~std::uint64_t{0}}) {
       source->training_sample(step, sample);

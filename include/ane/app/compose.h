@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ane/app/base_model.h"
+#include "ane/app/data_choice.h"
 #include "ane/app/devices.h"
 #include "ane/app/restart_context.h"
 #include "ane/app/weights_choice.h"
@@ -89,14 +90,10 @@ using Warn = std::function<void(const std::string&)>;
                                                             const std::optional<RestartContext>& before,
                                                             const Warn& warn);
 
-/// If the data are read from standard input, a descriptor of a file without a name that contains all of it; none
-/// otherwise. All processes of the run read that file.
-[[nodiscard]] Descriptor spool_standard_input(const cli::Settings& settings, cli::Terminal& terminal);
-
 /// Opens the data, which must be those of the previous process. Throws FileError if they changed.
 [[nodiscard]] std::unique_ptr<data::Source> open_source(const cli::Settings& settings,
                                                         const std::optional<RestartContext>& before,
-                                                        const Descriptor& standard_input = {});
+                                                        const PreparedData& prepared = {});
 
 /// What load_checkpoint() loaded.
 struct LoadedRun {

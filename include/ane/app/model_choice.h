@@ -4,8 +4,6 @@
 #include <span>
 
 #include "ane/cli/settings.h"
-#include "ane/core/descriptor.h"
-#include "ane/data/source.h"
 #include "ane/model/config.h"
 #include "ane/model/kernel_options.h"
 #include "ane/model/kernel_plan.h"
@@ -42,12 +40,6 @@ void adopt_model_file(cli::LoadedSettings& loaded);
 /// Loads the trained parameters from `--model FILE` or, those of an adapter, from its directory; initializes new ones
 /// from the seed.
 void fill_parameters(const cli::Settings& settings, const model::Model& model, std::span<float> parameters);
-
-/// Opens the data. `scan`: check every token of a file now. `standard_input`: what spool_standard_input() returned.
-/// `held_out`: which part of files.
-[[nodiscard]] std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool scan,
-                                                        const Descriptor& standard_input = {},
-                                                        data::HeldOut held_out = data::HeldOut::usual);
 
 [[nodiscard]] train::TrainOptions train_options(const cli::Settings& settings);
 

@@ -25,6 +25,7 @@ struct RestartContext {
   /// Inherited descriptors, if present:
   std::optional<int> lock{};            ///< of the checkpoint directory
   std::optional<int> standard_input{};  ///< of the file that contains it
+  std::optional<int> tokens{};          ///< of the file of tokens that was made of text
   std::optional<int> companions{};      ///< of the file that model::spool() wrote
   std::optional<int> telemetry{};       ///< unless writing has failed
   std::optional<int> profile{};         ///< unless writing has failed

@@ -33,10 +33,10 @@ namespace ane::app {
 /// The part of a run that one process executes.
 class Session {
  public:
-  /// `before`: the restart context of the process that this one replaces, if any. `standard_input`: what
-  /// spool_standard_input() returned. `invocation` must outlive the object.
+  /// `before`: the restart context of the process that this one replaces, if any. `prepared`: what
+  /// prepare_data() returned. `invocation` must outlive the object.
   Session(const cli::Settings& settings, std::optional<RestartContext> before, std::optional<train::RunLock> lock,
-          Descriptor standard_input, const Invocation& invocation);
+          PreparedData prepared, const Invocation& invocation);
 
   /// Trains, unless the resumed run is already finished. Returns the exit code; does not return if the process is
   /// replaced. On an error, writes a rescue checkpoint and throws.
@@ -47,7 +47,9 @@ class Session {
   [[nodiscard]] std::int64_t process() const noexcept { return before_ ? before_->process : 1; }
   /// Whether this process begins with a checkpoint.
   [[nodiscard]] bool resumes_checkpoint() const noexcept;
-  /// Copies the companions of the model that the run started from, for all checkpoints of the run.
+  /// The companions of the model that the run starts from, and of its tokenizer.
+  [[nodiscard]] model::Companions first_companions() const;
+  /// Copies companions, for all checkpoints of the run.
   void keep_companions(const model::Companions& companions);
   /// The same for what model::spool() wrote, perhaps in the previous process.
   void keep_companions(Descriptor spool);
@@ -70,7 +72,7 @@ class Session {
 
   StopSignals signals_;  // destroyed last, so that a second signal still finds everything closed
   std::optional<train::RunLock> lock_;
-  Descriptor standard_input_;
+  PreparedData prepared_;
   Descriptor companions_;  ///< of the file that model::spool() wrote; none if there are no companions
   const Invocation& invocation_;
   std::optional<RestartContext> before_;

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +32,11 @@ class Vocabulary {
  private:
   std::unique_ptr<text::Tokenizer> tokenizer_;
 };
+
+/// The tokenizer beside a model; nullopt if it has none because it works with bytes. Throws UsageError, which ends with
+/// `advice`, if a Hugging Face model has none.
+[[nodiscard]] std::optional<std::filesystem::path> find_model_tokenizer(const ModelSource& source,
+                                                                        std::string_view advice);
 
 /// Opens `tokenizer`, a file or directory, or if it is empty the tokenizer beside the model. Throws FileError if it is
 /// not valid, and UsageError if a Hugging Face model has none.

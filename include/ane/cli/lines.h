@@ -48,5 +48,7 @@ struct BarState {
   double ms_per_step = 0;  ///< including compiles, which the remaining time depends on
 };
 [[nodiscard]] std::string progress_bar(const BarState& state, int columns);
+/// A bar of which `part` is filled, followed by `text`, in at most `columns` characters.
+[[nodiscard]] std::string bar_with(const std::string& text, double part, int columns);
 
 }  // namespace ane::cli

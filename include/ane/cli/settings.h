@@ -36,7 +36,11 @@ struct Settings {
   double lora_alpha = 0;  ///< 0: twice the rank
   std::string lora_targets = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj";
   bool lora_rank_stabilized = false;
-  std::string freeze;  ///< patterns of names, separated by commas
+  std::string freeze;     ///< patterns of names, separated by commas
+  std::string tokenizer;  ///< file or directory; empty: the one beside the model, if any
+  std::string end_token;  ///< name or number; empty: what the files of the model say
+  bool mask_prompt = false;
+  bool skip_bad_records = false;
   model::Family family = model::Family::llama;
 
   std::int64_t dim = 64;

@@ -45,6 +45,8 @@ class RegularFile {
   void read(std::uint64_t offset, std::span<std::byte> bytes) const;
   /// Reads the whole file. The caller must know that there is enough memory.
   [[nodiscard]] std::vector<std::byte> read_all() const;
+  /// Another descriptor of the file, close-on-exec.
+  [[nodiscard]] Descriptor duplicate() const;
 
  private:
   std::filesystem::path path_;

@@ -12,9 +12,10 @@ using Token = std::uint32_t;
 
 /// The data of one training step. A language model reads `tokens`, a regression `x` and `y`; the other part is empty.
 struct Sample {
-  std::vector<Token> tokens;  ///< S + 1: the inputs are all but the last, the targets all but the first
-  std::vector<float> x;       ///< [C, S], channel-first
-  std::vector<float> y;       ///< [C, S]
+  std::vector<Token> tokens;            ///< S + 1: the inputs are all but the last, the targets all but the first
+  std::vector<float> x;                 ///< [C, S], channel-first
+  std::vector<float> y;                 ///< [C, S]
+  std::vector<std::uint8_t> counted{};  ///< [S], 0 for a target whose loss does not count; empty: all count
 };
 
 /// A source of samples. The sample of step i is a pure function of (seed, i), so there is no position to save.
@@ -36,7 +37,7 @@ class Source {
   [[nodiscard]] virtual std::optional<double> loss_floor() const { return std::nullopt; }
   /// Number of training tokens, if it is limited: an epoch.
   [[nodiscard]] virtual std::optional<std::size_t> training_tokens() const { return std::nullopt; }
-  /// Mean number of bytes of text that a token stands for, if known.
+  /// Mean number of bytes of text that a held-out token stands for, or any token if none is held out, if known.
   [[nodiscard]] virtual std::optional<double> bytes_per_token() const { return std::nullopt; }
   /// The loss of a model that knows only how often each token occurs, in nats per token; nullopt if the data are not
   /// text. Reads the data, at most 32 MB. Throws FileError.

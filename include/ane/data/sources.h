@@ -12,7 +12,7 @@
 namespace ane::data {
 
 enum class Order { random, sequential };
-enum class Format { automatic, text, tokens };
+enum class Format { automatic, text, tokens, records };
 /// Which part of files is held out.
 enum class HeldOut {
   usual,  ///< the last tenth of text, rounded up; nothing of tokens, which are usually split already

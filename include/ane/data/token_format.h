@@ -14,43 +14,64 @@
 ///   0  8 bytes  magic: FF FF 'A' 'N' 'E' 'T' 'O' 'K', the token 65535 in a plain file
 ///   8  uint32   version of the format: 1
 ///  12  uint32   bits of a token: 16 or 32
-///  16  uint32   flags: none are defined yet; a loss mask will be the first
-///  20  uint32   size of the vocabulary
-///  24  uint64   digest of the tokenizer; 0 if unknown
-///  32  uint64   number of tokens, which follow the header
-///  40  24 bytes zero
+///  16  uint32   flags: 1 is a loss mask, which is the highest bit of each token: 1 if the token, as a target, does not
+///  count 20  uint32   size of the vocabulary 24  uint64   digest of the tokenizer; 0 if unknown 32  uint64   number of
+///  tokens, which follow the header 40  uint64   how many of them, the last ones, are held out; 0 if none are 48 uint64
+///  bytes of text that the held-out tokens stand for, or all tokens if none are held out; 0 if unknown 56  uint64 what
+///  the tokens were made of, if the file is a cache (token_cache.h); 0 if it is none
 namespace ane::data {
+
+/// What a file of tokens says besides their number.
+struct TokenFacts {
+  std::uint64_t held_out = 0;
+  std::uint64_t text_bytes = 0;
+  std::uint64_t key = 0;
+};
 
 struct TokenHeader {
   std::uint32_t bits = 16;
+  bool is_masked = false;
   std::uint32_t vocab = 0;
   std::uint64_t tokenizer = 0;
   std::uint64_t count = 0;
+  TokenFacts facts{};
 };
 inline constexpr std::uint64_t kTokenHeaderBytes = 64;
+
+/// The bit of a token in a file with a mask that says that it does not count.
+template <class Unit>
+inline constexpr Unit kMaskBit = static_cast<Unit>(Unit{1} << (8 * sizeof(Unit) - 1));
 
 /// The header of `file`; nullopt for a plain file. Throws FileError for a version, width, flag or size that is not
 /// supported or does not match the file's size.
 [[nodiscard]] std::optional<TokenHeader> read_token_header(const RegularFile& file);
 
-/// Writes a file of tokens with a header, in 16 bits if the vocabulary allows it. commit() replaces the file
-/// atomically. Every member throws FileError.
+/// Whether a file has a loss mask.
+enum class Mask { none, present };
+
+/// Writes a file of tokens with a header, in 16 bits if the vocabulary and the mask allow it. commit() replaces the
+/// file atomically. Every member throws FileError.
 class TokenFileWriter {
  public:
-  /// `vocab` is the size of the vocabulary, `tokenizer` the digest of the tokenizer.
-  TokenFileWriter(const std::filesystem::path& path, std::uint32_t vocab, std::uint64_t tokenizer);
-  /// Each of `tokens` is below the size of the vocabulary.
-  void append(std::span<const Token> tokens);
-  void commit();
+  /// `vocab` is the size of the vocabulary, at most 2^31 with a mask, `tokenizer` the digest of the tokenizer.
+  TokenFileWriter(const std::filesystem::path& path, std::uint32_t vocab, std::uint64_t tokenizer,
+                  Mask mask = Mask::none);
+  /// Each of `tokens` is below the size of the vocabulary. `counted`: 0 for a token that does not count, only in a file
+  /// with a mask; empty: all count.
+  void append(std::span<const Token> tokens, std::span<const std::uint8_t> counted = {});
+  void commit(const TokenFacts& facts = {});
   [[nodiscard]] std::uint64_t count() const noexcept { return header_.count; }
 
  private:
   void write_header(bool again);
+  template <class Unit>
+  void write(std::span<const Token> tokens, std::span<const std::uint8_t> counted, std::vector<Unit>& buffer);
 
   std::filesystem::path path_;
   TokenHeader header_;
   TemporaryFile file_;
   std::vector<std::uint16_t> narrow_;  ///< tokens on their way into the file
+  std::vector<std::uint32_t> wide_;
 };
 
 /// The same for tokens that are all there.

@@ -41,6 +41,8 @@ struct Companions {
 
 /// The companions of a llama2.c model in `directory`: its tokenizer.bin, if there is one. Throws FileError.
 [[nodiscard]] Companions llama2c_companions_in(const std::filesystem::path& directory);
+/// The file at `path` as the companion `name`. Throws FileError if it cannot be read or is too large.
+[[nodiscard]] CompanionFile open_companion(const std::filesystem::path& path, std::string_view name);
 
 /// Copies a companion file. Throws FileError.
 void copy(const CompanionFile& from, TemporaryFile& to);

@@ -35,10 +35,11 @@ struct StepTimes {
 };
 
 struct StepResult {
-  double loss = 0;
+  double loss = 0;  ///< sum over the positions that count, divided by the number of all positions
   /// Names the tensor, for the log, if one that was read back was not finite or was near the limit of ane.md N2. The
   /// gradients of this accumulation must then be dropped.
   std::optional<std::string> overflow;
+  double counted = 1;  ///< share of the positions that count: loss / counted is their mean loss
 };
 
 struct Flops {
@@ -98,8 +99,8 @@ class Model {
 
   /// Number of batch slots: how many samples step() and evaluate() take at most.
   [[nodiscard]] virtual std::size_t batch_slots() const noexcept = 0;
-  /// Forward and backward of each sample, with `results` in the same order. Gradients times `loss_scale` are added to
-  /// `gradients`. Concurrent time is added to `times` once.
+  /// Forward and backward of each sample, with `results` in the same order. Gradients of StepResult::loss times
+  /// `loss_scale` are added to `gradients`. Concurrent time is added to `times` once.
   virtual void step(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
                     std::span<float> gradients, std::span<StepResult> results, StepTimes& times) = 0;
   /// Forward only: the loss of each sample.

@@ -13,7 +13,8 @@ namespace ane::train {
 
 /// The loss of a model on held-out sequences.
 struct Evaluation {
-  double loss = 0;                        ///< mean over the sequences, in nats per token
+  double loss = 0;                        ///< mean over the tokens that count, in nats; NaN if none does
+  double counted = 0;                     ///< sum of StepResult::counted
   std::size_t sequences = 0;              ///< evaluated; fewer than requested if it was stopped
   std::optional<std::string> overflow{};  ///< why the loss cannot be used, if so: the tensor that overflowed
 };

@@ -37,7 +37,7 @@ struct WeightsEvent {
 struct StepEvent {
   std::int64_t step = 0;    ///< completed sequences, including this one
   std::int64_t update = 0;  ///< completed updates
-  double loss = 0;          ///< not finite if the step overflowed
+  double loss = 0;          ///< mean over the tokens that count; not finite if none does or the step overflowed
   double lr = 0;
   Duration time{};
   model::StepTimes parts{};
@@ -50,7 +50,8 @@ struct UpdateEvent {
   std::int64_t update = 0;
   std::int64_t step = 0;
   int steps_in_batch = 0;
-  double mean_loss = 0;
+  double mean_loss = 0;  ///< over the tokens that count; not finite if none does
+  double counted = 0;    ///< tokens that count, in sequences: steps_in_batch without a mask
   double lr = 0;
   double grad_norm = 0;
   double loss_scale = 1;
@@ -66,7 +67,7 @@ struct UpdateEvent {
 struct ValidationEvent {
   std::int64_t update = 0;  ///< that made the parameters
   std::int64_t step = 0;    ///< completed sequences, in a pipeline more than those of `update`
-  double loss = 0;
+  double loss = 0;          ///< over the tokens that count; not finite if none does
   std::size_t samples = 0;
   Duration time{};
   BestValidation best{};  ///< of the run, including this one

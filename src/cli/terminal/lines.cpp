@@ -134,6 +134,10 @@ std::string progress_bar(const BarState& state, int columns) {
   const double seconds_left = static_cast<double>(state.steps - state.step) * state.ms_per_step / 1000;
   const std::string text = fmt::format(" {}/{} loss {:.4f} {:.1f} ms/step {} left", state.step, state.steps,
                                        signless(state.loss), state.ms_per_step, clock_text(seconds_left));
+  return bar_with(text, part, columns);
+}
+
+std::string bar_with(const std::string& text, double part, int columns) {
   const int width = std::min(30, columns - 1 - static_cast<int>(text.size()) - 2);  // the last column would wrap
   if (width < 5) return text.substr(1, static_cast<std::size_t>(std::max(0, columns - 1)));
   const auto filled = static_cast<int>(std::lround(std::clamp(part, 0.0, 1.0) * width));

@@ -54,7 +54,9 @@ bool is_there(const fs::path& path) {
   return fs::status(path, ignored).type() != fs::file_type::not_found;
 }
 
-CompanionFile open_companion(const fs::path& path) {
+}  // namespace
+
+CompanionFile open_companion(const fs::path& path, std::string_view name) {
   auto file = std::make_shared<const RegularFile>(path, "tokenizer file");
   if (file->size_bytes() > kMostFileBytes)
     throw_file_error(path,
@@ -62,8 +64,10 @@ CompanionFile open_companion(const fs::path& path) {
                                  "away, or copy the model without it",
                                  file->size_bytes(), kMostFileBytes));
   const std::uint64_t size_bytes = file->size_bytes();
-  return {.name = path.filename().string(), .file = std::move(file), .offset = 0, .size_bytes = size_bytes};
+  return {.name = std::string(name), .file = std::move(file), .offset = 0, .size_bytes = size_bytes};
 }
+
+namespace {
 
 /// Calls take(piece) for all bytes of the file.
 template <class Take>
@@ -103,7 +107,7 @@ Companions companions_in(const fs::path& directory) {
   companions.config_json = whole_text(RegularFile(directory / kConfigFile, kConfigIs), kMostConfigBytes);
   static_cast<void>(JsonObject::parse(companions.config_json, kConfigFile));
   for (const std::string_view name : kFiles)
-    if (is_there(directory / name)) companions.files.push_back(open_companion(directory / name));
+    if (is_there(directory / name)) companions.files.push_back(open_companion(directory / name, name));
   return companions;
 }
 

@@ -33,9 +33,19 @@ constexpr std::size_t kClassifierPiece = 1024;
 void check_sample(const data::Sample& sample, const ModelConfig& config) {
   if (sample.tokens.size() != config.seq_len + 1)
     throw Error(fmt::format("a sample has {} tokens, expected {}", sample.tokens.size(), config.seq_len + 1));
+  if (!sample.counted.empty() && sample.counted.size() != config.seq_len)
+    throw Error(fmt::format("a sample has a mask of {} targets, expected {}", sample.counted.size(), config.seq_len));
   for (const data::Token token : sample.tokens)
     if (token >= config.vocab)
       throw Error(fmt::format("a sample holds token {}, but the vocabulary has {}", token, config.vocab));
+}
+
+/// The share of the targets that count.
+double counted_share(const data::Sample& sample) {
+  if (sample.counted.empty()) return 1;
+  const auto uncounted = std::ranges::count(sample.counted, std::uint8_t{0});
+  const auto targets = static_cast<double>(sample.counted.size());
+  return (targets - static_cast<double>(uncounted)) / targets;
 }
 
 }  // namespace
@@ -54,7 +64,8 @@ class Llama::Pass {
   void forward();
   /// The same for one position alone, whose logits [V] are written to `logits`.
   void forward(std::size_t position, std::span<float> logits);
-  /// Mean cross-entropy; unless `grad_scale` is 0, overwrites the logits with their gradient times `grad_scale`.
+  /// Mean cross-entropy over all positions, of which those that do not count contribute 0; unless `grad_scale` is 0,
+  /// overwrites the logits with their gradient times `grad_scale`.
   [[nodiscard]] double loss(float grad_scale);
   /// Adds to `gradients`. Returns early after an overflow.
   void backward(std::span<float> gradients);
@@ -101,6 +112,7 @@ class Llama::Pass {
   GradientOrder& order_;
   std::span<const data::Token> inputs_;
   std::span<const data::Token> targets_;
+  std::span<const std::uint8_t> counted_;
   std::span<const float> parameters_;
   std::span<float> gradients_;
   std::size_t classifier_pieces_ = 0;  ///< number of additions for the classifier, which come first
@@ -117,6 +129,7 @@ Llama::Pass::Pass(Llama& model, std::size_t slot, PassMode mode, const data::Sam
       order_(*model.order_),
       inputs_(std::span(sample.tokens).first(config_.seq_len)),
       targets_(std::span(sample.tokens).subspan(1)),
+      counted_(sample.counted),
       parameters_(parameters),
       times_(times) {
   work_.runner.begin(mode, times);
@@ -214,7 +227,7 @@ void Llama::Pass::for_classifier_pieces(const Body& body) {
 
 double Llama::Pass::loss(float grad_scale) {
   const PhaseTimer timer(times_.elementwise, spans_, "loss");
-  const double loss = math::cross_entropy(work_.logits, targets_, grad_scale, work_.losses, threads_);
+  const double loss = math::cross_entropy(work_.logits, targets_, grad_scale, work_.losses, threads_, counted_);
   work_.runner.check_loss(loss);
   return loss;
 }
@@ -354,7 +367,7 @@ void Llama::step(std::span<const data::Sample> samples, std::span<const float> p
     pass.forward();
     const double loss = pass.loss(loss_scale);
     pass.backward(gradients);
-    results[slot] = {loss, pass.overflow()};
+    results[slot] = {loss, pass.overflow(), counted_share(samples[slot])};
   });
 }
 
@@ -364,7 +377,7 @@ void Llama::evaluate(std::span<const data::Sample> samples, std::span<const floa
     Pass pass(*this, slot, PassMode::forward, samples[slot], parameters, own);
     pass.forward();
     const double loss = pass.loss(0);
-    results[slot] = {loss, pass.overflow()};
+    results[slot] = {loss, pass.overflow(), counted_share(samples[slot])};
   });
 }
 

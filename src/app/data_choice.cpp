@@ -1,0 +1,304 @@
+#include "ane/app/data_choice.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "ane/app/model_source.h"
+#include "ane/app/vocabulary.h"
+#include "ane/cli/configs.h"
+#include "ane/cli/work_bar.h"
+#include "ane/core/error.h"
+#include "ane/core/file.h"
+#include "ane/data/text_data.h"
+#include "ane/text/end_tokens.h"
+#include "ane/train/checkpoint.h"
+
+namespace ane::app {
+namespace {
+
+namespace fs = std::filesystem;
+using SharedTokenizer = std::shared_ptr<const text::Tokenizer>;
+
+std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
+
+Descriptor duplicate(const Descriptor& descriptor) { return Descriptor(::fcntl(descriptor.get(), F_DUPFD_CLOEXEC, 0)); }
+
+/// Whether the user chose the vocabulary, or the weights determine it. A named config only suggests one.
+bool has_vocabulary(const cli::LoadedSettings& loaded) {
+  const cli::Origin origin = loaded.origin("vocab").origin;
+  return origin != cli::Origin::built_in &&
+         (origin != cli::Origin::config || cli::is_config_file(loaded.values.config));
+}
+
+void expect_vocabulary(const text::Tokenizer& tokenizer, std::int64_t vocab) {
+  if (tokenizer.vocab_size() > size(vocab))
+    throw UsageError(
+        fmt::format("the tokenizer has {} tokens, but the vocabulary of the model has {} (--vocab); use the "
+                    "tokenizer of the model",
+                    tokenizer.vocab_size(), vocab));
+}
+
+/// The tokenizer of the checkpoint that is resumed, or the one beside the model.
+std::optional<fs::path> find_run_tokenizer(const cli::Settings& settings) {
+  if (settings.resume == cli::ResumeChoice::always) {
+    for (const fs::path& checkpoint : train::checkpoints_in(settings.checkpoint_dir))
+      if (const auto found = text::find_tokenizer(checkpoint)) return found;
+    return std::nullopt;
+  }
+  if (settings.model.empty()) return std::nullopt;
+  return find_model_tokenizer(open_model(settings.model), "turn the text into tokens with the program that trained it");
+}
+
+/// The tokenizer as a file, and the directories whose files may name the end token.
+struct TokenizerPlace {
+  fs::path path;
+  std::vector<fs::path> directories;
+};
+
+std::optional<TokenizerPlace> find_place(const cli::Settings& settings) {
+  TokenizerPlace place;
+  std::error_code ignored;
+  if (settings.tokenizer.empty()) {
+    const std::optional<fs::path> found = find_run_tokenizer(settings);
+    if (!found) return std::nullopt;
+    place.path = *found;
+  } else {
+    place.path = settings.tokenizer;
+  }
+  place.directories.push_back(fs::is_directory(place.path, ignored) ? place.path : place.path.parent_path());
+  if (!settings.model.empty()) place.directories.push_back(fs::path(settings.model).parent_path());
+  return place;
+}
+
+text::TokenId parse_end_token(const std::string& given, const text::Tokenizer& tokenizer) {
+  text::TokenId id = 0;
+  const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), id);
+  const bool is_number = error == std::errc() && end == given.data() + given.size();
+  if (is_number && id < tokenizer.vocab_size()) return id;
+  const std::optional<text::TokenId> found = is_number ? std::nullopt : tokenizer.find(given);
+  if (!found)
+    throw UsageError(
+        fmt::format("--end-token: '{}' is neither the name of a token of the tokenizer nor a number below {}", given,
+                    tokenizer.vocab_size()));
+  return *found;
+}
+
+/// The token that ends a text; nullopt if nothing names one. Resolves the setting, because a resumed run may no longer
+/// find the files.
+std::optional<text::TokenId> resolve_end_token(cli::Settings& settings, const text::Tokenizer& tokenizer,
+                                               const TokenizerPlace& place) {
+  if (!settings.end_token.empty()) return parse_end_token(settings.end_token, tokenizer);
+  for (const fs::path& directory : place.directories) {
+    const std::vector<text::TokenId> ids = text::end_tokens(directory, &tokenizer);
+    if (ids.empty()) continue;
+    if (ids.front() >= tokenizer.vocab_size())
+      throw UsageError(
+          fmt::format("{}: its files name token {} as the end of a text, but the tokenizer has {} tokens; "
+                      "name another with --end-token",
+                      directory.string(), ids.front(), tokenizer.vocab_size()));
+    settings.end_token = fmt::format("{}", ids.front());
+    return ids.front();
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> variable(std::span<const std::string> environment, std::string_view name) {
+  for (const std::string& entry : environment)
+    if (entry.starts_with(name) && entry.substr(name.size(), 1) == "=") return entry.substr(name.size() + 1);
+  return std::nullopt;
+}
+
+/// Empty if this user has none.
+fs::path cache_directory(std::span<const std::string> environment) {
+  constexpr const char* kOurs = "ane-train";
+  const auto xdg = variable(environment, "XDG_CACHE_HOME");
+  if (xdg && fs::path(*xdg).is_absolute()) return fs::path(*xdg) / kOurs;
+  const auto home = variable(environment, "HOME");
+  if (!home || !fs::path(*home).is_absolute()) return {};
+#ifdef __APPLE__
+  return fs::path(*home) / "Library" / "Caches" / kOurs;
+#else
+  return fs::path(*home) / ".cache" / kOurs;
+#endif
+}
+
+Descriptor spool_standard_input(cli::Terminal& terminal) {
+  if (::isatty(STDIN_FILENO) != 0) terminal.info("reading the data from the terminal; Ctrl-D ends them");
+  return spool(STDIN_FILENO, "standard input");
+}
+
+std::string made_text(const data::DataFiles& files, const data::TokenizeReport& report, bool is_masked, double seconds,
+                      const fs::path& kept_at) {
+  const std::string_view documents = files.kind == data::Kind::records ? "record" : "file";
+  std::string text = fmt::format(
+      "{}: {} {}{} became {} tokens, {:.2f} bytes of text per token", files.name, report.documents, documents,
+      report.documents == 1 ? "" : "s", report.tokens,
+      static_cast<double>(report.text_bytes) / static_cast<double>(std::max<std::uint64_t>(report.tokens, 1)));
+  if (is_masked) text += fmt::format("; {} of them count", report.counted);
+  text += fmt::format("; encoded in {:.1f} s", seconds);
+  return kept_at.empty() ? text : text + fmt::format(" and kept in {}", kept_at.lexically_normal().string());
+}
+
+/// Returns the descriptor of a file with the tokens of `files`.
+Descriptor tokens_of(const data::DataFiles& files, const data::TokenizeOptions& options,
+                     std::span<const std::string> environment, cli::Terminal& terminal) {
+  const auto start = std::chrono::steady_clock::now();
+  cli::WorkBar bar(terminal, "Tokenizing");
+  data::TokenizedData made =
+      data::open_tokenized(files, options, cache_directory(environment),
+                           [&](std::uint64_t done, std::uint64_t total) { bar.draw(done, total); });
+  terminal.clear_bar();
+  if (made.report) {
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    terminal.info(made_text(files, *made.report, options.mask_prompt, time.count(), made.kept_at));
+    if (made.report->skipped > 0)
+      terminal.warn(fmt::format("{}: {} bad record{} skipped; the first one: {}", files.name, made.report->skipped,
+                                made.report->skipped == 1 ? " was" : "s were", made.report->first_skipped));
+  }
+  return made.file.duplicate();
+}
+
+void expect_bytes(const data::DataFiles& files, const cli::Settings& settings) {
+  if (files.kind == data::Kind::records)
+    throw UsageError(
+        fmt::format("{} contains records, which need a tokenizer, but the model has none; name one with "
+                    "--tokenizer",
+                    files.name));
+  if (settings.mask_prompt)
+    throw UsageError(
+        fmt::format("--mask-prompt: {} is a text, which has no prompt; give records (.jsonl)", files.name));
+}
+
+/// The name of the data for descriptions. It depends only on the setting: later processes do not look for the files.
+std::string data_name(const std::string& data) {
+  if (data == data::kStandardInput) return "standard input";
+  const std::size_t others = static_cast<std::size_t>(std::ranges::count(data, ','));
+  const fs::path first = data.substr(0, data.find(','));
+  std::string name = (first.has_filename() ? first : first.parent_path()).filename().string();
+  if (others > 0) name += fmt::format(" and {} more file{}", others, others == 1 ? "" : "s");
+  return name;
+}
+
+/// Files that are read as they are.
+std::vector<RegularFile> open_files(const data::DataFiles& files) {
+  constexpr std::size_t kMostFiles = 1000;  // all are open at the same time
+  if (files.kind == data::Kind::records)
+    throw UsageError(fmt::format("{} contains records, which only a training run and eval read", files.name));
+  if (files.training.size() > kMostFiles)
+    throw UsageError(fmt::format("{}: more than {} files; join some of them (cat A B >C)", files.name, kMostFiles));
+  std::vector<RegularFile> opened;
+  for (const data::TextInput& input : files.training) opened.push_back(input.open());
+  return opened;
+}
+
+}  // namespace
+
+SharedTokenizer adopt_tokenizer(cli::LoadedSettings& loaded) {
+  cli::Settings& settings = loaded.values;
+  if (settings.tokenizer.empty()) return nullptr;
+  SharedTokenizer tokenizer = text::open_tokenizer(settings.tokenizer);
+  if (has_vocabulary(loaded)) {
+    expect_vocabulary(*tokenizer, settings.vocab);
+  } else {
+    settings.vocab = std::max<std::int64_t>(static_cast<std::int64_t>(tokenizer->vocab_size()), 2);
+    loaded.provenance["vocab"] = {cli::Origin::model_file, fmt::format("tokenizer {}", settings.tokenizer)};
+  }
+  return tokenizer;
+}
+
+PreparedData prepare_data(cli::Settings& settings, const DataPreparation& preparation, cli::Terminal& terminal) {
+  PreparedData prepared;
+  if (settings.family == model::Family::mlp || settings.data == data::kSynthetic) return prepared;
+  data::DataFiles files;
+  if (settings.data == data::kStandardInput) {
+    prepared.standard_input = spool_standard_input(terminal);
+    files = data::data_from_standard_input(std::make_shared<const Descriptor>(duplicate(prepared.standard_input)),
+                                           settings.data_format);
+  } else {
+    files = data::find_data(settings.data, settings.data_format);
+  }
+  if (files.kind == data::Kind::tokens) {
+    if (settings.mask_prompt)
+      throw UsageError(
+          fmt::format("--mask-prompt: {} contains tokens; give the records that they were made of", files.name));
+    return prepared;
+  }
+  const std::optional<TokenizerPlace> place = find_place(settings);
+  if (!place) {
+    expect_bytes(files, settings);
+    return prepared;
+  }
+  const SharedTokenizer tokenizer =
+      preparation.tokenizer ? preparation.tokenizer : SharedTokenizer(text::open_tokenizer(place->path));
+  expect_vocabulary(*tokenizer, settings.vocab);
+  const data::TokenizeOptions options{.tokenizer = tokenizer,
+                                      .end_token = resolve_end_token(settings, *tokenizer, *place),
+                                      .mask_prompt = settings.mask_prompt,
+                                      .skip_bad_records = settings.skip_bad_records,
+                                      .held_out = preparation.held_out};
+  prepared.tokens = tokens_of(files, options, preparation.environment, terminal);
+  prepared.standard_input = {};
+  return prepared;
+}
+
+std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool scan, const PreparedData& prepared,
+                                          data::HeldOut held_out) {
+  const auto seed = static_cast<std::uint64_t>(settings.seed);
+  if (settings.family == model::Family::mlp)
+    return data::make_teacher_source(size(settings.dim), size(settings.hidden), size(settings.seq), seed);
+  data::TokenSettings tokens{.seq_len = size(settings.seq),
+                             .vocab_size = size(settings.vocab),
+                             .seed = seed,
+                             .order = settings.data_order,
+                             .scan = scan,
+                             .format = settings.data_format,
+                             .held_out = held_out};
+  if (settings.data == data::kSynthetic) return data::make_markov_source(tokens);
+  if (prepared.tokens || prepared.standard_input) {
+    if (prepared.tokens) tokens.format = data::Format::tokens;
+    std::vector<RegularFile> files;
+    files.emplace_back(duplicate(prepared.tokens ? prepared.tokens : prepared.standard_input), data_name(settings.data),
+                       "data");
+    return data::open_token_files(std::move(files), tokens);
+  }
+  if (settings.data == data::kStandardInput)
+    throw UsageError("--data - is read only by a training run, by eval and by --dry-run; name a file");
+  return data::open_token_files(open_files(data::find_data(settings.data, settings.data_format)), tokens);
+}
+
+model::Companions with_tokenizer(model::Companions companions, const std::string& tokenizer) {
+  constexpr std::array kBeside = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+                                  "generation_config.json"};
+  std::error_code ignored;
+  fs::path path = tokenizer;
+  if (fs::is_directory(path, ignored)) path = text::find_tokenizer(path).value_or(path);
+  const std::string_view name = path.extension() == ".json"    ? text::kHuggingFaceFile
+                                : path.extension() == ".model" ? text::kSentencePieceFile
+                                                               : text::kLlama2cFile;
+  const auto is_replaced = [](const model::CompanionFile& file) {
+    return file.name == text::kHuggingFaceFile || file.name == text::kSentencePieceFile ||
+           file.name == text::kLlama2cFile;
+  };
+  std::erase_if(companions.files, is_replaced);
+  companions.files.push_back(model::open_companion(path, name));
+  for (const char* beside : kBeside)
+    if (fs::exists(path.parent_path() / beside, ignored) &&
+        std::ranges::count(companions.files, beside, &model::CompanionFile::name) == 0)
+      companions.files.push_back(model::open_companion(path.parent_path() / beside, beside));
+  return companions;
+}
+
+}  // namespace ane::app
