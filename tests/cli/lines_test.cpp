@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "ane/cli/work_bar.h"
+
 #include "support/catch.h"
 
 using namespace ane;
@@ -80,4 +82,13 @@ TEST_CASE("the progress bar fits its terminal and shows the remaining time", "[c
   }
   CHECK(cli::progress_bar({.step = 1, .steps = 40000, .loss = 0, .ms_per_step = 100}, 80).ends_with("1:06:40 left"));
   CHECK(cli::progress_bar({}, 80).ends_with("0:00 left"));
+}
+
+TEST_CASE("the bar of work on bytes fits its terminal and shows the remaining time", "[cli][lines]") {
+  const std::string wide = cli::work_bar("Tokenizing", 6'000'000, 24'000'000, 5, 80);
+  CHECK(wide.starts_with("[========                      ]"));
+  CHECK(wide.ends_with("] Tokenizing 6.0 MB of 24.0 MB 0:15 left"));
+  for (const int columns : {0, 1, 10, 40, 60, 200})
+    CHECK(static_cast<int>(cli::work_bar("Tokenizing", 6, 24, 5, columns).size()) <= columns);
+  CHECK(cli::work_bar("Tokenizing", 0, 0, 0, 80).ends_with("0 B of 0 B 0:00 left"));
 }

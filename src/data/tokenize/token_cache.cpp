@@ -91,6 +91,7 @@ class ScratchDirectory {
   fs::path path_;
 };
 
+/// Tokenizes data into the first place that can be written.
 class Tokenizing {
  public:
   Tokenizing(const DataFiles& files, const TokenizeOptions& options, std::uint64_t key, const Progress& progress)
