@@ -63,7 +63,7 @@ TEST_CASE("eval reports loss, perplexity, bits per byte and speed", "[app][eval]
   write_small_model(folder / "model");
   const Words settings = {"--model", "model", "--data", "text.txt", "--seq", "64"};
   const nlohmann::json found = evaluate(folder, settings);
-  CHECK(found.size() == 6);
+  CHECK(found.size() == 7);
   CHECK(found.at("sequences") == (kTextBytes - 1) / 64);
   CHECK(found.at("tokens") == (kTextBytes - 1) / 64 * 64);
   const double loss = found.at("loss").get<double>();

@@ -38,7 +38,15 @@ inline nlohmann::json small_config() {
           {"future", {{"entries", {1, 2.5, "three"}}}}};
 }
 
-inline const std::string kTokenizer = R"({"model": {"type": "BPE"}})";
+/// A tokenizer.json whose tokens are the ASCII characters, so that a text has as many tokens as bytes.
+inline std::string ascii_tokenizer() {
+  nlohmann::json vocabulary = nlohmann::json::object();
+  for (int code = 0; code < 128; ++code) vocabulary[std::string(1, static_cast<char>(code))] = code;
+  return nlohmann::json{{"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", nlohmann::json::array()}}}}
+      .dump();
+}
+
+inline const std::string kTokenizer = ascii_tokenizer();
 inline const std::string kSentencePiece = std::string("\0\x0a\xff binary \0", 12);
 
 /// Writes a Hugging Face directory with random weights of this deviation, stored as `dtype`, and the files of a

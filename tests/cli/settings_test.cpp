@@ -254,7 +254,7 @@ TEST_CASE("unknown and repeated flags and flags without a value are refused", "[
       {{"--lr", "1", "--lr", "2"}, "--lr is given 2 times"},
       {{"--tied", "--untied"}, "--tied is given 2 times"},
       {{"--steps"}, "--steps needs a value: N, a whole number from 1 to 1000000000000 (see ane-train --help)"},
-      {{"--lr", "1", "--data"}, "--data needs a value: FILES|-|synthetic, a name or path ("},
+      {{"--lr", "1", "--data"}, "--data needs a value: FILES|DIR|-|synthetic, a name or path ("},
       {{"--steps", "--lr", "1"}, "--steps needs a value before --lr"},
       {{"--steps", "1", "--weights"}, "--weights needs a value: baked|dynamic|auto (see"},
       {{"--steps", "10", "mil"}, "unexpected argument 'mil'"},
