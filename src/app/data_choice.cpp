@@ -56,7 +56,6 @@ std::optional<fs::path> find_run_tokenizer(const cli::Settings& settings) {
   if (settings.resume == cli::ResumeChoice::always) {
     for (const fs::path& checkpoint : train::checkpoints_in(settings.checkpoint_dir))
       if (const auto found = text::find_tokenizer(checkpoint)) return found;
-    return std::nullopt;
   }
   if (settings.model.empty()) return std::nullopt;
   return find_model_tokenizer(open_model(settings.model), "turn the text into tokens with the program that trained it");

@@ -39,10 +39,14 @@ Vocabulary open_vocabulary(const std::string& tokenizer, const ModelSource& sour
 }
 
 Language language_of(const cli::Settings& settings) {
-  if (settings.model.empty()) return {};
-  const ModelSource source = open_model(settings.model);
-  Language language{open_vocabulary("", source), {}};
-  language.end_tokens = text::end_tokens(source.file.parent_path(), language.vocabulary.tokenizer());
+  Language language;
+  if (!settings.model.empty()) {
+    const ModelSource source = open_model(settings.model);
+    language.vocabulary = open_vocabulary(settings.tokenizer, source);
+    language.end_tokens = text::end_tokens(source.file.parent_path(), language.vocabulary.tokenizer());
+  } else if (!settings.tokenizer.empty()) {
+    language.vocabulary = Vocabulary(text::open_tokenizer(settings.tokenizer));
+  }
   return language;
 }
 

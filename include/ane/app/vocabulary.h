@@ -47,7 +47,7 @@ struct Language {
   Vocabulary vocabulary;
   std::vector<text::TokenId> end_tokens;
 };
-/// Of the model that a run begins with: bytes if its weights are new. Throws like open_vocabulary().
+/// Of the model that a run begins with; of a new model, bytes unless it has a tokenizer. Throws like open_vocabulary().
 [[nodiscard]] Language language_of(const cli::Settings& settings);
 /// Of the model that these companions belong to; bytes if they contain no tokenizer. Throws FileError.
 [[nodiscard]] Language language_of(const model::Companions& companions);

@@ -148,7 +148,6 @@ void load_recorded(const RecordedSettings& recorded, LoadedSettings& loaded) {
     const auto found = recorded.values.find(row.name);
     if (row.from_checkpoint == FromCheckpoint::never || found == recorded.values.end() || loaded.given(row.name))
       continue;
-    if (found->second.empty()) continue;  // a text that was not given
     if (row.llama_only && loaded.values.family == model::Family::mlp) continue;
     if (row.kind == ValueKind::text && found->second.empty()) continue;  // it was not given
     if (row.name == "data" && found->second == data::kStandardInput)

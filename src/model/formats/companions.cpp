@@ -114,7 +114,7 @@ Companions companions_in(const fs::path& directory) {
 Companions llama2c_companions_in(const fs::path& directory) {
   Companions companions;
   if (is_there(directory / kLlama2cTokenizer))
-    companions.files.push_back(open_companion(directory / kLlama2cTokenizer));
+    companions.files.push_back(open_companion(directory / kLlama2cTokenizer, kLlama2cTokenizer));
   return companions;
 }
 
