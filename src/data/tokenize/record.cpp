@@ -37,7 +37,9 @@ class RecordReader final : public nlohmann::json_sax<Json> {
   bool boolean(bool /*value*/) override { return value("true or false", nullptr); }
   bool number_integer(number_integer_t /*value*/) override { return value("a number", nullptr); }
   bool number_unsigned(number_unsigned_t /*value*/) override { return value("a number", nullptr); }
-  bool number_float(number_float_t /*value*/, const string_t& /*digits*/) override { return value("a number", nullptr); }
+  bool number_float(number_float_t /*value*/, const string_t& /*digits*/) override {
+    return value("a number", nullptr);
+  }
   bool string(string_t& found) override { return value("a string", &found); }
   bool binary(binary_t& /*value*/) override { return value("binary", nullptr); }
 
