@@ -139,7 +139,8 @@ std::unique_ptr<train::StateArena> make_state(RunContext& context, const std::op
     return std::make_unique<train::StateArena>(before->state_handle.descriptor, parameters, slots, fingerprint,
                                                staleness);
   }
-  if (const auto warning = check_memory(memory_need(*context.model, settings), context.available_memory))
+  if (const auto warning =
+          check_memory(memory_need(*context.model, settings, *context.device), context.available_memory))
     warn(*warning);
   auto state = std::make_unique<train::StateArena>(parameters, slots, fingerprint, staleness);
   state->back_with_huge_pages(*context.threads);

@@ -24,6 +24,7 @@
 #include "ane/cli/plain_lines.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/text.h"
+#include "ane/device/budget.h"
 #include "ane/mil/ane_rules.h"
 #include "ane/mil/text.h"
 
@@ -101,6 +102,27 @@ void add_compiles(const CompilePlan& plan, bool validates, const cli::Settings& 
   }
 }
 
+/// The compiles of a first update in each mode, and which modes one process suffices for. Where nothing limits
+/// compiles, the default limit of the engine is taken.
+void add_modes(const cli::Settings& settings, int max_compiles, std::vector<std::string>& lines) {
+  const int limit = std::min(max_compiles, device::CompileBudget::kDefault);
+  std::vector<std::string> modes;
+  for (const model::WeightMode weights : {model::WeightMode::baked, model::WeightMode::dynamic}) {
+    for (const model::PlanChoice plan : {model::PlanChoice::split, model::PlanChoice::merged}) {
+      cli::Settings mode = settings;
+      mode.plan = plan;
+      std::int64_t compiles = 0;
+      for (const model::PlannedKernel& kernel : make_plan(mode, weights).kernels())
+        compiles += kernel.definition.weights.empty() ? 1 : settings.layers;
+      modes.push_back(fmt::format("{} {} {}{}", weights == model::WeightMode::baked ? "baked" : "dynamic",
+                                  plan == model::PlanChoice::split ? "split" : "merged", compiles,
+                                  compiles > limit ? " (too many)" : ""));
+    }
+  }
+  lines.push_back(
+      fmt::format("Compiles of a first update by mode: {}; a process may make {}", fmt::join(modes, ", "), limit));
+}
+
 void add_memory(const MemoryNeed& need, const std::optional<AvailableMemory>& available,
                 std::vector<std::string>& lines) {
   lines.push_back(fmt::format("Memory: about {} (state {}, gradients {}, {} weights {}, activations {}, surfaces {})",
@@ -133,7 +155,8 @@ std::vector<std::string> dry_run_lines(const RunContext& context, const data::So
   if (settings.sample_every > 0)
     lines.push_back(fmt::format("Samples: after every {} updates, up to {} forward passes with the training kernels",
                                 settings.sample_every, settings.sample_tokens));
-  add_memory(memory_need(*context.model, settings), context.available_memory, lines);
+  if (settings.family != model::Family::mlp) add_modes(settings, max_compiles, lines);
+  add_memory(memory_need(*context.model, settings, *context.device), context.available_memory, lines);
   return lines;
 }
 

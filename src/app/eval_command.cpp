@@ -201,8 +201,8 @@ int eval_command(const cli::FlagValues& flags, const Invocation& invocation) {
   const std::optional<model::AdapterSource> adapter = open_adapter(values, context.model->parameters(), terminal);
   const std::unique_ptr<data::Source> source = make_source(context.settings, true, prepared, options.held_out);
   const std::size_t sequences = sequences_of(*source, options);
-  if (const auto warning =
-          check_memory(evaluation_memory_need(*context.model, context.settings), context.available_memory))
+  if (const auto warning = check_memory(evaluation_memory_need(*context.model, context.settings, *context.device),
+                                        context.available_memory))
     terminal.warn(*warning);
   const Parameters parameters(context.model->parameters().size());
   fill_parameters(context.settings, *context.model, parameters.values());

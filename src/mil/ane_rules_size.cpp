@@ -22,10 +22,7 @@ constexpr std::int64_t kLongestAxis = 65536;
 constexpr std::int64_t kLongestAxisUntilM3 = 16384;
 constexpr std::int64_t kSoftmaxStep = 32;
 constexpr std::int64_t kSlowWidth = 5120;
-constexpr std::uint64_t kOnChipBytes = std::uint64_t{32} << 20;
 constexpr std::int64_t kChannelStep = 16;
-/// Throughput at this length is 0.4 times that at 1,344; at 2,688 it is still 0.7 times (M3 Ultra).
-constexpr std::int64_t kLongContraction = 5376;
 constexpr std::int64_t kShortAxis = 16;
 constexpr std::int64_t kManyResults = 4096;
 

@@ -40,9 +40,11 @@ struct MemoryNeed {
   double surfaces = 0;
   [[nodiscard]] double total() const noexcept { return state + gradients + weights + activations + surfaces; }
 };
-[[nodiscard]] MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings);
+[[nodiscard]] MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings,
+                                     const device::Device& device);
 /// The memory of an evaluation, which has no gradients, no optimizer slots, and only the kernels of the forward pass.
-[[nodiscard]] MemoryNeed evaluation_memory_need(const model::Model& model, const cli::Settings& settings);
+[[nodiscard]] MemoryNeed evaluation_memory_need(const model::Model& model, const cli::Settings& settings,
+                                                const device::Device& device);
 [[nodiscard]] bool fits(const MemoryNeed& need, const AvailableMemory& available);
 /// Throws UsageError with both numbers if a run needs more memory than is available, because the system would kill it
 /// without a message. Returns a warning if it comes close.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,12 @@
 /// The rules of the ANE that can be checked on a program: what its compiler refuses, what it computes incorrectly and
 /// what it computes slowly. The table that ane_rules() returns is their documentation.
 namespace ane::mil {
+
+/// More bytes of operands and results than an operation should have (A47).
+inline constexpr std::uint64_t kOnChipBytes = std::uint64_t{32} << 20U;
+/// Products from which on a sum is slow (A50): throughput is then 0.4 times that at 1,344; at 2,688 it is still 0.7
+/// times (M3 Ultra).
+inline constexpr std::int64_t kLongContraction = 5376;
 
 /// refusal: the compiler or the run fails. wrong_result: it runs with incorrect results. slow: it runs slowly. note: it
 /// runs on the given chip, or failed in a single report.

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,11 +19,17 @@
 
 namespace ane::model {
 
-/// A parameter that is baked into a program.
+/// Rows and columns of a parameter of two dimensions.
+struct WeightBlock {
+  math::Range rows, columns;
+};
+
+/// A parameter, or a block of it, that is baked into a program.
 struct WeightBlob {
   std::string path;       ///< in the program: "@model_path/weights/self_attn.q_proj.bin"
   std::string parameter;  ///< within its layer: "self_attn.q_proj.weight"
   bool transposed = false;
+  std::optional<WeightBlock> block = {};
 };
 
 /// A parameter that is part of the kernel's input and stays there until the next update.

@@ -26,6 +26,7 @@ struct KernelInfo {
   bool forward = false;              ///< part of PassMode::forward
   std::size_t weight_bytes = 0;      ///< blobs of one copy
   std::size_t input_bytes = 0;       ///< input surfaces with weights, of all layers
+  std::size_t input_weights = 0;     ///< elements of weights in them
 };
 
 /// The life cycle of a model's kernels: how they get the weights of an update.

@@ -193,10 +193,15 @@ std::vector<KernelInfo> KernelBank::infos() const {
       if (!definition.is_weight(segment.name)) info.inputs.push_back(segment.name);
     for (const Segment& segment : definition.output.segments()) info.outputs.push_back(segment.name);
     info.taps = plan_.taps(row);
-    for (const WeightBlob& weight : definition.weights) info.weights.push_back(weight.parameter);
+    for (const WeightBlob& weight : definition.weights)  // several blobs may be parts of one parameter
+      if (std::ranges::count(info.weights, weight.parameter) == 0) info.weights.push_back(weight.parameter);
     for (const WeightSegment& weight : definition.weight_segments) info.weights.push_back(weight.parameter);
     if (!definition.weight_segments.empty())
       info.input_bytes = layers() * slots_ * definition.input.surface().size_bytes;
+    for (const WeightSegment& weight : definition.weight_segments) {
+      const Segment& segment = definition.input.at(weight.segment);
+      info.input_weights += layers() * slots_ * segment.channels * segment.columns;
+    }
     info.copies = static_cast<int>(entry.copies.size());
     info.recompiled = static_cast<int>(std::ranges::count(entry.is_outdated_by_update, true));
     info.forward = entry.forward;

@@ -47,6 +47,17 @@ void fill_transposed(mil::DType element, std::span<const float> values, std::siz
   }
 }
 
+/// A block of a matrix with `columns` columns.
+std::vector<float> values_of_block(std::span<const float> values, std::size_t columns, const WeightBlock& block) {
+  std::vector<float> part;
+  part.reserve(block.rows.size() * block.columns.size());
+  for (std::size_t row = block.rows.begin; row < block.rows.end; ++row) {
+    const std::span<const float> found = values.subspan(row * columns + block.columns.begin, block.columns.size());
+    part.insert(part.end(), found.begin(), found.end());
+  }
+  return part;
+}
+
 /// Number of elements of all constants in blob files.
 std::size_t blob_elements(const mil::Function& function) {
   std::size_t elements = 0;
@@ -96,11 +107,19 @@ void KernelTemplate::pack(const WeightBlob& weight, std::string_view prefix, con
   const Parameter* parameter = parameters.find(fmt::format("{}{}", prefix, weight.parameter));
   assert(parameter != nullptr && (parameter->shape.size() == 2 || !weight.transposed));
   std::vector<float> buffer;
-  const std::span<const float> values = parameters.read(*parameter, buffer);
+  std::span<const float> values = parameters.read(*parameter, buffer);
+  auto rows = static_cast<std::size_t>(parameter->shape[0]);
+  std::size_t columns = parameter->count / rows;
+  std::vector<float> block;
+  if (weight.block) {
+    block = values_of_block(values, columns, *weight.block);
+    values = block;
+    rows = weight.block->rows.size();
+    columns = weight.block->columns.size();
+  }
   const std::span<std::byte> data = make_blob(element_, values.size(), blobs_.find(weight.path)->second);
   if (weight.transposed) {
-    fill_transposed(element_, values, static_cast<std::size_t>(parameter->shape[0]),
-                    static_cast<std::size_t>(parameter->shape[1]), data);
+    fill_transposed(element_, values, rows, columns, data);
   } else {
     fill(element_, values, data);
   }

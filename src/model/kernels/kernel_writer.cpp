@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 #include <iterator>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -11,6 +12,7 @@
 
 #include "ane/core/checked.h"
 
+#include "kernels/matrix_parts.h"
 #include "shape.h"
 
 namespace ane::model {
@@ -191,10 +193,42 @@ mil::Var KernelWriter::vector(std::string_view parameter, const mil::Shape& shap
 }
 
 mil::Var KernelWriter::project_baked(std::string_view name, mil::Var x, const Matrix& matrix) {
+  const MatrixParts parts =
+      matrix_parts(matrix.out, matrix.in, definition_.output.width(), definition_.input.element());
+  if (!parts.is_whole()) return project_in_parts(name, x, matrix, parts);
   const bool transposed = matrix.use == Weight::transposed;
   const std::string blob = fmt::format("{}{}", short_name(matrix.role), transposed ? "_t" : "");
   definition_.weights.push_back({blob_path(blob), parameter_name(matrix.role), transposed});
   return mil_.conv1x1(name, x, mil_.blob(blob, shape_of({matrix.out, matrix.in, 1, 1}), blob_path(blob)));
+}
+
+mil::Var KernelWriter::project_in_parts(std::string_view name, mil::Var x, const Matrix& matrix,
+                                        const MatrixParts& parts) {
+  const bool transposed = matrix.use == Weight::transposed;
+  const std::string blob = fmt::format("{}{}", short_name(matrix.role), transposed ? "_t" : "");
+  const auto seq_len = static_cast<std::size_t>(mil_.type(x).shape.at(3));
+  std::vector<mil::Var> pieces;  // of x
+  for (const math::Range& in : parts.inputs)
+    pieces.push_back(parts.inputs.size() == 1
+                         ? x
+                         : mil_.slice(fmt::format("{}_in_{}", name, pieces.size()), x, shape_of({0, in.begin, 0, 0}),
+                                      shape_of({1, in.size(), 1, seq_len})));
+  std::vector<mil::Var> results;
+  for (const math::Range& out : parts.outputs) {
+    std::optional<mil::Var> sum;
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      const math::Range& in = parts.inputs[i];
+      const std::string path = blob_path(fmt::format("{}_{}_{}", blob, results.size(), i));
+      definition_.weights.push_back(
+          {path, parameter_name(matrix.role), transposed, transposed ? WeightBlock{in, out} : WeightBlock{out, in}});
+      const mil::Var product = mil_.conv1x1(
+          fmt::format("{}_product_{}_{}", name, results.size(), i), pieces[i],
+          mil_.blob(fmt::format("{}_{}_{}", blob, results.size(), i), shape_of({out.size(), in.size(), 1, 1}), path));
+      sum = sum ? mil_.add(fmt::format("{}_sum_{}_{}", name, results.size(), i), *sum, product) : product;
+    }
+    results.push_back(*sum);
+  }
+  return results.size() == 1 ? results.front() : mil_.concat(fmt::format("{}_whole", name), results, kChannelAxis);
 }
 
 // y^T = x^T M^T, in the operations that are known to work on runtime weights (ane.md 7.2).

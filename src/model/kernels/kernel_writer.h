@@ -45,6 +45,8 @@ struct Activation {
   std::size_t columns = 0;  ///< 0: as many as the sequence has positions
 };
 
+struct MatrixParts;
+
 /// Generates one kernel: the program, the location of its weights and the values of its constants. Only this class
 /// knows whether weights are compiled in (blobs, multiplied by conv) or part of the input (columns beside the
 /// activations, multiplied by matmul; ane.md K11). The factors of adapters are always part of the input, so that their
@@ -79,6 +81,8 @@ class KernelWriter {
  private:
   [[nodiscard]] const Matrix& matrix(std::string_view role) const;
   [[nodiscard]] mil::Var project_baked(std::string_view name, mil::Var x, const Matrix& matrix);
+  [[nodiscard]] mil::Var project_in_parts(std::string_view name, mil::Var x, const Matrix& matrix,
+                                          const MatrixParts& parts);
   [[nodiscard]] mil::Var project_dynamic(std::string_view name, mil::Var x, const Matrix& matrix);
   [[nodiscard]] mil::Var project_low_rank(std::string_view name, mil::Var x, const Matrix& matrix);
   [[nodiscard]] mil::Var factor(const Factor& factor, bool by_rank);
