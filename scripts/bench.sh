@@ -23,6 +23,8 @@ measure() {
     "$programs/bench_step" --config "$config" --threads "$ANE_BENCH_THREADS"
     printf '\n## Compiling: %s\n' "$config"
     "$programs/bench_compile" --config "$config" --threads "$ANE_BENCH_THREADS"
+    printf '\n## Continuing a text: %s\n' "$config"
+    "$programs/bench_decode" --config "$config" --threads "$ANE_BENCH_THREADS"
   done
   printf '\n## The driver alone, on a device that returns immediately\n'
   "$programs/bench_driver" --config stories110m --threads "$ANE_BENCH_THREADS"

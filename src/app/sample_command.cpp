@@ -25,7 +25,6 @@
 #include "ane/cli/terminal.h"
 #include "ane/core/error.h"
 #include "ane/core/file.h"
-#include "ane/core/mapped_memory.h"
 #include "ane/model/adapter.h"
 #include "ane/model/decoder.h"
 #include "ane/model/sampling.h"
@@ -307,13 +306,13 @@ int sample_command(const cli::FlagValues& flags, const Invocation& invocation) {
   check_compiles(context, options);
   const std::optional<model::AdapterSource> adapter = open_adapter(values, context.model->parameters(), terminal);
   if (!context.device_note.empty()) terminal.info(context.device_note);
-  const MappedMemory memory = MappedMemory::anonymous(context.model->parameters().size() * sizeof(float));
-  const std::span parameters(reinterpret_cast<float*>(memory.data()), context.model->parameters().size());
-  fill_parameters(context.settings, *context.model, parameters);
-  if (adapter) model::merge_all(*adapter, context.model->parameters(), parameters);
+  const auto base = open_parameters(source, context.model->parameters());
+  std::optional<model::MergedReader> merged;
+  if (adapter) merged.emplace(*base, *adapter);
+  const model::ParameterReader& reader = merged ? *merged : *base;
   model::Decoder decoder(
       config, {context.settings.precision, model::WeightMode::baked, context.settings.plan, context.settings.rope},
-      {.device = *context.device, .surfaces = *context.surfaces, .threads = *context.threads}, parameters);
+      {.device = *context.device, .surfaces = *context.surfaces, .threads = *context.threads}, reader);
   Printer printer(terminal, options, vocabulary, prompt.tokens);
   generate(decoder, prompt, options, printer, terminal);
   return 0;

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -8,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/program.h"
+#include "app/small_model.h"
 #include "app/small_run.h"
 #include "support/catch.h"
 #include "support/paths.h"
@@ -148,4 +151,124 @@ TEST_CASE("a Hugging Face model without a tokenizer works with tokens only", "[a
   const Result tokens = run(sample(folder / "hf", {"--prompt-tokens", "97", "--tokens", "--max-tokens", "3"}));
   CAPTURE(tokens.err);
   CHECK(tokens.code == 0);
+}
+
+namespace {
+
+std::vector<int> numbers_in(const std::string& text) {
+  std::vector<int> numbers;
+  std::istringstream words(text);
+  for (int number = 0; words >> number;) numbers.push_back(number);
+  return numbers;
+}
+
+/// The tokens of a text, as --prompt-tokens takes them.
+std::string tokens_of(const std::string& text, const Folder& folder, const std::string& model) {
+  write_file(folder / "prompt.txt", text);
+  const Words shell = {"-c", "exec \"$0\" \"$@\" <prompt.txt", ANE_TRAIN_PROGRAM};
+  const Result ids =
+      run(shell + Words{"tokenize", "--tokenizer", model, "--ids", "--no-special"}, {}, folder.path(), "/bin/sh");
+  CAPTURE(ids.err);
+  REQUIRE(ids.code == 0);
+  return fmt::format("{}", fmt::join(numbers_in(ids.out), ","));
+}
+
+/// 4000 tokens, which take a while.
+Words long_sample(const std::string& model) {
+  return sample(model, {"--prompt-tokens", "1", "--tokens", "--seq", "4096", "--max-tokens", "4000", "--ignore-eos"});
+}
+
+}  // namespace
+
+TEST_CASE("a chat is the user's message in the form of the tokenizer, answered until its end", "[app][sample][chat]") {
+  const Folder folder;
+  const std::string model = folder / "model";
+  write_model_with_tokenizer(model, "byte-level", true);
+  const Words draws = {"--tokens", "--seq", "2048", "--max-tokens", "2000", "--temperature", "100", "--seed", "3"};
+  const Result chat = run(sample(model, Words{"--chat", "--prompt", "Hello the newest"} + draws));
+  CAPTURE(chat.err);
+  REQUIRE(chat.code == 0);
+  const std::string prompt =
+      tokens_of("<|im_start|>user\nHello the newest<|im_end|>\n<|im_start|>assistant\n", folder, model);
+  const Result same = run(sample(model, Words{"--prompt-tokens", prompt} + draws));
+  REQUIRE(same.code == 0);
+  const std::vector<int> answer = numbers_in(chat.out);
+  const std::vector<int> continuation = numbers_in(same.out);
+  // A uniform draw of 400 tokens is the end token once in 400 times.
+  REQUIRE(answer.size() < continuation.size());
+  CHECK(std::equal(answer.begin(), answer.end(), continuation.begin()));
+  const int end = continuation.at(answer.size());
+  CHECK(std::to_string(end) == tokens_of("<|im_end|>", folder, model));
+  CHECK(std::ranges::count(answer, end) == 0);
+}
+
+TEST_CASE("an empty prompt is continued if the tokenizer begins texts with a token", "[app][sample]") {
+  const Folder folder;
+  const std::string model = folder / "model";
+  const Words words = {"--prompt", "", "--max-tokens", "3", "--tokens", "--ignore-eos"};
+  SECTION("with a token") {
+    write_model_with_tokenizer(model, "fallback of Llama 2");
+    const Result result = run(sample(model, words));
+    CAPTURE(result.err);
+    CHECK(result.code == 0);
+    CHECK(numbers_in(result.out).size() == 3);
+  }
+  SECTION("without") {
+    write_model_with_tokenizer(model);
+    const Result result = run(sample(model, words));
+    CHECK(result.code == 2);
+    CHECK_THAT(result.err, ANE_CONTAINS("the prompt is empty"));
+  }
+}
+
+TEST_CASE("a tokenizer with more tokens than the model and a prompt beyond the context are errors",
+          "[app][sample][errors]") {
+  const Folder folder;
+  const std::string model = folder / "model";
+  write_model_with_tokenizer(model);
+  const std::string tokenizer = folder / "tokenizer.json";
+  fs::copy(fs::path(model) / "tokenizer.json", tokenizer);
+  write_small_model(folder / "smaller");  // 256 tokens
+  const Words hello = {"--prompt", "Hello", "--tokenizer", tokenizer, "--max-tokens", "2", "--tokens"};
+  CHECK(run(sample(model, hello)).code == 0);
+  const Result unknown = run(sample(folder / "smaller", hello));
+  CHECK(unknown.code == 2);
+  CHECK_THAT(unknown.err, ANE_CONTAINS("but the vocabulary of the model has 256"));
+  std::string words;
+  for (int i = 0; i < 20; ++i) words += " the";
+  const Result beyond = run(sample(model, {"--prompt", words, "--seq", "19"}));
+  CHECK(beyond.code == 2);
+  CHECK_THAT(beyond.err, ANE_CONTAINS("the prompt has 20 tokens, but the context has 19; a larger --seq extends it"));
+  CHECK(run(sample(model, {"--prompt", words, "--seq", "20", "--tokens"})).code == 0);
+}
+
+TEST_CASE("an interrupt ends sample at once", "[app][sample][signal]") {
+  const Folder folder;
+  write_model_with_tokenizer(folder / "model");
+  Program program(long_sample(folder / "model"), {}, folder.path());
+  REQUIRE(program.wait_for(" "));
+  program.send(SIGINT);
+  const Result result = program.wait();
+  CHECK(result.code == 128 + SIGINT);
+  CHECK(numbers_in(result.out).size() < 4000);
+}
+
+TEST_CASE("sample ends when the reader of its output does", "[app][sample][signal]") {
+  const Folder folder;
+  write_model_with_tokenizer(folder / "model");
+  const Words shell = {"-c", "(\"$0\" \"$@\"; echo $? >code) | head -c 1", ANE_TRAIN_PROGRAM};
+  const Result result = run(shell + long_sample(folder / "model"), {}, folder.path(), "/bin/sh");
+  CHECK(result.out.size() == 1);
+  CHECK(std::stoi(read_file(folder / "code")) == 128 + SIGPIPE);
+  CHECK(result.err.find("terminate") == std::string::npos);
+}
+
+TEST_CASE("the width of the terminal does not change the text", "[app][sample]") {
+  const Folder folder;
+  write_model_with_tokenizer(folder / "model");
+  const Words words = sample(folder / "model", {"--prompt", "Hello the newest", "--max-tokens", "20"});
+  const Result usual = run(words);
+  const Result tiny = run(words, {"COLUMNS=1", "LINES=1", "TERM=dumb"});
+  CHECK(tiny.code == 0);
+  CHECK(tiny.out == usual.out);
 }

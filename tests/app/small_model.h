@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -72,17 +73,19 @@ inline void write_small_model(const std::filesystem::path& directory, const nloh
   file.commit();
 }
 
-/// The same with 300 tokens and a byte-level tokenizer, which has the special tokens of ChatML if `chat`.
-inline void write_model_with_tokenizer(const std::filesystem::path& directory, bool chat = false) {
+/// The same with 400 tokens and one of the small tokenizers, which also has the special tokens of ChatML if `chat`.
+inline void write_model_with_tokenizer(const std::filesystem::path& directory, const std::string& name = "byte-level",
+                                       bool chat = false) {
   nlohmann::json config = small_config();
-  config["vocab_size"] = 300;
+  config["vocab_size"] = 400;
   config.erase("bos_token_id");
   write_small_model(directory, config);
   std::filesystem::remove(directory / "tokenizer.model");
-  nlohmann::json row = ane::test::small_tokenizers().at("tokenizers").at(0);
+  const nlohmann::json& rows = ane::test::small_tokenizers().at("tokenizers");
+  nlohmann::json row = *std::ranges::find_if(rows, [&](const nlohmann::json& each) { return each.at("name") == name; });
   if (chat)
-    for (const char* name : {"<|im_start|>", "<|im_end|>"})
-      row["added_tokens"].push_back({{"content", name},
+    for (const char* special : {"<|im_start|>", "<|im_end|>"})
+      row["added_tokens"].push_back({{"content", special},
                                      {"special", true},
                                      {"normalized", false},
                                      {"lstrip", false},

@@ -1,9 +1,12 @@
 #include "ane/model/decoder.h"
 
 #include <algorithm>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "ane/model/llama.h"
+#include "ane/model/parameter_reader.h"
 
 #include "model/rig.h"
 #include "support/catch.h"
@@ -37,8 +40,10 @@ std::vector<float> some_parameters(const ParameterLayout& layout) {
 
 /// The text of 32 tokens and, as reference, the logits of a pass over all of it.
 struct Reference {
-  Reference(Rig& rig, const ModelConfig& config, DType element) : model(config, element, rig.context) {
-    parameters = some_parameters(model.parameters());
+  Reference(Rig& rig, const ModelConfig& config, DType element)
+      : model(config, element, rig.context),
+        parameters(some_parameters(model.parameters())),
+        reader(open_array(parameters, model.parameters())) {
     for (std::size_t i = 0; i <= config.seq_len; ++i)
       sample.tokens.push_back(static_cast<data::Token>((i * i + 3 * i) % config.vocab));
     test::load(model.kernels(), PassMode::forward, parameters);
@@ -55,6 +60,7 @@ struct Reference {
 
   Llama model;
   std::vector<float> parameters;
+  std::unique_ptr<ParameterReader> reader;
   data::Sample sample;
 };
 
@@ -70,7 +76,7 @@ TEST_CASE("tokens one after another have the logits of a pass over the whole tex
   const ModelConfig config = small_model(family, head_dim);
   Rig rig;
   const Reference reference(rig, config, element);
-  Decoder decoder(config, element, rig.context, reference.parameters);
+  Decoder decoder(config, element, rig.context, *reference.reader);
   CHECK(test::relative_error(decoder.restart(reference.tokens(prompt)), reference.logits(prompt - 1)) <= bound);
   for (std::size_t position = prompt; position < config.seq_len; ++position) {
     CAPTURE(position);
@@ -84,7 +90,7 @@ TEST_CASE("a decoder can begin another text", "[model][decoder]") {
   const ModelConfig config = small_model(Family::llama, 4);
   Rig rig;
   const Reference reference(rig, config, DType::fp32);
-  Decoder decoder(config, DType::fp32, rig.context, reference.parameters);
+  Decoder decoder(config, DType::fp32, rig.context, *reference.reader);
   const std::vector<data::Token> other = {5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5};
   decoder.restart(other);
   decoder.append(7);
@@ -97,7 +103,7 @@ TEST_CASE("parameters that are not finite are reported", "[model][decoder][overf
   Rig rig;
   Reference reference(rig, config, DType::fp16);
   for (float& value : reference.parameters) value *= 300;
-  Decoder decoder(config, DType::fp16, rig.context, reference.parameters);
+  Decoder decoder(config, DType::fp16, rig.context, *reference.reader);
   CHECK_THROWS_WITH(decoder.restart(reference.tokens(3)), ANE_CONTAINS("of layer 0 is not finite"));
 }
 

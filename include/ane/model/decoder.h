@@ -11,6 +11,7 @@
 #include "ane/model/kernel_options.h"
 #include "ane/model/model.h"
 #include "ane/model/packed_layout.h"
+#include "ane/model/parameter_reader.h"
 #include "ane/surface/surface.h"
 
 namespace ane::model {
@@ -22,15 +23,18 @@ namespace ane::model {
 /// All functions throw DeviceError if a kernel fails, and DivergedError if a value is not finite.
 class Decoder {
  public:
-  /// `parameters` are those of parameter_layout(config). They and the parts of `context` must outlive this, which has
-  /// baked weights. Throws UsageError for a configuration that check() rejects or that is not a transformer.
+  /// `reader` reads the parameters of parameter_layout(config): here those that the CPU uses, which are kept, and those
+  /// of one layer after another whenever kernels are compiled, which then have them. It and the parts of `context` must
+  /// outlive this. Weights are baked. Throws UsageError for a configuration that check() rejects or that is not a
+  /// transformer, and FileError.
   Decoder(const ModelConfig& config, const KernelOptions& options, const ModelContext& context,
-          std::span<const float> parameters);
+          const ParameterReader& reader);
   ~Decoder();
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
-  /// Compile the kernels of restart() or append(), which otherwise do so themselves, and free those of the other.
+  /// Compile the kernels of restart() or append(), which otherwise do so themselves, and free those of the other. Throw
+  /// FileError if the parameters can no longer be read.
   void prepare_restart();
   void prepare_append();
 
@@ -62,15 +66,18 @@ class Decoder {
   void keep(const Block& block, std::size_t layer, std::vector<float>& column);
   [[nodiscard]] std::span<const float> classify(Block& block, std::size_t column);
   [[nodiscard]] const Parameter& layer_weight(std::size_t layer, std::string_view name) const;
+  /// Of a parameter that the CPU uses.
   [[nodiscard]] std::span<const float> values(const Parameter& parameter) const {
-    return slice(parameters_, parameter);
+    return slice(std::span<const float>(parameters_), parameter);
   }
 
   ModelConfig config_;
   KernelOptions options_;
   ModelContext context_;
-  ParameterLayout layout_;
-  std::span<const float> parameters_;
+  const ParameterReader* reader_;
+  ParameterLayout all_;     ///< what `reader_` reads
+  ParameterLayout layout_;  ///< of those that the CPU uses
+  std::vector<float> parameters_;
   std::size_t columns_;           ///< of the kernels of one position
   std::unique_ptr<Block> whole_;  ///< the kernels of a whole window: exist only while restart() is used
   std::unique_ptr<Block> next_;   ///< the kernels of one position: exist only while append() is used

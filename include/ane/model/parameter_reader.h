@@ -34,6 +34,10 @@ class ParameterReader {
 /// The same for an open file.
 [[nodiscard]] std::unique_ptr<ParameterReader> open_llama2c(RegularFile file, const ParameterLayout& layout);
 
+/// The parameters in a flat array of `layout`; both must outlive the reader.
+[[nodiscard]] std::unique_ptr<ParameterReader> open_array(std::span<const float> parameters,
+                                                          const ParameterLayout& layout);
+
 /// Reads all parameters, one after the other, into a flat array. Throws FileError.
 void read_all(const ParameterReader& reader, const ParameterLayout& layout, std::span<float> parameters);
 

@@ -110,6 +110,29 @@ std::unique_ptr<ParameterReader> open_tensors(const ModelTensors& tensors, const
   return std::make_unique<TensorsReader>(tensors, layout);
 }
 
+namespace {
+
+class ArrayReader final : public ParameterReader {
+ public:
+  ArrayReader(std::span<const float> parameters, const ParameterLayout& layout)
+      : parameters_(parameters), layout_(&layout) {}
+
+  void read(const Parameter& parameter, std::span<float> values) const override {
+    std::ranges::copy(slice(parameters_, *layout_->find(parameter.name)), values.begin());
+  }
+  std::string dtype(const Parameter& /*parameter*/) const override { return "F32"; }
+
+ private:
+  std::span<const float> parameters_;
+  const ParameterLayout* layout_;
+};
+
+}  // namespace
+
+std::unique_ptr<ParameterReader> open_array(std::span<const float> parameters, const ParameterLayout& layout) {
+  return std::make_unique<ArrayReader>(parameters, layout);
+}
+
 void read_all(const ParameterReader& reader, const ParameterLayout& layout, std::span<float> parameters) {
   for (const Parameter& parameter : layout.parameters()) reader.read(parameter, slice(parameters, parameter));
 }

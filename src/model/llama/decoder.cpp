@@ -28,6 +28,30 @@ ModelConfig of_positions(ModelConfig config, std::size_t positions) {
   return config;
 }
 
+/// Whether the CPU uses the parameter; the others are those of a layer's kernels.
+bool is_for_cpu(const Parameter& parameter) {
+  return !parameter.name.starts_with("model.layers.") || parameter.name.ends_with("layernorm.weight");
+}
+
+std::string layer_prefix(std::size_t layer) { return fmt::format("model.layers.{}.", layer); }
+
+/// The parameters of `all` for which `belongs` is true, in an array of their own.
+template <class Belongs>
+ParameterLayout part_of(const ParameterLayout& all, const Belongs& belongs) {
+  ParameterLayout part;
+  for (const Parameter& parameter : all.parameters())
+    if (belongs(parameter)) part.add(parameter);
+  return part;
+}
+
+/// Reads the parameters of `part`, a part of `all`, which is the reader's layout.
+std::vector<float> read_part(const ParameterReader& reader, const ParameterLayout& all, const ParameterLayout& part) {
+  std::vector<float> values(part.size());
+  for (const Parameter& parameter : part.parameters())
+    reader.read(*all.find(parameter.name), slice(std::span(values), parameter));
+  return values;
+}
+
 void check_finite(float magnitude, std::string_view tensor, std::size_t layer) {
   if (!std::isfinite(magnitude))
     throw DivergedError(
@@ -39,7 +63,7 @@ void check_finite(float magnitude, std::string_view tensor, std::size_t layer) {
 /// The kernels that process a number of positions at a time, compiled for every layer, and their activations.
 struct Decoder::Block {
   Block(const ModelConfig& positions_config, KernelDefinition attention_definition, const KernelOptions& options,
-        const ModelContext& context, const ParameterLayout& layout, std::span<const float> parameters)
+        const ModelContext& context, const ParameterLayout& all, const ParameterReader& reader)
       : config(positions_config),
         attention(std::move(attention_definition)),
         ffn(ffn_fwd(config, options)),
@@ -48,12 +72,16 @@ struct Decoder::Block {
         r(config.seq_len),
         k(config.kv_dim() * config.seq_len),
         v(k.size()) {
-    for (const auto& [definition, kernels] :
-         {std::pair{&attention, &attention_kernels}, std::pair{&ffn, &ffn_kernels}}) {
-      KernelTemplate kind(*definition, options.element);
-      for (std::size_t layer = 0; layer < config.layers; ++layer)
-        kernels->push_back(kind.compile(context.device, fmt::format("model.layers.{}.", layer), {layout, parameters},
-                                        context.threads));
+    KernelTemplate attention_kind(attention, options.element);
+    KernelTemplate ffn_kind(ffn, options.element);
+    for (std::size_t layer = 0; layer < config.layers; ++layer) {
+      const std::string prefix = layer_prefix(layer);
+      const ParameterLayout part = part_of(all, [&](const Parameter& parameter) {
+        return parameter.name.starts_with(prefix) && !is_for_cpu(parameter);
+      });
+      const std::vector<float> weights = read_part(reader, all, part);
+      attention_kernels.push_back(attention_kind.compile(context.device, prefix, {part, weights}, context.threads));
+      ffn_kernels.push_back(ffn_kind.compile(context.device, prefix, {part, weights}, context.threads));
     }
   }
 
@@ -67,16 +95,18 @@ struct Decoder::Block {
 };
 
 Decoder::Decoder(const ModelConfig& config, const KernelOptions& options, const ModelContext& context,
-                 std::span<const float> parameters)
+                 const ParameterReader& reader)
     : config_(config),
       options_(options),
       context_(context),
-      layout_(parameter_layout(config)),
-      parameters_(parameters),
+      reader_(&reader),
+      all_(parameter_layout(config)),
+      layout_(part_of(all_, is_for_cpu)),
       columns_(context.device.shares_cpu() ? 1 : kEngineColumns),
       logits_(config.vocab) {
   if (config.family == Family::mlp) throw UsageError("an mlp does not continue texts");
   options_.weights = WeightMode::baked;
+  parameters_ = read_part(reader, all_, layout_);
 }
 
 Decoder::~Decoder() = default;
@@ -85,7 +115,7 @@ Decoder::~Decoder() = default;
 void Decoder::prepare_restart() {
   next_.reset();
   if (!whole_)
-    whole_ = std::make_unique<Block>(config_, attn_fwd(config_, options_), options_, context_, layout_, parameters_);
+    whole_ = std::make_unique<Block>(config_, attn_fwd(config_, options_), options_, context_, all_, *reader_);
   if (caches_.empty()) allocate_caches();
 }
 
@@ -93,8 +123,7 @@ void Decoder::prepare_append() {
   whole_.reset();
   if (next_) return;
   const ModelConfig config = of_positions(config_, columns_);
-  next_ = std::make_unique<Block>(config, attn_cached(config, window(), options_), options_, context_, layout_,
-                                  parameters_);
+  next_ = std::make_unique<Block>(config, attn_cached(config, window(), options_), options_, context_, all_, *reader_);
 }
 
 std::span<const float> Decoder::restart(std::span<const data::Token> tokens) {
@@ -239,7 +268,7 @@ std::span<const float> Decoder::classify(Block& block, std::size_t column) {
 }
 
 const Parameter& Decoder::layer_weight(std::size_t layer, std::string_view name) const {
-  return *layout_.find(fmt::format("model.layers.{}.{}.weight", layer, name));
+  return *layout_.find(fmt::format("{}{}.weight", layer_prefix(layer), name));
 }
 
 }  // namespace ane::model
