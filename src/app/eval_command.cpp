@@ -192,13 +192,13 @@ int eval_command(const cli::FlagValues& flags, const Invocation& invocation) {
   const std::shared_ptr<const text::Tokenizer> tokenizer = adopt_tokenizer(loaded);
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
   const EvalOptions options = read_options(values, loaded.values.data == data::kSynthetic);
-  const PreparedData prepared = prepare_data(
-      loaded.values, {.tokenizer = tokenizer, .environment = invocation.environment, .held_out = options.held_out},
-      terminal);
   const RunContext context =
       make_run_context(loaded.values, {.wrap_device = invocation.wrap_device, .dump_mil = false});
   if (!context.device_note.empty()) terminal.info(context.device_note);
   const std::optional<model::AdapterSource> adapter = open_adapter(values, context.model->parameters(), terminal);
+  const PreparedData prepared = prepare_data(
+      loaded.values, {.tokenizer = tokenizer, .environment = invocation.environment, .held_out = options.held_out},
+      terminal);
   const std::unique_ptr<data::Source> source = make_source(context.settings, true, prepared, options.held_out);
   const std::size_t sequences = sequences_of(*source, options);
   if (const auto warning = check_memory(evaluation_memory_need(*context.model, context.settings, *context.device),

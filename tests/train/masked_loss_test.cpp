@@ -83,7 +83,8 @@ struct CaseRun {
       : device(threads, slots > 1 ? device::host::RunThreads::one : device::host::RunThreads::all),
         run(
             [this, slots](surface::SurfacePool& surfaces) {
-              return model::make_model(config, mil::DType::fp32, {device, surfaces, threads, nullptr, slots});
+              return model::make_model(config, mil::DType::fp32,
+                                       {.device = device, .surfaces = surfaces, .threads = threads, .slots = slots});
             },
             source, options_of(masked_case()), max_compiles) {
     for (const model::Parameter& parameter : layout.parameters()) {
