@@ -17,15 +17,13 @@
 namespace ane::app {
 namespace {
 
-RegularFile duplicate(const RegularFile& file) {
-  return {Descriptor(::fcntl(file.descriptor(), F_DUPFD_CLOEXEC, 0)), file.path(), "model"};
-}
+RegularFile duplicate_of(const RegularFile& file) { return {file.duplicate(), file.path(), "model"}; }
 
 /// Reads a model of open files, whose headers it reads when the first value is wanted: a restarted process adopts the
 /// state before it finds that a file is damaged, and can save it.
 class OpenFilesReader final : public model::ParameterReader {
  public:
-  OpenFilesReader(std::filesystem::path path, std::vector<RegularFile> files, model::ParameterLayout layout)
+  OpenFilesReader(std::filesystem::path path, std::vector<FrozenFile> files, model::ParameterLayout layout)
       : path_(std::move(path)), layout_(std::move(layout)), files_(std::move(files)) {}
 
   void read(const model::Parameter& parameter, std::span<float> values) const override {
@@ -38,32 +36,45 @@ class OpenFilesReader final : public model::ParameterReader {
 
  private:
   const model::ParameterReader& reader() const {
-    std::call_once(opened_, [this] {
-      if (path_.extension() == ".bin") {
-        reader_ = model::open_llama2c(std::move(files_.front()), layout_);
-      } else {
-        tensors_.emplace(path_, std::move(files_));
-        reader_ = model::open_tensors(*tensors_, layout_);
-      }
-    });
+    for (const FrozenFile& file : files_) file.expect_unchanged();
+    std::call_once(opened_, [this] { open(); });
     return *reader_;
+  }
+
+  void open() const {
+    if (path_.extension() == ".bin") {
+      reader_ = model::open_llama2c(duplicate_of(files_.front().file), layout_);
+      return;
+    }
+    std::vector<RegularFile> files;
+    for (const FrozenFile& each : files_) files.push_back(duplicate_of(each.file));
+    tensors_.emplace(path_, std::move(files));
+    reader_ = model::open_tensors(*tensors_, layout_);
   }
 
   std::filesystem::path path_;
   model::ParameterLayout layout_;
+  std::vector<FrozenFile> files_;
   mutable std::once_flag opened_;
-  mutable std::vector<RegularFile> files_;
   mutable std::optional<model::ModelTensors> tensors_;
   mutable std::unique_ptr<model::ParameterReader> reader_;
 };
 
 }  // namespace
 
+void FrozenFile::expect_unchanged() const {
+  if (file.identity() != identity)
+    throw FileError(
+        fmt::format("model '{}' was changed during the run, but frozen parameters are read from it; leave it unchanged "
+                    "until the run ends, or train from a copy",
+                    file.path().string()));
+}
+
 BaseModel::BaseModel(const std::filesystem::path& path) {
   const ModelSource source = open_model(path);
   path_ = source.file;
   if (source.tensors) {
-    for (const model::SafetensorsFile& shard : source.tensors->shards()) add(duplicate(shard.file()));
+    for (const model::SafetensorsFile& shard : source.tensors->shards()) add(duplicate_of(shard.file()));
   } else {
     add(RegularFile(source.file, "model"));
   }
@@ -83,9 +94,8 @@ void BaseModel::add(RegularFile file) {
 }
 
 std::shared_ptr<const model::ParameterReader> BaseModel::open(const model::ParameterLayout& layout) const {
-  std::vector<RegularFile> files;
-  files.reserve(files_.size());
-  for (const OpenFile& each : files_) files.push_back(duplicate(each.file));
+  std::vector<FrozenFile> files;
+  for (const auto& [file, identity] : files_) files.push_back({duplicate_of(file), identity});
   return std::make_shared<OpenFilesReader>(path_, std::move(files), layout);
 }
 
@@ -93,7 +103,7 @@ const std::string& BaseModel::digest() {
   if (!digest_.empty()) return digest_;
   std::uint64_t bytes = 0;
   std::vector<std::uint64_t> checksums;
-  for (const OpenFile& each : files_) {
+  for (const FrozenFile& each : files_) {
     bytes += each.file.size_bytes();
     checksums.push_back(checksum_of(each.file));
   }
@@ -105,15 +115,6 @@ std::vector<PassedFile> BaseModel::files() const {
   std::vector<PassedFile> passed;
   for (const auto& [file, identity] : files_) passed.push_back({file.descriptor(), identity, file.path()});
   return passed;
-}
-
-void BaseModel::expect_unchanged() const {
-  for (const auto& [file, identity] : files_)
-    if (file.identity() != identity)
-      throw FileError(
-          fmt::format("model '{}' was changed during the run, but a frozen model must stay as it is: use a copy, or "
-                      "wait until the run has ended",
-                      file.path().string()));
 }
 
 }  // namespace ane::app

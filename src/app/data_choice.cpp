@@ -57,8 +57,10 @@ std::optional<fs::path> find_run_tokenizer(const cli::Settings& settings) {
     for (const fs::path& checkpoint : train::checkpoints_in(settings.checkpoint_dir))
       if (const auto found = text::find_tokenizer(checkpoint)) return found;
   }
-  if (settings.model.empty()) return std::nullopt;
-  return find_model_tokenizer(open_model(settings.model), "turn the text into tokens with the program that trained it");
+  std::error_code ignored;
+  const bool is_gone = settings.resume == cli::ResumeChoice::always && !fs::exists(settings.model, ignored);
+  if (settings.model.empty() || is_gone) return std::nullopt;
+  return find_model_tokenizer(open_model(settings.model), "tokenize the text with the program that trained the model");
 }
 
 /// The tokenizer as a file, and the directories whose files may name the end token.
@@ -78,7 +80,8 @@ std::optional<TokenizerPlace> find_place(const cli::Settings& settings) {
     place.path = settings.tokenizer;
   }
   place.directories.push_back(fs::is_directory(place.path, ignored) ? place.path : place.path.parent_path());
-  if (!settings.model.empty()) place.directories.push_back(fs::path(settings.model).parent_path());
+  const fs::path model = settings.model;
+  if (!model.empty()) place.directories.push_back(fs::is_directory(model, ignored) ? model : model.parent_path());
   return place;
 }
 
@@ -135,7 +138,7 @@ fs::path cache_directory(std::span<const std::string> environment) {
 }
 
 Descriptor spool_standard_input(cli::Terminal& terminal) {
-  if (::isatty(STDIN_FILENO) != 0) terminal.info("reading the data from the terminal; Ctrl-D ends them");
+  if (::isatty(STDIN_FILENO) != 0) terminal.info("reading data from the terminal; press Ctrl-D to end");
   return spool(STDIN_FILENO, "standard input");
 }
 
@@ -146,9 +149,9 @@ std::string made_text(const data::DataFiles& files, const data::TokenizeReport& 
       "{}: {} {}{} became {} tokens, {:.2f} bytes of text per token", files.name, report.documents, documents,
       report.documents == 1 ? "" : "s", report.tokens,
       static_cast<double>(report.text_bytes) / static_cast<double>(std::max<std::uint64_t>(report.tokens, 1)));
-  if (is_masked) text += fmt::format("; {} of them count", report.counted);
+  if (is_masked) text += fmt::format("; {} of them contribute to the loss", report.counted);
   text += fmt::format("; encoded in {:.1f} s", seconds);
-  return kept_at.empty() ? text : text + fmt::format(" and kept in {}", kept_at.lexically_normal().string());
+  return kept_at.empty() ? text : text + fmt::format("; cached in {}", kept_at.lexically_normal().string());
 }
 
 /// Returns the descriptor of a file with the tokens of `files`.
@@ -287,11 +290,9 @@ model::Companions with_tokenizer(model::Companions companions, const std::string
   const std::string_view name = path.extension() == ".json"    ? text::kHuggingFaceFile
                                 : path.extension() == ".model" ? text::kSentencePieceFile
                                                                : text::kLlama2cFile;
-  const auto is_replaced = [](const model::CompanionFile& file) {
-    return file.name == text::kHuggingFaceFile || file.name == text::kSentencePieceFile ||
-           file.name == text::kLlama2cFile;
-  };
-  std::erase_if(companions.files, is_replaced);
+  // Files of another tokenizer would contradict this one; only generation_config.json belongs to the model as well.
+  std::erase_if(companions.files,
+                [](const model::CompanionFile& file) { return file.name != "generation_config.json"; });
   companions.files.push_back(model::open_companion(path, name));
   for (const char* beside : kBeside)
     if (fs::exists(path.parent_path() / beside, ignored) &&

@@ -119,8 +119,8 @@ void add_modes(const cli::Settings& settings, int max_compiles, std::vector<std:
                                   compiles > limit ? " (too many)" : ""));
     }
   }
-  lines.push_back(
-      fmt::format("Compiles of a first update by mode: {}; a process may make {}", fmt::join(modes, ", "), limit));
+  lines.push_back(fmt::format("Compiles of a first update by mode: {}; on the Neural Engine, a process may make {}",
+                              fmt::join(modes, ", "), limit));
 }
 
 void add_memory(const MemoryNeed& need, const std::optional<AvailableMemory>& available,

@@ -154,7 +154,7 @@ void print(const Report& report, cli::Terminal& terminal) {
   terminal.print(fmt::format("Perplexity: {:.4f}", report.perplexity()));
   if (report.bits_per_byte) terminal.print(fmt::format("Bits per byte: {:.4f}", *report.bits_per_byte));
   const std::string counted =
-      report.counted_tokens == report.tokens ? "" : fmt::format(", of which {} count", report.counted_tokens);
+      report.counted_tokens == report.tokens ? "" : fmt::format(", {} of them unmasked", report.counted_tokens);
   terminal.print(fmt::format("Tokens: {} in {} sequences{}", report.tokens, report.sequences, counted));
   terminal.print(fmt::format("Speed: {:.0f} tokens per second", report.tokens_per_second));
 }

@@ -81,6 +81,9 @@ void adopt_directory(const model::ParameterLayout& base, cli::LoadedSettings& lo
   if (std::error_code ignored; !std::filesystem::is_directory(directory, ignored))
     throw UsageError(fmt::format("--lora: '{}' is neither a rank nor the directory of an adapter", directory));
   const model::AdapterSource source = model::open_adapter(directory, base);
+  if (source.adapter.alpha <= 0)
+    throw FileError(
+        fmt::format("{}: its scale is {}, but only a positive one can be trained", directory, source.adapter.scale()));
   adopt("lora-alpha", fmt::format("{}", source.adapter.alpha), directory, loaded);
   adopt("lora-rs", source.adapter.rank_stabilized ? "true" : "false", directory, loaded);
   adopt("lora-targets", targets_text(source.adapter.modules, base), directory, loaded);

@@ -31,8 +31,8 @@ std::string base_field(std::size_t index) { return fmt::format("base file {}", i
 constexpr const char* kBaseDigest = "base digest";
 
 std::string text_of(const PassedFile& file) {
-  return fmt::format("{} {} {} {} {}", file.descriptor, file.identity.inode, file.identity.size_bytes,
-                     file.identity.modified_ns, file.path.string());
+  return fmt::format("{} {} {} {}", file.descriptor, file.identity.size_bytes, file.identity.modified_ns,
+                     file.path.string());
 }
 
 PassedFile passed_file(std::string_view text) {
@@ -45,7 +45,6 @@ PassedFile passed_file(std::string_view text) {
   };
   PassedFile file;
   file.descriptor = static_cast<int>(next());
-  file.identity.inode = static_cast<std::uint64_t>(next());
   file.identity.size_bytes = static_cast<std::uint64_t>(next());
   file.identity.modified_ns = next();
   file.path = text;

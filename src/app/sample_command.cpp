@@ -248,7 +248,7 @@ cli::LoadedSettings load_sample_settings(const OptionValues& values, const Invoc
   cli::LoadedSettings loaded = load_shared_settings(values, kSampleSettings, invocation);
   loaded.values.weights = cli::WeightsChoice::baked;
   loaded.values.parallel_sequences = 1;  // a single text uses all threads
-  if (loaded.values.family == model::Family::mlp) throw UsageError("an mlp does not continue texts");
+  if (loaded.values.family == model::Family::mlp) throw UsageError("an mlp cannot generate text");
   return loaded;
 }
 

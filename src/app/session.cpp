@@ -137,36 +137,40 @@ void Session::keep_companions(Descriptor spool) {
   options_.companions = std::make_shared<const model::Companions>(model::companions_in_spool(std::move(copy)));
 }
 
-void Session::read_base() try {
-  if (!context_.base) return;
-  context_.base->expect_unchanged();
-  context_.frozen->load_vectors();
-} catch (const Error& error) {
+/// Calls body(). If it fails after a restart, writes a rescue checkpoint and throws.
+template <class Body>
+void Session::with_rescue(const Body& body) try {
+  body();
+} catch (const std::exception& error) {
   if (!before_) throw;
   throw FileError(fmt::format("{}\n{}", error.what(), rescue_.save_and_describe()));
 }
 
-void Session::open_data() try {
+void Session::read_base() {
+  if (context_.frozen) with_rescue([this] { context_.frozen->load_vectors(); });
+}
+
+void Session::open_data() {
+  with_rescue([this] { open_source_of_run(); });
+}
+
+void Session::open_source_of_run() {
   source_ = open_source(context_.settings, before_, prepared_);
   data_identity_ = source_->identity();
   if (options_.keep_best && source_->validation_count() == 0)
     throw UsageError(fmt::format("--keep-best needs held-out data for a validation loss, but there are none: {}",
                                  source_->description()));
-} catch (const Error& error) {
-  if (!before_) throw;
-  throw FileError(fmt::format("{}\n{}", error.what(), rescue_.save_and_describe()));
 }
 
-// Only a run that begins with a model can see that this has no tokenizer but should; later, its companions are all that
-// counts.
-void Session::open_sampler() try {
-  const bool begins = !before_ && !resumes_checkpoint();
-  sampler_ = make_text_sampler(context_, begins                ? language_of(context_.settings)
-                                         : options_.companions ? language_of(*options_.companions)
-                                                               : Language());
-} catch (const Error& error) {
-  if (!before_) throw;
-  throw FileError(fmt::format("{}\n{}", error.what(), rescue_.save_and_describe()));
+// Every process reads the companions, so that samples do not depend on where a run restarts. Only the first one can see
+// that the model should have a tokenizer but has none.
+void Session::open_sampler() {
+  if (context_.settings.sample_every == 0) return;
+  with_rescue([this] {
+    const bool begins = !before_ && !resumes_checkpoint();
+    if (begins) static_cast<void>(language_of(context_.settings));
+    sampler_ = make_text_sampler(context_, options_.companions ? language_of(*options_.companions) : Language());
+  });
 }
 
 void Session::report_start(const std::optional<train::ResumeEvent>& resumed) {

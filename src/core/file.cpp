@@ -111,8 +111,7 @@ FileIdentity RegularFile::identity() const {
 #else
   const timespec& modified = status.st_mtim;
 #endif
-  return {.inode = static_cast<std::uint64_t>(status.st_ino),
-          .size_bytes = static_cast<std::uint64_t>(status.st_size),
+  return {.size_bytes = static_cast<std::uint64_t>(status.st_size),
           .modified_ns = std::int64_t{modified.tv_sec} * 1'000'000'000 + modified.tv_nsec};
 }
 

@@ -1,5 +1,7 @@
 #include "ane/model/frozen_parameters.h"
 
+#include <algorithm>
+#include <exception>
 #include <utility>
 
 namespace ane::model {
@@ -16,6 +18,16 @@ void FrozenParameters::load_vectors() {
     values.resize(parameter.count);
     reader_->read(parameter, values);
   }
+}
+
+bool FrozenParameters::can_be_read() const noexcept try {
+  const auto parameters = layout_.parameters();
+  const auto smallest = std::ranges::min_element(parameters, {}, &Parameter::count);
+  std::vector<float> values(smallest->count);
+  reader_->read(*smallest, values);
+  return true;
+} catch (const std::exception&) {
+  return false;
 }
 
 const Parameter* ParameterValues::find(std::string_view name) const noexcept {

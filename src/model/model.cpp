@@ -23,7 +23,7 @@ StepTimes& StepTimes::operator/=(std::int64_t parts) noexcept {
 
 std::optional<std::string> Model::next_logits(std::span<const data::Token> /*text*/,
                                               std::span<const float> /*parameters*/, std::span<float> /*logits*/) {
-  throw UsageError(fmt::format("an {} does not continue texts", name(config().family)));
+  throw UsageError(fmt::format("an {} cannot generate text", name(config().family)));
 }
 
 }  // namespace ane::model

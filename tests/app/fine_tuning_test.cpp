@@ -160,22 +160,34 @@ TEST_CASE("a frozen model that was moved away is still read", "[app][fine-tuning
 TEST_CASE("a frozen model that is changed during the run is an error, and nothing is lost",
           "[app][fine-tuning][errors]") {
   const bool is_cut = GENERATE(true, false);
+  const bool is_adapter = GENERATE(true, false);
+  const Words settings = is_adapter ? kLora : kFreeze;
+  const ModelFolder undisturbed;
+  REQUIRE(train(undisturbed, settings).code == 0);
   const ModelFolder folder;
-  Program program((is_cut ? kLora : kFreeze), {"ANE_TRAIN_FAULT=run:*=delay:2ms", "ANE_MAX_COMPILES=11"}, folder.path(),
+  Program program(settings, {"ANE_TRAIN_FAULT=run:*=delay:2ms", "ANE_MAX_COMPILES=11"}, folder.path(),
                   program_of("host"));
   REQUIRE(program.wait_for("step 4 "));
   const fs::path model = folder.path() / "model/model.safetensors";
+  fs::copy_file(model, folder.path() / "kept");
   if (is_cut) {
     fs::resize_file(model, 1000);
   } else {
     fs::last_write_time(model, fs::last_write_time(model) + std::chrono::hours(1));
   }
   const Result result = program.wait();
-  CAPTURE(is_cut, result.out, result.err);
+  CAPTURE(is_cut, is_adapter, result.out, result.err);
   CHECK(result.code == 3);
-  CHECK_THAT(result.err, ANE_CONTAINS("model.safetensors") &&
-                             ANE_CONTAINS(is_cut ? "truncated" : "changed during the run") &&
+  CHECK_THAT(result.err, ANE_CONTAINS("model.safetensors") && ANE_CONTAINS("was changed during the run") &&
                              ANE_CONTAINS("Progress saved at step"));
+
+  // With the model as it was, the run ends like one that was not disturbed.
+  fs::rename(folder.path() / "kept", model);
+  const Result resumed = train(folder, settings + Words{"--resume"});
+  CAPTURE(resumed.err);
+  REQUIRE(resumed.code == 0);
+  const std::string file = is_adapter ? "adapter_model.safetensors" : "model.safetensors";
+  CHECK(trained_in(folder, file) == trained_in(undisturbed, file));
 }
 
 TEST_CASE("a checkpoint of an adapter is a directory of PEFT", "[app][fine-tuning]") {

@@ -64,7 +64,7 @@ TEST_CASE("text is turned into the tokens of the model once, also in a run of ma
   const Result first = run(one, {}, folder.path());
   INFO(first.err);
   REQUIRE(first.code == 0);
-  CHECK_THAT(first.err, ANE_CONTAINS("x.txt: 1 file became ") && ANE_CONTAINS("kept in x.txt."));
+  CHECK_THAT(first.err, ANE_CONTAINS("x.txt: 1 file became ") && ANE_CONTAINS("cached in x.txt."));
   CHECK_THAT(first.out,
              ANE_CONTAINS("Data: x.txt: ") && ANE_CONTAINS(" tokens for training, ") && ANE_CONTAINS("held out in"));
 
@@ -96,7 +96,7 @@ TEST_CASE("records with a mask are trained on, and give the same bits when cut a
   const Result result = run(whole, {}, folder.path());
   INFO(result.err);
   REQUIRE(result.code == 0);
-  CHECK_THAT(result.err, ANE_CONTAINS("60 records became ") && ANE_CONTAINS(" of them count"));
+  CHECK_THAT(result.err, ANE_CONTAINS("60 records became ") && ANE_CONTAINS(" of them contribute to the loss"));
   const Words cut = with(whole, "--checkpoint-dir", "cut") + Words{"--max-compiles", "11"};
   REQUIRE(run(with(cut, "--steps", "6"), {}, folder.path()).code == 0);
   fs::remove_all(folder / "model");  // the checkpoint has the tokenizer and the end token
@@ -199,7 +199,7 @@ TEST_CASE("data that do not fit are refused with what to do", "[app][data]") {
   CHECK(skipped.code == 0);
   CHECK_THAT(skipped.err, ANE_CONTAINS("1 bad record was skipped; the first one: bad.jsonl: line 61"));
   fs::remove(folder / "model/generation_config.json");
-  check({"--data", "text.jsonl"}, 2, "text.jsonl: line 1: a record ends with the token that ends a text, but");
+  check({"--data", "text.jsonl"}, 2, "text.jsonl: line 1: a record ends with an end-of-text token, but");
   check({"--data", "text.jsonl", "--end-token", "<end>"}, 3, "tokens for training, but one sequence needs 33");
 }
 

@@ -176,7 +176,7 @@ TEST_CASE("a bad record names its file and line, or is counted", "[data][records
   CHECK(made.report.documents == 2);
   CHECK_THAT(made.report.first_skipped, ANE_CONTAINS("a.jsonl: line 3: it is not valid JSON"));
   CHECK_THAT(refusal(directory.write("b.jsonl", "{}\n5\n").string(), options),
-             ANE_CONTAINS("b.jsonl: all 2 records are bad, the first one: ") && ANE_CONTAINS("line 1"));
+             ANE_CONTAINS("b.jsonl: none of the 2 records is valid; the first error: ") && ANE_CONTAINS("line 1"));
   // Messages need another tokenizer, which has nothing to do with the record.
   const std::string chat = R"({"messages": [{"role": "user", "content": "x"}]})";
   CHECK_THROWS_AS(make(directory.write("c.jsonl", chat).string(), options), UsageError);
@@ -185,7 +185,7 @@ TEST_CASE("a bad record names its file and line, or is counted", "[data][records
 TEST_CASE("data without tokens are refused", "[data][records]") {
   const TemporaryDirectory directory;
   TokenizeOptions options = options_with();
-  CHECK_THAT(refusal(directory.write("a.txt", "").string(), options), ANE_CONTAINS("a.txt: there is no text in it"));
+  CHECK_THAT(refusal(directory.write("a.txt", "").string(), options), ANE_CONTAINS("a.txt: it contains no text"));
   CHECK_THAT(refusal(directory.write("a.jsonl", "\n\n").string(), options), ANE_CONTAINS("there is no record"));
   CHECK_THAT(refusal(directory.write("a.jsonl", text_record("")).string(), options),
              ANE_CONTAINS("there is no record"));

@@ -114,7 +114,7 @@ TEST_CASE("an MLP continues no text", "[model][errors]") {
   const auto model = make_model({.family = Family::mlp, .dim = 4, .hidden = 4, .seq_len = 4}, DType::fp16, rig.context);
   std::vector<float> logits(1);
   const std::vector<data::Token> text = {1};
-  CHECK_THROWS_WITH(model->next_logits(text, {}, logits), "an mlp does not continue texts");
+  CHECK_THROWS_WITH(model->next_logits(text, {}, logits), "an mlp cannot generate text");
 }
 
 TEST_CASE("every tensor's gradient agrees with finite differences through the whole model", "[model][gradient]") {

@@ -66,6 +66,7 @@ TEST_CASE("parts cover a matrix and are no more than necessary", "[model][parts]
   CHECK(up.inputs.size() == 1);
   REQUIRE(up.outputs.size() == 2);
   CHECK(up.outputs[1].begin == 4096);
+  CHECK(matrix_parts(8192, 2048, 8192, DType::fp16).is_whole());  // no number of parts would help
   std::size_t end = 0;
   for (const math::Range& part : matrix_parts(10, 20000, 32, DType::fp16).inputs) {
     CHECK(part.begin == end);
@@ -92,7 +93,7 @@ TEST_CASE("a matrix in parts gives the products of the whole one", "[model][part
   const KernelOptions baked(mil::DType::fp32, WeightMode::baked);
   const KernelOptions dynamic(mil::DType::fp32, WeightMode::dynamic);
   const auto compare = [&](const KernelDefinition& parts, const KernelDefinition& whole, const std::string& segment) {
-    CAPTURE(dim, parts.name, segment);
+    CAPTURE(config.dim, parts.name, segment);
     CHECK(count_of(parts, mil::OpKind::conv) > 3);
     // The order of fp32 sums of thousands of products differs.
     CHECK(test::relative_error(output_of(rig, parts, layout, parameters, segment),

@@ -14,9 +14,8 @@
 
 namespace ane {
 
-/// What tells whether a file was replaced or changed while it was open.
+/// What tells whether a file was changed while it was open.
 struct FileIdentity {
-  std::uint64_t inode = 0;
   std::uint64_t size_bytes = 0;
   std::int64_t modified_ns = 0;  ///< since 1970
   friend bool operator==(const FileIdentity&, const FileIdentity&) = default;

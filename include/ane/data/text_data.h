@@ -42,7 +42,7 @@ struct DataFiles {
   std::string name;  ///< for messages and descriptions: "x.jsonl", "a.txt and 2 more files"
   std::vector<TextInput> training;
   std::vector<TextInput> held_out;  ///< of mlx-lm's layout; otherwise the last tenth of the text is held out
-  /// Where a cache is kept: beside the first file, or in the directory that was named. Empty: there is no such place.
+  /// Where a cache is kept: beside the first file, or in the directory that was named. Empty if there is none.
   std::filesystem::path directory;
 };
 
@@ -63,7 +63,7 @@ struct TokenizeOptions {
   HeldOut held_out = HeldOut::usual;
 };
 
-/// What became of text.
+/// Statistics of tokenized text.
 struct TokenizeReport {
   std::uint64_t documents = 0;  ///< records or text files
   std::uint64_t text_bytes = 0;

@@ -14,18 +14,20 @@
 ///   0  8 bytes  magic: FF FF 'A' 'N' 'E' 'T' 'O' 'K', the token 65535 in a plain file
 ///   8  uint32   version of the format: 1
 ///  12  uint32   bits of a token: 16 or 32
-///  16  uint32   flags: 1 is a loss mask, which is the highest bit of each token: 1 if the token, as a target, does not
-///  count 20  uint32   size of the vocabulary 24  uint64   digest of the tokenizer; 0 if unknown 32  uint64   number of
-///  tokens, which follow the header 40  uint64   how many of them, the last ones, are held out; 0 if none are 48 uint64
-///  bytes of text that the held-out tokens stand for, or all tokens if none are held out; 0 if unknown 56  uint64 what
-///  the tokens were made of, if the file is a cache (token_cache.h); 0 if it is none
+///  16  uint32   flags: bit 0 if the highest bit of each token is a loss mask, set if the target does not count
+///  20  uint32   size of the vocabulary
+///  24  uint64   digest of the tokenizer; 0 if unknown
+///  32  uint64   number of tokens, which follow the header
+///  40  uint64   how many of them, the last ones, are held out; 0 if none are
+///  48  uint64   bytes of text of the held-out tokens, or of all if none are held out; 0 if unknown
+///  56  uint64   key of a cache: what the tokens were made of (token_cache.h); 0 if the file is none
 namespace ane::data {
 
-/// What a file of tokens says besides their number.
+/// The optional facts in a header; 0 if unknown.
 struct TokenFacts {
-  std::uint64_t held_out = 0;
-  std::uint64_t text_bytes = 0;
-  std::uint64_t key = 0;
+  std::uint64_t held_out = 0;    ///< tokens, the last ones
+  std::uint64_t text_bytes = 0;  ///< of the held-out tokens, or of all if none are held out
+  std::uint64_t key = 0;         ///< of a cache
 };
 
 struct TokenHeader {
@@ -74,7 +76,7 @@ class TokenFileWriter {
   std::vector<std::uint32_t> wide_;
 };
 
-/// The same for tokens that are all there.
+/// Writes a complete token file at once.
 void write_token_file(const std::filesystem::path& path, std::span<const Token> tokens, std::uint32_t vocab,
                       std::uint64_t tokenizer);
 

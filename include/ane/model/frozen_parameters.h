@@ -16,8 +16,8 @@ namespace ane::model {
 /// Rows of a frozen classifier that a step reads at a time.
 inline constexpr std::size_t kFrozenRows = 4096;
 
-/// Parameters that training does not change. They stay in the model's files, in the element type that these have, and
-/// are converted to fp32 wherever they are used. The files are read, not mapped, so that one that becomes shorter is an
+/// Parameters that training does not change. They stay in the model's files, in the files' element type, and are
+/// converted to fp32 wherever they are used. The files are read, not mapped, so that one that becomes shorter is an
 /// error instead of a signal; the system keeps what it read in its page cache.
 class FrozenParameters {
  public:
@@ -34,6 +34,8 @@ class FrozenParameters {
   [[nodiscard]] const ParameterLayout& layout() const noexcept { return layout_; }
   /// Reads the vectors, which are small. Must be called before any value is used. Throws FileError.
   void load_vectors();
+  /// Whether the files still have the values.
+  [[nodiscard]] bool can_be_read() const noexcept;
   /// Reads all values of a parameter of layout(). Thread-safe. Throws FileError.
   void read(const Parameter& parameter, std::span<float> values) const { reader_->read(parameter, values); }
   /// Reads whole rows of an embedding, from `first` on. Thread-safe. Throws FileError.

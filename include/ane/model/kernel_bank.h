@@ -49,6 +49,7 @@ class KernelBank final : public Kernels {
     std::vector<bool> is_outdated_by_update = {};              ///< of each copy: whether weights in it are trained
     std::vector<std::unique_ptr<device::Kernel>> ahead = {};   ///< the replacements of such copies
     std::vector<surface::Surface> inputs = {};  ///< with weights: all layers of slot 0, then of slot 1...
+    bool has_frozen_weights = false;            ///< whether they were written to `inputs`
     [[nodiscard]] bool belongs_to(PassMode mode) const noexcept { return forward || mode == PassMode::training; }
   };
 

@@ -78,8 +78,7 @@ inline constexpr const char* kLlama2cFile = "tokenizer.bin";
 [[nodiscard]] std::optional<std::filesystem::path> find_tokenizer(const std::filesystem::path& directory);
 
 /// Opens a tokenizer, a file or the one that find_tokenizer() finds in a directory: of Hugging Face's library (type
-/// BPE,
-/// `.json`), of SentencePiece (`.model`) or of llama2.c (`.bin`). The extension of a file determines its format.
+/// BPE, `.json`), of SentencePiece (`.model`) or of llama2.c (`.bin`). The extension of a file determines its format.
 /// Throws FileError, which names the file and the entry, if the file is missing, damaged or needs something that is not
 /// supported.
 [[nodiscard]] std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);

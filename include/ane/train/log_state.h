@@ -21,8 +21,8 @@ struct LogState {
   std::int64_t steps = 0;  ///< since the last line
   double counted = 0;      ///< of the tokens in `loss_sum`, as in UpdateEvent
   double loss_sum = 0;     ///< of the tokens that count since the last line, in batches with a finite loss
-  std::int64_t interval_ns =
-      0;  ///< monotonic clock at the last line, plus the time of validations and samples since then
+  /// Monotonic clock at the last line, plus the time of validations and samples since then.
+  std::int64_t interval_ns = 0;
   std::int64_t measured_step = 0;  ///< the remaining time is estimated from the steps after this one, ...
   std::int64_t measured_ns = 0;    ///< ... which began at this time
   UpdateLine line;                 ///< the newest

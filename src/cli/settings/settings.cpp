@@ -66,15 +66,16 @@ std::vector<Setting> run_rows() {
                             {"text", data::Format::text},
                             {"tokens", data::Format::tokens},
                             {"jsonl", data::Format::records}}),
-      text({.name = "tokenizer",
-            .group = "Run",
-            .placeholder = "FILE|DIR",
-            .help =
-                "tokenizer for text and records, and of new models; without it the one beside the model, or bytes if "
-                "there is none",
-            .llama_only = true,
-            .paths = Paths::one},
-           &Settings::tokenizer),
+      text(
+          {.name = "tokenizer",
+           .group = "Run",
+           .placeholder = "FILE|DIR",
+           .help =
+               "tokenizer for text and records, which also sets the vocabulary of a new model; default: the one beside "
+               "the model, or bytes",
+           .llama_only = true,
+           .paths = Paths::one},
+          &Settings::tokenizer),
       text({.name = "end-token",
             .group = "Run",
             .placeholder = "NAME|N",
@@ -85,7 +86,7 @@ std::vector<Setting> run_rows() {
       toggle({.name = "mask-prompt",
               .group = "Run",
               .placeholder = "",
-              .help = "count the loss only of completions and of the last message of the assistant",
+              .help = "compute the loss only on completions and on the last message of the assistant",
               .llama_only = true,
               .from_checkpoint = FromCheckpoint::always},
              &Settings::mask_prompt),
@@ -477,7 +478,7 @@ std::vector<Setting> output_rows() {
       whole({.name = "sample-every",
              .group = "Output",
              .placeholder = "N",
-             .help = "updates between samples of text, each a continuation of --sample-prompt, and one at the end; "
+             .help = "updates between samples of text that continue --sample-prompt, with one more at the end; "
                      "0: none",
              .llama_only = true,
              .from_checkpoint = FromCheckpoint::always},
@@ -493,7 +494,7 @@ std::vector<Setting> output_rows() {
       whole({.name = "sample-tokens",
              .group = "Output",
              .placeholder = "N",
-             .help = "most tokens of a sample, which costs a forward pass for each; it also ends where a sequence does",
+             .help = "maximum number of tokens of a sample, each of which costs a forward pass; --seq also limits it",
              .llama_only = true,
              .from_checkpoint = FromCheckpoint::always},
             &Settings::sample_tokens, 1, kMillion),

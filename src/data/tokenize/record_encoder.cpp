@@ -77,7 +77,7 @@ std::size_t RecordEncoder::encode_chat(std::span<const text::Message> messages) 
     const auto last = std::find_if(messages.rbegin(), messages.rend(),
                                    [](const text::Message& message) { return message.role == kAssistant; });
     if (last == messages.rend())
-      throw RecordError("it has no message of the assistant, so with --mask-prompt no token counts");
+      throw RecordError("it has no message of the assistant, so with --mask-prompt no token contributes to the loss");
     const auto before = static_cast<std::size_t>(std::distance(last, messages.rend())) - 1;
     counted.begin = text::chat_text(*chat_format_, messages.first(before)).size() +
                     text::message_start(*chat_format_, kAssistant).size();
@@ -111,8 +111,8 @@ void RecordEncoder::append_end(text::TokenId end) {
 text::TokenId RecordEncoder::end_token() const {
   if (end_token_) return *end_token_;
   throw UsageError(
-      "a record ends with the token that ends a text, but the files of the model and the tokenizer name none; name it "
-      "with --end-token");
+      "a record ends with an end-of-text token, but neither the model nor the tokenizer defines one; set it with "
+      "--end-token");
 }
 
 }  // namespace ane::data

@@ -16,8 +16,7 @@ namespace ane::data {
 /// Turns records into tokens:
 ///   text                    its tokens and the end token; nothing for an empty text
 ///   prompt and completion   a user's and an assistant's message if the tokenizer has a chat format; otherwise both
-///   texts
-///                           together and the end token
+///                           texts, joined, and the end token
 ///   messages                the conversation in the tokenizer's chat format, whose messages have their own end tokens
 class RecordEncoder {
  public:

@@ -117,8 +117,8 @@ class TokenizeJob {
   void write_end(const RegularFile& before) {
     if (!options_->end_token)
       throw UsageError(fmt::format(
-          "{}: texts are separated by the token that ends a text, but the files of the model and the tokenizer name "
-          "none; name it with --end-token",
+          "{}: texts are joined with an end-of-text token, but neither the model nor the tokenizer defines one; set "
+          "it with --end-token",
           before.path().string()));
     ids_.push_back(*options_->end_token);
     write(0);
@@ -176,12 +176,13 @@ class TokenizeJob {
   void expect_tokens() const {
     const bool has_text = files_->kind == Kind::text;
     if (report_.documents == 0 && report_.skipped > 0)
-      throw FileError(fmt::format("{}: all {} records are bad, the first one: {}", files_->name, report_.skipped,
-                                  report_.first_skipped));
+      throw FileError(fmt::format("{}: none of the {} records is valid; the first error: {}", files_->name,
+                                  report_.skipped, report_.first_skipped));
     if (report_.tokens == 0)
-      throw FileError(fmt::format("{}: there is no {} in it", files_->name, has_text ? "text" : "record with a text"));
+      throw FileError(fmt::format("{}: it contains no {}", files_->name, has_text ? "text" : "record with text"));
     if (report_.counted == 0)
-      throw FileError(fmt::format("{}: no token counts, because all completions are empty", files_->name));
+      throw FileError(
+          fmt::format("{}: no token contributes to the loss, because all completions are empty", files_->name));
   }
 
   const DataFiles* files_;

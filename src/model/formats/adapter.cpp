@@ -76,7 +76,7 @@ void merge(const AdapterSource& adapter, const Parameter& parameter, std::span<f
   math::gemm_serial(b->count / rank, in, rank, static_cast<float>(adapter.adapter.scale()), {b_values.data(), rank},
                     {a_values.data(), in}, 1, values.data(), in);
   if (!std::isfinite(math::max_magnitude(std::span<const float>(values))))
-    throw_file_error(adapter.directory, fmt::format("merging it makes values of '{}' infinite", parameter.name));
+    throw_file_error(adapter.directory, fmt::format("merging it gives non-finite values in '{}'", parameter.name));
 }
 
 void merge_all(const AdapterSource& adapter, const ParameterLayout& base, std::span<float> parameters) {

@@ -107,7 +107,7 @@ void expect_adapter_tensors(const SafetensorsFile& file, const AdapterSource& so
     const auto found = file.tensors().find(name);
     if (found == file.tensors().end())
       throw_file_error(file.path(),
-                       fmt::format("there is no tensor '{}', which {} asks for; does the adapter belong to "
+                       fmt::format("there is no tensor '{}', which {} requires; does the adapter belong to "
                                    "another model?",
                                    name, kAdapterConfigFile));
     if (found->second.shape != shape)

@@ -52,7 +52,7 @@ std::vector<std::string> keyed_modules(const JsonObject& entries, const JsonObje
   for (const std::string& key : given)
     if (!used.contains(key))
       throw FileError(
-          fmt::format("{}: '{}.keys' names '{}', but what an adapter can change are modules like "
+          fmt::format("{}: '{}.keys' names '{}', which an adapter cannot change; supported are modules such as "
                       "self_attn.q_proj, for {}",
                       entries.place(), kParameters, key.substr(0, 80), fmt::join(kProjections, ", ")));
   return modules;

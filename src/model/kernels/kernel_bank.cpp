@@ -135,7 +135,7 @@ bool KernelBank::load_weights(PassMode mode, std::span<const float> parameters) 
     if (!entry.belongs_to(mode) || kernel.weight_segments.empty()) continue;
     const mil::SurfaceLayout& surface = kernel.input.surface();
     const std::size_t begin = kernel.input.at(kernel.weight_segments.front().segment).first_column;
-    const bool is_new = entry.inputs.empty();
+    const bool is_new = !entry.has_frozen_weights;
     while (entry.inputs.size() < layers() * slots_)
       entry.inputs.push_back(context_.surfaces.acquire(surface.size_bytes));
     for (std::size_t i = 0; i < entry.inputs.size(); ++i) {
@@ -161,6 +161,8 @@ bool KernelBank::load_weights(PassMode mode, std::span<const float> parameters) 
       write_weight(*job.weight, job.parameter, values, {job.kernel->input, job.bytes});
     }
   });
+  for (Entry& entry : entries_)
+    if (entry.belongs_to(mode)) entry.has_frozen_weights = true;
   return true;
 }
 

@@ -28,6 +28,7 @@ MatrixParts matrix_parts(std::size_t out, std::size_t in, std::size_t seq_len, m
     return (outputs * summed + (summed + outputs) * seq_len) * mil::element_bytes(element);
   };
   std::size_t parts = 1;
+  if (bytes(kChannelMultiple) > mil::kOnChipBytes) return {ranges(out, 1), inputs};  // the input alone is too large
   while (bytes(ranges(out, parts).front().size()) > mil::kOnChipBytes &&
          ranges(out, parts).front().size() > kChannelMultiple)
     ++parts;

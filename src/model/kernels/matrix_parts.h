@@ -16,7 +16,7 @@ struct MatrixParts {
 };
 
 /// The fewest parts of a matrix [out, in] whose products with [in, seq_len] keep the rules of the engine for long sums
-/// (A50) and large operations (A47).
+/// (A50) and, unless the input alone is too large, for large operations (A47).
 [[nodiscard]] MatrixParts matrix_parts(std::size_t out, std::size_t in, std::size_t seq_len, mil::DType element);
 
 }  // namespace ane::model

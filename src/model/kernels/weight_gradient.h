@@ -41,6 +41,7 @@ struct AdapterGradient {
                                                               std::span<const float> parameters,
                                                               std::span<float> gradients);
 
+/// C = alpha A B + beta C on all threads.
 void compute(const GradientProduct& product, math::ThreadPool& threads);
 
 /// Computes such products: on separate threads, overlapping with the device, if that leaves the CPU free; otherwise

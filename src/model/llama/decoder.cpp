@@ -104,7 +104,7 @@ Decoder::Decoder(const ModelConfig& config, const KernelOptions& options, const 
       layout_(part_of(all_, is_for_cpu)),
       columns_(context.device.shares_cpu() ? 1 : kEngineColumns),
       logits_(config.vocab) {
-  if (config.family == Family::mlp) throw UsageError("an mlp does not continue texts");
+  if (config.family == Family::mlp) throw UsageError("an mlp cannot generate text");
   options_.weights = WeightMode::baked;
   parameters_ = read_part(reader, all_, layout_);
 }

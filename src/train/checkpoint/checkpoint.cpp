@@ -42,9 +42,10 @@ std::vector<StateFile> files_of(StateArena& state, const FineTuning& fine_tuning
   return files;
 }
 
-/// Whether a model file holds frozen parameters besides those of the state.
+/// Whether a model file holds frozen parameters besides those of the state. It does not if they can no longer be read:
+/// then a run at least saves what it trained.
 bool adds_frozen(const std::string& file, const FineTuning& fine_tuning) {
-  return file == kModelFile && fine_tuning.frozen != nullptr;
+  return file == kModelFile && fine_tuning.frozen != nullptr && fine_tuning.frozen->can_be_read();
 }
 
 /// The layout with PEFT's names.
@@ -83,8 +84,10 @@ void write_array(TemporaryFile& file, const StateFile& array, const model::Param
 
 void read_array(const fs::path& path, const StateFile& array, const model::ParameterLayout& layout,
                 const CheckpointIdentity& identity) {
-  if (adds_frozen(array.name, identity.fine_tuning)) {
-    const model::ModelTensors tensors(path);
+  const model::ModelTensors tensors(path);
+  const bool is_whole = array.name == kModelFile && identity.fine_tuning.frozen != nullptr &&
+                        tensors.files().size() > layout.parameters().size();
+  if (is_whole) {
     model::read_all(*model::open_tensors(tensors, model::parameter_layout(identity.model)), layout, array.values);
   } else if (array.name == model::kAdapterFile) {
     model::read_safetensors(path, peft_layout(layout), array.values);
