@@ -206,16 +206,17 @@ TEST_CASE("progress is reported up to the end", "[data][records]") {
   while (lines.size() < (std::size_t{3} << 20U)) lines += text_record("some words of a text");
   for (const auto& [name, bytes] :
        {std::pair("a.jsonl", lines), std::pair("a.txt", std::string(std::size_t{3} << 20U, 'x'))}) {
+    const std::size_t size = bytes.size();
     TokenFileWriter out(directory.path() / "made", 130, 1);
     std::vector<std::uint64_t> seen;
     static_cast<void>(tokenize(find_data(directory.write(name, bytes).string(), Format::automatic), options, 1, out,
                                [&](std::uint64_t done, std::uint64_t total) {
-                                 CHECK(total == bytes.size());
+                                 CHECK(total == size);
                                  seen.push_back(done);
                                }));
     CHECK(std::ranges::is_sorted(seen));
     REQUIRE(seen.size() >= 3);
-    CHECK(seen.back() == bytes.size());
+    CHECK(seen.back() == size);
   }
 }
 
