@@ -48,7 +48,7 @@ class ModelFolder : public Folder {
   ModelFolder() { write_small_model(path() / "model", small_config(), "BF16"); }
 };
 
-std::string program_of(const std::string& device) {
+std::string program_of([[maybe_unused]] const std::string& device) {
 #ifdef ANE_TRAIN_STANDIN
   if (device == "ane") return ANE_TRAIN_STANDIN;
 #endif
