@@ -188,7 +188,7 @@ TEST_CASE("data without tokens are refused", "[data][records]") {
   CHECK_THAT(refusal(directory.write("a.txt", "").string(), options), ANE_CONTAINS("a.txt: it contains no text"));
   CHECK_THAT(refusal(directory.write("a.jsonl", "\n\n").string(), options), ANE_CONTAINS("it contains no record"));
   CHECK_THAT(refusal(directory.write("a.jsonl", text_record("")).string(), options),
-             ANE_CONTAINS("there is no record"));
+             ANE_CONTAINS("it contains no record"));
 }
 
 TEST_CASE("a record of more than 64 MB is refused without reading it into memory", "[data][records]") {
