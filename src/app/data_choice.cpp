@@ -32,7 +32,7 @@ namespace {
 namespace fs = std::filesystem;
 using SharedTokenizer = std::shared_ptr<const text::Tokenizer>;
 
-std::size_t size(std::int64_t value) { return static_cast<std::size_t>(value); }
+std::size_t as_size(std::int64_t value) { return static_cast<std::size_t>(value); }
 
 Descriptor duplicate(const Descriptor& descriptor) { return Descriptor(::fcntl(descriptor.get(), F_DUPFD_CLOEXEC, 0)); }
 
@@ -44,7 +44,7 @@ bool has_vocabulary(const cli::LoadedSettings& loaded) {
 }
 
 void expect_vocabulary(const text::Tokenizer& tokenizer, std::int64_t vocab) {
-  if (tokenizer.vocab_size() > size(vocab))
+  if (tokenizer.vocab_size() > as_size(vocab))
     throw UsageError(
         fmt::format("the tokenizer has {} tokens, but the vocabulary of the model has {} (--vocab); use the "
                     "tokenizer of the model",
@@ -260,9 +260,9 @@ std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool sc
                                           data::HeldOut held_out) {
   const auto seed = static_cast<std::uint64_t>(settings.seed);
   if (settings.family == model::Family::mlp)
-    return data::make_teacher_source(size(settings.dim), size(settings.hidden), size(settings.seq), seed);
-  data::TokenSettings tokens{.seq_len = size(settings.seq),
-                             .vocab_size = size(settings.vocab),
+    return data::make_teacher_source(as_size(settings.dim), as_size(settings.hidden), as_size(settings.seq), seed);
+  data::TokenSettings tokens{.seq_len = as_size(settings.seq),
+                             .vocab_size = as_size(settings.vocab),
                              .seed = seed,
                              .order = settings.data_order,
                              .scan = scan,

@@ -7,7 +7,6 @@ namespace ane::data {
 namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{1} << 20U;
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 }  // namespace
 

@@ -10,6 +10,9 @@
 
 namespace ane::data {
 
+/// UTF-8's, with which some programs begin a text.
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 /// Reads the lines of a file one by one, with memory for the longest accepted line.
 class LineReader {
  public:

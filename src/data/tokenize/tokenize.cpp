@@ -24,7 +24,6 @@ using text::TokenId;
 
 constexpr std::size_t kMostRecordBytes = std::size_t{64} << 20U;
 constexpr std::size_t kPieceBytes = std::size_t{1} << 20U;
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 std::uint64_t size_of(std::span<const TextInput> inputs) {
   std::uint64_t bytes = 0;
