@@ -1,0 +1,113 @@
+#include <fmt/format.h>
+
+#include "ane/device/budget.h"
+#include "ane/surface/pool.h"
+
+#include "setting_groups.h"
+#include "setting_kinds.h"
+
+namespace ane::cli {
+
+std::vector<Setting> device_rows() {
+  return {
+      choice<DeviceChoice>(
+          {.name = "device",
+           .group = "Device",
+           .help = "device that runs the kernels: the ANE, the CPU (host), or the ANE if there is one (auto)",
+           .environment = "ANE_DEVICE"},
+          &Settings::device,
+          {{"auto", DeviceChoice::automatic}, {"ane", DeviceChoice::ane}, {"host", DeviceChoice::host}}),
+      choice<model::PlanChoice>({.name = "plan",
+                                 .group = "Device",
+                                 .help = "how a layer's step is divided into kernels: as is known to train on the ANE, "
+                                         "or with attention's backward pass in one kernel, for fewer compiles",
+                                 .llama_only = true,
+                                 .from_checkpoint = FromCheckpoint::always},
+                                &Settings::plan,
+                                {{"split", model::PlanChoice::split}, {"merged", model::PlanChoice::merged}}),
+      choice<model::RopeForm>({.name = "rope",
+                               .group = "Device",
+                               .help = "how attention rotates pairs of channels: by a product with a constant matrix, "
+                                       "or by slices; ane-train doctor shows which a device computes correctly",
+                               .llama_only = true,
+                               .from_checkpoint = FromCheckpoint::always},
+                              &Settings::rope,
+                              {{"matrix", model::RopeForm::matrix}, {"slices", model::RopeForm::slices}}),
+      choice<WeightsChoice>(
+          {.name = "weights",
+           .group = "Device",
+           .help = "how weights reach the kernels: compiled into them, as part of their input (compiled once), or "
+                   "dynamic on an ANE that accepts such kernels (auto)",
+           .environment = "ANE_WEIGHTS",
+           .from_checkpoint = FromCheckpoint::always},
+          &Settings::weights,
+          {{"baked", WeightsChoice::baked}, {"dynamic", WeightsChoice::dynamic}, {"auto", WeightsChoice::automatic}}),
+      toggle({.name = "pipeline",
+              .group = "Device",
+              .placeholder = "",
+              .help = "compile baked weights during the steps; each batch is then stale by one update",
+              .environment = "ANE_PIPELINE",
+              .from_checkpoint = FromCheckpoint::always},
+             &Settings::pipeline),
+      choice<mil::DType>({.name = "precision",
+                          .group = "Device",
+                          .help = "element type of the kernels; fp32 only on the host",
+                          .from_checkpoint = FromCheckpoint::always},
+                         &Settings::precision, {{"fp16", mil::DType::fp16}, {"fp32", mil::DType::fp32}}),
+      whole({.name = "max-compiles",
+             .group = "Device",
+             .placeholder = "N",
+             .help = fmt::format("compiles after which the process re-executes itself; auto: {} on the ANE, whose "
+                                 "compiler allows about {}, and no limit on the host",
+                                 device::CompileBudget::kDefault, device::CompileBudget::kAneHardLimit),
+             .environment = "ANE_MAX_COMPILES"},
+            &Settings::max_compiles, 1, kMillion, {"auto"}),
+      whole({.name = "threads", .group = "Device", .placeholder = "N", .help = "compute threads"}, &Settings::threads,
+            1, 256, {"auto"}),
+      whole({.name = "parallel-sequences",
+             .group = "Device",
+             .placeholder = "N",
+             .help = "batch slots: sequences that the host computes concurrently, one thread each; auto: several for a "
+                     "small model",
+             .llama_only = true},
+            &Settings::parallel_sequences, 1, 256, {"auto"}),
+      whole({.name = "surface-pool",
+             .group = "Device",
+             .placeholder = "N",
+             .help = "free surfaces kept for reuse per batch slot, which needs about two per layer and ten more"},
+            &Settings::surface_pool, 0, kMillion),
+  };
+}
+
+/// Where reports about Apple's framework disagree, the default is the safest choice; these settings select the others.
+std::vector<Setting> ane_rows() {
+  return {
+      whole({.name = "ane-qos", .group = "ANE", .placeholder = "N", .help = "quality of service of every call"},
+            &Settings::ane_qos, 0, 63),
+      whole({.name = "ane-load-retries",
+             .group = "ANE",
+             .placeholder = "N",
+             .help = "retries of a failed program load, 100 ms apart"},
+            &Settings::ane_load_retries, 0, 100),
+      whole({.name = "ane-cancel-retries",
+             .group = "ANE",
+             .placeholder = "N",
+             .help = "retries of a run that a power transition cancelled, 3 ms apart"},
+            &Settings::ane_cancel_retries, 0, 10000),
+      toggle({.name = "ane-purge-cache",
+              .group = "ANE",
+              .placeholder = "",
+              .help = "purge a program from the system's cache after unloading it; otherwise every update leaves its "
+                      "weights there",
+              .negation = "--no-ane-purge-cache"},
+             &Settings::ane_purge_cache),
+      toggle({.name = "ane-compare-attributes",
+              .group = "ANE",
+              .placeholder = "",
+              .help = "compare the compiled program's description of its inputs and outputs with the bound surfaces",
+              .negation = "--no-ane-compare-attributes"},
+             &Settings::ane_compare_attributes),
+  };
+}
+
+}  // namespace ane::cli
