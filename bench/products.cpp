@@ -8,6 +8,7 @@
 #include "ane/core/error.h"
 #include "ane/mil/geometry.h"
 #include "ane/mil/op_view.h"
+#include "ane/model/adapter.h"
 #include "ane/model/frozen_parameters.h"
 
 namespace ane::bench {
@@ -190,9 +191,9 @@ CpuProducts cpu_products(const model::ParameterLayout& all, const model::Paramet
   add_classifier(classifier, is_trained, seq_len, result.classifier);
   for (const model::Parameter& parameter : trained.parameters()) {
     if (parameter.shape.size() != 2 || parameter.role == model::Role::embedding) continue;
-    if (parameter.name.ends_with(".lora_A.weight")) {
-      const std::string module = parameter.name.substr(0, parameter.name.rfind(".lora_A"));
-      add_adapter(parameter, *trained.find(module + ".lora_B.weight"), seq_len, result.weight_gradients);
+    if (parameter.name.ends_with(model::kLoraA)) {
+      const std::string module = parameter.name.substr(0, parameter.name.rfind(model::kLoraA));
+      add_adapter(parameter, *trained.find(module + model::kLoraB), seq_len, result.weight_gradients);
     } else if (parameter.role == model::Role::matrix) {
       result.weight_gradients.push_back(gradient_of(parameter, seq_len));
     }

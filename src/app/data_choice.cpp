@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -33,8 +32,6 @@ namespace fs = std::filesystem;
 using SharedTokenizer = std::shared_ptr<const text::Tokenizer>;
 
 std::size_t as_size(std::int64_t value) { return static_cast<std::size_t>(value); }
-
-Descriptor duplicate(const Descriptor& descriptor) { return Descriptor(::fcntl(descriptor.get(), F_DUPFD_CLOEXEC, 0)); }
 
 /// Whether the user chose the vocabulary, or the weights determine it. A named config only suggests one.
 bool has_vocabulary(const cli::LoadedSettings& loaded) {
@@ -149,7 +146,7 @@ std::string made_text(const data::DataFiles& files, const data::TokenizeReport& 
       "{}: {} {}{} became {} tokens, {:.2f} bytes of text per token", files.name, report.documents, documents,
       report.documents == 1 ? "" : "s", report.tokens,
       static_cast<double>(report.text_bytes) / static_cast<double>(std::max<std::uint64_t>(report.tokens, 1)));
-  if (is_masked) text += fmt::format("; {} of them contribute to the loss", report.counted);
+  if (is_masked) text += fmt::format("; {} of them contribute to the loss", report.loss_tokens);
   text += fmt::format("; encoded in {:.1f} s", seconds);
   return kept_at.empty() ? text : text + fmt::format("; cached in {}", kept_at.lexically_normal().string());
 }
@@ -187,11 +184,9 @@ void expect_bytes(const data::DataFiles& files, const cli::Settings& settings) {
 /// The name of the data for descriptions. It depends only on the setting: later processes do not look for the files.
 std::string data_name(const std::string& data) {
   if (data == data::kStandardInput) return "standard input";
-  const std::size_t others = static_cast<std::size_t>(std::ranges::count(data, ','));
+  const auto commas = static_cast<std::size_t>(std::ranges::count(data, ','));
   const fs::path first = data.substr(0, data.find(','));
-  std::string name = (first.has_filename() ? first : first.parent_path()).filename().string();
-  if (others > 0) name += fmt::format(" and {} more file{}", others, others == 1 ? "" : "s");
-  return name;
+  return data::name_of_files((first.has_filename() ? first : first.parent_path()).filename().string(), commas + 1);
 }
 
 /// Files that are read as they are.
@@ -227,7 +222,7 @@ PreparedData prepare_data(cli::Settings& settings, const DataPreparation& prepar
   data::DataFiles files;
   if (settings.data == data::kStandardInput) {
     prepared.standard_input = spool_standard_input(terminal);
-    files = data::data_from_standard_input(std::make_shared<const Descriptor>(duplicate(prepared.standard_input)),
+    files = data::data_from_standard_input(std::make_shared<const Descriptor>(prepared.standard_input.duplicate()),
                                            settings.data_format);
   } else {
     files = data::find_data(settings.data, settings.data_format);
@@ -272,8 +267,8 @@ std::unique_ptr<data::Source> make_source(const cli::Settings& settings, bool sc
   if (prepared.tokens || prepared.standard_input) {
     if (prepared.tokens) tokens.format = data::Format::tokens;
     std::vector<RegularFile> files;
-    files.emplace_back(duplicate(prepared.tokens ? prepared.tokens : prepared.standard_input), data_name(settings.data),
-                       "data");
+    const Descriptor& file = prepared.tokens ? prepared.tokens : prepared.standard_input;
+    files.emplace_back(file.duplicate(), data_name(settings.data), "data");
     return data::open_token_files(std::move(files), tokens);
   }
   if (settings.data == data::kStandardInput)

@@ -111,9 +111,7 @@ void add_modes(const cli::Settings& settings, int max_compiles, std::vector<std:
     for (const model::PlanChoice plan : {model::PlanChoice::split, model::PlanChoice::merged}) {
       cli::Settings mode = settings;
       mode.plan = plan;
-      std::int64_t compiles = 0;
-      for (const model::PlannedKernel& kernel : make_plan(mode, weights).kernels())
-        compiles += kernel.definition.weights.empty() ? 1 : settings.layers;
+      const std::int64_t compiles = compiles_of(make_plan(mode, weights), settings.layers);
       modes.push_back(fmt::format("{} {} {}{}", weights == model::WeightMode::baked ? "baked" : "dynamic",
                                   plan == model::PlanChoice::split ? "split" : "merged", compiles,
                                   compiles > limit ? " (too many)" : ""));

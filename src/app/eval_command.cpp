@@ -123,16 +123,16 @@ Report evaluate_on(const RunContext& context, const data::Source& source, std::s
         fmt::format("the model's loss on these data cannot be computed: {}; --precision fp32 has a larger "
                     "range",
                     *evaluation.overflow));
-  if (evaluation.counted == 0)
+  if (evaluation.loss_sequences == 0)
     throw UsageError(fmt::format("no token of the {} sequence{} counts, so there is no loss; evaluate more sequences",
                                  sequences, sequences == 1 ? "" : "s"));
   const std::size_t seq_len = context.model->config().seq_len;
-  Report report{
-      .loss = evaluation.loss,
-      .bits_per_byte = {},
-      .tokens = sequences * seq_len,
-      .counted_tokens = static_cast<std::size_t>(std::llround(evaluation.counted * static_cast<double>(seq_len))),
-      .sequences = sequences};
+  Report report{.loss = evaluation.loss,
+                .bits_per_byte = {},
+                .tokens = sequences * seq_len,
+                .counted_tokens =
+                    static_cast<std::size_t>(std::llround(evaluation.loss_sequences * static_cast<double>(seq_len))),
+                .sequences = sequences};
   report.tokens_per_second = static_cast<double>(report.tokens) / seconds.count();
   if (const std::optional<double> bytes = source.bytes_per_token())
     report.bits_per_byte = report.loss / std::numbers::ln2 / *bytes;

@@ -86,7 +86,8 @@ void adopt_directory(const model::ParameterLayout& base, cli::LoadedSettings& lo
         fmt::format("{}: its scale is {}, but only a positive one can be trained", directory, source.adapter.scale()));
   adopt("lora-alpha", fmt::format("{}", source.adapter.alpha), directory, loaded);
   adopt("lora-rs", source.adapter.rank_stabilized ? "true" : "false", directory, loaded);
-  adopt("lora-targets", targets_text(source.adapter.modules, base), directory, loaded);
+  if (!loaded.given("lora-targets") || targeted_modules(loaded.values, base) != source.adapter.modules)
+    adopt("lora-targets", targets_text(source.adapter.modules, base), directory, loaded);
   loaded.values.lora = fmt::format("{}", source.adapter.rank);
   loaded.values.lora_from = directory;
   loaded.warnings.insert(loaded.warnings.end(), source.notes.begin(), source.notes.end());

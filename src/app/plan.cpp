@@ -99,6 +99,12 @@ int compile_limit(const cli::Settings& settings, const device::Device& device) {
   return device.limits_compiles() ? CompileBudget::kDefault : CompileBudget::kUnlimited;
 }
 
+std::int64_t compiles_of(const model::KernelPlan& plan, std::int64_t layers) {
+  std::int64_t compiles = 0;
+  for (const model::PlannedKernel& kernel : plan.kernels()) compiles += kernel.definition.weights.empty() ? 1 : layers;
+  return compiles;
+}
+
 CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool evaluates, const cli::Settings& settings,
                           int max_compiles) {
   CompilePlan plan{.updates = ceil_div(settings.steps, settings.accum_steps)};

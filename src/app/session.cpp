@@ -133,8 +133,7 @@ void Session::keep_companions(const model::Companions& companions) {
 void Session::keep_companions(Descriptor spool) {
   ::fcntl(spool.get(), F_SETFD, FD_CLOEXEC);
   companions_ = std::move(spool);
-  Descriptor copy(::fcntl(companions_.get(), F_DUPFD_CLOEXEC, 0));
-  options_.companions = std::make_shared<const model::Companions>(model::companions_in_spool(std::move(copy)));
+  options_.companions = std::make_shared<const model::Companions>(model::companions_in_spool(companions_.duplicate()));
 }
 
 /// Calls body(). If it fails after a restart, writes a rescue checkpoint and throws.
@@ -151,15 +150,13 @@ void Session::read_base() {
 }
 
 void Session::open_data() {
-  with_rescue([this] { open_source_of_run(); });
-}
-
-void Session::open_source_of_run() {
-  source_ = open_source(context_.settings, before_, prepared_);
-  data_identity_ = source_->identity();
-  if (options_.keep_best && source_->validation_count() == 0)
-    throw UsageError(fmt::format("--keep-best needs held-out data for a validation loss, but there are none: {}",
-                                 source_->description()));
+  with_rescue([this] {
+    source_ = open_source(context_.settings, before_, prepared_);
+    data_identity_ = source_->identity();
+    if (options_.keep_best && source_->validation_count() == 0)
+      throw UsageError(fmt::format("--keep-best needs held-out data for a validation loss, but there are none: {}",
+                                   source_->description()));
+  });
 }
 
 // Every process reads the companions, so that samples do not depend on where a run restarts. Only the first one can see

@@ -52,7 +52,7 @@ Language language_of(const cli::Settings& settings) {
 
 // The files are read by name, so they get their names back for a moment.
 Language language_of(const model::Companions& companions) {
-  const NewDirectory directory(std::filesystem::temp_directory_path() / "ane-train-tokenizer");
+  const ScratchDirectory directory("ane-train-tokenizer");
   for (const model::CompanionFile& companion : companions.files) {
     TemporaryFile file(directory.path() / companion.name);
     model::copy(companion, file);

@@ -31,10 +31,7 @@ std::optional<WeightsDecision> decision_before(const cli::Settings& settings) {
 
 /// Frozen weights are compiled once, if one process can compile and hold the kernels of all layers.
 WeightsDecision decision_for_adapter(const cli::Settings& settings, const device::Device& device) {
-  const model::KernelPlan plan = make_plan(settings, model::WeightMode::baked);
-  std::int64_t kernels = 0;
-  for (const model::PlannedKernel& kernel : plan.kernels())
-    kernels += kernel.definition.weights.empty() ? 1 : settings.layers;
+  const std::int64_t kernels = compiles_of(make_plan(settings, model::WeightMode::baked), settings.layers);
   const int limit = std::min(compile_limit(settings, device), device::CompileBudget::kAneProgramLimit);
   if (kernels <= limit) return {cli::WeightsChoice::baked, "frozen weights are compiled once"};
   const std::string reason =

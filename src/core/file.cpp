@@ -137,11 +137,7 @@ std::vector<std::byte> RegularFile::read_all() const {
   return bytes;
 }
 
-Descriptor RegularFile::duplicate() const {
-  Descriptor copy(::fcntl(descriptor_.get(), F_DUPFD_CLOEXEC, 0));
-  if (!copy) throw_read_error(path_, what_, errno);
-  return copy;
-}
+Descriptor RegularFile::duplicate() const { return descriptor_.duplicate(); }
 
 std::uint64_t checksum_of(const RegularFile& file) {
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, file.size_bytes())));
@@ -315,6 +311,13 @@ fs::path make_temporary_directory(std::string_view prefix) {
   if (::mkdtemp(path.data()) == nullptr)
     throw_write_error(path, "the directory could not be created; does TMPDIR name a writable one?", errno);
   return path;
+}
+
+ScratchDirectory::ScratchDirectory(std::string_view prefix) : path_(make_temporary_directory(prefix)) {}
+
+ScratchDirectory::~ScratchDirectory() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
 }
 
 fs::path private_temporary_directory(std::string_view name) {

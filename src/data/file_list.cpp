@@ -33,4 +33,9 @@ std::vector<std::filesystem::path> files_in_list(std::string_view list, const st
   return files;
 }
 
+std::string name_of_files(const std::string& first, std::size_t count) {
+  if (count == 1) return first;
+  return fmt::format("{} and {} more file{}", first, count - 1, count == 2 ? "" : "s");
+}
+
 }  // namespace ane::data

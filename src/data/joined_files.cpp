@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "ane/core/checksum.h"
+#include "ane/data/sources.h"
 
 namespace ane::data {
 
@@ -25,11 +26,6 @@ std::uint64_t content_checksum_of(const RegularFile& file) {
     checksum.add(piece);
   }
   return checksum.value();
-}
-
-std::string with_count(std::string first, std::size_t files) {
-  if (files == 1) return first;
-  return fmt::format("{} and {} more file{}", first, files - 1, files == 2 ? "" : "s");
 }
 
 }  // namespace
@@ -69,10 +65,10 @@ JoinedFiles::Place JoinedFiles::place(std::uint64_t offset) const {
   return {.path = part.file.path().string(), .byte = part.begin + in_body, .body_byte = in_body};
 }
 
-std::string JoinedFiles::path() const { return with_count(parts_.front().file.path().string(), parts_.size()); }
+std::string JoinedFiles::path() const { return name_of_files(parts_.front().file.path().string(), parts_.size()); }
 
 std::string JoinedFiles::name() const {
-  return with_count(parts_.front().file.path().filename().string(), parts_.size());
+  return name_of_files(parts_.front().file.path().filename().string(), parts_.size());
 }
 
 std::uint64_t JoinedFiles::content_checksum() const {

@@ -152,19 +152,19 @@ class TokenFile final : public Source {
 
   void read(std::size_t start, Sample& sample) const {
     sample.tokens.clear();
-    sample.counted.clear();
+    sample.loss_mask.clear();
     sample.tokens.reserve(settings_.seq_len + 1);
     for_pieces(start, settings_.seq_len + 1, [&](std::span<const Unit> piece) {
       if (traits_.is_masked) return append_masked(piece, sample);
       sample.tokens.insert(sample.tokens.end(), piece.begin(), piece.end());
     });
-    if (traits_.is_masked) sample.counted.erase(sample.counted.begin());  // the first token is no target
+    if (traits_.is_masked) sample.loss_mask.erase(sample.loss_mask.begin());  // the first token is no target
   }
 
   void append_masked(std::span<const Unit> piece, Sample& sample) const {
     for (const Unit token : piece) {
       sample.tokens.push_back(without_mask(token));
-      sample.counted.push_back((token & mask_bit_) == 0 ? 1 : 0);
+      sample.loss_mask.push_back((token & mask_bit_) == 0 ? 1 : 0);
     }
   }
 

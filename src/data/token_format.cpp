@@ -82,19 +82,19 @@ TokenFileWriter::TokenFileWriter(const std::filesystem::path& path, std::uint32_
   write_header(false);
 }
 
-void TokenFileWriter::append(std::span<const Token> tokens, std::span<const std::uint8_t> counted) {
+void TokenFileWriter::append(std::span<const Token> tokens, std::span<const std::uint8_t> loss_mask) {
   assert(std::ranges::all_of(tokens, [&](Token token) { return token < header_.vocab; }));
-  assert(counted.empty() || (header_.is_masked && counted.size() == tokens.size()));
+  assert(loss_mask.empty() || (header_.is_masked && loss_mask.size() == tokens.size()));
   header_.count += tokens.size();
-  header_.bits == 32 ? write(tokens, counted, wide_) : write(tokens, counted, narrow_);
+  header_.bits == 32 ? write(tokens, loss_mask, wide_) : write(tokens, loss_mask, narrow_);
 }
 
 template <class Unit>
-void TokenFileWriter::write(std::span<const Token> tokens, std::span<const std::uint8_t> counted,
+void TokenFileWriter::write(std::span<const Token> tokens, std::span<const std::uint8_t> loss_mask,
                             std::vector<Unit>& buffer) {
   buffer.assign(tokens.begin(), tokens.end());
-  for (std::size_t i = 0; i < counted.size(); ++i)
-    if (counted[i] == 0) buffer[i] |= kMaskBit<Unit>;
+  for (std::size_t i = 0; i < loss_mask.size(); ++i)
+    if (loss_mask[i] == 0) buffer[i] |= kMaskBit<Unit>;
   file_.write(std::as_bytes(std::span(buffer)));
 }
 

@@ -101,13 +101,13 @@ struct Softmax {
 };
 
 // Losses of some rows. With a factor other than 0, each row becomes factor * (softmax - onehot), or 0 if it does not
-// count. `counted` may be null.
+// count. `loss_mask` may be null.
 void cross_entropy_kernel(float* HWY_RESTRICT logits, const std::uint32_t* HWY_RESTRICT targets,
-                          const std::uint8_t* counted, std::size_t vocab, float factor, double* HWY_RESTRICT losses,
+                          const std::uint8_t* loss_mask, std::size_t vocab, float factor, double* HWY_RESTRICT losses,
                           Range rows) {
   for (std::size_t s = rows.begin; s < rows.end; ++s) {
     float* row = logits + s * vocab;
-    if (counted != nullptr && counted[s] == 0) {
+    if (loss_mask != nullptr && loss_mask[s] == 0) {
       if (factor != 0) std::fill_n(row, vocab, 0.0F);
       losses[s] = 0;
       continue;
@@ -141,16 +141,16 @@ constexpr std::size_t kGrain = 8192;
 HWY_EXPORT(cross_entropy_kernel);
 
 double cross_entropy(std::span<float> logits, std::span<const std::uint32_t> targets, float grad_scale,
-                     std::span<double> losses, ThreadPool& pool, std::span<const std::uint8_t> counted) {
+                     std::span<double> losses, ThreadPool& pool, std::span<const std::uint8_t> loss_mask) {
   assert(losses.size() == targets.size());
-  assert(counted.empty() || counted.size() == targets.size());
+  assert(loss_mask.empty() || loss_mask.size() == targets.size());
   assert(!targets.empty() && logits.size() % targets.size() == 0);
   const std::size_t vocab = logits.size() / targets.size();
   assert(std::ranges::all_of(targets, [&](std::uint32_t target) { return target < vocab; }));
   const float factor = grad_scale / static_cast<float>(targets.size());
   pool.parallel_for(targets.size(), std::max<std::size_t>(1, kGrain / vocab), [&](Range rows) {
     HWY_DYNAMIC_DISPATCH(cross_entropy_kernel)
-    (logits.data(), targets.data(), counted.empty() ? nullptr : counted.data(), vocab, factor, losses.data(), rows);
+    (logits.data(), targets.data(), loss_mask.empty() ? nullptr : loss_mask.data(), vocab, factor, losses.data(), rows);
   });
   return std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(targets.size());
 }

@@ -19,13 +19,13 @@ Evaluation evaluate(model::Model& model, const data::Source& source, std::span<c
     model.evaluate(std::span(samples).first(at_once), parameters, std::span(results).first(at_once), times);
     for (const model::StepResult& result : std::span(results).first(at_once)) {
       loss_sum += result.loss;
-      evaluation.counted += result.counted;
+      evaluation.loss_sequences += result.loss_share;
       if (!evaluation.overflow) evaluation.overflow = result.overflow;
     }
     evaluation.sequences += at_once;
   }
   if (!evaluation.overflow && !std::isfinite(loss_sum)) evaluation.overflow = "the loss is not finite";
-  evaluation.loss = loss_sum / evaluation.counted;
+  evaluation.loss = loss_sum / evaluation.loss_sequences;
   return evaluation;
 }
 

@@ -51,15 +51,17 @@ struct Trainer::Batch {
   std::int64_t done = 0;  ///< finished sequences
   double lr = 0;
   double loss_sum = 0;
-  double counted = 0;  ///< sum of StepResult::counted
+  double loss_sequences = 0;  ///< sum of StepResult::loss_share
   StepTimes times;
   Duration train{};
   std::optional<std::string> overflow;  ///< of the first one
 
   /// Over the tokens that count; NaN if none does.
-  [[nodiscard]] double mean_loss() const { return loss_sum / counted; }
+  [[nodiscard]] double mean_loss() const { return loss_sum / loss_sequences; }
   /// What the summed gradients are multiplied by, to be those of mean_loss().
-  [[nodiscard]] double average(double loss_scale) const { return counted > 0 ? 1 / (counted * loss_scale) : 0; }
+  [[nodiscard]] double average(double loss_scale) const {
+    return loss_sequences > 0 ? 1 / (loss_sequences * loss_scale) : 0;
+  }
 };
 
 Trainer::Trainer(Parts parts, TrainOptions options)
@@ -126,11 +128,11 @@ Outcome Trainer::run() {
 }
 
 Outcome Trainer::run_until_done() {
-  while (!done() || validation_due() || sample_due()) {
+  while (!done() || validation_due() || text_sample_due()) {
     if (parts_.stop) return Outcome::interrupted;
     if (!refresher_.refresh(done() ? PassMode::forward : PassMode::training)) return Outcome::restart_needed;
     if (validation_due() && !validate()) return Outcome::interrupted;
-    if (sample_due() && !sample()) return Outcome::interrupted;
+    if (text_sample_due() && !sample_text()) return Outcome::interrupted;
     if (done()) break;
     if (!run_batch()) return Outcome::interrupted;
   }
@@ -145,9 +147,9 @@ bool Trainer::validation_due() const {
   return done() || (options_.validate_every > 0 && update % options_.validate_every == 0);
 }
 
-bool Trainer::sample_due() const {
+bool Trainer::text_sample_due() const {
   const std::int64_t update = parts_.state.progress().update;
-  if (options_.sample_every == 0 || update == 0 || sampled_update_ == update) return false;
+  if (options_.sample_every == 0 || update == 0 || text_sample_update_ == update) return false;
   return done() || update % options_.sample_every == 0;
 }
 
@@ -228,9 +230,9 @@ void Trainer::run_slots(std::span<const data::Sample> samples, Batch& batch) {
     if (!batch.overflow && result.overflow) batch.overflow = result.overflow;
     if (!batch.overflow && !std::isfinite(result.loss)) batch.overflow = "the loss is not finite";
     batch.loss_sum += result.loss;
-    batch.counted += result.counted;
+    batch.loss_sequences += result.loss_share;
     event.step = progress.step + ++batch.done;
-    event.loss = result.loss / result.counted;
+    event.loss = result.loss / result.loss_share;
     event.more_follow = &result != &results.back();
     notify(&Observer::on_step, event);
   }
@@ -264,7 +266,7 @@ void Trainer::finish_update(Batch& batch) {
                     .step = progress.step + batch.sequences,
                     .steps_in_batch = static_cast<int>(batch.sequences),
                     .mean_loss = batch.mean_loss(),
-                    .counted = batch.counted,
+                    .loss_sequences = batch.loss_sequences,
                     .lr = batch.lr,
                     .grad_norm = gradient.norm,
                     .loss_scale = progress.loss_scale,
@@ -280,7 +282,7 @@ void Trainer::finish_update(Batch& batch) {
   if (gradient.unusable) {
     drop_gradients();
     next = after_skipped_update(next, options_.loss_scale);
-  } else if (batch.counted == 0) {
+  } else if (batch.loss_sequences == 0) {
     drop_gradients();  // they are 0, and an optimizer would still move the parameters
   } else {
     const double clipping = clip > 0 && gradient.norm > clip ? clip / gradient.norm : 1;
@@ -405,15 +407,15 @@ std::optional<ValidationEvent> Trainer::evaluate_held_out() {
 }
 
 /// Returns false if interrupted.
-bool Trainer::sample() {
+bool Trainer::sample_text() {
   clock_.leave_out();
-  SampleEvent event{.update = parts_.state.progress().update - refresher_.updates_behind(),
-                    .step = parts_.state.progress().step,
-                    .sample = parts_.sampler->sample(refresher_.parameters(), parts_.stop)};
+  TextSampleEvent event{.update = parts_.state.progress().update - refresher_.updates_behind(),
+                        .step = parts_.state.progress().step,
+                        .sample = parts_.sampler->sample(refresher_.parameters(), parts_.stop)};
   event.time = clock_.book(&RunTotals::sampling_ns);
   if (parts_.stop) return false;
-  sampled_update_ = parts_.state.progress().update;
-  notify(&Observer::on_sample, event);
+  text_sample_update_ = parts_.state.progress().update;
+  notify(&Observer::on_text_sample, event);
   if (event.sample.overflow)
     notify(&Observer::on_warning,
            fmt::format("the sample after update {} ended early: {}", event.update, *event.sample.overflow));

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/fault_programs.h"
 #include "app/program.h"
 #include "app/small_model.h"
 #include "app/small_run.h"
@@ -47,21 +48,6 @@ class ModelFolder : public Folder {
  public:
   ModelFolder() { write_small_model(path() / "model", small_config(), "BF16"); }
 };
-
-std::string program_of([[maybe_unused]] const std::string& device) {
-#ifdef ANE_TRAIN_STANDIN
-  if (device == "ane") return ANE_TRAIN_STANDIN;
-#endif
-  return ANE_TRAIN_FAULTS;
-}
-
-std::vector<std::string> devices() {
-#ifdef ANE_TRAIN_STANDIN
-  return {"host", "ane"};
-#else
-  return {"host"};
-#endif
-}
 
 Result train(const ModelFolder& folder, const Words& settings, const Words& environment = {},
              const std::string& device = "host") {

@@ -8,6 +8,7 @@
 
 #include "ane/model/safetensors.h"
 
+#include "app/fault_programs.h"
 #include "app/program.h"
 #include "app/small_run.h"
 #include "support/catch.h"
@@ -60,14 +61,6 @@ std::vector<float> values_in(const fs::path& safetensors) {
   return all;
 }
 
-/// Both programs support planned faults.
-std::string program_of(const std::string& device) {
-#ifdef ANE_TRAIN_STANDIN
-  if (device == "ane") return ANE_TRAIN_STANDIN;
-#endif
-  return device == "host" ? ANE_TRAIN_FAULTS : "";
-}
-
 /// Fixed, because sums depend on the number of threads.
 Words with_one_thread(Words environment) {
   environment.emplace_back("STANDIN_THREADS=1");
@@ -86,14 +79,6 @@ Trained train(const std::string& device, const Words& settings, const Words& env
   REQUIRE_FALSE(trained.parameters.empty());
   trained.values = values_in(file);
   return trained;
-}
-
-std::vector<std::string> devices() {
-#ifdef ANE_TRAIN_STANDIN
-  return {"host", "ane"};
-#else
-  return {"host"};
-#endif
 }
 
 /// Frobenius norm of the difference, relative to that of `expected`.

@@ -45,11 +45,11 @@ TEST_CASE("lines read as the field's dashboards expect them", "[cli][lines]") {
 }
 
 TEST_CASE("no line of a sample can be mistaken for another line or disturb the terminal", "[cli][lines]") {
-  const train::SampleEvent event{.update = 20,
-                                 .step = 40,
-                                 .sample = {.prompt = "step 1\nAnd", .text = " he\nsaid\x1B[2J\n", .tokens = 6},
-                                 .time = 94ms};
-  CHECK(cli::sample_lines(event) ==
+  const train::TextSampleEvent event{.update = 20,
+                                     .step = 40,
+                                     .sample = {.prompt = "step 1\nAnd", .text = " he\nsaid\x1B[2J\n", .tokens = 6},
+                                     .time = 94ms};
+  CHECK(cli::text_sample_lines(event) ==
         "[sample update 20: 6 tokens in 94ms]\n  | step 1\n  | And he\n  | said\xEF\xBF\xBD[2J\n  | ");
 }
 

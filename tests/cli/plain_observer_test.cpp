@@ -52,7 +52,7 @@ class Output {
   void update(std::int64_t number, double loss, bool validation_follows = false) {
     now_ns += 1'000'000'000;
     train::UpdateEvent event{
-        .update = number, .step = 2 * number, .steps_in_batch = 2, .mean_loss = loss, .counted = 2};
+        .update = number, .step = 2 * number, .steps_in_batch = 2, .mean_loss = loss, .loss_sequences = 2};
     event.lr = 9.1e-4;
     event.grad_norm = 0.42;
     event.validation_follows = validation_follows;
@@ -158,9 +158,9 @@ TEST_CASE("a sample follows the line of its update, and its time is not training
   Output output(numbers, {.steps = 20, .accum_steps = 2});
   static_cast<void>(output.printed());
   output.update(1, 4, true);
-  const train::SampleEvent sample{
+  const train::TextSampleEvent sample{
       .update = 1, .step = 2, .sample = {.prompt = "a", .text = "b", .tokens = 1}, .time = 3s};
-  output.lines->on_sample(sample);
+  output.lines->on_text_sample(sample);
   CHECK_THAT(output.printed(), ANE_CONTAINS("| 0:09 left\n[sample update 1: 1 tokens in 3000ms]\n  | ab\n"));
   output.now_ns += 3'000'000'000;
   output.update(2, 3);

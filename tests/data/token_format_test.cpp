@@ -143,10 +143,10 @@ TEST_CASE("a loss mask is the highest bit of each token", "[data]") {
 
   const auto source = open_token_file(path, {.seq_len = 6, .vocab_size = vocab, .order = Order::sequential});
   Sample sample;
-  sample.counted = {5};
+  sample.loss_mask = {5};
   source->training_sample(0, sample);
   CHECK(sample.tokens == std::vector<Token>{1, 2, 3, 4, 5, 6, 7});
-  CHECK(sample.counted == std::vector<std::uint8_t>{0, 1, 1, 1, 0, 0});  // of the targets
+  CHECK(sample.loss_mask == std::vector<std::uint8_t>{0, 1, 1, 1, 0, 0});  // of the targets
 }
 
 TEST_CASE("tokens with a mask are checked against the vocabulary without it", "[data]") {
@@ -184,7 +184,7 @@ TEST_CASE("a file of tokens says what is held out and how many bytes it stands f
   Sample sample;
   source->validation_sample(0, sample);
   CHECK(sample.tokens == std::vector<Token>{6, 7, 8, 9});
-  CHECK(sample.counted.empty());
+  CHECK(sample.loss_mask.empty());
   CHECK(source->bytes_per_token() == 2.5);
   CHECK(open(HeldOut::all)->validation_count() == 3);
   CHECK_FALSE(open(HeldOut::all)->bytes_per_token());

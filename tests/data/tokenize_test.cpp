@@ -153,7 +153,7 @@ TEST_CASE("masked records have a mask in the file", "[data][records]") {
   CHECK(made.counted == "00110011");
   CHECK(made.header.is_masked);
   CHECK(made.header.facts.text_bytes == 0);
-  CHECK(made.report.counted == 4);
+  CHECK(made.report.loss_tokens == 4);
   CHECK(made.report.text_bytes == 6);
   CHECK_THROWS_AS(make(directory.write("b.jsonl", text_record("x")).string(), options), UsageError);
   CHECK_THROWS_WITH(make(directory.write("b.jsonl", line + "\n" + text_record("x")).string(), options),

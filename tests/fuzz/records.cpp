@@ -22,14 +22,15 @@ void check_made(const std::filesystem::path& path, const data::TokenizeReport& r
                                                    .format = data::Format::tokens,
                                                    .held_out = data::HeldOut::all});
   require(source->validation_count() == report.tokens - 1, "every token is in the file");
-  std::uint64_t counted = 0;
+  std::uint64_t loss_tokens = 0;
   data::Sample sample;
   for (std::size_t i = 0; i < source->validation_count(); ++i) {
     source->validation_sample(i, sample);
-    require(sample.counted.size() <= 1, "a mask has a value for each target");
-    counted += sample.counted.empty() || sample.counted[0] != 0 ? 1 : 0;
+    require(sample.loss_mask.size() <= 1, "a mask has a value for each target");
+    loss_tokens += sample.loss_mask.empty() || sample.loss_mask[0] != 0 ? 1 : 0;
   }
-  require(report.counted == counted || report.counted == counted + 1, "the tokens that count are marked");
+  require(report.loss_tokens == loss_tokens || report.loss_tokens == loss_tokens + 1,
+          "the tokens that count are marked");
 }
 
 }  // namespace

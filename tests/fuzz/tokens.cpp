@@ -15,7 +15,8 @@ void check_sample(const data::Sample& sample, const data::TokenSettings& setting
   require(std::all_of(sample.tokens.begin(), sample.tokens.end(),
                       [&](data::Token token) { return token < settings.vocab_size; }),
           "tokens are in the vocabulary");
-  require(sample.counted.empty() || sample.counted.size() == settings.seq_len, "a mask has a value for each target");
+  require(sample.loss_mask.empty() || sample.loss_mask.size() == settings.seq_len,
+          "a mask has a value for each target");
 }
 
 }  // namespace

@@ -216,7 +216,7 @@ TEST_CASE("cross_entropy gives the same bits for any number of threads", "[math]
 TEST_CASE("positions that do not count have neither loss nor gradient", "[math][cross_entropy]") {
   const std::size_t vocab = GENERATE(3U, 17U, 9001U);
   const Batch batch{5, vocab};
-  const std::vector<std::uint8_t> counted = {1, 0, 0, 1, 0};
+  const std::vector<std::uint8_t> loss_mask = {1, 0, 0, 1, 0};
   ThreadPool pool(2);
   on_every_target([&] {
     std::vector<float> all = batch.logits;
@@ -224,15 +224,15 @@ TEST_CASE("positions that do not count have neither loss nor gradient", "[math][
     ane::math::cross_entropy(all, batch.targets, 2, losses_of_all, pool);
     std::vector<float> some = batch.logits;
     std::vector<double> losses(5, 7.0);
-    const double loss = ane::math::cross_entropy(some, batch.targets, 2, losses, pool, counted);
+    const double loss = ane::math::cross_entropy(some, batch.targets, 2, losses, pool, loss_mask);
     CHECK(loss == (losses_of_all[0] + losses_of_all[3]) / 5);
     for (std::size_t s = 0; s < 5; ++s) {
-      CHECK(losses[s] == (counted[s] != 0 ? losses_of_all[s] : 0));
+      CHECK(losses[s] == (loss_mask[s] != 0 ? losses_of_all[s] : 0));
       for (std::size_t v = 0; v < vocab; ++v)
-        if (some[s * vocab + v] != (counted[s] != 0 ? all[s * vocab + v] : 0)) FAIL("gradient of position " << s);
+        if (some[s * vocab + v] != (loss_mask[s] != 0 ? all[s * vocab + v] : 0)) FAIL("gradient of position " << s);
     }
     std::vector<float> unchanged = batch.logits;
-    CHECK(ane::math::cross_entropy(unchanged, batch.targets, 0, losses, pool, counted) == loss);
+    CHECK(ane::math::cross_entropy(unchanged, batch.targets, 0, losses, pool, loss_mask) == loss);
     CHECK(unchanged == batch.logits);
   });
 }

@@ -17,9 +17,9 @@
 #include "ane/core/error.h"
 #include "ane/math/random.h"
 #include "ane/model/models.h"
-#include "ane/model/name_pattern.h"
 #include "ane/model/safetensors.h"
 
+#include "formats/name_pattern.h"
 #include "model/files.h"
 #include "support/catch.h"
 

@@ -43,20 +43,6 @@ std::vector<float> random_parameters(const ParameterLayout& layout) {
   return parameters;
 }
 
-/// Reads a model from memory, by name, because frozen parameters have offsets of their own.
-class BaseReader final : public ParameterReader {
- public:
-  BaseReader(const ParameterLayout& layout, const std::vector<float>& values) : layout_(&layout), values_(&values) {}
-  void read(const Parameter& parameter, std::span<float> values) const override {
-    std::ranges::copy(slice(std::span<const float>(*values_), *layout_->find(parameter.name)), values.begin());
-  }
-  std::string dtype(const Parameter& /*parameter*/) const override { return "F32"; }
-
- private:
-  const ParameterLayout* layout_;
-  const std::vector<float>* values_;
-};
-
 /// A model with some frozen parameters and perhaps an adapter.
 struct Session {
   template <class Predicate>
@@ -66,7 +52,7 @@ struct Session {
         base(parameter_layout(config)),
         base_values(random_parameters(base)),
         rig(threads, slots) {
-    frozen = FrozenParameters(base, is_frozen, std::make_shared<BaseReader>(base, base_values));
+    frozen = FrozenParameters(base, is_frozen, open_array(base_values, base));
     frozen.load_vectors();
     rig.context.frozen = &frozen;
     options.adapter = adapter;

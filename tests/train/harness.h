@@ -23,7 +23,7 @@ class Recorder final : public ane::train::Observer {
   void on_step(const ane::train::StepEvent& event) override { steps.push_back(event); }
   void on_update(const ane::train::UpdateEvent& event) override { updates.push_back(event); }
   void on_validation(const ane::train::ValidationEvent& event) override { validations.push_back(event); }
-  void on_sample(const ane::train::SampleEvent& event) override { samples.push_back(event); }
+  void on_text_sample(const ane::train::TextSampleEvent& event) override { samples.push_back(event); }
   void on_checkpoint(const ane::train::CheckpointEvent& event) override { checkpoints.push_back(event); }
   void on_restart(const ane::train::RestartEvent& event) override { restarts.push_back(event); }
   void on_warning(const std::string& text) override { warnings.push_back(text); }
@@ -32,7 +32,7 @@ class Recorder final : public ane::train::Observer {
   std::vector<ane::train::StepEvent> steps;
   std::vector<ane::train::UpdateEvent> updates;
   std::vector<ane::train::ValidationEvent> validations;
-  std::vector<ane::train::SampleEvent> samples;
+  std::vector<ane::train::TextSampleEvent> samples;
   std::vector<ane::train::CheckpointEvent> checkpoints;
   std::vector<ane::train::RestartEvent> restarts;
   std::vector<std::string> warnings;

@@ -37,8 +37,9 @@ class CaseSource final : public data::Source {
   std::string identity() const override { return "masked"; }
   void training_sample(std::uint64_t step, data::Sample& sample) const override {
     sample.tokens = masked_case()["sequences"][step].get<std::vector<data::Token>>();
-    sample.counted.clear();
-    for (const char bit : masked_case()["masks"][step].get<std::string>()) sample.counted.push_back(bit == '1' ? 1 : 0);
+    sample.loss_mask.clear();
+    for (const char bit : masked_case()["masks"][step].get<std::string>())
+      sample.loss_mask.push_back(bit == '1' ? 1 : 0);
   }
   std::size_t validation_count() const override { return held_out; }
   void validation_sample(std::size_t index, data::Sample& sample) const override {
@@ -170,12 +171,12 @@ TEST_CASE("a validation is the mean over the tokens that count", "[train][host]"
   const nlohmann::json& losses = masked_case()["losses"];
   const Evaluation first = of(0, 2);
   check_near((3 * losses[0].get<double>() + 3 * losses[1].get<double>()) / 6, first.loss);
-  CHECK(first.counted == 1);  // half of two sequences
+  CHECK(first.loss_sequences == 1);  // half of two sequences
   CHECK_FALSE(first.overflow);
   CHECK(of(0, 3).loss == first.loss);
   const Evaluation none = of(4, 2);
   CHECK(std::isnan(none.loss));
-  CHECK(none.counted == 0);
+  CHECK(none.loss_sequences == 0);
   CHECK_FALSE(none.overflow);
   // Of sequences with different numbers of tokens that count.
   const Evaluation unequal = of(0, 4);

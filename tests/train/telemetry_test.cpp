@@ -144,10 +144,10 @@ TEST_CASE("the other records have their fields", "[train]") {
   report.totals.run_id = 0x2a;
   report.totals.steps = 20;
   report.totals.best_validation = {.update = 2, .loss = 1.5, .above = 1};
-  telemetry.on_sample({.update = 2,
-                       .step = 20,
-                       .sample = {.prompt = "a\nb", .text = "\xff", .tokens = 1},
-                       .time = std::chrono::milliseconds(3)});
+  telemetry.on_text_sample({.update = 2,
+                            .step = 20,
+                            .sample = {.prompt = "a\nb", .text = "\xff", .tokens = 1},
+                            .time = std::chrono::milliseconds(3)});
   telemetry.end("finished", {.step = 30, .update = 3}, report);
 
   const auto written = records(path);
@@ -221,7 +221,7 @@ TEST_CASE("docs/telemetry.md has every record and field", "[train][docs]") {
     update.weights = std::chrono::milliseconds(1);
     telemetry.on_update(update);
     telemetry.on_validation({});
-    telemetry.on_sample({});
+    telemetry.on_text_sample({});
     telemetry.on_checkpoint({});
     telemetry.on_restart({});
     telemetry.on_resume({});

@@ -572,12 +572,12 @@ class FakeSampler final : public ane::train::TextSampler {
  public:
   ane::train::TextSample sample(std::span<const float> parameters, const std::atomic<bool>& /*stop*/) override {
     seen.emplace_back(parameters.begin(), parameters.end());
-    if (on_sample) on_sample();
+    if (on_text_sample) on_text_sample();
     return {.prompt = "p", .text = "t", .tokens = 1, .overflow = overflow};
   }
 
   std::vector<std::vector<float>> seen;
-  std::function<void()> on_sample;
+  std::function<void()> on_text_sample;
   std::optional<std::string> overflow;
 };
 
@@ -626,11 +626,11 @@ TEST_CASE("a sample that is interrupted or ends early is said so", "[train]") {
   FakeSampler sampler;
   run.sampler = &sampler;
   SECTION("interrupted: it is made again in the next process") {
-    sampler.on_sample = [&] { run.stop = true; };
+    sampler.on_text_sample = [&] { run.stop = true; };
     CHECK(run.run() == Outcome::interrupted);
     CHECK(run.recorder.samples.empty());
     CHECK(run.progress().update == 4);
-    sampler.on_sample = {};
+    sampler.on_text_sample = {};
     run.stop = false;
     run.adopt();
     CHECK(run.run() == Outcome::finished);

@@ -8,6 +8,7 @@
 #include "ane/cli/settings.h"
 #include "ane/core/machine.h"
 #include "ane/device/device.h"
+#include "ane/model/kernel_plan.h"
 #include "ane/model/model.h"
 
 /// Predicts what a run will do without running it.
@@ -16,6 +17,9 @@ namespace ane::app {
 /// Compiles that a process of the run may make: those of the settings, else the device's default. A host does not pay
 /// for the limit of the ANE's compiler.
 [[nodiscard]] int compile_limit(const cli::Settings& settings, const device::Device& device);
+
+/// Compiles of all kernels of a plan: those with baked weights once per layer.
+[[nodiscard]] std::int64_t compiles_of(const model::KernelPlan& plan, std::int64_t layers);
 
 /// Compiles and restarts of a run.
 struct CompilePlan {

@@ -58,7 +58,6 @@ class Session {
   void read_base();
   /// Opens the data. If that fails after a restart, writes a rescue checkpoint and throws.
   void open_data();
-  void open_source_of_run();
   template <class Body>
   void with_rescue(const Body& body);
   /// Opens what samples of text need. If that fails after a restart, writes a rescue checkpoint and throws.

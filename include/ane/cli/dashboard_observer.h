@@ -24,7 +24,7 @@ class DashboardObserver final : public TerminalObserver {
   void on_step(const train::StepEvent& event) override;
   void on_update(const train::UpdateEvent& event) override;
   void on_validation(const train::ValidationEvent& event) override;
-  void on_sample(const train::SampleEvent& event) override;
+  void on_text_sample(const train::TextSampleEvent& event) override;
   void on_checkpoint(const train::CheckpointEvent& event) override;
   void on_restart(const train::RestartEvent& event) override;
   void on_resume(const train::ResumeEvent& event) override;

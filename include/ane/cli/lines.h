@@ -35,7 +35,7 @@ namespace ane::cli {
 [[nodiscard]] std::string validation_line(const train::ValidationEvent& event);
 /// The update, then prompt and continuation with a mark before each line, so that no text is mistaken for a line of the
 /// run. Control characters and invalid bytes, which could disturb a terminal, are replaced.
-[[nodiscard]] std::string sample_lines(const train::SampleEvent& event);
+[[nodiscard]] std::string text_sample_lines(const train::TextSampleEvent& event);
 [[nodiscard]] std::string checkpoint_line(const train::CheckpointEvent& event);
 [[nodiscard]] std::string restart_line(const train::RestartEvent& event);
 [[nodiscard]] std::string resumed_line(const train::ResumeEvent& event);

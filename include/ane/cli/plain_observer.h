@@ -31,7 +31,7 @@ class PlainObserver final : public TerminalObserver {
   void on_step(const train::StepEvent& event) override;
   void on_update(const train::UpdateEvent& event) override;
   void on_validation(const train::ValidationEvent& event) override;
-  void on_sample(const train::SampleEvent& event) override;
+  void on_text_sample(const train::TextSampleEvent& event) override;
   void on_checkpoint(const train::CheckpointEvent& event) override;
   void on_resume(const train::ResumeEvent& event) override;
   void on_warning(const std::string& message) override;

@@ -22,6 +22,8 @@ class Descriptor {
 
   [[nodiscard]] explicit operator bool() const noexcept { return descriptor_ != kNone; }
   [[nodiscard]] int get() const noexcept { return descriptor_; }
+  /// Another descriptor of the same file, close-on-exec. Throws FileError, for example if the process has too many.
+  [[nodiscard]] Descriptor duplicate() const;
   /// Releases ownership to the caller.
   [[nodiscard]] int release() noexcept { return std::exchange(descriptor_, kNone); }
 

@@ -137,6 +137,21 @@ class NewDirectory {
   std::filesystem::path path_;  ///< empty after commit()
 };
 
+/// A directory for temporary files, with access only for this user, that is removed with everything in it.
+class ScratchDirectory {
+ public:
+  /// Creates it in the system's directory for temporary files, with a name that begins with `prefix`. Throws FileError.
+  explicit ScratchDirectory(std::string_view prefix);
+  ~ScratchDirectory();
+  ScratchDirectory(const ScratchDirectory&) = delete;
+  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
 /// Writes a whole file atomically and durably.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 

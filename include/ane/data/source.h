@@ -12,10 +12,10 @@ using Token = std::uint32_t;
 
 /// The data of one training step. A language model reads `tokens`, a regression `x` and `y`; the other part is empty.
 struct Sample {
-  std::vector<Token> tokens;            ///< S + 1: the inputs are all but the last, the targets all but the first
-  std::vector<float> x;                 ///< [C, S], channel-first
-  std::vector<float> y;                 ///< [C, S]
-  std::vector<std::uint8_t> counted{};  ///< [S], 0 for a target whose loss does not count; empty: all count
+  std::vector<Token> tokens;              ///< S + 1: the inputs are all but the last, the targets all but the first
+  std::vector<float> x;                   ///< [C, S], channel-first
+  std::vector<float> y;                   ///< [C, S]
+  std::vector<std::uint8_t> loss_mask{};  ///< [S], 0 for a target whose loss does not count; empty: all count
 };
 
 /// A source of samples. The sample of step i is a pure function of (seed, i), so there is no position to save.

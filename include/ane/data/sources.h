@@ -39,6 +39,9 @@ inline constexpr std::string_view kStandardInput = "-";
 [[nodiscard]] std::vector<std::filesystem::path> files_in_list(std::string_view list,
                                                                const std::filesystem::path& directory = {});
 
+/// What messages call `count` files, of which `first` is one: "a.txt and 2 more files".
+[[nodiscard]] std::string name_of_files(const std::string& first, std::size_t count);
+
 /// Files of tokens (token_format.h) or of text, read as bytes, one after the other as if they were one, divided as
 /// `held_out` says. `automatic` recognizes tokens by their header or the extension `.bin`, and
 /// reads anything else as text. Throws FileError if a file is compressed, has a size or header that is not valid, or

@@ -68,9 +68,9 @@ struct TokenizeReport {
   std::uint64_t documents = 0;  ///< records or text files
   std::uint64_t text_bytes = 0;
   std::uint64_t tokens = 0;
-  std::uint64_t counted = 0;  ///< tokens whose loss counts
-  std::uint64_t skipped = 0;  ///< bad records
-  std::string first_skipped;  ///< why, with file and line
+  std::uint64_t loss_tokens = 0;  ///< that contribute to the loss
+  std::uint64_t skipped = 0;      ///< bad records
+  std::string first_skipped;      ///< why, with file and line
 };
 
 /// Called with the number of bytes that were read so far, and of all.

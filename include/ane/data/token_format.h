@@ -58,16 +58,16 @@ class TokenFileWriter {
   /// `vocab` is the size of the vocabulary, at most 2^31 with a mask, `tokenizer` the digest of the tokenizer.
   TokenFileWriter(const std::filesystem::path& path, std::uint32_t vocab, std::uint64_t tokenizer,
                   Mask mask = Mask::none);
-  /// Each of `tokens` is below the size of the vocabulary. `counted`: 0 for a token that does not count, only in a file
-  /// with a mask; empty: all count.
-  void append(std::span<const Token> tokens, std::span<const std::uint8_t> counted = {});
+  /// Each of `tokens` is below the size of the vocabulary. `loss_mask`: 0 for a token that does not count, only in a
+  /// file with a mask; empty: all count.
+  void append(std::span<const Token> tokens, std::span<const std::uint8_t> loss_mask = {});
   void commit(const TokenFacts& facts = {});
   [[nodiscard]] std::uint64_t count() const noexcept { return header_.count; }
 
  private:
   void write_header(bool again);
   template <class Unit>
-  void write(std::span<const Token> tokens, std::span<const std::uint8_t> counted, std::vector<Unit>& buffer);
+  void write(std::span<const Token> tokens, std::span<const std::uint8_t> loss_mask, std::vector<Unit>& buffer);
 
   std::filesystem::path path_;
   TokenHeader header_;

@@ -32,9 +32,9 @@ void add_channel_sums(std::span<const float> x, std::size_t seq_len, std::span<f
 ///   grad_scale is 0; then only the loss is computed and logits are unchanged
 ///   targets [S], each below V (checked by the caller)
 ///   losses [S], written for each position
-///   counted [S], 0 for a position whose loss and gradient are 0; empty: all positions count
+///   loss_mask [S], 0 for a position whose loss and gradient are 0; empty: all positions count
 double cross_entropy(std::span<float> logits, std::span<const std::uint32_t> targets, float grad_scale,
-                     std::span<double> losses, ThreadPool& pool, std::span<const std::uint8_t> counted = {});
+                     std::span<double> losses, ThreadPool& pool, std::span<const std::uint8_t> loss_mask = {});
 
 /// y += x.
 void add(std::span<const float> x, std::span<float> y, ThreadPool& pool);

@@ -32,11 +32,15 @@ struct Adapter {
 inline constexpr std::array<std::string_view, 7> kProjections = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                                                  "gate_proj", "up_proj", "down_proj"};
 
+/// The factors of a module in an adapter: MODULE.lora_A.weight [rank, in] and MODULE.lora_B.weight [out, rank].
+inline constexpr const char* kLoraA = ".lora_A.weight";
+inline constexpr const char* kLoraB = ".lora_B.weight";
+
 /// All modules of a model whose short name is one of `targets`, in the order of its layout. Throws UsageError for a
 /// name that is not in kProjections.
 [[nodiscard]] std::vector<std::string> modules_named(const ParameterLayout& base, std::span<const std::string> targets);
 
-/// The adapter's tensors: for each module MODULE.lora_A.weight [rank, in], then MODULE.lora_B.weight [out, rank].
+/// The adapter's tensors: for each module A, then B.
 /// Throws UsageError unless the rank is at least 1 and at most the largest dimension of the adapted matrices, and for a
 /// module that the model does not have.
 [[nodiscard]] ParameterLayout adapter_parameters(const Adapter& adapter, const ParameterLayout& base);

@@ -7,6 +7,7 @@
 
 #include "ane/data/source.h"
 #include "ane/model/config.h"
+#include "ane/model/frozen_parameters.h"
 #include "ane/model/kernel_definition.h"
 #include "ane/model/kernel_options.h"
 #include "ane/model/model.h"
@@ -23,9 +24,9 @@ namespace ane::model {
 /// All functions throw DeviceError if a kernel fails, and DivergedError if a value is not finite.
 class Decoder {
  public:
-  /// `reader` reads the parameters of parameter_layout(config): here those that the CPU uses, which are kept, and those
-  /// of one layer after another whenever kernels are compiled, which then have them. It and the parts of `context` must
-  /// outlive this. Weights are baked. Throws UsageError for a configuration that check() rejects or that is not a
+  /// `reader` reads the parameters of parameter_layout(config): at once those that the CPU uses, the others whenever
+  /// kernels are compiled, one after the other; only the kernels keep those. It and the parts of `context` must outlive
+  /// this. Weights are baked. Throws UsageError for a configuration that check() rejects or that is not a
   /// transformer, and FileError.
   Decoder(const ModelConfig& config, const KernelOptions& options, const ModelContext& context,
           const ParameterReader& reader);
@@ -74,10 +75,9 @@ class Decoder {
   ModelConfig config_;
   KernelOptions options_;
   ModelContext context_;
-  const ParameterReader* reader_;
-  ParameterLayout all_;     ///< what `reader_` reads
-  ParameterLayout layout_;  ///< of those that the CPU uses
+  ParameterLayout layout_;  ///< of the parameters that the CPU uses
   std::vector<float> parameters_;
+  FrozenParameters of_kernels_;   ///< the others, read when kernels are compiled
   std::size_t columns_;           ///< of the kernels of one position
   std::unique_ptr<Block> whole_;  ///< the kernels of a whole window: exist only while restart() is used
   std::unique_ptr<Block> next_;   ///< the kernels of one position: exist only while append() is used

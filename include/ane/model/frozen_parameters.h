@@ -32,7 +32,7 @@ class FrozenParameters {
   }
 
   [[nodiscard]] const ParameterLayout& layout() const noexcept { return layout_; }
-  /// Reads the vectors, which are small. Must be called before any value is used. Throws FileError.
+  /// Reads the vectors, which are small, for vector(). Throws FileError.
   void load_vectors();
   /// Whether the files still have the values.
   [[nodiscard]] bool can_be_read() const noexcept;
@@ -42,7 +42,7 @@ class FrozenParameters {
   void read_rows(const Parameter& parameter, std::size_t first, std::span<float> values) const {
     reader_->read_rows(parameter, first, values);
   }
-  /// A parameter of one dimension, which load_vectors() has read.
+  /// A parameter of one dimension; load_vectors() must have been called.
   [[nodiscard]] std::span<const float> vector(const Parameter& parameter) const { return vectors_.at(parameter.name); }
 
  private:

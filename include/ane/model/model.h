@@ -39,7 +39,7 @@ struct StepResult {
   /// Names the tensor, for the log, if one that was read back was not finite or was near the limit of ane.md N2. The
   /// gradients of this accumulation must then be dropped.
   std::optional<std::string> overflow;
-  double counted = 1;  ///< share of the positions that count: loss / counted is their mean loss
+  double loss_share = 1;  ///< of the positions, those that a loss mask leaves: loss / loss_share is their mean loss
 };
 
 struct Flops {

@@ -39,6 +39,15 @@ class ParameterLayout {
   /// Appends a tensor and returns its index. Throws Error if the name exists or the shape is invalid.
   std::size_t add(Parameter parameter);
 
+  /// The layout of only those parameters for which `belongs` is true.
+  template <class Belongs>
+  [[nodiscard]] ParameterLayout part(const Belongs& belongs) const {
+    ParameterLayout part;
+    for (const Parameter& parameter : parameters_)
+      if (belongs(parameter)) part.add(parameter);
+    return part;
+  }
+
   [[nodiscard]] std::span<const Parameter> parameters() const noexcept { return parameters_; }
   [[nodiscard]] const Parameter& at(std::size_t index) const { return parameters_.at(index); }
   /// Returns null if there is no tensor of that name.

@@ -14,7 +14,7 @@ namespace ane::train {
 /// The loss of a model on held-out sequences.
 struct Evaluation {
   double loss = 0;                        ///< mean over the tokens that count, in nats; NaN if none does
-  double counted = 0;                     ///< sum of StepResult::counted
+  double loss_sequences = 0;              ///< sum of StepResult::loss_share
   std::size_t sequences = 0;              ///< evaluated; fewer than requested if it was stopped
   std::optional<std::string> overflow{};  ///< why the loss cannot be used, if so: the tensor that overflowed
 };

@@ -18,9 +18,9 @@ struct UpdateLine {
 
 /// What a terminal's lines need from the earlier processes of a run. Plain data that lives in the state.
 struct LogState {
-  std::int64_t steps = 0;  ///< since the last line
-  double counted = 0;      ///< of the tokens in `loss_sum`, as in UpdateEvent
-  double loss_sum = 0;     ///< of the tokens that count since the last line, in batches with a finite loss
+  std::int64_t steps = 0;     ///< since the last line
+  double loss_sequences = 0;  ///< of `loss_sum`, as in UpdateEvent
+  double loss_sum = 0;        ///< of the tokens that count since the last line, in batches with a finite loss
   /// Monotonic clock at the last line, plus the time of validations and samples since then.
   std::int64_t interval_ns = 0;
   std::int64_t measured_step = 0;  ///< the remaining time is estimated from the steps after this one, ...

@@ -50,8 +50,8 @@ struct UpdateEvent {
   std::int64_t update = 0;
   std::int64_t step = 0;
   int steps_in_batch = 0;
-  double mean_loss = 0;  ///< over the tokens that count; not finite if none does
-  double counted = 0;    ///< tokens that count, in sequences: steps_in_batch without a mask
+  double mean_loss = 0;       ///< over the tokens that count; not finite if none does
+  double loss_sequences = 0;  ///< sum of StepResult::loss_share: steps_in_batch without a mask
   double lr = 0;
   double grad_norm = 0;
   double loss_scale = 1;
@@ -75,7 +75,7 @@ struct ValidationEvent {
   [[nodiscard]] bool is_best() const noexcept { return best.update == update; }
 };
 
-struct SampleEvent {
+struct TextSampleEvent {
   std::int64_t update = 0;  ///< that made the parameters
   std::int64_t step = 0;    ///< completed sequences, in a pipeline more than those of `update`
   TextSample sample;
@@ -113,7 +113,7 @@ class Observer {
   virtual void on_step(const StepEvent&) {}
   virtual void on_update(const UpdateEvent&) {}
   virtual void on_validation(const ValidationEvent&) {}
-  virtual void on_sample(const SampleEvent&) {}
+  virtual void on_text_sample(const TextSampleEvent&) {}
   virtual void on_checkpoint(const CheckpointEvent&) {}
   virtual void on_restart(const RestartEvent&) {}
   virtual void on_resume(const ResumeEvent&) {}

@@ -38,7 +38,7 @@ class Trace final : public Observer, public model::SpanListener {
   void on_step(const StepEvent& event) override;
   void on_update(const UpdateEvent& event) override;
   void on_validation(const ValidationEvent& event) override;
-  void on_sample(const SampleEvent& event) override;
+  void on_text_sample(const TextSampleEvent& event) override;
   void on_checkpoint(const CheckpointEvent& event) override;
   void on_restart(const RestartEvent& event) override;
   void on_resume(const ResumeEvent& event) override;

@@ -79,7 +79,7 @@ class Trainer {
   [[nodiscard]] Outcome run_until_done();
   [[nodiscard]] bool done() const noexcept;
   [[nodiscard]] bool validation_due() const;
-  [[nodiscard]] bool sample_due() const;
+  [[nodiscard]] bool text_sample_due() const;
   [[nodiscard]] bool run_batch();
   [[nodiscard]] bool accumulate(Batch& batch);
   [[nodiscard]] std::span<data::Sample> samples_for(std::int64_t count);
@@ -93,7 +93,7 @@ class Trainer {
   void expect_converging();
   [[nodiscard]] bool validate();
   [[nodiscard]] std::optional<ValidationEvent> evaluate_held_out();
-  [[nodiscard]] bool sample();
+  [[nodiscard]] bool sample_text();
   [[nodiscard]] bool is_best(double loss);
   void save_best();
   [[nodiscard]] bool checkpoint_due() const;
@@ -118,7 +118,7 @@ class Trainer {
   bool is_first_group_ = true;  ///< the next steps are the first of this process
   std::string last_skip_;       ///< reason of the last skipped update in this process
   std::optional<std::int64_t> validated_update_;
-  std::optional<std::int64_t> sampled_update_;
+  std::optional<std::int64_t> text_sample_update_;
   std::optional<std::string> validation_fault_;  ///< tensor that overflowed in the last validation
   std::optional<CheckpointWriter> checkpoints_;
   std::optional<std::int64_t> saved_update_;  ///< of the checkpoint that this process wrote or began last

@@ -54,7 +54,9 @@ void DashboardObserver::on_update(const train::UpdateEvent& event) {
 }
 
 void DashboardObserver::on_validation(const train::ValidationEvent& event) { terminal_->print(validation_line(event)); }
-void DashboardObserver::on_sample(const train::SampleEvent& event) { terminal_->print(sample_lines(event)); }
+void DashboardObserver::on_text_sample(const train::TextSampleEvent& event) {
+  terminal_->print(text_sample_lines(event));
+}
 void DashboardObserver::on_checkpoint(const train::CheckpointEvent& event) { terminal_->print(checkpoint_line(event)); }
 void DashboardObserver::on_restart(const train::RestartEvent& event) { terminal_->print(restart_line(event)); }
 void DashboardObserver::on_resume(const train::ResumeEvent& event) { terminal_->print(resumed_line(event)); }

@@ -102,7 +102,7 @@ std::string validation_line(const train::ValidationEvent& event) {
                      event.samples, ms(event.time));
 }
 
-std::string sample_lines(const train::SampleEvent& event) {
+std::string text_sample_lines(const train::TextSampleEvent& event) {
   constexpr std::string_view kMark = "\n  | ";
   std::string lines = fmt::format("[sample update {}: {} tokens in {:.0f}ms]{}", event.update, event.sample.tokens,
                                   ms(event.time), kMark);

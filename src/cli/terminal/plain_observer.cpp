@@ -41,8 +41,8 @@ void PlainObserver::on_update(const train::UpdateEvent& event) {
   print_waiting_line();
   log_->steps += event.steps_in_batch;
   if (std::isfinite(event.mean_loss)) {
-    log_->loss_sum += event.mean_loss * event.counted;
-    log_->counted += event.counted;
+    log_->loss_sum += event.mean_loss * event.loss_sequences;
+    log_->loss_sequences += event.loss_sequences;
   }
   const bool is_first = !std::exchange(log_->began, true);
   const bool is_due = is_first || log_->steps >= plan_.log_every || event.step >= plan_.steps;
@@ -54,13 +54,14 @@ void PlainObserver::on_update(const train::UpdateEvent& event) {
       .update = event.update,
       .updates = event.update + ceil_div(steps_left, plan_.accum_steps),
       .epoch = training_tokens_ ? static_cast<double>(event.step) * tokens_per_step_ / *training_tokens_ : 0,
-      .train_loss = log_->counted > 0 ? log_->loss_sum / log_->counted : std::numeric_limits<double>::quiet_NaN(),
+      .train_loss =
+          log_->loss_sequences > 0 ? log_->loss_sum / log_->loss_sequences : std::numeric_limits<double>::quiet_NaN(),
       .lr = event.lr,
       .grad_norm = event.grad_norm,
       .tokens_per_second = static_cast<double>(log_->steps) * tokens_per_step_ / seconds(now - log_->interval_ns),
       .seconds_left = static_cast<double>(steps_left) * seconds_per_step(event.step, now)};
   log_->steps = 0;
-  log_->counted = log_->loss_sum = 0;
+  log_->loss_sequences = log_->loss_sum = 0;
   log_->interval_ns = now;
   if (is_first) {  // the first batch is slower than those that follow
     log_->measured_step = event.step;
@@ -83,10 +84,10 @@ void PlainObserver::on_validation(const train::ValidationEvent& event) {
     terminal_->print(rise_line(event.best));
 }
 
-void PlainObserver::on_sample(const train::SampleEvent& event) {
+void PlainObserver::on_text_sample(const train::TextSampleEvent& event) {
   log_->interval_ns += event.time.count();
   print_waiting_line();
-  terminal_->print(sample_lines(event));
+  terminal_->print(text_sample_lines(event));
 }
 
 void PlainObserver::on_checkpoint(const train::CheckpointEvent& event) {

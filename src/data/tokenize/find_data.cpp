@@ -2,7 +2,6 @@
 #include <system_error>
 #include <utility>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
@@ -54,15 +53,18 @@ std::vector<fs::path> texts_in(const fs::path& directory) {
 }
 
 void add_directory(const fs::path& directory, Format format, DataFiles& files, Kind& kind) {
-  const bool is_mlx_layout = format != Format::text && is_there(directory / kTrainFile);
-  if (is_mlx_layout) {
+  const bool may_be_records = format == Format::automatic || format == Format::records;
+  if (may_be_records && is_there(directory / kTrainFile)) {
     kind = Kind::records;
     files.training.emplace_back(directory / kTrainFile);
     if (is_there(directory / kValidFile)) files.held_out.emplace_back(directory / kValidFile);
     return;
   }
+  if (format == Format::tokens) throw_file_error(directory, "it is a directory; name its files of tokens");
+  if (format == Format::records)
+    throw_file_error(directory, fmt::format("the directory has no {}; name the files of records in it", kTrainFile));
   const std::vector<fs::path> texts = texts_in(directory);
-  if (texts.empty() || format == Format::tokens || format == Format::records)
+  if (texts.empty())
     throw_file_error(directory, fmt::format("the directory has neither {} nor a {} file; name the files of data in it",
                                             kTrainFile, kTextExtension));
   kind = Kind::text;
@@ -78,7 +80,7 @@ std::string last_part(const fs::path& path) {
 
 RegularFile TextInput::open() const {
   if (!descriptor_) return RegularFile(path_, "data");
-  return RegularFile(Descriptor(::fcntl(descriptor_->get(), F_DUPFD_CLOEXEC, 0)), path_, "data");
+  return RegularFile(descriptor_->duplicate(), path_, "data");
 }
 
 DataFiles find_data(std::string_view list, Format format) {
@@ -104,9 +106,7 @@ DataFiles find_data(std::string_view list, Format format) {
                       paths.front().string(), described(files.kind), path.string(), described(kind)));
     }
   }
-  files.name = last_part(paths.front());
-  if (const std::size_t others = paths.size() - 1; others > 0)
-    files.name += fmt::format(" and {} more file{}", others, others == 1 ? "" : "s");
+  files.name = name_of_files(last_part(paths.front()), paths.size());
   return files;
 }
 

@@ -32,9 +32,9 @@ RecordEncoder::RecordEncoder(const text::Tokenizer& tokenizer, std::optional<tex
       stream_(tokenizer, SpecialTokens::omit) {}
 
 std::size_t RecordEncoder::encode(const Record& record, std::vector<text::TokenId>& ids,
-                                  std::vector<std::uint8_t>& counted) {
+                                  std::vector<std::uint8_t>& loss_mask) {
   ids_ = &ids;
-  counted_ = &counted;
+  loss_mask_ = &loss_mask;
   return std::visit([this](const auto& each) { return encode(each); }, record);
 }
 
@@ -72,24 +72,24 @@ std::size_t RecordEncoder::encode(const ChatRecord& record) {
 
 std::size_t RecordEncoder::encode_chat(std::span<const text::Message> messages) {
   const std::string text = text::chat_text(*chat_format_, messages);
-  Counted counted{0, text.size()};
+  LossRange range{0, text.size()};
   if (mask_prompt_) {
     const auto last = std::find_if(messages.rbegin(), messages.rend(),
                                    [](const text::Message& message) { return message.role == kAssistant; });
     if (last == messages.rend())
       throw RecordError("it has no message of the assistant, so with --mask-prompt no token contributes to the loss");
     const auto before = static_cast<std::size_t>(std::distance(last, messages.rend())) - 1;
-    counted.begin = text::chat_text(*chat_format_, messages.first(before)).size() +
-                    text::message_start(*chat_format_, kAssistant).size();
-    counted.end = text::chat_text(*chat_format_, messages.first(before + 1)).size();
+    range.begin = text::chat_text(*chat_format_, messages.first(before)).size() +
+                  text::message_start(*chat_format_, kAssistant).size();
+    range.end = text::chat_text(*chat_format_, messages.first(before + 1)).size();
   }
-  append(text, counted);
+  append(text, range);
   return text.size();
 }
 
 // The beginning of a text has the same tokens alone as in the whole, except perhaps the last ones: a token that extends
 // beyond it belongs to what follows.
-void RecordEncoder::append(const std::string& text, const Counted& counted) {
+void RecordEncoder::append(const std::string& text, const LossRange& range) {
   const std::size_t before = ids_->size();
   tokenizer_->encode(text, SpecialTokens::omit, *ids_);
   if (!mask_prompt_) return;
@@ -98,14 +98,14 @@ void RecordEncoder::append(const std::string& text, const Counted& counted) {
     return bytes == text.size() ? added.size()
                                 : common_tokens(*tokenizer_, added, std::string_view(text).substr(0, bytes));
   };
-  const std::size_t begin = tokens_of(counted.begin);
-  const std::size_t end = tokens_of(counted.end);
-  for (std::size_t i = 0; i < added.size(); ++i) counted_->push_back(i >= begin && i < end ? 1 : 0);
+  const std::size_t begin = tokens_of(range.begin);
+  const std::size_t end = tokens_of(range.end);
+  for (std::size_t i = 0; i < added.size(); ++i) loss_mask_->push_back(i >= begin && i < end ? 1 : 0);
 }
 
 void RecordEncoder::append_end(text::TokenId end) {
   ids_->push_back(end);
-  if (mask_prompt_) counted_->push_back(1);
+  if (mask_prompt_) loss_mask_->push_back(1);
 }
 
 text::TokenId RecordEncoder::end_token() const {

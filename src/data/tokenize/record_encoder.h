@@ -24,20 +24,21 @@ class RecordEncoder {
   /// including its end token.
   RecordEncoder(const text::Tokenizer& tokenizer, std::optional<text::TokenId> end_token, bool mask_prompt);
 
-  /// Appends the tokens to `ids` and, with `mask_prompt`, whether each counts to `counted`. Returns the number of bytes
-  /// of text. Throws RecordError for messages without one of the assistant if the prompt is masked; UsageError if the
-  /// settings do not fit the record: no end token, no chat format, or a text whose prompt is to be masked.
-  std::size_t encode(const Record& record, std::vector<text::TokenId>& ids, std::vector<std::uint8_t>& counted);
+  /// Appends the tokens to `ids` and, with `mask_prompt`, whether each counts to `loss_mask`. Returns the number of
+  /// bytes of text. Throws RecordError for messages without one of the assistant if the prompt is masked; UsageError if
+  /// the settings do not fit the record: no end token, no chat format, or a text whose prompt is to be masked.
+  std::size_t encode(const Record& record, std::vector<text::TokenId>& ids, std::vector<std::uint8_t>& loss_mask);
 
  private:
-  struct Counted {
-    std::size_t begin, end;  ///< bytes of a text
+  /// The bytes of a text whose tokens contribute to the loss.
+  struct LossRange {
+    std::size_t begin, end;
   };
   std::size_t encode(const TextRecord& record);
   std::size_t encode(const CompletionRecord& record);
   std::size_t encode(const ChatRecord& record);
   std::size_t encode_chat(std::span<const text::Message> messages);
-  void append(const std::string& text, const Counted& counted);
+  void append(const std::string& text, const LossRange& range);
   void append_end(text::TokenId end);
   [[nodiscard]] text::TokenId end_token() const;
 
@@ -47,7 +48,7 @@ class RecordEncoder {
   bool mask_prompt_;
   text::StreamEncoder stream_;
   std::vector<text::TokenId>* ids_ = nullptr;  ///< that the current record is appended to
-  std::vector<std::uint8_t>* counted_ = nullptr;
+  std::vector<std::uint8_t>* loss_mask_ = nullptr;
 };
 
 }  // namespace ane::data

@@ -75,22 +75,6 @@ void remove_remains(const fs::path& place) {
   }
 }
 
-/// A directory for temporary files that is removed with what it contains.
-class ScratchDirectory {
- public:
-  ScratchDirectory() : path_(make_temporary_directory("ane-train-tokens")) {}
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-  [[nodiscard]] const fs::path& path() const noexcept { return path_; }
-
- private:
-  fs::path path_;
-};
-
 /// Tokenizes data into the first place that can be written.
 class Tokenizing {
  public:
@@ -104,9 +88,13 @@ class Tokenizing {
                  options_->mask_prompt ? Mask::present : Mask::none);
     place_ = place;
     return true;
-  } catch (const FileError&) {
+  } catch (const FileError& error) {
+    reason_ = error.what();
     return false;
   }
+
+  /// Why the last open() failed.
+  [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
 
   [[nodiscard]] TokenizedData run() {
     TokenizeReport report = tokenize(*files_, *options_, key_, *out_, *progress_);
@@ -119,6 +107,7 @@ class Tokenizing {
   std::uint64_t key_;
   const Progress* progress_;
   fs::path place_;
+  std::string reason_;
   std::optional<TokenFileWriter> out_;
 };
 
@@ -138,9 +127,9 @@ TokenizedData open_tokenized(const DataFiles& files, const TokenizeOptions& opti
     remove_remains(place);
     if (tokenizing.open(place)) return tokenizing.run();
   }
-  const ScratchDirectory scratch;  // the file stays open, and has no name afterwards
+  const ScratchDirectory scratch("ane-train-tokens");  // the file stays open, and has no name afterwards
   if (!tokenizing.open(scratch.path() / "tokens"))
-    throw_file_error(scratch.path(), "the tokens of the data cannot be written; is the disk full?");
+    throw FileError(fmt::format("the tokens of the data cannot be written: {}", tokenizing.reason()));
   TokenizedData data = tokenizing.run();
   data.kept_at.clear();
   return data;

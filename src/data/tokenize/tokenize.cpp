@@ -138,12 +138,12 @@ class TokenizeJob {
     };
     try {
       if (line.is_too_long) throw RecordError(fmt::format("it is longer than {} MB", kMostRecordBytes >> 20U));
-      const std::size_t bytes = encoder_.encode(parse_record(line.text), ids_, counted_);
+      const std::size_t bytes = encoder_.encode(parse_record(line.text), ids_, loss_mask_);
       ++report_.documents;
       write(bytes);
     } catch (const RecordError& error) {
       ids_.clear();
-      counted_.clear();
+      loss_mask_.clear();
       if (!options_->skip_bad_records) throw FileError(named(error.what()) + "; --skip-bad-records skips such records");
       if (report_.skipped++ == 0) report_.first_skipped = named(error.what());
     } catch (const UsageError& error) {
@@ -155,13 +155,13 @@ class TokenizeJob {
 
   /// Writes the tokens that have been made of `bytes` of text.
   void write(std::size_t bytes) {
-    out_->append(ids_, counted_);
+    out_->append(ids_, loss_mask_);
     report_.tokens += ids_.size();
-    report_.counted += ids_.size() - static_cast<std::size_t>(std::ranges::count(counted_, std::uint8_t{0}));
+    report_.loss_tokens += ids_.size() - static_cast<std::size_t>(std::ranges::count(loss_mask_, std::uint8_t{0}));
     report_.text_bytes += bytes;
     if (held_out_from_) held_out_bytes_ += bytes;
     ids_.clear();
-    counted_.clear();
+    loss_mask_.clear();
   }
 
   void begin_held_out() {
@@ -179,7 +179,7 @@ class TokenizeJob {
                                   report_.skipped, report_.first_skipped));
     if (report_.tokens == 0)
       throw FileError(fmt::format("{}: it contains no {}", files_->name, has_text ? "text" : "record with text"));
-    if (report_.counted == 0)
+    if (report_.loss_tokens == 0)
       throw FileError(
           fmt::format("{}: no token contributes to the loss, because all completions are empty", files_->name));
   }
@@ -197,7 +197,7 @@ class TokenizeJob {
   std::optional<std::uint64_t> held_out_from_;  ///< the first token that is held out
   std::uint64_t held_out_bytes_ = 0;            ///< of text
   std::vector<TokenId> ids_;                    ///< not written yet
-  std::vector<std::uint8_t> counted_;
+  std::vector<std::uint8_t> loss_mask_;
   TokenizeReport report_;
 };
 

@@ -11,8 +11,6 @@
 namespace ane::model {
 
 inline constexpr const char* kWeight = ".weight";
-inline constexpr const char* kLoraA = ".lora_A.weight";
-inline constexpr const char* kLoraB = ".lora_B.weight";
 
 /// The module whose weight the parameter is; empty if it is none.
 inline std::string_view module_of(const Parameter& parameter) {

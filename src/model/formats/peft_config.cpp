@@ -11,10 +11,10 @@
 #include <fmt/ranges.h>
 
 #include "ane/core/error.h"
-#include "ane/model/name_pattern.h"
 
 #include "formats/adapter_config.h"
 #include "formats/module_names.h"
+#include "formats/name_pattern.h"
 
 namespace ane::model {
 namespace {

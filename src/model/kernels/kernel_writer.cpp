@@ -48,7 +48,7 @@ bool adapts(const Adapter& adapter, std::string_view role) {
 std::array<Factor, 2> factors_of(const Matrix& matrix) {
   const auto factor = [&](bool is_b, std::size_t length) {
     return Factor{fmt::format("{}_{}", short_name(matrix.role), is_b ? 'b' : 'a'),
-                  fmt::format("{}.lora_{}.weight", matrix.role, is_b ? 'B' : 'A'), length, is_b};
+                  fmt::format("{}{}", matrix.role, is_b ? kLoraB : kLoraA), length, is_b};
   };
   const bool is_transposed = matrix.use == Weight::transposed;
   return {factor(is_transposed, matrix.in), factor(!is_transposed, matrix.out)};

@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 #include <cmath>
+#include <functional>
 #include <string>
 
 #include <fmt/format.h>
@@ -33,24 +34,11 @@ bool is_for_cpu(const Parameter& parameter) {
   return !parameter.name.starts_with("model.layers.") || parameter.name.ends_with("layernorm.weight");
 }
 
+std::shared_ptr<const ParameterReader> not_owned(const ParameterReader& reader) {
+  return {std::shared_ptr<const void>(), &reader};
+}
+
 std::string layer_prefix(std::size_t layer) { return fmt::format("model.layers.{}.", layer); }
-
-/// The parameters of `all` for which `belongs` is true, in an array of their own.
-template <class Belongs>
-ParameterLayout part_of(const ParameterLayout& all, const Belongs& belongs) {
-  ParameterLayout part;
-  for (const Parameter& parameter : all.parameters())
-    if (belongs(parameter)) part.add(parameter);
-  return part;
-}
-
-/// Reads the parameters of `part`, a part of `all`, which is the reader's layout.
-std::vector<float> read_part(const ParameterReader& reader, const ParameterLayout& all, const ParameterLayout& part) {
-  std::vector<float> values(part.size());
-  for (const Parameter& parameter : part.parameters())
-    reader.read(*all.find(parameter.name), slice(std::span(values), parameter));
-  return values;
-}
 
 void check_finite(float magnitude, std::string_view tensor, std::size_t layer) {
   if (!std::isfinite(magnitude))
@@ -63,7 +51,7 @@ void check_finite(float magnitude, std::string_view tensor, std::size_t layer) {
 /// The kernels that process a number of positions at a time, compiled for every layer, and their activations.
 struct Decoder::Block {
   Block(const ModelConfig& positions_config, KernelDefinition attention_definition, const KernelOptions& options,
-        const ModelContext& context, const ParameterLayout& all, const ParameterReader& reader)
+        const ModelContext& context, const ParameterValues& parameters)
       : config(positions_config),
         attention(std::move(attention_definition)),
         ffn(ffn_fwd(config, options)),
@@ -72,16 +60,11 @@ struct Decoder::Block {
         r(config.seq_len),
         k(config.kv_dim() * config.seq_len),
         v(k.size()) {
-    KernelTemplate attention_kind(attention, options.element);
-    KernelTemplate ffn_kind(ffn, options.element);
-    for (std::size_t layer = 0; layer < config.layers; ++layer) {
-      const std::string prefix = layer_prefix(layer);
-      const ParameterLayout part = part_of(all, [&](const Parameter& parameter) {
-        return parameter.name.starts_with(prefix) && !is_for_cpu(parameter);
-      });
-      const std::vector<float> weights = read_part(reader, all, part);
-      attention_kernels.push_back(attention_kind.compile(context.device, prefix, {part, weights}, context.threads));
-      ffn_kernels.push_back(ffn_kind.compile(context.device, prefix, {part, weights}, context.threads));
+    for (const auto& [definition, kernels] :
+         {std::pair{&attention, &attention_kernels}, std::pair{&ffn, &ffn_kernels}}) {
+      KernelTemplate kind(*definition, options.element);
+      for (std::size_t layer = 0; layer < config.layers; ++layer)
+        kernels->push_back(kind.compile(context.device, layer_prefix(layer), parameters, context.threads));
     }
   }
 
@@ -99,14 +82,14 @@ Decoder::Decoder(const ModelConfig& config, const KernelOptions& options, const 
     : config_(config),
       options_(options),
       context_(context),
-      reader_(&reader),
-      all_(parameter_layout(config)),
-      layout_(part_of(all_, is_for_cpu)),
+      layout_(parameter_layout(config).part(is_for_cpu)),
+      parameters_(layout_.size()),
+      of_kernels_(parameter_layout(config), std::not_fn(is_for_cpu), not_owned(reader)),
       columns_(context.device.shares_cpu() ? 1 : kEngineColumns),
       logits_(config.vocab) {
   if (config.family == Family::mlp) throw UsageError("an mlp cannot generate text");
   options_.weights = WeightMode::baked;
-  parameters_ = read_part(reader, all_, layout_);
+  read_all(reader, layout_, parameters_);
 }
 
 Decoder::~Decoder() = default;
@@ -115,7 +98,8 @@ Decoder::~Decoder() = default;
 void Decoder::prepare_restart() {
   next_.reset();
   if (!whole_)
-    whole_ = std::make_unique<Block>(config_, attn_fwd(config_, options_), options_, context_, all_, *reader_);
+    whole_ = std::make_unique<Block>(config_, attn_fwd(config_, options_), options_, context_,
+                                     ParameterValues(layout_, parameters_, &of_kernels_));
   if (caches_.empty()) allocate_caches();
 }
 
@@ -123,7 +107,8 @@ void Decoder::prepare_append() {
   whole_.reset();
   if (next_) return;
   const ModelConfig config = of_positions(config_, columns_);
-  next_ = std::make_unique<Block>(config, attn_cached(config, window(), options_), options_, context_, all_, *reader_);
+  next_ = std::make_unique<Block>(config, attn_cached(config, window(), options_), options_, context_,
+                                  ParameterValues(layout_, parameters_, &of_kernels_));
 }
 
 std::span<const float> Decoder::restart(std::span<const data::Token> tokens) {

@@ -63,9 +63,9 @@ Flops flops_per_step(const ModelConfig& config, const ParameterLayout& trained) 
 /// The parameters of the model without the frozen ones, then those of the adapter.
 ParameterLayout trained_parameters(const ModelConfig& config, const Adapter& adapter, const FrozenParameters* frozen) {
   const ParameterLayout all = llama_parameters(config);
-  ParameterLayout trained;
-  for (const Parameter& parameter : all.parameters())
-    if (frozen == nullptr || frozen->layout().find(parameter.name) == nullptr) trained.add(parameter);
+  ParameterLayout trained = all.part([&](const Parameter& parameter) {
+    return frozen == nullptr || frozen->layout().find(parameter.name) == nullptr;
+  });
   if (adapter.modules.empty()) return trained;
   const ParameterLayout factors = adapter_parameters(adapter, all);
   for (const Parameter& parameter : factors.parameters()) trained.add(parameter);
@@ -97,7 +97,7 @@ void Llama::initialize(std::span<float> parameters, std::uint64_t seed) const {
   for (const Parameter& parameter : layout_.parameters()) {
     const std::string_view name = parameter.name;
     const bool feeds_residual = name.ends_with(".self_attn.o_proj.weight") || name.ends_with(".mlp.down_proj.weight");
-    if (name.ends_with(".lora_A.weight")) {
+    if (name.ends_with(kLoraA)) {
       fill_uniform(parameter, seed, 1 / std::sqrt(static_cast<double>(parameter.shape.at(1))), parameters);
     } else if (parameter.role == Role::adapter) {
       std::ranges::fill(slice(parameters, parameter), 0.0F);

@@ -33,18 +33,18 @@ constexpr std::size_t kClassifierPiece = 1024;
 void check_sample(const data::Sample& sample, const ModelConfig& config) {
   if (sample.tokens.size() != config.seq_len + 1)
     throw Error(fmt::format("a sample has {} tokens, expected {}", sample.tokens.size(), config.seq_len + 1));
-  if (!sample.counted.empty() && sample.counted.size() != config.seq_len)
-    throw Error(fmt::format("a sample has a mask of {} targets, expected {}", sample.counted.size(), config.seq_len));
+  if (!sample.loss_mask.empty() && sample.loss_mask.size() != config.seq_len)
+    throw Error(fmt::format("a sample has a mask of {} targets, expected {}", sample.loss_mask.size(), config.seq_len));
   for (const data::Token token : sample.tokens)
     if (token >= config.vocab)
       throw Error(fmt::format("a sample holds token {}, but the vocabulary has {}", token, config.vocab));
 }
 
 /// The share of the targets that count.
-double counted_share(const data::Sample& sample) {
-  if (sample.counted.empty()) return 1;
-  const auto uncounted = std::ranges::count(sample.counted, std::uint8_t{0});
-  const auto targets = static_cast<double>(sample.counted.size());
+double loss_share(const data::Sample& sample) {
+  if (sample.loss_mask.empty()) return 1;
+  const auto uncounted = std::ranges::count(sample.loss_mask, std::uint8_t{0});
+  const auto targets = static_cast<double>(sample.loss_mask.size());
   return (targets - static_cast<double>(uncounted)) / targets;
 }
 
@@ -112,7 +112,7 @@ class Llama::Pass {
   GradientOrder& order_;
   std::span<const data::Token> inputs_;
   std::span<const data::Token> targets_;
-  std::span<const std::uint8_t> counted_;
+  std::span<const std::uint8_t> loss_mask_;
   std::span<const float> parameters_;
   std::span<float> gradients_;
   std::size_t classifier_pieces_ = 0;  ///< number of additions for the classifier, which come first
@@ -129,7 +129,7 @@ Llama::Pass::Pass(Llama& model, std::size_t slot, PassMode mode, const data::Sam
       order_(*model.order_),
       inputs_(std::span(sample.tokens).first(config_.seq_len)),
       targets_(std::span(sample.tokens).subspan(1)),
-      counted_(sample.counted),
+      loss_mask_(sample.loss_mask),
       parameters_(parameters),
       times_(times) {
   work_.runner.begin(mode, times);
@@ -227,7 +227,7 @@ void Llama::Pass::for_classifier_pieces(const Body& body) {
 
 double Llama::Pass::loss(float grad_scale) {
   const PhaseTimer timer(times_.elementwise, spans_, "loss");
-  const double loss = math::cross_entropy(work_.logits, targets_, grad_scale, work_.losses, threads_, counted_);
+  const double loss = math::cross_entropy(work_.logits, targets_, grad_scale, work_.losses, threads_, loss_mask_);
   work_.runner.check_loss(loss);
   return loss;
 }
@@ -367,7 +367,7 @@ void Llama::step(std::span<const data::Sample> samples, std::span<const float> p
     pass.forward();
     const double loss = pass.loss(loss_scale);
     pass.backward(gradients);
-    results[slot] = {loss, pass.overflow(), counted_share(samples[slot])};
+    results[slot] = {loss, pass.overflow(), loss_share(samples[slot])};
   });
 }
 
@@ -377,7 +377,7 @@ void Llama::evaluate(std::span<const data::Sample> samples, std::span<const floa
     Pass pass(*this, slot, PassMode::forward, samples[slot], parameters, own);
     pass.forward();
     const double loss = pass.loss(0);
-    results[slot] = {loss, pass.overflow(), counted_share(samples[slot])};
+    results[slot] = {loss, pass.overflow(), loss_share(samples[slot])};
   });
 }
 

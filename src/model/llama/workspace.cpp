@@ -27,7 +27,7 @@ const Parameter& find(const ParameterLayout& trained, const FrozenParameters* fr
   return *found;
 }
 
-/// The stages with the gradients of what is trained in any layer: a product stays if its matrix or an adapter of it is.
+/// Removes the products and sums of parameters that no layer trains; a product also stays for an adapter of its matrix.
 std::vector<Stage> with_gradients_of(const ParameterLayout& trained, std::vector<Stage> stages, std::size_t layers) {
   const auto is_trained = [&](std::string_view name) {
     for (std::size_t layer = 0; layer < layers; ++layer)
@@ -39,7 +39,7 @@ std::vector<Stage> with_gradients_of(const ParameterLayout& trained, std::vector
     if (kernels == nullptr) continue;
     std::erase_if(kernels->products, [&](const WeightProduct& product) {
       return !is_trained(fmt::format("{}.weight", product.weight)) &&
-             !is_trained(fmt::format("{}.lora_A.weight", product.weight));
+             !is_trained(fmt::format("{}{}", product.weight, kLoraA));
     });
     std::erase_if(kernels->sums, [&](const ChannelSum& sum) { return !is_trained(sum.parameter); });
   }
@@ -168,10 +168,10 @@ Llama::Workspace::KernelState Llama::Workspace::bind(const KernelStage& stage, s
   for (const WeightProduct& product : stage.products) {
     if (const Parameter* const matrix = trained_of(product.weight, ".weight"))
       kernels.products.push_back({matrix, operand(product.dy), operand(product.x)});
-    if (const Parameter* const a = trained_of(product.weight, ".lora_A.weight")) {
+    if (const Parameter* const a = trained_of(product.weight, kLoraA)) {
       const auto& [ax, btdy] = set.low_rank.at(product.weight);
       kernels.adapters.push_back({.a = a,
-                                  .b = trained_of(product.weight, ".lora_B.weight"),
+                                  .b = trained_of(product.weight, kLoraB),
                                   .scale = static_cast<float>(adapter.scale()),
                                   .dy = operand(product.dy),
                                   .x = operand(product.x),

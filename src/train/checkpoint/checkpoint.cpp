@@ -13,12 +13,10 @@
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/model/adapter.h"
-#include "ane/model/models.h"
-#include "ane/model/safetensors.h"
-#include "ane/model/weight_files.h"
 
 #include "checkpoint/aside_directory.h"
 #include "checkpoint/checkpoint_names.h"
+#include "checkpoint/state_files.h"
 #include "checkpoint/trainer_file.h"
 
 namespace ane::train {
@@ -28,73 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kHeaderRoom = std::uint64_t{4} << 20U;  // for everything besides the arrays
-
-/// An array of the state and its file.
-struct StateFile {
-  std::string name;
-  std::span<float> values;
-};
-
-std::vector<StateFile> files_of(StateArena& state, const FineTuning& fine_tuning) {
-  std::vector<StateFile> files = {{fine_tuning.has_adapter() ? model::kAdapterFile : kModelFile, state.parameters()}};
-  for (std::size_t i = 0; i < state.slots().size(); ++i) files.push_back({slot_file(state.slots()[i]), state.slot(i)});
-  if (state.staleness() == Staleness::one_update) files.push_back({kRunningFile, state.running_parameters()});
-  return files;
-}
-
-/// Whether a model file holds frozen parameters besides those of the state. It does not if they can no longer be read:
-/// then a run at least saves what it trained.
-bool adds_frozen(const std::string& file, const FineTuning& fine_tuning) {
-  return file == kModelFile && fine_tuning.frozen != nullptr && fine_tuning.frozen->can_be_read();
-}
-
-/// The layout with PEFT's names.
-model::ParameterLayout peft_layout(const model::ParameterLayout& layout) {
-  model::ParameterLayout named;
-  for (model::Parameter parameter : layout.parameters()) {
-    parameter.name = model::peft_name(parameter);
-    named.add(std::move(parameter));
-  }
-  return named;
-}
-
-/// Writes a whole model of trained and frozen parameters, in the model's order.
-void write_whole_model(TemporaryFile& file, const model::ParameterLayout& trained, std::span<const float> values,
-                       const CheckpointIdentity& identity, const model::Metadata& metadata) {
-  const model::ParameterLayout all = model::parameter_layout(identity.model);
-  const model::ParameterValues source(trained, values, identity.fine_tuning.frozen);
-  std::vector<model::TensorEntry> entries;
-  for (const model::Parameter& parameter : all.parameters()) entries.push_back({parameter.name, parameter.shape});
-  model::SafetensorsWriter writer(file, std::move(entries), metadata);
-  std::vector<float> buffer;
-  for (const model::Parameter& parameter : all.parameters())
-    writer.add(source.read(*source.find(parameter.name), buffer));
-}
-
-void write_array(TemporaryFile& file, const StateFile& array, const model::ParameterLayout& layout,
-                 const CheckpointIdentity& identity, const model::Metadata& metadata) {
-  if (adds_frozen(array.name, identity.fine_tuning)) {
-    write_whole_model(file, layout, array.values, identity, metadata);
-  } else if (array.name == model::kAdapterFile) {
-    model::write_safetensors(file, peft_layout(layout), array.values, metadata);
-  } else {
-    model::write_safetensors(file, layout, array.values, metadata);
-  }
-}
-
-void read_array(const fs::path& path, const StateFile& array, const model::ParameterLayout& layout,
-                const CheckpointIdentity& identity) {
-  const model::ModelTensors tensors(path);
-  const bool is_whole = array.name == kModelFile && identity.fine_tuning.frozen != nullptr &&
-                        tensors.files().size() > layout.parameters().size();
-  if (is_whole) {
-    model::read_all(*model::open_tensors(tensors, model::parameter_layout(identity.model)), layout, array.values);
-  } else if (array.name == model::kAdapterFile) {
-    model::read_safetensors(path, peft_layout(layout), array.values);
-  } else {
-    model::read_safetensors(path, layout, array.values);
-  }
-}
 
 void check_room(const fs::path& directory, std::span<const StateFile> files, const CheckpointIdentity& identity) {
   std::uint64_t needed = kHeaderRoom + (identity.companions ? identity.companions->size_bytes() : 0);

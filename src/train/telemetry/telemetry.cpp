@@ -168,7 +168,7 @@ void Telemetry::on_validation(const ValidationEvent& event) {
                    best_record(event.best, "") + Record{{"samples", event.samples}, {"ms", milliseconds(event.time)}}));
 }
 
-void Telemetry::on_sample(const SampleEvent& event) {
+void Telemetry::on_text_sample(const TextSampleEvent& event) {
   file_.write(line(record_of("sample", event.step, event.update) + Record{{"prompt", event.sample.prompt},
                                                                           {"text", event.sample.text},
                                                                           {"tokens", event.sample.tokens},

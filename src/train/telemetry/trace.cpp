@@ -80,7 +80,7 @@ void Trace::on_validation(const ValidationEvent& event) {
   close_span("validation", event.time, fmt::format(R"("update":{},"loss":{})", event.update, number(event.loss)));
 }
 
-void Trace::on_sample(const SampleEvent& event) {
+void Trace::on_text_sample(const TextSampleEvent& event) {
   close_span("sample", event.time, fmt::format(R"("update":{},"tokens":{})", event.update, event.sample.tokens));
 }
 

@@ -1,5 +1,5 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "ane/model/name_pattern.h"
+#include "formats/name_pattern.h"
 
 #include <array>
 #include <cstddef>
