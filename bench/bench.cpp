@@ -62,7 +62,8 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
       options_(app::train_options(context_.settings)),
       source_(app::open_source(context_.settings, std::nullopt)),
       state_(
-          app::make_state(context_, std::nullopt, [](const std::string& text) { fmt::print(stderr, "{}\n", text); })) {}
+          app::make_state(context_, std::nullopt, [](const std::string& text) { fmt::print(stderr, "{}\n", text); })),
+      optimizer_(options_.optimizer, context_.model->parameters()) {}
 
 app::RunContext Training::make_context(cli::Settings settings, std::unique_ptr<device::Device> device) {
   if (device != nullptr) settings.parallel_sequences = 1;
@@ -102,8 +103,7 @@ void Training::update() {
       train::gradient_norm(layout, state_->gradients(), average, options_.optimizer.grad_clip, *context_.threads);
   if (norm.unusable) throw Error(*norm.unusable);
   const train::UpdateStep step{.lr = options_.optimizer.lr, .grad_factor = average};
-  static_cast<void>(
-      train::apply_update(options_.optimizer, step, layout, state_->gradients(), *state_, *context_.threads));
+  static_cast<void>(optimizer_.update(step, layout, state_->gradients(), *state_, *context_.threads));
 }
 
 train::Trainer::Parts Training::parts(device::CompileBudget& budget, std::vector<train::Observer*> observers,

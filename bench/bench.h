@@ -15,6 +15,7 @@
 #include "ane/math/threads.h"
 #include "ane/model/model.h"
 #include "ane/surface/pool.h"
+#include "ane/train/optimizer.h"
 #include "ane/train/options.h"
 #include "ane/train/state.h"
 #include "ane/train/trainer.h"
@@ -74,6 +75,7 @@ class Training {
   train::TrainOptions options_;
   std::unique_ptr<data::Source> source_;
   std::unique_ptr<train::StateArena> state_;
+  train::Optimizer optimizer_;
   std::vector<data::Sample> samples_;
   std::vector<model::StepResult> results_;
   std::uint64_t steps_ = 0;

@@ -132,17 +132,17 @@ std::unique_ptr<train::StateArena> make_state(RunContext& context, const std::op
                                               const Warn& warn) {
   const cli::Settings& settings = context.settings;
   const std::size_t parameters = context.model->parameters().size();
-  const train::SlotNames slots = train::optimizer_slots(settings.optimizer.kind);
+  train::StateSlots slots = train::optimizer_slots(settings.optimizer, context.model->parameters());
   const std::uint64_t fingerprint = fingerprint_of(settings, context.model->config());
   const train::Staleness staleness = settings.pipeline ? train::Staleness::one_update : train::Staleness::none;
   if (before) {
-    return std::make_unique<train::StateArena>(before->state_handle.descriptor, parameters, slots, fingerprint,
-                                               staleness);
+    return std::make_unique<train::StateArena>(before->state_handle.descriptor, parameters, std::move(slots),
+                                               fingerprint, staleness);
   }
   if (const auto warning =
           check_memory(memory_need(*context.model, settings, *context.device), context.available_memory))
     warn(*warning);
-  auto state = std::make_unique<train::StateArena>(parameters, slots, fingerprint, staleness);
+  auto state = std::make_unique<train::StateArena>(parameters, std::move(slots), fingerprint, staleness);
   state->back_with_huge_pages(*context.threads);
   if (settings.resume != cli::ResumeChoice::always) fill_parameters(settings, *context.model, state->parameters());
   return state;

@@ -60,7 +60,10 @@ MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings,
   MemoryNeed need = kernel_memory_need(model, settings, device, model.kernels().infos());
   need.gradients = need.state;
   const double sets = settings.pipeline ? 2 : 1;
-  need.state *= sets + static_cast<double>(train::optimizer_slots(settings.optimizer.kind).size());
+  need.state *= sets;
+  for (const train::StateSlot& slot : train::optimizer_slots(settings.optimizer, model.parameters()))
+    need.state += static_cast<double>(slot.layout.size()) * sizeof(float);
+  need.optimizer_work = static_cast<double>(train::optimizer_work_bytes(settings.optimizer, model.parameters()));
   return need;
 }
 

@@ -15,4 +15,21 @@ struct AdamWFactors {
   float eps;
 };
 
+/// Factors of a Lion update.
+struct LionFactors {
+  float gradient;
+  float decay;  ///< 1 - lr * weight_decay
+  float beta1;
+  float one_minus_beta1;
+  float beta2;
+  float one_minus_beta2;
+  float lr;
+};
+
+/// Factors of Nesterov momentum.
+struct NesterovFactors {
+  float gradient;  ///< (1 - momentum) * grad_factor
+  float momentum;
+};
+
 }  // namespace ane::math

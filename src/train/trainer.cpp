@@ -74,10 +74,11 @@ Trainer::Trainer(Parts parts, TrainOptions options)
                   .threads = parts_.threads,
                   .clock = clock_,
                   .observers = parts_.observers},
-                 options_.refresh_mode) {
+                 options_.refresh_mode),
+      optimizer_(options_.optimizer, parts_.model.parameters()) {
   assert(options_.steps >= 0 && options_.accum_steps > 0);
   assert(options_.sample_every == 0 || parts_.sampler != nullptr);
-  assert(parts_.state.slots().size() == optimizer_slots(options_.optimizer.kind).size());
+  assert(parts_.state.slots().size() == optimizer_slots(options_.optimizer, parts_.model.parameters()).size());
   // Compiles made before this are repeated by every process.
   if (const int needed = parts_.budget.used() + smallest_budget(parts_.model.kernels(), options_.refresh_mode);
       needed > parts_.budget.limit())
@@ -287,7 +288,7 @@ void Trainer::finish_update(Batch& batch) {
   } else {
     const double clipping = clip > 0 && gradient.norm > clip ? clip / gradient.norm : 1;
     const UpdateStep step{.lr = batch.lr, .grad_factor = average * clipping, .update_count = ++next.optimizer_updates};
-    not_finite = apply_update(options_.optimizer, step, layout, parts_.state.gradients(), parts_.state, parts_.threads);
+    not_finite = optimizer_.update(step, layout, parts_.state.gradients(), parts_.state, parts_.threads);
     refresher_.parameters_changed();
     next = after_good_update(next, options_.loss_scale);
   }

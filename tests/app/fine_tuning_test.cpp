@@ -128,6 +128,20 @@ TEST_CASE("a resumed fine-tuning run ends like an undisturbed one", "[app][fine-
   }
 }
 
+TEST_CASE("with Muon, an adapter is trained by AdamW and the run says so", "[app][fine-tuning]") {
+  const ModelFolder folder;
+  const Result adamw = train(folder, kLora);
+  REQUIRE(adamw.code == 0);
+  const std::string expected = trained_in(folder, "adapter_model.safetensors");
+  fs::rename(folder / "out", folder / "of_adamw");
+  const Result muon = train(folder, kLora + Words{"--optimizer", "muon"});
+  CAPTURE(muon.out, muon.err);
+  REQUIRE(muon.code == 0);
+  CHECK(count(muon.err, "--optimizer muon is the same as adamw here") == 1);
+  CHECK(count(adamw.err, "--optimizer muon") == 0);
+  CHECK((trained_in(folder, "adapter_model.safetensors") == expected));
+}
+
 TEST_CASE("a frozen model that was moved away is still read", "[app][fine-tuning]") {
   const ModelFolder undisturbed;
   REQUIRE(train(undisturbed, kFreeze).code == 0);

@@ -64,16 +64,31 @@ TEST_CASE("resuming needs nothing but the checkpoint directory", "[app][resume]"
 
 TEST_CASE("a run that is resumed without its settings ends with the same bits", "[app][resume]") {
   const Folder folder;
-  const Words settings = with(kSmall, "--lr", "0.003") + Words{"--seed", "5", "--val-every", "1"};
+  using Row = std::tuple<Words, Words>;
+  const auto [optimizer, slots] = GENERATE(values<Row>({
+      {{}, {"first_moment", "second_moment"}},
+      {{"--optimizer", "muon"}, {"momentum", "first_moment", "second_moment"}},
+      {{"--optimizer", "lion"}, {"first_moment"}},
+      {{"--optimizer", "sgd", "--momentum", "0.9"}, {"momentum"}},
+      {{"--optimizer", "sgd"}, {}},
+  }));
+  CAPTURE(optimizer);
+  const Words settings = with(kSmall, "--lr", "0.003") + Words{"--seed", "5", "--val-every", "1"} + optimizer;
   REQUIRE(run(settings + Words{"--steps", "8", "--checkpoint-dir", "whole"}, {}, folder.path()).code == 0);
   REQUIRE(run(settings + Words{"--steps", "4", "--checkpoint-dir", "c"}, {}, folder.path()).code == 0);
   const Words rest = {"--device", "host", "--threads", "1", "--checkpoint-dir", "c", "--resume", "--steps", "8"};
   const Result resumed = run(rest, {}, folder.path());
   CAPTURE(resumed.out, resumed.err);
   REQUIRE(resumed.code == 0);
-  for (const char* file : {"model.safetensors", "second_moment.safetensors"})
-    CHECK((read_file(folder / (std::string("c/step-00000008/") + file)) ==
-           read_file(folder / (std::string("whole/step-00000008/") + file))));
+  for (const std::string& name : slots + Words{"model"}) {
+    const std::string file = name + ".safetensors";
+    CAPTURE(file);
+    CHECK((read_file(folder / ("c/step-00000008/" + file)) == read_file(folder / ("whole/step-00000008/" + file))));
+  }
+  std::size_t files = 0;
+  for (const auto& entry : fs::directory_iterator(folder / "c/step-00000008"))
+    if (entry.path().extension() == ".safetensors") ++files;
+  CHECK(files == slots.size() + 1);
   CHECK(count(resumed.out, "[val update ") == 3);  // after the update that was saved, too
 }
 

@@ -186,6 +186,34 @@ TEST_CASE("numbers as near to their limits as fp32 allows are accepted", "[cli][
   CHECK(load({"--weight-decay", "0"}).values.optimizer.weight_decay == 0);
 }
 
+TEST_CASE("each optimizer has its own defaults, and a given value is always used", "[cli][settings]") {
+  const auto optimizer = [](const Words& arguments) { return load(arguments).values.optimizer; };
+  CHECK(optimizer({}).beta2 == 0.95);
+  CHECK(optimizer({"--optimizer", "lion"}).beta1 == 0.9);
+  CHECK(optimizer({"--optimizer", "lion"}).beta2 == 0.99);
+  CHECK(optimizer({"--optimizer", "lion", "--beta2", "0.95"}).beta2 == 0.95);
+  CHECK(optimizer({"--optimizer", "sgd"}).momentum == 0);
+  CHECK(optimizer({"--optimizer", "muon"}).momentum == 0.95);
+  CHECK(optimizer({"--optimizer", "muon", "--momentum", "0"}).momentum == 0);
+  CHECK(optimizer({"--optimizer", "muon"}).beta2 == 0.95);
+  CHECK(optimizer({"--config", "shakespeare", "--optimizer", "muon"}).beta2 == 0.99);
+}
+
+TEST_CASE("an option that the optimizer does not use is pointed out", "[cli][settings]") {
+  const auto warnings = [](const Words& arguments) { return load(arguments).warnings; };
+  CHECK(warnings({"--optimizer", "sgd", "--beta1", "0.5"}) ==
+        std::vector<std::string>{"--beta1 has no effect: --optimizer sgd does not use it"});
+  CHECK(warnings({"--momentum", "0.5"}) ==
+        std::vector<std::string>{"--momentum has no effect: --optimizer adamw does not use it"});
+  CHECK(warnings({"--optimizer", "lion", "--eps", "1e-6"}) ==
+        std::vector<std::string>{"--eps has no effect: --optimizer lion does not use it"});
+  CHECK(warnings({"--config", "shakespeare", "--optimizer", "sgd"}).empty());
+  CHECK(warnings({"--optimizer", "muon", "--momentum", "0.9", "--beta1", "0.8", "--eps", "1e-6"}).empty());
+  const std::vector<std::string> of_adapters = warnings({"--optimizer", "muon", "--lora", "4"});
+  REQUIRE(of_adapters.size() == 1);
+  CHECK_THAT(of_adapters[0], ANE_CONTAINS("only adapters are trained"));
+}
+
 TEST_CASE("words represent special values", "[cli][settings]") {
   CHECK(load({"--threads", "auto"}).values.threads == 0);
   CHECK(load({"--max-compiles", "auto"}).values.max_compiles == 0);
@@ -226,13 +254,13 @@ TEST_CASE("a value that does not parse or is out of range names setting, value a
       {{"--steps", "0"}, {}, "--steps: '0' is not a whole number from 1 to"},
       {{"--steps", "10.0"}, {}, "--steps: '10.0' is not a whole number from 1 to"},
       {{"--threads", "0"}, {}, "--threads: '0' is not a whole number from 1 to 256 or 'auto'"},
-      {{"--optimizer", "adam"}, {}, "--optimizer: 'adam' is not one of adamw, sgd"},
+      {{"--optimizer", "adam"}, {}, "--optimizer: 'adam' is not one of adamw, muon, lion, sgd"},
       {{"--vocab", "1"}, {}, "--vocab: '1' is not a whole number from 2 to 1000000"},
       {{"--loss-scale", "0"}, {}, "--loss-scale: '0' is not a number from 1 to 65536 in fp32 or 'dynamic'"},
       {{"--data="}, {}, "--data"},
       {{"--data", ""}, {}, "--data: the value is empty; expected a name or path"},
       {{"--checkpoint-dir", ""}, {}, "--checkpoint-dir: the value is empty; expected a name or path"},
-      {{"--optimizer", ""}, {}, "--optimizer: the value is empty; expected one of adamw, sgd"},
+      {{"--optimizer", ""}, {}, "--optimizer: the value is empty; expected one of adamw, muon, lion, sgd"},
       {{"--output", "pretty"}, {}, "--output: 'pretty' is not one of auto, plain, dashboard, quiet"},
   }));
   CAPTURE(arguments, environment);

@@ -25,7 +25,7 @@ model::ParameterLayout small_layout() {
 }
 
 std::filesystem::path write_whole(const std::filesystem::path& directory, const model::ParameterLayout& layout) {
-  train::StateArena state(layout.size(), train::optimizer_slots(train::OptimizerKind::adamw), 1);
+  train::StateArena state(layout.size(), train::optimizer_slots({}, layout), 1);
   state.progress() = {.step = 8, .update = 2, .optimizer_updates = 2, .loss_scale = 1024, .last_loss = 3};
   return train::write_checkpoint(directory, layout, state, kIdentity);
 }
@@ -36,7 +36,7 @@ void checkpoint(Bytes json) {
   static const TemporaryDirectory directory;
   static const model::ParameterLayout layout = small_layout();
   static const std::filesystem::path place = write_whole(directory.path(), layout);
-  static train::StateArena state(layout.size(), train::optimizer_slots(train::OptimizerKind::adamw), 1);
+  static train::StateArena state(layout.size(), train::optimizer_slots({}, layout), 1);
   std::ofstream(place / "trainer.json", std::ios::binary)
       << text_of(json) << fmt::format(",\n  \"seal\": \"{:016x}\"\n}}\n", checksum_of(json));
   may_refuse<FileError, UsageError>([&] {  // usage: of another model or other data

@@ -149,8 +149,85 @@ TEST_CASE("an update detects a non-finite parameter or second moment at any posi
     CHECK_FALSE(updates_to_finite(zeros, spoiled, zeros));
     CHECK_FALSE(updates_to_finite(zeros, zeros, spoiled));
     std::vector<float> p = zeros;
-    CHECK_FALSE(ane::math::sgd(0.1F, 0, 1, p, spoiled, pool));
+    std::vector<float> gradient = spoiled;
+    CHECK_FALSE(ane::math::sgd(0.1F, 0, 1, p, gradient, pool));
+    const auto finite_with = [&](std::vector<float> values, std::vector<float> m) {
+      std::vector<float> other = values;
+      std::vector<float> other_m = m;
+      std::vector<float> ones(kSize, 1);
+      const bool lion = ane::math::lion({.lr = 0.1F}, values, ones, m, pool);
+      ones.assign(kSize, 1);
+      const bool sgd = ane::math::sgd_momentum({.lr = 0.1F}, other, ones, other_m, pool);
+      CHECK(lion == sgd);
+      return lion;
+    };
+    CHECK(finite_with(zeros, zeros));
+    CHECK_FALSE(finite_with(spoiled, zeros));
+    CHECK_FALSE(finite_with(zeros, spoiled));
+    p = zeros;
+    gradient.assign(kSize, 1);
+    CHECK_FALSE(ane::math::decay_and_step(1, 0.1F, spoiled, p, gradient, pool));
   });
+}
+
+TEST_CASE("lion, momentum and Nesterov's step agree with float64", "[math][optimizer]") {
+  const std::size_t size = GENERATE(0U, 1U, 17U, 5000U);
+  CAPTURE(size);
+  const std::vector<float> old = normal_values(size, 1);
+  const std::vector<float> gradient = normal_values(size, 2);
+  const std::vector<float> old_m = normal_values(size, 3);
+  std::vector<double> lion = to_double(old);
+  std::vector<double> lion_m = to_double(old_m);
+  std::vector<double> sgd = to_double(old);
+  std::vector<double> sgd_m = to_double(old_m);
+  std::vector<double> ahead(size);
+  std::vector<double> nesterov_m = to_double(old_m);
+  for (std::size_t i = 0; i < size; ++i) {
+    const double g = 0.25 * double{gradient[i]};
+    const double mean = 0.75 * lion_m[i] + 0.25 * g;
+    lion[i] = lion[i] - 0.05 * 0.01 * lion[i] - 0.05 * (mean > 0 ? 1 : -1);
+    lion_m[i] = 0.875 * lion_m[i] + 0.125 * g;
+    sgd_m[i] = 0.75 * sgd_m[i] + g;
+    sgd[i] -= 0.05 * (sgd_m[i] + 0.01 * sgd[i]);
+    nesterov_m[i] = 0.75 * nesterov_m[i] + 0.25 * g;
+    ahead[i] = 0.25 * g + 0.75 * nesterov_m[i];
+  }
+  const std::vector<float> zeros(size, 0);
+  on_every_target([&] {
+    ThreadPool pool(2);
+    std::vector<float> p = old;
+    std::vector<float> m = old_m;
+    std::vector<float> used = gradient;
+    CHECK(ane::math::lion({.lr = 0.05F, .beta1 = 0.75F, .beta2 = 0.875F, .weight_decay = 0.01F, .grad_factor = 0.25F},
+                          p, used, m, pool));
+    CHECK(relative_error(p, lion) <= kTolerance);
+    CHECK(relative_error(m, lion_m) <= kTolerance);
+    CHECK(used == zeros);
+    p = old;
+    m = old_m;
+    used = gradient;
+    CHECK(ane::math::sgd_momentum({.lr = 0.05F, .momentum = 0.75F, .weight_decay = 0.01F, .grad_factor = 0.25F}, p,
+                                  used, m, pool));
+    CHECK(relative_error(p, sgd) <= kTolerance);
+    CHECK(relative_error(m, sgd_m) <= kTolerance);
+    CHECK(used == zeros);
+    m = old_m;
+    used = gradient;
+    ane::math::nesterov(0.75F, 0.25F, used, m, pool);
+    CHECK(relative_error(used, ahead) <= kTolerance);
+    CHECK(relative_error(m, nesterov_m) <= kTolerance);
+  });
+}
+
+TEST_CASE("lion does not move where the mean is zero", "[math][optimizer]") {
+  ThreadPool pool(1);
+  std::vector<float> p = normal_values(100, 1);
+  const std::vector<float> old = p;
+  std::vector<float> m(100);
+  std::vector<float> gradient(100);
+  gradient[7] = -1e-30F;
+  CHECK(ane::math::lion({.lr = 0.5F}, p, gradient, m, pool));
+  for (std::size_t i = 0; i < p.size(); ++i) CHECK(p[i] == (i == 7 ? old[i] + 0.5F : old[i]));
 }
 
 }  // namespace

@@ -42,8 +42,8 @@ ane::model::ParameterLayout some_layout(std::int64_t rows = 5) {
   return layout;
 }
 
-StateArena some_state(const ane::model::ParameterLayout& layout, SlotNames slots, std::uint64_t seed) {
-  return {layout.size(), slots, seed};
+StateArena some_state(const ane::model::ParameterLayout& layout, MakeSlots slots, std::uint64_t seed) {
+  return {layout.size(), slots(layout), seed};
 }
 
 void fill_random(const ane::model::ParameterLayout& layout, StateArena& state, std::uint64_t seed) {
@@ -67,7 +67,7 @@ bool equal(std::span<const float> a, std::span<const float> b) {
 
 /// Writes a checkpoint of a state from `seed` at `step` and returns its path.
 fs::path write_some(const fs::path& directory, std::int64_t step, std::uint64_t seed = 1,
-                    SlotNames slots = kAdamWSlots) {
+                    MakeSlots slots = adamw_slots) {
   const auto layout = some_layout();
   StateArena state = some_state(layout, slots, 1);
   fill_random(layout, state, seed);
@@ -76,7 +76,7 @@ fs::path write_some(const fs::path& directory, std::int64_t step, std::uint64_t 
 }
 
 void load_some(const fs::path& checkpoint, const CheckpointIdentity& identity = kIdentity,
-               SlotNames slots = kAdamWSlots, std::int64_t rows = 5) {
+               MakeSlots slots = adamw_slots, std::int64_t rows = 5) {
   const auto layout = some_layout(rows);
   StateArena state = some_state(layout, slots, 1);
   load_checkpoint(checkpoint, layout, state, identity);
@@ -84,7 +84,7 @@ void load_some(const fs::path& checkpoint, const CheckpointIdentity& identity = 
 
 LoadedCheckpoint load_newest(const fs::path& directory) {
   const auto layout = some_layout();
-  StateArena state = some_state(layout, kAdamWSlots, 1);
+  StateArena state = some_state(layout, adamw_slots, 1);
   return load_newest_checkpoint(directory, layout, state, kIdentity);
 }
 
@@ -112,20 +112,21 @@ std::size_t entries(const fs::path& directory) {
 
 TEST_CASE("a checkpoint contains the whole state, bit for bit", "[train]") {
   const TemporaryDirectory directory;
-  const SlotNames slots = GENERATE(kNoSlots, kAdamWSlots);
+  const MakeSlots slots = GENERATE(values<MakeSlots>({no_slots, adamw_slots}));
+  const std::size_t slot_count = slots(some_layout()).size();
   const auto layout = some_layout();
   StateArena saved = some_state(layout, slots, 1);
   fill_random(layout, saved, 7);
   const fs::path place = write_checkpoint(directory.path() / "run", layout, saved, kIdentity);
   CHECK(place == directory.path() / "run" / "step-00000120");
-  CHECK(fs::exists(place / "first_moment.safetensors") == !slots.empty());
-  CHECK(entries(place) == 3 + slots.size());
+  CHECK(fs::exists(place / "first_moment.safetensors") == (slot_count > 0));
+  CHECK(entries(place) == 3 + slot_count);
   CHECK(entries(directory.path() / "run") == 1);
 
   StateArena loaded = some_state(layout, slots, 2);
   load_checkpoint(place, layout, loaded, kIdentity);
   CHECK(equal(loaded.parameters(), saved.parameters()));
-  for (std::size_t i = 0; i < slots.size(); ++i) CHECK(equal(loaded.slot(i), saved.slot(i)));
+  for (std::size_t i = 0; i < slot_count; ++i) CHECK(equal(loaded.slot(i), saved.slot(i)));
   CHECK(loaded.progress().step == 120);
   CHECK(loaded.progress().update == 12);
   CHECK(loaded.progress().optimizer_updates == 11);
@@ -142,13 +143,13 @@ TEST_CASE("a checkpoint contains the whole state, bit for bit", "[train]") {
 TEST_CASE("a checkpoint contains the stale parameters of a pipeline, and can be resumed without one", "[train]") {
   const TemporaryDirectory directory;
   const auto layout = some_layout();
-  StateArena saved(layout.size(), kAdamWSlots, 1, Staleness::one_update);
+  StateArena saved(layout.size(), adamw_slots(layout), 1, Staleness::one_update);
   fill_random(layout, saved, 7);
   for (const auto& parameter : layout.parameters())
     ane::math::fill_normal({70, parameter.offset}, 1, slice(saved.running_parameters(), parameter));
   const fs::path place = write_checkpoint(directory.path(), layout, saved, kIdentity);
 
-  StateArena loaded(layout.size(), kAdamWSlots, 1, Staleness::one_update);
+  StateArena loaded(layout.size(), adamw_slots(layout), 1, Staleness::one_update);
   load_checkpoint(place, layout, loaded, kIdentity);
   CHECK(equal(loaded.parameters(), saved.parameters()));
   CHECK(equal(loaded.running_parameters(), saved.running_parameters()));
@@ -232,7 +233,7 @@ TEST_CASE("the best checkpoint that any record names is kept", "[train]") {
   const TemporaryDirectory directory;
   const auto write = [&](std::int64_t step, std::int64_t best_step, double best_loss) {
     const auto layout = some_layout();
-    StateArena state = some_state(layout, kAdamWSlots, 1);
+    StateArena state = some_state(layout, adamw_slots, 1);
     fill_random(layout, state, 1);
     state.progress().step = step;
     state.progress().best_validation_step = best_step;
@@ -252,7 +253,7 @@ TEST_CASE("the best checkpoint that any record names is kept", "[train]") {
   CHECK(checkpoints_in(directory.path()) == std::vector{fifth});
 
   const auto layout = some_layout();
-  StateArena loaded = some_state(layout, kAdamWSlots, 1);
+  StateArena loaded = some_state(layout, adamw_slots, 1);
   load_checkpoint(fifth, layout, loaded, kIdentity);
   CHECK(loaded.progress().best_validation_step == 9);
   CHECK(loaded.progress().best_validation_loss == 1.5);
@@ -346,7 +347,7 @@ TEST_CASE("a checkpoint that cannot be written leaves the older one as it was", 
   REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
   const auto layout = some_layout();
-  StateArena state = some_state(layout, kAdamWSlots, 1);
+  StateArena state = some_state(layout, adamw_slots, 1);
   fill_random(layout, state, 3);
   state.progress().step = 60;
   const rlimit full{64, before.rlim_max};
@@ -385,8 +386,8 @@ TEST_CASE("a checkpoint of another run is refused, naming the difference", "[tra
   CHECK_THROWS_AS(load_as({.model = kIdentity.model, .data = "other"}), ane::UsageError);
   CHECK_THROWS_WITH(load_as({.model = kIdentity.model, .data = "other"}),
                     ANE_CONTAINS("tokens.bin 100 tokens") && ANE_CONTAINS("other"));
-  CHECK_THROWS_AS(load_some(place, kIdentity, kNoSlots), ane::UsageError);
-  CHECK_THROWS_WITH(load_some(place, kIdentity, kNoSlots),
+  CHECK_THROWS_AS(load_some(place, kIdentity, no_slots), ane::UsageError);
+  CHECK_THROWS_WITH(load_some(place, kIdentity, no_slots),
                     ANE_CONTAINS("'first_moment', 'second_moment'") && ANE_CONTAINS("this run's optimizer has none"));
 }
 
@@ -423,6 +424,26 @@ TEST_CASE("a checkpoint with a wrong field is refused, naming the file and the f
   CHECK_THROWS_WITH(load_some(place), ANE_CONTAINS("trainer.json") && ANE_CONTAINS(text));
 }
 
+TEST_CASE("a slot's file has only the parameters that have values in it", "[train]") {
+  const TemporaryDirectory directory;
+  ane::model::ParameterLayout layout = some_layout();
+  layout.add({"model.layers.0.mlp.up_proj.weight", {4, 6}});
+  StateArena saved = some_state(layout, muon_slots, 1);
+  for (std::size_t i = 0; i < saved.slots().size(); ++i)
+    for (const auto& parameter : saved.slots()[i].layout.parameters())
+      ane::math::fill_normal({3 + i, parameter.offset}, 1, slice(saved.slot(i), parameter));
+  saved.progress() = {.step = 120, .update = 12, .optimizer_updates = 11};
+  const fs::path place = write_checkpoint(directory.path(), layout, saved, kIdentity);
+  CHECK(ane::model::SafetensorsFile(place / "momentum.safetensors").tensors().size() == 1);
+  CHECK(ane::model::SafetensorsFile(place / "second_moment.safetensors").tensors().size() == 2);
+  StateArena loaded = some_state(layout, muon_slots, 1);
+  load_checkpoint(place, layout, loaded, kIdentity);
+  for (std::size_t i = 0; i < saved.slots().size(); ++i) CHECK(equal(loaded.slot(i), saved.slot(i)));
+  StateArena of_adamw = some_state(layout, adamw_slots, 1);
+  CHECK_THROWS_WITH(load_checkpoint(place, layout, of_adamw, kIdentity),
+                    ANE_CONTAINS("'momentum', 'first_moment', 'second_moment'") && ANE_CONTAINS("--optimizer"));
+}
+
 // Before version 4 the files had Meta's names and order of rows, and AdamW's slots were counted.
 TEST_CASE("a checkpoint of version 3 can be read", "[train]") {
   using ane::model::Parameter;
@@ -431,7 +452,7 @@ TEST_CASE("a checkpoint of version 3 can be read", "[train]") {
   ane::model::ParameterLayout meta;
   meta.add({.name = "norm.weight", .shape = {3}, .role = Role::norm});
   meta.add({.name = "wq.weight", .shape = {8, 2}});
-  StateArena saved = some_state(meta, kAdamWSlots, 1);
+  StateArena saved = some_state(meta, adamw_slots, 1);
   fill_random(meta, saved, 7);
   const fs::path place = write_checkpoint(directory.path(), meta, saved, kIdentity);
   using nlohmann::json;
@@ -441,7 +462,7 @@ TEST_CASE("a checkpoint of version 3 can be read", "[train]") {
   ane::model::ParameterLayout layout;
   layout.add({.name = "model.norm.weight", .shape = {3}, .role = Role::norm, .meta_name = "norm.weight"});
   layout.add({.name = "q_proj.weight", .shape = {8, 2}, .meta_name = "wq.weight", .rotated_rows = 4});
-  StateArena loaded = some_state(layout, kAdamWSlots, 1);
+  StateArena loaded = some_state(layout, adamw_slots, 1);
   load_checkpoint(place, layout, loaded, kIdentity);
   CHECK(loaded.progress().step == 120);
   for (const Parameter& parameter : layout.parameters()) {
@@ -449,7 +470,7 @@ TEST_CASE("a checkpoint of version 3 can be read", "[train]") {
       CHECK(equal(slice(now, parameter), ane::test::from_meta_rows(parameter, slice(before, parameter))));
     };
     check(loaded.parameters(), saved.parameters());
-    for (std::size_t i = 0; i < kAdamWSlots.size(); ++i) check(loaded.slot(i), saved.slot(i));
+    for (std::size_t i = 0; i < loaded.slots().size(); ++i) check(loaded.slot(i), saved.slot(i));
   }
 }
 
@@ -512,7 +533,7 @@ TEST_CASE("a checkpoint of another version is refused but not treated as damaged
 TEST_CASE("every changed byte of a checkpoint is detected", "[train][malformed]") {
   const TemporaryDirectory directory;
   const auto layout = some_layout(500);
-  StateArena state = some_state(layout, kAdamWSlots, 1);
+  StateArena state = some_state(layout, adamw_slots, 1);
   fill_random(layout, state, 5);
   const fs::path place = write_checkpoint(directory.path(), layout, state, kIdentity);
   const auto load = [&] { load_checkpoint(place, layout, state, kIdentity); };
@@ -566,7 +587,7 @@ TEST_CASE("the recorded identity is that of the newest checkpoint with an undama
   const TemporaryDirectory directory;
   CHECK_FALSE(recorded_identity(directory.path()).has_value());
   const auto layout = some_layout();
-  StateArena state = some_state(layout, kNoSlots, 1);
+  StateArena state = some_state(layout, no_slots, 1);
   const auto write_at = [&](std::int64_t step, const std::string& weights) {
     state.progress().step = step;
     CheckpointIdentity identity = kIdentity;
@@ -590,7 +611,7 @@ TEST_CASE("a checkpoint contains the model's companion files and verifies them",
   write_text(source / "tokenizer.json", "tokens");
   const auto companions = std::make_shared<const ane::model::Companions>(ane::model::companions_in(source));
   const auto layout = some_layout();
-  StateArena state = some_state(layout, kAdamWSlots, 1);
+  StateArena state = some_state(layout, adamw_slots, 1);
   fill_random(layout, state, 7);
   CheckpointIdentity identity = kIdentity;
   identity.companions = companions;

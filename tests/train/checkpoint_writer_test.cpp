@@ -31,7 +31,7 @@ void fill(StateArena& state, float value) {
 TEST_CASE("a checkpoint contains the state at its start, whatever training does next", "[train]") {
   const TemporaryDirectory directory;
   const auto layout = large_layout();
-  StateArena state(layout.size(), kAdamWSlots, 1);
+  StateArena state(layout.size(), adamw_slots(layout), 1);
   CheckpointWriter writer(directory.path(), {2}, layout, state);
   CHECK_FALSE(writer.wait());
   CHECK_FALSE(writer.poll());
@@ -51,7 +51,7 @@ TEST_CASE("a checkpoint contains the state at its start, whatever training does 
     CHECK_FALSE(result->warning);
     CHECK(result->event.update == update);
     CHECK(result->event.step == 10 * update);
-    StateArena loaded(layout.size(), kAdamWSlots, 1);
+    StateArena loaded(layout.size(), adamw_slots(layout), 1);
     load_checkpoint(result->event.path, layout, loaded, kWriterIdentity);
     CHECK(loaded.progress().step == 10 * update);
     const auto all = [](std::span<const float> values, int value) {
@@ -67,7 +67,7 @@ TEST_CASE("a checkpoint contains the state at its start, whatever training does 
 TEST_CASE("a failed write is returned as a result, and the state may change again", "[train]") {
   const TemporaryDirectory directory;
   const auto layout = large_layout();
-  StateArena state(layout.size(), kNoSlots, 1);
+  StateArena state(layout.size(), no_slots(layout), 1);
   state.progress().loss_scale = 1;
   CheckpointWriter writer(directory.write("file", "x"), {2}, layout, state);
   writer.start(kWriterIdentity);

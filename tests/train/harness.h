@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <unistd.h>
@@ -50,8 +51,9 @@ class Run {
       : make_model_(std::move(make_model)), source_(source), options_(std::move(options)), max_compiles_(max_compiles) {
     ane::surface::SurfacePool surfaces(allocator_);
     const auto model = make_model_(surfaces);
-    const ane::train::SlotNames slots = ane::train::optimizer_slots(options_.optimizer.kind);
-    state = std::make_unique<ane::train::StateArena>(model->parameters().size(), slots, kFingerprint, staleness());
+    state = std::make_unique<ane::train::StateArena>(
+        model->parameters().size(), ane::train::optimizer_slots(options_.optimizer, model->parameters()), kFingerprint,
+        staleness());
     model->initialize(state->parameters(), 1);
   }
 
@@ -85,10 +87,10 @@ class Run {
 
   void adopt() {
     const std::size_t size = state->parameters().size();
-    const ane::train::SlotNames slots = state->slots();
+    ane::train::StateSlots slots(state->slots().begin(), state->slots().end());
     const int descriptor = ::dup(state->descriptor());
     state.reset();
-    state = std::make_unique<ane::train::StateArena>(descriptor, size, slots, kFingerprint, staleness());
+    state = std::make_unique<ane::train::StateArena>(descriptor, size, std::move(slots), kFingerprint, staleness());
   }
 
   [[nodiscard]] std::vector<float> parameters() const {

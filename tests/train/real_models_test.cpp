@@ -17,6 +17,7 @@
 
 #include "harness.h"
 #include "runs.h"
+#include "slots.h"
 #include "support/catch.h"
 #include "support/meta_rows.h"
 #include "support/paths.h"
@@ -124,8 +125,10 @@ TEST_CASE("a real model's parameters have the same bits however the run is divid
           "[train][resume][host]") {
   const auto family = GENERATE(model::Family::mlp, model::Family::llama, model::Family::qwen2, model::Family::qwen3);
   const auto work = workload(family);
-  CAPTURE(model::name(family));
+  const auto optimizer = GENERATE(OptimizerKind::adamw, OptimizerKind::muon);
+  CAPTURE(model::name(family), optimizer_info(optimizer).name);
   TrainOptions options = some_options();
+  options.optimizer = with_optimizer(options.optimizer, optimizer);
   Run whole(work->make_model(), work->source(), options, kPlenty);
   REQUIRE(whole.run() == Outcome::finished);
   CHECK(whole.progress().optimizer_updates > 5);

@@ -164,7 +164,7 @@ TEST_CASE("what the first steps after a restart cost beyond others is a cost of 
 }
 
 TEST_CASE("a failed exec reports the reason and leaves the descriptor unchanged", "[train][restart]") {
-  const StateArena state(10, kAdamWSlots, 1);
+  const StateArena state(10, adamw_slots(10), 1);
   const std::vector<std::string> arguments{"ane-train", std::string(64 << 20, 'x')};
   CHECK_THROWS_AS(exec_self(arguments, {}, std::vector{state.descriptor()}), ane::Error);
   CHECK_THROWS_WITH(exec_self(arguments, {}, std::vector{state.descriptor()}), ANE_CONTAINS("Argument list too long"));

@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -50,9 +51,11 @@ class Limit {
 
 TEST_CASE("a fresh state is zero, aligned, and its arrays do not overlap", "[train]") {
   const std::size_t count = GENERATE(as<std::size_t>{}, 1, 15, 16, 1000, 5000);
-  StateArena state(count, kAdamWSlots, 1);
+  StateArena state(count, adamw_slots(count), 1);
+  CHECK(state.parameters().size() == count);
+  CHECK(state.gradients().size() == count);
   for (const std::span<float> values : {state.parameters(), state.slot(0), state.slot(1), state.gradients()}) {
-    CHECK(values.size() == count);
+    CHECK(values.size() >= count);
     CHECK(reinterpret_cast<std::uintptr_t>(values.data()) % 64 == 0);
     CHECK(std::all_of(values.begin(), values.end(), [](float value) { return value == 0; }));
   }
@@ -70,7 +73,7 @@ TEST_CASE("a fresh state is zero, aligned, and its arrays do not overlap", "[tra
 }
 
 TEST_CASE("an adopted state is the inherited one, without a copy", "[train]") {
-  const SlotNames slots = GENERATE(kNoSlots, kAdamWSlots);
+  const StateSlots slots = GENERATE(StateSlots(), adamw_slots(1000));
   StateArena before(1000, slots, 77);
   fill(before.parameters(), 3);
   for (std::size_t i = 0; i < slots.size(); ++i) fill(before.slot(i), 5000.0F * static_cast<float>(i + 1));
@@ -93,31 +96,50 @@ TEST_CASE("an adopted state is the inherited one, without a copy", "[train]") {
   CHECK(before.parameters()[0] == -1);
 }
 
+TEST_CASE("a slot has the length of its own layout", "[train]") {
+  ane::model::ParameterLayout layout;
+  layout.add({"embedding", {40, 5}, ane::model::Role::embedding});
+  layout.add({"matrix", {30, 20}});
+  layout.add({"norm", {3}, ane::model::Role::norm});
+  StateArena state(layout.size(), muon_slots(layout), 1, Staleness::one_update);
+  CHECK(state.slot(0).size() == 608);
+  CHECK(state.slot(1).size() == 224);
+  CHECK(state.slot(2).size() == 224);
+  const std::array arrays = {state.parameters(), state.slot(0),     state.slot(1),
+                             state.slot(2),      state.gradients(), state.running_parameters()};
+  for (std::size_t i = 0; i < arrays.size(); ++i) fill(arrays.at(i), 10000 * static_cast<float>(i));
+  StateArena adopted(::dup(state.descriptor()), layout.size(), muon_slots(layout), 1, Staleness::one_update);
+  CHECK(counts_from(adopted.parameters(), 0));
+  for (std::size_t i = 0; i < 3; ++i) CHECK(counts_from(adopted.slot(i), 10000 * static_cast<float>(i + 1)));
+  CHECK(counts_from(adopted.gradients(), 40000));
+  CHECK(counts_from(adopted.running_parameters(), 50000));
+}
+
 TEST_CASE("with staleness the next batch's parameters have a separate array", "[train][pipeline]") {
-  StateArena plain(1000, kAdamWSlots, 1);
+  StateArena plain(1000, adamw_slots(1000), 1);
   CHECK(plain.running_parameters().data() == plain.parameters().data());
-  StateArena state(1000, kAdamWSlots, 1, Staleness::one_update);
+  StateArena state(1000, adamw_slots(1000), 1, Staleness::one_update);
   fill(state.parameters(), 1);
   fill(state.gradients(), 2);
   fill(state.running_parameters(), 3);
   CHECK(counts_from(state.parameters(), 1));
   CHECK(counts_from(state.gradients(), 2));
-  StateArena adopted(::dup(state.descriptor()), 1000, kAdamWSlots, 1, Staleness::one_update);
+  StateArena adopted(::dup(state.descriptor()), 1000, adamw_slots(1000), 1, Staleness::one_update);
   CHECK(counts_from(adopted.running_parameters(), 3));
-  CHECK_THROWS_WITH(StateArena(::dup(plain.descriptor()), 1000, kAdamWSlots, 1, Staleness::one_update),
+  CHECK_THROWS_WITH(StateArena(::dup(plain.descriptor()), 1000, adamw_slots(1000), 1, Staleness::one_update),
                     ANE_CONTAINS("should"));
 }
 
 TEST_CASE("huge pages do not change a state, and an adopting process gets them too", "[train]") {
   const std::size_t count = 3'000'000;  // several huge pages
   ane::math::ThreadPool threads(2);
-  StateArena state(count, kAdamWSlots, 1);
+  StateArena state(count, adamw_slots(count), 1);
   fill(state.parameters(), 1);
   state.back_with_huge_pages(threads);
   CHECK(counts_from(state.parameters(), 1));
   CHECK(std::ranges::all_of(state.gradients(), [](float value) { return value == 0; }));
   fill(state.gradients(), 2);
-  StateArena adopted(::dup(state.descriptor()), count, kAdamWSlots, 1);
+  StateArena adopted(::dup(state.descriptor()), count, adamw_slots(count), 1);
   CHECK(counts_from(adopted.parameters(), 1));
   CHECK(counts_from(adopted.gradients(), 2));
 }
@@ -125,7 +147,7 @@ TEST_CASE("huge pages do not change a state, and an adopting process gets them t
 TEST_CASE("a state's descriptor closes with it", "[train]") {
   int descriptor = -1;
   {
-    const StateArena state(10, kAdamWSlots, 1);
+    const StateArena state(10, adamw_slots(10), 1);
     descriptor = state.descriptor();
     CHECK(is_open(descriptor));
     CHECK((::fcntl(descriptor, F_GETFD) & FD_CLOEXEC) != 0);
@@ -134,41 +156,42 @@ TEST_CASE("a state's descriptor closes with it", "[train]") {
 }
 
 TEST_CASE("a state that does not match is refused, and its descriptor left alone", "[train][malformed]") {
-  StateArena state(1000, kAdamWSlots, 77);
+  StateArena state(1000, adamw_slots(1000), 77);
   const int descriptor = state.descriptor();
-  const auto adopt = [descriptor](std::size_t parameters, SlotNames slots, std::uint64_t fingerprint) {
-    const StateArena adopted(descriptor, parameters, slots, fingerprint);
+  const auto adopt = [descriptor](std::size_t parameters, StateSlots slots, std::uint64_t fingerprint) {
+    const StateArena adopted(descriptor, parameters, std::move(slots), fingerprint);
   };
-  CHECK_THROWS_WITH(adopt(1000, kAdamWSlots, 78), ANE_CONTAINS("another model or other settings"));
-  CHECK_THROWS_WITH(adopt(999, kAdamWSlots, 77), ANE_CONTAINS("parameters should be 999, but is 1000"));
-  CHECK_THROWS_WITH(adopt(900, kAdamWSlots, 77), ANE_CONTAINS("size in bytes should be"));
-  CHECK_THROWS_WITH(adopt(5000, kAdamWSlots, 77), ANE_CONTAINS("it should have 84224 bytes, but has"));
-  CHECK_THROWS_WITH(adopt(1000, kNoSlots, 77), ANE_CONTAINS("size in bytes should be"));
+  CHECK_THROWS_WITH(adopt(1000, adamw_slots(1000), 78), ANE_CONTAINS("another model or other settings"));
+  CHECK_THROWS_WITH(adopt(999, adamw_slots(999), 77), ANE_CONTAINS("parameters should be 999, but is 1000"));
+  CHECK_THROWS_WITH(adopt(900, adamw_slots(900), 77), ANE_CONTAINS("size in bytes should be"));
+  CHECK_THROWS_WITH(adopt(5000, adamw_slots(5000), 77), ANE_CONTAINS("it should have 84224 bytes, but has"));
+  CHECK_THROWS_WITH(adopt(1000, StateSlots(), 77), ANE_CONTAINS("size in bytes should be"));
   CHECK(is_open(descriptor));
-  CHECK_THROWS_WITH(StateArena(9999, 1000, kAdamWSlots, 77),
+  CHECK_THROWS_WITH(StateArena(9999, 1000, adamw_slots(1000), 77),
                     ANE_CONTAINS("descriptor 9999") && ANE_CONTAINS("ANE_TRAIN_STATE"));
 
   const TemporaryDirectory directory;
   const auto path = directory.write("zeros", std::string(100000, '\0'));
   const ane::Descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  CHECK_THROWS_WITH(StateArena(file.get(), 1000, kAdamWSlots, 77), ANE_CONTAINS("it is not a training state"));
+  CHECK_THROWS_WITH(StateArena(file.get(), 1000, adamw_slots(1000), 77), ANE_CONTAINS("it is not a training state"));
   CHECK(is_open(file.get()));
   std::array<int, 2> ends{};
   REQUIRE(::pipe(ends.data()) == 0);
   const ane::Descriptor out(ends[0]);
   const ane::Descriptor in(ends[1]);
-  CHECK_THROWS_AS(StateArena(out.get(), 1000, kAdamWSlots, 77), ane::Error);
+  CHECK_THROWS_AS(StateArena(out.get(), 1000, adamw_slots(1000), 77), ane::Error);
 }
 
 TEST_CASE("a failed allocation of the state reports its size", "[train]") {
-  CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max() / 4, kAdamWSlots, 1),
+  CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max() / 4, {}, 1),
                     ANE_CONTAINS("exceeds the address space"));
-  CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max(), kAdamWSlots, 1),
+  CHECK_THROWS_WITH(StateArena(std::numeric_limits<std::size_t>::max(), {}, 1),
                     ANE_CONTAINS("exceeds the address space"));
-  CHECK_THROWS_WITH(StateArena(std::size_t{1} << 50, kAdamWSlots, 1),
-                    ANE_CONTAINS("out of memory for the training state of 18014398509486080 bytes"));
+  CHECK_THROWS_WITH(StateArena(std::size_t{1} << 50, {}, 1),
+                    ANE_CONTAINS("out of memory for the training state of 9007199254745088 bytes"));
 
   const Limit limit(RLIMIT_FSIZE, 1 << 20);
-  CHECK_THROWS_AS(StateArena(1 << 20, kAdamWSlots, 1), ane::UsageError);
-  CHECK_THROWS_WITH(StateArena(1 << 20, kAdamWSlots, 1), ANE_CONTAINS("16781312 bytes") && ANE_CONTAINS("ulimit -f"));
+  CHECK_THROWS_AS(StateArena(1 << 20, adamw_slots(1 << 20), 1), ane::UsageError);
+  CHECK_THROWS_WITH(StateArena(1 << 20, adamw_slots(1 << 20), 1),
+                    ANE_CONTAINS("16781312 bytes") && ANE_CONTAINS("ulimit -f"));
 }

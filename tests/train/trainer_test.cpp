@@ -19,6 +19,7 @@
 #include "fake_model.h"
 #include "harness.h"
 #include "runs.h"
+#include "slots.h"
 #include "support/catch.h"
 #include "support/temporary_directory.h"
 
@@ -39,17 +40,30 @@ TrainOptions small_options() {
   return options;
 }
 
+/// `options` with each optimizer, and SGD both with and without momentum.
+std::vector<OptimizerOptions> every_optimizer(const OptimizerOptions& options) {
+  std::vector<OptimizerOptions> all;
+  for (const OptimizerInfo& info : all_optimizers()) all.push_back(with_optimizer(options, info.kind));
+  all.push_back(with_optimizer(options, OptimizerKind::sgd));
+  all.back().momentum = 0.9;
+  return all;
+}
+
 }  // namespace
 
-TEST_CASE("training learns a line with either optimizer", "[train]") {
+TEST_CASE("training learns a line with any optimizer", "[train]") {
   const FakeSource source;
   TrainOptions options = small_options();
   options.steps = 4000;
   options.optimizer.weight_decay = 0;
-  options.optimizer.kind = GENERATE(OptimizerKind::adamw, OptimizerKind::sgd);
+  options.optimizer = GENERATE_COPY(from_range(every_optimizer(options.optimizer)));
   options.optimizer.grad_clip = 0;
   options.loss_scale.largest = 1024;
-  if (options.optimizer.kind == OptimizerKind::sgd) options.optimizer.lr = options.optimizer.min_lr = 0.01;
+  CAPTURE(optimizer_info(options.optimizer.kind).name, options.optimizer.momentum);
+  const bool is_sgd = options.optimizer.kind == OptimizerKind::sgd;
+  if (is_sgd) options.optimizer.lr = options.optimizer.min_lr = options.optimizer.momentum > 0 ? 0.001 : 0.01;
+  // Lion and Muon move by the learning rate however small the gradient is, so they end as close as that.
+  if (!is_sgd && options.optimizer.kind != OptimizerKind::adamw) options.optimizer.min_lr = 1e-4;
   Run run(plain_model, source, options, kPlenty);
   REQUIRE(run.run() == Outcome::finished);
   for (std::size_t i = 0; i < FakeModel::kInputs; ++i)
@@ -175,7 +189,10 @@ TEST_CASE("the loss scale changes no parameter, because powers of two do not rou
 TEST_CASE("parameters have the same bits however the run is divided into processes", "[train][resume]") {
   FakeSource source;
   source.poisoned = {13, 30};
-  const TrainOptions options = small_options();
+  TrainOptions options = small_options();
+  options.optimizer = GENERATE_COPY(from_range(every_optimizer(options.optimizer)));
+  CAPTURE(optimizer_info(options.optimizer.kind).name, options.optimizer.momentum);
+  if (options.optimizer.kind == OptimizerKind::sgd) options.optimizer.lr = options.optimizer.min_lr = 0.001;
   Run whole(plain_model, source, options, kPlenty);
   REQUIRE(whole.run() == Outcome::finished);
   CHECK(whole.processes == 1);
@@ -199,8 +216,9 @@ TEST_CASE("an interrupted run resumes from its checkpoint with the same bits", "
   FakeSource source;
   source.poisoned = {13};
   TrainOptions options = small_options();
-  options.optimizer.kind = GENERATE(OptimizerKind::adamw, OptimizerKind::sgd);
-  if (options.optimizer.kind == OptimizerKind::sgd) options.optimizer.lr = 0.01;
+  options.optimizer = GENERATE_COPY(from_range(every_optimizer(options.optimizer)));
+  CAPTURE(optimizer_info(options.optimizer.kind).name, options.optimizer.momentum);
+  if (options.optimizer.kind == OptimizerKind::sgd) options.optimizer.lr = options.optimizer.min_lr = 0.001;
   Run whole(plain_model, source, options, kPlenty);
   REQUIRE(whole.run() == Outcome::finished);
 

@@ -42,7 +42,10 @@ struct MemoryNeed {
   bool weights_are_input = false;
   double activations = 0;
   double surfaces = 0;
-  [[nodiscard]] double total() const noexcept { return state + gradients + weights + activations + surfaces; }
+  double optimizer_work = 0;  ///< what an update computes in
+  [[nodiscard]] double total() const noexcept {
+    return state + gradients + weights + activations + surfaces + optimizer_work;
+  }
 };
 [[nodiscard]] MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings,
                                      const device::Device& device);

@@ -66,4 +66,39 @@ struct AdamWStep {
 [[nodiscard]] bool sgd(float lr, float weight_decay, float grad_factor, std::span<float> p, std::span<float> gradient,
                        ThreadPool& pool);
 
+struct MomentumStep {
+  float lr = 0;
+  float momentum = 0.9F;
+  float weight_decay = 0;  ///< decoupled: it does not enter the momentum
+  float grad_factor = 1;
+};
+
+/// m = momentum * m + grad_factor * gradient;  p -= lr * (m + weight_decay * p). This is SGDW (Loshchilov and Hutter
+/// 2019, algorithm 1) with PyTorch's scale of the momentum. Gradients are zeroed. Returns whether all new values are
+/// finite.
+[[nodiscard]] bool sgd_momentum(const MomentumStep& step, std::span<float> p, std::span<float> gradient,
+                                std::span<float> m, ThreadPool& pool);
+
+struct LionStep {
+  float lr = 0;
+  float beta1 = 0.9F;
+  float beta2 = 0.99F;
+  float weight_decay = 0;  ///< decoupled
+  float grad_factor = 1;
+};
+
+/// With g = grad_factor * gradient (Chen et al. 2023, algorithm 2; the sign of 0 is 0):
+///   p -= lr * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * p);  m = beta2 * m + (1 - beta2) * g
+/// Gradients are zeroed. Returns whether all new values are finite.
+[[nodiscard]] bool lion(const LionStep& step, std::span<float> p, std::span<float> gradient, std::span<float> m,
+                        ThreadPool& pool);
+
+/// With g = grad_factor * gradient: m = momentum * m + (1 - momentum) * g, and the gradient becomes Nesterov's
+/// (1 - momentum) * g + momentum * m.
+void nesterov(float momentum, float grad_factor, std::span<float> gradient, std::span<float> m, ThreadPool& pool);
+
+/// p = decay * p - step * direction; gradients are zeroed. Returns whether all new values are finite.
+[[nodiscard]] bool decay_and_step(float decay, float step, std::span<const float> direction, std::span<float> p,
+                                  std::span<float> gradient, ThreadPool& pool);
+
 }  // namespace ane::math

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "ane/core/mapped_memory.h"
 #include "ane/math/threads.h"
 #include "ane/model/parameters.h"
 #include "ane/train/options.h"
@@ -33,16 +36,47 @@ struct UpdateStep {
   std::int64_t update_count = 1;  ///< applied updates including this one, for AdamW's bias correction
 };
 
-/// Updates every tensor, with weight decay only where Parameter::decays(), and zeroes the gradients. The
-/// state must have the optimizer's slots. Returns the name of the first tensor with non-finite values or slots: the
-/// state is then unusable.
-[[nodiscard]] std::optional<std::string> apply_update(const OptimizerOptions& options, const UpdateStep& step,
-                                                      const model::ParameterLayout& layout, std::span<float> gradients,
-                                                      StateArena& state, math::ThreadPool& threads);
+/// What an optimizer is called, and the defaults of the options that it uses; an absent one has no effect.
+struct OptimizerInfo {
+  OptimizerKind kind = OptimizerKind::adamw;
+  std::string_view name;   ///< "adamw", as in the settings
+  std::string_view title;  ///< "AdamW"
+  std::optional<double> momentum{};
+  std::optional<double> beta1{};
+  std::optional<double> beta2{};
+  bool has_eps = false;
+};
+[[nodiscard]] std::vector<OptimizerInfo> all_optimizers();
+[[nodiscard]] const OptimizerInfo& optimizer_info(OptimizerKind kind) noexcept;
 
-/// The arrays that the optimizer keeps; a checkpoint has a file for each.
-[[nodiscard]] SlotNames optimizer_slots(OptimizerKind kind) noexcept;
+/// The arrays that an optimizer keeps for these parameters; a checkpoint has a file for each. An array has values only
+/// of those parameters for which the optimizer needs them.
+[[nodiscard]] StateSlots optimizer_slots(const OptimizerOptions& options, const model::ParameterLayout& layout);
 /// Whether any optimizer has a slot of this name.
 [[nodiscard]] bool is_optimizer_slot(std::string_view name) noexcept;
+/// Bytes of an optimizer's working memory.
+[[nodiscard]] std::size_t optimizer_work_bytes(const OptimizerOptions& options, const model::ParameterLayout& layout);
+/// Whether the update of an element of `parameter` depends on other elements of it. If not, any slice can be updated on
+/// its own, with the same bits.
+[[nodiscard]] bool needs_whole_tensor(OptimizerKind kind, const model::Parameter& parameter);
+
+/// Updates parameters. Everything that one update hands on to the next is in the state, so restarts do not matter; the
+/// object only holds the memory in which it computes.
+class Optimizer {
+ public:
+  /// Throws DeviceError if there is not enough memory.
+  Optimizer(const OptimizerOptions& options, const model::ParameterLayout& layout);
+
+  /// Updates every tensor of `layout`, with weight decay only where Parameter::decays(), and zeroes the gradients. The
+  /// state must have the optimizer's slots. Returns the name of the first tensor with non-finite values or slots: the
+  /// state is then unusable.
+  [[nodiscard]] std::optional<std::string> update(const UpdateStep& step, const model::ParameterLayout& layout,
+                                                  std::span<float> gradients, StateArena& state,
+                                                  math::ThreadPool& threads);
+
+ private:
+  OptimizerOptions options_;
+  MappedMemory work_;
+};
 
 }  // namespace ane::train

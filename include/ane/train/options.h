@@ -15,15 +15,17 @@ namespace ane::train {
 /// Setting texts by name, for the record.
 using SettingTexts = std::map<std::string, std::string, std::less<>>;
 
-enum class OptimizerKind { adamw, sgd };
+enum class OptimizerKind { adamw, muon, lion, sgd };
 enum class ScheduleKind { constant, cosine };
 
+/// The defaults are AdamW's; those of the other optimizers are in OptimizerInfo.
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::adamw;
   double lr = 3e-4;
   double min_lr = 0;        ///< final value of the cosine schedule
   std::int64_t warmup = 0;  ///< updates with linearly increasing rate
   ScheduleKind schedule = ScheduleKind::constant;
+  double momentum = 0;  ///< of SGD, and of Muon's matrices
   double beta1 = 0.9;
   double beta2 = 0.95;
   double eps = 1e-8;

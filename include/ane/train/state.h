@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "ane/core/descriptor.h"
 #include "ane/core/mapped_memory.h"
 #include "ane/math/threads.h"
+#include "ane/model/parameters.h"
 #include "ane/train/log_state.h"
 #include "ane/train/observer.h"
 
@@ -65,21 +67,25 @@ struct Progress {
 /// Staleness: delay between an update and the first batch that uses it.
 enum class Staleness { none, one_update };
 
-/// Names of the arrays that an optimizer keeps beside the parameters, such as "first_moment"; with static storage
-/// duration.
-using SlotNames = std::span<const std::string_view>;
+/// An array that an optimizer keeps beside the parameters.
+struct StateSlot {
+  std::string_view name;          ///< such as "first_moment"; with static storage duration
+  model::ParameterLayout layout;  ///< of the parameters that have values in it
+};
+using StateSlots = std::vector<StateSlot>;
 
 /// The training state: one mapping that survives exec. memfd on Linux, an unlinked shared mapping on macOS.
 class StateArena {
  public:
-  /// A fresh, zeroed state for `parameters` elements, their gradients and an array of the same length for each of the
-  /// optimizer's `slots`. With staleness there is a second parameter array, used by the next batch. `fingerprint`
+  /// A fresh, zeroed state for `parameters` elements, their gradients and an array for each of the optimizer's
+  /// `slots`. With staleness there is a second parameter array, used by the next batch. `fingerprint`
   /// identifies the model and settings that must agree across a restart. Throws DeviceError with the size if there is
   /// not enough memory, and UsageError if a limit of this process (ulimit) forbids it.
-  StateArena(std::size_t parameters, SlotNames slots, std::uint64_t fingerprint, Staleness staleness = Staleness::none);
+  StateArena(std::size_t parameters, StateSlots slots, std::uint64_t fingerprint,
+             Staleness staleness = Staleness::none);
   /// Adopts the state of the previous process and takes ownership of `descriptor`. Throws UsageError if header, size or
   /// fingerprint do not match; the descriptor is then untouched, because it may belong to something else.
-  StateArena(int descriptor, std::size_t parameters, SlotNames slots, std::uint64_t fingerprint,
+  StateArena(int descriptor, std::size_t parameters, StateSlots slots, std::uint64_t fingerprint,
              Staleness staleness = Staleness::none);
   StateArena(const StateArena&) = delete;
   StateArena& operator=(const StateArena&) = delete;
@@ -90,7 +96,7 @@ class StateArena {
   /// The parameters for the next batch: parameters() itself unless there is staleness.
   [[nodiscard]] std::span<float> running_parameters() noexcept;
   [[nodiscard]] Staleness staleness() const noexcept { return staleness_; }
-  [[nodiscard]] SlotNames slots() const noexcept { return slots_; }
+  [[nodiscard]] std::span<const StateSlot> slots() const noexcept { return slots_; }
   /// The array of slots()[index].
   [[nodiscard]] std::span<float> slot(std::size_t index) noexcept;
   /// Zero whenever no batch is in progress, so that a new process need not clear them.
@@ -107,11 +113,13 @@ class StateArena {
   struct Header;
   void map();
   [[nodiscard]] Header& header() noexcept;
-  [[nodiscard]] std::span<float> array(std::size_t index) noexcept;
+  /// Position of slots()[index] in the arena, in elements; that of the gradients if `index` is the number of slots.
+  [[nodiscard]] std::size_t slot_offset(std::size_t index) const noexcept;
+  [[nodiscard]] std::span<float> array(std::size_t offset, std::size_t size) noexcept;
 
   Descriptor descriptor_;
   std::size_t parameter_count_ = 0;
-  SlotNames slots_;
+  StateSlots slots_;
   Staleness staleness_ = Staleness::none;
   std::size_t size_bytes_ = 0;
   bool adopted_ = false;

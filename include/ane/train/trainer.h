@@ -14,6 +14,7 @@
 #include "ane/train/checkpoint_writer.h"
 #include "ane/train/clock.h"
 #include "ane/train/observer.h"
+#include "ane/train/optimizer.h"
 #include "ane/train/options.h"
 #include "ane/train/state.h"
 #include "ane/train/text_sampler.h"
@@ -115,6 +116,7 @@ class Trainer {
   std::int64_t total_updates_;
   Progress last_good_;  ///< at the last applied update
   WeightRefresher refresher_;
+  Optimizer optimizer_;
   bool is_first_group_ = true;  ///< the next steps are the first of this process
   std::string last_skip_;       ///< reason of the last skipped update in this process
   std::optional<std::int64_t> validated_update_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <iterator>
@@ -14,6 +15,7 @@
 #include "ane/cli/settings.h"
 #include "ane/cli/text.h"
 #include "ane/core/error.h"
+#include "ane/train/optimizer.h"
 
 namespace ane::cli {
 namespace {
@@ -167,6 +169,37 @@ void load_recorded(const RecordedSettings& recorded, LoadedSettings& loaded) {
   }
 }
 
+/// An option that not every optimizer uses.
+struct OptimizerOption {
+  std::string_view name;
+  double train::OptimizerOptions::*value;
+  std::optional<double> train::OptimizerInfo::*preset;
+};
+constexpr std::array kOptimizerOptions = {
+    OptimizerOption{"momentum", &train::OptimizerOptions::momentum, &train::OptimizerInfo::momentum},
+    OptimizerOption{"beta1", &train::OptimizerOptions::beta1, &train::OptimizerInfo::beta1},
+    OptimizerOption{"beta2", &train::OptimizerOptions::beta2, &train::OptimizerInfo::beta2}};
+
+/// Sets what is not given to the optimizer's own defaults, and warns of flags that it does not use. A config may have
+/// values for several optimizers.
+void adopt_optimizer_defaults(LoadedSettings& loaded) {
+  const train::OptimizerInfo& optimizer = train::optimizer_info(loaded.values.optimizer.kind);
+  const auto warn_if_given = [&](std::string_view name) {
+    if (loaded.origin(name).origin == Origin::flag)
+      loaded.warnings.push_back(
+          fmt::format("--{} has no effect: --optimizer {} does not use it", name, optimizer.name));
+  };
+  for (const OptimizerOption& option : kOptimizerOptions) {
+    const std::optional<double>& preset = optimizer.*option.preset;
+    if (!preset) warn_if_given(option.name);
+    if (preset && !loaded.given(option.name)) loaded.values.optimizer.*option.value = *preset;
+  }
+  if (!optimizer.has_eps) warn_if_given("eps");
+  if (optimizer.kind == train::OptimizerKind::muon && !loaded.values.lora.empty())
+    loaded.warnings.emplace_back(
+        "--optimizer muon is the same as adamw here: with --lora only adapters are trained, which AdamW updates");
+}
+
 /// Checks combinations of values.
 void check_together(const LoadedSettings& loaded) {
   const Settings& values = loaded.values;
@@ -235,6 +268,7 @@ LoadedSettings load_settings(const FlagValues& flags, std::span<const std::strin
   for (const auto& [name, value] : flags) assign_flag(name, value);
   if (find_recorded)
     if (const std::optional<RecordedSettings> recorded = find_recorded(loaded.values)) load_recorded(*recorded, loaded);
+  adopt_optimizer_defaults(loaded);
   check_together(loaded);
   return loaded;
 }

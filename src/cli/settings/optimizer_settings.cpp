@@ -1,3 +1,4 @@
+#include "ane/train/optimizer.h"
 
 #include "setting_groups.h"
 #include "setting_kinds.h"
@@ -10,6 +11,13 @@ namespace {
 // denominator, a step would be many times lr.
 constexpr double kLeastEps = 1e-18;
 
+std::vector<std::pair<std::string_view, train::OptimizerKind>> optimizer_names() {
+  std::vector<std::pair<std::string_view, train::OptimizerKind>> names;
+  for (const train::OptimizerInfo& optimizer : train::all_optimizers())
+    names.emplace_back(optimizer.name, optimizer.kind);
+  return names;
+}
+
 }  // namespace
 
 std::vector<Setting> optimizer_rows() {
@@ -18,8 +26,11 @@ std::vector<Setting> optimizer_rows() {
   using train::ScheduleKind;
   return {
       choice<OptimizerKind>(
-          {.name = "optimizer", .group = "Optimizer", .help = "update rule", .from_checkpoint = FromCheckpoint::always},
-          &OptimizerOptions::kind, {{"adamw", OptimizerKind::adamw}, {"sgd", OptimizerKind::sgd}}),
+          {.name = "optimizer",
+           .group = "Optimizer",
+           .help = "update rule; muon updates the matrices of the layers by Muon, and all other parameters by AdamW",
+           .from_checkpoint = FromCheckpoint::always},
+          &OptimizerOptions::kind, optimizer_names()),
       real({.name = "lr",
             .group = "Optimizer",
             .placeholder = "X",
@@ -44,16 +55,22 @@ std::vector<Setting> optimizer_rows() {
                             .from_checkpoint = FromCheckpoint::always},
                            &OptimizerOptions::schedule,
                            {{"constant", ScheduleKind::constant}, {"cosine", ScheduleKind::cosine}}),
+      real({.name = "momentum",
+            .group = "Optimizer",
+            .placeholder = "X",
+            .help = "momentum of sgd, or of muon's matrices (there the default is 0.95)",
+            .from_checkpoint = FromCheckpoint::always},
+           &OptimizerOptions::momentum, {0, 1, true}),
       real({.name = "beta1",
             .group = "Optimizer",
             .placeholder = "X",
-            .help = "decay of AdamW's first moment",
+            .help = "decay of AdamW's first moment; with lion, the weight of the first moment in a step",
             .from_checkpoint = FromCheckpoint::always},
            &OptimizerOptions::beta1, {0, 1, true}),
       real({.name = "beta2",
             .group = "Optimizer",
             .placeholder = "X",
-            .help = "decay of AdamW's second moment",
+            .help = "decay of AdamW's second moment; with lion, of the first moment (there the default is 0.99)",
             .from_checkpoint = FromCheckpoint::always},
            &OptimizerOptions::beta2, {0, 1, true}),
       real({.name = "eps",

@@ -9,6 +9,7 @@
 
 #include "ane/cli/text.h"
 #include "ane/text/printable.h"
+#include "ane/train/optimizer.h"
 
 namespace ane::cli {
 namespace {
@@ -59,8 +60,9 @@ std::vector<std::string> flops_lines(const model::Flops& flops) {
 std::vector<std::string> header_lines(const model::Model& model, std::span<const model::KernelInfo> kernels,
                                       const Settings& settings) {
   std::vector<std::string> lines = size_lines(model, kernels);
+  const train::OptimizerKind kind = settings.optimizer.kind;
   lines.push_back(fmt::format("Accum {} steps per recompile | {} LR={:.1e}", settings.accum_steps,
-                              settings.optimizer.kind == train::OptimizerKind::adamw ? "Adam" : "SGD",
+                              kind == train::OptimizerKind::adamw ? "Adam" : train::optimizer_info(kind).title,
                               settings.optimizer.lr));
   for (std::string& line : flops_lines(model.summary().flops_per_step)) lines.push_back(std::move(line));
   return lines;

@@ -9,6 +9,7 @@
 #include "ane/cli/lines.h"
 #include "ane/cli/text.h"
 #include "ane/core/checked.h"
+#include "ane/train/optimizer.h"
 
 namespace ane::cli {
 namespace {
@@ -62,7 +63,7 @@ std::string training_line(const model::Model& model, const Settings& settings, s
   return fmt::format("Training: {}update{} of {} sequence{} ({} tokens each); {}, learning rate {:.1e}", count,
                      updates == 1 ? "" : "s", sequences, sequences == 1 ? "" : "s",
                      sequences * static_cast<std::int64_t>(model.config().seq_len),
-                     settings.optimizer.kind == train::OptimizerKind::adamw ? "AdamW" : "SGD", settings.optimizer.lr);
+                     train::optimizer_info(settings.optimizer.kind).title, settings.optimizer.lr);
 }
 
 std::string update_line(const train::UpdateLine& line, const train::ValidationEvent* validation,

@@ -92,9 +92,14 @@ bool is_undamaged(const fs::path& checkpoint) try {
   return false;
 }
 
-template <class Names>
-std::string slots_text(const Names& slots) {
-  return std::ranges::empty(slots) ? std::string("none") : fmt::format("'{}'", fmt::join(slots, "', '"));
+std::vector<std::string> slot_names(const StateArena& state) {
+  std::vector<std::string> names;
+  for (const StateSlot& slot : state.slots()) names.emplace_back(slot.name);
+  return names;
+}
+
+std::string slots_text(const std::vector<std::string>& slots) {
+  return slots.empty() ? std::string("none") : fmt::format("'{}'", fmt::join(slots, "', '"));
 }
 
 void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& saved, const CheckpointIdentity& running,
@@ -122,10 +127,11 @@ void expect_same_run(const fs::path& checkpoint, const TrainerFileContents& save
         "checkpoint's are used.",
         checkpoint.string(), before.adapter.empty() ? "none" : before.adapter,
         now.adapter.empty() ? "none" : now.adapter));
-  if (!std::ranges::equal(saved.slots, state.slots()))
+  if (saved.slots != slot_names(state))
     throw UsageError(fmt::format(
-        "{} has the optimizer state {}, but this run's optimizer has {}; use the optimizer it was trained with",
-        checkpoint.string(), slots_text(saved.slots), slots_text(state.slots())));
+        "{} has the optimizer state {}, but this run's optimizer has {}; use the optimizer it was trained with "
+        "(--optimizer, --momentum)",
+        checkpoint.string(), slots_text(saved.slots), slots_text(slot_names(state))));
 }
 
 /// Renames a damaged checkpoint so that scans ignore it, and returns the new name; the old one if that fails.
@@ -153,14 +159,13 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
   if (is_undamaged(place)) return place;
 
   AsideDirectory aside(place);
-  const std::vector<StateFile> state_files = files_of(state, identity.fine_tuning);
+  const std::vector<StateFile> state_files = files_of(state, layout, identity.fine_tuning);
   const model::Companions none;
   const model::Companions& companions = identity.companions ? *identity.companions : none;
   check_room(aside.path(), state_files, identity);
   // All files are written before any is synced: the state may change as soon as the system has a copy.
   std::deque<TemporaryFile> files;
-  TrainerFileContents contents{
-      .record = record, .identity = identity, .slots = {state.slots().begin(), state.slots().end()}, .files = {}};
+  TrainerFileContents contents{.record = record, .identity = identity, .slots = slot_names(state), .files = {}};
   const auto add = [&](const std::string& name, const std::string& text) {
     TemporaryFile& file = files.emplace_back(aside.path() / name);
     file.write(std::as_bytes(std::span(text)));
@@ -168,7 +173,7 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
   };
   for (const StateFile& array : state_files) {
     TemporaryFile& file = files.emplace_back(aside.path() / array.name);
-    write_array(file, array, layout, identity,
+    write_array(file, array, identity,
                 {{model::kConfigKey, model::to_json(identity.model)},
                  {"format", "pt"},  // required by Hugging Face's transformers
                  {"step", fmt::format("{}", record.progress.step)}});
@@ -253,14 +258,14 @@ SettingTexts load_checkpoint(const fs::path& checkpoint, const model::ParameterL
   TrainerFileContents saved = read_trainer_file(checkpoint / kTrainerFile);
   expect_same_run(checkpoint, saved, identity, state);
   for (const auto& [name, digest] : saved.files) expect_contents(checkpoint / name, digest);
-  for (const StateFile& array : files_of(state, identity.fine_tuning)) {
+  for (const StateFile& array : files_of(state, layout, identity.fine_tuning)) {
     const bool is_missing = !saved.files.contains(array.name);
     if (is_missing && array.name == kRunningFile) {  // written without staleness, when the newest parameters were used
       std::ranges::copy(state.parameters(), array.values.begin());
       continue;
     }
     if (is_missing) refuse_damaged(checkpoint / kTrainerFile, fmt::format("'{}' is missing", array.name));
-    read_array(checkpoint / array.name, array, layout, identity);
+    read_array(checkpoint / array.name, array, identity);
   }
   state.progress() = saved.record.progress;
   return std::move(saved.identity.settings);

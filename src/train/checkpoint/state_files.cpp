@@ -42,35 +42,37 @@ void write_whole_model(TemporaryFile& file, const model::ParameterLayout& traine
 
 }  // namespace
 
-std::vector<StateFile> files_of(StateArena& state, const FineTuning& fine_tuning) {
-  std::vector<StateFile> files = {{fine_tuning.has_adapter() ? model::kAdapterFile : kModelFile, state.parameters()}};
-  for (std::size_t i = 0; i < state.slots().size(); ++i) files.push_back({slot_file(state.slots()[i]), state.slot(i)});
-  if (state.staleness() == Staleness::one_update) files.push_back({kRunningFile, state.running_parameters()});
+std::vector<StateFile> files_of(StateArena& state, const model::ParameterLayout& layout,
+                                const FineTuning& fine_tuning) {
+  std::vector<StateFile> files = {
+      {fine_tuning.has_adapter() ? model::kAdapterFile : kModelFile, state.parameters(), layout}};
+  for (std::size_t i = 0; i < state.slots().size(); ++i)
+    files.push_back({slot_file(state.slots()[i].name), state.slot(i), state.slots()[i].layout});
+  if (state.staleness() == Staleness::one_update) files.push_back({kRunningFile, state.running_parameters(), layout});
   return files;
 }
 
-void write_array(TemporaryFile& file, const StateFile& array, const model::ParameterLayout& layout,
-                 const CheckpointIdentity& identity, const model::Metadata& metadata) {
+void write_array(TemporaryFile& file, const StateFile& array, const CheckpointIdentity& identity,
+                 const model::Metadata& metadata) {
   if (adds_frozen(array.name, identity.fine_tuning)) {
-    write_whole_model(file, layout, array.values, identity, metadata);
+    write_whole_model(file, array.layout, array.values, identity, metadata);
   } else if (array.name == model::kAdapterFile) {
-    model::write_safetensors(file, peft_layout(layout), array.values, metadata);
+    model::write_safetensors(file, peft_layout(array.layout), array.values, metadata);
   } else {
-    model::write_safetensors(file, layout, array.values, metadata);
+    model::write_safetensors(file, array.layout, array.values, metadata);
   }
 }
 
-void read_array(const std::filesystem::path& path, const StateFile& array, const model::ParameterLayout& layout,
-                const CheckpointIdentity& identity) {
+void read_array(const std::filesystem::path& path, const StateFile& array, const CheckpointIdentity& identity) {
   const model::ModelTensors tensors(path);
   const bool is_whole = array.name == kModelFile && identity.fine_tuning.frozen != nullptr &&
-                        tensors.files().size() > layout.parameters().size();
+                        tensors.files().size() > array.layout.parameters().size();
   if (is_whole) {
-    model::read_all(*model::open_tensors(tensors, model::parameter_layout(identity.model)), layout, array.values);
+    model::read_all(*model::open_tensors(tensors, model::parameter_layout(identity.model)), array.layout, array.values);
   } else if (array.name == model::kAdapterFile) {
-    model::read_safetensors(path, peft_layout(layout), array.values);
+    model::read_safetensors(path, peft_layout(array.layout), array.values);
   } else {
-    model::read_safetensors(path, layout, array.values);
+    model::read_safetensors(path, array.layout, array.values);
   }
 }
 

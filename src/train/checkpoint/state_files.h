@@ -17,19 +17,21 @@ namespace ane::train {
 struct StateFile {
   std::string name;
   std::span<float> values;
+  const model::ParameterLayout& layout;
 };
 
 /// The arrays of the state in the order of their files: parameters, optimizer slots and, with staleness, the running
-/// parameters. The parameters of an adapter have PEFT's file.
-[[nodiscard]] std::vector<StateFile> files_of(StateArena& state, const FineTuning& fine_tuning);
+/// parameters. `layout` is that of what is trained, and must outlive the result. The parameters of an adapter have
+/// PEFT's file.
+[[nodiscard]] std::vector<StateFile> files_of(StateArena& state, const model::ParameterLayout& layout,
+                                              const FineTuning& fine_tuning);
 
-/// Writes an array with the layout of what is trained. The model's file also gets the frozen parameters, so that it is
+/// Writes an array. The model's file also gets the frozen parameters, so that it is
 /// a whole model, unless they can no longer be read: then a run at least saves what it trained. Throws FileError.
-void write_array(TemporaryFile& file, const StateFile& array, const model::ParameterLayout& layout,
-                 const CheckpointIdentity& identity, const model::Metadata& metadata);
+void write_array(TemporaryFile& file, const StateFile& array, const CheckpointIdentity& identity,
+                 const model::Metadata& metadata);
 
 /// Reads what write_array() wrote. Throws FileError.
-void read_array(const std::filesystem::path& path, const StateFile& array, const model::ParameterLayout& layout,
-                const CheckpointIdentity& identity);
+void read_array(const std::filesystem::path& path, const StateFile& array, const CheckpointIdentity& identity);
 
 }  // namespace ane::train

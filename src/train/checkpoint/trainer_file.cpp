@@ -1,6 +1,7 @@
 #include "checkpoint/trainer_file.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -15,7 +16,6 @@
 #include "ane/core/checksum.h"
 #include "ane/core/memory_reserve.h"
 #include "ane/core/precision.h"
-#include "ane/train/optimizer.h"
 
 namespace ane::train {
 
@@ -28,9 +28,9 @@ constexpr int kVersion = 5;
 constexpr int kVersionWithoutFineTuning = 4;
 constexpr int kOldestVersion = 2;  // see docs/checkpoints.md
 constexpr int kFirstVersionWithSlots = 4;
-constexpr std::uint64_t kMostMoments = 2;
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 24U;  // a few thousand bytes are usual
-constexpr std::string_view kEnd = "\n}";                       // end of an object as indented by dump()
+constexpr std::array<const char*, 2> kMoments = {"first_moment", "second_moment"};  // AdamW's, before that version
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 24U;                       // a few thousand bytes are usual
+constexpr std::string_view kEnd = "\n}";  // end of an object as indented by dump()
 constexpr int kHex = 16;
 // Optional fields, of a fine-tuned model:
 constexpr const char* kBase = "base_model";
@@ -195,9 +195,8 @@ model::ModelConfig model_of_version_2(const std::filesystem::path& path, const S
 
 /// Versions before 4 recorded only how many of AdamW's slots there are.
 std::vector<std::string> slots_of_moments(const Fields& fields) {
-  const SlotNames adamw = optimizer_slots(OptimizerKind::adamw);
-  const auto moments = static_cast<std::size_t>(fields.count("moments", kMostMoments));
-  return {adamw.begin(), adamw.begin() + static_cast<std::ptrdiff_t>(moments)};
+  const auto moments = fields.count("moments", kMoments.size());
+  return {kMoments.begin(), kMoments.begin() + moments};
 }
 
 FileDigests read_files(const Fields& fields) {

@@ -1,5 +1,3 @@
-#include <string_view>
-
 #include "ane/math/nn.h"
 
 #include "optimizer/update_rule.h"
@@ -8,22 +6,32 @@ namespace ane::train {
 
 namespace {
 
-constexpr std::array<std::string_view, 2> kSlots = {"first_moment", "second_moment"};
+bool of_all(const OptimizerOptions& /*options*/, const model::Parameter& /*parameter*/) { return true; }
 
-bool adamw(const OptimizerOptions& options, const UpdateStep& step, const TensorState& tensor,
-           math::ThreadPool& threads) {
-  const math::AdamWStep adamw{.lr = static_cast<float>(step.lr),
-                              .beta1 = static_cast<float>(options.beta1),
-                              .beta2 = static_cast<float>(options.beta2),
-                              .eps = static_cast<float>(options.eps),
-                              .weight_decay = static_cast<float>(tensor.decays ? options.weight_decay : 0),
-                              .grad_factor = static_cast<float>(step.grad_factor),
-                              .update = step.update_count};
-  return math::adamw(adamw, tensor.values, tensor.gradient, tensor.slots[0], tensor.slots[1], threads);
+constexpr std::array<SlotRule, 2> kAdamWSlots = {{{"first_moment", of_all}, {"second_moment", of_all}}};
+
+bool adamw(const UpdateContext& context, const TensorState& tensor) {
+  return update_by_adamw(context, tensor, tensor.slots[0], tensor.slots[1]);
 }
 
 }  // namespace
 
-constinit const UpdateRule kAdamW{OptimizerKind::adamw, kSlots, adamw};
+bool update_by_adamw(const UpdateContext& context, const TensorState& tensor, std::span<float> first_moment,
+                     std::span<float> second_moment) {
+  const auto& [options, step, work, threads] = context;
+  const math::AdamWStep adamw{.lr = static_cast<float>(step.lr),
+                              .beta1 = static_cast<float>(options.beta1),
+                              .beta2 = static_cast<float>(options.beta2),
+                              .eps = static_cast<float>(options.eps),
+                              .weight_decay = tensor.weight_decay(options),
+                              .grad_factor = static_cast<float>(step.grad_factor),
+                              .update = step.update_count};
+  return math::adamw(adamw, tensor.values, tensor.gradient, first_moment, second_moment, threads);
+}
+
+constinit const UpdateRule kAdamW{
+    {.kind = OptimizerKind::adamw, .name = "adamw", .title = "AdamW", .beta1 = 0.9, .beta2 = 0.95, .has_eps = true},
+    kAdamWSlots,
+    adamw};
 
 }  // namespace ane::train

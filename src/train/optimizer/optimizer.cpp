@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cassert>
 #include <cmath>
 #include <span>
+#include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "ane/core/error.h"
 #include "ane/math/nn.h"
 
 #include "optimizer/update_rule.h"
@@ -19,10 +21,30 @@ namespace {
 using model::Parameter;
 using model::ParameterLayout;
 
-constexpr std::array kRules = {&kAdamW, &kSgd};
+constexpr std::array kRules = {&kAdamW, &kMuon, &kLion, &kSgd};
 
 const UpdateRule& rule_of(OptimizerKind kind) noexcept {
-  return **std::ranges::find(kRules, kind, [](const UpdateRule* rule) { return rule->kind; });
+  return **std::ranges::find(kRules, kind, [](const UpdateRule* rule) { return rule->info.kind; });
+}
+
+MappedMemory work_memory(std::size_t bytes) {
+  if (bytes == 0) return {};
+  try {
+    return MappedMemory::anonymous(bytes);
+  } catch (const std::system_error& error) {
+    throw DeviceError(
+        fmt::format("out of memory for {} bytes that the optimizer works in: {}", bytes, error.code().message()));
+  }
+}
+
+/// The values of `parameter` in the slot of that name; empty if it has none.
+std::span<float> slot_of(StateArena& state, std::string_view name, const Parameter& parameter) {
+  const std::span<const StateSlot> slots = state.slots();
+  const auto slot = std::ranges::find(slots, name, &StateSlot::name);
+  if (slot == slots.end()) return {};
+  const Parameter* const placed = slot->layout.find(parameter.name);
+  if (placed == nullptr) return {};
+  return slice(state.slot(static_cast<std::size_t>(slot - slots.begin())), *placed);
 }
 
 std::string name_of_not_finite(const ParameterLayout& layout, std::span<const float> gradients,
@@ -45,25 +67,58 @@ GradientNorm gradient_norm(const ParameterLayout& layout, std::span<const float>
   return {norm, std::nullopt};
 }
 
-std::optional<std::string> apply_update(const OptimizerOptions& options, const UpdateStep& step,
-                                        const ParameterLayout& layout, std::span<float> gradients, StateArena& state,
-                                        math::ThreadPool& threads) {
-  const UpdateRule& rule = rule_of(options.kind);
-  assert(std::ranges::equal(state.slots(), rule.slots));
-  std::optional<std::string> not_finite;
-  for (const Parameter& parameter : layout.parameters()) {
-    const std::span<float> gradient = slice(gradients, parameter);
-    TensorState tensor{slice(state.parameters(), parameter), gradient, {}, parameter.decays()};
-    for (std::size_t i = 0; i < rule.slots.size(); ++i) tensor.slots.at(i) = slice(state.slot(i), parameter);
-    if (!rule.update(options, step, tensor, threads) && !not_finite) not_finite = parameter.name;
-  }
-  return not_finite;
+std::vector<OptimizerInfo> all_optimizers() {
+  std::vector<OptimizerInfo> all;
+  for (const UpdateRule* rule : kRules) all.push_back(rule->info);
+  return all;
 }
 
-SlotNames optimizer_slots(OptimizerKind kind) noexcept { return rule_of(kind).slots; }
+const OptimizerInfo& optimizer_info(OptimizerKind kind) noexcept { return rule_of(kind).info; }
+
+StateSlots optimizer_slots(const OptimizerOptions& options, const ParameterLayout& layout) {
+  StateSlots slots;
+  for (const SlotRule& slot : rule_of(options.kind).slots) {
+    ParameterLayout part = layout.part([&](const Parameter& parameter) { return slot.has(options, parameter); });
+    if (!part.parameters().empty()) slots.push_back({slot.name, std::move(part)});
+  }
+  return slots;
+}
 
 bool is_optimizer_slot(std::string_view name) noexcept {
-  return std::ranges::any_of(kRules, [&](const UpdateRule* rule) { return std::ranges::count(rule->slots, name) > 0; });
+  return std::ranges::any_of(kRules, [&](const UpdateRule* rule) {
+    return std::ranges::find(rule->slots, name, &SlotRule::name) != rule->slots.end();
+  });
+}
+
+std::size_t optimizer_work_bytes(const OptimizerOptions& options, const ParameterLayout& layout) {
+  const UpdateRule& rule = rule_of(options.kind);
+  std::size_t largest = 0;
+  if (rule.work_size != nullptr)
+    for (const Parameter& parameter : layout.parameters()) largest = std::max(largest, rule.work_size(parameter));
+  return largest * sizeof(float);
+}
+
+bool needs_whole_tensor(OptimizerKind kind, const Parameter& parameter) {
+  const UpdateRule& rule = rule_of(kind);
+  return rule.needs_whole != nullptr && rule.needs_whole(parameter);
+}
+
+Optimizer::Optimizer(const OptimizerOptions& options, const ParameterLayout& layout)
+    : options_(options), work_(work_memory(optimizer_work_bytes(options, layout))) {}
+
+std::optional<std::string> Optimizer::update(const UpdateStep& step, const ParameterLayout& layout,
+                                             std::span<float> gradients, StateArena& state, math::ThreadPool& threads) {
+  const UpdateRule& rule = rule_of(options_.kind);
+  const std::span<float> work(reinterpret_cast<float*>(work_.data()), work_.size() / sizeof(float));
+  const UpdateContext context{options_, step, work, threads};
+  std::optional<std::string> not_finite;
+  for (const Parameter& parameter : layout.parameters()) {
+    TensorState tensor{parameter, slice(state.parameters(), parameter), slice(gradients, parameter), {}};
+    for (std::size_t i = 0; i < rule.slots.size(); ++i)
+      tensor.slots.at(i) = slot_of(state, rule.slots[i].name, parameter);
+    if (!rule.update(context, tensor) && !not_finite) not_finite = parameter.name;
+  }
+  return not_finite;
 }
 
 }  // namespace ane::train

@@ -6,10 +6,12 @@
 #include <cerrno>
 #include <csignal>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -38,20 +40,30 @@ struct StateArena::Header {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 4096;
-constexpr std::size_t kArrayAlignment = 16;    // elements: 64 bytes of fp32
-constexpr std::size_t kArraysBesideSlots = 2;  // parameters before the slots; gradients and running parameters after
+constexpr std::size_t kArrayAlignment = 16;  // elements: 64 bytes of fp32
 constexpr std::array<char, 8> kMagic{'A', 'N', 'E', 's', 't', 'a', 't', 'e'};
 constexpr std::uint32_t kStateVersion = 3;
 
-std::size_t arena_bytes(std::size_t parameters, std::size_t slots, Staleness staleness) {
-  const auto padded = checked_add(parameters, kArrayAlignment - 1);
-  const std::size_t arrays = kArraysBesideSlots + slots + (staleness == Staleness::one_update ? 1 : 0);
-  const auto elements = padded ? checked_mul(*padded / kArrayAlignment * kArrayAlignment, arrays) : std::nullopt;
+/// Elements of an array in the arena.
+std::size_t padded(std::size_t size) noexcept { return round_up(size, kArrayAlignment); }
+
+/// Parameters, slots, gradients and, with staleness, running parameters; nullopt if that overflows.
+std::optional<std::size_t> arena_elements(std::size_t parameters, std::span<const StateSlot> slots,
+                                          Staleness staleness) {
+  if (parameters > std::numeric_limits<std::size_t>::max() - kArrayAlignment) return std::nullopt;
+  auto total = checked_mul<std::size_t>(padded(parameters), staleness == Staleness::one_update ? 3 : 2);
+  for (const StateSlot& slot : slots)
+    if (total) total = checked_add(*total, padded(slot.layout.size()));
+  return total;
+}
+
+std::size_t arena_bytes(std::size_t parameters, std::span<const StateSlot> slots, Staleness staleness) {
+  const auto elements = arena_elements(parameters, slots, staleness);
   const auto bytes = elements ? checked_mul(*elements, sizeof(float)) : std::nullopt;
   const auto total = bytes ? checked_add(*bytes, kHeaderBytes) : std::nullopt;
   if (!total || *total > static_cast<std::size_t>(std::numeric_limits<off_t>::max()))
-    throw DeviceError(
-        fmt::format("a state of {} parameters with {} optimizer slots exceeds the address space", parameters, slots));
+    throw DeviceError(fmt::format("a state of {} parameters with {} optimizer slots exceeds the address space",
+                                  parameters, slots.size()));
   return *total;
 }
 
@@ -109,16 +121,16 @@ void expect(int descriptor, std::string_view what, Value expected, Value found) 
 
 }  // namespace
 
-StateArena::StateArena(std::size_t parameters, SlotNames slots, std::uint64_t fingerprint, Staleness staleness)
+StateArena::StateArena(std::size_t parameters, StateSlots slots, std::uint64_t fingerprint, Staleness staleness)
     : parameter_count_(parameters),
-      slots_(slots),
+      slots_(std::move(slots)),
       staleness_(staleness),
-      size_bytes_(arena_bytes(parameters, slots.size(), staleness)) {
+      size_bytes_(arena_bytes(parameters, slots_, staleness)) {
   descriptor_ = allocate(size_bytes_);
   map();
   header() = {.magic = kMagic,
               .version = kStateVersion,
-              .slots = static_cast<std::uint32_t>(slots.size()),
+              .slots = static_cast<std::uint32_t>(slots_.size()),
               .parameters = parameters,
               .size_bytes = size_bytes_,
               .fingerprint = fingerprint,
@@ -126,12 +138,12 @@ StateArena::StateArena(std::size_t parameters, SlotNames slots, std::uint64_t fi
               .totals = {}};
 }
 
-StateArena::StateArena(int descriptor, std::size_t parameters, SlotNames slots, std::uint64_t fingerprint,
+StateArena::StateArena(int descriptor, std::size_t parameters, StateSlots slots, std::uint64_t fingerprint,
                        Staleness staleness)
     : parameter_count_(parameters),
-      slots_(slots),
+      slots_(std::move(slots)),
       staleness_(staleness),
-      size_bytes_(arena_bytes(parameters, slots.size(), staleness)),
+      size_bytes_(arena_bytes(parameters, slots_, staleness)),
       adopted_(true) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) refuse(descriptor, system_message(errno));
@@ -175,22 +187,28 @@ StateArena::Header& StateArena::header() noexcept { return *reinterpret_cast<Hea
 Progress& StateArena::progress() noexcept { return header().progress; }
 RunTotals& StateArena::totals() noexcept { return header().totals; }
 
-std::span<float> StateArena::array(std::size_t index) noexcept {
-  const std::size_t stride = round_up(parameter_count_, kArrayAlignment);
-  return {reinterpret_cast<float*>(mapping_.data() + kHeaderBytes) + index * stride, parameter_count_};
+std::size_t StateArena::slot_offset(std::size_t index) const noexcept {
+  std::size_t offset = padded(parameter_count_);
+  for (const StateSlot& slot : std::span(slots_).first(index)) offset += padded(slot.layout.size());
+  return offset;
 }
 
-std::span<float> StateArena::parameters() noexcept { return array(0); }
+std::span<float> StateArena::array(std::size_t offset, std::size_t size) noexcept {
+  return {reinterpret_cast<float*>(mapping_.data() + kHeaderBytes) + offset, size};
+}
+
+std::span<float> StateArena::parameters() noexcept { return array(0, parameter_count_); }
 
 std::span<float> StateArena::running_parameters() noexcept {
-  return array(staleness_ == Staleness::one_update ? kArraysBesideSlots + slots_.size() : 0);
+  if (staleness_ == Staleness::none) return parameters();
+  return array(slot_offset(slots_.size()) + padded(parameter_count_), parameter_count_);
 }
 
 std::span<float> StateArena::slot(std::size_t index) noexcept {
   assert(index < slots_.size());
-  return array(1 + index);
+  return array(slot_offset(index), slots_[index].layout.size());
 }
 
-std::span<float> StateArena::gradients() noexcept { return array(1 + slots_.size()); }
+std::span<float> StateArena::gradients() noexcept { return array(slot_offset(slots_.size()), parameter_count_); }
 
 }  // namespace ane::train

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ane/train/clock.h"
+#include "ane/train/optimizer.h"
 
 namespace ane::train {
 
@@ -54,11 +55,12 @@ Record best_record(const BestValidation& best, const std::string& prefix) {
 }
 
 Record optimizer_record(const OptimizerOptions& options) {
-  return {{"kind", options.kind == OptimizerKind::adamw ? "adamw" : "sgd"},
+  return {{"kind", optimizer_info(options.kind).name},
           {"lr", options.lr},
           {"min_lr", options.min_lr},
           {"warmup", options.warmup},
           {"schedule", options.schedule == ScheduleKind::constant ? "constant" : "cosine"},
+          {"momentum", options.momentum},
           {"beta1", options.beta1},
           {"beta2", options.beta2},
           {"eps", options.eps},

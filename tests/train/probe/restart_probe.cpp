@@ -12,6 +12,7 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -102,12 +103,12 @@ int main(int argc, char** argv) {
   for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
   try {
     const auto state_handle = ane::train::parse_state_handle(std::getenv(ane::train::kStateVariable));
+    ane::model::ParameterLayout layout;
+    layout.add({"tensor", {kParameters}});
+    ane::train::StateSlots slots = ane::train::optimizer_slots({}, layout);
     ane::train::StateArena state =
-        state_handle
-            ? ane::train::StateArena(state_handle->descriptor, kParameters,
-                                     ane::train::optimizer_slots(ane::train::OptimizerKind::adamw), kFingerprint)
-            : ane::train::StateArena(kParameters, ane::train::optimizer_slots(ane::train::OptimizerKind::adamw),
-                                     kFingerprint);
+        state_handle ? ane::train::StateArena(state_handle->descriptor, kParameters, std::move(slots), kFingerprint)
+                     : ane::train::StateArena(kParameters, std::move(slots), kFingerprint);
     if (state_handle)
       ane::train::count_restart(state, *state_handle);
     else
