@@ -43,6 +43,12 @@ void adopt(const std::string& name, const std::string& value, const std::string&
     const std::string given = shown(*row, loaded.values);
     const bool shorter = row->name == "seq" && loaded.values.seq < adopted.seq;
     if (given == shown(*row, adopted) || shorter) return;
+    if (row->name == "seq")
+      throw UsageError(
+          fmt::format("{} is {} ({}), but the longest sequence of the model in {} is {}: its positions, or its sliding "
+                      "window; omit "
+                      "it to use the model's",
+                      row->key(), given, loaded.origin(row->name).place, file, value));
     throw UsageError(fmt::format("{} is {} ({}), but {} has {}; omit it to use the model's", row->key(), given,
                                  loaded.origin(row->name).place, file, value));
   }
@@ -120,7 +126,7 @@ void adopt_model_file(cli::LoadedSettings& loaded) {
     if (shortens) loaded.values.seq = std::min(loaded.values.seq, kDefaultSequence);
   }
   // Before anything of that size is allocated.
-  if (source.tensors) model::expect_tensors(*source.tensors, layout_of(loaded));
+  if (source.tensors) expect_parameters(source, layout_of(loaded));
 }
 
 model::KernelOptions kernel_options(const cli::Settings& settings, model::WeightMode weights) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
+#include "ane/core/file_names.h"
 #include "ane/model/adapter.h"
 #include "ane/model/weight_files.h"
 #include "ane/train/checkpoint.h"
@@ -23,7 +24,7 @@ fs::path model_file(const fs::path& given) {
   std::error_code ignored;
   if (fs::is_directory(given, ignored)) {
     for (const char* name : {train::kModelFile, model::kIndexFile})
-      if (fs::exists(given / name, ignored)) return given / name;
+      if (is_taken(given / name)) return given / name;
     if (fs::exists(given / model::kAdapterConfigFile, ignored))
       throw FileError(
           fmt::format("model '{}' is the directory of an adapter; name the model that it belongs to with "
@@ -54,11 +55,21 @@ void find_config(ModelSource& source) {
   source.config = train::recorded_model_of(source.file);
   if (source.config) return;
   const fs::path path = source.file.parent_path() / model::kConfigFile;
-  std::error_code ignored;
-  if (fs::status(path, ignored).type() == fs::file_type::not_found) return;
+  if (!is_taken(path)) return;
   source.config = model::read_config(path);
   source.config_place = path.string();
   source.is_hugging_face = true;
+}
+
+/// What says which tensors a model has.
+std::string source_of_dimensions(const ModelSource& source) {
+  if (!source.config)
+    return fmt::format(
+        "there is no {} beside it, so the settings describe the model (--dim, --hidden, --layers, --heads, --vocab, "
+        "...)",
+        model::kConfigFile);
+  const bool is_same_file = source.config_place == source.file.string();
+  return fmt::format("the model is described by {}", is_same_file ? "its metadata" : source.config_place);
 }
 
 }  // namespace
@@ -80,8 +91,15 @@ model::Companions companions_of(const ModelSource& source) {
   return source.tensors ? model::companions_in(directory) : model::llama2c_companions_in(directory);
 }
 
+void expect_parameters(const ModelSource& source, const model::ParameterLayout& layout) try {
+  if (source.tensors) model::expect_tensors(*source.tensors, layout);
+} catch (const FileError& error) {
+  throw FileError(fmt::format("{}; {}", error.what(), source_of_dimensions(source)));
+}
+
 std::unique_ptr<model::ParameterReader> open_parameters(const ModelSource& source,
                                                         const model::ParameterLayout& layout) {
+  expect_parameters(source, layout);
   return source.tensors ? model::open_tensors(*source.tensors, layout) : model::open_llama2c(source.file, layout);
 }
 

@@ -17,6 +17,7 @@
 #include "ane/core/memory_reserve.h"
 #include "ane/core/stack.h"
 #include "ane/mil/text.h"
+#include "ane/text/printable.h"
 #include "ane/train/clock.h"
 
 extern char** environ;  // NOLINT: POSIX declares it so
@@ -42,7 +43,7 @@ void open_closed_streams() {
 
 int fail(ExitCode code, const char* message) {
   std::fflush(stdout);
-  cli::write_to_stderr(fmt::format("ane-train: {}\n", message));
+  cli::write_to_stderr(fmt::format("ane-train: {}\n", text::printable(message)));  // it can quote a file
   return code;
 }
 

@@ -3,12 +3,14 @@
 #include <limits>
 #include <optional>
 #include <string>
-#include <system_error>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "ane/core/error.h"
 #include "ane/core/file.h"
+#include "ane/core/file_names.h"
+#include "ane/core/json_fault.h"
 #include "ane/core/memory_reserve.h"
 
 #include "entry.h"
@@ -23,11 +25,16 @@ using Json = nlohmann::json;
 /// Null if the file does not exist.
 Json read_json(const fs::path& path) {
   constexpr std::uint64_t kMostBytes = std::uint64_t{16} << 20U;
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return nullptr;
+  if (!is_taken(path)) return nullptr;
   const std::string text = whole_text(RegularFile(path, "model config"), kMostBytes);
   ensure_memory_reserve();  // for JSON's destructors
-  Json json = Json::parse(text, nullptr, false);
+  Json json;
+  try {
+    json = Json::parse(text);
+  } catch (const Json::exception& error) {
+    throw_file_error(path,
+                     fmt::format("expected a JSON object, but it is not valid JSON: {}", json_fault(error.what())));
+  }
   if (!json.is_object()) throw_file_error(path, "expected a JSON object");
   return json;
 }

@@ -14,6 +14,7 @@
 
 #include "ane/core/checksum.h"
 #include "ane/core/error.h"
+#include "ane/core/json_fault.h"
 #include "ane/core/memory_reserve.h"
 
 #include "added_tokens.h"
@@ -40,7 +41,7 @@ Entry::Json parse_tokenizer_json(const std::string& text, const std::string& fil
       return true;
     });
   } catch (const Entry::Json::exception& error) {
-    throw FileError(fmt::format("{}: it is not valid JSON ({})", file, error.what()));
+    throw FileError(fmt::format("{}: it is not valid JSON: {}", file, json_fault(error.what())));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
+#include "ane/core/file_names.h"
 
 #include "formats.h"
 
@@ -27,9 +28,8 @@ constexpr std::array kFormats = {Format{".json", kHuggingFaceFile, open_hugging_
 }  // namespace
 
 std::optional<fs::path> find_tokenizer(const fs::path& directory) {
-  std::error_code ignored;
   for (const Format& format : kFormats)
-    if (fs::exists(directory / format.file, ignored)) return directory / format.file;
+    if (is_taken(directory / format.file)) return directory / format.file;
   return std::nullopt;
 }
 

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "ane/model/model_tensors.h"
@@ -245,6 +246,49 @@ TEST_CASE("wrong options and models of an export give one message and their exit
     CHECK(count(refused.err, "\n") == 1);
   }
   CHECK(names_in(folder.path()) == std::vector<std::string>{"bare", "model"});
+}
+
+TEST_CASE("a directory whose files are links to nothing is not mistaken for one without them", "[app][export]") {
+  const Folder folder;
+  const auto refused = [&](const std::string& name, const std::string& fault) {
+    write_small_model(folder / "model");
+    fs::remove(folder / ("model/" + name));
+    fs::create_symlink("missing", folder / ("model/" + name));
+    const Result result = run_export(folder, "model", "hf", "out");
+    CAPTURE(name, result.err);
+    CHECK(result.code == 3);
+    CHECK_THAT(result.err, ANE_CONTAINS(fault));
+    CHECK_FALSE(fs::exists(folder / "out"));
+    fs::remove_all(folder / "model");
+  };
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.model"})
+    refused(name, fmt::format("model/{}' does not exist", name));
+}
+
+TEST_CASE("tensors that are not those of the config are refused with the file that describes the model",
+          "[app][export]") {
+  const Folder folder;
+  write_small_model(folder / "model");
+  nlohmann::json config = nlohmann::json::parse(read_file(folder / "model/config.json"));
+  config["vocab_size"] = 257;
+  write_file(folder / "model/config.json", config.dump());
+  const Result result = run_export(folder, "model", "hf", "out");
+  CHECK(result.code == 3);
+  CHECK_THAT(result.err, ANE_CONTAINS("expected [257,") && ANE_CONTAINS("described by model/config.json"));
+  fs::remove(folder / "model/config.json");
+  const Result bare = run({"eval", "--model", "model", "--data", "synthetic", "--seq", "16"}, {}, folder.path());
+  CHECK(bare.code == 3);
+  CHECK_THAT(bare.err, ANE_CONTAINS("there is no config.json beside it"));
+}
+
+TEST_CASE("a name in a file cannot control the terminal", "[app][export]") {
+  const Folder folder;
+  write_small_model(folder / "model");
+  fs::remove(folder / "model/model.safetensors");
+  write_file(folder / "model/model.safetensors.index.json", R"({"weight_map": {"a\u001b[2J": 5}})");
+  const Result result = run_export(folder, "model", "hf", "out");
+  CHECK(result.code == 3);
+  CHECK_THAT(result.err, ANE_CONTAINS("the file of tensor 'a\xef\xbf\xbd[2J' is not a string"));
 }
 
 TEST_CASE("a signal stops an export, which leaves nothing behind", "[app][export]") {

@@ -130,6 +130,7 @@ TEST_CASE("the error for an unusable config.json names the source and the key", 
   const auto [json, fault] = GENERATE_COPY(table<std::string, const char*>({
       {"", "expected a JSON object"},
       {"[]", "expected a JSON object"},
+      {changed("\"hidden_size\":8", "\"hidden_size\":NaN"), "it is not valid JSON: line 1, column"},
       {"{}", "'model_type' is missing"},
       {changed("\"llama\"", "\"gpt2\""),
        "model_type 'gpt2' is not supported; supported: llama, mistral, qwen2, qwen3, mlp"},

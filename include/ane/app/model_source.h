@@ -28,6 +28,9 @@ struct ModelSource {
 /// The model's tokenizer and config.json; none in llama2.c's format. Throws FileError.
 [[nodiscard]] model::Companions companions_of(const ModelSource& source);
 
+/// Throws FileError unless the model's tensors are the parameters of `layout`.
+void expect_parameters(const ModelSource& source, const model::ParameterLayout& layout);
+
 /// Reads the parameters of the model, which must be those of `layout`. `source` must outlive the reader. Throws
 /// FileError.
 [[nodiscard]] std::unique_ptr<model::ParameterReader> open_parameters(const ModelSource& source,

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
+#include "ane/core/json_fault.h"
 #include "ane/core/memory_reserve.h"
 
 namespace ane::model {
@@ -25,7 +26,14 @@ JsonObject JsonObject::parse(std::string_view text, const std::string& place) {
     too_deep = too_deep || depth > kDeepest;
     return depth <= kDeepest;
   };
-  Json json = Json::parse(text, guard, false);
+  Json json;
+  try {
+    json = Json::parse(text, guard);
+  } catch (const Json::exception& error) {
+    if (!too_deep)
+      throw FileError(
+          fmt::format("{}: expected a JSON object, but it is not valid JSON: {}", place, json_fault(error.what())));
+  }
   if (too_deep) throw FileError(fmt::format("{}: its JSON is nested more than {} deep", place, kDeepest));
   if (!json.is_object()) throw FileError(fmt::format("{}: expected a JSON object", place));
   return {std::move(json), place};

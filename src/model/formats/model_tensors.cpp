@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ane/core/error.h"
+#include "ane/core/json_fault.h"
 #include "ane/core/memory_reserve.h"
 
 namespace ane::model {
@@ -27,7 +28,13 @@ using WeightMap = std::map<std::string, std::string>;
 WeightMap parse_index(const fs::path& path) {
   const std::string text = whole_text(RegularFile(path, "model index"), kMaxIndexBytes);
   ensure_memory_reserve();  // for JSON's destructors
-  const json index = json::parse(text, nullptr, false);
+  json index;
+  try {
+    index = json::parse(text);
+  } catch (const json::exception& error) {
+    throw_file_error(path,
+                     fmt::format("expected a JSON object, but it is not valid JSON: {}", json_fault(error.what())));
+  }
   if (!index.is_object()) throw_file_error(path, "expected a JSON object");
   const auto map = index.find("weight_map");
   if (map == index.end() || !map->is_object()) throw_file_error(path, "'weight_map' is missing or not an object");

@@ -17,6 +17,7 @@
 
 #include "ane/core/checked.h"
 #include "ane/core/error.h"
+#include "ane/core/json_fault.h"
 #include "ane/core/memory_reserve.h"
 #include "ane/math/half.h"
 
@@ -67,7 +68,7 @@ json parse_header(std::span<const std::byte> text, const Fault& fault) {
     if (!header.is_object()) fault("its header is JSON, but not an object");
     return header;
   } catch (const json::exception& error) {
-    fault("its header is not JSON: {}", error.what());
+    fault("its header is not JSON: {}", json_fault(error.what()));
   }
 }
 
@@ -84,6 +85,9 @@ Metadata parse_metadata(const json& object, const Fault& fault) {
 std::vector<std::uint64_t> unsigned_list(const json& object, const char* key, const std::string& name,
                                          const Fault& fault) {
   const auto found = object.find(key);
+  constexpr std::size_t kMostDimensions = 8;
+  if (found != object.end() && found->is_array() && found->size() > kMostDimensions)
+    fault("tensor '{}': {} has {} numbers, but at most {} are accepted", name, key, found->size(), kMostDimensions);
   const bool is_list =
       found != object.end() && found->is_array() &&
       std::all_of(found->begin(), found->end(), [](const json& item) { return item.is_number_unsigned(); });
