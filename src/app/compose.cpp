@@ -81,7 +81,7 @@ train::FineTuning describe_fine_tuning(RunContext& context) {
 // Sums depend on the number of threads, and the number of usable processors can change during a run, so the number is
 // resolved for all processes.
 RunContext make_run_context(const cli::Settings& settings, const Instruments& instruments,
-                            std::unique_ptr<BaseModel> base) {
+                            std::unique_ptr<BaseModel> base, std::unique_ptr<model::FrozenParameters> frozen) {
   RunContext context;
   context.settings = settings;
   if (settings.threads == 0) context.settings.threads = math::processor_count();
@@ -96,6 +96,7 @@ RunContext make_run_context(const cli::Settings& settings, const Instruments& in
                                                             surfaces_to_keep(settings, *context.device, slots));
   context.available_memory = available_memory();
   context.base = std::move(base);
+  context.frozen = std::move(frozen);
   if (context.base) {
     const model::ParameterLayout all = model::parameter_layout(model_config(settings));
     context.frozen = std::make_unique<model::FrozenParameters>(

@@ -22,6 +22,7 @@
 #include "ane/app/adapter_option.h"
 #include "ane/app/compose.h"
 #include "ane/app/model_choice.h"
+#include "ane/app/model_source.h"
 #include "ane/app/option_values.h"
 #include "ane/app/plan.h"
 #include "ane/app/shared_settings.h"
@@ -29,7 +30,9 @@
 #include "ane/cli/terminal.h"
 #include "ane/core/error.h"
 #include "ane/core/mapped_memory.h"
-#include "ane/model/adapter.h"
+#include "ane/model/frozen_parameters.h"
+#include "ane/model/models.h"
+#include "ane/model/parameter_reader.h"
 #include "ane/train/evaluation.h"
 
 namespace ane::app {
@@ -76,7 +79,13 @@ EvalOptions read_options(const OptionValues& values, bool is_synthetic) {
           .json = values.toggle("json")};
 }
 
-/// The parameters in memory that is mapped, so that its size costs nothing before it is touched.
+/// The parameters that only kernels use. They are read when kernels are compiled, and only the kernels keep them.
+std::unique_ptr<model::FrozenParameters> parameters_of_kernels(const model::ParameterLayout& layout,
+                                                               std::shared_ptr<const model::ParameterReader> reader) {
+  return std::make_unique<model::FrozenParameters>(layout, model::is_for_kernels, std::move(reader));
+}
+
+/// The other parameters, in memory that is mapped, so that its size costs nothing before it is touched.
 class Parameters {
  public:
   explicit Parameters(std::size_t count) : memory_(MappedMemory::anonymous(count * sizeof(float))), count_(count) {}
@@ -192,10 +201,12 @@ int eval_command(const cli::FlagValues& flags, const Invocation& invocation) {
   const std::shared_ptr<const text::Tokenizer> tokenizer = adopt_tokenizer(loaded);
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
   const EvalOptions options = read_options(values, loaded.values.data == data::kSynthetic);
-  const RunContext context =
-      make_run_context(loaded.values, {.wrap_device = invocation.wrap_device, .dump_mil = false});
+  const ModelSource model = open_model(loaded.values.model);
+  const model::ParameterLayout layout = model::parameter_layout(model_config(loaded.values));
+  const auto reader = open_merged(model, layout, open_adapter(values, layout, terminal));
+  const RunContext context = make_run_context(loaded.values, {.wrap_device = invocation.wrap_device, .dump_mil = false},
+                                              {}, parameters_of_kernels(layout, reader));
   if (!context.device_note.empty()) terminal.info(context.device_note);
-  const std::optional<model::AdapterSource> adapter = open_adapter(values, context.model->parameters(), terminal);
   const PreparedData prepared = prepare_data(
       loaded.values, {.tokenizer = tokenizer, .environment = invocation.environment, .held_out = options.held_out},
       terminal);
@@ -205,8 +216,7 @@ int eval_command(const cli::FlagValues& flags, const Invocation& invocation) {
                                         context.available_memory))
     terminal.warn(*warning);
   const Parameters parameters(context.model->parameters().size());
-  fill_parameters(context.settings, *context.model, parameters.values());
-  if (adapter) model::merge_all(*adapter, context.model->parameters(), parameters.values());
+  model::read_all(*reader, context.model->parameters(), parameters.values());
   prepare_kernels(context, parameters.values());
   if (!options.json) {
     terminal.print(fmt::format("Device: {}", context.device_text()));

@@ -304,15 +304,13 @@ int sample_command(const cli::FlagValues& flags, const Invocation& invocation) {
   const model::ModelConfig& config = context.model->config();
   check_prompt(prompt.tokens, config);
   check_compiles(context, options);
-  const std::optional<model::AdapterSource> adapter = open_adapter(values, context.model->parameters(), terminal);
+  const model::ParameterLayout& layout = context.model->parameters();
+  std::optional<model::AdapterSource> adapter = open_adapter(values, layout, terminal);
   if (!context.device_note.empty()) terminal.info(context.device_note);
-  const auto base = open_parameters(source, context.model->parameters());
-  std::optional<model::MergedReader> merged;
-  if (adapter) merged.emplace(*base, *adapter);
-  const model::ParameterReader& reader = merged ? *merged : *base;
+  const auto reader = open_merged(source, layout, std::move(adapter));
   model::Decoder decoder(
       config, {context.settings.precision, model::WeightMode::baked, context.settings.plan, context.settings.rope},
-      {.device = *context.device, .surfaces = *context.surfaces, .threads = *context.threads}, reader);
+      {.device = *context.device, .surfaces = *context.surfaces, .threads = *context.threads}, *reader);
   Printer printer(terminal, options, vocabulary, prompt.tokens);
   generate(decoder, prompt, options, printer, terminal);
   return 0;

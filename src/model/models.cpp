@@ -48,6 +48,10 @@ ParameterLayout parameter_layout(const ModelConfig& config) {
   return row_of(config).layout(config);
 }
 
+bool is_for_kernels(const Parameter& parameter) {
+  return parameter.name.starts_with("model.layers.") && !parameter.name.ends_with("layernorm.weight");
+}
+
 KernelPlan kernel_plan(const ModelConfig& config, const KernelOptions& options) {
   check(config);
   return row_of(config).plan(config, options);

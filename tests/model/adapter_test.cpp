@@ -637,7 +637,7 @@ TEST_CASE("merging adds scale B A to the adapted matrices only", "[model][adapte
   const MergedReader merged(weights, source);
   CHECK(merged.dtype(base.at(0)) == "BF16");
   std::vector<float> all(base.size(), 0.25F);
-  merge_all(source, base, all);
+  for (const Parameter& each : base.parameters()) merge(source, each, slice(std::span(all), each));
 
   std::size_t changed = 0;
   for (const Parameter& parameter : base.parameters()) {
@@ -677,9 +677,10 @@ TEST_CASE("merging that overflows is an error that names the matrix", "[model][a
   const Directory directory(with(peft_config(), {{"target_modules", {module_name(0, "q_proj")}}}), tensors);
   const ParameterLayout base = base_layout();
   const AdapterSource source = open_adapter(directory.path(), base);
-  std::vector<float> all(base.size());
-  CHECK_THROWS_AS(merge_all(source, base, all), FileError);
-  CHECK_THROWS_WITH(merge_all(source, base, all),
+  const Parameter& changed = *base.find(module_name(0, "q_proj") + ".weight");
+  std::vector<float> values(changed.count);
+  CHECK_THROWS_AS(merge(source, changed, values), FileError);
+  CHECK_THROWS_WITH(merge(source, changed, values),
                     ANE_CONTAINS("merging it gives non-finite values in 'model.layers.0.self_attn.q_proj.weight'"));
 }
 

@@ -113,7 +113,10 @@ struct Run {
       const std::filesystem::path index = folder / "model" / kIndexFile;
       tensors.emplace(std::filesystem::exists(index) ? index : folder / "model/model.safetensors");
       read_tensors(*tensors, layout, parameters);
-      if (has_adapter) merge_all(open_adapter(folder / "adapter", layout), layout, parameters);
+      if (has_adapter) {
+        const AdapterSource to_merge = open_adapter(folder / "adapter", layout);
+        for (const Parameter& each : layout.parameters()) merge(to_merge, each, slice(std::span(parameters), each));
+      }
     } else {
       read_llama2c(folder / "weights.bin", layout, parameters);
     }

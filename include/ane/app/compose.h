@@ -45,7 +45,7 @@ struct RunContext {
   /// size had been touched yet.
   std::optional<AvailableMemory> available_memory;
   std::unique_ptr<BaseModel> base;                  ///< null unless the run fine-tunes a model
-  std::unique_ptr<model::FrozenParameters> frozen;  ///< likewise
+  std::unique_ptr<model::FrozenParameters> frozen;  ///< parameters that stay in the model's files; may be null
   std::unique_ptr<model::Model> model;
 
   /// One-line description of the device and its number of batch slots.
@@ -65,9 +65,11 @@ struct Instruments {
                                                          const std::optional<RestartContext>& before = {});
 
 /// Selects the device, resolves automatic settings and creates the model. `base`: what open_base_model() returned.
-/// Throws UsageError, DeviceError, FileError.
+/// `frozen`: parameters that stay in the model's files; those that the settings freeze if there is a `base`. Throws
+/// UsageError, DeviceError, FileError.
 [[nodiscard]] RunContext make_run_context(const cli::Settings& settings, const Instruments& instruments = {},
-                                          std::unique_ptr<BaseModel> base = {});
+                                          std::unique_ptr<BaseModel> base = {},
+                                          std::unique_ptr<model::FrozenParameters> frozen = {});
 
 /// What the run's checkpoints record about fine-tuning. Reads the base model's files unless the previous process did.
 [[nodiscard]] train::FineTuning describe_fine_tuning(RunContext& context);

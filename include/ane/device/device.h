@@ -57,6 +57,8 @@ class Device {
   /// the position in the text.
   [[nodiscard]] virtual std::unique_ptr<Kernel> compile(std::string_view label, std::string_view mil_text,
                                                         const mil::Blobs& weights) = 0;
+  /// Frees what the device keeps of destroyed kernels for compiling the same programs again.
+  virtual void release_spare_memory() noexcept {}
   /// The allocator of this device's surfaces.
   [[nodiscard]] virtual surface::Allocator& surface_allocator() = 0;
   /// Whether kernels run on the cores that the rest of the step needs, so that overlapping the two gains nothing.

@@ -43,6 +43,7 @@ class ForwardingDevice : public Device {
                                                 const mil::Blobs& weights) override {
     return device_->compile(label, mil_text, weights);
   }
+  void release_spare_memory() noexcept override { device_->release_spare_memory(); }
   [[nodiscard]] surface::Allocator& surface_allocator() override { return device_->surface_allocator(); }
   [[nodiscard]] bool shares_cpu() const noexcept override { return device_->shares_cpu(); }
   [[nodiscard]] bool limits_compiles() const noexcept override { return device_->limits_compiles(); }

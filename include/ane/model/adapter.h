@@ -92,8 +92,6 @@ void write_adapter(const std::filesystem::path& directory, const AdapterOutput& 
 /// Adds scale * B A, computed in fp32, to the values of a parameter of the model if the adapter changes it. Throws
 /// FileError for a result that is not finite.
 void merge(const AdapterSource& adapter, const Parameter& parameter, std::span<float> values);
-/// The same for all parameters of a model.
-void merge_all(const AdapterSource& adapter, const ParameterLayout& base, std::span<float> parameters);
 
 /// Reads a model with an adapter merged into it. Does not own either.
 class MergedReader final : public ParameterReader {

@@ -55,6 +55,7 @@ class Decoder {
     std::vector<float> cos, sin, mask;
   };
 
+  void free(std::unique_ptr<Block>& block);
   void allocate_caches();
   void embed(std::span<const data::Token> tokens, Block& block);
   void normalize(Block& block, const Parameter& weight);

@@ -18,6 +18,10 @@ namespace ane::model {
 /// computed (check_parameters()).
 [[nodiscard]] ParameterLayout parameter_layout(const ModelConfig& config);
 
+/// Whether only the kernels of a layer use this parameter of a transformer; the CPU uses the others: the embedding, the
+/// classifier and the weights of RMSNorm between kernels.
+[[nodiscard]] bool is_for_kernels(const Parameter& parameter);
+
 /// Only the kernel plan.
 [[nodiscard]] KernelPlan kernel_plan(const ModelConfig& config, const KernelOptions& options);
 

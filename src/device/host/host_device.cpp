@@ -60,4 +60,9 @@ std::unique_ptr<Kernel> HostDevice::compile(std::string_view /*label*/, std::str
   }
 }
 
+void HostDevice::release_spare_memory() noexcept {
+  const std::scoped_lock lock(state_->plans_mutex);
+  for (const auto& [text, plan] : state_->plans) plan->release_spare();
+}
+
 }  // namespace ane::device::host

@@ -79,10 +79,6 @@ void merge(const AdapterSource& adapter, const Parameter& parameter, std::span<f
     throw_file_error(adapter.directory, fmt::format("merging it gives non-finite values in '{}'", parameter.name));
 }
 
-void merge_all(const AdapterSource& adapter, const ParameterLayout& base, std::span<float> parameters) {
-  for (const Parameter& parameter : base.parameters()) merge(adapter, parameter, slice(parameters, parameter));
-}
-
 void MergedReader::read(const Parameter& parameter, std::span<float> values) const {
   base_->read(parameter, values);
   merge(*adapter_, parameter, values);

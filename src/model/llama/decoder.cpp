@@ -29,11 +29,6 @@ ModelConfig of_positions(ModelConfig config, std::size_t positions) {
   return config;
 }
 
-/// Whether the CPU uses the parameter; the others are those of a layer's kernels.
-bool is_for_cpu(const Parameter& parameter) {
-  return !parameter.name.starts_with("model.layers.") || parameter.name.ends_with("layernorm.weight");
-}
-
 std::shared_ptr<const ParameterReader> not_owned(const ParameterReader& reader) {
   return {std::shared_ptr<const void>(), &reader};
 }
@@ -82,9 +77,9 @@ Decoder::Decoder(const ModelConfig& config, const KernelOptions& options, const 
     : config_(config),
       options_(options),
       context_(context),
-      layout_(parameter_layout(config).part(is_for_cpu)),
+      layout_(parameter_layout(config).part(std::not_fn(is_for_kernels))),
       parameters_(layout_.size()),
-      of_kernels_(parameter_layout(config), std::not_fn(is_for_cpu), not_owned(reader)),
+      of_kernels_(parameter_layout(config), is_for_kernels, not_owned(reader)),
       columns_(context.device.shares_cpu() ? 1 : kEngineColumns),
       logits_(config.vocab) {
   if (config.family == Family::mlp) throw UsageError("an mlp cannot generate text");
@@ -95,8 +90,14 @@ Decoder::Decoder(const ModelConfig& config, const KernelOptions& options, const 
 Decoder::~Decoder() = default;
 
 // One of the two at a time: a process may hold a limited number of programs, and the host's kernels hold the weights.
+void Decoder::free(std::unique_ptr<Block>& block) {
+  if (!block) return;
+  block.reset();
+  context_.device.release_spare_memory();
+}
+
 void Decoder::prepare_restart() {
-  next_.reset();
+  free(next_);
   if (!whole_)
     whole_ = std::make_unique<Block>(config_, attn_fwd(config_, options_), options_, context_,
                                      ParameterValues(layout_, parameters_, &of_kernels_));
@@ -104,7 +105,7 @@ void Decoder::prepare_restart() {
 }
 
 void Decoder::prepare_append() {
-  whole_.reset();
+  free(whole_);
   if (next_) return;
   const ModelConfig config = of_positions(config_, columns_);
   next_ = std::make_unique<Block>(config, attn_cached(config, window(), options_), options_, context_,

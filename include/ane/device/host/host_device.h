@@ -26,6 +26,7 @@ class HostDevice final : public Device {
   /// The execution plan is cached by the text: recompiling with new weights only converts the weights.
   [[nodiscard]] std::unique_ptr<Kernel> compile(std::string_view label, std::string_view mil_text,
                                                 const mil::Blobs& weights) override;
+  void release_spare_memory() noexcept override;
   [[nodiscard]] surface::Allocator& surface_allocator() override { return allocator_; }
   [[nodiscard]] bool shares_cpu() const noexcept override { return true; }
 

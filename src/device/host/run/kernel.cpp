@@ -47,6 +47,11 @@ void SharedPlan::give_back(AlignedBytes constants) noexcept {
   }
 }
 
+void SharedPlan::release_spare() noexcept {
+  const std::scoped_lock lock(mutex_);
+  spare_.clear();
+}
+
 HostKernel::HostKernel(std::shared_ptr<SharedPlan> plan, const mil::Blobs& blobs, Workspace& workspace)
     : shared_(std::move(plan)), workspace_(&workspace), constants_(shared_->take_constants()) {
   run_prologue(blobs);

@@ -22,6 +22,8 @@ class SharedPlan {
   [[nodiscard]] const Plan& plan() const noexcept { return plan_; }
   [[nodiscard]] AlignedBytes take_constants();
   void give_back(AlignedBytes constants) noexcept;
+  /// Frees the memory of destroyed kernels.
+  void release_spare() noexcept;
 
  private:
   Plan plan_;
