@@ -1,8 +1,11 @@
 #include "ane/model/llama.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -61,6 +64,18 @@ struct Session {
     test::load(model.kernels(), PassMode::forward, parameters);
     return test::evaluate(model, sample, parameters, times).loss;
   }
+  /// The mean loss over the unmasked tokens of all samples.
+  double masked_loss(std::span<const data::Sample> samples) {
+    test::load(model.kernels(), PassMode::forward, parameters);
+    double loss = 0;
+    double share = 0;
+    for (const data::Sample& each : samples) {
+      const StepResult result = test::evaluate(model, each, parameters, times);
+      loss += result.loss;
+      share += result.loss_share;
+    }
+    return loss / share;
+  }
 
   ModelConfig config;
   data::Sample sample;
@@ -69,6 +84,32 @@ struct Session {
   std::vector<float> parameters, gradients;
   StepTimes times;
 };
+
+/// Compares every tensor's gradient with differences of `loss()`, which is called with changed parameters.
+template <class Loss>
+void check_by_differences(Session& session, const Loss& loss) {
+  const std::vector<float> base = session.parameters;
+  constexpr float kStep = 0x1p-7F;
+  for (const Parameter& parameter : session.model.parameters().parameters()) {
+    INFO(parameter.name);
+    // Along the gradient the derivative equals the gradient's norm, so the relative noise is smallest.
+    const auto gradient = slice(std::span<const float>(session.gradients), parameter);
+    const double norm = std::sqrt(test::dot(gradient, gradient));
+    const auto loss_at = [&](float step) {
+      session.parameters = base;
+      const auto values = slice(std::span(session.parameters), parameter);
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] += step * gradient[i] / static_cast<float>(norm);
+      return loss();
+    };
+    const auto difference = [&](float step) {
+      return (loss_at(step) - loss_at(-step)) / (2 * static_cast<double>(step));
+    };
+    // Richardson extrapolation cancels the error that is quadratic in the step. The loss is accurate to about 1e-7,
+    // which gives 5e-5 for these steps, compared with norms of at least 1e-2.
+    const double numeric = (4 * difference(kStep / 2) - difference(kStep)) / 3;
+    CHECK(numeric == catch_compat::Approx(norm).epsilon(5e-3));
+  }
+}
 
 TEST_CASE("the logits of the next token are those of an evaluation at its position", "[model]") {
   const auto [family, tied] =
@@ -135,27 +176,36 @@ TEST_CASE("every tensor's gradient agrees with finite differences through the wh
   test::load(session.model.kernels(), PassMode::training, session.parameters);
   REQUIRE_FALSE(session.step().overflow);
 
-  const std::vector<float> base = session.parameters;
-  constexpr float kStep = 0x1p-7F;
-  for (const Parameter& parameter : session.model.parameters().parameters()) {
-    INFO(parameter.name);
-    // Along the gradient the derivative equals the gradient's norm, so the relative noise is smallest.
-    const auto gradient = slice(std::span<const float>(session.gradients), parameter);
-    const double norm = std::sqrt(test::dot(gradient, gradient));
-    const auto loss_at = [&](float step) {
-      session.parameters = base;
-      const auto values = slice(std::span(session.parameters), parameter);
-      for (std::size_t i = 0; i < values.size(); ++i) values[i] += step * gradient[i] / static_cast<float>(norm);
-      return session.loss_of_changed_parameters();
-    };
-    const auto difference = [&](float step) {
-      return (loss_at(step) - loss_at(-step)) / (2 * static_cast<double>(step));
-    };
-    // Richardson extrapolation cancels the error that is quadratic in the step. The loss is accurate to about 1e-7,
-    // which gives 5e-5 for these steps, compared with norms of at least 1e-2.
-    const double numeric = (4 * difference(kStep / 2) - difference(kStep)) / 3;
-    CHECK(numeric == catch_compat::Approx(norm).epsilon(5e-3));
+  check_by_differences(session, [&] { return session.loss_of_changed_parameters(); });
+}
+
+TEST_CASE("with loss masks, gradients are those of the mean over the unmasked tokens", "[model][gradient]") {
+  const Family family = GENERATE(Family::llama, Family::qwen3);
+  const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
+  CAPTURE(name(family));
+  Session session(tiny(2, true, 4, family), {DType::fp32, WeightMode::baked, plan});
+  const std::array<std::vector<std::uint8_t>, 4> masks = {{{0, 1, 1, 0, 0, 0, 1, 0, 1},
+                                                           {0, 0, 0, 0, 0, 0, 0, 0, 0},
+                                                           {0, 0, 0, 0, 0, 0, 0, 0, 1},
+                                                           {1, 1, 1, 1, 1, 1, 1, 1, 1}}};
+  std::vector<data::Sample> samples;
+  for (const std::vector<std::uint8_t>& mask : masks) {
+    samples.push_back(sample_for(session.config));
+    for (data::Token& token : samples.back().tokens)
+      token = static_cast<data::Token>((token + samples.size()) % session.config.vocab);
+    samples.back().loss_mask = mask;
   }
+  test::load(session.model.kernels(), PassMode::training, session.parameters);
+  double share = 0;
+  for (const data::Sample& sample : samples) {
+    session.sample = sample;
+    const StepResult result = session.step();
+    REQUIRE_FALSE(result.overflow);
+    share += result.loss_share;
+  }
+  CHECK(share == catch_compat::Approx((4 + 0 + 1 + 9) / 9.0));
+  for (float& gradient : session.gradients) gradient /= static_cast<float>(share);
+  check_by_differences(session, [&] { return session.masked_loss(samples); });
 }
 
 TEST_CASE("gradients add up over samples and grow with the loss scale", "[model][step]") {

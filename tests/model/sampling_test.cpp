@@ -80,6 +80,20 @@ TEST_CASE("draws have the probabilities that the filters leave", "[model][sampli
   if (probabilities.size() > 1) CHECK(chi_square < critical(probabilities.size() - 1));
 }
 
+TEST_CASE("a filter keeps the token at its boundary", "[model][sampling]") {
+  // Four equal logits: weights of 1 and their sums are exact.
+  const auto drawn = [](double top_p, double min_p) {
+    Sampler sampler({.temperature = 1, .top_k = 0, .top_p = top_p, .min_p = min_p, .seed = 5});
+    std::map<data::Token, int> counts;
+    for (std::size_t i = 0; i < 200; ++i) ++counts[sampler.next(std::vector<float>(4, 0.5F), i)];
+    return counts.size();
+  };
+  CHECK(drawn(0.5, 0) == 2);  // two tokens reach a half
+  CHECK(drawn(0.51, 0) == 3);
+  CHECK(drawn(0, 0) == 1);
+  CHECK(drawn(1, 1) == 4);  // all are as probable as the largest
+}
+
 TEST_CASE("without temperature the most probable token is drawn, and the first of equals", "[model][sampling]") {
   Sampler greedy({.temperature = 0, .top_k = 3, .top_p = 0.1, .min_p = 1, .seed = 1});
   CHECK(greedy.next(logits(), 0) == 1);
