@@ -21,6 +21,7 @@
 #include "ane/cli/work_bar.h"
 #include "ane/core/error.h"
 #include "ane/core/file.h"
+#include "ane/core/file_names.h"
 #include "ane/data/text_data.h"
 #include "ane/text/end_tokens.h"
 #include "ane/train/checkpoint.h"
@@ -114,6 +115,20 @@ std::optional<text::TokenId> resolve_end_token(cli::Settings& settings, const te
   return std::nullopt;
 }
 
+/// The end token that the user gives for data that are tokens already.
+std::optional<text::TokenId> given_end_token(const cli::Settings& settings, const SharedTokenizer& opened) {
+  if (settings.end_token.empty()) return std::nullopt;
+  text::TokenId id = 0;
+  const std::string& given = settings.end_token;
+  const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), id);
+  if (error == std::errc() && end == given.data() + given.size() && id < as_size(settings.vocab)) return id;
+  const std::optional<TokenizerPlace> place = opened ? std::nullopt : find_place(settings);
+  if (!opened && !place)
+    throw UsageError(fmt::format("--end-token: '{}' is not a number below {}; a name needs a tokenizer (--tokenizer)",
+                                 given, settings.vocab));
+  return parse_end_token(given, opened ? *opened : *text::open_tokenizer(place->path));
+}
+
 std::optional<std::string> variable(std::span<const std::string> environment, std::string_view name) {
   for (const std::string& entry : environment)
     if (entry.starts_with(name) && entry.substr(name.size(), 1) == "=") return entry.substr(name.size() + 1);
@@ -139,16 +154,28 @@ Descriptor spool_standard_input(cli::Terminal& terminal) {
   return spool(STDIN_FILENO, "standard input");
 }
 
-std::string made_text(const data::DataFiles& files, const data::TokenizeReport& report, bool is_masked, double seconds,
-                      const fs::path& kept_at) {
+std::string made_text(const data::DataFiles& files, const data::TokenizedData& made, bool is_masked, double seconds) {
+  const data::TokenizeReport& report = made.report;
   const std::string_view documents = files.kind == data::Kind::records ? "record" : "file";
   std::string text = fmt::format(
       "{}: {} {}{} became {} tokens, {:.2f} bytes of text per token", files.name, report.documents, documents,
       report.documents == 1 ? "" : "s", report.tokens,
       static_cast<double>(report.text_bytes) / static_cast<double>(std::max<std::uint64_t>(report.tokens, 1)));
   if (is_masked) text += fmt::format("; {} of them contribute to the loss", report.loss_tokens);
+  const std::string place = made.kept_at.lexically_normal().string();
+  if (made.is_from_cache) return text + fmt::format("; read from the cache {}", place);
   text += fmt::format("; encoded in {:.1f} s", seconds);
-  return kept_at.empty() ? text : text + fmt::format("; cached in {}", kept_at.lexically_normal().string());
+  return place.empty() ? text : text + fmt::format("; cached in {}", place);
+}
+
+std::string nothing_held_out(const data::DataFiles& files) {
+  if (files.held_out.empty())
+    return fmt::format(
+        "{}: no record begins in the last tenth of the bytes, so nothing is held out, and there is no validation loss; "
+        "a directory with train.jsonl and valid.jsonl chooses the held-out records",
+        files.name);
+  return fmt::format("{}: {} has no tokens, so there is no validation loss", files.name,
+                     files.held_out.front().path().filename().string());
 }
 
 /// Returns the descriptor of a file with the tokens of `files`.
@@ -160,13 +187,13 @@ Descriptor tokens_of(const data::DataFiles& files, const data::TokenizeOptions& 
       data::open_tokenized(files, options, cache_directory(environment),
                            [&](std::uint64_t done, std::uint64_t total) { bar.draw(done, total); });
   terminal.clear_bar();
-  if (made.report) {
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    terminal.info(made_text(files, *made.report, options.mask_prompt, time.count(), made.kept_at));
-    if (made.report->skipped > 0)
-      terminal.warn(fmt::format("{}: {} bad record{} skipped; the first one: {}", files.name, made.report->skipped,
-                                made.report->skipped == 1 ? " was" : "s were", made.report->first_skipped));
-  }
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+  terminal.info(made_text(files, made, options.mask_prompt, time.count()));
+  const data::TokenizeReport& report = made.report;
+  if (report.skipped > 0)
+    terminal.warn(fmt::format("{}: {} bad record{} skipped; the first one: {}", files.name, report.skipped,
+                              report.skipped == 1 ? " was" : "s were", data::describe_first_skipped(files, report)));
+  if (report.held_out == 0 && options.held_out == data::HeldOut::usual) terminal.warn(nothing_held_out(files));
   return made.file.duplicate();
 }
 
@@ -231,6 +258,7 @@ PreparedData prepare_data(cli::Settings& settings, const DataPreparation& prepar
     if (settings.mask_prompt)
       throw UsageError(
           fmt::format("--mask-prompt: {} contains tokens; give the records that they were made of", files.name));
+    prepared.end_token = given_end_token(settings, preparation.tokenizer);
     return prepared;
   }
   const std::optional<TokenizerPlace> place = find_place(settings);
@@ -246,6 +274,7 @@ PreparedData prepare_data(cli::Settings& settings, const DataPreparation& prepar
                                       .mask_prompt = settings.mask_prompt,
                                       .skip_bad_records = settings.skip_bad_records,
                                       .held_out = preparation.held_out};
+  prepared.end_token = options.end_token;
   prepared.tokens = tokens_of(files, options, preparation.environment, terminal);
   prepared.standard_input = {};
   return prepared;
@@ -290,7 +319,7 @@ model::Companions with_tokenizer(model::Companions companions, const std::string
                 [](const model::CompanionFile& file) { return file.name != "generation_config.json"; });
   companions.files.push_back(model::open_companion(path, name));
   for (const char* beside : kBeside)
-    if (fs::exists(path.parent_path() / beside, ignored) &&
+    if (is_taken(path.parent_path() / beside) &&
         std::ranges::count(companions.files, beside, &model::CompanionFile::name) == 0)
       companions.files.push_back(model::open_companion(path.parent_path() / beside, beside));
   return companions;

@@ -122,7 +122,8 @@ model::Companions Session::first_companions() const {
   const cli::Settings& settings = context_.settings;
   model::Companions companions;
   if (!settings.model.empty()) companions = companions_of(open_model(settings.model));
-  return settings.tokenizer.empty() ? companions : with_tokenizer(std::move(companions), settings.tokenizer);
+  if (!settings.tokenizer.empty()) companions = with_tokenizer(std::move(companions), settings.tokenizer);
+  return prepared_.end_token ? with_end_token(std::move(companions), *prepared_.end_token) : companions;
 }
 
 // The run's own copy does not change if the model's directory does.

@@ -7,6 +7,22 @@
 #include "ane/text/end_tokens.h"
 
 namespace ane::app {
+namespace {
+
+constexpr std::string_view kScratch = "ane-train-tokenizer";
+
+/// The files are read by name, so they get their names back for a moment.
+void unpack(const model::Companions& companions, const std::filesystem::path& directory) {
+  for (const model::CompanionFile& companion : companions.files) {
+    TemporaryFile file(directory / companion.name);
+    model::copy(companion, file);
+    file.commit();
+  }
+  if (!companions.config_json.empty())
+    write_file_atomically(directory / model::kConfigFile, std::as_bytes(std::span(companions.config_json)));
+}
+
+}  // namespace
 
 std::vector<text::TokenId> Vocabulary::encode(std::string_view text, text::SpecialTokens special) const {
   if (tokenizer_) return tokenizer_->encode(text, special);
@@ -50,21 +66,21 @@ Language language_of(const cli::Settings& settings) {
   return language;
 }
 
-// The files are read by name, so they get their names back for a moment.
 Language language_of(const model::Companions& companions) {
-  const ScratchDirectory directory("ane-train-tokenizer");
-  for (const model::CompanionFile& companion : companions.files) {
-    TemporaryFile file(directory.path() / companion.name);
-    model::copy(companion, file);
-    file.commit();
-  }
-  if (!companions.config_json.empty())
-    write_file_atomically(directory.path() / model::kConfigFile, std::as_bytes(std::span(companions.config_json)));
+  const ScratchDirectory directory(kScratch);
+  unpack(companions, directory.path());
   Language language;
   if (const auto found = text::find_tokenizer(directory.path()))
     language.vocabulary = Vocabulary(text::open_tokenizer(*found));
   language.end_tokens = text::end_tokens(directory.path(), language.vocabulary.tokenizer());
   return language;
+}
+
+model::Companions with_end_token(model::Companions companions, text::TokenId end_token) {
+  const ScratchDirectory directory(kScratch);
+  unpack(companions, directory.path());
+  if (text::end_tokens(directory.path(), nullptr).empty()) model::set_end_token(companions, end_token);
+  return companions;
 }
 
 void check_prompt(std::span<const text::TokenId> prompt, const model::ModelConfig& config) {

@@ -34,7 +34,7 @@ JoinedFiles::JoinedFiles(std::vector<Part> parts) : parts_(std::move(parts)) {
   assert(!parts_.empty());
   for (Part& part : parts_) {
     part.start = size_bytes_;
-    size_bytes_ += part.body_bytes();
+    size_bytes_ += part.body_bytes;
   }
 }
 
@@ -52,7 +52,7 @@ void JoinedFiles::read(std::uint64_t offset, std::span<std::byte> bytes) const {
     // If the range extends beyond the whole, the last file reports it.
     const std::size_t count =
         is_last ? bytes.size()
-                : static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), part.body_bytes() - in_body));
+                : static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), part.body_bytes - in_body));
     part.file.read(part.begin + in_body, bytes.first(count));
     bytes = bytes.subspan(count);
     offset += count;

@@ -15,9 +15,9 @@ class JoinedFiles {
  public:
   struct Part {
     RegularFile file;
-    std::uint64_t begin = 0;  ///< bytes of the file's header, which is not part of its body
-    std::uint64_t start = 0;  ///< byte of the whole at which the body starts; set by JoinedFiles
-    [[nodiscard]] std::uint64_t body_bytes() const noexcept { return file.size_bytes() - begin; }
+    std::uint64_t begin = 0;       ///< bytes of the file's header, which is not part of its body
+    std::uint64_t body_bytes = 0;  ///< what follows the body is not part of it either
+    std::uint64_t start = 0;       ///< byte of the whole at which the body starts; set by JoinedFiles
   };
   explicit JoinedFiles(std::vector<Part> parts);
 

@@ -221,6 +221,7 @@ enum class Unit { byte = 1, uint16 = 2, uint32 = 4 };
 struct Contents {
   Unit unit = Unit::byte;
   std::uint64_t begin = 0;  ///< where the tokens begin
+  std::uint64_t bytes = 0;  ///< of all tokens
   TokenTraits traits{};
 };
 
@@ -249,22 +250,24 @@ void refuse_compressed(const RegularFile& file) {
 
 Contents contents_of(const RegularFile& file, const TokenSettings& settings) {
   if (settings.format != Format::tokens) refuse_compressed(file);
-  if (settings.format == Format::text) return {};
+  const Contents text{.bytes = file.size_bytes()};
+  if (settings.format == Format::text) return text;
   if (const std::optional<TokenHeader> header = read_token_header(file)) {
     if (header->vocab > settings.vocab_size)
       throw FileError(fmt::format("{}: its tokens are of a vocabulary of {}, but the model has {} (--vocab)",
                                   file.path().string(), header->vocab, settings.vocab_size));
     return {header->bits == 16 ? Unit::uint16 : Unit::uint32,
             kTokenHeaderBytes,
+            header->token_bytes(),
             {header->is_masked, header->tokenizer, header->facts}};
   }
-  if (settings.format != Format::tokens && file.path().extension() != ".bin") return {};
+  if (settings.format != Format::tokens && file.path().extension() != ".bin") return text;
   if (file.size_bytes() % sizeof(std::uint16_t) != 0)
     throw FileError(
         fmt::format("{}: {} bytes are not a whole number of uint16 tokens; is the file truncated? "
                     "--data-format text reads it as text",
                     file.path().string(), file.size_bytes()));
-  return {Unit::uint16, 0};
+  return {.unit = Unit::uint16, .bytes = file.size_bytes()};
 }
 
 std::string described(Unit unit, bool is_masked) {
@@ -278,8 +281,9 @@ std::unique_ptr<Source> open_token_files(std::vector<RegularFile> files, const T
   assert(!files.empty());
   std::vector<JoinedFiles::Part> parts;
   const std::string first = files.front().path().string();
-  const auto [unit, begin, traits_of_first] = contents_of(files.front(), settings);
-  TokenTraits traits = traits_of_first;
+  const Contents of_first = contents_of(files.front(), settings);
+  const Unit unit = of_first.unit;
+  TokenTraits traits = of_first.traits;
   for (RegularFile& file : files) {
     const Contents contents = contents_of(file, settings);
     if (contents.unit != unit || contents.traits.is_masked != traits.is_masked)
@@ -292,7 +296,7 @@ std::unique_ptr<Source> open_token_files(std::vector<RegularFile> files, const T
           "{} has its own held-out part, so it cannot be joined with other files; train on it alone, or name the text "
           "that it was made of",
           file.path().string()));
-    parts.push_back({std::move(file), contents.begin});
+    parts.push_back({.file = std::move(file), .begin = contents.begin, .body_bytes = contents.bytes});
   }
   if (parts.size() > 1) traits.facts = {};
   JoinedFiles joined(std::move(parts));

@@ -21,7 +21,10 @@ static_assert(std::endian::native == std::endian::little, "token files are read 
 constexpr std::array<char, 8> kMagic = {'\xff', '\xff', 'A', 'N', 'E', 'T', 'O', 'K'};
 constexpr std::uint32_t kVersion = 1;
 constexpr std::uint64_t kBitsOfByte = 8;
-constexpr std::uint32_t kMasked = 1;  // flag
+constexpr std::uint32_t kMasked = 1;  // flags
+constexpr std::uint32_t kReported = 2;
+constexpr std::uint64_t kChecksumBytes = sizeof(std::uint64_t);
+constexpr std::uint64_t kMostReportBytes = std::uint64_t{1} << 20U;
 constexpr std::size_t kMostVocabOf16Bits = 65536;
 
 /// As it is in the file.
@@ -41,6 +44,44 @@ std::uint32_t bits_for(std::uint32_t vocab, Mask mask) {
   return vocab <= (mask == Mask::present ? kMostVocabOf16Bits / 2 : kMostVocabOf16Bits) ? 16 : 32;
 }
 
+RawHeader raw_header(const TokenHeader& header) {
+  return {.magic = kMagic,
+          .version = kVersion,
+          .bits = header.bits,
+          .flags = (header.is_masked ? kMasked : 0) | (header.has_report ? kReported : 0),
+          .vocab = header.vocab,
+          .tokenizer = header.tokenizer,
+          .count = header.count,
+          .facts = header.facts};
+}
+
+/// The bytes between the header and the end, without the checksum.
+void add_body(Checksum& checksum, const RegularFile& file) {
+  constexpr std::uint64_t kCheckedBytes = std::uint64_t{1} << 20U;
+  std::vector<std::byte> buffer(static_cast<std::size_t>(kCheckedBytes));
+  const std::uint64_t end = file.size_bytes() - kChecksumBytes;
+  for (std::uint64_t at = kTokenHeaderBytes; at < end;) {
+    const auto piece = std::span(buffer).first(static_cast<std::size_t>(std::min(kCheckedBytes, end - at)));
+    file.read(at, piece);
+    checksum.add(piece);
+    at += piece.size();
+  }
+}
+
+/// Throws FileError unless the tokens, and a report if there is one, fill the file.
+void expect_size(const RegularFile& file, const TokenHeader& header) {
+  const std::uint64_t token_bytes = header.bits / kBitsOfByte;
+  const std::uint64_t body = file.size_bytes() - kTokenHeaderBytes;
+  const std::uint64_t tokens = body / token_bytes;
+  const bool is_right = header.has_report ? header.count <= tokens && body - header.token_bytes() >= kChecksumBytes &&
+                                                body - header.token_bytes() <= kMostReportBytes
+                                          : body % token_bytes == 0 && header.count == tokens;
+  if (is_right) return;
+  throw FileError(
+      fmt::format("{}: its header says {} tokens of {} bytes{}, but {} bytes follow; is the file truncated?",
+                  file.path().string(), header.count, token_bytes, header.has_report ? " and a report" : "", body));
+}
+
 }  // namespace
 
 std::optional<TokenHeader> read_token_header(const RegularFile& file) {
@@ -54,23 +95,36 @@ std::optional<TokenHeader> read_token_header(const RegularFile& file) {
   };
   if (raw.version != kVersion) refuse("version", raw.version, "1");
   if (raw.bits != 16 && raw.bits != 32) refuse("bits per token", raw.bits, "16 or 32");
-  if (raw.flags != 0 && raw.flags != kMasked) refuse("flags", raw.flags, "0 or 1");
+  if (raw.flags > (kMasked | kReported)) refuse("flags", raw.flags, "0 to 3");
   if (raw.vocab == 0) refuse("vocabulary", raw.vocab, "1 or more");
-  const std::uint64_t token_bytes = raw.bits / kBitsOfByte;
-  const std::uint64_t body = file.size_bytes() - sizeof(RawHeader);
-  if (body % token_bytes != 0 || body / token_bytes != raw.count)
-    throw FileError(
-        fmt::format("{}: its header says {} tokens of {} bytes, but {} bytes follow; is the file truncated?",
-                    file.path().string(), raw.count, token_bytes, body));
+  const TokenHeader header{.bits = raw.bits,
+                           .is_masked = (raw.flags & kMasked) != 0,
+                           .vocab = raw.vocab,
+                           .tokenizer = raw.tokenizer,
+                           .count = raw.count,
+                           .facts = raw.facts,
+                           .has_report = (raw.flags & kReported) != 0};
+  expect_size(file, header);
   if (raw.facts.held_out > raw.count)
     throw FileError(fmt::format("{}: its header says that {} of {} tokens are held out", file.path().string(),
                                 raw.facts.held_out, raw.count));
-  return TokenHeader{.bits = raw.bits,
-                     .is_masked = raw.flags == kMasked,
-                     .vocab = raw.vocab,
-                     .tokenizer = raw.tokenizer,
-                     .count = raw.count,
-                     .facts = raw.facts};
+  return header;
+}
+
+std::optional<std::string> read_report(const RegularFile& file, const TokenHeader& header) {
+  if (!header.has_report) return std::nullopt;
+  Checksum checksum;
+  add_body(checksum, file);
+  const RawHeader raw = raw_header(header);
+  checksum.add(std::as_bytes(std::span(&raw, 1)));
+  std::uint64_t expected = 0;
+  const std::uint64_t end = file.size_bytes() - kChecksumBytes;
+  file.read(end, std::as_writable_bytes(std::span(&expected, 1)));
+  if (checksum.value() != expected) return std::nullopt;
+  const std::uint64_t begin = kTokenHeaderBytes + header.token_bytes();
+  std::string report(static_cast<std::size_t>(end - begin), '\0');
+  file.read(begin, std::as_writable_bytes(std::span(report)));
+  return report;
 }
 
 TokenFileWriter::TokenFileWriter(const std::filesystem::path& path, std::uint32_t vocab, std::uint64_t tokenizer,
@@ -95,11 +149,23 @@ void TokenFileWriter::write(std::span<const Token> tokens, std::span<const std::
   buffer.assign(tokens.begin(), tokens.end());
   for (std::size_t i = 0; i < loss_mask.size(); ++i)
     if (loss_mask[i] == 0) buffer[i] |= kMaskBit<Unit>;
-  file_.write(std::as_bytes(std::span(buffer)));
+  const auto bytes = std::as_bytes(std::span(buffer));
+  checksum_.add(bytes);
+  file_.write(bytes);
 }
 
-void TokenFileWriter::commit(const TokenFacts& facts) {
+void TokenFileWriter::commit(const TokenFacts& facts, std::string_view report) {
+  assert(report.size() + kChecksumBytes <= kMostReportBytes);
   header_.facts = facts;
+  header_.has_report = !report.empty();
+  if (header_.has_report) {
+    checksum_.add(std::as_bytes(std::span(report)));
+    const RawHeader raw = raw_header(header_);
+    checksum_.add(std::as_bytes(std::span(&raw, 1)));
+    const std::uint64_t checksum = checksum_.value();
+    file_.write(std::as_bytes(std::span(report)));
+    file_.write(std::as_bytes(std::span(&checksum, 1)));
+  }
   write_header(true);
   file_.commit();
   sync_directory(path_.parent_path());
@@ -107,14 +173,7 @@ void TokenFileWriter::commit(const TokenFacts& facts) {
 
 /// The number of tokens is known only at the end.
 void TokenFileWriter::write_header(bool again) {
-  const RawHeader raw{.magic = kMagic,
-                      .version = kVersion,
-                      .bits = header_.bits,
-                      .flags = header_.is_masked ? kMasked : 0,
-                      .vocab = header_.vocab,
-                      .tokenizer = header_.tokenizer,
-                      .count = header_.count,
-                      .facts = header_.facts};
+  const RawHeader raw = raw_header(header_);
   const auto bytes = std::as_bytes(std::span(&raw, 1));
   again ? file_.replace_beginning(bytes) : file_.write(bytes);
 }

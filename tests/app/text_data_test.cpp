@@ -71,7 +71,8 @@ TEST_CASE("text is turned into the tokens of the model once, also in a run of ma
   // The tokens are found again.
   const Result cut = run(with(one, "--checkpoint-dir", "cut") + Words{"--max-compiles", "11"}, {}, folder.path());
   REQUIRE(cut.code == 0);
-  CHECK(cut.err.find("became") == std::string::npos);
+  CHECK_THAT(cut.err, ANE_CONTAINS("x.txt: 1 file became ") && ANE_CONTAINS("; read from the cache x.txt."));
+  CHECK(count(cut.err, "became") == 1);
   CHECK(count(cut.out, "exec() restart") >= 5);
   CHECK((parameters_of(folder, "one") == parameters_of(folder, "cut")));
 
@@ -80,6 +81,7 @@ TEST_CASE("text is turned into the tokens of the model once, also in a run of ma
     if (each.path().extension() == ".tokens") fs::remove(each.path());
   const Result made = run(with(one, "--checkpoint-dir", "made") + Words{"--max-compiles", "11"}, {}, folder.path());
   CHECK(count(made.err, "became") == 1);
+  CHECK(count(made.err, "encoded in") == 1);
   CHECK((parameters_of(folder, "one") == parameters_of(folder, "made")));
 
   // The same tokens from a file that tokenize writes; only their split differs.
@@ -195,9 +197,26 @@ TEST_CASE("data that do not fit are refused with what to do", "[app][data]") {
   check({"--data", "x.txt", "--end-token", "<nothing>"}, 2, "--end-token: '<nothing>' is neither the name of a token");
   check({"--data", "x.txt", "--end-token", "132"}, 2, "nor a number below 132");
   check({"--data", "missing.jsonl"}, 3, "missing.jsonl");
-  const Result skipped = run(train(kOfModel + Words{"--data", "bad.jsonl", "--skip-bad-records"}), {}, folder.path());
-  CHECK(skipped.code == 0);
-  CHECK_THAT(skipped.err, ANE_CONTAINS("1 bad record was skipped; the first one: bad.jsonl: line 61"));
+  for (const char* made : {"encoded in", "read from the cache"}) {
+    const Result skipped = run(train(kOfModel + Words{"--data", "bad.jsonl", "--skip-bad-records"}), {}, folder.path());
+    CHECK(skipped.code == 0);
+    CHECK_THAT(skipped.err, ANE_CONTAINS(made) &&
+                                ANE_CONTAINS("1 bad record was skipped; the first one: bad.jsonl: line 61: 'text' is"));
+    CHECK(count(skipped.err, "held out") == 0);
+  }
+  write_file(folder / "long.jsonl", fmt::format(R"({{"text": "{}"}})", std::string(200, 'x')) + "\n");
+  for (const char* made : {"encoded in", "read from the cache"}) {
+    const Result whole = run(train(kOfModel + Words{"--data", "long.jsonl"}), {}, folder.path());
+    CHECK(whole.code == 0);
+    CHECK_THAT(whole.err, ANE_CONTAINS(made) && ANE_CONTAINS("long.jsonl: no record begins in the last tenth"));
+    CHECK(count(whole.err, "nothing is held out") == 1);
+  }
+  fs::create_directory(folder / "mlx");
+  write_file(folder / "mlx/train.jsonl", records());
+  write_file(folder / "mlx/valid.jsonl", "{\"text\": \"\"}\n");
+  const Result empty = run(train(kOfModel + Words{"--data", "mlx"}), {}, folder.path());
+  CHECK(empty.code == 0);
+  CHECK_THAT(empty.err, ANE_CONTAINS("mlx: valid.jsonl has no tokens, so there is no validation loss"));
   fs::remove(folder / "model/generation_config.json");
   check({"--data", "text.jsonl"}, 2, "text.jsonl: line 1: a record ends with an end-of-text token, but");
   check({"--data", "text.jsonl", "--end-token", "<end>"}, 3, "tokens for training, but one sequence needs 33");
@@ -254,4 +273,46 @@ TEST_CASE("eval reads the same data, and knows how many bytes a token stands for
   CHECK(masked["tokens"] == held_out["tokens"]);
   CHECK(masked["counted_tokens"].get<int>() < held_out["counted_tokens"].get<int>() / 2);
   CHECK(masked["counted_tokens"].get<int>() > 0);
+}
+
+TEST_CASE("checkpoints and exports name the end token that the data were made with", "[app][data]") {
+  const Folder folder;
+  write_model(folder);
+  fs::remove(folder / "model/generation_config.json");
+  write_file(folder / "x.jsonl", records());
+  write_file(folder / "t.json", small_tokenizer_json());
+  REQUIRE(run({"tokenize", "x.jsonl", "--tokenizer", "model", "--out", "x.bin"}, {}, folder.path()).code == 0);
+  const auto end_token = [&](const std::string& directory) {
+    const auto config = nlohmann::json::parse(read_file(folder / (directory + "/config.json")));
+    return config.value("eos_token_id", -1);
+  };
+  const auto check = [&](const Words& more, int expected) {
+    fs::remove_all(folder / "c");
+    fs::remove_all(folder / "out");
+    const Result trained = run(train(more) + Words{"--checkpoint-dir", "c", "--max-compiles", "11"}, {}, folder.path());
+    CAPTURE(trained.err);
+    REQUIRE(trained.code == 0);
+    CHECK(end_token("c/step-00000012") == expected);
+    REQUIRE(run({"--resume", "--checkpoint-dir", "c", "--steps", "14", "--threads", "1"}, {}, folder.path()).code == 0);
+    CHECK(end_token("c/step-00000014") == expected);
+    REQUIRE(run({"export", "--model", "c/step-00000014", "--format", "hf", "--out", "out"}, {}, folder.path()).code ==
+            0);
+    CHECK(end_token("out") == expected);
+  };
+  check(kOfModel + Words{"--data", "x.jsonl", "--end-token", "<|im_end|>"}, 131);
+  check(kOfModel + Words{"--data", "x.bin", "--end-token", "129"}, 129);
+  check(kOfModel + Words{"--data", "x.bin"}, -1);
+  check(kNew + Words{"--data", "x.jsonl", "--end-token", "<end>"}, 129);
+  // A model's own stays.
+  write_file(folder / "model/generation_config.json", R"({"eos_token_id": [129, 131]})");
+  check(kOfModel + Words{"--data", "x.jsonl", "--end-token", "130"}, -1);
+
+  const Result unknown = run(train(kOfModel + Words{"--data", "x.bin", "--end-token", "<nothing>"}), {}, folder.path());
+  CHECK(unknown.code == 2);
+  CHECK_THAT(unknown.err, ANE_CONTAINS("--end-token: '<nothing>' is neither the name"));
+  const Result nameless = run({"--dim", "32", "--hidden", "64", "--layers", "1", "--heads", "2", "--vocab", "256",
+                               "--steps", "2", "--data", "x.bin", "--end-token", "<end>"},
+                              {}, folder.path());
+  CHECK(nameless.code == 2);
+  CHECK_THAT(nameless.err, ANE_CONTAINS("a name needs a tokenizer (--tokenizer)"));
 }

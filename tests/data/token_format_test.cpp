@@ -95,7 +95,8 @@ TEST_CASE("an invalid header is refused with the field and its value", "[data][m
   const auto [bad, fault] = GENERATE_COPY(table<std::string, const char*>({
       {changed(good, 8, bytes_of(std::uint32_t{2})), "version = 2, but the supported value is 1"},
       {changed(good, 12, bytes_of(std::uint32_t{8})), "bits per token = 8, but the supported value is 16 or 32"},
-      {changed(good, 16, bytes_of(std::uint32_t{2})), "flags = 2"},
+      {changed(good, 16, bytes_of(std::uint32_t{4})), "flags = 4, but the supported value is 0 to 3"},
+      {changed(good, 16, bytes_of(std::uint32_t{2})), "8 tokens of 4 bytes and a report, but 32 bytes follow"},
       {changed(good, 20, bytes_of(std::uint32_t{0})), "vocabulary = 0"},
       {changed(good, 32, bytes_of(std::uint64_t{9})), "9 tokens of 4 bytes, but 32 bytes follow"},
       {changed(good, 32, bytes_of(~std::uint64_t{0})), "18446744073709551615 tokens"},
@@ -204,4 +205,51 @@ TEST_CASE("a file of tokens says what is held out and how many bytes it stands f
   files.emplace_back(path, "data");
   files.emplace_back(path, "data");
   CHECK_THROWS_AS(open_token_files(std::move(files), {.seq_len = 3, .vocab_size = 100}), ane::UsageError);
+}
+
+TEST_CASE("a report follows the tokens and is no part of them", "[data]") {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "t.bin";
+  const auto bits = GENERATE(16U, 32U);
+  const std::uint32_t vocab = bits == 16 ? 100 : kVocab;
+  const std::vector<Token> tokens = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  TokenFileWriter file(path, vocab, 0);
+  file.append(tokens);
+  file.commit({.held_out = 4}, "how it was made");
+  CHECK(text_of(path).size() == 64 + 9 * (bits / 8) + 15 + 8);
+
+  const auto source = open_token_file(path, {.seq_len = 3, .vocab_size = vocab, .order = Order::sequential});
+  CHECK(source->training_tokens() == 5U);
+  Sample sample;
+  source->validation_sample(0, sample);
+  CHECK(sample.tokens == std::vector<Token>{5, 6, 7, 8});
+
+  const auto report = [&] {
+    const ane::RegularFile opened(path, "token file");
+    return read_report(opened, read_token_header(opened).value());
+  };
+  CHECK(report() == "how it was made");
+  const std::string good = text_of(path);
+  for (const std::size_t at : {std::size_t{20}, std::size_t{64}, good.size() - 9, good.size() - 1}) {
+    static_cast<void>(directory.write("t.bin", changed(good, at, std::string(1, static_cast<char>(good[at] ^ 1)))));
+    CHECK_FALSE(report());
+  }
+  write_token_file(path, tokens, vocab, 0);
+  CHECK_FALSE(report());
+}
+
+TEST_CASE("files with a report can be joined", "[data]") {
+  const TemporaryDirectory directory;
+  std::vector<ane::RegularFile> files;
+  for (const Token first : {Token{0}, Token{4}}) {
+    const auto path = directory.path() / std::to_string(first);
+    TokenFileWriter file(path, 100, 0);
+    file.append(std::vector<Token>{first, first + 1, first + 2, first + 3});
+    file.commit({}, "report");
+    files.emplace_back(path, "data");
+  }
+  Sample sample;
+  open_token_files(std::move(files), {.seq_len = 7, .vocab_size = 100, .order = Order::sequential})
+      ->training_sample(0, sample);
+  CHECK(sample.tokens == std::vector<Token>{0, 1, 2, 3, 4, 5, 6, 7});
 }

@@ -56,6 +56,7 @@ Made make(const std::string& data, const TokenizeOptions& options) {
   made.training = text.substr(0, text.size() - made.header.facts.held_out);
   made.held_out = text.substr(made.training.size());
   CHECK(made.report.tokens == made.header.count);
+  CHECK(made.report.held_out == made.header.facts.held_out);
   CHECK(made.header.facts.key == 77);
   return made;
 }
@@ -174,7 +175,7 @@ TEST_CASE("a bad record names its file and line, or is counted", "[data][records
   CHECK(made.training == "x|y|");
   CHECK(made.report.skipped == 2);
   CHECK(made.report.documents == 2);
-  CHECK_THAT(made.report.first_skipped, ANE_CONTAINS("a.jsonl: line 3: it is not valid JSON"));
+  CHECK_THAT(made.report.first_skipped, ANE_CONTAINS("line 3: it is not valid JSON"));
   CHECK_THAT(refusal(directory.write("b.jsonl", "{}\n5\n").string(), options),
              ANE_CONTAINS("b.jsonl: none of the 2 records is valid; the first error: ") && ANE_CONTAINS("line 1"));
   // Messages need another tokenizer, which has nothing to do with the record.

@@ -140,5 +140,19 @@ TEST_CASE("config.json is the model's own if the source describes another or non
   }
 }
 
+TEST_CASE("config.json names the end token, whichever model the source describes", "[model][companions]") {
+  Companions companions;
+  set_end_token(companions, 7);
+  Json expected = Json::parse(to_json(kConfig));
+  expected["eos_token_id"] = 7;
+  CHECK(Json::parse(config_json_text(kConfig, companions.config_json, "F32")) == expected);
+  companions.config_json = published().dump();
+  set_end_token(companions, 5);
+  expected = published();
+  expected["torch_dtype"] = "float32";
+  expected["eos_token_id"] = 5;
+  CHECK(Json::parse(config_json_text(kConfig, companions.config_json, "F32")) == expected);
+}
+
 }  // namespace
 }  // namespace ane::model

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -24,6 +25,8 @@ namespace ane::app {
 struct PreparedData {
   Descriptor standard_input;  ///< of a file without a name that contains all of it
   Descriptor tokens;          ///< of a file of tokens that was made of text
+  std::optional<text::TokenId>
+      end_token{};  ///< that ends a text in the data, if it is known; only in the first process
 };
 
 /// How data are prepared.

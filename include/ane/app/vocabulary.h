@@ -52,6 +52,9 @@ struct Language {
 /// Of the model that these companions belong to; bytes if they contain no tokenizer. Throws FileError.
 [[nodiscard]] Language language_of(const model::Companions& companions);
 
+/// These companions, with `end_token` in config.json unless they name the tokens that end a text. Throws FileError.
+[[nodiscard]] model::Companions with_end_token(model::Companions companions, text::TokenId end_token);
+
 /// Throws UsageError unless a model with this config can continue `prompt`.
 void check_prompt(std::span<const text::TokenId> prompt, const model::ModelConfig& config);
 

@@ -69,9 +69,15 @@ struct TokenizeReport {
   std::uint64_t text_bytes = 0;
   std::uint64_t tokens = 0;
   std::uint64_t loss_tokens = 0;  ///< that contribute to the loss
+  std::uint64_t held_out = 0;     ///< tokens
   std::uint64_t skipped = 0;      ///< bad records
-  std::string first_skipped;      ///< why, with file and line
+  std::uint64_t first_file = 0;   ///< that has the first of them: an index into DataFiles
+  std::string first_skipped{};    ///< the line of the first one, and what is wrong with it
+  friend bool operator==(const TokenizeReport&, const TokenizeReport&) = default;
 };
+
+/// The first record that was skipped, with its file.
+[[nodiscard]] std::string describe_first_skipped(const DataFiles& files, const TokenizeReport& report);
 
 /// Called with the number of bytes that were read so far, and of all.
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
@@ -89,13 +95,14 @@ using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 /// A file of tokens that was made of text.
 struct TokenizedData {
   RegularFile file;
-  std::optional<TokenizeReport> report;  ///< nullopt if it was found in a cache
-  std::filesystem::path kept_at;         ///< empty if it has no name
+  TokenizeReport report;
+  bool is_from_cache = false;
+  std::filesystem::path kept_at;  ///< empty if it has no name
 };
 
-/// The tokens of `files`: from a cache, if it was made of the same content with the same tokenizer and options, or else
-/// made now, and kept beside the data, or in `cache_directory` (which may be empty: none) where that is not writable.
-/// Throws like tokenize().
+/// The tokens of `files`: from a cache, if it was made of the same content with the same tokenizer and options and no
+/// byte of it has changed, or else made now, and kept beside the data, or in `cache_directory` (which may be empty:
+/// none) where that is not writable. Throws like tokenize().
 [[nodiscard]] TokenizedData open_tokenized(const DataFiles& files, const TokenizeOptions& options,
                                            const std::filesystem::path& cache_directory, const Progress& progress);
 

@@ -52,9 +52,13 @@ void copy(const CompanionFile& from, TemporaryFile& to);
 /// The companions in such a file. Throws FileError.
 [[nodiscard]] Companions companions_in_spool(Descriptor spool);
 
+/// Makes config.json name the token that ends a text. Throws FileError if config.json is not a JSON object.
+void set_end_token(Companions& companions, std::uint32_t token);
+
 /// The text of config.json for a model with this config, whose weights have the type `dtype` (F32, F16 or BF16). If
 /// `source`, the text of a config.json, describes the same model, except that it may support longer sequences, all its
-/// entries are kept; otherwise only those of `config` are written. Throws FileError if `source` is nested too deeply.
+/// entries are kept; otherwise only those of `config` and the end token are written. Throws FileError if `source` is
+/// nested too deeply.
 [[nodiscard]] std::string config_json_text(const ModelConfig& config, std::string_view source, std::string_view dtype);
 
 }  // namespace ane::model

@@ -8,6 +8,8 @@
 #include "ane/core/error.h"
 #include "ane/data/text_data.h"
 
+#include "report_text.h"
+
 // Tokens that were made of text are kept in a token file, whose header names what they were made of. The name of the
 // file depends on the tokenizer and the options, but not on the content: after a change of the text, the file is
 // replaced.
@@ -48,16 +50,20 @@ std::vector<fs::path> cache_places(const DataFiles& files, const TokenizeOptions
   return places;
 }
 
-/// The file at `place` if it was made of this; nullopt if there is none or it does not match.
-std::optional<RegularFile> open_if_matching(const fs::path& place, std::uint64_t key,
-                                            const TokenizeOptions& options) try {
+/// The file at `place` if it was made of this; nullopt if there is none, it does not match or it is damaged. Its whole
+/// content is checked, once for a run: the key was computed from all of the text, which has more bytes than its tokens.
+std::optional<TokenizedData> open_if_matching(const fs::path& place, std::uint64_t key, const DataFiles& files,
+                                              const TokenizeOptions& options) try {
   std::error_code ignored;
   if (!fs::is_regular_file(place, ignored)) return std::nullopt;
   RegularFile file(place, "tokens");
   const std::optional<TokenHeader> header = read_token_header(file);
   const bool matches = header && header->facts.key == key && header->tokenizer == options.tokenizer->digest() &&
                        header->is_masked == options.mask_prompt && header->vocab == options.tokenizer->vocab_size();
-  return matches ? std::optional(std::move(file)) : std::nullopt;
+  const std::optional<std::string> text = matches ? read_report(file, *header) : std::nullopt;
+  const std::optional<TokenizeReport> report = text ? report_from_text(*text, files) : std::nullopt;
+  if (!report) return std::nullopt;
+  return TokenizedData{.file = std::move(file), .report = *report, .is_from_cache = true, .kept_at = place};
 } catch (const FileError&) {
   return std::nullopt;
 }
@@ -98,7 +104,7 @@ class Tokenizing {
 
   [[nodiscard]] TokenizedData run() {
     TokenizeReport report = tokenize(*files_, *options_, key_, *out_, *progress_);
-    return {RegularFile(place_, "tokens"), std::move(report), place_};
+    return {.file = RegularFile(place_, "tokens"), .report = std::move(report), .kept_at = place_};
   }
 
  private:
@@ -118,8 +124,7 @@ TokenizedData open_tokenized(const DataFiles& files, const TokenizeOptions& opti
   const std::uint64_t key = key_of(files, options);
   const std::vector<fs::path> places = cache_places(files, options, cache_directory);
   for (const fs::path& place : places)
-    if (std::optional<RegularFile> file = open_if_matching(place, key, options))
-      return {std::move(*file), std::nullopt, place};
+    if (std::optional<TokenizedData> found = open_if_matching(place, key, files, options)) return std::move(*found);
   Tokenizing tokenizing(files, options, key, progress);
   for (const fs::path& place : places) {
     std::error_code ignored;

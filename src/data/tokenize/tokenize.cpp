@@ -16,6 +16,7 @@
 #include "line_reader.h"
 #include "record.h"
 #include "record_encoder.h"
+#include "report_text.h"
 
 namespace ane::data {
 namespace {
@@ -72,12 +73,14 @@ class TokenizeJob {
         const RegularFile file = input.open();
         files_->kind == Kind::text ? read_text(file) : read_records(file);
         offset_ += file.size_bytes();
+        ++file_index_;
       }
     expect_tokens();
-    const std::uint64_t held_out = held_out_from_ ? report_.tokens - *held_out_from_ : 0;
-    const std::uint64_t text_bytes = held_out > 0 ? held_out_bytes_ : report_.text_bytes;
+    report_.held_out = held_out_from_ ? report_.tokens - *held_out_from_ : 0;
+    const std::uint64_t text_bytes = report_.held_out > 0 ? held_out_bytes_ : report_.text_bytes;
     // Which bytes the tokens that count stand for is not known.
-    out_->commit({.held_out = held_out, .text_bytes = options_->mask_prompt ? 0 : text_bytes, .key = key});
+    out_->commit({.held_out = report_.held_out, .text_bytes = options_->mask_prompt ? 0 : text_bytes, .key = key},
+                 report_text(report_));
     return std::move(report_);
   }
 
@@ -133,8 +136,9 @@ class TokenizeJob {
   }
 
   void read_record(const RegularFile& file, const LineReader::Line& line) {
+    const auto in_line = [&](std::string_view what) { return fmt::format("line {}: {}", line.number, what); };
     const auto named = [&](std::string_view what) {
-      return fmt::format("{}: line {}: {}", file.path().string(), line.number, what);
+      return fmt::format("{}: {}", file.path().string(), in_line(what));
     };
     try {
       if (line.is_too_long) throw RecordError(fmt::format("it is longer than {} MB", kMostRecordBytes >> 20U));
@@ -145,7 +149,9 @@ class TokenizeJob {
       ids_.clear();
       loss_mask_.clear();
       if (!options_->skip_bad_records) throw FileError(named(error.what()) + "; --skip-bad-records skips such records");
-      if (report_.skipped++ == 0) report_.first_skipped = named(error.what());
+      if (report_.skipped++ > 0) return;
+      report_.first_file = file_index_;
+      report_.first_skipped = in_line(error.what());
     } catch (const UsageError& error) {
       throw UsageError(named(error.what()));
     } catch (const FileError& error) {
@@ -176,7 +182,7 @@ class TokenizeJob {
     const bool has_text = files_->kind == Kind::text;
     if (report_.documents == 0 && report_.skipped > 0)
       throw FileError(fmt::format("{}: none of the {} records is valid; the first error: {}", files_->name,
-                                  report_.skipped, report_.first_skipped));
+                                  report_.skipped, describe_first_skipped(*files_, report_)));
     if (report_.tokens == 0)
       throw FileError(fmt::format("{}: it contains no {}", files_->name, has_text ? "text" : "record with text"));
     if (report_.loss_tokens == 0)
@@ -192,6 +198,7 @@ class TokenizeJob {
   RecordEncoder encoder_;
   std::uint64_t total_ = 0;   ///< bytes of all files
   std::uint64_t offset_ = 0;  ///< of the current file in all of them
+  std::uint64_t file_index_ = 0;
   std::uint64_t held_out_at_ = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t shown_ = 0;
   std::optional<std::uint64_t> held_out_from_;  ///< the first token that is held out
@@ -206,6 +213,13 @@ class TokenizeJob {
 TokenizeReport tokenize(const DataFiles& files, const TokenizeOptions& options, std::uint64_t key, TokenFileWriter& out,
                         const Progress& progress) {
   return TokenizeJob(files, options, out, progress).run(key);
+}
+
+std::string describe_first_skipped(const DataFiles& files, const TokenizeReport& report) {
+  const std::size_t training = files.training.size();
+  const auto index = static_cast<std::size_t>(report.first_file);
+  const TextInput& input = index < training ? files.training[index] : files.held_out[index - training];
+  return fmt::format("{}: {}", input.path().string(), report.first_skipped);
 }
 
 std::uint64_t key_of(const DataFiles& files, const TokenizeOptions& options) {

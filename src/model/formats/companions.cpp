@@ -5,12 +5,12 @@
 #include <cstddef>
 #include <optional>
 #include <span>
-#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "ane/core/error.h"
+#include "ane/core/file_names.h"
 
 #include "formats/json_object.h"
 
@@ -28,6 +28,7 @@ constexpr std::array<std::string_view, 10> kFiles = {
 constexpr std::uint64_t kMostFileBytes = std::uint64_t{128} << 20U;  // the largest tokenizers have 35 MB
 constexpr std::uint64_t kMostConfigBytes = std::uint64_t{1} << 20U;  // like read_config()
 constexpr const char* kConfigIs = "model config";
+constexpr const char* kEndToken = "eos_token_id";
 
 constexpr int kIndent = 2;
 
@@ -47,11 +48,6 @@ bool describes(std::string_view source, const ModelConfig& config) try {
   return described == config;
 } catch (const FileError&) {
   return false;
-}
-
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::status(path, ignored).type() != fs::file_type::not_found;
 }
 
 }  // namespace
@@ -103,17 +99,17 @@ bool is_companion_file(std::string_view name) { return std::ranges::count(kFiles
 
 Companions companions_in(const fs::path& directory) {
   Companions companions;
-  if (!is_there(directory / kConfigFile)) return companions;
+  if (!is_taken(directory / kConfigFile)) return companions;
   companions.config_json = whole_text(RegularFile(directory / kConfigFile, kConfigIs), kMostConfigBytes);
   static_cast<void>(JsonObject::parse(companions.config_json, kConfigFile));
   for (const std::string_view name : kFiles)
-    if (is_there(directory / name)) companions.files.push_back(open_companion(directory / name, name));
+    if (is_taken(directory / name)) companions.files.push_back(open_companion(directory / name, name));
   return companions;
 }
 
 Companions llama2c_companions_in(const fs::path& directory) {
   Companions companions;
-  if (is_there(directory / kLlama2cTokenizer))
+  if (is_taken(directory / kLlama2cTokenizer))
     companions.files.push_back(open_companion(directory / kLlama2cTokenizer, kLlama2cTokenizer));
   return companions;
 }
@@ -161,10 +157,18 @@ Companions companions_in_spool(Descriptor spool) {
   return companions;
 }
 
+void set_end_token(Companions& companions, std::uint32_t token) {
+  std::string& config = companions.config_json;
+  Json json = config.empty() ? Json::object() : JsonObject::parse(config, kConfigFile).json();
+  json[kEndToken] = token;
+  config = json.dump(kIndent, ' ', false, Json::error_handler_t::replace);
+}
+
 std::string config_json_text(const ModelConfig& config, std::string_view source, std::string_view dtype) {
-  Json json = JsonObject::parse(!source.empty() && describes(source, config) ? std::string(source) : to_json(config),
-                                kConfigFile)
-                  .json();
+  const Json known = source.empty() ? Json::object() : JsonObject::parse(source, kConfigFile).json();
+  const bool is_kept = !source.empty() && describes(source, config);
+  Json json = is_kept ? known : JsonObject::parse(to_json(config), kConfigFile).json();
+  if (known.contains(kEndToken)) json[kEndToken] = known[kEndToken];
   const auto* const type = std::ranges::find(kTypeNames, dtype, &TypeName::dtype);
   const bool is_named_dtype = json.contains("dtype") && !json.contains("torch_dtype");
   if (config.family != Family::mlp) json[is_named_dtype ? "dtype" : "torch_dtype"] = type->torch;
