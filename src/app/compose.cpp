@@ -170,7 +170,7 @@ LoadedRun load_checkpoint(const RunContext& context, const train::FineTuning& fi
   if (!loaded.unusable.empty()) terminal.warn(fmt::format("resuming from {}", loaded.path.string()));
   for (const std::string& change : changes_since(loaded.settings, settings)) terminal.info(change);
   const train::Progress& progress = state.progress();
-  if (progress.step >= settings.steps)
+  if (settings.steps > 0 && progress.step >= settings.steps)
     terminal.info(
         fmt::format("nothing is left to train: the checkpoint is of step {}, and --steps {} counts from the beginning "
                     "of the run; a "

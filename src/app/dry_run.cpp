@@ -123,13 +123,14 @@ void add_modes(const cli::Settings& settings, int max_compiles, std::vector<std:
 
 void add_memory(const MemoryNeed& need, const std::optional<AvailableMemory>& available,
                 std::vector<std::string>& lines) {
-  const std::string work =
-      need.optimizer_work > 0 ? fmt::format(", optimizer's work {}", cli::human_bytes(need.optimizer_work)) : "";
+  const std::string workspace =
+      need.optimizer_workspace > 0 ? fmt::format(", optimizer workspace {}", cli::human_bytes(need.optimizer_workspace))
+                                   : "";
   lines.push_back(fmt::format("Memory: about {} (state {}, gradients {}, {} weights {}, activations {}, surfaces {}{})",
                               cli::human_bytes(need.total()), cli::human_bytes(need.state),
                               cli::human_bytes(need.gradients), need.weights_are_input ? "kernels'" : "baked",
                               cli::human_bytes(need.weights), cli::human_bytes(need.activations),
-                              cli::human_bytes(need.surfaces), work));
+                              cli::human_bytes(need.surfaces), workspace));
   if (!available) return;
   lines.push_back(fmt::format("Available: {} ({}){}", cli::human_bytes(static_cast<double>(available->bytes)),
                               available->limit, fits(need, *available) ? "" : ": not enough for this model"));

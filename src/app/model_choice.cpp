@@ -160,7 +160,8 @@ void fill_parameters(const cli::Settings& settings, const model::Model& model, s
 
 train::TrainOptions train_options(const cli::Settings& settings) {
   train::TrainOptions options;
-  options.steps = settings.steps;
+  options.steps = settings.steps > 0 ? settings.steps : train::kUnlimitedSteps;
+  options.max_minutes = settings.max_minutes;
   options.accum_steps = settings.accum_steps;
   options.refresh_mode = settings.pipeline ? train::RefreshMode::pipeline : train::RefreshMode::compile;
   options.optimizer = settings.optimizer;

@@ -63,7 +63,8 @@ MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings,
   need.state *= sets;
   for (const train::StateSlot& slot : train::optimizer_slots(settings.optimizer, model.parameters()))
     need.state += static_cast<double>(slot.layout.size()) * sizeof(float);
-  need.optimizer_work = static_cast<double>(train::optimizer_work_bytes(settings.optimizer, model.parameters()));
+  need.optimizer_workspace =
+      static_cast<double>(train::optimizer_workspace_bytes(settings.optimizer, model.parameters()));
   return need;
 }
 

@@ -108,8 +108,14 @@ int Session::run() {
     if (!signals_.stop()) replace_process();
     outcome = train::Outcome::interrupted;
   }
-  if (outcome == train::Outcome::interrupted) return stopped(signals_.number());
-  report_end("finished");
+  if (outcome == train::Outcome::interrupted) {
+    end_early("interrupted", fmt::format("stopped by signal {}", signals_.number()));
+    return kSignalExit + signals_.number();
+  }
+  if (outcome == train::Outcome::out_of_time)
+    end_early("out of time", fmt::format("ended by --max-minutes {}", context_.settings.max_minutes));
+  else
+    report_end("finished");
   terminal_.expect_all_written();
   return 0;
 }
@@ -237,12 +243,11 @@ void Session::replace_process() {
   }
 }
 
-int Session::stopped(int signal) {
+void Session::end_early(const std::string& outcome, const std::string& reason) {
   const std::filesystem::path directory = rescue_.save();
-  report_end("interrupted");
-  terminal_.info(fmt::format("stopped by signal {} at step {}; resume with:\n  {}", signal, state_->progress().step,
+  report_end(outcome);
+  terminal_.info(fmt::format("{} at step {}; resume with:\n  {}", reason, state_->progress().step,
                              rescue_.resume_text(directory)));
-  return kSignalExit + signal;
 }
 
 void Session::report_end(const std::string& outcome) {

@@ -46,18 +46,18 @@ void newton_schulz_polynomial(std::size_t size, const float* gram, float* polyno
 
 }  // namespace
 
-std::size_t orthogonalize_work(std::size_t rows, std::size_t columns) noexcept {
+std::size_t orthogonalize_workspace(std::size_t rows, std::size_t columns) noexcept {
   return 2 * square_size(rows, columns);
 }
 
 void orthogonalize(std::size_t rows, std::size_t columns, std::span<float> matrix, std::span<float> result,
-                   std::span<float> work, ThreadPool& pool) {
+                   std::span<float> workspace, ThreadPool& pool) {
   assert(matrix.size() == rows * columns && result.size() == matrix.size());
-  assert(work.size() >= orthogonalize_work(rows, columns));
+  assert(workspace.size() >= orthogonalize_workspace(rows, columns));
   static_assert(kNewtonSchulzSteps % 2 == 1, "the steps alternate between two arrays and must end in `result`");
   const double norm = std::sqrt(sum_of_squares(matrix, pool));
   scale(matrix, static_cast<float>(1 / (norm + kNormEps)), pool);
-  float* const gram = work.data();
+  float* const gram = workspace.data();
   float* const polynomial = gram + square_size(rows, columns);
   float* from = matrix.data();
   float* to = result.data();

@@ -1,6 +1,7 @@
 #include "ane/train/clock.h"
 
 #include <chrono>
+#include <ctime>
 
 #include <sys/resource.h>
 
@@ -19,6 +20,19 @@ constexpr std::int64_t kMaxrssUnitBytes = 1024;
 std::int64_t monotonic_ns() noexcept {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+// macOS has no CLOCK_BOOTTIME: there CLOCK_MONOTONIC continues during sleep, and on Linux it does not.
+std::int64_t since_boot_ns() noexcept {
+#ifdef __APPLE__
+  constexpr clockid_t kClock = CLOCK_MONOTONIC;
+#else
+  constexpr clockid_t kClock = CLOCK_BOOTTIME;
+#endif
+  timespec now{};
+  ::clock_gettime(kClock, &now);
+  constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+  return std::int64_t{now.tv_sec} * kNsPerSecond + std::int64_t{now.tv_nsec};
 }
 
 std::int64_t peak_memory_bytes() noexcept {

@@ -27,6 +27,8 @@ using model::StepTimes;
 /// Training has continued from all but the newest checkpoint, so only that one may be about to diverge.
 constexpr std::int64_t kKeptWhileTraining = 2;
 
+constexpr double kNsPerMinute = 60e9;
+
 BestValidation with_validation(const BestValidation& best, std::int64_t update, double loss) {
   if (std::isfinite(loss) && (best.update < 0 || loss < best.loss)) return {.update = update, .loss = loss};
   return {.update = best.update, .loss = best.loss, .above = best.above + 1};
@@ -94,6 +96,9 @@ Trainer::Trainer(Parts parts, TrainOptions options)
   last_good_ = progress;
   total_updates_ =
       progress.update + ceil_div(std::max<std::int64_t>(options_.steps - progress.step, 0), options_.accum_steps);
+  if (RunTotals& totals = parts_.state.totals(); options_.max_minutes > 0 && totals.deadline_ns == 0)
+    totals.deadline_ns =
+        parts_.clock() - (monotonic_ns() - totals.started_ns) + std::llround(options_.max_minutes * kNsPerMinute);
   if (options_.checkpoint_dir)
     checkpoints_.emplace(
         *options_.checkpoint_dir,
@@ -116,7 +121,7 @@ Outcome Trainer::run() {
       finish_checkpoint();
       notify_restart();
     } else {
-      if (outcome == Outcome::finished) expect_converging();
+      if (outcome != Outcome::interrupted) expect_converging();
       write_last_checkpoint();
       if (outcome == Outcome::finished) remove_spare_checkpoint();
     }
@@ -131,6 +136,7 @@ Outcome Trainer::run() {
 Outcome Trainer::run_until_done() {
   while (!done() || validation_due() || text_sample_due()) {
     if (parts_.stop) return Outcome::interrupted;
+    if (out_of_time()) return Outcome::out_of_time;
     if (!refresher_.refresh(done() ? PassMode::forward : PassMode::training)) return Outcome::restart_needed;
     if (validation_due() && !validate()) return Outcome::interrupted;
     if (text_sample_due() && !sample_text()) return Outcome::interrupted;
@@ -152,6 +158,12 @@ bool Trainer::text_sample_due() const {
   const std::int64_t update = parts_.state.progress().update;
   if (options_.sample_every == 0 || update == 0 || text_sample_update_ == update) return false;
   return done() || update % options_.sample_every == 0;
+}
+
+/// A run that has finished is still validated.
+bool Trainer::out_of_time() const {
+  const std::int64_t deadline_ns = parts_.state.totals().deadline_ns;
+  return deadline_ns != 0 && !done() && parts_.clock() >= deadline_ns;
 }
 
 /// Returns false if interrupted; the gradients are then dropped.
@@ -336,7 +348,7 @@ void Trainer::report_skip(const std::string& reason) {
 
 /// Throws if training has diverged, so that a diverged run neither succeeds nor leaves a checkpoint.
 void Trainer::expect_converging() {
-  if (validation_fault_)
+  if (validation_fault_ && done())
     throw LostStateError(
         fmt::format("training diverged: the validation at the end (update {}) overflowed twice because {}; start "
                     "again, or from an earlier checkpoint, with a lower --lr (it was {:.3g}) or a longer --warmup",

@@ -6,6 +6,7 @@
 #include <regex>
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <fmt/format.h>
@@ -269,6 +270,24 @@ TEST_CASE("without a limit given, the host compiles as often as it needs to", "[
              ANE_CONTAINS("Restarts: none, because this device does not limit compiles"));
   CHECK(std::regex_search(run(settings + Words{"--print-config"}, {}, folder.path()).out,
                           std::regex("max_compiles +auto +default\n")));
+}
+
+TEST_CASE("a dry run counts the memory of the optimizer", "[app]") {
+  const Folder folder;
+  // 12,384 parameters, of which 10,240 are in hidden matrices; the largest of these is 64 x 32.
+  using Row = std::tuple<Words, std::string, std::string>;
+  const auto [optimizer, state, workspace] = GENERATE(values<Row>({
+      {{"--optimizer", "adamw"}, "state 148.6 KB", ""},
+      {{"--optimizer", "muon"}, "state 107.6 KB", "optimizer workspace 16.4 KB"},
+      {{"--optimizer", "lion"}, "state 99.1 KB", ""},
+      {{"--optimizer", "sgd"}, "state 49.5 KB", ""},
+      {{"--optimizer", "sgd", "--momentum", "0.9"}, "state 99.1 KB", ""},
+  }));
+  const Result result = run(kSmall + Words{"--steps", "4", "--dry-run"} + optimizer, {}, folder.path());
+  CAPTURE(result.out, result.err);
+  CHECK(result.code == 0);
+  CHECK_THAT(result.out, ANE_CONTAINS(state) && ANE_CONTAINS(workspace));
+  CHECK(count(result.out, "optimizer workspace") == (workspace.empty() ? 0 : 1));
 }
 
 TEST_CASE("a budget too small for one update is refused at once, with the smallest sufficient one", "[app][restart]") {

@@ -81,7 +81,8 @@ TEST_CASE("the progress bar fits its terminal and shows the remaining time", "[c
     CHECK(static_cast<int>(cli::progress_bar(state, columns).size()) <= columns);
   }
   CHECK(cli::progress_bar({.step = 1, .steps = 40000, .loss = 0, .ms_per_step = 100}, 80).ends_with("1:06:40 left"));
-  CHECK(cli::progress_bar({}, 80).ends_with("0:00 left"));
+  CHECK(cli::progress_bar({.step = 1, .steps = 1}, 80).ends_with("0:00 left"));
+  CHECK(cli::progress_bar({.step = 7, .ms_per_step = 100}, 80).ends_with("] 7 loss 0.0000 100.0 ms/step"));
 }
 
 TEST_CASE("the bar of work on bytes fits its terminal and shows the remaining time", "[cli][lines]") {

@@ -214,6 +214,14 @@ TEST_CASE("an option that the optimizer does not use is pointed out", "[cli][set
   CHECK_THAT(of_adapters[0], ANE_CONTAINS("only adapters are trained"));
 }
 
+TEST_CASE("a cosine schedule needs to know its end", "[cli][settings]") {
+  CHECK_THROWS_WITH(load({"--config", "shakespeare", "--max-minutes", "2"}),
+                    ANE_CONTAINS("schedule (config shakespeare) is cosine") && ANE_CONTAINS("--steps N"));
+  CHECK(load({"--config", "shakespeare", "--max-minutes", "0.5", "--steps", "5"}).values.max_minutes == 0.5);
+  CHECK(load({"--config", "shakespeare", "--max-minutes", "2", "--schedule", "constant"}).values.steps == 0);
+  CHECK(load({"--max-minutes", "none"}).values.max_minutes == 0);
+}
+
 TEST_CASE("words represent special values", "[cli][settings]") {
   CHECK(load({"--threads", "auto"}).values.threads == 0);
   CHECK(load({"--max-compiles", "auto"}).values.max_compiles == 0);
@@ -252,6 +260,9 @@ TEST_CASE("a value that does not parse or is out of range names setting, value a
       {{"--grad-clip", "1e-40"}, {}, "--grad-clip: '1e-40' is not a number"},
       {{"--eps", "1e-30"}, {}, "--eps: '1e-30' is not a number from 1e-18 to 1 in fp32"},
       {{"--steps", "0"}, {}, "--steps: '0' is not a whole number from 1 to"},
+      {{"--max-minutes", "0"}, {}, "--max-minutes: '0' is not a number above 0 up to 10000000 in fp32 or 'none'"},
+      {{"--max-minutes", "-1"}, {}, "--max-minutes: '-1' is not a number above 0"},
+      {{"--max-minutes", "1e-50"}, {}, "--max-minutes: '1e-50' is not a number above 0"},
       {{"--steps", "10.0"}, {}, "--steps: '10.0' is not a whole number from 1 to"},
       {{"--threads", "0"}, {}, "--threads: '0' is not a whole number from 1 to 256 or 'auto'"},
       {{"--optimizer", "adam"}, {}, "--optimizer: 'adam' is not one of adamw, muon, lion, sgd"},

@@ -13,7 +13,7 @@ namespace {
 
 using ane::math::normal_values;
 using ane::math::orthogonalize;
-using ane::math::orthogonalize_work;
+using ane::math::orthogonalize_workspace;
 using ane::math::ThreadPool;
 using Matrix = std::vector<double>;  // row-major
 
@@ -49,8 +49,8 @@ Matrix newton_schulz(Matrix x, std::size_t rows, std::size_t columns) {
 std::vector<float> orthogonalized(std::vector<float> matrix, std::size_t rows, std::size_t columns, int threads) {
   ThreadPool pool(threads);
   std::vector<float> result(matrix.size(), -1);
-  std::vector<float> work(orthogonalize_work(rows, columns), std::numeric_limits<float>::quiet_NaN());
-  orthogonalize(rows, columns, matrix, result, work, pool);
+  std::vector<float> workspace(orthogonalize_workspace(rows, columns), std::numeric_limits<float>::quiet_NaN());
+  orthogonalize(rows, columns, matrix, result, workspace, pool);
   return result;
 }
 

@@ -70,7 +70,8 @@ class Run {
                                  .state = *state,
                                  .observers = {&recorder},
                                  .stop = stop,
-                                 .sampler = sampler},
+                                 .sampler = sampler,
+                                 .clock = clock},
                                 options_);
     return trainer.run();
   }
@@ -107,6 +108,7 @@ class Run {
   Recorder recorder;
   ane::train::TextSampler* sampler = nullptr;
   std::atomic<bool> stop = false;
+  std::function<std::int64_t()> clock = ane::train::since_boot_ns;
   int processes = 0;
 
  private:

@@ -125,8 +125,8 @@ TEST_CASE("a matrix is orthogonalized as in an independent float64 computation",
     const std::size_t rows = tensor["shape"][0];
     const std::size_t columns = tensor["shape"][1];
     std::vector<float> result(matrix.size());
-    std::vector<float> work(ane::math::orthogonalize_work(rows, columns));
-    ane::math::orthogonalize(rows, columns, matrix, result, work, threads);
+    std::vector<float> workspace(ane::math::orthogonalize_workspace(rows, columns));
+    ane::math::orthogonalize(rows, columns, matrix, result, workspace, threads);
     double error = 0;
     for (std::size_t i = 0; i < expected.size(); ++i)
       error = std::max(error, std::abs(double{result[i]} - expected[i]));
@@ -153,8 +153,8 @@ TEST_CASE("Muon keeps one moment for hidden matrices and two for everything else
   const StateSlots of_adapters = optimizer_slots({.kind = OptimizerKind::muon}, adapters);
   REQUIRE(of_adapters.size() == 2);
   CHECK(of_adapters[0].name == "first_moment");
-  CHECK(optimizer_work_bytes({.kind = OptimizerKind::muon}, adapters) == 0);
-  CHECK(optimizer_work_bytes({.kind = OptimizerKind::adamw}, layout) == 0);
+  CHECK(optimizer_workspace_bytes({.kind = OptimizerKind::muon}, adapters) == 0);
+  CHECK(optimizer_workspace_bytes({.kind = OptimizerKind::adamw}, layout) == 0);
 }
 
 TEST_CASE("SGD has a slot only with momentum, and Lion has one", "[train][optimizer]") {

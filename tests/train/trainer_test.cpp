@@ -28,6 +28,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::int64_t kMinute = 60'000'000'000;
+
 TrainOptions small_options() {
   TrainOptions options;
   options.steps = 75;
@@ -285,6 +287,105 @@ TEST_CASE("a stop that was requested before the start is honored", "[train]") {
   CHECK(run.recorder.compiles.empty());
   run.stop = false;
   CHECK(run.run() == Outcome::finished);
+}
+
+TEST_CASE("a run ends after the batch in which its time is over, however it is divided", "[train][resume]") {
+  const TemporaryDirectory directory;
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.checkpoint_dir = directory.path();
+  // A batch of 4 sequences takes 4 minutes.
+  const auto [minutes, steps] =
+      GENERATE(table<double, std::int64_t>({{0.01, 4}, {7.9, 8}, {8, 8}, {8.1, 12}, {74, 75}, {300, 75}}));
+  options.max_minutes = minutes;
+  const int max_compiles = GENERATE(3, 7, kPlenty);
+  CAPTURE(minutes, max_compiles);
+  std::int64_t now = 5 * kMinute;
+  const auto timed = model_with([&](FakeModel& model) { model.on_step = [&](int) { now += kMinute; }; });
+  Run limited(timed, source, options, max_compiles);
+  limited.clock = [&] { return now; };
+  CHECK(limited.run() == (steps == 75 ? Outcome::finished : Outcome::out_of_time));
+  CHECK(limited.progress().step == steps);
+  CHECK(limited.state->totals().dropped_steps == 0);
+  REQUIRE(limited.recorder.checkpoints.size() == 1);
+  CHECK(limited.recorder.checkpoints[0].step == steps);
+  if (steps == 75) return;
+
+  options.max_minutes = 0;
+  Run resumed(plain_model, source, options, kPlenty);
+  const FakeModel fake;
+  load_checkpoint(checkpoints_in(directory.path()).front(), fake.parameters(), *resumed.state,
+                  {.model = fake.config(), .data = "line"});
+  REQUIRE(resumed.run() == Outcome::finished);
+  options.checkpoint_dir.reset();
+  Run whole(plain_model, source, options, kPlenty);
+  REQUIRE(whole.run() == Outcome::finished);
+  check_same_result(whole, resumed);
+}
+
+TEST_CASE("the time between two processes counts, and a process that starts too late trains nothing", "[train]") {
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.steps = kUnlimitedSteps;
+  options.optimizer.schedule = ScheduleKind::constant;
+  std::int64_t now = 0;
+  const std::int64_t start_minutes = GENERATE(3, 20);
+  const auto timed = model_with([&](FakeModel& model) {
+    now += start_minutes * kMinute;
+    model.on_step = [&](int) { now += kMinute; };
+  });
+  options.max_minutes = 10;
+  Run run(timed, source, options, 3);  // a process for each update
+  run.clock = [&] { return now; };
+  CHECK(run.run() == Outcome::out_of_time);
+  CHECK(run.processes == 2);
+  CHECK(run.progress().update == (start_minutes == 3 ? 2 : 1));
+}
+
+TEST_CASE("the time of a run counts from the start of its first process", "[train]") {
+  const FakeSource source;
+  TrainOptions options = small_options();
+  options.max_minutes = 30;
+  Run run(plain_model, source, options, kPlenty);
+  run.clock = [] { return std::int64_t{0}; };
+  run.state->totals().started_ns = monotonic_ns() - 31 * kMinute;  // reading and tokenizing the data, for example
+  CHECK(run.run() == Outcome::out_of_time);
+  CHECK(run.progress().step == 0);
+}
+
+TEST_CASE("a run that is out of time is not validated, and a signal takes precedence", "[train]") {
+  FakeSource source;
+  source.held_out = 5;
+  TrainOptions options = small_options();
+  options.max_minutes = 3;
+  options.validate_every = 1;
+  std::int64_t now = 0;
+  const bool stops = GENERATE(false, true);
+  Run* current = nullptr;
+  const auto timed = model_with([&](FakeModel& model) {
+    model.on_step = [&](int steps) {
+      now += kMinute;
+      if (stops && steps == 4) current->stop = true;
+    };
+  });
+  Run run(timed, source, options, kPlenty);
+  current = &run;
+  run.clock = [&] { return now; };
+  CHECK(run.run() == (stops ? Outcome::interrupted : Outcome::out_of_time));
+  CHECK(run.progress().step == 4);
+  CHECK(run.recorder.validations.empty());
+}
+
+TEST_CASE("a run that is out of time with mostly skipped updates has diverged", "[train]") {
+  FakeSource source;
+  for (std::uint64_t step = 0; step < 40; ++step) source.poisoned.insert(step);
+  TrainOptions options = small_options();
+  options.max_minutes = 30;
+  std::int64_t now = 0;
+  Run run(model_with([&](FakeModel& model) { model.on_step = [&](int) { now += kMinute; }; }), source, options,
+          kPlenty);
+  run.clock = [&] { return now; };
+  CHECK_THROWS_AS(run.run(), ane::DivergedError);
 }
 
 TEST_CASE("compiles are counted against the budget, shared kernels once per process", "[train]") {

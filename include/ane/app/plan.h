@@ -42,9 +42,9 @@ struct MemoryNeed {
   bool weights_are_input = false;
   double activations = 0;
   double surfaces = 0;
-  double optimizer_work = 0;  ///< what an update computes in
+  double optimizer_workspace = 0;  ///< what an update computes in
   [[nodiscard]] double total() const noexcept {
-    return state + gradients + weights + activations + surfaces + optimizer_work;
+    return state + gradients + weights + activations + surfaces + optimizer_workspace;
   }
 };
 [[nodiscard]] MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings,

@@ -67,7 +67,8 @@ class Session {
   train::Outcome train_until_outcome(train::Trainer& trainer);
   /// Restarts the process. Returns only by throwing, after writing a rescue checkpoint.
   void replace_process();
-  int stopped(int signal);
+  /// Saves and reports a run that ends before its last step; `outcome` is for telemetry, `reason` for the user.
+  void end_early(const std::string& outcome, const std::string& reason);
   void report_end(const std::string& outcome);
   void report_hint(const train::RunReport& end);
   [[nodiscard]] train::RunReport report() const;

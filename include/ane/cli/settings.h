@@ -28,6 +28,7 @@ enum class OutputChoice { automatic, plain, dashboard, quiet };
 /// The values of a run, each within its range. The defaults train a small Llama on a synthetic source.
 struct Settings {
   std::int64_t steps = 0;  ///< 0: not given
+  double max_minutes = 0;  ///< 0: no limit
   std::string config;
   std::string data = "synthetic";
   std::string model;      ///< file with initial weights; empty: new weights

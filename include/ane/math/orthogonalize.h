@@ -8,7 +8,7 @@
 namespace ane::math {
 
 /// Elements of working memory for orthogonalize(): two squares of the smaller dimension.
-[[nodiscard]] std::size_t orthogonalize_work(std::size_t rows, std::size_t columns) noexcept;
+[[nodiscard]] std::size_t orthogonalize_workspace(std::size_t rows, std::size_t columns) noexcept;
 
 /// Sets `result` to nearly the orthogonal matrix that is nearest to a multiple of `matrix`: with the singular value
 /// decomposition U S V^T, that is U S' V^T with S' between about 0.7 and 1.2 for singular values that are not tiny
@@ -17,9 +17,9 @@ namespace ane::math {
 /// from X = matrix / (its Frobenius norm + 1e-7), as in Muon (Jordan et al. 2024). A zero matrix stays zero; a value
 /// that is not finite makes the result so.
 ///   matrix, result [rows, columns] row-major; `matrix` is overwritten
-///   work [at least orthogonalize_work()]
+///   workspace [at least orthogonalize_workspace()]
 /// The result depends on the pool's number of threads, but on nothing else, if the memory is aligned to 64 bytes.
 void orthogonalize(std::size_t rows, std::size_t columns, std::span<float> matrix, std::span<float> result,
-                   std::span<float> work, ThreadPool& pool);
+                   std::span<float> workspace, ThreadPool& pool);
 
 }  // namespace ane::math

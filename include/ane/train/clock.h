@@ -10,6 +10,10 @@ namespace ane::train {
 /// The system's monotonic clock, which continues across exec.
 [[nodiscard]] std::int64_t monotonic_ns() noexcept;
 
+/// The time since the machine was started, including that in which it was suspended. Setting the clock does not change
+/// it, and it continues across exec.
+[[nodiscard]] std::int64_t since_boot_ns() noexcept;
+
 [[nodiscard]] constexpr double milliseconds(Duration time) noexcept { return static_cast<double>(time.count()) / 1e6; }
 [[nodiscard]] constexpr double milliseconds(std::int64_t ns) noexcept { return static_cast<double>(ns) / 1e6; }
 

@@ -7,7 +7,7 @@ namespace ane::train {
 /// A line about an update, without its validation.
 struct UpdateLine {
   std::int64_t update = 0;
-  std::int64_t updates = 0;  ///< of the whole run
+  std::int64_t updates = 0;  ///< of the whole run; 0: not known
   double epoch = 0;          ///< passes over the training data so far; 0: not known
   double train_loss = 0;     ///< mean since the last line
   double lr = 0;

@@ -55,7 +55,8 @@ struct OptimizerInfo {
 /// Whether any optimizer has a slot of this name.
 [[nodiscard]] bool is_optimizer_slot(std::string_view name) noexcept;
 /// Bytes of an optimizer's working memory.
-[[nodiscard]] std::size_t optimizer_work_bytes(const OptimizerOptions& options, const model::ParameterLayout& layout);
+[[nodiscard]] std::size_t optimizer_workspace_bytes(const OptimizerOptions& options,
+                                                    const model::ParameterLayout& layout);
 /// Whether the update of an element of `parameter` depends on other elements of it. If not, any slice can be updated on
 /// its own, with the same bits.
 [[nodiscard]] bool needs_whole_tensor(OptimizerKind kind, const model::Parameter& parameter);
@@ -76,7 +77,7 @@ class Optimizer {
 
  private:
   OptimizerOptions options_;
-  MappedMemory work_;
+  MappedMemory workspace_;
 };
 
 }  // namespace ane::train

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -59,9 +60,13 @@ struct FineTuning {
   [[nodiscard]] bool has_adapter() const noexcept { return !adapter.empty(); }
 };
 
+/// TrainOptions::steps of a run that only its time limits.
+inline constexpr std::int64_t kUnlimitedSteps = std::numeric_limits<std::int64_t>::max();
+
 struct TrainOptions {
   std::int64_t steps = 0;  ///< sequences; an update follows every accum_steps, the last one may have fewer
   std::int64_t accum_steps = 10;
+  double max_minutes = 0;  ///< of all processes of the run together; 0: no limit
   OptimizerOptions optimizer;
   LossScaleOptions loss_scale;
   RefreshMode refresh_mode = RefreshMode::compile;

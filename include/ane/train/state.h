@@ -19,6 +19,7 @@ namespace ane::train {
 struct RunTotals {
   std::uint64_t run_id = 0;     ///< random; set by the first process
   std::int64_t started_ns = 0;  ///< monotonic clock at the start of the first process; set by main, else by the Trainer
+  std::int64_t deadline_ns = 0;        ///< of since_boot_ns(), when the run should end; 0: not set
   std::int64_t booked_until_ns = 0;    ///< RunClock's last booking
   std::int64_t startup_ns = 0;         ///< of the first process, before training
   std::int64_t compile_ns = 0;         ///< while training waited

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,6 +27,7 @@ namespace ane::train {
 enum class Outcome {
   finished,
   restart_needed,  ///< the compile budget is exhausted; the state is at a whole update, ready for exec
+  out_of_time,     ///< max_minutes have passed; otherwise like `interrupted`
   interrupted      ///< `stop` was set; the state is at a whole update, with a checkpoint if a directory was given
 };
 
@@ -50,23 +52,27 @@ class Trainer {
     device::CompileBudget& budget;
     StateArena& state;
     std::vector<Observer*> observers;
-    const std::atomic<bool>& stop;       ///< set by a signal handler
-    RunLock* checkpoint_lock = nullptr;  ///< lock on the checkpoint directory, if any
-    TextSampler* sampler = nullptr;      ///< needed if samples are requested
+    const std::atomic<bool>& stop;                        ///< set by a signal handler
+    RunLock* checkpoint_lock = nullptr;                   ///< lock on the checkpoint directory, if any
+    TextSampler* sampler = nullptr;                       ///< needed if samples are requested
+    std::function<std::int64_t()> clock = since_boot_ns;  ///< for max_minutes
   };
 
   /// Throws UsageError with the smallest sufficient value if the budget does not suffice for one update.
   Trainer(Parts parts, TrainOptions options);
 
-  /// Trains until done, out of budget or stopped.
+  /// Trains until done, out of budget, out of time or stopped.
+  ///
+  /// The time is checked before each batch, so a run ends with the first batch that is complete after max_minutes. They
+  /// count from the start of the first process.
   ///
   /// Held-out samples are evaluated every validate_every updates with the kernels of the next batch (in a pipeline
   /// stale by one update), and at the end with the newest parameters; so is the sampler, every sample_every updates.
   /// Neither changes anything that training depends on. Checkpoints are written concurrently with
   /// training after every checkpoint_every updates or checkpoint_minutes, except while updates are being skipped, and
-  /// at the end after validation, and when stopped, and, with keep_best, when a validation improves on all before; no
-  /// write is in progress when this returns or throws. A checkpoint that cannot be written is a warning, or an error if
-  /// it is the last.
+  /// at the end after validation, and when stopped or out of time, and, with keep_best, when a validation improves on
+  /// all before; no write is in progress when this returns or throws. A checkpoint that cannot be written is a warning,
+  /// or an error if it is the last.
   ///
   /// Throws DivergedError, with the progress reset to the last applied update, if too many updates were skipped
   /// (give_up_after in a row, or most of the recent ones when the run ends, see loss_scale.h); LostStateError if an
@@ -79,6 +85,7 @@ class Trainer {
 
   [[nodiscard]] Outcome run_until_done();
   [[nodiscard]] bool done() const noexcept;
+  [[nodiscard]] bool out_of_time() const;
   [[nodiscard]] bool validation_due() const;
   [[nodiscard]] bool text_sample_due() const;
   [[nodiscard]] bool run_batch();

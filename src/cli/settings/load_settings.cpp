@@ -156,8 +156,9 @@ void load_recorded(const RecordedSettings& recorded, LoadedSettings& loaded) {
       throw UsageError(fmt::format(
           "{}: its run read the data from standard input; give the same data again with --data -", recorded.place));
     Settings taken = loaded.values;
-    if (!row.assign(found->second, taken)) {  // written by another version of the program
-      loaded.warnings.push_back(
+    if (!row.assign(found->second, taken)) {
+      if (found->second == row.show(Settings())) continue;  // it was not given, such as --steps
+      loaded.warnings.push_back(                            // another version of the program may have written it
           fmt::format("{}: ignoring {} '{}', which is not {}", recorded.place, row.key(), found->second, row.expects));
       continue;
     }
@@ -210,6 +211,11 @@ void check_together(const LoadedSettings& loaded) {
     throw UsageError(fmt::format("{} is {}, above {}, which is {}; a cosine schedule falls from lr to min_lr",
                                  named("min-lr"), values.optimizer.min_lr, named("lr"), values.optimizer.lr));
   }
+  if (values.max_minutes > 0 && values.steps == 0 && values.optimizer.schedule == train::ScheduleKind::cosine)
+    throw UsageError(
+        fmt::format("{} is cosine, which falls until --steps N, but that is not given: --max-minutes does not say how "
+                    "many steps there will be. Add --steps N, or use --schedule constant",
+                    named("schedule")));
   const bool resumes = values.resume != ResumeChoice::never;
   if (values.checkpoint_dir.empty() &&
       (resumes || values.checkpoint_every > 0 || values.checkpoint_minutes > 0 || values.keep_best)) {

@@ -7,7 +7,8 @@ namespace ane::cli {
 
 namespace {
 constexpr std::int64_t kMostSteps = 1000 * kBillion;
-}
+constexpr double kMostMinutes = 10'000'000;
+}  // namespace
 
 std::vector<Setting> run_rows() {
   return {
@@ -17,6 +18,13 @@ std::vector<Setting> run_rows() {
              .help = "number of training sequences; an update follows every --accum-steps sequences",
              .from_checkpoint = FromCheckpoint::always},
             &Settings::steps, 1, kMostSteps),
+      real({.name = "max-minutes",
+            .group = "Run",
+            .placeholder = "M",
+            .help =
+                "end the run, with a checkpoint, after the update in progress when this much time has passed since "
+                "the command was given; restarts count, and --resume begins anew; without --steps, train until then"},
+           &Settings::max_minutes, {.least = 0, .most = kMostMinutes, .positive = true}, {"none"}),
       text({.name = "config",
             .group = "Run",
             .placeholder = "NAME|FILE",

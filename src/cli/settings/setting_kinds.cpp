@@ -13,7 +13,7 @@ constexpr std::string_view kLlama3 = "llama3";
 
 /// Whether the value that training uses is in the interval.
 bool holds(const Interval& range, double value) {
-  if (value < range.least || value > range.most) return false;
+  if (value < range.least || value > range.most || (range.positive && value <= 0)) return false;
   const std::optional<float> used = to_fp32(value);
   return used && (!range.open || *used < static_cast<float>(range.most));
 }
@@ -63,8 +63,10 @@ Setting whole(Setting row, Field<std::int64_t> field, std::int64_t least, std::i
 
 Setting real(Setting row, Field<double> field, Interval range, Word zero) {
   row.kind = ValueKind::number;
-  row.expects = fmt::format("a number from {} to {}{} in fp32", range.least, range.open ? "below " : "", range.most);
-  if (range.least == 0) row.expects += fmt::format(" (0, or at least {:.2g})", std::numeric_limits<float>::min());
+  row.expects = fmt::format("a number {} {} {} {}{} in fp32", range.positive ? "above" : "from", range.least,
+                            range.positive ? "up to" : "to", range.open ? "below " : "", range.most);
+  if (range.least == 0 && !range.positive)
+    row.expects += fmt::format(" (0, or at least {:.2g})", std::numeric_limits<float>::min());
   if (!zero.word.empty()) row.expects += fmt::format(" or '{}'", zero.word);
   row.assign = [=](std::string_view text, Settings& settings) {
     const bool is_word = !zero.word.empty() && text == zero.word;

@@ -46,7 +46,8 @@ struct Word {
 struct Interval {
   double least;
   double most;
-  bool open = false;  ///< `most` itself is out of range
+  bool open = false;      ///< `most` itself is out of range
+  bool positive = false;  ///< `least` itself, 0, is out of range
 };
 /// A number in an interval. It is checked in fp32, because training computes in it: 1 - 1e-8 is 1 there, and 1e-46 is
 /// 0.

@@ -132,7 +132,10 @@ std::string resumed_line(const train::ResumeEvent& event) {
 }
 
 std::string progress_bar(const BarState& state, int columns) {
-  const double part = state.steps > 0 ? static_cast<double>(state.step) / static_cast<double>(state.steps) : 0;
+  if (state.steps == 0)
+    return bar_with(fmt::format(" {} loss {:.4f} {:.1f} ms/step", state.step, signless(state.loss), state.ms_per_step),
+                    0, columns);
+  const double part = static_cast<double>(state.step) / static_cast<double>(state.steps);
   const double seconds_left = static_cast<double>(state.steps - state.step) * state.ms_per_step / 1000;
   const std::string text = fmt::format(" {}/{} loss {:.4f} {:.1f} ms/step {} left", state.step, state.steps,
                                        signless(state.loss), state.ms_per_step, clock_text(seconds_left));

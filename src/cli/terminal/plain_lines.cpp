@@ -27,6 +27,11 @@ std::string count_text(double count) {
   return count < 1e6 ? fmt::format("{:.1f}k", count / 1e3) : fmt::format("{:.2f}M", count / 1e6);
 }
 
+/// "update 5/20", or "update 5" if their number is not known.
+std::string update_text(std::int64_t update, std::int64_t updates) {
+  return updates == 0 ? fmt::format("update {}", update) : fmt::format("update {}/{}", update, updates);
+}
+
 std::string bits_text(double loss, double bytes_per_token) {
   return fmt::format("{:.2f} bits/byte", signless(loss / std::numbers::ln2 / bytes_per_token));
 }
@@ -60,25 +65,27 @@ std::string training_line(const model::Model& model, const Settings& settings, s
   const std::int64_t updates = ceil_div(steps, settings.accum_steps);
   const std::string count = settings.steps > 0 ? fmt::format("{} ", updates) : "";  // a dry run may not know it
   const std::int64_t sequences = updates == 1 ? steps : settings.accum_steps;
-  return fmt::format("Training: {}update{} of {} sequence{} ({} tokens each); {}, learning rate {:.1e}", count,
+  const std::string time = settings.max_minutes > 0 ? fmt::format(", at most {} min", settings.max_minutes) : "";
+  return fmt::format("Training: {}update{} of {} sequence{} ({} tokens each){}; {}, learning rate {:.1e}", count,
                      updates == 1 ? "" : "s", sequences, sequences == 1 ? "" : "s",
-                     sequences * static_cast<std::int64_t>(model.config().seq_len),
+                     sequences * static_cast<std::int64_t>(model.config().seq_len), time,
                      train::optimizer_info(settings.optimizer.kind).title, settings.optimizer.lr);
 }
 
 std::string update_line(const train::UpdateLine& line, const train::ValidationEvent* validation,
                         std::optional<double> bytes_per_token) {
-  std::string text = fmt::format("update {}/{}", line.update, line.updates);
+  std::string text = update_text(line.update, line.updates);
   if (line.epoch > 0) text += fmt::format(" | epoch {:.2f}", line.epoch);
   text += fmt::format(" | train {}", number(line.train_loss, 3));
   if (validation != nullptr) text += validation_text(*validation, bytes_per_token);
-  return text + fmt::format(" | lr {:.1e} | grad {} | {} tok/s | {} left", line.lr, number(line.grad_norm, 2),
-                            count_text(line.tokens_per_second), clock_text(line.seconds_left));
+  text += fmt::format(" | lr {:.1e} | grad {} | {} tok/s", line.lr, number(line.grad_norm, 2),
+                      count_text(line.tokens_per_second));
+  return line.updates == 0 ? text : text + fmt::format(" | {} left", clock_text(line.seconds_left));
 }
 
 std::string lone_validation_line(const train::ValidationEvent& validation, std::int64_t updates,
                                  std::optional<double> bytes_per_token) {
-  return fmt::format("update {}/{}{}", validation.update, updates, validation_text(validation, bytes_per_token));
+  return update_text(validation.update, updates) + validation_text(validation, bytes_per_token);
 }
 
 std::string rise_line(const train::BestValidation& best) {

@@ -1,5 +1,6 @@
 #include "ane/cli/plain_observer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -45,14 +46,14 @@ void PlainObserver::on_update(const train::UpdateEvent& event) {
     log_->loss_sequences += event.loss_sequences;
   }
   const bool is_first = !std::exchange(log_->began, true);
-  const bool is_due = is_first || log_->steps >= plan_.log_every || event.step >= plan_.steps;
+  const bool is_due = is_first || log_->steps >= plan_.log_every || (plan_.steps > 0 && event.step >= plan_.steps);
   if (!is_due && !event.validation_follows) return;
 
   const std::int64_t now = now_();
-  const std::int64_t steps_left = plan_.steps - event.step;
+  const std::int64_t steps_left = std::max<std::int64_t>(plan_.steps - event.step, 0);
   log_->line = {
       .update = event.update,
-      .updates = event.update + ceil_div(steps_left, plan_.accum_steps),
+      .updates = plan_.steps > 0 ? event.update + ceil_div(steps_left, plan_.accum_steps) : 0,
       .epoch = training_tokens_ ? static_cast<double>(event.step) * tokens_per_step_ / *training_tokens_ : 0,
       .train_loss =
           log_->loss_sequences > 0 ? log_->loss_sum / log_->loss_sequences : std::numeric_limits<double>::quiet_NaN(),

@@ -18,7 +18,7 @@ bool adamw(const UpdateContext& context, const TensorState& tensor) {
 
 bool update_by_adamw(const UpdateContext& context, const TensorState& tensor, std::span<float> first_moment,
                      std::span<float> second_moment) {
-  const auto& [options, step, work, threads] = context;
+  const auto& [options, step, workspace, threads] = context;
   const math::AdamWStep adamw{.lr = static_cast<float>(step.lr),
                               .beta1 = static_cast<float>(options.beta1),
                               .beta2 = static_cast<float>(options.beta2),

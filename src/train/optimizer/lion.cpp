@@ -12,7 +12,7 @@ bool of_each(const OptimizerOptions& /*options*/, const model::Parameter& /*para
 constexpr std::array<SlotRule, 1> kLionSlots = {{{"first_moment", of_each}}};
 
 bool lion(const UpdateContext& context, const TensorState& tensor) {
-  const auto& [options, step, work, threads] = context;
+  const auto& [options, step, workspace, threads] = context;
   const math::LionStep lion{.lr = static_cast<float>(step.lr),
                             .beta1 = static_cast<float>(options.beta1),
                             .beta2 = static_cast<float>(options.beta2),

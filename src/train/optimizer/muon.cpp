@@ -41,19 +41,19 @@ std::size_t direction_size(const model::Parameter& parameter) {
   return round_up(parameter.count, kAlignment);
 }
 
-std::size_t work_size(const model::Parameter& parameter) {
+std::size_t workspace_size(const model::Parameter& parameter) {
   if (!is_hidden_matrix(parameter)) return 0;
-  return direction_size(parameter) + math::orthogonalize_work(rows_of(parameter), columns_of(parameter));
+  return direction_size(parameter) + math::orthogonalize_workspace(rows_of(parameter), columns_of(parameter));
 }
 
 bool update_matrix(const UpdateContext& context, const TensorState& tensor) {
-  const auto& [options, step, work, threads] = context;
+  const auto& [options, step, workspace, threads] = context;
   const std::size_t rows = rows_of(tensor.parameter);
   const std::size_t columns = columns_of(tensor.parameter);
-  const std::span<float> direction = work.first(tensor.values.size());
+  const std::span<float> direction = workspace.first(tensor.values.size());
   math::nesterov(static_cast<float>(options.momentum), static_cast<float>(step.grad_factor), tensor.gradient,
                  tensor.slots[0], threads);
-  math::orthogonalize(rows, columns, tensor.gradient, direction, work.subspan(direction_size(tensor.parameter)),
+  math::orthogonalize(rows, columns, tensor.gradient, direction, workspace.subspan(direction_size(tensor.parameter)),
                       threads);
   const double scale = kAdamWScale * std::sqrt(static_cast<double>(std::max(rows, columns)));
   const double decay = 1 - step.lr * static_cast<double>(tensor.weight_decay(options));
@@ -78,6 +78,6 @@ constinit const UpdateRule kMuon{{.kind = OptimizerKind::muon,
                                  kMuonSlots,
                                  muon,
                                  is_hidden_matrix,
-                                 work_size};
+                                 workspace_size};
 
 }  // namespace ane::train

@@ -27,7 +27,7 @@ const UpdateRule& rule_of(OptimizerKind kind) noexcept {
   return **std::ranges::find(kRules, kind, [](const UpdateRule* rule) { return rule->info.kind; });
 }
 
-MappedMemory work_memory(std::size_t bytes) {
+MappedMemory workspace_of_bytes(std::size_t bytes) {
   if (bytes == 0) return {};
   try {
     return MappedMemory::anonymous(bytes);
@@ -90,11 +90,11 @@ bool is_optimizer_slot(std::string_view name) noexcept {
   });
 }
 
-std::size_t optimizer_work_bytes(const OptimizerOptions& options, const ParameterLayout& layout) {
+std::size_t optimizer_workspace_bytes(const OptimizerOptions& options, const ParameterLayout& layout) {
   const UpdateRule& rule = rule_of(options.kind);
   std::size_t largest = 0;
-  if (rule.work_size != nullptr)
-    for (const Parameter& parameter : layout.parameters()) largest = std::max(largest, rule.work_size(parameter));
+  if (rule.workspace_size != nullptr)
+    for (const Parameter& parameter : layout.parameters()) largest = std::max(largest, rule.workspace_size(parameter));
   return largest * sizeof(float);
 }
 
@@ -104,13 +104,13 @@ bool needs_whole_tensor(OptimizerKind kind, const Parameter& parameter) {
 }
 
 Optimizer::Optimizer(const OptimizerOptions& options, const ParameterLayout& layout)
-    : options_(options), work_(work_memory(optimizer_work_bytes(options, layout))) {}
+    : options_(options), workspace_(workspace_of_bytes(optimizer_workspace_bytes(options, layout))) {}
 
 std::optional<std::string> Optimizer::update(const UpdateStep& step, const ParameterLayout& layout,
                                              std::span<float> gradients, StateArena& state, math::ThreadPool& threads) {
   const UpdateRule& rule = rule_of(options_.kind);
-  const std::span<float> work(reinterpret_cast<float*>(work_.data()), work_.size() / sizeof(float));
-  const UpdateContext context{options_, step, work, threads};
+  const std::span<float> workspace(reinterpret_cast<float*>(workspace_.data()), workspace_.size() / sizeof(float));
+  const UpdateContext context{options_, step, workspace, threads};
   std::optional<std::string> not_finite;
   for (const Parameter& parameter : layout.parameters()) {
     TensorState tensor{parameter, slice(state.parameters(), parameter), slice(gradients, parameter), {}};

@@ -13,7 +13,7 @@ bool with_momentum(const OptimizerOptions& options, const model::Parameter& /*pa
 constexpr std::array<SlotRule, 1> kSgdSlots = {{{"momentum", with_momentum}}};
 
 bool sgd(const UpdateContext& context, const TensorState& tensor) {
-  const auto& [options, step, work, threads] = context;
+  const auto& [options, step, workspace, threads] = context;
   const auto lr = static_cast<float>(step.lr);
   const auto grad_factor = static_cast<float>(step.grad_factor);
   if (options.momentum == 0)

@@ -14,7 +14,7 @@ namespace ane::train {
 struct UpdateContext {
   const OptimizerOptions& options;
   const UpdateStep& step;
-  std::span<float> work;  ///< at least UpdateRule::work_size() for each tensor, aligned to 64 bytes
+  std::span<float> workspace;  ///< at least UpdateRule::workspace_size() for each tensor, aligned to 64 bytes
   math::ThreadPool& threads;
 };
 
@@ -50,7 +50,7 @@ struct UpdateRule {
   /// tensors, `values`, `gradient` and `slots` may be the same slice of each.
   bool (*needs_whole)(const model::Parameter& parameter) = nullptr;
   /// Elements of working memory for a tensor; null: none.
-  std::size_t (*work_size)(const model::Parameter& parameter) = nullptr;
+  std::size_t (*workspace_size)(const model::Parameter& parameter) = nullptr;
 };
 
 /// AdamW's update of a tensor, for rules that use it for some tensors.

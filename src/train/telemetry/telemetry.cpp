@@ -97,7 +97,8 @@ void Telemetry::run(const RunDescription& description) {
                           {"seed", description.seed},
                           {"threads", description.threads},
                           {"max_compiles", description.max_compiles ? Record(*description.max_compiles) : Record()},
-                          {"steps", options.steps},
+                          {"steps", options.steps == kUnlimitedSteps ? Record() : Record(options.steps)},
+                          {"max_minutes", options.max_minutes > 0 ? Record(options.max_minutes) : Record()},
                           {"accum_steps", options.accum_steps},
                           {"tokens_per_step", step_cost_.tokens},
                           {"optimizer", optimizer_record(options.optimizer)}}));
