@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "ane/device/forwarding.h"
 #include "ane/model/llama.h"
 #include "ane/model/parameter_reader.h"
 
@@ -96,6 +97,33 @@ TEST_CASE("a decoder can begin another text", "[model][decoder]") {
   decoder.append(7);
   CHECK(test::relative_error(decoder.restart(reference.tokens(3)), reference.logits(2)) <= 1e-5);
   CHECK(test::relative_error(decoder.append(reference.sample.tokens[3]), reference.logits(3)) <= 1e-5);
+}
+
+/// Counts how often memory is released.
+class CountingDevice final : public device::ForwardingDevice {
+ public:
+  using ForwardingDevice::ForwardingDevice;
+  void release_spare_memory() noexcept override {
+    ++released;
+    ForwardingDevice::release_spare_memory();
+  }
+  int released = 0;
+};
+
+TEST_CASE("a decoder releases the memory of the kernels that it no longer needs", "[model][decoder][memory]") {
+  const ModelConfig config = small_model(Family::llama, 4);
+  Rig rig;
+  const Reference reference(rig, config, DType::fp32);
+  CountingDevice device(rig.device);
+  Decoder decoder(config, DType::fp32, {.device = device, .surfaces = rig.surfaces, .threads = rig.threads},
+                  *reference.reader);
+  decoder.restart(reference.tokens(3));
+  CHECK(device.released == 0);
+  decoder.append(reference.sample.tokens[3]);
+  decoder.append(reference.sample.tokens[4]);
+  CHECK(device.released == 1);
+  decoder.restart(reference.tokens(3));
+  CHECK(device.released == 2);
 }
 
 TEST_CASE("parameters that are not finite are reported", "[model][decoder][overflow]") {
