@@ -1,3 +1,4 @@
+#include <cmath>
 #include <map>
 #include <string>
 #include <vector>
@@ -10,7 +11,8 @@
 #include "model/rig.h"
 #include "support/catch.h"
 
-// Every kernel's backward against central differences of its forward, in fp32 on the host device.
+// Every kernel's backward against central differences of its forward, in fp32 on the host device, and the norm of heads
+// against its definition.
 namespace ane::model {
 namespace {
 
@@ -148,6 +150,37 @@ TEST_CASE("the attention kernels' backward agrees with finite differences", "[mo
   if (config.has_qk_norm()) {
     check_sum("self_attn.q_norm.weight", "q_norm_terms");
     check_sum("self_attn.k_norm.weight", "k_norm_terms");
+  }
+}
+
+TEST_CASE("the keys of the first position are normalized as defined, with the config's epsilon", "[model][kernels]") {
+  ModelConfig config = tiny(2, 1, 4, Family::qwen3);
+  config.norm_eps = GENERATE(1e-6, 0.3);
+  const double scale = GENERATE(1e-3, 1.0, 1e3);
+  CAPTURE(config.norm_eps, scale);
+  const ParameterLayout layout = parameter_layout(config);
+  const std::vector<float> parameters = random_parameters(layout);
+  const std::vector<float> xn = test::random_values(config.dim * config.seq_len, scale, 1);
+  Rig rig;
+  const Tensors out = run(rig, attn_fwd(config, DType::fp32), layout, parameters, "model.layers.0.", {{"xn", xn}});
+
+  const auto values = [&](const char* name) {
+    return slice(std::span<const float>(parameters), *layout.find(std::string("model.layers.0.self_attn.") + name));
+  };
+  std::vector<double> keys;
+  double squares = 0;
+  for (std::size_t channel = 0; channel < config.head_dim; ++channel) {
+    double sum = 0;
+    for (std::size_t i = 0; i < config.dim; ++i)
+      sum += double{values("k_proj.weight")[channel * config.dim + i]} * double{xn[i * config.seq_len]};
+    keys.push_back(sum);
+    squares += sum * sum;
+  }
+  const double rms = std::sqrt(squares / static_cast<double>(config.head_dim) + config.norm_eps);
+  for (std::size_t channel = 0; channel < config.head_dim; ++channel) {  // RoPE does not rotate position 0
+    const double expected = keys[channel] / rms * double{values("k_norm.weight")[channel]};
+    // Sums of 8 products of fp32.
+    CHECK(std::abs(double{out.at("k")[channel * config.seq_len]} - expected) <= 2e-6);
   }
 }
 
