@@ -376,6 +376,20 @@ TEST_CASE("a run that is out of time is not validated, and a signal takes preced
   CHECK(run.recorder.validations.empty());
 }
 
+TEST_CASE("a run whose last batch takes longer than its time is finished and validated", "[train]") {
+  FakeSource source;
+  source.held_out = 5;
+  TrainOptions options = small_options();
+  options.steps = 4;
+  options.max_minutes = 3;
+  std::int64_t now = 0;
+  Run run(model_with([&](FakeModel& model) { model.on_step = [&](int) { now += kMinute; }; }), source, options,
+          kPlenty);
+  run.clock = [&] { return now; };
+  CHECK(run.run() == Outcome::finished);
+  CHECK(run.recorder.validations.size() == 1);
+}
+
 TEST_CASE("a run that is out of time with mostly skipped updates has diverged", "[train]") {
   FakeSource source;
   for (std::uint64_t step = 0; step < 40; ++step) source.poisoned.insert(step);
