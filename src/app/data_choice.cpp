@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "ane/app/model_source.h"
+#include "ane/app/signals.h"
 #include "ane/app/vocabulary.h"
 #include "ane/cli/configs.h"
 #include "ane/cli/work_bar.h"
@@ -183,9 +184,13 @@ Descriptor tokens_of(const data::DataFiles& files, const data::TokenizeOptions& 
                      std::span<const std::string> environment, cli::Terminal& terminal) {
   const auto start = std::chrono::steady_clock::now();
   cli::WorkBar bar(terminal, "Tokenizing");
+  const StopSignals signals;  // a cache is written under a temporary name, which must not stay
   data::TokenizedData made =
-      data::open_tokenized(files, options, cache_directory(environment),
-                           [&](std::uint64_t done, std::uint64_t total) { bar.draw(done, total); });
+      data::open_tokenized(files, options, cache_directory(environment), [&](std::uint64_t done, std::uint64_t total) {
+        signals.check();
+        bar.draw(done, total);
+      });
+  signals.check();
   terminal.clear_bar();
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
   terminal.info(made_text(files, made, options.mask_prompt, time.count()));

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
@@ -68,19 +67,17 @@ struct Export {
 /// The reader of an export that a signal may stop between two tensors.
 class StoppableReader final : public model::ParameterReader {
  public:
-  struct Stopped {};  ///< thrown by read()
-
-  StoppableReader(const model::ParameterReader& reader, const std::atomic<bool>& stop)
-      : reader_(&reader), stop_(&stop) {}
+  StoppableReader(const model::ParameterReader& reader, const StopSignals& signals)
+      : reader_(&reader), signals_(&signals) {}
   void read(const model::Parameter& parameter, std::span<float> values) const override {
-    if (*stop_) throw Stopped();
+    signals_->check();
     reader_->read(parameter, values);
   }
   std::string dtype(const model::Parameter& parameter) const override { return reader_->dtype(parameter); }
 
  private:
   const model::ParameterReader* reader_;
-  const std::atomic<bool>* stop_;
+  const StopSignals* signals_;
 };
 
 /// `dtype` as safetensors files name it; empty if it is not given.
@@ -249,18 +246,13 @@ int export_command(const cli::FlagValues& flags) {
   std::signal(SIGXFSZ, SIG_IGN);  // exceeding the file size limit is then a write error instead of a kill
   const StopSignals signals;
   const bool is_adapter = is_of_adapters(options.format);
-  const StoppableReader reader(is_adapter ? *adapter->reader : merged ? *merged : *parameters, signals.stop());
-  try {
-    if (is_adapter) {
-      write_adapter(options, exported, *adapter, reader);
-    } else if (is_llama2c) {
-      write_llama2c(options, exported, reader);
-    } else {
-      write_hugging_face(options, exported, companions_of(source), reader);
-    }
-  } catch (const StoppableReader::Stopped&) {
-    terminal.info(fmt::format("stopped by signal {}; nothing was written", signals.number()));
-    return kSignalExit + signals.number();
+  const StoppableReader reader(is_adapter ? *adapter->reader : merged ? *merged : *parameters, signals);
+  if (is_adapter) {
+    write_adapter(options, exported, *adapter, reader);
+  } else if (is_llama2c) {
+    write_llama2c(options, exported, reader);
+  } else {
+    write_hugging_face(options, exported, companions_of(source), reader);
   }
   const model::ParameterLayout& written = is_adapter ? adapter->layout : exported.layout;
   terminal.print(fmt::format("{}: {} tensors, {} parameters", options.out.string(), written.parameters().size(),

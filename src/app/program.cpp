@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ane/app/commands.h"
+#include "ane/app/signals.h"
 #include "ane/cli/terminal.h"
 #include "ane/core/error.h"
 #include "ane/core/memory_reserve.h"
@@ -51,6 +52,9 @@ int fail(ExitCode code, const char* message) {
 int run_and_report(char** argv, const DeviceWrapper& wrap_device) try {
   ensure_memory_reserve();
   return run_command({strings_of(argv), strings_of(environ), train::monotonic_ns(), wrap_device});
+} catch (const Stopped& stopped) {
+  cli::Terminal().info(fmt::format("stopped by signal {}; nothing was written", stopped.signal));
+  return kSignalExit + stopped.signal;
 } catch (const UsageError& error) {
   return fail(kUsage, error.what());
 } catch (const FileError& error) {

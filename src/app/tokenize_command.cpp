@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "ane/app/option_values.h"
+#include "ane/app/signals.h"
 #include "ane/cli/terminal.h"
 #include "ane/core/error.h"
 #include "ane/core/file.h"
@@ -130,6 +131,9 @@ class TokenOutput {
 
 void encode_files(const TokenizeOptions& options, const Tokenizer& tokenizer, cli::Terminal& terminal) {
   constexpr std::size_t kReadBytes = std::size_t{1} << 20U;
+  const std::vector<RegularFile> files = open_inputs(options.inputs);
+  std::optional<StopSignals> signals;  // a file is written under a temporary name, which must not stay
+  if (!options.out.empty()) signals.emplace();
   TokenOutput output(options, tokenizer, terminal);
   text::StreamEncoder encoder(tokenizer, options.special);
   std::vector<text::TokenId> ids;
@@ -143,8 +147,9 @@ void encode_files(const TokenizeOptions& options, const Tokenizer& tokenizer, cl
     time += std::chrono::steady_clock::now() - start;
     output.take(ids);
   };
-  for (const RegularFile& file : open_inputs(options.inputs)) {
+  for (const RegularFile& file : files) {
     for (std::uint64_t at = 0; at < file.size_bytes(); at += piece.size()) {
+      if (signals) signals->check();
       piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kReadBytes, file.size_bytes() - at)));
       file.read(at, std::as_writable_bytes(std::span(piece)));
       bytes += piece.size();

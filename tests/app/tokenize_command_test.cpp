@@ -1,6 +1,12 @@
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <iterator>
 #include <string>
+#include <thread>
 
 #include "app/program.h"
+#include "data/small_tokenizer.h"
 #include "support/catch.h"
 
 namespace {
@@ -74,4 +80,25 @@ TEST_CASE("wrong input of tokenize gives one message", "[app][tokenize]") {
   CHECK(run({"tokenize", "ids", "--ids"}, {}, folder.path()).code == 2);
   write_file(folder / "tokenizer.json", "{}");
   refused({"ids", "--ids"}, 3, "tokenizer.json: has no 'model'");
+}
+
+TEST_CASE("a signal stops tokenizing, which leaves nothing behind", "[app][tokenize]") {
+  namespace fs = std::filesystem;
+  const Folder folder;
+  write_file(folder / "t.json", ane::test::small_tokenizer_json());
+  std::string text;
+  while (text.size() < (std::size_t{32} << 20U)) text += "some words of abab and cabs\n";
+  write_file(folder / "x.txt", text);
+  const auto files = [&] { return std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()); };
+  const Words command = GENERATE(Words{"tokenize", "x.txt", "--tokenizer", "t.json", "--out", "x.bin"},
+                                 Words{"--dim", "32", "--hidden", "64", "--layers", "1", "--heads", "2", "--tokenizer",
+                                       "t.json", "--data", "x.txt", "--steps", "2", "--seq", "16"});
+  Program program(command, {}, folder.path());
+  while (files() == 2 && !program.has_ended()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  program.send(SIGTERM);
+  const Result result = program.wait();
+  CAPTURE(result.out, result.err);
+  CHECK(result.code == 128 + SIGTERM);
+  CHECK_THAT(result.err, ANE_CONTAINS("stopped by signal 15; nothing was written"));
+  CHECK(files() == 2);
 }

@@ -10,6 +10,11 @@ namespace ane::app {
 /// Added to the number of a signal that ended a command: its exit code.
 inline constexpr int kSignalExit = 128;
 
+/// Thrown to end a command that writes nothing unless it is complete, when a signal stops it. run_program() reports it.
+struct Stopped {
+  int signal = 0;
+};
+
 /// Handles train::kStopSignals as requests to stop. A second SIGINT kills at once, because a user wants it; repeating
 /// the others has no effect, because they arrive in pairs (timeout and closing terminals send two, the system sends
 /// SIGXCPU every second and SIGPIPE for each line of output). Only one object may exist at a time; the destructor
@@ -26,6 +31,10 @@ class StopSignals {
   [[nodiscard]] const std::atomic<bool>& stop() const noexcept;
   /// The first signal's number; 0 if there was none.
   [[nodiscard]] int number() const noexcept;
+  /// Throws Stopped if there was a signal.
+  void check() const {
+    if (stop()) throw Stopped{number()};
+  }
 
  private:
   std::vector<std::byte> handler_stack_;
