@@ -103,7 +103,8 @@ void Training::update() {
       train::gradient_norm(layout, state_->gradients(), average, options_.optimizer.grad_clip, *context_.threads);
   if (norm.unusable) throw Error(*norm.unusable);
   const train::UpdateStep step{.lr = options_.optimizer.lr, .grad_factor = average};
-  static_cast<void>(optimizer_.update(step, layout, state_->gradients(), *state_, *context_.threads));
+  static_cast<void>(
+      optimizer_.update(step, train::whole_pieces(layout), state_->gradients(), *state_, *context_.threads));
 }
 
 train::Trainer::Parts Training::parts(device::CompileBudget& budget, std::vector<train::Observer*> observers,

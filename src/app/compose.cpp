@@ -130,10 +130,11 @@ std::unique_ptr<train::Telemetry> open_telemetry(const RunContext& context, cons
 }
 
 std::unique_ptr<train::StateArena> make_state(RunContext& context, const std::optional<RestartContext>& before,
-                                              const Warn& warn) {
+                                              const train::Partition& partition, int ranks, const Warn& warn) {
   const cli::Settings& settings = context.settings;
   const std::size_t parameters = context.model->parameters().size();
-  train::StateSlots slots = train::optimizer_slots(settings.optimizer, context.model->parameters());
+  train::StateSlots slots =
+      partition.own_part_of(train::optimizer_slots(settings.optimizer, context.model->parameters()));
   const std::uint64_t fingerprint = fingerprint_of(settings, context.model->config());
   const train::Staleness staleness = settings.pipeline ? train::Staleness::one_update : train::Staleness::none;
   if (before) {
@@ -141,7 +142,7 @@ std::unique_ptr<train::StateArena> make_state(RunContext& context, const std::op
                                                fingerprint, staleness);
   }
   if (const auto warning =
-          check_memory(memory_need(*context.model, settings, *context.device), context.available_memory))
+          check_memory(memory_need(*context.model, settings, *context.device, ranks), context.available_memory))
     warn(*warning);
   auto state = std::make_unique<train::StateArena>(parameters, std::move(slots), fingerprint, staleness);
   state->back_with_huge_pages(*context.threads);
@@ -160,12 +161,14 @@ std::unique_ptr<data::Source> open_source(const cli::Settings& settings, const s
 }
 
 LoadedRun load_checkpoint(const RunContext& context, const train::FineTuning& fine_tuning, const data::Source& source,
-                          train::StateArena& state, cli::Terminal& terminal) {
+                          train::StateArena& state, train::Ranks* ranks, cli::Terminal& terminal) {
   const cli::Settings& settings = context.settings;
+  const std::unique_ptr<train::WholeSlots> whole_slots = ranks == nullptr ? nullptr : ranks->whole_slots();
   train::CheckpointIdentity identity = train::identity_of(*context.model, source);
   identity.fine_tuning = fine_tuning;
-  const train::LoadedCheckpoint loaded =
-      train::load_newest_checkpoint(settings.checkpoint_dir, context.model->parameters(), state, identity);
+  const train::LoadedCheckpoint loaded = train::load_newest_checkpoint(
+      settings.checkpoint_dir, context.model->parameters(), state, identity, whole_slots.get());
+  if (whole_slots) whole_slots->spread_parameters();
   for (const std::string& fault : loaded.unusable) terminal.warn(fault);
   if (!loaded.unusable.empty()) terminal.warn(fmt::format("resuming from {}", loaded.path.string()));
   for (const std::string& change : changes_since(loaded.settings, settings)) terminal.info(change);

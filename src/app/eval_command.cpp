@@ -125,7 +125,7 @@ Report evaluate_on(const RunContext& context, const data::Source& source, std::s
                    std::size_t sequences) {
   const std::atomic<bool> never_stops = false;
   const auto begin = std::chrono::steady_clock::now();
-  const train::Evaluation evaluation = train::evaluate(*context.model, source, parameters, sequences, never_stops);
+  const train::Evaluation evaluation = train::evaluate(*context.model, source, parameters, 0, sequences, never_stops);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
   if (evaluation.overflow)
     throw DivergedError(

@@ -56,13 +56,14 @@ MemoryNeed kernel_memory_need(const model::Model& model, const cli::Settings& se
 
 }  // namespace
 
-MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings, const device::Device& device) {
+MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings, const device::Device& device,
+                       int ranks) {
   MemoryNeed need = kernel_memory_need(model, settings, device, model.kernels().infos());
   need.gradients = need.state;
   const double sets = settings.pipeline ? 2 : 1;
   need.state *= sets;
   for (const train::StateSlot& slot : train::optimizer_slots(settings.optimizer, model.parameters()))
-    need.state += static_cast<double>(slot.layout.size()) * sizeof(float);
+    need.state += static_cast<double>(slot.layout.size()) * sizeof(float) / ranks;
   need.optimizer_workspace =
       static_cast<double>(train::optimizer_workspace_bytes(settings.optimizer, model.parameters()));
   return need;

@@ -17,6 +17,7 @@
 #include "ane/core/error.h"
 #include "ane/core/memory_reserve.h"
 #include "ane/core/stack.h"
+#include "ane/distributed/rank_process.h"
 #include "ane/mil/text.h"
 #include "ane/text/printable.h"
 #include "ane/train/clock.h"
@@ -42,7 +43,9 @@ void open_closed_streams() {
   }
 }
 
+/// All ranks usually fail in the same way: the first one says why. A trainer does not count as one.
 int fail(ExitCode code, const char* message) {
+  if (distributed::launched_rank() > 0) return code;
   std::fflush(stdout);
   cli::write_to_stderr(fmt::format("ane-train: {}\n", text::printable(message)));  // it can quote a file
   return code;

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <exception>
+#include <memory>
 #include <optional>
 
 #include <fmt/format.h>
@@ -39,11 +40,16 @@ fs::path make_temporary_rescue_directory() { return make_temporary_directory(kDi
 }  // namespace
 
 fs::path Rescue::save() {
+  if (run_.ranks != nullptr && !run_.ranks->is_first()) {
+    run_.ranks->serve_checkpoint();
+    return {};
+  }
+  const std::unique_ptr<train::WholeSlots> whole_slots = run_.ranks == nullptr ? nullptr : run_.ranks->whole_slots();
   const std::optional<fs::path>& directory = run_.options.checkpoint_dir;
-  if (!directory) return save_in_new_directory();
+  if (!directory) return save_in_new_directory(whole_slots.get());
   if (run_.state.totals().checkpointed_update == run_.state.progress().update) return *directory;
   if (run_.checkpoint_lock != nullptr) run_.checkpoint_lock->keep();
-  save_in(*directory);
+  save_in(*directory, whole_slots.get());
   return *directory;
 }
 
@@ -69,16 +75,17 @@ std::string Rescue::describe_earlier() const try {
 }
 
 std::string Rescue::resume_text(const fs::path& directory) const {
-  return cli::resume_command(run_.invocation.arguments, run_.invocation.environment, directory);
+  const std::string command = cli::resume_command(run_.invocation.arguments, run_.invocation.environment, directory);
+  return run_.ranks == nullptr ? command : fmt::format("mpirun -np {} {}", run_.ranks->size(), command);
 }
 
-fs::path Rescue::save_in_new_directory() {
+fs::path Rescue::save_in_new_directory(train::WholeSlots* whole_slots) {
   std::string failure;
   for (const auto make_directory : {make_rescue_directory_here, make_temporary_rescue_directory}) {
     fs::path directory;
     try {
       directory = make_directory();
-      save_in(directory);
+      save_in(directory, whole_slots);
       if (!failure.empty()) run_.terminal.warn(fmt::format("{}; the checkpoint is in {}", failure, directory.string()));
       return directory;
     } catch (const FileError& error) {
@@ -89,7 +96,7 @@ fs::path Rescue::save_in_new_directory() {
   throw FileError(failure);
 }
 
-void Rescue::save_in(const fs::path& directory) {
+void Rescue::save_in(const fs::path& directory, train::WholeSlots* whole_slots) {
   const train::Progress& progress = run_.state.progress();
   train::CheckpointEvent event{.step = progress.step, .update = progress.update, .begin_ns = train::monotonic_ns()};
   const train::CheckpointIdentity identity{.model = run_.model.config(),
@@ -97,7 +104,7 @@ void Rescue::save_in(const fs::path& directory) {
                                            .settings = run_.options.settings,
                                            .companions = run_.options.companions,
                                            .fine_tuning = run_.options.fine_tuning};
-  event.path = train::write_checkpoint(directory, run_.model.parameters(), run_.state, identity);
+  event.path = train::write_checkpoint(directory, run_.model.parameters(), run_.state, identity, whole_slots);
   event.time = train::Duration(train::monotonic_ns() - event.begin_ns);
   for (train::Observer* observer : run_.observers) observer->on_checkpoint(event);
 }

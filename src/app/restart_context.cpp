@@ -20,7 +20,8 @@ struct Passed {
   const char* field;
   std::optional<int> RestartContext::*descriptor;
 };
-constexpr std::array kPassed = {Passed{"checkpoint lock", &RestartContext::lock},
+constexpr std::array kPassed = {Passed{"rank link", &RestartContext::link},
+                                Passed{"checkpoint lock", &RestartContext::lock},
                                 Passed{"standard input", &RestartContext::standard_input},
                                 Passed{"tokens descriptor", &RestartContext::tokens},
                                 Passed{"companions descriptor", &RestartContext::companions},

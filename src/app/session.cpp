@@ -1,7 +1,11 @@
 #include "ane/app/session.h"
 
+#include <chrono>
+#include <csignal>
 #include <cstdint>
+#include <map>
 #include <random>
+#include <string>
 #include <utility>
 
 #include <fcntl.h>
@@ -10,6 +14,7 @@
 #include "ane/app/model_choice.h"
 #include "ane/app/model_source.h"
 #include "ane/app/plan.h"
+#include "ane/app/rank_settings.h"
 #include "ane/app/text_sampler.h"
 #include "ane/app/vocabulary.h"
 #include "ane/app/weights_choice.h"
@@ -38,9 +43,12 @@ std::uint64_t random_run_id() {
 }  // namespace
 
 Session::Session(const cli::Settings& settings, std::optional<RestartContext> before,
-                 std::optional<train::RunLock> lock, PreparedData prepared, const Invocation& invocation)
+                 std::optional<train::RunLock> lock, PreparedData prepared, std::unique_ptr<distributed::RankLink> link,
+                 const Invocation& invocation)
     : lock_(std::move(lock)),
       prepared_(std::move(prepared)),
+      link_(std::move(link)),
+      communicator_(link_ ? static_cast<distributed::Communicator&>(*link_) : alone_),
       invocation_(invocation),
       before_(std::move(before)),
       trace_(open_trace(settings, before_, warn_)),
@@ -48,7 +56,13 @@ Session::Session(const cli::Settings& settings, std::optional<RestartContext> be
                                 {.wrap_device = invocation.wrap_device, .spans = trace_.get(), .dump_mil = !before_},
                                 open_base_model(settings, before_))),
       options_(train_options(context_.settings)),
-      state_(make_state(context_, before_, warn_)),
+      partition_(context_.model->parameters(), communicator_.size(), communicator_.rank(),
+                 [kind = context_.settings.optimizer.kind](const auto& each) {
+                   return train::needs_whole_tensor(kind, each);
+                 }),
+      state_(make_state(context_, before_, partition_, communicator_.size(), warn_)),
+      ranks_(communicator_, partition_, *state_, context_.model->parameters(),
+             train::optimizer_slots(context_.settings.optimizer, context_.model->parameters())),
       telemetry_(open_telemetry(context_, before_, warn_)),
       lines_(cli::make_terminal_observer(context_.settings, !before_, terminal_, state_->totals().log)),
       observers_(present(trace_.get(), *lines_, telemetry_.get())),
@@ -61,9 +75,20 @@ Session::Session(const cli::Settings& settings, std::optional<RestartContext> be
                .checkpoint_lock = lock_ ? &*lock_ : nullptr,
                .observers = observers_,
                .terminal = terminal_,
-               .invocation = invocation_}) {}
+               .invocation = invocation_,
+               .ranks = ranks()}) {
+  if (!link_) return;
+  link_->set_timeout(std::chrono::seconds(settings.rank_timeout));
+  link_->share(state_->memory(), state_->descriptor());
+}
 
 int Session::run() {
+  const int code = train();
+  communicator_.finish();
+  return code;
+}
+
+int Session::train() {
   std::optional<train::ResumeEvent> resumed;
   if (before_) {
     const train::Progress& progress = state_->progress();
@@ -83,11 +108,10 @@ int Session::run() {
   open_data();
   if (!before_ && !resumes_checkpoint()) keep_companions(first_companions());
   if (resumes_checkpoint()) {
-    const LoadedRun loaded = load_checkpoint(context_, options_.fine_tuning, *source_, *state_, terminal_);
-    resumed = loaded.event;
+    resumed = load();
     if (resumed->step >= options_.steps) return 0;
-    keep_companions(model::companions_in(loaded.checkpoint));
   }
+  if (!before_) expect_equal_ranks();
   if (options_.sample_every > 0) open_sampler();
   train::unblock_stop_signals();
   train::Trainer trainer({.model = *context_.model,
@@ -99,18 +123,21 @@ int Session::run() {
                           .observers = observers_,
                           .stop = signals_.stop(),
                           .checkpoint_lock = lock_ ? &*lock_ : nullptr,
-                          .sampler = sampler_.get()},
+                          .sampler = sampler_.get(),
+                          .ranks = ranks()},
                          options_);
   report_start(resumed);
   train::Outcome outcome = train_until_outcome(trainer);
   if (outcome == train::Outcome::restart_needed) {
     const train::BlockedSignals blocked;  // from here on, signals stay pending for the next process
-    if (!signals_.stop()) replace_process();
+    if (link_ && signals_.stop()) ::raise(signals_.number());  // the next process tells the other ranks
+    if (link_ || !signals_.stop()) replace_process();
     outcome = train::Outcome::interrupted;
   }
   if (outcome == train::Outcome::interrupted) {
-    end_early("interrupted", fmt::format("stopped by signal {}", signals_.number()));
-    return kSignalExit + signals_.number();
+    const int signal = ranks_.any_of(signals_.number());
+    end_early("interrupted", fmt::format("stopped by signal {}", signal));
+    return kSignalExit + signal;
   }
   if (outcome == train::Outcome::out_of_time)
     end_early("out of time", fmt::format("ended by --max-minutes {}", context_.settings.max_minutes));
@@ -118,6 +145,34 @@ int Session::run() {
     report_end("finished");
   terminal_.expect_all_written();
   return 0;
+}
+
+train::ResumeEvent Session::load() {
+  if (communicator_.is_first()) {
+    const LoadedRun loaded = load_checkpoint(context_, options_.fine_tuning, *source_, *state_, ranks(), terminal_);
+    keep_companions(model::companions_in(loaded.checkpoint));
+    return loaded.event;
+  }
+  ranks_.serve_checkpoint();
+  const train::Progress& progress = state_->progress();
+  return {.step = progress.step, .update = progress.update, .loss = progress.last_loss, .from_checkpoint = true};
+}
+
+void Session::expect_equal_ranks() {
+  if (!link_) return;
+  std::map<std::string, std::string> facts = {
+      {"the version of ane-train", cli::version_text()},
+      {"the model", model::to_json(context_.model->config())},
+      {"the data", data_identity_},
+      {"the frozen parameters", options_.fine_tuning.base},
+      {"the initial parameters", fmt::format("checksum {:016x}", checksum_of(std::as_bytes(state_->parameters())))}};
+  if (!context_.settings.allow_mixed_devices)
+    facts["the device (--allow-mixed-devices accepts that they round differently)"] = context_.device->name();
+  expect_equal_facts(communicator_, facts);
+  if (communicator_.is_first())
+    terminal_.info(
+        fmt::format("{} ranks; each sends about {:.2f} MB per update", communicator_.size(),
+                    distributed::bytes_per_update(context_.model->parameters().size(), communicator_.size()) / 1e6));
 }
 
 bool Session::resumes_checkpoint() const noexcept {
@@ -212,10 +267,16 @@ train::Outcome Session::train_until_outcome(train::Trainer& trainer) try {
 } catch (const train::LostStateError& error) {
   if (telemetry_ != nullptr) telemetry_->end(error.what(), state_->progress(), report());
   terminal_.warn(rescue_.describe_earlier());
+  communicator_.finish();  // all ranks have found the same
+  throw;
+} catch (const DivergedError& error) {
+  if (telemetry_ != nullptr) telemetry_->end(error.what(), state_->progress(), report());
+  terminal_.warn(rescue_.save_and_describe());
+  communicator_.finish();
   throw;
 } catch (const std::exception& error) {
   if (telemetry_ != nullptr) telemetry_->end(error.what(), state_->progress(), report());
-  terminal_.warn(rescue_.save_and_describe());
+  terminal_.warn(link_ ? rescue_.describe_earlier() : rescue_.save_and_describe());  // other ranks cannot help
   throw;
 }
 
@@ -226,6 +287,7 @@ void Session::replace_process() {
                                    .settings = context_.settings,
                                    .data_identity = data_identity_,
                                    .process = process() + 1};
+    if (link_) restart_context.link = link_->descriptor();
     if (lock_) restart_context.lock = lock_->descriptor();
     if (prepared_.standard_input) restart_context.standard_input = prepared_.standard_input.get();
     if (prepared_.tokens) restart_context.tokens = prepared_.tokens.get();

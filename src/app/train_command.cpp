@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -17,12 +18,15 @@
 #include "ane/app/fine_tuning.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/output_files.h"
+#include "ane/app/rank_settings.h"
 #include "ane/app/recorded_settings.h"
 #include "ane/app/session.h"
 #include "ane/app/signals.h"
 #include "ane/cli/terminal.h"
 #include "ane/core/descriptor.h"
 #include "ane/core/error.h"
+#include "ane/distributed/rank_link.h"
+#include "ane/distributed/rank_process.h"
 #include "ane/train/checkpoint.h"
 #include "ane/train/restart.h"
 #include "ane/train/run_lock.h"
@@ -77,16 +81,19 @@ void prepare_for_limits() {
   std::signal(SIGXFSZ, SIG_IGN);  // exceeding the file size limit is then a write error instead of a kill
 }
 
-}  // namespace
-
-int train_command(const cli::FlagValues& flags, const Invocation& invocation) {
+int train_here(const cli::FlagValues& flags, std::unique_ptr<distributed::RankLink> link,
+               const Invocation& invocation) {
   prepare_for_limits();
   cli::Terminal terminal;
-  cli::LoadedSettings loaded = cli::load_settings(flags, invocation.environment, find_recorded_settings);
+  const cli::FindRecorded find_recorded = [&link](cli::Settings& given) {
+    return link ? shared_recorded_settings(*link, given) : find_recorded_settings(given);
+  };
+  cli::LoadedSettings loaded = cli::load_settings(flags, invocation.environment, find_recorded);
   adopt_model_file(loaded);
   adopt_adapter(loaded);
   const DataPreparation preparation{.tokenizer = adopt_tokenizer(loaded), .environment = invocation.environment};
   for (const std::string& warning : loaded.warnings) terminal.warn(warning);
+  if (link) loaded.values = settings_of_rank(*link, loaded.values);
   check_output_files(loaded);
   if (loaded.values.print_config) {
     terminal.print(
@@ -95,11 +102,23 @@ int train_command(const cli::FlagValues& flags, const Invocation& invocation) {
   }
   if (loaded.values.dry_run) return dry_run(loaded.values, preparation);
   check_before_training(loaded.values);
-  std::optional<train::RunLock> lock = lock_checkpoints(loaded.values);
+  std::optional<train::RunLock> lock;  // only the first rank writes checkpoints
+  if (!link || link->is_first()) lock = lock_checkpoints(loaded.values);
   PreparedData prepared =
       prepare_data(loaded.values, preparation, terminal);  // a signal may end it: nothing is lost yet
   const train::BlockedSignals blocked;                     // until the handler is installed
-  return Session(loaded.values, std::nullopt, std::move(lock), std::move(prepared), invocation).run();
+  return Session(loaded.values, std::nullopt, std::move(lock), std::move(prepared), std::move(link), invocation).run();
+}
+
+}  // namespace
+
+int train_command(const cli::FlagValues& flags, const Invocation& invocation) {
+  if (distributed::launched_ranks() == 1) return train_here(flags, nullptr, invocation);
+  distributed::Forked forked = distributed::fork_trainer();
+  if (forked.exit_code) return *forked.exit_code;
+  Invocation of_trainer = invocation;
+  of_trainer.environment = distributed::without_launcher(invocation.environment);
+  return train_here(flags, std::make_unique<distributed::RankLink>(std::move(forked.link)), of_trainer);
 }
 
 int continue_training(RestartContext before, const Invocation& invocation) {
@@ -109,7 +128,9 @@ int continue_training(RestartContext before, const Invocation& invocation) {
   std::optional<train::RunLock> lock;
   if (before.lock) lock.emplace(settings.checkpoint_dir, *before.lock);
   PreparedData prepared{.standard_input = adopt(before.standard_input), .tokens = adopt(before.tokens)};
-  return Session(settings, std::move(before), std::move(lock), std::move(prepared), invocation).run();
+  std::unique_ptr<distributed::RankLink> link;
+  if (before.link) link = std::make_unique<distributed::RankLink>(adopt(before.link));
+  return Session(settings, std::move(before), std::move(lock), std::move(prepared), std::move(link), invocation).run();
 }
 
 }  // namespace ane::app

@@ -86,7 +86,8 @@ std::string efficiency_report(const RunReport& report) {
   const RunTotals& totals = report.totals;
   const std::int64_t wall = report.wall_ns;
   const std::int64_t other = wall - totals.startup_ns - totals.compile_ns - totals.weights_ns - totals.train_ns -
-                             totals.validation_ns - totals.sampling_ns - totals.checkpoint_ns - totals.restart_ns;
+                             totals.validation_ns - totals.sampling_ns - totals.checkpoint_ns - totals.restart_ns -
+                             totals.exchange_ns;
   Lines lines;
   const auto add_part = [&](std::string_view label, std::int64_t ns, std::string_view note = {}) {
     lines.add(label, "{:.0f} ms ({:.1f}%){}", milliseconds(ns), percent(ns, wall), note);
@@ -106,6 +107,10 @@ std::string efficiency_report(const RunReport& report) {
   add_part("Validation", totals.validation_ns);
   if (totals.sampling_ns > 0) add_part("Samples", totals.sampling_ns);
   add_part("Checkpoints", totals.checkpoint_ns);
+  if (totals.exchanged_bytes > 0)
+    add_part("Exchange", totals.exchange_ns,
+             fmt::format(", {:.2f} MB sent per update",
+                         static_cast<double>(totals.exchanged_bytes) / 1e6 / static_cast<double>(totals.updates)));
   add_part("Restarts", totals.restart_ns,
            fmt::format(", {} of {:.1f} ms", totals.restarts, mean_ms(totals.restart_ns, totals.restarts)));
   add_part("Startup", totals.startup_ns);

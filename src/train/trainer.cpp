@@ -49,8 +49,9 @@ void add_times(RunTotals& totals, const StepTimes& times, double share) {
 
 /// The sequences of one update while they run.
 struct Trainer::Batch {
-  std::int64_t sequences = 0;
-  std::int64_t done = 0;  ///< finished sequences
+  std::int64_t sequences = 0;  ///< of all ranks
+  Ranks::Share share;          ///< those of this one
+  std::int64_t done = 0;       ///< finished sequences of this rank
   double lr = 0;
   double loss_sum = 0;
   double loss_sequences = 0;  ///< sum of StepResult::loss_share
@@ -58,13 +59,20 @@ struct Trainer::Batch {
   Duration train{};
   std::optional<std::string> overflow;  ///< of the first one
 
-  /// Over the tokens that count; NaN if none does.
-  [[nodiscard]] double mean_loss() const { return loss_sum / loss_sequences; }
-  /// What the summed gradients are multiplied by, to be those of mean_loss().
-  [[nodiscard]] double average(double loss_scale) const {
-    return loss_sequences > 0 ? 1 / (loss_sequences * loss_scale) : 0;
-  }
+  [[nodiscard]] std::int64_t remaining() const noexcept { return share.end - share.begin - done; }
 };
+
+namespace {
+
+/// Over the tokens that count; NaN if none does.
+double mean_loss(const BatchStatus& batch) { return batch.loss_sum / batch.loss_sequences; }
+
+/// What the summed gradients are multiplied by, to be those of mean_loss().
+double average(const BatchStatus& batch, double loss_scale) {
+  return batch.loss_sequences > 0 ? 1 / (batch.loss_sequences * loss_scale) : 0;
+}
+
+}  // namespace
 
 Trainer::Trainer(Parts parts, TrainOptions options)
     : parts_(std::move(parts)),
@@ -79,7 +87,7 @@ Trainer::Trainer(Parts parts, TrainOptions options)
                  options_.refresh_mode),
       optimizer_(options_.optimizer, parts_.model.parameters()) {
   assert(options_.steps >= 0 && options_.accum_steps > 0);
-  assert(options_.sample_every == 0 || parts_.sampler != nullptr);
+  assert(options_.sample_every == 0 || parts_.sampler != nullptr || !is_first_rank());
   assert(parts_.state.slots().size() == optimizer_slots(options_.optimizer, parts_.model.parameters()).size());
   // Compiles made before this are repeated by every process.
   if (const int needed = parts_.budget.used() + smallest_budget(parts_.model.kernels(), options_.refresh_mode);
@@ -99,7 +107,8 @@ Trainer::Trainer(Parts parts, TrainOptions options)
   if (RunTotals& totals = parts_.state.totals(); options_.max_minutes > 0 && totals.deadline_ns == 0)
     totals.deadline_ns =
         parts_.clock() - (monotonic_ns() - totals.started_ns) + std::llround(options_.max_minutes * kNsPerMinute);
-  if (options_.checkpoint_dir)
+  if (is_alone()) pieces_ = whole_pieces(parts_.model.parameters());
+  if (options_.checkpoint_dir && is_first_rank())
     checkpoints_.emplace(
         *options_.checkpoint_dir,
         Retention{.newest = std::max(options_.keep_checkpoints, kKeptWhileTraining), .best = options_.keep_best},
@@ -135,7 +144,7 @@ Outcome Trainer::run() {
 
 Outcome Trainer::run_until_done() {
   while (!done() || validation_due() || text_sample_due()) {
-    if (parts_.stop) return Outcome::interrupted;
+    if (stop()) return Outcome::interrupted;
     if (out_of_time()) return Outcome::out_of_time;
     if (!refresher_.refresh(done() ? PassMode::forward : PassMode::training)) return Outcome::restart_needed;
     if (validation_due() && !validate()) return Outcome::interrupted;
@@ -161,9 +170,11 @@ bool Trainer::text_sample_due() const {
 }
 
 /// A run that has finished is still validated.
-bool Trainer::out_of_time() const {
+bool Trainer::out_of_time() const { return !done() && (is_alone() ? deadline_passed() : agreed_end_of_time_); }
+
+bool Trainer::deadline_passed() const {
   const std::int64_t deadline_ns = parts_.state.totals().deadline_ns;
-  return deadline_ns != 0 && !done() && parts_.clock() >= deadline_ns;
+  return deadline_ns != 0 && parts_.clock() >= deadline_ns;
 }
 
 /// Returns false if interrupted; the gradients are then dropped.
@@ -172,6 +183,7 @@ bool Trainer::run_batch() {
   const Progress& progress = parts_.state.progress();
   Batch batch;
   batch.sequences = std::min(options_.accum_steps, options_.steps - progress.step);
+  batch.share = is_alone() ? Ranks::Share{0, batch.sequences} : parts_.ranks->share_of(batch.sequences);
   batch.lr = lr_at(progress.update, total_updates_, options_.optimizer);
   if (progress.step + batch.sequences < options_.steps) refresher_.compile_next();
   clock_.leave_out();
@@ -182,15 +194,22 @@ bool Trainer::run_batch() {
   return true;
 }
 
+/// Bytes sent since the batch began. Those of checkpoints are not counted.
+void Trainer::count_exchanged_bytes() {
+  if (is_alone()) return;
+  parts_.state.totals().exchanged_bytes += static_cast<std::int64_t>(parts_.ranks->sent_bytes() - sent_before_);
+}
+
 /// Returns false if interrupted. Leaves no gradients behind unless the batch is complete.
 bool Trainer::accumulate(Batch& batch) try {
-  const std::int64_t first = parts_.state.progress().step;
-  while (batch.done < batch.sequences) {
-    if (parts_.stop) {
+  const std::int64_t first = parts_.state.progress().step + batch.share.begin;
+  if (!is_alone()) sent_before_ = parts_.ranks->sent_bytes();
+  while (batch.remaining() > 0) {
+    if (stop()) {
       drop(batch);
       return false;
     }
-    const std::span<data::Sample> samples = samples_for(batch.sequences - batch.done);
+    const std::span<data::Sample> samples = samples_for(batch.remaining());
     for (data::Sample& sample : samples)
       parts_.source.training_sample(static_cast<std::uint64_t>(first + batch.done + (&sample - samples.data())),
                                     sample);
@@ -226,6 +245,8 @@ void Trainer::run_slots(std::span<const data::Sample> samples, Batch& batch) {
   RunTotals& totals = parts_.state.totals();
   const std::span<model::StepResult> results = std::span(results_).first(samples.size());
   StepTimes times;
+  const bool is_last = count == batch.remaining();
+  parts_.model.set_gradient_listener(is_last ? parts_.ranks : nullptr);
   parts_.model.step(samples, refresher_.parameters(), static_cast<float>(progress.loss_scale), parts_.state.gradients(),
                     results, times);
   const Duration time = clock_.book(&RunTotals::train_ns);
@@ -244,7 +265,7 @@ void Trainer::run_slots(std::span<const data::Sample> samples, Batch& batch) {
     if (!batch.overflow && !std::isfinite(result.loss)) batch.overflow = "the loss is not finite";
     batch.loss_sum += result.loss;
     batch.loss_sequences += result.loss_share;
-    event.step = progress.step + ++batch.done;
+    event.step = progress.step + batch.share.begin + ++batch.done;
     event.loss = result.loss / result.loss_share;
     event.more_follow = &result != &results.back();
     notify(&Observer::on_step, event);
@@ -267,19 +288,63 @@ double Trainer::training_share(Duration time, std::int64_t count) {
   return 1 - excess / static_cast<double>(time.count());
 }
 
+/// Sums the gradients over all ranks.
+void Trainer::exchange_gradients() {
+  if (is_alone()) return;
+  clock_.leave_out();
+  parts_.ranks->sum_gradients();
+  clock_.book(&RunTotals::exchange_ns);
+}
+
+/// What all ranks know about the batch, whose gradients have been exchanged.
+BatchStatus Trainer::combined_status(const Batch& batch) {
+  BatchStatus status{.loss_sum = batch.loss_sum, .loss_sequences = batch.loss_sequences, .overflow = batch.overflow};
+  const std::span<const float> gradients = parts_.state.gradients();
+  if (is_alone()) {
+    status.gradients = sum_of_gradients(parts_.model.parameters(), gradients, parts_.threads);
+    return status;
+  }
+  status.gradients = sum_of_gradients(parts_.ranks->own_pieces(), gradients, parts_.threads);
+  status.stop = parts_.stop;
+  status.checkpoint_due = checkpoint_minutes_passed();
+  status.deadline_passed = deadline_passed();
+  clock_.book(&RunTotals::train_ns);
+  status = parts_.ranks->combine(status);
+  clock_.book(&RunTotals::exchange_ns);
+  agreed_stop_ = status.stop;
+  agreed_checkpoint_ = status.checkpoint_due;
+  agreed_end_of_time_ = status.deadline_passed;
+  return status;
+}
+
+/// Updates the parameters. Returns the name of a tensor that is no longer finite.
+std::optional<std::string> Trainer::apply(const UpdateStep& step) {
+  const std::span<const Piece> pieces = is_alone() ? pieces_ : parts_.ranks->own_pieces();
+  const std::optional<std::string> not_finite =
+      optimizer_.update(step, pieces, parts_.state.gradients(), parts_.state, parts_.threads);
+  if (is_alone()) return not_finite;
+  drop_gradients();  // those that other ranks have applied
+  clock_.book(&RunTotals::train_ns);
+  parts_.ranks->gather_parameters();
+  std::optional<std::string> fault = parts_.ranks->first_of(not_finite);
+  clock_.book(&RunTotals::exchange_ns);
+  return fault;
+}
+
 void Trainer::finish_update(Batch& batch) {
   Progress& progress = parts_.state.progress();
-  const double average = batch.average(progress.loss_scale);
+  exchange_gradients();
+  const BatchStatus status = combined_status(batch);
+  const double factor = average(status, progress.loss_scale);
   const double clip = options_.optimizer.grad_clip;
-  const model::ParameterLayout& layout = parts_.model.parameters();
-  GradientNorm gradient = gradient_norm(layout, parts_.state.gradients(), average, clip, parts_.threads);
-  if (batch.overflow) gradient.unusable = batch.overflow;
+  GradientNorm gradient = gradient_norm(status.gradients, factor, clip);
+  if (status.overflow) gradient.unusable = status.overflow;
 
   UpdateEvent event{.update = progress.update + 1,
                     .step = progress.step + batch.sequences,
                     .steps_in_batch = static_cast<int>(batch.sequences),
-                    .mean_loss = batch.mean_loss(),
-                    .loss_sequences = batch.loss_sequences,
+                    .mean_loss = mean_loss(status),
+                    .loss_sequences = status.loss_sequences,
                     .lr = batch.lr,
                     .grad_norm = gradient.norm,
                     .loss_scale = progress.loss_scale,
@@ -295,15 +360,16 @@ void Trainer::finish_update(Batch& batch) {
   if (gradient.unusable) {
     drop_gradients();
     next = after_skipped_update(next, options_.loss_scale);
-  } else if (batch.loss_sequences == 0) {
+  } else if (status.loss_sequences == 0) {
     drop_gradients();  // they are 0, and an optimizer would still move the parameters
   } else {
     const double clipping = clip > 0 && gradient.norm > clip ? clip / gradient.norm : 1;
-    const UpdateStep step{.lr = batch.lr, .grad_factor = average * clipping, .update_count = ++next.optimizer_updates};
-    not_finite = optimizer_.update(step, layout, parts_.state.gradients(), parts_.state, parts_.threads);
+    not_finite = apply({.lr = batch.lr, .grad_factor = factor * clipping, .update_count = ++next.optimizer_updates});
     refresher_.parameters_changed();
     next = after_good_update(next, options_.loss_scale);
   }
+  parts_.state.totals().steps += batch.sequences - batch.done;  // those of other ranks
+  count_exchanged_bytes();
   next.step = event.step;
   next.update = event.update;
   if (std::isfinite(event.mean_loss)) next.last_loss = event.mean_loss;
@@ -398,8 +464,9 @@ bool Trainer::is_best(double loss) {
 /// Writes a checkpoint of the state that was just validated, unless there is one. Which one is the best is then
 /// recorded in all later checkpoints.
 void Trainer::save_best() {
+  if (!options_.checkpoint_dir) return;
   const std::int64_t update = parts_.state.progress().update;
-  if (checkpoints_ && saved_update_ != update && parts_.state.totals().checkpointed_update != update)
+  if (decided_by_first(saved_update_ != update && parts_.state.totals().checkpointed_update != update))
     start_checkpoint();
 }
 
@@ -408,9 +475,13 @@ std::optional<ValidationEvent> Trainer::evaluate_held_out() {
   std::size_t count = parts_.source.validation_count();
   if (options_.validation_samples > 0) count = std::min(count, static_cast<std::size_t>(options_.validation_samples));
   clock_.leave_out();
-  const Evaluation evaluation = evaluate(parts_.model, parts_.source, refresher_.parameters(), count, parts_.stop);
+  const auto [begin, end] = is_alone() ? Ranks::Share{0, static_cast<std::int64_t>(count)}
+                                       : parts_.ranks->share_of(static_cast<std::int64_t>(count));
+  Evaluation evaluation = evaluate(parts_.model, parts_.source, refresher_.parameters(),
+                                   static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin), stop());
+  if (!is_alone()) evaluation = parts_.ranks->combine(evaluation);
   const Duration time = clock_.book(&RunTotals::validation_ns);
-  if (parts_.stop) return std::nullopt;
+  if (stop()) return std::nullopt;
   validation_fault_ = evaluation.overflow;
   return ValidationEvent{.update = parts_.state.progress().update - refresher_.updates_behind(),
                          .step = parts_.state.progress().step,
@@ -421,12 +492,16 @@ std::optional<ValidationEvent> Trainer::evaluate_held_out() {
 
 /// Returns false if interrupted.
 bool Trainer::sample_text() {
+  if (!is_first_rank()) {
+    text_sample_update_ = parts_.state.progress().update;
+    return true;
+  }
   clock_.leave_out();
   TextSampleEvent event{.update = parts_.state.progress().update - refresher_.updates_behind(),
                         .step = parts_.state.progress().step,
-                        .sample = parts_.sampler->sample(refresher_.parameters(), parts_.stop)};
+                        .sample = parts_.sampler->sample(refresher_.parameters(), stop())};
   event.time = clock_.book(&RunTotals::sampling_ns);
-  if (parts_.stop) return false;
+  if (stop()) return false;
   text_sample_update_ = parts_.state.progress().update;
   notify(&Observer::on_text_sample, event);
   if (event.sample.overflow)
@@ -435,13 +510,20 @@ bool Trainer::sample_text() {
   return true;
 }
 
+/// What only the first rank knows.
+bool Trainer::decided_by_first(bool own) const { return is_alone() ? own : parts_.ranks->decided_by_first(own); }
+
 bool Trainer::checkpoint_due() const {
-  if (!checkpoints_) return false;
+  if (!options_.checkpoint_dir) return false;
   const std::int64_t update = parts_.state.progress().update;
   if (done()) return false;  // the last one is written after the validation
   // A checkpoint with a reduced loss scale would displace good ones.
   if (parts_.state.progress().skipped_in_row > 0) return false;
   if (options_.checkpoint_every > 0 && update % options_.checkpoint_every == 0) return true;
+  return is_alone() ? checkpoint_minutes_passed() : agreed_checkpoint_;
+}
+
+bool Trainer::checkpoint_minutes_passed() const {
   const RunTotals& totals = parts_.state.totals();
   const std::chrono::nanoseconds since(monotonic_ns() - std::max(totals.started_ns, totals.checkpointed_ns));
   return options_.checkpoint_minutes > 0 && since >= std::chrono::minutes(options_.checkpoint_minutes);
@@ -449,6 +531,7 @@ bool Trainer::checkpoint_due() const {
 
 /// Waits for the previous write.
 void Trainer::start_checkpoint(std::launch how) {
+  if (!is_first_rank()) return parts_.ranks->serve_checkpoint();
   finish_checkpoint();
   CheckpointIdentity identity = identity_of(parts_.model, parts_.source);
   identity.settings = options_.settings;
@@ -456,7 +539,10 @@ void Trainer::start_checkpoint(std::launch how) {
   identity.fine_tuning = options_.fine_tuning;
   parts_.state.totals().checkpointed_ns = monotonic_ns();
   saved_update_ = parts_.state.progress().update;
-  checkpoints_->start(identity, how);
+  clock_.leave_out();
+  const std::unique_ptr<WholeSlots> whole_slots = is_alone() ? nullptr : parts_.ranks->whole_slots();
+  checkpoints_->start(identity, how, whole_slots.get());
+  if (!is_alone()) clock_.book(&RunTotals::checkpoint_ns);
 }
 
 /// Must be called before the state changes.
@@ -495,13 +581,14 @@ void Trainer::finish_checkpoint() {
 
 /// Writes a checkpoint of the final state, unless there is one. A failure is retried once.
 void Trainer::write_last_checkpoint() {
-  if (!checkpoints_) return;
+  if (!options_.checkpoint_dir) return;
   const auto written = [this] { return parts_.state.totals().checkpointed_update == parts_.state.progress().update; };
   finish_checkpoint();
-  if (written()) return;
+  if (decided_by_first(written())) return;
   start_checkpoint(std::launch::deferred);  // there is nothing left to overlap with
   finish_checkpoint();
-  if (!written()) throw FileError(fmt::format("the run's last checkpoint is missing: {}", checkpoint_failure_));
+  if (is_first_rank() && !written())
+    throw FileError(fmt::format("the run's last checkpoint is missing: {}", checkpoint_failure_));
 }
 
 /// Removes the checkpoint that was kept in case the newest turned out to be unusable.

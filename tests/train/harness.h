@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "ane/device/budget.h"
+#include "ane/distributed/communicator.h"
 #include "ane/math/threads.h"
 #include "ane/surface/pool.h"
 #include "ane/surface/surface.h"
@@ -47,13 +49,25 @@ class Run {
  public:
   using MakeModel = std::function<std::unique_ptr<ane::model::Model>(ane::surface::SurfacePool&)>;
 
-  Run(MakeModel make_model, const ane::data::Source& source, ane::train::TrainOptions options, int max_compiles)
-      : make_model_(std::move(make_model)), source_(source), options_(std::move(options)), max_compiles_(max_compiles) {
+  /// `communicator`: to the other ranks, if any.
+  Run(MakeModel make_model, const ane::data::Source& source, ane::train::TrainOptions options, int max_compiles,
+      ane::distributed::Communicator* communicator = nullptr)
+      : communicator_(communicator),
+        make_model_(std::move(make_model)),
+        source_(source),
+        options_(std::move(options)),
+        max_compiles_(max_compiles) {
     ane::surface::SurfacePool surfaces(allocator_);
     const auto model = make_model_(surfaces);
+    layout_ = model->parameters();
+    const ane::train::StateSlots slots = ane::train::optimizer_slots(options_.optimizer, layout_);
+    if (communicator_ != nullptr)
+      partition_.emplace(layout_, communicator_->size(), communicator_->rank(),
+                         [kind = options_.optimizer.kind](const ane::model::Parameter& parameter) {
+                           return ane::train::needs_whole_tensor(kind, parameter);
+                         });
     state = std::make_unique<ane::train::StateArena>(
-        model->parameters().size(), ane::train::optimizer_slots(options_.optimizer, model->parameters()), kFingerprint,
-        staleness());
+        layout_.size(), partition_ ? partition_->own_part_of(slots) : slots, kFingerprint, staleness());
     model->initialize(state->parameters(), 1);
   }
 
@@ -62,6 +76,7 @@ class Run {
     ane::surface::SurfacePool surfaces(allocator_);
     const auto model = make_model_(surfaces);
     ane::device::CompileBudget budget(max_compiles_);
+    const std::unique_ptr<ane::train::Ranks> ranks = make_ranks();
     ane::train::Trainer trainer({.model = *model,
                                  .source = source_,
                                  .surfaces = surfaces,
@@ -71,7 +86,8 @@ class Run {
                                  .observers = {&recorder},
                                  .stop = stop,
                                  .sampler = sampler,
-                                 .clock = clock},
+                                 .clock = clock,
+                                 .ranks = ranks.get()},
                                 options_);
     return trainer.run();
   }
@@ -92,6 +108,13 @@ class Run {
     const int descriptor = ::dup(state->descriptor());
     state.reset();
     state = std::make_unique<ane::train::StateArena>(descriptor, size, std::move(slots), kFingerprint, staleness());
+  }
+
+  /// Null without a communicator.
+  [[nodiscard]] std::unique_ptr<ane::train::Ranks> make_ranks() {
+    if (communicator_ == nullptr) return nullptr;
+    return std::make_unique<ane::train::Ranks>(*communicator_, *partition_, *state, layout_,
+                                               ane::train::optimizer_slots(options_.optimizer, layout_));
   }
 
   [[nodiscard]] std::vector<float> parameters() const {
@@ -117,6 +140,9 @@ class Run {
                                                                       : ane::train::Staleness::none;
   }
 
+  ane::distributed::Communicator* communicator_;
+  ane::model::ParameterLayout layout_;
+  std::optional<ane::train::Partition> partition_;
   MakeModel make_model_;
   const ane::data::Source& source_;
   ane::train::TrainOptions options_;

@@ -166,7 +166,7 @@ TEST_CASE("a validation is the mean over the tokens that count", "[train][host]"
   const std::atomic<bool> stop = false;
   const auto of = [&](std::size_t first, std::size_t count) {
     source.first_held_out = first;
-    return evaluate(*model, source, made.run.state->parameters(), count, stop);
+    return evaluate(*model, source, made.run.state->parameters(), 0, count, stop);
   };
   const nlohmann::json& losses = masked_case()["losses"];
   const Evaluation first = of(0, 2);

@@ -99,7 +99,7 @@ TEST_CASE("each optimizer's updates equal an independent float64 computation", "
     const UpdateStep step{.lr = optimizer_case()["lr"],
                           .grad_factor = optimizer_case()["grad_factor"],
                           .update_count = static_cast<std::int64_t>(i) + 1};
-    CHECK(updater.update(step, layout, gradients, state, threads) == std::nullopt);
+    CHECK(updater.update(step, whole_pieces(layout), gradients, state, threads) == std::nullopt);
     CHECK(std::ranges::all_of(gradients, [](float g) { return g == 0; }));
     for (const auto& tensor : optimizer_case()["tensors"]) {
       CAPTURE(tensor["name"].get<std::string>());
@@ -185,7 +185,7 @@ TEST_CASE("an update that needs no whole tensors has the same bits on any slice"
       std::uint64_t next = 1000 * static_cast<std::uint64_t>(update);
       for (const auto& parameter : layout.parameters())
         for (float& g : slice(std::span(gradients), parameter)) g = static_cast<float>(random.normal(next++));
-      CHECK_FALSE(updater.update({.lr = 0.1, .update_count = update}, layout, gradients, state, threads));
+      CHECK_FALSE(updater.update({.lr = 0.1, .update_count = update}, whole_pieces(layout), gradients, state, threads));
     }
     for (const auto& parameter : layout.parameters()) {
       const auto found = slice(state.parameters(), parameter);
@@ -219,8 +219,8 @@ TEST_CASE("AdamW decays only matrices and follows the float64 reference", "[trai
         gradients[i] = static_cast<float>(random.normal(1000 * static_cast<std::uint64_t>(update) + i));
         reference[i].update(options, 0.25 * double{gradients[i]}, lr, parameter.decays() ? 0.3 : 0, update);
       }
-    CHECK(optimizer.update({.lr = lr, .grad_factor = 0.25, .update_count = update}, layout, gradients, state,
-                           threads) == std::nullopt);
+    CHECK(optimizer.update({.lr = lr, .grad_factor = 0.25, .update_count = update}, whole_pieces(layout), gradients,
+                           state, threads) == std::nullopt);
     CHECK(std::all_of(gradients.begin(), gradients.end(), [](float g) { return g == 0; }));
   }
   for (std::size_t i = 0; i < layout.size(); ++i) {
@@ -245,7 +245,7 @@ TEST_CASE("an update that produces a non-finite value names the tensor", "[train
     StateArena state(layout.size(), optimizer_slots(options, layout), 1);
     std::vector<float> gradients(layout.size(), 1.0F);
     spoil(state);
-    return Optimizer(options, layout).update({.lr = 0.1}, layout, gradients, state, threads);
+    return Optimizer(options, layout).update({.lr = 0.1}, whole_pieces(layout), gradients, state, threads);
   };
   const std::string& name = layout.at(tensor).name;
   CHECK(first_not_finite([](StateArena&) {}) == std::nullopt);
@@ -266,7 +266,7 @@ TEST_CASE("a beta that is 1 in fp32 makes AdamW's state non-finite", "[train]") 
   StateArena state(layout.size(), adamw_slots(layout), 1);
   std::vector<float> gradients(layout.size(), 1.0F);
   Optimizer optimizer({.beta2 = 0.99999998}, layout);
-  CHECK(optimizer.update({.lr = 0.1}, layout, gradients, state, threads) == layout.at(0).name);
+  CHECK(optimizer.update({.lr = 0.1}, whole_pieces(layout), gradients, state, threads) == layout.at(0).name);
 }
 
 TEST_CASE("the norm is that of the scaled gradient, over all tensors", "[train]") {

@@ -25,6 +25,8 @@
 #include "ane/surface/pool.h"
 #include "ane/train/observer.h"
 #include "ane/train/options.h"
+#include "ane/train/partition.h"
+#include "ane/train/ranks.h"
 #include "ane/train/state.h"
 #include "ane/train/telemetry.h"
 #include "ane/train/trace.h"
@@ -86,10 +88,11 @@ using Warn = std::function<void(const std::string&)>;
                                                                const Warn& warn);
 
 /// The state of the previous process, or a fresh one with the initial parameters; without them if the run is resumed,
-/// because load_checkpoint() sets them. Throws UsageError if there is not enough memory for a fresh state, and warns if
-/// it is scarce.
+/// because load_checkpoint() sets them. Its slots are those of this rank's part. Throws UsageError if there is not
+/// enough memory for a fresh state, and warns if it is scarce.
 [[nodiscard]] std::unique_ptr<train::StateArena> make_state(RunContext& context,
                                                             const std::optional<RestartContext>& before,
+                                                            const train::Partition& partition, int ranks,
                                                             const Warn& warn);
 
 /// Opens the data, which must be those of the previous process. Throws FileError if they changed.
@@ -104,8 +107,9 @@ struct LoadedRun {
 };
 
 /// Loads the newest undamaged checkpoint, and reports damaged ones and changed settings on the terminal. Throws like
-/// train::load_newest_checkpoint().
+/// train::load_newest_checkpoint(). On several ranks, the first one loads it for all.
 [[nodiscard]] LoadedRun load_checkpoint(const RunContext& context, const train::FineTuning& fine_tuning,
-                                        const data::Source& source, train::StateArena& state, cli::Terminal& terminal);
+                                        const data::Source& source, train::StateArena& state, train::Ranks* ranks,
+                                        cli::Terminal& terminal);
 
 }  // namespace ane::app

@@ -47,8 +47,9 @@ struct MemoryNeed {
     return state + gradients + weights + activations + surfaces + optimizer_workspace;
   }
 };
+/// Of one of the `ranks` of a run, which divide the optimizer's slots.
 [[nodiscard]] MemoryNeed memory_need(const model::Model& model, const cli::Settings& settings,
-                                     const device::Device& device);
+                                     const device::Device& device, int ranks = 1);
 /// The memory of an evaluation, which has no gradients, no optimizer slots, and only the kernels of the forward pass.
 [[nodiscard]] MemoryNeed evaluation_memory_need(const model::Model& model, const cli::Settings& settings,
                                                 const device::Device& device);

@@ -9,6 +9,7 @@
 #include "ane/model/model.h"
 #include "ane/train/observer.h"
 #include "ane/train/options.h"
+#include "ane/train/ranks.h"
 #include "ane/train/run_lock.h"
 #include "ane/train/state.h"
 
@@ -27,12 +28,13 @@ class Rescue {
     const std::vector<train::Observer*>& observers;
     cli::Terminal& terminal;
     const Invocation& invocation;
+    train::Ranks* ranks;  ///< null for a run in a single process
   };
   explicit Rescue(const Run& run) : run_(run) {}
 
   /// Writes a checkpoint of the current state unless there is one, and returns its directory. Without --checkpoint-dir,
   /// the checkpoint goes into a new directory in the current directory or, if that is not writable, in the directory
-  /// for temporary files.
+  /// for temporary files. On several ranks, all must call it, and the first one writes.
   std::filesystem::path save();
   /// Like save(), for a run that cannot continue. Describes where the checkpoint is, or why there is none. Throws only
   /// if there is not even enough memory for the message.
@@ -43,8 +45,8 @@ class Rescue {
   [[nodiscard]] std::string resume_text(const std::filesystem::path& directory) const;
 
  private:
-  std::filesystem::path save_in_new_directory();
-  void save_in(const std::filesystem::path& directory);
+  std::filesystem::path save_in_new_directory(train::WholeSlots* whole_slots);
+  void save_in(const std::filesystem::path& directory, train::WholeSlots* whole_slots);
 
   Run run_;
 };

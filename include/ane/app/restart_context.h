@@ -23,6 +23,7 @@ struct RestartContext {
   std::string data_identity;
   std::int64_t process = 1;  ///< 1-based index within the run of the process that reads this
   /// Inherited descriptors, if present:
+  std::optional<int> link{};            ///< to the rank process, on several ranks
   std::optional<int> lock{};            ///< of the checkpoint directory
   std::optional<int> standard_input{};  ///< of the file that contains it
   std::optional<int> tokens{};          ///< of the file of tokens that was made of text

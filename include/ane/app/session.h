@@ -17,9 +17,13 @@
 #include "ane/core/descriptor.h"
 #include "ane/data/source.h"
 #include "ane/device/budget.h"
+#include "ane/distributed/communicator.h"
+#include "ane/distributed/rank_link.h"
 #include "ane/model/companions.h"
 #include "ane/train/observer.h"
 #include "ane/train/options.h"
+#include "ane/train/partition.h"
+#include "ane/train/ranks.h"
 #include "ane/train/report.h"
 #include "ane/train/run_lock.h"
 #include "ane/train/state.h"
@@ -34,9 +38,10 @@ namespace ane::app {
 class Session {
  public:
   /// `before`: the restart context of the process that this one replaces, if any. `prepared`: what
-  /// prepare_data() returned. `invocation` must outlive the object.
+  /// prepare_data() returned. `link`: to the rank process, on several ranks, else null. `invocation` must outlive the
+  /// object.
   Session(const cli::Settings& settings, std::optional<RestartContext> before, std::optional<train::RunLock> lock,
-          PreparedData prepared, const Invocation& invocation);
+          PreparedData prepared, std::unique_ptr<distributed::RankLink> link, const Invocation& invocation);
 
   /// Trains, unless the resumed run is already finished. Returns the exit code; does not return if the process is
   /// replaced. On an error, writes a rescue checkpoint and throws.
@@ -64,6 +69,13 @@ class Session {
   void open_sampler();
   void report_start(const std::optional<train::ResumeEvent>& resumed);
   [[nodiscard]] train::RunDescription description() const;
+  /// Trains or, on several ranks, finds out that nothing is left to train. Returns the exit code.
+  int train();
+  /// Loads the checkpoint to be resumed.
+  [[nodiscard]] train::ResumeEvent load();
+  /// Throws UsageError if the ranks would not compute what a single process would.
+  void expect_equal_ranks();
+  [[nodiscard]] train::Ranks* ranks() noexcept { return link_ ? &ranks_ : nullptr; }
   train::Outcome train_until_outcome(train::Trainer& trainer);
   /// Restarts the process. Returns only by throwing, after writing a rescue checkpoint.
   void replace_process();
@@ -77,6 +89,9 @@ class Session {
   std::optional<train::RunLock> lock_;
   PreparedData prepared_;
   Descriptor companions_;  ///< of the file that model::spool() wrote; none if there are no companions
+  std::unique_ptr<distributed::RankLink> link_;  ///< null for a run in a single process
+  distributed::Alone alone_;
+  distributed::Communicator& communicator_;
   const Invocation& invocation_;
   std::optional<RestartContext> before_;
   cli::Terminal terminal_{cli::Terminal::LostOutput::is_warned_of};
@@ -84,7 +99,9 @@ class Session {
   std::unique_ptr<train::Trace> trace_;
   RunContext context_;
   train::TrainOptions options_;
+  train::Partition partition_;
   std::unique_ptr<train::StateArena> state_;
+  train::Ranks ranks_;
   std::unique_ptr<train::Telemetry> telemetry_;
   std::unique_ptr<cli::TerminalObserver> lines_;
   std::vector<train::Observer*> observers_;

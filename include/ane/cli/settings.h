@@ -81,6 +81,9 @@ struct Settings {
   bool ane_purge_cache = true;
   bool ane_compare_attributes = true;
 
+  std::int64_t rank_timeout = 300;  ///< seconds
+  bool allow_mixed_devices = false;
+
   std::int64_t val_every = 0;
   std::int64_t val_samples = 0;
   std::int64_t sample_every = 0;

@@ -38,6 +38,7 @@ class Llama final : public Model {
   [[nodiscard]] std::size_t batch_slots() const noexcept override { return slots_.size(); }
   void step(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
             std::span<float> gradients, std::span<StepResult> results, StepTimes& times) override;
+  void set_gradient_listener(GradientListener* listener) noexcept override { gradient_listener_ = listener; }
   void evaluate(std::span<const data::Sample> samples, std::span<const float> parameters, std::span<StepResult> results,
                 StepTimes& times) override;
   [[nodiscard]] std::optional<std::string> next_logits(std::span<const data::Token> text,
@@ -63,6 +64,7 @@ class Llama final : public Model {
   std::optional<math::ThreadPool> one_thread_;  ///< of a batch slot, if there are several
   std::vector<std::unique_ptr<Workspace>> slots_;
   std::unique_ptr<GradientOrder> order_;
+  GradientListener* gradient_listener_ = nullptr;
 };
 
 }  // namespace ane::model

@@ -68,6 +68,14 @@ class SpanListener {
   virtual void on_span(std::string_view name, Clock::time_point begin, Clock::time_point end) noexcept = 0;
 };
 
+/// Told by Model::step() when the gradients of a layer are complete: this step adds nothing more to them.
+class GradientListener {
+ public:
+  virtual ~GradientListener() = default;
+  /// From the last layer to the first. Called on one of the threads of the step, which waits meanwhile.
+  virtual void on_layer_gradients(std::size_t layer) = 0;
+};
+
 /// The resources that a model computes with; all must outlive it.
 struct ModelContext {
   device::Device& device;
@@ -103,6 +111,8 @@ class Model {
   /// `loss_scale` are added to `gradients`. Concurrent time is added to `times` once.
   virtual void step(std::span<const data::Sample> samples, std::span<const float> parameters, float loss_scale,
                     std::span<float> gradients, std::span<StepResult> results, StepTimes& times) = 0;
+  /// Whom step() tells about complete gradients; null: no one. A model need not tell, and after an overflow does not.
+  virtual void set_gradient_listener(GradientListener* /*listener*/) noexcept {}
   /// Forward only: the loss of each sample.
   virtual void evaluate(std::span<const data::Sample> samples, std::span<const float> parameters,
                         std::span<StepResult> results, StepTimes& times) = 0;

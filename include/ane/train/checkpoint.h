@@ -15,6 +15,7 @@
 #include "ane/model/model.h"
 #include "ane/train/options.h"
 #include "ane/train/state.h"
+#include "ane/train/whole_slots.h"
 
 /// A checkpoint is a directory step-00000120. It is a Hugging Face model directory (config.json, model.safetensors, and
 /// the tokenizer of the model that the run started from) with a further safetensors file for each optimizer slot (and,
@@ -48,13 +49,16 @@ struct TrainerRecord {
 /// Writes directory/step-00000120 from the arrays of `state` and `record`, and returns its path. `copied` is called
 /// when the state may change again; only disk operations follow. An existing undamaged checkpoint of this step is kept.
 /// Throws FileError, also if the disk has too little space; other checkpoints are never harmed. Leftovers of dead
-/// processes in `directory` are removed, so no other process may write there.
+/// processes in `directory` are removed, so no other process may write there. `whole_slots` is needed if `state` has
+/// only this rank's part of the optimizer's slots, here and for loading.
 std::filesystem::path write_checkpoint(const std::filesystem::path& directory, const model::ParameterLayout& layout,
                                        StateArena& state, const TrainerRecord& record,
-                                       const CheckpointIdentity& identity, const std::function<void()>& copied = {});
+                                       const CheckpointIdentity& identity, const std::function<void()>& copied = {},
+                                       WholeSlots* whole_slots = nullptr);
 /// The same with the record of `state`.
 std::filesystem::path write_checkpoint(const std::filesystem::path& directory, const model::ParameterLayout& layout,
-                                       StateArena& state, const CheckpointIdentity& identity);
+                                       StateArena& state, const CheckpointIdentity& identity,
+                                       WholeSlots* whole_slots = nullptr);
 
 /// Directories with names of checkpoints, newest first, possibly damaged. Throws FileError if `directory` cannot be
 /// read.
@@ -85,7 +89,7 @@ void remove_old_checkpoints(const std::filesystem::path& directory, const Retent
 /// if it is damaged; UsageError if its model, data or format version differ, naming the difference. After an exception
 /// the arrays are unspecified.
 SettingTexts load_checkpoint(const std::filesystem::path& checkpoint, const model::ParameterLayout& layout,
-                             StateArena& state, const CheckpointIdentity& identity);
+                             StateArena& state, const CheckpointIdentity& identity, WholeSlots* whole_slots = nullptr);
 
 struct LoadedCheckpoint {
   std::filesystem::path path;
@@ -97,6 +101,7 @@ struct LoadedCheckpoint {
 /// not tried again, and leftovers of dead processes are removed. Throws FileError naming every problem if none is left;
 /// otherwise like load_checkpoint().
 LoadedCheckpoint load_newest_checkpoint(const std::filesystem::path& directory, const model::ParameterLayout& layout,
-                                        StateArena& state, const CheckpointIdentity& identity);
+                                        StateArena& state, const CheckpointIdentity& identity,
+                                        WholeSlots* whole_slots = nullptr);
 
 }  // namespace ane::train

@@ -34,8 +34,10 @@ class CheckpointWriter {
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
   /// Starts writing the current state. With std::launch::deferred, wait() writes it, which needs no memory for a
-  /// thread. The previous result must have been taken by poll() or wait().
-  void start(const CheckpointIdentity& identity, std::launch how = std::launch::async);
+  /// thread. The previous result must have been taken by poll() or wait(). With `whole_slots`, it is written before
+  /// this returns, because all ranks take part.
+  void start(const CheckpointIdentity& identity, std::launch how = std::launch::async,
+             WholeSlots* whole_slots = nullptr);
   [[nodiscard]] bool busy() const noexcept { return result_.valid(); }
   /// After this returns, the arrays may change.
   void wait_until_copied();
@@ -46,7 +48,7 @@ class CheckpointWriter {
 
  private:
   [[nodiscard]] Result write(const TrainerRecord& record, const CheckpointIdentity& identity,
-                             std::promise<void>& copied) const;
+                             std::promise<void>& copied, WholeSlots* whole_slots) const;
 
   std::filesystem::path directory_;
   Retention retention_;

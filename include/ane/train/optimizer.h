@@ -12,6 +12,7 @@
 #include "ane/math/threads.h"
 #include "ane/model/parameters.h"
 #include "ane/train/options.h"
+#include "ane/train/partition.h"
 #include "ane/train/state.h"
 
 namespace ane::train {
@@ -25,8 +26,21 @@ struct GradientNorm {
   std::optional<std::string> unusable;
 };
 
-/// The norm of factor * gradients, summed in double. It is unusable if an element is not finite, or if clipping to
-/// `grad_clip` (0: off) leaves it above kLargestNorm.
+/// What a rank knows about the gradients of its part.
+struct GradientSum {
+  double squares = 0;                       ///< of the elements, summed in double
+  std::optional<std::string> not_finite{};  ///< that a gradient is not, naming the tensor
+};
+[[nodiscard]] GradientSum sum_of_gradients(std::span<const Piece> pieces, std::span<const float> gradients,
+                                           math::ThreadPool& threads);
+/// The same of all parameters.
+[[nodiscard]] GradientSum sum_of_gradients(const model::ParameterLayout& layout, std::span<const float> gradients,
+                                           math::ThreadPool& threads);
+
+/// The norm of factor * gradients. It is unusable if an element is not finite, or if clipping to `grad_clip` (0: off)
+/// leaves it above kLargestNorm.
+[[nodiscard]] GradientNorm gradient_norm(const GradientSum& sum, double factor, double grad_clip);
+/// The same of all parameters.
 [[nodiscard]] GradientNorm gradient_norm(const model::ParameterLayout& layout, std::span<const float> gradients,
                                          double factor, double grad_clip, math::ThreadPool& threads);
 
@@ -68,10 +82,10 @@ class Optimizer {
   /// Throws DeviceError if there is not enough memory.
   Optimizer(const OptimizerOptions& options, const model::ParameterLayout& layout);
 
-  /// Updates every tensor of `layout`, with weight decay only where Parameter::decays(), and zeroes the gradients. The
-  /// state must have the optimizer's slots. Returns the name of the first tensor with non-finite values or slots: the
-  /// state is then unusable.
-  [[nodiscard]] std::optional<std::string> update(const UpdateStep& step, const model::ParameterLayout& layout,
+  /// Updates `pieces`, with weight decay only where Parameter::decays(), and zeroes their gradients. The state must
+  /// have the optimizer's slots, or the part of them that belongs to the pieces. Returns the name of the first tensor
+  /// with non-finite values or slots: the state is then unusable.
+  [[nodiscard]] std::optional<std::string> update(const UpdateStep& step, std::span<const Piece> pieces,
                                                   std::span<float> gradients, StateArena& state,
                                                   math::ThreadPool& threads);
 

@@ -29,6 +29,8 @@ struct RunTotals {
   std::int64_t validation_ns = 0;
   std::int64_t sampling_ns = 0;
   std::int64_t checkpoint_ns = 0;
+  std::int64_t exchange_ns = 0;      ///< waiting for other ranks and for what they send
+  std::int64_t exchanged_bytes = 0;  ///< sent to other ranks in updates
   std::int64_t restart_ns = 0;  ///< from the last update of a process to the first compile of the next, and what the
                                 ///< next process's first steps cost beyond others (count_first_steps)
   std::int64_t steps = 0;  ///< of this run, not counting those before a resume, including those dropped by an interrupt
@@ -109,6 +111,8 @@ class StateArena {
   [[nodiscard]] bool adopted() const noexcept { return adopted_; }
   /// Descriptor for the restart; still owned by the arena.
   [[nodiscard]] int descriptor() const noexcept { return descriptor_.get(); }
+  /// All of it.
+  [[nodiscard]] std::span<std::byte> memory() noexcept { return mapping_.bytes(); }
 
  private:
   struct Header;

@@ -17,6 +17,7 @@
 #include "ane/train/observer.h"
 #include "ane/train/optimizer.h"
 #include "ane/train/options.h"
+#include "ane/train/ranks.h"
 #include "ane/train/state.h"
 #include "ane/train/text_sampler.h"
 #include "ane/train/weight_refresher.h"
@@ -39,6 +40,10 @@ class LostStateError : public DivergedError {
 
 /// The training loop: refresh the kernels' weights if the budget allows, run accum_steps sequences, update.
 ///
+/// On several ranks, each runs its share of the sequences of an update, and all make the same decisions at the same
+/// updates; only whether a process restarts is each rank's own. A signal to any of them then stops all after the
+/// update.
+///
 /// Progress and parameters change together, after a whole update, so the state is that of a whole update whenever run()
 /// returns or throws. An interrupted accumulation is dropped; a resumed run repeats it and ends with bit-identical
 /// parameters.
@@ -54,8 +59,9 @@ class Trainer {
     std::vector<Observer*> observers;
     const std::atomic<bool>& stop;                        ///< set by a signal handler
     RunLock* checkpoint_lock = nullptr;                   ///< lock on the checkpoint directory, if any
-    TextSampler* sampler = nullptr;                       ///< needed if samples are requested
+    TextSampler* sampler = nullptr;                       ///< needed by the first rank if samples are requested
     std::function<std::int64_t()> clock = since_boot_ns;  ///< for max_minutes
+    Ranks* ranks = nullptr;                               ///< null for a run in a single process
   };
 
   /// Throws UsageError with the smallest sufficient value if the budget does not suffice for one update.
@@ -86,8 +92,13 @@ class Trainer {
   [[nodiscard]] Outcome run_until_done();
   [[nodiscard]] bool done() const noexcept;
   [[nodiscard]] bool out_of_time() const;
+  [[nodiscard]] bool deadline_passed() const;
   [[nodiscard]] bool validation_due() const;
   [[nodiscard]] bool text_sample_due() const;
+  [[nodiscard]] bool is_alone() const noexcept { return parts_.ranks == nullptr; }
+  [[nodiscard]] bool is_first_rank() const noexcept { return is_alone() || parts_.ranks->is_first(); }
+  /// Whether to end the run: what all ranks have agreed on.
+  [[nodiscard]] const std::atomic<bool>& stop() const noexcept { return is_alone() ? parts_.stop : agreed_stop_; }
   [[nodiscard]] bool run_batch();
   [[nodiscard]] bool accumulate(Batch& batch);
   [[nodiscard]] std::span<data::Sample> samples_for(std::int64_t count);
@@ -95,6 +106,10 @@ class Trainer {
   [[nodiscard]] double training_share(Duration time, std::int64_t count);
   void drop(const Batch& batch) noexcept;
   void drop_gradients() noexcept;
+  void exchange_gradients();
+  void count_exchanged_bytes();
+  [[nodiscard]] BatchStatus combined_status(const Batch& batch);
+  [[nodiscard]] std::optional<std::string> apply(const UpdateStep& step);
   void finish_update(Batch& batch);
   void report_skip(const std::string& reason);
   [[noreturn]] void give_up(const std::string& what);
@@ -105,6 +120,8 @@ class Trainer {
   [[nodiscard]] bool is_best(double loss);
   void save_best();
   [[nodiscard]] bool checkpoint_due() const;
+  [[nodiscard]] bool checkpoint_minutes_passed() const;
+  [[nodiscard]] bool decided_by_first(bool own) const;
   void start_checkpoint(std::launch how = std::launch::async);
   void hold_for_checkpoint();
   void take_checkpoint(const std::optional<CheckpointWriter::Result>& result);
@@ -134,6 +151,11 @@ class Trainer {
   std::string checkpoint_failure_;            ///< reason of the last failure
   std::vector<data::Sample> samples_;         ///< one per batch slot, with their results
   std::vector<model::StepResult> results_;
+  std::size_t sent_before_ = 0;  ///< bytes sent to other ranks before the batch
+  std::vector<Piece> pieces_;    ///< all tensors, for a run in a single process
+  std::atomic<bool> agreed_stop_{false};
+  bool agreed_end_of_time_ = false;
+  bool agreed_checkpoint_ = false;  ///< whether the first rank's clock asks for a checkpoint of the current update
 };
 
 }  // namespace ane::train

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <deque>
 #include <optional>
 #include <span>
+#include <utility>
 #include <variant>
 
 #include <fmt/format.h>
@@ -85,6 +87,9 @@ class Llama::Pass {
   void backward_classifier();
   void backward_stage(std::size_t layer, const Workspace::NormState& stage);
   void backward_stage(std::size_t layer, const Workspace::KernelState& stage);
+  void add_product(std::size_t layer, const GradientProduct& product);
+  void report_gradients(std::size_t layer);
+  void report_finished_layers();
   void backward_embedding();
 
   void normalize(std::span<const float> x, const Parameter& weight, std::span<float> y, std::span<float> r);
@@ -116,6 +121,10 @@ class Llama::Pass {
   std::span<const float> parameters_;
   std::span<float> gradients_;
   std::size_t classifier_pieces_ = 0;  ///< number of additions for the classifier, which come first
+  /// Whom to tell about complete gradients; null unless this is the pass whose additions come last.
+  GradientListener* listener_ = nullptr;
+  GradientProducts::Ticket last_product_ = 0;
+  std::deque<std::pair<std::size_t, GradientProducts::Ticket>> unreported_;  ///< layers, and their last products
   StepTimes& times_;
 };
 
@@ -131,6 +140,7 @@ Llama::Pass::Pass(Llama& model, std::size_t slot, PassMode mode, const data::Sam
       targets_(std::span(sample.tokens).subspan(1)),
       loss_mask_(sample.loss_mask),
       parameters_(parameters),
+      listener_(slot + 1 == model.order_->running() ? model.gradient_listener_ : nullptr),
       times_(times) {
   work_.runner.begin(mode, times);
 }
@@ -238,10 +248,13 @@ void Llama::Pass::backward(std::span<float> gradients) {
   gradients_ = gradients;
   if (overflow()) return;
   backward_classifier();
-  for (std::size_t layer = config_.layers; layer-- > 0 && !overflow();)
+  for (std::size_t layer = config_.layers; layer-- > 0 && !overflow();) {
     for (auto stage = work_.layers[layer].rbegin(); stage != work_.layers[layer].rend(); ++stage)
       std::visit([&](const auto& either) { backward_stage(layer, either); }, *stage);
+    report_gradients(layer);
+  }
   work_.products.wait_all(times_.blas_wait);
+  report_finished_layers();
   if (!overflow()) backward_embedding();
 }
 
@@ -274,17 +287,36 @@ void Llama::Pass::backward_stage(std::size_t layer, const Workspace::KernelState
   work_.runner.run(stage.backward, layer, stage.backward_given, stage.backward_wanted);
   for (const auto& [weight, dy, x] : stage.products) {
     const GradientOrder::Turn turn(order_, slot_);
-    work_.operands_of(layer).last = work_.products.add(weight_gradient(*weight, dy, x, gradients_), times_.elementwise);
+    add_product(layer, weight_gradient(*weight, dy, x, gradients_));
   }
   for (const AdapterGradient& adapter : stage.adapters) {
     const GradientOrder::Turn turn(order_, slot_);
     for (const GradientProduct& product : adapter_products(adapter, parameters_, gradients_))
-      work_.operands_of(layer).last = work_.products.add(product, times_.elementwise);
+      add_product(layer, product);
   }
   for (const auto& [parameter, terms] : stage.sums) {
     const GradientOrder::Turn turn(order_, slot_);
     const PhaseTimer timer(times_.elementwise, spans_, "channel sums");
     math::add_channel_sums(terms, config_.seq_len, gradient(*parameter), threads_);
+  }
+}
+
+void Llama::Pass::add_product(std::size_t layer, const GradientProduct& product) {
+  last_product_ = work_.products.add(product, times_.elementwise);
+  work_.operands_of(layer).last = last_product_;
+}
+
+/// Products may still run beside the device, so a layer is reported when they are done.
+void Llama::Pass::report_gradients(std::size_t layer) {
+  if (listener_ == nullptr || overflow()) return;
+  unreported_.emplace_back(layer, last_product_);
+  report_finished_layers();
+}
+
+void Llama::Pass::report_finished_layers() {
+  while (!unreported_.empty() && unreported_.front().second <= work_.products.finished()) {
+    listener_->on_layer_gradients(unreported_.front().first);
+    unreported_.pop_front();
   }
 }
 

@@ -154,12 +154,12 @@ CheckpointIdentity identity_of(const model::Model& model, const data::Source& so
 
 fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayout& layout, StateArena& state,
                           const TrainerRecord& record, const CheckpointIdentity& identity,
-                          const std::function<void()>& copied) {
+                          const std::function<void()>& copied, WholeSlots* whole_slots) {
   fs::path place = directory / checkpoint_name(record.progress.step);
   if (is_undamaged(place)) return place;
 
   AsideDirectory aside(place);
-  const std::vector<StateFile> state_files = files_of(state, layout, identity.fine_tuning);
+  const std::vector<StateFile> state_files = files_of(state, layout, identity.fine_tuning, whole_slots);
   const model::Companions none;
   const model::Companions& companions = identity.companions ? *identity.companions : none;
   check_room(aside.path(), state_files, identity);
@@ -172,6 +172,7 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
     return file.digest();
   };
   for (const StateFile& array : state_files) {
+    if (array.slot && whole_slots != nullptr) whole_slots->read(*array.slot);
     TemporaryFile& file = files.emplace_back(aside.path() / array.name);
     write_array(file, array, identity,
                 {{model::kConfigKey, model::to_json(identity.model)},
@@ -199,8 +200,8 @@ fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayou
 }
 
 fs::path write_checkpoint(const fs::path& directory, const model::ParameterLayout& layout, StateArena& state,
-                          const CheckpointIdentity& identity) {
-  return write_checkpoint(directory, layout, state, {state.progress(), state.totals()}, identity);
+                          const CheckpointIdentity& identity, WholeSlots* whole_slots) {
+  return write_checkpoint(directory, layout, state, {state.progress(), state.totals()}, identity, {}, whole_slots);
 }
 
 std::vector<fs::path> checkpoints_in(const fs::path& directory) {
@@ -254,11 +255,11 @@ std::optional<model::ModelConfig> recorded_model_of(const fs::path& file) {
 }
 
 SettingTexts load_checkpoint(const fs::path& checkpoint, const model::ParameterLayout& layout, StateArena& state,
-                             const CheckpointIdentity& identity) {
+                             const CheckpointIdentity& identity, WholeSlots* whole_slots) {
   TrainerFileContents saved = read_trainer_file(checkpoint / kTrainerFile);
   expect_same_run(checkpoint, saved, identity, state);
   for (const auto& [name, digest] : saved.files) expect_contents(checkpoint / name, digest);
-  for (const StateFile& array : files_of(state, layout, identity.fine_tuning)) {
+  for (const StateFile& array : files_of(state, layout, identity.fine_tuning, whole_slots)) {
     const bool is_missing = !saved.files.contains(array.name);
     if (is_missing && array.name == kRunningFile) {  // written without staleness, when the newest parameters were used
       std::ranges::copy(state.parameters(), array.values.begin());
@@ -266,18 +267,20 @@ SettingTexts load_checkpoint(const fs::path& checkpoint, const model::ParameterL
     }
     if (is_missing) refuse_damaged(checkpoint / kTrainerFile, fmt::format("'{}' is missing", array.name));
     read_array(checkpoint / array.name, array, identity);
+    if (array.slot && whole_slots != nullptr) whole_slots->write(*array.slot);
   }
   state.progress() = saved.record.progress;
   return std::move(saved.identity.settings);
 }
 
 LoadedCheckpoint load_newest_checkpoint(const fs::path& directory, const model::ParameterLayout& layout,
-                                        StateArena& state, const CheckpointIdentity& identity) {
+                                        StateArena& state, const CheckpointIdentity& identity,
+                                        WholeSlots* whole_slots) {
   remove_leftovers(directory);  // even if no further checkpoint will be written
   LoadedCheckpoint loaded;
   for (const fs::path& checkpoint : checkpoints_in(directory)) {
     try {
-      loaded.settings = load_checkpoint(checkpoint, layout, state, identity);
+      loaded.settings = load_checkpoint(checkpoint, layout, state, identity, whole_slots);
       loaded.path = checkpoint;
       return loaded;
     } catch (const DamagedError& error) {

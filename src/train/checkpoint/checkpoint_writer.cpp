@@ -42,25 +42,26 @@ CheckpointWriter::~CheckpointWriter() {
   if (busy()) result_.wait();
 }
 
-void CheckpointWriter::start(const CheckpointIdentity& identity, std::launch how) {
+void CheckpointWriter::start(const CheckpointIdentity& identity, std::launch how, WholeSlots* whole_slots) {
   assert(!busy());
   const auto copied = std::make_shared<std::promise<void>>();
   copied_ = copied->get_future();
   const BlockedSignals blocked;  // inherited by the thread, so that the training thread receives the signals
-  const auto work = [this, copied, identity, trainer = std::this_thread::get_id(),
+  const auto work = [this, copied, identity, whole_slots, trainer = std::this_thread::get_id(),
                      record = TrainerRecord{state_->progress(), state_->totals()}] {
     if (std::this_thread::get_id() != trainer) lower_priority();
-    return write(record, identity, *copied);
+    return write(record, identity, *copied, whole_slots);
   };
   try {
-    result_ = std::async(how, work);
+    result_ = std::async(whole_slots == nullptr ? how : std::launch::deferred, work);
+    if (whole_slots != nullptr) result_.wait();
   } catch (const std::system_error&) {  // no thread could be started, so wait() writes
     result_ = std::async(std::launch::deferred, work);
   }
 }
 
 CheckpointWriter::Result CheckpointWriter::write(const TrainerRecord& record, const CheckpointIdentity& identity,
-                                                 std::promise<void>& copied) const {
+                                                 std::promise<void>& copied, WholeSlots* whole_slots) const {
   Result result{.event = {.step = record.progress.step, .update = record.progress.update, .begin_ns = monotonic_ns()}};
   bool state_is_free = false;
   const auto free_state = [&] {
@@ -68,7 +69,7 @@ CheckpointWriter::Result CheckpointWriter::write(const TrainerRecord& record, co
   };
   try {
     if (lock_ != nullptr) lock_->keep();
-    result.event.path = write_checkpoint(directory_, *layout_, *state_, record, identity, free_state);
+    result.event.path = write_checkpoint(directory_, *layout_, *state_, record, identity, free_state, whole_slots);
     try {
       remove_old_checkpoints(directory_, retention_);
     } catch (const std::exception& error) {

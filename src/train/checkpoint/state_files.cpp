@@ -42,12 +42,17 @@ void write_whole_model(TemporaryFile& file, const model::ParameterLayout& traine
 
 }  // namespace
 
-std::vector<StateFile> files_of(StateArena& state, const model::ParameterLayout& layout,
-                                const FineTuning& fine_tuning) {
+std::vector<StateFile> files_of(StateArena& state, const model::ParameterLayout& layout, const FineTuning& fine_tuning,
+                                const WholeSlots* whole_slots) {
   std::vector<StateFile> files = {
       {fine_tuning.has_adapter() ? model::kAdapterFile : kModelFile, state.parameters(), layout}};
-  for (std::size_t i = 0; i < state.slots().size(); ++i)
-    files.push_back({slot_file(state.slots()[i].name), state.slot(i), state.slots()[i].layout});
+  for (std::size_t i = 0; i < state.slots().size(); ++i) {
+    const std::string name = slot_file(state.slots()[i].name);
+    if (whole_slots == nullptr)
+      files.push_back({name, state.slot(i), state.slots()[i].layout, i});
+    else
+      files.push_back({name, whole_slots->values(i), whole_slots->layout(i), i});
+  }
   if (state.staleness() == Staleness::one_update) files.push_back({kRunningFile, state.running_parameters(), layout});
   return files;
 }

@@ -47,24 +47,44 @@ std::span<float> slot_of(StateArena& state, std::string_view name, const Paramet
   return slice(state.slot(static_cast<std::size_t>(slot - slots.begin())), *placed);
 }
 
-std::string name_of_not_finite(const ParameterLayout& layout, std::span<const float> gradients,
+std::string name_of_not_finite(std::span<const Piece> pieces, std::span<const float> gradients,
                                math::ThreadPool& threads) {
-  for (const Parameter& parameter : layout.parameters())
-    if (!std::isfinite(math::sum_of_squares(slice(gradients, parameter), threads)))
-      return fmt::format("the gradient of {} is not finite", parameter.name);
+  for (const Piece& piece : pieces)
+    if (!std::isfinite(math::sum_of_squares(piece.of(gradients), threads)))
+      return fmt::format("the gradient of {} is not finite", piece.parameter.name);
   return "a gradient is not finite";
 }
 
 }  // namespace
 
-GradientNorm gradient_norm(const ParameterLayout& layout, std::span<const float> gradients, double factor,
-                           double grad_clip, math::ThreadPool& threads) {
-  const double norm = factor * std::sqrt(math::sum_of_squares(gradients, threads));
-  if (!std::isfinite(norm)) return {norm, name_of_not_finite(layout, gradients, threads)};
+GradientSum sum_of_gradients(std::span<const Piece> pieces, std::span<const float> gradients,
+                             math::ThreadPool& threads) {
+  GradientSum sum;
+  for (const Piece& piece : pieces) sum.squares += math::sum_of_squares(piece.of(gradients), threads);
+  if (!std::isfinite(sum.squares)) sum.not_finite = name_of_not_finite(pieces, gradients, threads);
+  return sum;
+}
+
+// One sum over the whole array is faster than one for each tensor.
+GradientSum sum_of_gradients(const ParameterLayout& layout, std::span<const float> gradients,
+                             math::ThreadPool& threads) {
+  GradientSum sum{.squares = math::sum_of_squares(gradients, threads)};
+  if (!std::isfinite(sum.squares)) sum.not_finite = name_of_not_finite(whole_pieces(layout), gradients, threads);
+  return sum;
+}
+
+GradientNorm gradient_norm(const GradientSum& sum, double factor, double grad_clip) {
+  const double norm = factor * std::sqrt(sum.squares);
+  if (!std::isfinite(norm)) return {norm, sum.not_finite.value_or("a gradient is not finite")};
   const bool clipped = grad_clip > 0 && grad_clip <= kLargestNorm;
   if (!clipped && norm > kLargestNorm)
     return {norm, fmt::format("the gradient norm is {:.3g}; above {:.0e}, fp32 moments overflow", norm, kLargestNorm)};
   return {norm, std::nullopt};
+}
+
+GradientNorm gradient_norm(const ParameterLayout& layout, std::span<const float> gradients, double factor,
+                           double grad_clip, math::ThreadPool& threads) {
+  return gradient_norm(sum_of_gradients(layout, gradients, threads), factor, grad_clip);
 }
 
 std::vector<OptimizerInfo> all_optimizers() {
@@ -106,17 +126,17 @@ bool needs_whole_tensor(OptimizerKind kind, const Parameter& parameter) {
 Optimizer::Optimizer(const OptimizerOptions& options, const ParameterLayout& layout)
     : options_(options), workspace_(workspace_of_bytes(optimizer_workspace_bytes(options, layout))) {}
 
-std::optional<std::string> Optimizer::update(const UpdateStep& step, const ParameterLayout& layout,
+std::optional<std::string> Optimizer::update(const UpdateStep& step, std::span<const Piece> pieces,
                                              std::span<float> gradients, StateArena& state, math::ThreadPool& threads) {
   const UpdateRule& rule = rule_of(options_.kind);
   const std::span<float> workspace(reinterpret_cast<float*>(workspace_.data()), workspace_.size() / sizeof(float));
   const UpdateContext context{options_, step, workspace, threads};
   std::optional<std::string> not_finite;
-  for (const Parameter& parameter : layout.parameters()) {
-    TensorState tensor{parameter, slice(state.parameters(), parameter), slice(gradients, parameter), {}};
+  for (const Piece& piece : pieces) {
+    TensorState tensor{piece.parameter, piece.of(state.parameters()), piece.of(gradients), {}};
     for (std::size_t i = 0; i < rule.slots.size(); ++i)
-      tensor.slots.at(i) = slot_of(state, rule.slots[i].name, parameter);
-    if (!rule.update(context, tensor) && !not_finite) not_finite = parameter.name;
+      tensor.slots.at(i) = slot_of(state, rule.slots[i].name, piece.parameter);
+    if (!rule.update(context, tensor) && !not_finite) not_finite = piece.parameter.name;
   }
   return not_finite;
 }
