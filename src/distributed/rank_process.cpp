@@ -124,6 +124,18 @@ class RankProcess {
     return exit_code();
   }
 
+  /// Ends the job after a fault. If it is that the trainer has ended, that is reported instead.
+  [[noreturn]] void give_up(std::string_view fault) {
+    constexpr int kLooks = 100;
+    for (int i = 0; i < kLooks; ++i) {
+      look_around();
+      std::this_thread::sleep_for(milliseconds(10));
+    }
+    ::kill(-trainer_, SIGKILL);
+    print(fmt::format("{}: {}", name_of(messages_->rank()), fault));
+    end_job(kFault);
+  }
+
  private:
   /// Passes signals on, reads what the trainer prints, and notices its end.
   void look_around() {
@@ -346,14 +358,11 @@ Forked fork_trainer() {
   ::setpgid(trainer, trainer);  // whichever process comes first
   theirs = Descriptor();
   errors_in = Descriptor();
+  RankProcess process(trainer, std::move(ours), std::move(errors_out));
   try {
-    RankProcess process(trainer, std::move(ours), std::move(errors_out));
     return {.link = {}, .exit_code = process.run()};
   } catch (const std::exception& error) {
-    ::kill(-trainer, SIGKILL);
-    fmt::print(stderr, "ane-train: {}\n", error.what());
-    std::fflush(stderr);
-    abort_mpi(kFault);
+    process.give_up(error.what());  // without leaving the scope of `process`, which would wait for the other ranks
   }
 }
 
