@@ -78,7 +78,7 @@ arm64() {
   # A processor without SVE, like Apple's.
   configure_and_build "${tests[*]/#/test_}" release -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
     -DCMAKE_SYSROOT="$root" -DCMAKE_FIND_ROOT_PATH_MODE_PROGRAM=NEVER -DCMAKE_FIND_ROOT_PATH_MODE_LIBRARY=ONLY \
-    -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY -DOpenBLAS_DIR="$openblas" -DANE_STANDIN=OFF \
+    -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY -DOpenBLAS_DIR="$openblas" -DANE_STANDIN=OFF -DANE_MPI=OFF \
     "-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64-static;-cpu;cortex-a76;-L;$root"
   local names
   names=$(IFS='|'; echo "${tests[*]}")

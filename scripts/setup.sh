@@ -7,13 +7,13 @@
 set -euo pipefail
 
 debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev libxxhash-dev
-  libpcre2-dev libutf8proc-dev libsentencepiece-dev)
+  libpcre2-dev libutf8proc-dev libsentencepiece-dev libopenmpi-dev openmpi-bin)
 # Optional libraries, used if available: name prefixes, because each release has its own version suffix.
 debian_optional=(libdnnl)
 debian_test=(gobjc libgnustep-base-dev)
 debian_bench=(libbenchmark-dev python3-torch libopenblas0-openmp libtcmalloc-minimal4)
 debian_dev=(clang libclang-rt-dev llvm clang-format clang-tidy gcovr)
-homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway xxhash pcre2 utf8proc sentencepiece)
+homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway xxhash pcre2 utf8proc sentencepiece open-mpi)
 homebrew_bench=(google-benchmark)
 homebrew_dev=(llvm gcovr)
 

@@ -137,6 +137,18 @@ TEST_CASE("any number of ranks computes what a single process computes", "[train
   }
 }
 
+TEST_CASE("ranks do not divide the matrices that Muon orthogonalizes", "[train][host]") {
+  TrainOptions options = small_options();
+  options.optimizer.kind = OptimizerKind::muon;
+  options.optimizer.momentum = 0.95;
+  options.steps = 20;
+  RankRun alone(nullptr, options);
+  REQUIRE(alone.run.run() == Outcome::finished);
+  const std::vector<Result> results = results_of(3, options, plenty);
+  CHECK(same_bits(results[1].parameters, results[0].parameters));
+  CHECK(relative_difference(results[0].parameters, alone.run.parameters()) < 1e-5);
+}
+
 TEST_CASE("restarts of any rank leave the bits as they are", "[train][host]") {
   const std::vector<Result> whole = results_of(3, small_options(), plenty);
   constexpr int kOneRound = 21;  // kernels of three layers
