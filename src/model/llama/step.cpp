@@ -1,10 +1,8 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <deque>
 #include <optional>
 #include <span>
-#include <utility>
 #include <variant>
 
 #include <fmt/format.h>
@@ -124,7 +122,8 @@ class Llama::Pass {
   /// Whom to tell about complete gradients; null unless this is the pass whose additions come last.
   GradientListener* listener_ = nullptr;
   GradientProducts::Ticket last_product_ = 0;
-  std::deque<std::pair<std::size_t, GradientProducts::Ticket>> unreported_;  ///< layers, and their last products
+  std::size_t complete_;    ///< layers from this one on have made their additions ...
+  std::size_t unreported_;  ///< ... of which those before this one have not been reported
   StepTimes& times_;
 };
 
@@ -141,6 +140,8 @@ Llama::Pass::Pass(Llama& model, std::size_t slot, PassMode mode, const data::Sam
       loss_mask_(sample.loss_mask),
       parameters_(parameters),
       listener_(slot + 1 == model.order_->running() ? model.gradient_listener_ : nullptr),
+      complete_(config_.layers),
+      unreported_(config_.layers),
       times_(times) {
   work_.runner.begin(mode, times);
 }
@@ -309,15 +310,14 @@ void Llama::Pass::add_product(std::size_t layer, const GradientProduct& product)
 /// Products may still run beside the device, so a layer is reported when they are done.
 void Llama::Pass::report_gradients(std::size_t layer) {
   if (listener_ == nullptr || overflow()) return;
-  unreported_.emplace_back(layer, last_product_);
+  work_.last_products[layer] = last_product_;
+  complete_ = layer;
   report_finished_layers();
 }
 
 void Llama::Pass::report_finished_layers() {
-  while (!unreported_.empty() && unreported_.front().second <= work_.products.finished()) {
-    listener_->on_layer_gradients(unreported_.front().first);
-    unreported_.pop_front();
-  }
+  while (unreported_ > complete_ && work_.last_products[unreported_ - 1] <= work_.products.finished())
+    listener_->on_layer_gradients(--unreported_);
 }
 
 // The positions of a repeated token are summed in order, independent of the thread.

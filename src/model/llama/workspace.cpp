@@ -64,6 +64,7 @@ Llama::Workspace::Workspace(const ModelConfig& config, const ParameterLayout& tr
       residual(config.layers + 1),
       losses(config.seq_len),
       products(context) {
+  last_products.resize(config.layers);
   operands.resize(products.run_beside() ? 2 : 1);
   const std::vector<Stage> stages = with_gradients_of(trained, llama_stages(config), config.layers);
   std::vector<Activations> activations(config.layers);

@@ -86,8 +86,9 @@ struct Llama::Workspace {
 
   StepTimes times;  ///< of a step in this batch slot
 
-  MappedMemory memory;        ///< backs all spans
-  GradientProducts products;  ///< last, so that it is destroyed before its operands
+  MappedMemory memory;                                  ///< backs all spans
+  std::vector<GradientProducts::Ticket> last_products;  ///< by layer, for those that are reported
+  GradientProducts products;                            ///< last, so that it is destroyed before its operands
 
  private:
   /// Activations that connect the stages of a layer.
