@@ -119,6 +119,7 @@ std::vector<std::string> RankLink::exchange(std::string_view purpose, std::strin
   const std::string reply = reply_to(socket_.get(), Operation::exchange);
   std::string_view rest = reply;
   std::vector<std::string> messages;
+  messages.reserve(static_cast<std::size_t>(size_));
   for (int rank = 0; rank < size_; ++rank) messages.emplace_back(take_text(rest));
   return messages;
 }

@@ -253,6 +253,7 @@ class RankProcess {
     append_text(both, message);
     const std::vector<std::string> received = transfers_.exchange(both);
     std::vector<std::string> messages;
+    messages.reserve(received.size());
     for (std::size_t rank = 0; rank < received.size(); ++rank) {
       std::string_view rest = received[rank];
       if (const std::string_view theirs = take_text(rest); theirs != purpose)
