@@ -57,9 +57,9 @@ double bytes_per_s(const std::string& link) {
     if (rest.ends_with(suffix)) rest.remove_suffix(suffix.size());
   constexpr std::array<std::pair<std::string_view, double>, 6> kUnits = {
       {{"Mb", 1e6 / 8}, {"Gb", 1e9 / 8}, {"Tb", 1e12 / 8}, {"MB", 1e6}, {"GB", 1e9}, {"kB", 1e3}}};
-  const auto found = std::ranges::find(kUnits, rest, [](const auto& each) { return each.first; });
-  if (!number || !(*number > 0) || found == kUnits.end()) throw wrong();
-  return *number * found->second;
+  for (const auto& [name, factor] : kUnits)
+    if (rest == name && number && *number > 0) return *number * factor;
+  throw wrong();
 }
 
 double seconds_of(const auto& body) {

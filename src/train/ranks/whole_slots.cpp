@@ -51,9 +51,9 @@ void compact(const DividedState& run, std::size_t slot) {
 void expand(const DividedState& run, std::size_t slot) {
   const std::span<float> values = run.state.gradients();
   const std::span<const model::Parameter> all = run.slots[slot].layout.parameters();
-  for (auto placed = all.rbegin(); placed != all.rend(); ++placed) {
-    const std::span<float> to = slice(values, *run.layout.find(placed->name));
-    std::ranges::copy_backward(slice(values, *placed), to.end());
+  for (std::size_t i = all.size(); i-- > 0;) {
+    const std::span<float> to = slice(values, *run.layout.find(all[i].name));
+    std::ranges::copy_backward(slice(values, all[i]), to.end());
   }
 }
 
