@@ -320,7 +320,7 @@ BatchStatus Trainer::combined_status(const Batch& batch) {
 /// Updates the parameters. Returns the name of a tensor that is no longer finite.
 std::optional<std::string> Trainer::apply(const UpdateStep& step) {
   const std::span<const Piece> pieces = is_alone() ? pieces_ : parts_.ranks->own_pieces();
-  const std::optional<std::string> not_finite =
+  std::optional<std::string> not_finite =
       optimizer_.update(step, pieces, parts_.state.gradients(), parts_.state, parts_.threads);
   if (is_alone()) return not_finite;
   drop_gradients();  // those that other ranks have applied
