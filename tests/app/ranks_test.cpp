@@ -31,13 +31,13 @@ const Words kRun =
 
 #ifdef ANE_MPIRUN
 
-/// Open MPI refuses root and more processes than cores without these; sanitizers do not know its memory.
+/// Open MPI refuses root and more processes than cores without these; its own leaks are not ours.
 const Words kLauncherVariables = {"OMPI_ALLOW_RUN_AS_ROOT=1",
                                   "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
                                   "OMPI_MCA_rmaps_base_oversubscribe=1",
                                   "OMPI_MCA_btl_vader_single_copy_mechanism=none",
                                   "OMPI_MCA_hwloc_base_binding_policy=none",
-                                  "ASAN_OPTIONS=detect_leaks=0:intercept_tls_get_addr=0"};
+                                  "LSAN_OPTIONS=detect_leaks=0"};
 
 Words launched(int ranks, const Words& arguments) {
   return Words{"-np", std::to_string(ranks), ANE_TRAIN_PROGRAM} + arguments;

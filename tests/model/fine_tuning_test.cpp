@@ -11,6 +11,7 @@
 
 #include "model/rig.h"
 #include "support/catch.h"
+#include "support/sanitized.h"
 
 // Steps of models of which only a part, or an adapter, is trained.
 namespace ane::model {
@@ -112,8 +113,12 @@ TEST_CASE("an adapter's gradients agree with finite differences of the loss", "[
   REQUIRE_FALSE(session.step().overflow);
   for (const Parameter& parameter : session.model->parameters().parameters()) {
     CAPTURE(parameter.name);
+    constexpr std::size_t kStride = kSanitized ? 7 : 1;  // two passes for each element
     std::vector<float> numeric;
-    for (float& value : slice(std::span(session.parameters), parameter)) {
+    std::vector<float> exact;
+    for (std::size_t i = 0; i < parameter.count; i += kStride) {
+      float& value = session.parameters[parameter.offset + i];
+      exact.push_back(session.gradients[parameter.offset + i]);
       constexpr float kDifference = 0x1p-6F;
       const float kept = value;
       value = kept + kDifference;
@@ -124,7 +129,7 @@ TEST_CASE("an adapter's gradients agree with finite differences of the loss", "[
       numeric.push_back(static_cast<float>((above - below) / (2 * static_cast<double>(kDifference))));
     }
     // Truncation is near 2^-12 of the gradient; an fp32 loss near 3 is rounded by 2e-7, which is 1e-5 of a quotient.
-    CHECK(test::relative_error(slice(std::span<const float>(session.gradients), parameter), numeric) <= 5e-3);
+    CHECK(test::relative_error(exact, numeric) <= 5e-3);
   }
 }
 

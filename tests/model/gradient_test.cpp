@@ -10,6 +10,7 @@
 
 #include "model/rig.h"
 #include "support/catch.h"
+#include "support/sanitized.h"
 
 // Every kernel's backward against central differences of its forward, in fp32 on the host device, and the norm of heads
 // against its definition.
@@ -118,7 +119,7 @@ TEST_CASE("the attention kernels' backward agrees with finite differences", "[mo
   const Tensors taps = run(rig, forward, layout, parameters, prefix, {{"xn", xn}});
   Tensors values = taps;
   values["do"] = dout;
-  const PlanChoice choice = GENERATE(PlanChoice::split, PlanChoice::merged);
+  const PlanChoice choice = kSanitized ? PlanChoice::merged : GENERATE(PlanChoice::split, PlanChoice::merged);
   const KernelPlan plan = llama_plan(config, {DType::fp32, WeightMode::baked, choice});
   for (const PlannedKernel& planned : plan.kernels())
     if (planned.phase == Phase::attention_backward)
