@@ -130,7 +130,7 @@ std::unique_ptr<train::Telemetry> open_telemetry(const RunContext& context, cons
 }
 
 std::unique_ptr<train::StateArena> make_state(RunContext& context, const std::optional<RestartContext>& before,
-                                              const train::Partition& partition, int ranks, const Warn& warn) {
+                                              const train::Partition& partition, const Warn& warn) {
   const cli::Settings& settings = context.settings;
   const std::size_t parameters = context.model->parameters().size();
   train::StateSlots slots =
@@ -141,8 +141,8 @@ std::unique_ptr<train::StateArena> make_state(RunContext& context, const std::op
     return std::make_unique<train::StateArena>(before->state_handle.descriptor, parameters, std::move(slots),
                                                fingerprint, staleness);
   }
-  if (const auto warning =
-          check_memory(memory_need(*context.model, settings, *context.device, ranks), context.available_memory))
+  if (const auto warning = check_memory(memory_need(*context.model, settings, *context.device, partition.ranks()),
+                                        context.available_memory))
     warn(*warning);
   auto state = std::make_unique<train::StateArena>(parameters, std::move(slots), fingerprint, staleness);
   state->back_with_huge_pages(*context.threads);

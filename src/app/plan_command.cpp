@@ -74,7 +74,7 @@ void measure(RunContext& context, const cli::Settings& settings, UpdateCosts& co
   model::Model& model = *context.model;
   const train::Partition alone(model.parameters(), 1, 0);
   const std::unique_ptr<train::StateArena> state =
-      make_state(context, {}, alone, 1, [&](const std::string& text) { terminal.warn(text); });
+      make_state(context, {}, alone, [&](const std::string& text) { terminal.warn(text); });
   model.kernels().compile(model::PassMode::training, state->parameters());
   static_cast<void>(model.kernels().load_weights(model::PassMode::training, state->parameters()));
   const std::unique_ptr<data::Source> source = make_source(settings, false);

@@ -60,7 +60,7 @@ Session::Session(const cli::Settings& settings, std::optional<RestartContext> be
                  [kind = context_.settings.optimizer.kind](const auto& each) {
                    return train::needs_whole_tensor(kind, each);
                  }),
-      state_(make_state(context_, before_, partition_, communicator_.size(), warn_)),
+      state_(make_state(context_, before_, partition_, warn_)),
       ranks_(communicator_, partition_, *state_, context_.model->parameters(),
              train::optimizer_slots(context_.settings.optimizer, context_.model->parameters())),
       telemetry_(open_telemetry(context_, before_, warn_)),

@@ -24,9 +24,6 @@ namespace {
 using model::PassMode;
 using model::StepTimes;
 
-/// Training has continued from all but the newest checkpoint, so only that one may be about to diverge.
-constexpr std::int64_t kKeptWhileTraining = 2;
-
 constexpr double kNsPerMinute = 60e9;
 
 BestValidation with_validation(const BestValidation& best, std::int64_t update, double loss) {
@@ -85,7 +82,15 @@ Trainer::Trainer(Parts parts, TrainOptions options)
                   .clock = clock_,
                   .observers = parts_.observers},
                  options_.refresh_mode),
-      optimizer_(options_.optimizer, parts_.model.parameters()) {
+      optimizer_(options_.optimizer, parts_.model.parameters()),
+      checkpoints_({.model = parts_.model,
+                    .source = parts_.source,
+                    .state = parts_.state,
+                    .clock = clock_,
+                    .observers = parts_.observers,
+                    .ranks = parts_.ranks,
+                    .lock = parts_.checkpoint_lock},
+                   options_) {
   assert(options_.steps >= 0 && options_.accum_steps > 0);
   assert(options_.sample_every == 0 || parts_.sampler != nullptr || !is_first_rank());
   assert(parts_.state.slots().size() == optimizer_slots(options_.optimizer, parts_.model.parameters()).size());
@@ -108,11 +113,6 @@ Trainer::Trainer(Parts parts, TrainOptions options)
     totals.deadline_ns =
         parts_.clock() - (monotonic_ns() - totals.started_ns) + std::llround(options_.max_minutes * kNsPerMinute);
   if (is_alone()) pieces_ = whole_pieces(parts_.model.parameters());
-  if (options_.checkpoint_dir && is_first_rank())
-    checkpoints_.emplace(
-        *options_.checkpoint_dir,
-        Retention{.newest = std::max(options_.keep_checkpoints, kKeptWhileTraining), .best = options_.keep_best},
-        parts_.model.parameters(), parts_.state, parts_.checkpoint_lock);
 }
 
 template <class Event>
@@ -127,17 +127,17 @@ Outcome Trainer::run() {
     const Outcome outcome = run_until_done();
     refresher_.wait();
     if (outcome == Outcome::restart_needed) {
-      finish_checkpoint();
+      checkpoints_.finish();
       notify_restart();
     } else {
       if (outcome != Outcome::interrupted) expect_converging();
-      write_last_checkpoint();
-      if (outcome == Outcome::finished) remove_spare_checkpoint();
+      checkpoints_.write_last();
+      if (outcome == Outcome::finished) checkpoints_.remove_spare();
     }
     count_surfaces(surfaces_before);
     return outcome;
   } catch (...) {
-    finish_checkpoint();
+    checkpoints_.finish();
     throw;
   }
 }
@@ -188,9 +188,11 @@ bool Trainer::run_batch() {
   if (progress.step + batch.sequences < options_.steps) refresher_.compile_next();
   clock_.leave_out();
   if (!accumulate(batch)) return false;
-  hold_for_checkpoint();
+  checkpoints_.hold();
   finish_update(batch);
-  if (checkpoint_due()) start_checkpoint();
+  // The last one is written after the validation. One with a reduced loss scale would displace good ones.
+  const bool minutes = is_alone() ? checkpoints_.minutes_have_passed() : agreed_checkpoint_;
+  if (!done() && progress.skipped_in_row == 0 && checkpoints_.is_due(minutes)) checkpoints_.start();
   return true;
 }
 
@@ -214,7 +216,7 @@ bool Trainer::accumulate(Batch& batch) try {
       parts_.source.training_sample(static_cast<std::uint64_t>(first + batch.done + (&sample - samples.data())),
                                     sample);
     run_slots(samples, batch);
-    if (checkpoints_) take_checkpoint(checkpoints_->poll());
+    checkpoints_.poll();
     clock_.leave_out();
   }
   return true;
@@ -306,7 +308,7 @@ BatchStatus Trainer::combined_status(const Batch& batch) {
   }
   status.gradients = sum_of_gradients(parts_.ranks->own_pieces(), gradients, parts_.threads);
   status.stop = parts_.stop;
-  status.checkpoint_due = checkpoint_minutes_passed();
+  status.checkpoint_due = checkpoints_.minutes_have_passed();
   status.deadline_passed = deadline_passed();
   clock_.book(&RunTotals::train_ns);
   status = parts_.ranks->combine(status);
@@ -445,7 +447,7 @@ bool Trainer::validate() {
   best = with_validation(best, event->update, event->loss);
   event->best = best;
   notify(&Observer::on_validation, *event);
-  if (!validation_fault_ && is_best(event->loss) && options_.keep_best && !done()) save_best();
+  if (!validation_fault_ && is_best(event->loss) && options_.keep_best && !done()) checkpoints_.keep_best();
   return true;
 }
 
@@ -459,15 +461,6 @@ bool Trainer::is_best(double loss) {
     each->best_validation_loss = loss;
   }
   return true;
-}
-
-/// Writes a checkpoint of the state that was just validated, unless there is one. Which one is the best is then
-/// recorded in all later checkpoints.
-void Trainer::save_best() {
-  if (!options_.checkpoint_dir) return;
-  const std::int64_t update = parts_.state.progress().update;
-  if (decided_by_first(saved_update_ != update && parts_.state.totals().checkpointed_update != update))
-    start_checkpoint();
 }
 
 /// Returns nullopt if interrupted. Sets `validation_fault_` to the non-finite tensor.
@@ -508,95 +501,6 @@ bool Trainer::sample_text() {
     notify(&Observer::on_warning,
            fmt::format("the sample after update {} ended early: {}", event.update, *event.sample.overflow));
   return true;
-}
-
-/// What only the first rank knows.
-bool Trainer::decided_by_first(bool own) const { return is_alone() ? own : parts_.ranks->decided_by_first(own); }
-
-bool Trainer::checkpoint_due() const {
-  if (!options_.checkpoint_dir) return false;
-  const std::int64_t update = parts_.state.progress().update;
-  if (done()) return false;  // the last one is written after the validation
-  // A checkpoint with a reduced loss scale would displace good ones.
-  if (parts_.state.progress().skipped_in_row > 0) return false;
-  if (options_.checkpoint_every > 0 && update % options_.checkpoint_every == 0) return true;
-  return is_alone() ? checkpoint_minutes_passed() : agreed_checkpoint_;
-}
-
-bool Trainer::checkpoint_minutes_passed() const {
-  const RunTotals& totals = parts_.state.totals();
-  const std::chrono::nanoseconds since(monotonic_ns() - std::max(totals.started_ns, totals.checkpointed_ns));
-  return options_.checkpoint_minutes > 0 && since >= std::chrono::minutes(options_.checkpoint_minutes);
-}
-
-/// Waits for the previous write.
-void Trainer::start_checkpoint(std::launch how) {
-  if (!is_first_rank()) return parts_.ranks->serve_checkpoint();
-  finish_checkpoint();
-  CheckpointIdentity identity = identity_of(parts_.model, parts_.source);
-  identity.settings = options_.settings;
-  identity.companions = options_.companions;
-  identity.fine_tuning = options_.fine_tuning;
-  parts_.state.totals().checkpointed_ns = monotonic_ns();
-  saved_update_ = parts_.state.progress().update;
-  clock_.leave_out();
-  const std::unique_ptr<WholeSlots> whole_slots = is_alone() ? nullptr : parts_.ranks->whole_slots();
-  checkpoints_->start(identity, how, whole_slots.get());
-  if (!is_alone()) clock_.book(&RunTotals::checkpoint_ns);
-}
-
-/// Must be called before the state changes.
-void Trainer::hold_for_checkpoint() {
-  if (!checkpoints_) return;
-  clock_.leave_out();
-  checkpoints_->wait_until_copied();
-  clock_.book(&RunTotals::checkpoint_ns);
-}
-
-void Trainer::take_checkpoint(const std::optional<CheckpointWriter::Result>& result) {
-  if (!result) return;
-  RunTotals& totals = parts_.state.totals();
-  if (result->failure) {
-    checkpoint_failure_ = *result->failure;
-    if (++totals.failed_checkpoints_in_row == 1)
-      notify(&Observer::on_warning,
-             fmt::format("no checkpoint of step {}: {}. Training continues; older ones are kept, "
-                         "and there are no further warnings until one succeeds",
-                         result->event.step, *result->failure));
-    return;
-  }
-  totals.failed_checkpoints_in_row = 0;
-  totals.checkpointed_update = result->event.update;
-  notify(&Observer::on_checkpoint, result->event);
-  if (result->warning) notify(&Observer::on_warning, *result->warning);
-}
-
-void Trainer::finish_checkpoint() {
-  if (!checkpoints_) return;
-  clock_.leave_out();
-  const std::optional<CheckpointWriter::Result> result = checkpoints_->wait();
-  clock_.book(&RunTotals::checkpoint_ns);
-  take_checkpoint(result);
-}
-
-/// Writes a checkpoint of the final state, unless there is one. A failure is retried once.
-void Trainer::write_last_checkpoint() {
-  if (!options_.checkpoint_dir) return;
-  const auto written = [this] { return parts_.state.totals().checkpointed_update == parts_.state.progress().update; };
-  finish_checkpoint();
-  if (decided_by_first(written())) return;
-  start_checkpoint(std::launch::deferred);  // there is nothing left to overlap with
-  finish_checkpoint();
-  if (is_first_rank() && !written())
-    throw FileError(fmt::format("the run's last checkpoint is missing: {}", checkpoint_failure_));
-}
-
-/// Removes the checkpoint that was kept in case the newest turned out to be unusable.
-void Trainer::remove_spare_checkpoint() try {
-  if (checkpoints_ && options_.keep_checkpoints < kKeptWhileTraining)
-    remove_old_checkpoints(*options_.checkpoint_dir, {.newest = options_.keep_checkpoints, .best = options_.keep_best});
-} catch (const FileError& error) {
-  notify(&Observer::on_warning, std::string(error.what()));
 }
 
 void Trainer::notify_restart() {

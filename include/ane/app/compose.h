@@ -92,8 +92,7 @@ using Warn = std::function<void(const std::string&)>;
 /// enough memory for a fresh state, and warns if it is scarce.
 [[nodiscard]] std::unique_ptr<train::StateArena> make_state(RunContext& context,
                                                             const std::optional<RestartContext>& before,
-                                                            const train::Partition& partition, int ranks,
-                                                            const Warn& warn);
+                                                            const train::Partition& partition, const Warn& warn);
 
 /// Opens the data, which must be those of the previous process. Throws FileError if they changed.
 [[nodiscard]] std::unique_ptr<data::Source> open_source(const cli::Settings& settings,

@@ -40,6 +40,7 @@ class Partition {
     std::vector<std::size_t> bounds;   ///< ranks + 1 of them; rank r owns [bounds[r], bounds[r + 1])
     std::optional<std::size_t> layer;  ///< whose parameters these are
   };
+  [[nodiscard]] int ranks() const noexcept { return ranks_; }
   /// In the order of the array. The backward pass completes their gradients in the opposite order.
   [[nodiscard]] std::span<const Segment> segments() const& noexcept { return segments_; }
   void segments() const&& = delete;
@@ -53,6 +54,7 @@ class Partition {
   [[nodiscard]] StateSlots own_part_of(const StateSlots& whole) const;
 
  private:
+  int ranks_;
   std::vector<Segment> segments_;
   std::vector<Piece> own_;
 };

@@ -28,15 +28,13 @@ struct BatchStatus {
   bool deadline_passed = false;
 };
 
-/// The part of a run that concerns the other ranks. For a run in a single process, every function returns what it was
-/// given.
+/// What the trainers of several ranks do together. All ranks must call the same functions in the same order.
 class Ranks : public model::GradientListener {
  public:
   /// `slots`: the optimizer's, of all ranks together.
   Ranks(distributed::Communicator& communicator, const Partition& partition, StateArena& state,
         const model::ParameterLayout& layout, StateSlots slots);
 
-  [[nodiscard]] bool are_one() const noexcept { return communicator_.is_alone(); }
   [[nodiscard]] int size() const noexcept { return communicator_.size(); }
   [[nodiscard]] bool is_first() const noexcept { return communicator_.is_first(); }
   [[nodiscard]] std::span<const Piece> own_pieces() const noexcept { return partition_.own(); }
@@ -65,7 +63,7 @@ class Ranks : public model::GradientListener {
   [[nodiscard]] Evaluation combine(const Evaluation& own) const;
   /// Takes part in a checkpoint that the first rank writes.
   void serve_checkpoint() { serve_slots(run_); }
-  /// For the first rank's checkpoints; null for a run in a single process.
+  /// For the first rank's checkpoints.
   [[nodiscard]] std::unique_ptr<WholeSlots> whole_slots() const;
 
   /// Bytes that this rank has sent for updates.

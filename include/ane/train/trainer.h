@@ -12,12 +12,12 @@
 #include "ane/data/source.h"
 #include "ane/device/budget.h"
 #include "ane/model/model.h"
-#include "ane/train/checkpoint_writer.h"
 #include "ane/train/clock.h"
 #include "ane/train/observer.h"
 #include "ane/train/optimizer.h"
 #include "ane/train/options.h"
 #include "ane/train/ranks.h"
+#include "ane/train/run_checkpoints.h"
 #include "ane/train/state.h"
 #include "ane/train/text_sampler.h"
 #include "ane/train/weight_refresher.h"
@@ -118,16 +118,6 @@ class Trainer {
   [[nodiscard]] std::optional<ValidationEvent> evaluate_held_out();
   [[nodiscard]] bool sample_text();
   [[nodiscard]] bool is_best(double loss);
-  void save_best();
-  [[nodiscard]] bool checkpoint_due() const;
-  [[nodiscard]] bool checkpoint_minutes_passed() const;
-  [[nodiscard]] bool decided_by_first(bool own) const;
-  void start_checkpoint(std::launch how = std::launch::async);
-  void hold_for_checkpoint();
-  void take_checkpoint(const std::optional<CheckpointWriter::Result>& result);
-  void finish_checkpoint();
-  void write_last_checkpoint();
-  void remove_spare_checkpoint();
   void notify_restart();
   void count_surfaces(const surface::PoolCounters& before);
 
@@ -141,15 +131,13 @@ class Trainer {
   Progress last_good_;  ///< at the last applied update
   WeightRefresher refresher_;
   Optimizer optimizer_;
+  RunCheckpoints checkpoints_;
   bool is_first_group_ = true;  ///< the next steps are the first of this process
   std::string last_skip_;       ///< reason of the last skipped update in this process
   std::optional<std::int64_t> validated_update_;
   std::optional<std::int64_t> text_sample_update_;
   std::optional<std::string> validation_fault_;  ///< tensor that overflowed in the last validation
-  std::optional<CheckpointWriter> checkpoints_;
-  std::optional<std::int64_t> saved_update_;  ///< of the checkpoint that this process wrote or began last
-  std::string checkpoint_failure_;            ///< reason of the last failure
-  std::vector<data::Sample> samples_;         ///< one per batch slot, with their results
+  std::vector<data::Sample> samples_;            ///< one per batch slot, with their results
   std::vector<model::StepResult> results_;
   std::size_t sent_before_ = 0;  ///< bytes sent to other ranks before the batch
   std::vector<Piece> pieces_;    ///< all tensors, for a run in a single process

@@ -35,7 +35,8 @@ std::size_t bound_near(std::size_t wish, std::span<const model::Parameter> tenso
 
 }  // namespace
 
-Partition::Partition(const model::ParameterLayout& layout, int ranks, int rank, const IsWhole& is_whole) {
+Partition::Partition(const model::ParameterLayout& layout, int ranks, int rank, const IsWhole& is_whole)
+    : ranks_(ranks) {
   const std::span<const model::Parameter> all = layout.parameters();
   const auto count = static_cast<std::size_t>(ranks);
   for (std::size_t first = 0; first < all.size();) {

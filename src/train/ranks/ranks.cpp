@@ -69,7 +69,6 @@ void Ranks::sum_gradients() {
 }
 
 BatchStatus Ranks::combine(const BatchStatus& own) const {
-  if (are_one()) return own;
   const BatchNumbers numbers{own.loss_sum, own.loss_sequences, own.gradients.squares,
                              own.stop,     own.checkpoint_due, own.deadline_passed};
   const std::vector<std::string> messages = communicator_.exchange(
@@ -98,7 +97,6 @@ void Ranks::gather_parameters() {
 }
 
 std::optional<std::string> Ranks::first_of(const std::optional<std::string>& own) const {
-  if (are_one()) return own;
   std::optional<std::string> first;
   for (std::string_view message : communicator_.exchange("a fault", packed_text(own)))
     take_first(first, unpacked_text(message));
@@ -117,7 +115,6 @@ bool Ranks::decided_by_first(bool own) const {
 }
 
 Evaluation Ranks::combine(const Evaluation& own) const {
-  if (are_one()) return own;
   struct Numbers {
     double loss_sum, loss_sequences;
     std::size_t sequences;
@@ -135,8 +132,6 @@ Evaluation Ranks::combine(const Evaluation& own) const {
   return all;
 }
 
-std::unique_ptr<WholeSlots> Ranks::whole_slots() const {
-  return are_one() ? nullptr : std::make_unique<WholeSlots>(run_);
-}
+std::unique_ptr<WholeSlots> Ranks::whole_slots() const { return std::make_unique<WholeSlots>(run_); }
 
 }  // namespace ane::train
