@@ -74,7 +74,8 @@ RankLink::RankLink(Descriptor socket) : socket_(std::move(socket)) {
                                  pollfd{.fd = end.get(), .events = 0, .revents = 0}};
     while (::poll(events.data(), events.size(), -1) < 0 && errno == EINTR) continue;
     if (events[1].revents != 0) return;
-    ::kill(0, SIGKILL);  // the trainer has a process group of its own
+    ::kill(-::getpid(), SIGKILL);  // with its children: a trainer leads its own process group
+    ::kill(::getpid(), SIGKILL);
   });
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }

@@ -46,16 +46,6 @@ std::vector<Variant> variants(const std::string& model) {
           {"freeze", {"--model", model, "--freeze", "*_proj.weight"}}};
 }
 
-void write_model_of_killed_run(const fs::path& directory) {
-  nlohmann::json config = small_config();
-  config["num_hidden_layers"] = 1;
-  config["num_attention_heads"] = 2;
-  config["num_key_value_heads"] = 2;
-  config["vocab_size"] = 64;
-  config["tie_word_embeddings"] = true;
-  write_small_model(directory, config, "BF16");
-}
-
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   const char* const text = std::getenv(variable);
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
@@ -139,7 +129,7 @@ TEST_CASE("a repeatedly killed run ends with the same parameters", "[app][kill]"
   CAPTURE(seed);
   const std::string last = "c/step-00000060/";
   const Folder undisturbed;
-  write_model_of_killed_run(undisturbed / "model");
+  write_small_model(undisturbed / "model", one_layer_config(), "BF16");
   const std::vector<Variant> all = variants(undisturbed / "model");
   const auto start = Clock::now();
   for (const Variant& variant : all) {

@@ -148,13 +148,7 @@ TEST_CASE("a run of two ranks resumes on three and on one", "[app][ranks]") {
 
 TEST_CASE("an adapter is trained by two ranks, which exchange nothing else", "[app][ranks]") {
   const Folder folder;
-  nlohmann::json config = small_config();
-  config["num_hidden_layers"] = 1;
-  config["num_attention_heads"] = 2;
-  config["num_key_value_heads"] = 2;
-  config["vocab_size"] = 64;
-  config["tie_word_embeddings"] = true;
-  write_small_model(folder / "model", config, "BF16");
+  write_small_model(folder / "model", one_layer_config(), "BF16");
   const Words words = {"--model",       "model", "--lora",      "2",    "--device",         "host",
                        "--threads",     "1",     "--seq",       "16",   "--steps",          "6",
                        "--accum-steps", "2",     "--precision", "fp32", "--checkpoint-dir", "c"};
@@ -226,7 +220,7 @@ TEST_CASE("a signal to any process stops all with a checkpoint", "[app][ranks][s
   for (const bool to_trainer : {true, false}) {
     const Folder folder;
     Program program(launched(2, with(kRun, "--steps", "100000")), kLauncherVariables, folder.path(), ANE_MPIRUN);
-    REQUIRE(wait_until([&] { return program.out().find("update 11/") != std::string::npos; }));
+    REQUIRE(program.wait_for("update 11/"));
     if (to_trainer)
       ::kill(processes_in(folder.path(), true).back(), SIGTERM);
     else
@@ -244,7 +238,7 @@ TEST_CASE("a stopped rank is reported after the timeout", "[app][ranks]") {
   const Folder folder;
   Program program(launched(2, with(kRun, "--steps", "100000") + Words{"--rank-timeout", "2"}), kLauncherVariables,
                   folder.path(), ANE_MPIRUN);
-  REQUIRE(wait_until([&] { return program.out().find("update 11/") != std::string::npos; }));
+  REQUIRE(program.wait_for("update 11/"));
   ::kill(processes_in(folder.path(), true).back(), SIGSTOP);
   const Result result = program.wait();
   CAPTURE(result.out, result.err);

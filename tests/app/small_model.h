@@ -39,6 +39,17 @@ inline nlohmann::json small_config() {
           {"future", {{"entries", {1, 2.5, "three"}}}}};
 }
 
+/// The same of a model whose steps take no time: one layer and 64 tokens, as kSmall trains it.
+inline nlohmann::json one_layer_config() {
+  nlohmann::json config = small_config();
+  config["num_hidden_layers"] = 1;
+  config["num_attention_heads"] = 2;
+  config["num_key_value_heads"] = 2;
+  config["vocab_size"] = 64;
+  config["tie_word_embeddings"] = true;
+  return config;
+}
+
 /// A tokenizer.json whose tokens are the ASCII characters, so that a text has as many tokens as bytes.
 inline std::string ascii_tokenizer() {
   nlohmann::json vocabulary = nlohmann::json::object();

@@ -8,8 +8,7 @@
 
 namespace ane::distributed {
 
-/// Bounds of consecutive slices of an array, one for each rank: rank r owns the elements from bounds[r] to bounds[r +
-/// 1].
+/// Bounds of consecutive slices of an array, one for each rank: rank r owns the elements [bounds[r], bounds[r + 1]).
 using Bounds = std::span<const std::size_t>;
 
 /// Connects the ranks of a run: processes that train the same model on different sequences. All ranks must call the
@@ -21,10 +20,9 @@ class Communicator {
 
   [[nodiscard]] virtual int rank() const noexcept = 0;
   [[nodiscard]] virtual int size() const noexcept = 0;
-  [[nodiscard]] bool is_alone() const noexcept { return size() == 1; }
   [[nodiscard]] bool is_first() const noexcept { return rank() == 0; }
 
-  /// Makes the memory known, given also by its descriptor, in which arrays of the other functions lie.
+  /// Names the memory, and its descriptor, in which the arrays of the other functions lie.
   virtual void share(std::span<std::byte> memory, int descriptor) = 0;
 
   /// Begins to replace the slice of `values` that this rank owns by the sum over all ranks, added in the order of their

@@ -16,9 +16,9 @@
 ///                    | socket, shared state    |
 ///                 trainer 0                 trainer 1
 ///
-/// If a trainer fails or is killed, its rank process prints its last words and aborts the MPI job, which ends all rank
-/// processes; a trainer whose rank process has ended ends, too. The trainer has a process group of its own, so a signal
-/// from the terminal only reaches it through its rank process.
+/// If a trainer fails or is killed, its rank process prints why and aborts the MPI job, which ends all rank processes.
+/// A trainer ends when its rank process does. The trainer leads a process group of its own, so signals from the
+/// terminal reach it only through its rank process.
 namespace ane::distributed {
 
 /// The number of ranks of the MPI job that this process belongs to; 1 if there is none.

@@ -27,8 +27,11 @@ class Transfers {
   [[nodiscard]] std::vector<std::string> exchange(std::string_view message);
 
  private:
-  void add_in_order(std::span<float> own);
-  void transfer();
+  [[nodiscard]] std::size_t own() const noexcept { return static_cast<std::size_t>(messages_.rank()); }
+  [[nodiscard]] std::size_t ranks() const noexcept { return static_cast<std::size_t>(messages_.size()); }
+  template <class Sent, class Received>
+  std::size_t with_peers(const Sent& sent, const Received& received);
+  void add_in_order(std::span<float> mine);
 
   Messages& messages_;
   std::function<void(int)> lost_;

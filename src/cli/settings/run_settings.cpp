@@ -18,13 +18,14 @@ std::vector<Setting> run_rows() {
              .help = "number of training sequences; an update follows every --accum-steps sequences",
              .from_checkpoint = FromCheckpoint::always},
             &Settings::steps, 1, kMostSteps),
-      real({.name = "max-minutes",
-            .group = "Run",
-            .placeholder = "M",
-            .help =
-                "end the run, with a checkpoint, after the update in progress when this much time has passed since "
-                "the command was given; restarts count, and --resume begins anew; without --steps, train until then"},
-           &Settings::max_minutes, {.least = 0, .most = kMostMinutes, .positive = true}, {"none"}),
+      real(
+          {.name = "max-minutes",
+           .group = "Run",
+           .placeholder = "M",
+           .help = "time limit in minutes, including restarts: the run ends after the update in progress, with a "
+                   "checkpoint; "
+                   "each command has its own limit, also with --resume; without --steps, train until the time is over"},
+          &Settings::max_minutes, {.least = 0, .most = kMostMinutes, .positive = true}, {"none"}),
       text({.name = "config",
             .group = "Run",
             .placeholder = "NAME|FILE",

@@ -6,9 +6,8 @@ namespace ane::train {
 
 namespace {
 
-bool of_all(const OptimizerOptions& /*options*/, const model::Parameter& /*parameter*/) { return true; }
-
-constexpr std::array<SlotRule, 2> kAdamWSlots = {{{"first_moment", of_all}, {"second_moment", of_all}}};
+constexpr std::array<SlotRule, 2> kAdamWSlots = {
+    {{"first_moment", has_every_parameter}, {"second_moment", has_every_parameter}}};
 
 bool adamw(const UpdateContext& context, const TensorState& tensor) {
   return update_by_adamw(context, tensor, tensor.slots[0], tensor.slots[1]);

@@ -6,10 +6,8 @@ namespace ane::train {
 
 namespace {
 
-bool of_each(const OptimizerOptions& /*options*/, const model::Parameter& /*parameter*/) { return true; }
-
 // Not "momentum": the state of SGD or Muon is not Lion's.
-constexpr std::array<SlotRule, 1> kLionSlots = {{{"first_moment", of_each}}};
+constexpr std::array<SlotRule, 1> kLionSlots = {{{"first_moment", has_every_parameter}}};
 
 bool lion(const UpdateContext& context, const TensorState& tensor) {
   const auto& [options, step, workspace, threads] = context;

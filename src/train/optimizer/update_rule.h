@@ -39,6 +39,11 @@ struct SlotRule {
   bool (*has)(const OptimizerOptions& options, const model::Parameter& parameter);
 };
 
+/// For an array that has values of all parameters.
+inline bool has_every_parameter(const OptimizerOptions& /*options*/, const model::Parameter& /*parameter*/) {
+  return true;
+}
+
 /// An optimizer: what it keeps for each parameter, and how it updates one tensor. To add one, write its file and its
 /// row in optimizer.cpp.
 struct UpdateRule {
