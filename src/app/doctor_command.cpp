@@ -1,5 +1,6 @@
 #include "ane/app/doctor_command.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "ane/cli/text.h"
 #include "ane/cli/version.h"
 #include "ane/core/error.h"
+#include "ane/core/machine_names.h"
 #include "ane/device/apple/probe.h"
 #include "ane/device/host/host_device.h"
 
@@ -26,33 +28,35 @@ double memory_bytes() {
   return static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
-std::string or_unknown(const std::string& text) { return text.empty() ? "unknown" : text; }
-
-/// Lists all libraries, the classes, methods and functions that are missing or differ, and a count.
-void print_findings(const device::apple::Probe& probe, cli::Terminal& terminal) {
+/// Lists all libraries, the classes, methods and functions that are missing or differ, and a count; outside macOS it
+/// says only that there are none.
+void print_engine(const device::apple::Probe& probe, cli::Terminal& terminal) {
   using Kind = device::apple::Finding::Kind;
-  std::size_t found = 0;
+  const auto found = std::ranges::count(probe.findings, true, &device::apple::Finding::found);
+  if (found == 0) {
+    terminal.print("Apple Neural Engine: not present");
+    return;
+  }
+  terminal.print("Apple Neural Engine:");
   for (const device::apple::Finding& finding : probe.findings) {
-    if (finding.found) ++found;
     const bool notable = finding.kind == Kind::library || !finding.found || !finding.note.empty();
     if (notable)
       terminal.print(fmt::format("  {}{}", device::apple::to_string(finding), finding.required ? "" : " (optional)"));
   }
   terminal.print(
       fmt::format("  {} of {} libraries, functions, classes and methods found", found, probe.findings.size()));
-}
-
-void print_machine(const device::apple::Probe& probe, math::ThreadPool& threads, cli::Terminal& terminal) {
-  terminal.print(cli::version_text());
-  terminal.print(fmt::format("System: {}; chip: {}; memory: {}", or_unknown(probe.os), or_unknown(probe.chip),
-                             cli::human_bytes(memory_bytes())));
-  terminal.print(fmt::format("CPU: {}", device::host::HostDevice(threads).description()));
-  terminal.print("Apple Neural Engine:");
-  print_findings(probe, terminal);
   if (probe.virtual_machine.value_or(false)) terminal.print("  this is a virtual machine");
   if (probe.has_ane) terminal.print(fmt::format("  reported by the framework: {}", *probe.has_ane ? "yes" : "no"));
   if (!probe.architecture.empty()) terminal.print(fmt::format("  architecture: {}", probe.architecture));
   if (probe.cores) terminal.print(fmt::format("  cores: {}", *probe.cores));
+}
+
+void print_machine(const device::apple::Probe& probe, math::ThreadPool& threads, cli::Terminal& terminal) {
+  const MachineNames names = machine_names();
+  terminal.print(cli::version_text());
+  terminal.print(fmt::format("System: {}; processor: {}; memory: {}", probe.os.empty() ? names.system : probe.os,
+                             probe.chip.empty() ? names.processor : probe.chip, cli::human_bytes(memory_bytes())));
+  terminal.print(fmt::format("CPU: {}", device::host::HostDevice(threads).description()));
 }
 
 /// Summary of the probes.
@@ -110,6 +114,7 @@ int doctor_command(const cli::FlagValues& values) {
   math::ThreadPool threads(math::processor_count());
   const device::apple::Probe probe = device::apple::probe();
   print_machine(probe, threads, terminal);
+  print_engine(probe, terminal);
   terminal.print(fmt::format("auto selects: {}",
                              probe.usable_unasked() ? "ane" : fmt::format("host, because {}", probe.reason())));
 
