@@ -15,6 +15,7 @@
 #include "ane/core/error.h"
 #include "ane/mil/text.h"
 #include "ane/train/optimizer.h"
+#include "ane/train/partition.h"
 
 namespace ane::bench {
 
@@ -61,8 +62,8 @@ Training::Training(const cli::Settings& settings, std::unique_ptr<device::Device
     : context_(make_context(settings, std::move(device))),
       options_(app::train_options(context_.settings)),
       source_(app::open_source(context_.settings, std::nullopt)),
-      state_(
-          app::make_state(context_, std::nullopt, [](const std::string& text) { fmt::print(stderr, "{}\n", text); })),
+      state_(app::make_state(context_, std::nullopt, train::Partition(context_.model->parameters(), 1, 0),
+                             [](const std::string& text) { fmt::print(stderr, "{}\n", text); })),
       optimizer_(options_.optimizer, context_.model->parameters()) {}
 
 app::RunContext Training::make_context(cli::Settings settings, std::unique_ptr<device::Device> device) {

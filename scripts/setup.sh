@@ -3,7 +3,8 @@
 #   scripts/setup.sh          packages for building ane-train
 #   scripts/setup.sh --test   also those for the tests of the Apple bridge on Linux
 #   scripts/setup.sh --bench  also those for bench.sh
-#   scripts/setup.sh --dev    also those for lint.sh, coverage.sh, fuzz.sh, crosscheck-macos.sh and a Clang build
+#   scripts/setup.sh --dev    also those for lint.sh, coverage.sh, fuzz.sh, crosscheck-macos.sh, and
+#                           for building with Clang and building the benchmarks
 set -euo pipefail
 
 debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev libxxhash-dev
@@ -12,10 +13,10 @@ debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-jso
 debian_optional=(libdnnl)
 debian_test=(gobjc libgnustep-base-dev)
 debian_bench=(libbenchmark-dev python3-torch libopenblas0-openmp libtcmalloc-minimal4)
-debian_dev=(clang libclang-rt-dev llvm clang-format clang-tidy gcovr)
+debian_dev=(clang libclang-rt-dev llvm clang-format clang-tidy gcovr libbenchmark-dev)
 homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway xxhash pcre2 utf8proc sentencepiece open-mpi)
 homebrew_bench=(google-benchmark)
-homebrew_dev=(llvm gcovr)
+homebrew_dev=(llvm gcovr google-benchmark)
 
 test=false
 bench=false
