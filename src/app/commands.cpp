@@ -12,6 +12,7 @@
 #include "ane/app/export_command.h"
 #include "ane/app/mil_command.h"
 #include "ane/app/plan_command.h"
+#include "ane/app/report_command.h"
 #include "ane/app/restart_context.h"
 #include "ane/app/sample_command.h"
 #include "ane/app/tokenize_command.h"
@@ -41,6 +42,7 @@ int run_command(const Invocation& invocation) {
       {mil_options(), mil_command},
       {tokenize_options(), tokenize_command},
       {plan_options(), [&](const cli::FlagValues& flags) { return plan_command(flags, invocation); }},
+      {report_options(), report_command},
       {doctor_options(), doctor_command}};
   std::vector<cli::Command> commands;
   for (const CommandRow& row : rows) commands.push_back(row.options);

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "ane/cli/command_line.h"
 #include "ane/cli/text.h"
 #include "ane/core/error.h"
 
@@ -30,6 +31,17 @@ std::string OptionValues::required(std::string_view name, std::string_view expec
   std::string given = text(name);
   if (given.empty()) throw UsageError(fmt::format("missing {}: {}", flag_of(name), expected));
   return given;
+}
+
+std::vector<std::string> OptionValues::list(std::string_view name) const {
+  std::vector<std::string> values;
+  const std::string given = text(name);
+  for (std::size_t begin = 0; begin < given.size();) {
+    const std::size_t end = given.find(cli::kArgumentEnd, begin);
+    values.push_back(given.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return values;
 }
 
 std::int64_t OptionValues::whole(std::string_view name, std::int64_t least, std::int64_t most,

@@ -60,7 +60,8 @@ void check_output_files(const cli::LoadedSettings& loaded) {
   if (!values.tokenizer.empty()) others.push_back({"tokenizer", values.tokenizer});
   if (!values.model.empty()) others.push_back({"model", values.model});
   if (cli::is_config_file(values.config)) others.push_back({"config", values.config});
-  for (const NamedFile& output : {NamedFile{"telemetry", values.telemetry}, NamedFile{"profile", values.profile}}) {
+  for (const NamedFile& output : {NamedFile{"telemetry", values.telemetry}, NamedFile{"report", values.report},
+                                  NamedFile{"profile", values.profile}}) {
     if (output.path.empty()) continue;
     for (const NamedFile& other : others) {
       if (is_same_file(output.path, other.path))

@@ -16,9 +16,9 @@ namespace ane::app {
 namespace {
 
 /// Settings of a machine and of its output, in which ranks may differ. All others decide what is computed.
-constexpr std::array<std::string_view, 11> kOwnSettings = {
+constexpr std::array<std::string_view, 12> kOwnSettings = {
     "device",  "threads",   "max-compiles", "parallel-sequences", "config", "output",
-    "verbose", "log-every", "dump-mil",     "telemetry",          "profile"};
+    "verbose", "log-every", "dump-mil",     "telemetry",          "report", "profile"};
 
 bool is_own(std::string_view name) { return name.starts_with("ane-") || std::ranges::count(kOwnSettings, name) > 0; }
 
@@ -65,7 +65,8 @@ cli::Settings settings_of_rank(distributed::Communicator& communicator, const cl
     throw UsageError("--data - cannot be divided among several ranks; give a file that every rank can read");
   cli::Settings settings = given;
   if (communicator.is_first()) return settings;
-  for (std::string* file : {&settings.telemetry, &settings.profile, &settings.dump_mil}) file->clear();
+  for (std::string* file : {&settings.telemetry, &settings.report, &settings.profile, &settings.dump_mil})
+    file->clear();
   settings.output = cli::OutputChoice::quiet;
   return settings;
 }

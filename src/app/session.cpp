@@ -15,6 +15,7 @@
 #include "ane/app/model_source.h"
 #include "ane/app/plan.h"
 #include "ane/app/rank_settings.h"
+#include "ane/app/report_command.h"
 #include "ane/app/text_sampler.h"
 #include "ane/app/vocabulary.h"
 #include "ane/app/weights_choice.h"
@@ -265,17 +266,17 @@ train::Outcome Session::train_until_outcome(train::Trainer& trainer) try {
   terminal_.clear_bar();
   return outcome;
 } catch (const train::LostStateError& error) {
-  if (telemetry_ != nullptr) telemetry_->end(error.what(), state_->progress(), report());
+  record_end(error.what());
   terminal_.warn(rescue_.describe_earlier());
   communicator_.finish();  // all ranks have found the same
   throw;
 } catch (const DivergedError& error) {
-  if (telemetry_ != nullptr) telemetry_->end(error.what(), state_->progress(), report());
+  record_end(error.what());
   terminal_.warn(rescue_.save_and_describe());
   communicator_.finish();
   throw;
 } catch (const std::exception& error) {
-  if (telemetry_ != nullptr) telemetry_->end(error.what(), state_->progress(), report());
+  record_end(error.what());
   terminal_.warn(link_ ? rescue_.describe_earlier() : rescue_.save_and_describe());  // other ranks cannot help
   throw;
 }
@@ -314,12 +315,24 @@ void Session::end_early(const std::string& outcome, const std::string& reason) {
 
 void Session::report_end(const std::string& outcome) {
   const train::RunReport end = report();
-  if (telemetry_ != nullptr) telemetry_->end(outcome, state_->progress(), end);
+  record_end(outcome);
   std::string text = train::efficiency_report(end);
   if (text.ends_with('\n')) text.pop_back();
   terminal_.print(text);
   if (const std::string warning = context_.device->warning(); !warning.empty()) terminal_.warn(warning);
   report_hint(end);
+}
+
+void Session::record_end(const std::string& outcome) {
+  if (telemetry_ == nullptr) return;
+  telemetry_->end(outcome, state_->progress(), report());
+  const std::string& page = context_.settings.report;
+  if (page.empty()) return;
+  try {
+    static_cast<void>(write_report({context_.settings.telemetry}, page));
+  } catch (const std::exception& error) {
+    terminal_.warn(fmt::format("--report: {}", error.what()));
+  }
 }
 
 void Session::report_hint(const train::RunReport& end) {

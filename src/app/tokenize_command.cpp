@@ -47,7 +47,7 @@ struct TokenizeOptions {
 TokenizeOptions read_tokenize_options(const cli::FlagValues& given) {
   const OptionValues values(given);
   TokenizeOptions options{
-      .inputs = {},
+      .inputs = values.list(kIn),
       .tokenizer = values.required("tokenizer", "tokenizer.json, tokenizer.model or tokenizer.bin, or a directory"),
       .out = values.text("out"),
       .ids = values.toggle("ids"),
@@ -55,12 +55,6 @@ TokenizeOptions read_tokenize_options(const cli::FlagValues& given) {
       .special = SpecialTokens::omit};
   // Decoding shows special tokens by default, because the text that was encoded may have contained their names.
   if (given.contains("special") ? values.toggle("special") : options.decode) options.special = SpecialTokens::include;
-  const std::string inputs = values.text(kIn);
-  for (std::size_t begin = 0; begin < inputs.size();) {
-    const std::size_t end = inputs.find(cli::kArgumentEnd, begin);
-    options.inputs.push_back(inputs.substr(begin, end - begin));
-    begin = end + 1;
-  }
   if (options.ids && options.decode) throw UsageError("--ids and --decode exclude each other");
   if (options.decode && !options.out.empty()) throw UsageError("--decode prints text; --out is only for tokens");
   if (!options.ids && !options.decode && options.out.empty())

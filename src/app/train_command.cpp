@@ -49,6 +49,8 @@ void prepare_directory(const fs::path& directory, std::string_view setting) {
 void check_before_training(const cli::Settings& settings) {
   if (settings.steps == 0 && settings.max_minutes == 0)
     throw UsageError("missing --steps N, the number of training sequences, or --max-minutes M (see ane-train --help)");
+  if (!settings.report.empty() && settings.telemetry.empty())
+    throw UsageError("--report draws the telemetry of the run; add --telemetry FILE");
   if (!settings.dump_mil.empty()) prepare_directory(settings.dump_mil, "--dump-mil");
 }
 

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ane/cli/settings.h"
 
@@ -19,6 +20,8 @@ class OptionValues {
   [[nodiscard]] std::string text(std::string_view name) const;
   /// Throws UsageError if the option is not given; `expected` says what its value is.
   [[nodiscard]] std::string required(std::string_view name, std::string_view expected) const;
+  /// The values of an argument that may be given several times.
+  [[nodiscard]] std::vector<std::string> list(std::string_view name) const;
   [[nodiscard]] bool toggle(std::string_view name) const { return text(name) == "true"; }
   /// `otherwise` if the option is not given. Throws UsageError unless the value is a whole number within the limits.
   [[nodiscard]] std::int64_t whole(std::string_view name, std::int64_t least, std::int64_t most,

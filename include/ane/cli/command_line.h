@@ -22,6 +22,7 @@ struct CommandOption {
   std::string expects{};         ///< for the message about a missing value: "a whole number from 1 to 9"
   std::string negation{};        ///< flag that turns off a toggle that is on by default
   std::string optional_value{};  ///< word that may follow the flag of a toggle
+  std::string letter{};          ///< "o" if -o means the same; only of an option with a value
 };
 
 struct Command {

@@ -96,6 +96,7 @@ struct Settings {
   bool keep_best = false;
   ResumeChoice resume = ResumeChoice::never;  ///< load_settings() decides `automatic`
   std::string telemetry;
+  std::string report;
   std::string profile;
   OutputChoice output = OutputChoice::automatic;
   bool verbose = false;

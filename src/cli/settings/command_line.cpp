@@ -38,7 +38,8 @@ void add_option(const CommandOption& option, CLI::App& app, std::vector<std::str
   } else if (option.kind == CommandOption::Kind::arguments) {
     added = app.add_option(flag_of(option), values, option.help)->expected(-1)->type_name("");
   } else {
-    added = app.add_option(flag_of(option), values, option.help)->expected(1)->allow_extra_args(false);
+    const std::string letter = option.letter.empty() ? "" : fmt::format("-{},", option.letter);
+    added = app.add_option(letter + flag_of(option), values, option.help)->expected(1)->allow_extra_args(false);
     added->required(option.kind == CommandOption::Kind::argument);
     if (!option.placeholder.empty()) added->type_name(option.placeholder);
   }
@@ -149,7 +150,8 @@ class Parser {
   void refuse_missing_value() const {
     const std::string flag = arguments_.back().substr(0, arguments_.back().find('='));
     for (const CommandOption& option : commands_[command()].options)
-      if (flag == flag_of(option)) refuse_without_value(option, "");
+      if (flag == flag_of(option) || (!option.letter.empty() && flag == "-" + option.letter))
+        refuse_without_value(option, "");
   }
 
   [[noreturn]] void refuse_word(const std::string& word) const {
