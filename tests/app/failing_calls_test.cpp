@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "app/program.h"
+#include "app/small_model.h"
 #include "app/small_run.h"
 #include "support/catch.h"
 #include "support/sanitized.h"
@@ -60,25 +61,43 @@ bool has_checkpoint(const Folder& folder) {
   return std::any_of(fs::directory_iterator(folder / "c", ignored), fs::directory_iterator(), is_step);
 }
 
-std::string parameters_in(const Folder& folder) { return read_file(folder / "c/step-00000012/model.safetensors"); }
+/// What is trained while calls fail.
+struct Trained {
+  Words settings;
+  std::string file;      ///< of a checkpoint
+  std::uint64_t stride;  ///< which calls fail: the first, and every so many after it
+};
+const Trained kModel = {{}, "model.safetensors", 1};
+const Trained kAdapter = {{"--model", "model", "--lora", "2"}, "adapter_model.safetensors", 5};
+
+std::string parameters_in(const Folder& folder, const Trained& trained) {
+  return read_file(folder / ("c/step-00000012/" + trained.file));
+}
+
+/// A folder with the model that an adapter is for.
+class ModelFolder : public Folder {
+ public:
+  ModelFolder() { write_small_model(path() / "model", one_layer_config()); }
+};
 
 /// Makes each call that changes a file in the checkpoint directory fail once, in a new run or a resumed one: in turn as
 /// on a full disk and as on a broken one.
-void fail_each_call(bool resumes) {
-  const Folder undisturbed;
-  REQUIRE(run(run_in(undisturbed, "12"), {kBudget}, undisturbed.path()).code == 0);
-  const std::string expected = parameters_in(undisturbed);
+void fail_each_call(const Trained& trained, bool resumes) {
+  const ModelFolder undisturbed;
+  const auto words = [&](const Folder& folder, const char* steps) { return run_in(folder, steps) + trained.settings; };
+  REQUIRE(run(words(undisturbed, "12"), {kBudget}, undisturbed.path()).code == 0);
+  const std::string expected = parameters_in(undisturbed, trained);
   REQUIRE_FALSE(expected.empty());
 
   bool happened = true;
   std::uint64_t call = 1;
-  constexpr std::uint64_t kStride = kSanitized ? 27 : 1;  // hundreds of runs take ten minutes with sanitizers
-  for (; happened; call += kStride) {
+  const std::uint64_t stride = kSanitized ? 27 : trained.stride;  // hundreds of runs take ten minutes with sanitizers
+  for (; happened; call += stride) {
     const int error = call % 2 == 0 ? ENOSPC : EIO;
-    const Folder folder;
-    Words arguments = run_in(folder, "12");
+    const ModelFolder folder;
+    Words arguments = words(folder, "12");
     if (resumes) {
-      REQUIRE(run(run_in(folder, "8"), {kBudget}, folder.path()).code == 0);
+      REQUIRE(run(words(folder, "8"), {kBudget}, folder.path()).code == 0);
       arguments.emplace_back("--resume");
     }
     const Result failed = run_failing(folder, arguments, {call, error}, happened);
@@ -88,7 +107,7 @@ void fail_each_call(bool resumes) {
     const std::int64_t saved = std::max<std::int64_t>(last_step(failed.out, "[checkpoint step "), resumes ? 8 : 0);
     if (failed.code == 0) CHECK(saved == 12);
 
-    arguments = run_in(folder, "12");
+    arguments = words(folder, "12");
     if (has_checkpoint(folder)) arguments.emplace_back("--resume");
     const Result rest = run(arguments, {kBudget}, folder.path());
     CAPTURE(rest.out, rest.err);
@@ -98,7 +117,7 @@ void fail_each_call(bool resumes) {
                  last_step(rest.err, "nothing is left to train: the checkpoint is of step "));
     CHECK(resumed_at >= saved);
     CHECK(rest.err.find("damaged") == std::string::npos);
-    CHECK(parameters_in(folder) == expected);
+    CHECK(parameters_in(folder, trained) == expected);
   }
   CHECK(call > 50);  // the preloaded library works
 }
@@ -107,11 +126,19 @@ void fail_each_call(bool resumes) {
 
 // Separate tests, so that they run in parallel.
 TEST_CASE("if any call fails on a full or broken disk, no saved progress is lost", "[app][faults]") {
-  fail_each_call(false);
+  fail_each_call(kModel, false);
 }
 
 TEST_CASE("if any call fails on a full or broken disk, a resumed run loses nothing", "[app][faults]") {
-  fail_each_call(true);
+  fail_each_call(kModel, true);
+}
+
+TEST_CASE("if any call fails while an adapter is trained, no saved progress is lost", "[app][faults][fine-tuning]") {
+  fail_each_call(kAdapter, false);
+}
+
+TEST_CASE("if any call fails while an adapter is trained, a resumed run loses nothing", "[app][faults][fine-tuning]") {
+  fail_each_call(kAdapter, true);
 }
 
 #endif

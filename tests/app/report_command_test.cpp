@@ -1,8 +1,10 @@
+#include <filesystem>
 #include <string>
 
 #include "app/program.h"
 #include "app/small_run.h"
 #include "support/catch.h"
+#include "support/paths.h"
 
 namespace {
 
@@ -48,4 +50,26 @@ TEST_CASE("report refuses what it cannot draw and replaces no run", "[app][repor
   CHECK(itself.code == 2);
   CHECK(read_file(folder / "run.jsonl") == "not telemetry\n");
   CHECK_FALSE(std::filesystem::exists(folder / "report.html"));
+}
+
+TEST_CASE("a script makes a table of the telemetry", "[app][report]") {
+  const std::string python = "/usr/bin/python3";
+  if (!std::filesystem::exists(python)) {
+    WARN("skipped: there is no Python here");
+    return;
+  }
+  const Folder folder;
+  REQUIRE(run(kSmall + Words{"--steps", "6", "--telemetry", "run.jsonl"}, {}, folder.path()).code == 0);
+  const std::string script = (ane::test::source_dir() / "scripts/telemetry_to_csv.py").string();
+  const auto table = [&](const Words& words) {
+    return Program(Words{script} + words, {}, folder.path(), python).wait();
+  };
+  const Result updates = table({"run.jsonl"});
+  CAPTURE(updates.out, updates.err);
+  CHECK(updates.code == 0);
+  CHECK(updates.out.starts_with("run,time,step,update,tokens,loss,lr,grad_norm,loss_scale,skipped\n1,"));
+  CHECK(count(updates.out, "\n") == 4);
+  CHECK_THAT(table({"run.jsonl", "--type", "run"}).out, ANE_CONTAINS("config.hidden_size"));
+  CHECK(table({"run.jsonl", "--type", "nothing"}).code == 3);
+  CHECK(table({"missing.jsonl"}).code == 3);
 }
