@@ -67,7 +67,7 @@ class Reader {
   void take(const Json& record) {
     if (!record.is_object() || text(record, "type").empty()) throw Error("this is not a record with a \"type\"");
     const std::optional<double> time = seconds_since_1970(text(record, "time"));
-    if (!time) throw Error("the record has no \"time\" such as \"2026-03-01T12:34:56.789Z\"");
+    if (!time) throw Error(R"(the record has no "time" such as "2026-03-01T12:34:56.789Z")");
     const std::string type = text(record, "type");
     if (type == "run") begin_run(record, *time);
     if (runs_.empty()) throw Error("the first record of a telemetry file is of type \"run\"");
