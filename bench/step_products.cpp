@@ -41,15 +41,6 @@ std::vector<Product> programs_products(Training& training) {
   return products;
 }
 
-/// Runs on one thread, so that no product is split into several calls.
-std::vector<Product> calls_of_a_step(cli::Settings settings) {
-  settings.threads = 1;
-  settings.parallel_sequences = 1;
-  Training training(settings);
-  training.compile();
-  return products_called_by([&] { static_cast<void>(training.step()); });
-}
-
 /// The model counts only attention's backward products; forward and recomputed ones come in addition.
 void check_count(const std::vector<Product>& products, double least) {
   double found = 0;
@@ -61,10 +52,14 @@ void check_count(const std::vector<Product>& products, double least) {
 
 }  // namespace
 
-std::vector<Product> step_products(Training& training) {
+std::vector<Product> step_products(cli::Settings settings) {
+  settings.threads = 1;  // so that no product is split into several calls
+  settings.parallel_sequences = 1;
+  Training training(settings);
+  training.compile();
   std::vector<Product> products = programs_products(training);
   if (notes_products() && training.settings().device == cli::DeviceChoice::host)
-    products = as_called(std::move(products), calls_of_a_step(training.settings()));
+    products = as_called(std::move(products), products_called_by([&] { static_cast<void>(training.step()); }));
   std::erase_if(products, [](const Product& product) { return product.avoidable; });
   check_count(products, training.model().summary().flops_per_step.total());
   return products;
