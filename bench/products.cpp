@@ -154,6 +154,22 @@ std::vector<Way> ways_of(const std::vector<Product>& calls) {
   return ways;
 }
 
+/// The host device computes some products in parts, a part of the rows for each group of heads: `product` in this form,
+/// or unchanged if no way has the calls for it.
+Product in_parts(Product product, const std::vector<Way>& ways) {
+  for (const auto& [way, calls] : ways) {
+    const bool fits = product.batches == 1 && way.n == product.n && way.k == product.k &&
+                      way.accumulate == product.accumulate && product.m % way.m == 0;
+    const std::size_t parts = product.m / way.m;
+    if (!fits || parts < 2 || calls < parts) continue;
+    product.batches = parts;
+    product.m = way.m;
+    product.shared_b = true;
+    return product;
+  }
+  return product;
+}
+
 /// Rearranges `product` accordingly.
 void turn(Product& product, const Way& way) {
   if (product.m != way.product.m) {
@@ -203,18 +219,23 @@ CpuProducts cpu_products(const model::ParameterLayout& all, const model::Paramet
 
 std::vector<Product> as_called(std::vector<Product> products, const std::vector<Product>& calls) {
   std::vector<Way> ways = ways_of(calls);
-  for (const bool avoidable : {false, true}) {  // required products claim their calls first
-    for (Product& product : products) {
-      if (product.avoidable != avoidable) continue;
-      const auto way = std::ranges::find_if(
-          ways, [&](const Way& each) { return each.makes(product) && each.calls >= product.batches; });
-      if (way == ways.end() && avoidable) continue;
-      if (way == ways.end())
-        throw Error(fmt::format("a step does not compute the bound's product {}", text_of(product)));
-      turn(product, *way);
-      way->calls -= product.batches;
-    }
+  const auto claim = [&](Product& product) {
+    const auto way = std::ranges::find_if(
+        ways, [&](const Way& each) { return each.makes(product) && each.calls >= product.batches; });
+    if (way == ways.end()) return false;
+    turn(product, *way);
+    way->calls -= product.batches;
+    return true;
+  };
+  std::vector<Product*> others;
+  for (Product& product : products)  // required products claim their calls first
+    if (!product.avoidable && !claim(product)) others.push_back(&product);
+  for (Product* product : others) {
+    *product = in_parts(std::move(*product), ways);
+    if (!claim(*product)) throw Error(fmt::format("a step does not compute the bound's product {}", text_of(*product)));
   }
+  for (Product& product : products)
+    if (product.avoidable) static_cast<void>(claim(product));
   for (const Way& way : ways)
     if (way.calls > 0)
       throw Error(fmt::format("a step computes {} products that the bound lacks: {}", way.calls, text_of(way.product)));
