@@ -154,8 +154,8 @@ std::vector<Way> ways_of(const std::vector<Product>& calls) {
   return ways;
 }
 
-/// The host device computes some products in parts, a part of the rows for each group of heads: `product` in this form,
-/// or unchanged if no way has the calls for it.
+/// The host device divides the rows of some products into parts, one for each group of heads. Returns `product` divided
+/// like that, or unchanged if none of `ways` has enough calls.
 Product in_parts(Product product, const std::vector<Way>& ways) {
   for (const auto& [way, calls] : ways) {
     const bool fits = product.batches == 1 && way.n == product.n && way.k == product.k &&

@@ -3,10 +3,10 @@
 
     scripts/check_report.py [ANE_TRAIN] [--screenshots DIR]
 
-ANE_TRAIN: the program (build/release/ane-train). Trains a small model with restarts, and writes 2,000 updates and 500
-restarts by hand for the size and the time of a large page. Reads each curve's points from the document that Chromium
-makes, turns their coordinates back into numbers with the ranges that the chart names, and compares them with the records:
-a point may be off by 0.01 pixels. The exit code is 1 if a number differs. Needs Debian's package chromium.
+ANE_TRAIN: the program (build/release/ane-train). The script trains a small model with restarts, and generates the telemetry
+of 2,000 updates and 500 restarts to measure a large page. It reads the points of each curve from the document that Chromium
+builds, turns their coordinates back into numbers by the ranges in the chart's attributes, and compares them with the records:
+a point may be off by 0.02 pixels. The exit code is 1 if a number differs. Needs Debian's package chromium.
 """
 
 import argparse, datetime, html.parser, json, pathlib, shutil, subprocess, sys, tempfile, time

@@ -58,8 +58,9 @@ sources_of() {
     model_config) echo src/model/formats/config_json.cpp src/model/config.cpp ;;
     model_index) echo src/model/formats/model_tensors.cpp ;;
     tokens) echo src/data/token_file.cpp src/data/token_format.cpp ;;
-    records) echo src/data/tokenize/record.cpp src/data/tokenize/record_encoder.cpp src/data/tokenize/line_reader.cpp \
+    records) echo src/data/tokenize/record.cpp src/data/tokenize/record_encoder.cpp src/core/line_reader.cpp \
       src/data/tokenize/tokenize.cpp ;;
+    telemetry) echo src/report ;;
     tokenizer_json) echo src/text/hugging_face.cpp src/text/bpe.cpp src/text/oniguruma.cpp src/text/normalizer.cpp \
       src/text/pre_tokenizer.cpp src/text/decoder.cpp src/text/added_tokens.cpp src/text/entry.cpp ;;
     tokenizer_binary) echo src/text/llama2c.cpp src/text/sentence_piece.cpp ;;

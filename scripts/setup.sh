@@ -3,8 +3,8 @@
 #   scripts/setup.sh          packages for building ane-train
 #   scripts/setup.sh --test   also those for the tests of the Apple bridge on Linux
 #   scripts/setup.sh --bench  also those for bench.sh
-#   scripts/setup.sh --dev    also those for lint.sh, coverage.sh, fuzz.sh, crosscheck-macos.sh, and
-#                           for building with Clang and building the benchmarks
+#   scripts/setup.sh --dev    also those for lint.sh, coverage.sh, fuzz.sh, crosscheck-macos.sh, a Clang
+#                           build and the benchmarks' build
 set -euo pipefail
 
 debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev libxxhash-dev

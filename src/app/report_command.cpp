@@ -17,7 +17,7 @@
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/report/page.h"
-#include "ane/report/run_record.h"
+#include "ane/report/recorded_run.h"
 
 namespace ane::app {
 namespace {
@@ -41,9 +41,9 @@ cli::Command report_options() {
 }
 
 std::string write_report(const std::vector<std::string>& telemetry, const fs::path& page) {
-  std::vector<report::RunRecord> runs;
+  std::vector<report::RecordedRun> runs;
   for (const std::string& file : telemetry) {
-    std::vector<report::RunRecord> some = report::read_runs(file);
+    std::vector<report::RecordedRun> some = report::read_runs(file);
     std::ranges::move(some, std::back_inserter(runs));
   }
   const std::string text = report::make_page(runs);

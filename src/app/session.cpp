@@ -266,18 +266,21 @@ train::Outcome Session::train_until_outcome(train::Trainer& trainer) try {
   terminal_.clear_bar();
   return outcome;
 } catch (const train::LostStateError& error) {
-  record_end(error.what());
+  record_end(error.what(), report());
   terminal_.warn(rescue_.describe_earlier());
   communicator_.finish();  // all ranks have found the same
+  write_page();
   throw;
 } catch (const DivergedError& error) {
-  record_end(error.what());
+  record_end(error.what(), report());
   terminal_.warn(rescue_.save_and_describe());
   communicator_.finish();
+  write_page();
   throw;
 } catch (const std::exception& error) {
-  record_end(error.what());
+  record_end(error.what(), report());
   terminal_.warn(link_ ? rescue_.describe_earlier() : rescue_.save_and_describe());  // other ranks cannot help
+  write_page();
   throw;
 }
 
@@ -315,7 +318,8 @@ void Session::end_early(const std::string& outcome, const std::string& reason) {
 
 void Session::report_end(const std::string& outcome) {
   const train::RunReport end = report();
-  record_end(outcome);
+  record_end(outcome, end);
+  write_page();
   std::string text = train::efficiency_report(end);
   if (text.ends_with('\n')) text.pop_back();
   terminal_.print(text);
@@ -323,13 +327,15 @@ void Session::report_end(const std::string& outcome) {
   report_hint(end);
 }
 
-void Session::record_end(const std::string& outcome) {
-  if (telemetry_ == nullptr) return;
-  telemetry_->end(outcome, state_->progress(), report());
-  const std::string& page = context_.settings.report;
-  if (page.empty()) return;
+void Session::record_end(const std::string& outcome, const train::RunReport& end) {
+  if (telemetry_ != nullptr) telemetry_->end(outcome, state_->progress(), end);
+}
+
+void Session::write_page() {
+  const cli::Settings& settings = context_.settings;
+  if (telemetry_ == nullptr || settings.report.empty()) return;
   try {
-    static_cast<void>(write_report({context_.settings.telemetry}, page));
+    static_cast<void>(write_report({settings.telemetry}, settings.report));
   } catch (const std::exception& error) {
     terminal_.warn(fmt::format("--report: {}", error.what()));
   }

@@ -12,7 +12,7 @@
 namespace ane::report {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
 /// Every n-th value, so that at most kMostUpdates remain; the last one always does.
 std::vector<double> thinned(const std::vector<double>& values) {
@@ -30,7 +30,7 @@ Json to_json(const Columns& columns) {
   return json;
 }
 
-Json to_json(const RunRecord& run) {
+Json to_json(const RecordedRun& run) {
   Json events = Json::array();
   for (const Event& event : run.events)
     events.push_back({{"kind", event.kind}, {"time_s", event.time_s}, {"step", event.step}});
@@ -62,9 +62,9 @@ std::string script_text(const Json& json) {
 
 }  // namespace
 
-std::string make_page(std::span<const RunRecord> runs) {
+std::string make_page(std::span<const RecordedRun> runs) {
   Json data = Json::array();
-  for (const RunRecord& run : runs) data.push_back(to_json(run));
+  for (const RecordedRun& run : runs) data.push_back(to_json(run));
   constexpr std::string_view kMark = "RECORDED_RUNS";
   std::string page(kPageTemplate);
   return page.replace(page.find(kMark), kMark.size(), script_text(data));

@@ -19,6 +19,7 @@ void model_index(Bytes json);        ///< the index of a model's shards
 void adapter_config(Bytes json);     ///< the adapter_config.json of a low-rank adapter, of PEFT or MLX
 void tokens(Bytes bytes);            ///< a token or text file, and how to read it
 void records(Bytes bytes);           ///< options, and a .jsonl file with records
+void telemetry(Bytes bytes);         ///< a telemetry file, to draw
 void tokenizer_json(Bytes json);     ///< a tokenizer.json of Hugging Face, to encode and decode with
 void tokenizer_binary(Bytes bytes);  ///< a model of SentencePiece or a tokenizer of llama2.c
 void config(Bytes text);             ///< --config FILE
@@ -40,6 +41,7 @@ inline constexpr Target kTargets[] = {{"mil", mil},
                                       {"adapter_config", adapter_config},
                                       {"tokens", tokens},
                                       {"records", records},
+                                      {"telemetry", telemetry},
                                       {"tokenizer_json", tokenizer_json},
                                       {"tokenizer_binary", tokenizer_binary},
                                       {"config", config},

@@ -22,7 +22,7 @@ nlohmann::json data_in(const std::string& page) {
 }  // namespace
 
 TEST_CASE("the page contains the numbers of the runs", "[report]") {
-  report::RunRecord run;
+  report::RecordedRun run;
   run.file = "a.jsonl";
   run.settings = {{"seed", "7"}};
   run.updates["loss"] = {3.5, std::numeric_limits<double>::quiet_NaN(), 1.0 / 3};
@@ -37,7 +37,7 @@ TEST_CASE("the page contains the numbers of the runs", "[report]") {
 }
 
 TEST_CASE("text of a run cannot become part of the page", "[report]") {
-  report::RunRecord run;
+  report::RecordedRun run;
   const std::string hostile = "</script><script>alert(1)</script><!-- \xff RECORDED_RUNS";
   run.samples = {{1, hostile, hostile}};
   const std::string page = report::make_page(std::vector{run});
@@ -46,7 +46,7 @@ TEST_CASE("text of a run cannot become part of the page", "[report]") {
 }
 
 TEST_CASE("of a long run the page has every n-th update, and the last one", "[report]") {
-  report::RunRecord run;
+  report::RecordedRun run;
   for (int i = 1; i <= 10001; ++i) run.updates["update"].push_back(i);
   const nlohmann::json updates = data_in(report::make_page(std::vector{run}))[0]["updates"]["update"];
   CHECK(updates.size() == 3334);

@@ -82,8 +82,9 @@ class Session {
   /// Saves and reports a run that ends before its last step; `outcome` is for telemetry, `reason` for the user.
   void end_early(const std::string& outcome, const std::string& reason);
   void report_end(const std::string& outcome);
-  /// Ends the telemetry and makes a page of it, if the settings ask for them.
-  void record_end(const std::string& outcome);
+  void record_end(const std::string& outcome, const train::RunReport& end);
+  /// Draws the telemetry if the settings ask for it. Comes after a rescue, which needs the memory and the disk more.
+  void write_page();
   void report_hint(const train::RunReport& end);
   [[nodiscard]] train::RunReport report() const;
 

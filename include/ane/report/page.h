@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "ane/report/run_record.h"
+#include "ane/report/recorded_run.h"
 
 namespace ane::report {
 
@@ -12,6 +12,6 @@ namespace ane::report {
 inline constexpr std::size_t kMostUpdates = 4000;
 
 /// An HTML page that needs no other file and no network.
-[[nodiscard]] std::string make_page(std::span<const RunRecord> runs);
+[[nodiscard]] std::string make_page(std::span<const RecordedRun> runs);
 
 }  // namespace ane::report

@@ -10,10 +10,10 @@
 #include "ane/core/checked.h"
 #include "ane/core/checksum.h"
 #include "ane/core/error.h"
+#include "ane/core/line_reader.h"
 #include "ane/data/text_data.h"
 #include "ane/text/stream_encoder.h"
 
-#include "line_reader.h"
 #include "record.h"
 #include "record_encoder.h"
 #include "report_text.h"

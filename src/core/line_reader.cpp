@@ -1,9 +1,9 @@
-#include "line_reader.h"
+#include "ane/core/line_reader.h"
 
 #include <algorithm>
 #include <span>
 
-namespace ane::data {
+namespace ane {
 namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{1} << 20U;
@@ -24,6 +24,7 @@ std::optional<LineReader::Line> LineReader::next() {
     if (!fill()) break;
     end = buffer_.find('\n', kept);
   }
+  line.has_break = end != std::string::npos;
   end = std::min(end, buffer_.size());
   const std::uint64_t after = read_offset_ - (buffer_.size() - std::min(end + 1, buffer_.size()));
   if (after == next_offset_) return std::nullopt;
@@ -50,4 +51,4 @@ bool LineReader::fill() {
   return count > 0;
 }
 
-}  // namespace ane::data
+}  // namespace ane

@@ -8,7 +8,7 @@
 
 #include "ane/core/file.h"
 
-namespace ane::data {
+namespace ane {
 
 /// UTF-8's, with which some programs begin a text.
 inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
@@ -21,6 +21,7 @@ class LineReader {
     std::uint64_t number = 0;  ///< counts from 1
     std::uint64_t offset = 0;  ///< of its first byte in the file
     bool is_too_long = false;
+    bool has_break = false;  ///< every line but the last one of a file has
   };
 
   /// `file` must outlive the reader.
@@ -42,4 +43,4 @@ class LineReader {
   std::uint64_t number_ = 0;
 };
 
-}  // namespace ane::data
+}  // namespace ane

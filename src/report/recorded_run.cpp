@@ -1,12 +1,10 @@
-#include "ane/report/run_record.h"
+#include "ane/report/recorded_run.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
-#include <fstream>
 #include <limits>
-#include <span>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -14,12 +12,13 @@
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/core/json_fault.h"
+#include "ane/core/line_reader.h"
 
 namespace ane::report {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 constexpr std::array<const char*, 7> kUpdateFields = {"update", "step",      "tokens",    "loss",
@@ -65,16 +64,16 @@ class Reader {
 
   /// Throws Error if the record cannot be understood.
   void take(const Json& record) {
-    if (!record.is_object() || text(record, "type").empty()) throw Error("this is not a record with a \"type\"");
+    const std::string type = text(record, "type");
+    if (type.empty()) throw Error("this is not a record with a \"type\"");
     const std::optional<double> time = seconds_since_1970(text(record, "time"));
     if (!time) throw Error(R"(the record has no "time" such as "2026-03-01T12:34:56.789Z")");
-    const std::string type = text(record, "type");
     if (type == "run") begin_run(record, *time);
     if (runs_.empty()) throw Error("the first record of a telemetry file is of type \"run\"");
     take_as(type, record, *time - start_s_);
   }
 
-  [[nodiscard]] std::vector<RunRecord> runs() && { return std::move(runs_); }
+  [[nodiscard]] std::vector<RecordedRun> runs() && { return std::move(runs_); }
 
  private:
   void begin_run(const Json& record, double time_s) {
@@ -91,7 +90,7 @@ class Reader {
   }
 
   void take_as(const std::string& type, const Json& record, double time_s) {
-    RunRecord& run = runs_.back();
+    RecordedRun& run = runs_.back();
     if (type == "step") take_sequence(record);
     if (type == "update") take_update(record, time_s);
     if (type == "batch") take_batch(record);
@@ -128,7 +127,7 @@ class Reader {
   }
 
   std::string file_;
-  std::vector<RunRecord> runs_;
+  std::vector<RecordedRun> runs_;
   double start_s_ = 0;
   double sequences_ = 0;                       ///< since the last update
   std::array<double, kParts.size()> parts_{};  ///< sums over them
@@ -155,27 +154,29 @@ std::optional<double> seconds_since_1970(std::string_view text) {
   return 86400.0 * static_cast<double>(days) + 3600.0 * hour + 60.0 * minute + second + millisecond / 1000.0;
 }
 
-std::vector<RunRecord> read_runs(const fs::path& file) {
-  static_cast<void>(RegularFile(file, "telemetry"));  // reports what is wrong with it
-  std::ifstream in(file, std::ios::binary);
-  Reader reader(file.filename().string());
-  std::string line;
-  for (std::size_t number = 1; std::getline(in, line) && !in.eof(); ++number) {
+std::vector<RecordedRun> read_runs(const fs::path& path) {
+  constexpr std::size_t kMostRecordBytes = std::size_t{16} << 20U;
+  const RegularFile file(path, "telemetry");
+  LineReader lines(file, kMostRecordBytes);
+  Reader reader(path.filename().string());
+  while (const std::optional<LineReader::Line> line = lines.next()) {
+    if (!line->has_break) break;
+    const auto fault = [&](const std::string& what) {
+      return FileError(fmt::format("{}:{}: {}", path.string(), line->number, what));
+    };
+    if (line->is_too_long) throw fault("the line is too long for a record");
     try {
-      reader.take(Json::parse(line));
+      reader.take(Json::parse(line->text));
     } catch (const Json::exception& error) {
-      throw FileError(fmt::format("{}:{}: {}", file.string(), number, json_fault(error.what())));
-    } catch (const FileError&) {
-      throw;
+      throw fault(json_fault(error.what()));
     } catch (const Error& error) {
-      throw FileError(fmt::format("{}:{}: {}", file.string(), number, error.what()));
+      throw fault(error.what());
     }
   }
-  if (in.bad()) throw FileError(fmt::format("{}: it cannot be read to its end", file.string()));
-  std::vector<RunRecord> runs = std::move(reader).runs();
+  std::vector<RecordedRun> runs = std::move(reader).runs();
   if (runs.empty())
     throw FileError(
-        fmt::format("{}: the file has no record; --telemetry FILE of a training run writes them", file.string()));
+        fmt::format("{}: the file has no record; --telemetry FILE of a training run writes them", path.string()));
   return runs;
 }
 

@@ -1,4 +1,4 @@
-#include "ane/report/run_record.h"
+#include "ane/report/recorded_run.h"
 
 #include <cmath>
 #include <fstream>
@@ -40,7 +40,7 @@ class Telemetry {
  public:
   explicit Telemetry(const std::string& text) { std::ofstream(path()) << text; }
   [[nodiscard]] std::filesystem::path path() const { return directory_.path() / "run.jsonl"; }
-  [[nodiscard]] std::vector<report::RunRecord> runs() const { return report::read_runs(path()); }
+  [[nodiscard]] std::vector<report::RecordedRun> runs() const { return report::read_runs(path()); }
 
  private:
   TemporaryDirectory directory_;
@@ -70,12 +70,12 @@ TEST_CASE("each run of a telemetry file has its settings, numbers and events", "
   const Telemetry file(kRun + sequence(1, 10, 1) + sequence(2, 20, 2) + update(1, 3.5) + batch(1) + validation + "\n" +
                        sample + "\n" + restart + "\n" + R"({"type":"other","time":"2026-03-01T12:00:04.000Z"})" + "\n" +
                        sequence(3, 7, 0) + update(2, 3.25) + end + "\n" + kRun + update(1, 9));
-  const std::vector<report::RunRecord> runs = file.runs();
+  const std::vector<report::RecordedRun> runs = file.runs();
   REQUIRE(runs.size() == 2);
-  const report::RunRecord& run = runs.front();
+  const report::RecordedRun& run = runs.front();
   CHECK(run.file == "run.jsonl");
   CHECK(run.settings == std::vector<std::pair<std::string, std::string>>{
-                            {"run_id", "a"}, {"device", "host"}, {"seed", "7"}, {"config.hidden_size", "64"}});
+                            {"config.hidden_size", "64"}, {"device", "host"}, {"run_id", "a"}, {"seed", "7"}});
   CHECK(run.summary == std::vector<std::pair<std::string, std::string>>{{"outcome", "finished"}});
   CHECK(run.updates.at("update") == std::vector<double>{1, 2});
   CHECK(run.updates.at("step") == std::vector<double>{2, 4});
@@ -110,6 +110,7 @@ TEST_CASE("a file that is no telemetry is refused with its line", "[report]") {
              ANE_CONTAINS("run.jsonl:2: the record has no"));
   CHECK_THAT(fault_of(update(1, 3)), ANE_CONTAINS("run.jsonl:1: the first record"));
   CHECK_THAT(fault_of(kRun + std::string(100000, '[') + "\n"), ANE_CONTAINS("run.jsonl:2: "));
+  CHECK_THAT(fault_of(kRun + std::string(17 << 20, ' ') + "\n"), ANE_CONTAINS("run.jsonl:2: the line is too long"));
   CHECK_THROWS_AS(report::read_runs("/nowhere/run.jsonl"), FileError);
 }
 
