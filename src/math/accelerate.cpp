@@ -16,7 +16,7 @@ void hold_to_one_thread() noexcept {
 }  // namespace
 
 const Blas& blas() {
-  static const Blas accelerate{&cblas_sgemm, "Accelerate"};
+  static const Blas accelerate{&cblas_sgemm, &cblas_sgemv, "Accelerate"};
   hold_to_one_thread();
   return accelerate;
 }

@@ -13,6 +13,7 @@ namespace ane::math {
 /// The BLAS in use, limited to one thread per call: its own threads would compete with the pool's for the cores.
 struct Blas {
   decltype(&cblas_sgemm) sgemm;
+  decltype(&cblas_sgemv) sgemv;  ///< null if `sgemm` is as fast for a single column or row
   std::string description;  ///< name, version, selected kernels
   /// Buffers that OpenBLAS acquires and releases in every call; null for other libraries.
   struct Buffers {

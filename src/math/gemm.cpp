@@ -32,6 +32,30 @@ void scale_rows(std::size_t m, std::size_t n, float beta, float* c, std::size_t 
     for (float& value : std::span(c + row * c_stride, n)) value = beta == 0 ? 0 : beta * value;
 }
 
+// An empty operand may have stride 0, which BLAS rejects.
+int leading(std::size_t stride) noexcept { return to_blas(std::max<std::size_t>(stride, 1)); }
+
+CBLAS_TRANSPOSE opposite(Transpose transpose) noexcept {
+  return transpose == Transpose::yes ? CblasNoTrans : CblasTrans;
+}
+
+/// c [m] = alpha a [m, k] b [k] + beta c. OpenBLAS's sgemm would copy all of `a` into its own format first.
+void multiply_column(std::size_t m, std::size_t k, float alpha, const MatrixOperand& a, const MatrixOperand& b,
+                     float beta, float* c, std::size_t c_stride) {
+  const bool turned = a.transpose == Transpose::yes;
+  blas().sgemv(CblasRowMajor, to_blas(a.transpose), to_blas(turned ? k : m), to_blas(turned ? m : k), alpha, a.data,
+               leading(a.stride), b.data, b.transpose == Transpose::yes ? 1 : leading(b.stride), beta, c,
+               leading(c_stride));
+}
+
+/// c [n] = alpha a [k] b [k, n] + beta c.
+void multiply_row(std::size_t n, std::size_t k, float alpha, const MatrixOperand& a, const MatrixOperand& b, float beta,
+                  float* c) {
+  const bool turned = b.transpose == Transpose::yes;
+  blas().sgemv(CblasRowMajor, opposite(b.transpose), to_blas(turned ? n : k), to_blas(turned ? k : n), alpha, b.data,
+               leading(b.stride), a.data, a.transpose == Transpose::yes ? leading(a.stride) : 1, beta, c, 1);
+}
+
 // Both are multiples of the tile sizes of every BLAS, so that a split causes no partial tiles.
 constexpr std::size_t kRowGrain = 16;
 constexpr std::size_t kColumnGrain = 64;
@@ -45,8 +69,8 @@ void gemm_serial(std::size_t m, std::size_t n, std::size_t k, float alpha, Matri
                  float* c, std::size_t c_stride) {
   if (m == 0 || n == 0) return;
   if (k == 0) return scale_rows(m, n, beta, c, c_stride);
-  // An empty operand may have stride 0, which BLAS rejects.
-  const auto leading = [](std::size_t stride) { return to_blas(std::max<std::size_t>(stride, 1)); };
+  if (blas().sgemv != nullptr && n == 1) return multiply_column(m, k, alpha, a, b, beta, c, c_stride);
+  if (blas().sgemv != nullptr && m == 1) return multiply_row(n, k, alpha, a, b, beta, c);
   blas().sgemm(CblasRowMajor, to_blas(a.transpose), to_blas(b.transpose), to_blas(m), to_blas(n), to_blas(k), alpha,
                a.data, leading(a.stride), b.data, leading(b.stride), beta, c, leading(c_stride));
 }

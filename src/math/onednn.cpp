@@ -76,7 +76,7 @@ void sgemm(CBLAS_ORDER /*order*/, CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE t
 std::optional<Blas> load_onednn() {
   if (!onednn().complete()) return std::nullopt;
   const int* const version = onednn().version();
-  return Blas{&sgemm, fmt::format("oneDNN {}.{}.{}", version[0], version[1], version[2])};
+  return Blas{&sgemm, nullptr, fmt::format("oneDNN {}.{}.{}", version[0], version[1], version[2])};
 }
 
 }  // namespace ane::math

@@ -124,6 +124,7 @@ Blas load_openblas() {
   void* const library = open_openblas();
   find<void(int)>(library, "openblas_set_num_threads")(1);
   return {find<decltype(cblas_sgemm)>(library, "cblas_sgemm"),
+          find<decltype(cblas_sgemv)>(library, "cblas_sgemv"),
           fmt::format("{}, {} kernels", find<char*()>(library, "openblas_get_config")(),
                       find<char*()>(library, "openblas_get_corename")()),
           {reinterpret_cast<void* (*)(int)>(::dlsym(library, "blas_memory_alloc")),

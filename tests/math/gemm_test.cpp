@@ -95,12 +95,13 @@ TEST_CASE("a product agrees with its definition, however it is stored and split"
 }
 
 TEST_CASE("with beta 0 the old C does not matter", "[math][gemm]") {
-  const std::size_t size = GENERATE(1U, 8U, 40U, 150U);
-  CAPTURE(size);
-  const Product product{size, size, size};
-  std::vector<float> c(size * size, std::numeric_limits<float>::quiet_NaN());
+  const auto [m, n] =
+      GENERATE(table<std::size_t, std::size_t>({{1, 1}, {40, 1}, {1, 40}, {8, 8}, {40, 40}, {150, 150}}));
+  CAPTURE(m, n);
+  const Product product{m, n, 40};
+  std::vector<float> c(m * n, std::numeric_limits<float>::quiet_NaN());
   ThreadPool pool(2);
-  gemm(size, size, size, 1, product.a(), product.b(), 0, c.data(), size, pool);
+  gemm(m, n, 40, 1, product.a(), product.b(), 0, c.data(), n, pool);
   CHECK(relative_error(c, product.expected(1, 0, c)) <= kTolerance);
 }
 
