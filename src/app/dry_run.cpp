@@ -15,8 +15,10 @@
 
 #include "ane/app/compose.h"
 #include "ane/app/model_choice.h"
+#include "ane/app/part_times.h"
 #include "ane/app/plan.h"
 #include "ane/app/recording_device.h"
+#include "ane/app/run_prediction.h"
 #include "ane/app/text_sampler.h"
 #include "ane/app/vocabulary.h"
 #include "ane/app/weights_choice.h"
@@ -27,6 +29,7 @@
 #include "ane/device/budget.h"
 #include "ane/mil/ane_rules.h"
 #include "ane/mil/text.h"
+#include "ane/train/clock.h"
 
 namespace ane::app {
 namespace {
@@ -161,6 +164,25 @@ std::vector<std::string> dry_run_lines(const RunContext& context, const data::So
   return lines;
 }
 
+/// Measures the parts of the run and predicts its time. `started_ns`: when the process started.
+std::vector<std::string> time_lines(RunContext& context, const data::Source& source, std::int64_t started_ns) {
+  const double startup_s = 1e-9 * static_cast<double>(train::monotonic_ns() - started_ns);
+  const cli::Settings& settings = context.settings;
+  const std::vector<model::KernelInfo> kernels = context.model->kernels().infos();
+  const MemoryNeed need = memory_need(*context.model, settings, *context.device);
+  const int max_compiles = compile_limit(settings, *context.device);
+  const CompilePlan compiles = plan_compiles(kernels, source.validation_count() > 0, settings, max_compiles);
+  if (context.available_memory && !fits(need, *context.available_memory))
+    return {"Time: not measured, because there is not enough memory"};
+  if (compiles.smallest_budget > max_compiles)
+    return {"Time: not measured, because a process may not make enough compiles"};
+  PartTimes parts = measure_parts(context, source, compiles.first_round + compiles.later_round <= max_compiles);
+  parts.startup_s = startup_s;
+  const RunPrediction prediction =
+      predict_run(parts, compiles, settings, source.validation_count(), !context.device->shares_cpu());
+  return prediction_lines(parts, prediction, settings);
+}
+
 /// Writes DIR/NAME/model.mil for each kind of kernel, without weights. Throws FileError.
 void dump_programs(std::span<const model::KernelInfo> kernels, const std::string& directory) {
   for (const model::KernelInfo& kernel : kernels) {
@@ -170,9 +192,9 @@ void dump_programs(std::span<const model::KernelInfo> kernels, const std::string
 
 }  // namespace
 
-int dry_run(cli::Settings settings, const DataPreparation& preparation) {
+int dry_run(cli::Settings settings, const DataPreparation& preparation, std::int64_t started_ns) {
   cli::Terminal terminal;
-  const RunContext context = make_run_context(settings, {}, open_base_model(settings));
+  RunContext context = make_run_context(settings, {}, open_base_model(settings));
   const std::vector<model::KernelInfo> kernels = context.model->kernels().infos();
   if (context.device->limits_compiles()) check_pipeline(kernels, context.settings);
   const std::unique_ptr<data::Source> source =
@@ -180,6 +202,8 @@ int dry_run(cli::Settings settings, const DataPreparation& preparation) {
   if (const auto warning = source->warning()) terminal.warn(*warning);
   if (settings.sample_every > 0) static_cast<void>(make_text_sampler(context, language_of(settings)));
   for (const std::string& line : dry_run_lines(context, *source)) terminal.print(line);
+  if (settings.time)
+    for (const std::string& line : time_lines(context, *source, started_ns)) terminal.print(line);
   if (!settings.dump_mil.empty()) dump_programs(kernels, settings.dump_mil);
   return 0;
 }

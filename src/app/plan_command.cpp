@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +17,7 @@
 #include "ane/app/fine_tuning.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/option_values.h"
+#include "ane/app/part_times.h"
 #include "ane/app/rank_plan.h"
 #include "ane/cli/settings.h"
 #include "ane/cli/terminal.h"
@@ -30,8 +29,6 @@
 
 namespace ane::app {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// The settings that decide what an update costs.
 constexpr std::array<std::string_view, 31> kPlanSettings = {
@@ -62,37 +59,11 @@ double bytes_per_s(const std::string& link) {
   throw wrong();
 }
 
-double seconds_of(const auto& body) {
-  const auto begin = Clock::now();
-  body();
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-/// Shortest of three times: of a sequence, and of an update of all parameters.
-void measure(RunContext& context, const cli::Settings& settings, UpdateCosts& costs, cli::Terminal& terminal) {
-  constexpr int kTimes = 3;
-  model::Model& model = *context.model;
-  const train::Partition alone(model.parameters(), 1, 0);
-  const std::unique_ptr<train::StateArena> state =
-      make_state(context, {}, alone, [&](const std::string& text) { terminal.warn(text); });
-  model.kernels().compile(model::PassMode::training, state->parameters());
-  static_cast<void>(model.kernels().load_weights(model::PassMode::training, state->parameters()));
-  const std::unique_ptr<data::Source> source = make_source(settings, false);
-  std::vector<data::Sample> samples(model.batch_slots());
-  for (std::size_t i = 0; i < samples.size(); ++i) source->training_sample(i, samples[i]);
-  std::vector<model::StepResult> results(samples.size());
-  model::StepTimes times;
-  train::Optimizer optimizer(settings.optimizer, model.parameters());
-  costs.sequence_s = costs.optimizer_s = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < kTimes; ++i) {
-    const double steps =
-        seconds_of([&] { model.step(samples, state->parameters(), 1, state->gradients(), results, times); });
-    costs.sequence_s = std::min(costs.sequence_s, steps / static_cast<double>(samples.size()));
-    costs.optimizer_s = std::min(
-        costs.optimizer_s, seconds_of([&] {
-          static_cast<void>(optimizer.update({.lr = 0}, alone.own(), state->gradients(), *state, *context.threads));
-        }));
-  }
+/// Of a sequence, and of an update of all parameters.
+void measure(RunContext& context, const cli::Settings& settings, UpdateCosts& costs) {
+  const PartTimes parts = measure_parts(context, *make_source(settings, false), /*may_compile_twice=*/false);
+  costs.sequence_s = parts.step_s / static_cast<double>(parts.slots);
+  costs.optimizer_s = parts.optimizer_s;
 }
 
 /// Sizes of what is trained, in and outside layers.
@@ -190,13 +161,12 @@ int plan_command(const cli::FlagValues& flags, const Invocation& invocation) {
   settings.data = data::kSynthetic;
   RunContext context =
       make_run_context(settings, {.wrap_device = invocation.wrap_device, .dump_mil = false}, open_base_model(settings));
-  if (context.frozen) context.frozen->load_vectors();
   UpdateCosts costs = costs_of(context.model->parameters(), context.settings);
   const double given_ms = values.number("step-time", 1e-6, 1e9, 0);
   if (given_ms > 0) {
     costs.sequence_s = given_ms / 1e3;
   } else {
-    measure(context, context.settings, costs, terminal);
+    measure(context, context.settings, costs);
   }
   print_formula(costs, link, terminal);
   print_table(costs, link, ranks, terminal);

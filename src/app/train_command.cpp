@@ -102,7 +102,7 @@ int train_here(const cli::FlagValues& flags, std::unique_ptr<distributed::RankLi
         fmt::format("{}{:<18} {}", cli::describe(loaded), "model config", model::to_json(model_config(loaded.values))));
     return 0;
   }
-  if (loaded.values.dry_run) return dry_run(loaded.values, preparation);
+  if (loaded.values.dry_run) return dry_run(loaded.values, preparation, invocation.started_ns);
   check_before_training(loaded.values);
   std::optional<train::RunLock> lock;  // only the first rank writes checkpoints
   if (!link || link->is_first()) lock = lock_checkpoints(loaded.values);

@@ -87,14 +87,14 @@ TEST_CASE("free surfaces are kept for each batch slot", "[app][slots]") {
 TEST_CASE("a dry run reports batch slots and counts the memory of each", "[app][slots]") {
   const Folder folder;
   const auto memory_line = [&](const char* sequences) {
-    const Result result = run_with({"--dry-run", "--parallel-sequences", sequences}, folder);
+    const Result result = run_with({"--dry-run", "--no-time", "--parallel-sequences", sequences}, folder);
     REQUIRE(result.code == 0);
     const std::size_t begin = result.out.find("Memory: ");
     return result.out.substr(begin, result.out.find('\n', begin) - begin);
   };
   CHECK_THAT(memory_line("1"), ANE_CONTAINS("activations 90.5 KB, surfaces 92.2 KB"));
   CHECK_THAT(memory_line("2"), ANE_CONTAINS("activations 181.0 KB, surfaces 184.3 KB"));
-  CHECK_THAT(run_with({"--dry-run"}, folder).out, ANE_CONTAINS("3 batch slots"));
+  CHECK_THAT(run_with({"--dry-run", "--no-time"}, folder).out, ANE_CONTAINS("3 batch slots"));
 }
 
 TEST_CASE("more batch slots than threads are refused", "[app][slots]") {

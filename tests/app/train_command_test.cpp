@@ -266,7 +266,7 @@ TEST_CASE("without a limit given, the host compiles as often as it needs to", "[
   CHECK(count(result.out, "[exec() restart") == 0);
   CHECK(count(run(settings, {"ANE_MAX_COMPILES=100"}, folder.path()).out, "[exec() restart") == 1);
   CHECK(count(run(settings + Words{"--max-compiles", "100"}, {}, folder.path()).out, "[exec() restart") == 1);
-  CHECK_THAT(run(settings + Words{"--dry-run"}, {}, folder.path()).out,
+  CHECK_THAT(run(settings + Words{"--dry-run", "--no-time"}, {}, folder.path()).out,
              ANE_CONTAINS("Restarts: none, because this device does not limit compiles"));
   CHECK(std::regex_search(run(settings + Words{"--print-config"}, {}, folder.path()).out,
                           std::regex("max_compiles +auto +default\n")));
@@ -283,7 +283,7 @@ TEST_CASE("a dry run counts the memory of the optimizer", "[app]") {
       {{"--optimizer", "sgd"}, "state 49.5 KB", ""},
       {{"--optimizer", "sgd", "--momentum", "0.9"}, "state 99.1 KB", ""},
   }));
-  const Result result = run(kSmall + Words{"--steps", "4", "--dry-run"} + optimizer, {}, folder.path());
+  const Result result = run(kSmall + Words{"--steps", "4", "--dry-run", "--no-time"} + optimizer, {}, folder.path());
   CAPTURE(result.out, result.err);
   CHECK(result.code == 0);
   CHECK_THAT(result.out, ANE_CONTAINS(state) && ANE_CONTAINS(workspace));
@@ -602,7 +602,8 @@ TEST_CASE("a model file's dimensions are used, and contradicting ones refused", 
 TEST_CASE("a dry run plans and runs nothing", "[app][plan]") {
   const Folder folder;
   const Words default_of_ane = {"ANE_MAX_COMPILES=100"};
-  const Result result = run({"--config", "stories110m", "--steps", "30", "--dry-run"}, default_of_ane, folder.path());
+  const Result result =
+      run({"--config", "stories110m", "--steps", "30", "--dry-run", "--no-time"}, default_of_ane, folder.path());
   CAPTURE(result.out, result.err);
   REQUIRE(result.code == 0);
   CHECK_THAT(result.out, ANE_CONTAINS("Params: 109.53M (transformer 84.95M + embed 24.58M)"));
@@ -613,7 +614,7 @@ TEST_CASE("a dry run plans and runs nothing", "[app][plan]") {
   CHECK_THAT(result.out, ANE_CONTAINS("Training: 3 updates of 10 sequences (2560 tokens each); AdamW, learning rate"));
   CHECK_THAT(result.out, ANE_CONTAINS("ANE FLOPs/step: 93013M"));
   CHECK_THAT(result.out, ANE_CONTAINS("Restarts: 2 for 3 updates"));
-  CHECK_THAT(run({"--config", "stories110m", "--steps", "30", "--dry-run"},
+  CHECK_THAT(run({"--config", "stories110m", "--steps", "30", "--dry-run", "--no-time"},
                  default_of_ane + Words{"ANE_ACCUM_STEPS=20"}, folder.path())
                  .out,
              ANE_CONTAINS("Restarts: 1 for 2 updates"));
@@ -621,18 +622,38 @@ TEST_CASE("a dry run plans and runs nothing", "[app][plan]") {
       result.out,
       ANE_CONTAINS(
           "attention backward    attn_bwd1 q k v do     dv probs dp             o_proj                      12"));
-  const Result merged =
-      run({"--config", "stories110m", "--steps", "20", "--plan", "merged", "--dry-run"}, {}, folder.path());
+  const Result merged = run({"--config", "stories110m", "--steps", "20", "--plan", "merged", "--dry-run", "--no-time"},
+                            {}, folder.path());
   CHECK_THAT(
       merged.out,
       ANE_CONTAINS("attention backward    attn_bwd q k v do dxn dq dk dv            o_proj q_proj k_proj v_proj 12"));
   CHECK_THAT(merged.out, ANE_CONTAINS("Compiles: 48 for the first update"));
-  const Result dynamic =
-      run({"--config", "stories110m", "--steps", "20", "--weights", "dynamic", "--dry-run", "--max-compiles", "100"},
-          {}, folder.path());
+  const Result dynamic = run({"--config", "stories110m", "--steps", "20", "--weights", "dynamic", "--dry-run",
+                              "--no-time", "--max-compiles", "100"},
+                             {}, folder.path());
   CHECK_THAT(dynamic.out, ANE_CONTAINS("Compiles: 6 for the first update, 0 for each further one in the same process"));
   CHECK_THAT(dynamic.out, ANE_CONTAINS("Restarts: 0 for 2 updates"));
   CHECK(result.out.find("step 1") == std::string::npos);
+}
+
+TEST_CASE("a dry run measures the parts of a run and predicts its time", "[app][plan]") {
+  const Folder folder;
+  const Words settings =
+      kSmall + Words{"--steps", "40", "--val-every", "5", "--checkpoint-dir", "checkpoints", "--dry-run"};
+  const Result result = run(settings, {}, folder.path());
+  CAPTURE(result.out, result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.out, ANE_CONTAINS("\nMeasured: ") && ANE_CONTAINS(" ms per sequence, optimizer "));
+  CHECK_THAT(result.out, ANE_CONTAINS("\nPredicted: ") && ANE_CONTAINS(" per update; ") &&
+                             ANE_CONTAINS(" for the run: training ") && ANE_CONTAINS(", the last checkpoint "));
+  CHECK(std::filesystem::is_empty(folder.path()));
+  CHECK_THAT(run(settings + Words{"--no-time"}, {}, folder.path()).out, !ANE_CONTAINS("Predicted"));
+}
+
+TEST_CASE("a dry run does not measure what a process could not run", "[app][plan]") {
+  const Folder folder;
+  CHECK_THAT(run(kSmall + Words{"--steps", "4", "--dry-run"}, {"ANE_MAX_COMPILES=1"}, folder.path()).out,
+             ANE_CONTAINS("Time: not measured, because a process may not make enough compiles"));
 }
 
 TEST_CASE("the mil command runs dumped kernels", "[app][mil]") {

@@ -202,7 +202,7 @@ TEST_CASE("what a sample needs is checked before a run begins", "[app][sample][e
       {{"--sample-every", "1", "--sample-prompt", "a", "--sample-tokens", "0"}, "--sample-tokens: '0' is not"},
   };
   const bool dry_run = GENERATE(false, true);
-  const Words ending = dry_run ? Words{"--dry-run"} : Words{};
+  const Words ending = dry_run ? Words{"--dry-run", "--no-time"} : Words{};
   const Words short_run = with(kSmall, "--vocab", "256") + Words{"--steps", "4"};
   for (const auto& [words, message, code] : rows) {
     const Result result = run(short_run + words + ending);
@@ -227,9 +227,9 @@ TEST_CASE("what a sample needs is checked before a run begins", "[app][sample][e
 }
 
 TEST_CASE("a dry run says what samples cost", "[app][sample]") {
-  const Words words =
-      with(kSmall, "--vocab", "256") +
-      Words{"--steps", "10", "--dry-run", "--sample-every", "3", "--sample-prompt", "a", "--sample-tokens", "9"};
+  const Words words = with(kSmall, "--vocab", "256") + Words{"--steps",         "10", "--dry-run",       "--no-time",
+                                                             "--sample-every",  "3",  "--sample-prompt", "a",
+                                                             "--sample-tokens", "9"};
   const Result result = run(words);
   CHECK(result.code == 0);
   CHECK_THAT(

@@ -130,7 +130,7 @@ TEST_CASE("a model that does not fit is refused with both numbers before anythin
   CHECK(refused.code == 2);
   CHECK_THAT(refused.err, ANE_CONTAINS("this model needs about ") && ANE_CONTAINS(" TB of memory, but ") &&
                               ANE_CONTAINS(" is available ("));
-  const Result planned = run(huge + Words{"--dry-run"}, {}, folder.path());
+  const Result planned = run(huge + Words{"--dry-run", "--no-time"}, {}, folder.path());
   CHECK(planned.code == 0);
   CHECK_THAT(planned.out, ANE_CONTAINS("Memory: about ") && ANE_CONTAINS(": not enough for this model"));
 
@@ -176,7 +176,7 @@ TEST_CASE("output that cannot be written is an error of every command", "[app][o
   const Words command = GENERATE(values<Words>({{"--help"},
                                                 {"--version"},
                                                 {"--steps", "1", "--print-config"},
-                                                {"--steps", "1", "--dry-run"},
+                                                {"--steps", "1", "--dry-run", "--no-time"},
                                                 {"mil", "--help"},
                                                 {"mil", "add.mil"},
                                                 {"doctor", "--help"},

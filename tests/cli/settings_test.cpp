@@ -124,6 +124,7 @@ TEST_CASE("a resumed run takes settings of its checkpoint that nothing else give
                              {"keep-checkpoints", "1"},
                              {"resume", "false"},
                              {"dry-run", "true"},
+                             {"time", "false"},
                              {"log-every", "7"}});
     FlagValues unchanged = freeze(load_resumed(resume, {{}, "checkpoint c"}).values);
     const LoadedSettings harmless = load_resumed(resume, {harmful, "checkpoint c"});

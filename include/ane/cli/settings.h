@@ -103,6 +103,7 @@ struct Settings {
   std::int64_t log_every = 10;
   std::string dump_mil;
   bool dry_run = false;
+  bool time = true;  ///< whether a dry run also measures
   bool print_config = false;
 };
 
