@@ -2,6 +2,7 @@
 
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -30,6 +31,10 @@ fs::path model_file(const fs::path& given) {
           fmt::format("model '{}' is the directory of an adapter; name the model that it belongs to with "
                       "--model, and the adapter with --lora",
                       given.string()));
+    if (const std::vector<fs::path> checkpoints = train::checkpoints_in(given); !checkpoints.empty())
+      throw FileError(
+          fmt::format("model '{}' is a directory of checkpoints; name one of them, for example the newest: {}",
+                      given.string(), checkpoints.front().string()));
     throw FileError(
         fmt::format("model '{}' is a directory without {} or {}; name a file, the directory of a model, or "
                     "a checkpoint's directory (step-NNNNNNNN)",

@@ -243,7 +243,7 @@ void refuse_compressed(const RegularFile& file) {
   for (const Compression& each : kCompressions) {
     if (!std::string_view(bytes.data(), bytes.size()).starts_with(each.magic)) continue;
     throw FileError(fmt::format(
-        "{}: it is compressed with {}; unpack it first with {}, or pass it on with {} FILE | ane-train --data - ...",
+        "{} is compressed with {}; unpack it first with {}, or pass it on with {} FILE | ane-train --data - ...",
         file.path().string(), each.name, each.command, each.to_standard_output));
   }
 }

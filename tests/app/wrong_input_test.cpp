@@ -100,7 +100,8 @@ TEST_CASE("a checkpoint directory can be used as --model", "[app][model]") {
   const Result above = run({"--steps", "1", "--model", "c"}, {}, folder.path());
   CHECK(above.code == 3);
   CHECK_THAT(above.err,
-             ANE_CONTAINS("model 'c' is a directory without model.safetensors") && ANE_CONTAINS("step-NNNNNNNN"));
+             ANE_CONTAINS("model 'c' is a directory of checkpoints; name one of them, for example the newest: "
+                          "c/step-00000002"));
 }
 
 TEST_CASE("diverged training ends with 5, names the learning rate, and saves no diverged state", "[app][diverged]") {

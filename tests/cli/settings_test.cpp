@@ -288,6 +288,7 @@ TEST_CASE("unknown and repeated flags and flags without a value are refused", "[
       {{"--batch-size", "8"}, "unknown option --batch-size; did you mean --accum-steps? ("},
       {{"--batch_size=8"}, "unknown option --batch_size; did you mean --accum-steps? ("},
       {{"--learning-rate", "1"}, "unknown option --learning-rate; did you mean --lr? ("},
+      {{"--epochs", "1"}, "unknown option --epochs; did you mean --steps? ("},
       {{"--frobnicate"}, "unknown option --frobnicate ("},
       {{"-n"}, "unknown option -n"},
       {{"training"}, "unexpected argument 'training'; every setting is a flag"},
