@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -76,8 +77,29 @@ std::vector<std::string> update_lines(const std::string& out) {
   return found;
 }
 
-/// Runs ane-train with a terminal as its standard output, and returns what the terminal shows.
-std::string run_on_terminal(const Words& arguments, const Folder& folder) {
+/// A terminal of a run: the stream that goes to it, its width (0: it does not say), and the variables that describe it.
+struct TerminalKind {
+  int stream = STDOUT_FILENO;
+  int columns = 80;
+  std::map<std::string, std::string> environment{};
+};
+
+/// The columns of each progress bar in a terminal's text: the characters between the sequence that erases a line and
+/// the next one or the end of the line.
+std::vector<std::size_t> bar_columns(const std::string& text) {
+  static const std::string kErase = "\033[K";
+  std::vector<std::size_t> widths;
+  for (std::size_t at = text.find(kErase); at != std::string::npos; at = text.find(kErase, at)) {
+    at += kErase.size();
+    const std::string bar = text.substr(at, text.find_first_of("\033\n", at) - at);
+    widths.push_back(static_cast<std::size_t>(std::count_if(
+        bar.begin(), bar.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; })));
+  }
+  return widths;
+}
+
+/// Runs ane-train with one of its streams on a terminal, and returns what it writes there. The other stream is lost.
+std::string run_on_terminal(const Words& arguments, const Folder& folder, const TerminalKind& kind = {}) {
   const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
   REQUIRE(terminal >= 0);
   REQUIRE(::grantpt(terminal) == 0);
@@ -86,9 +108,17 @@ std::string run_on_terminal(const Words& arguments, const Folder& folder) {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    const int output = ::open(name.c_str(), O_RDWR | O_NOCTTY);
-    const int errors = ::open("/dev/null", O_WRONLY);
-    if (output < 0 || ::dup2(output, STDOUT_FILENO) < 0 || ::dup2(errors, STDERR_FILENO) < 0) ::_exit(126);
+    const int shown = ::open(name.c_str(), O_RDWR | O_NOCTTY);
+    const int lost = ::open("/dev/null", O_WRONLY);
+    const winsize size = {
+        .ws_row = 24, .ws_col = static_cast<unsigned short>(kind.columns), .ws_xpixel = 0, .ws_ypixel = 0};
+    const int other = kind.stream == STDOUT_FILENO ? STDERR_FILENO : STDOUT_FILENO;
+    if (shown < 0 || ::ioctl(shown, TIOCSWINSZ, &size) != 0 || ::dup2(shown, kind.stream) < 0 ||
+        ::dup2(lost, other) < 0)
+      ::_exit(126);
+    for (const char* variable : {"NO_COLOR", "COLORTERM", "LC_ALL"}) ::unsetenv(variable);
+    ::setenv("TERM", "xterm-256color", 1);
+    for (const auto& [variable, value] : kind.environment) ::setenv(variable.c_str(), value.c_str(), 1);
     std::vector<char*> words = {const_cast<char*>(ANE_TRAIN_PROGRAM)};
     for (const std::string& argument : arguments) words.push_back(const_cast<char*>(argument.c_str()));
     words.push_back(nullptr);
@@ -217,4 +247,37 @@ TEST_CASE("a terminal gets plain output, and a config may choose another", "[app
   const std::string dashboard = run_on_terminal(settings + Words{"--config", "./dashboard.json"}, folder);
   CAPTURE(dashboard);
   CHECK_THAT(dashboard, ANE_CONTAINS("\nstep 4 ") && !ANE_CONTAINS("update 2/2"));
+}
+
+TEST_CASE("the progress bar fits every terminal and shows the losses of earlier processes", "[app][output]") {
+  const Folder folder;
+  const Words settings = kSmall + Words{"--steps", "12", "--max-compiles", "8"};  // each process draws its first step
+  for (const int columns : {0, 20, 30, 80, 200}) {
+    const std::string shown = run_on_terminal(settings, folder, {STDERR_FILENO, columns, {{"LC_ALL", "C.UTF-8"}}});
+    CAPTURE(columns, shown);
+    CHECK(count(shown, "11/12") == 1);
+    const std::vector<std::size_t> widths = bar_columns(shown);
+    CHECK(*std::max_element(widths.begin(), widths.end()) < static_cast<std::size_t>(columns == 0 ? 80 : columns));
+    const bool is_wide = columns == 0 || columns >= 80;
+    CHECK((count(shown, " tok/s ") > 0) == is_wide);
+    CHECK((count(shown, "\u2588") > 0) == is_wide);
+  }
+  const std::string ascii = run_on_terminal(settings, folder, {STDERR_FILENO, 80, {{"LC_ALL", "C"}}});
+  CAPTURE(ascii);
+  CHECK_THAT(ascii, ANE_CONTAINS("11/12") && ANE_CONTAINS(" tok/s ") && !ANE_CONTAINS("\xE2"));
+}
+
+TEST_CASE("NO_COLOR and a dumb terminal turn colors off", "[app][output]") {
+  const Words settings = with(kSmall, "--vocab", "2000") + Words{"--steps", "2", "--data", "a.txt"};
+  const auto shown = [&](const std::map<std::string, std::string>& environment) {
+    const Folder folder;
+    write_file(folder / "a.txt", std::string(1000, 'a'));
+    return run_on_terminal(settings, folder, {STDERR_FILENO, 80, environment});
+  };
+  constexpr const char* kColor = "\033[33m";  // of the warning that bytes do not need so large a vocabulary
+  CHECK_THAT(shown({}), ANE_CONTAINS(kColor));
+  CHECK_THAT(shown({{"NO_COLOR", ""}}), ANE_CONTAINS(kColor));
+  const std::string plain = shown({{"NO_COLOR", "1"}});
+  CHECK_THAT(plain, !ANE_CONTAINS(kColor) && ANE_CONTAINS("\033[K") && ANE_CONTAINS(" warning text is "));
+  CHECK_THAT(shown({{"TERM", "dumb"}, {"COLORTERM", "truecolor"}}), !ANE_CONTAINS("\033") && ANE_CONTAINS(" warning "));
 }

@@ -5,6 +5,7 @@
 
 #include "ane/cli/step_bar.h"
 #include "ane/cli/terminal_observer.h"
+#include "ane/train/log_state.h"
 
 namespace ane::cli {
 
@@ -17,7 +18,7 @@ class DashboardObserver final : public TerminalObserver {
     std::int64_t log_every = 1;
     std::int64_t first_step = 1;  ///< of this run; 0 in a re-executed process
   };
-  DashboardObserver(Terminal& terminal, const Plan& plan);
+  DashboardObserver(Terminal& terminal, train::LogState& log, const Plan& plan);
 
   void begin(const RunFacts& run) override;
   void on_compile(const train::CompileEvent& event) override;
@@ -34,6 +35,7 @@ class DashboardObserver final : public TerminalObserver {
   [[nodiscard]] bool logs(std::int64_t step) const noexcept;
 
   Terminal* terminal_;
+  train::LogState* log_;
   Plan plan_;
   StepBar bar_;
   std::string compiled_;  ///< printed after the next step line of its batch

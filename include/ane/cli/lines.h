@@ -40,15 +40,23 @@ namespace ane::cli {
 [[nodiscard]] std::string restart_line(const train::RestartEvent& event);
 [[nodiscard]] std::string resumed_line(const train::ResumeEvent& event);
 
-/// "shows 47% ... 2:05 left" in at most `columns` characters.
+/// A block character for each loss, whose height is its place between the lowest and the highest; empty for fewer than
+/// two. A loss that is not finite leaves a gap.
+[[nodiscard]] std::string sparkline(std::span<const double> losses);
+
 struct BarState {
   std::int64_t step = 0;
-  std::int64_t steps = 0;
+  std::int64_t steps = 0;  ///< 0: not known
   double loss = 0;
   double ms_per_step = 0;  ///< including compiles, which the remaining time depends on
+  double tokens_per_step = 0;
+  std::vector<double> recent_losses{};  ///< for a sparkline; empty if the terminal cannot show one
 };
+/// "[====    ] 25/100 loss 2.5000 SPARKLINE 1.2k tok/s 1:15 left" in less than `columns` columns. What does not fit is
+/// omitted: first the sparkline, then the speed, the remaining time and the loss. The bar fills the room that is left.
 [[nodiscard]] std::string progress_bar(const BarState& state, int columns);
-/// A bar of which `part` is filled, followed by `text`, in at most `columns` characters.
+/// A bar of which `part` is filled, followed by `text`, in less than `columns` columns; only the text, cut off if
+/// necessary, where there is no room for a bar. The text is ASCII, or shorter than `columns`.
 [[nodiscard]] std::string bar_with(const std::string& text, double part, int columns);
 
 }  // namespace ane::cli

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "ane/cli/terminal_features.h"
+
 namespace spdlog {
 class logger;
 }
@@ -38,7 +40,8 @@ class Terminal {
   void warn(const std::string& message);
 
   [[nodiscard]] bool has_bar() const noexcept { return has_bar_; }
-  /// Width of standard error's terminal in columns.
+  [[nodiscard]] const TerminalFeatures& features() const noexcept { return features_; }
+  /// Width of standard error's terminal in columns; 80 if it is not known.
   [[nodiscard]] static int columns() noexcept;
   void show_bar(std::string bar);
   void clear_bar();
@@ -47,6 +50,7 @@ class Terminal {
   std::shared_ptr<spdlog::logger> log_;
   std::FILE* output_;
   std::string bar_;
+  TerminalFeatures features_;
   bool has_bar_;
   bool bar_shown_ = false;
   LostOutput lost_output_;

@@ -41,6 +41,9 @@ using Fields = std::map<std::string, std::string, std::less<>>;
 /// "2:05" or "1:02:05"; "?" for a time that is not finite, negative or longer than 100 hours.
 [[nodiscard]] std::string clock_text(double seconds);
 
+/// "870", "14.1k", "1.25M".
+[[nodiscard]] std::string count_text(double count);
+
 /// "1.5 MB", "380 KB": decimal units.
 [[nodiscard]] std::string human_bytes(double bytes);
 

@@ -16,10 +16,11 @@ constexpr double kSmoothing = 0.2;  // weight of the newest batch in the time pe
 
 }  // namespace
 
-DashboardObserver::DashboardObserver(Terminal& terminal, const Plan& plan)
-    : terminal_(&terminal), plan_(plan), bar_(terminal, plan.steps) {}
+DashboardObserver::DashboardObserver(Terminal& terminal, train::LogState& log, const Plan& plan)
+    : terminal_(&terminal), log_(&log), plan_(plan), bar_(terminal, log, plan.steps) {}
 
 void DashboardObserver::begin(const RunFacts& run) {
+  bar_.set_tokens_per_step(static_cast<double>(run.model.config().seq_len));
   if (!run.is_first_process) return;
   const std::vector<model::KernelInfo> kernels = run.model.kernels().infos();
   for (const std::string& line : header_lines(run.model, kernels, run.settings)) terminal_->print(line);
@@ -45,6 +46,7 @@ void DashboardObserver::on_step(const train::StepEvent& event) {
 }
 
 void DashboardObserver::on_update(const train::UpdateEvent& event) {
+  log_->recent_losses.add(event.mean_loss);
   const double ms =
       std::chrono::duration<double, std::milli>(event.compile + event.train).count() / event.steps_in_batch;
   ms_per_step_ = ms_per_step_ == 0 ? ms : ms_per_step_ + kSmoothing * (ms - ms_per_step_);

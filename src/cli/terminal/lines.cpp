@@ -1,8 +1,11 @@
 #include "ane/cli/lines.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <limits>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -131,20 +134,76 @@ std::string resumed_line(const train::ResumeEvent& event) {
   return fmt::format("[RESUMED step {}, loss={:.4f}]", event.step, signless(event.loss));
 }
 
-std::string progress_bar(const BarState& state, int columns) {
-  if (state.steps == 0)
-    return bar_with(fmt::format(" {} loss {:.4f} {:.1f} ms/step", state.step, signless(state.loss), state.ms_per_step),
-                    0, columns);
-  const double part = static_cast<double>(state.step) / static_cast<double>(state.steps);
+std::string sparkline(std::span<const double> losses) {
+  static constexpr std::array kBlocks = {"\u2581", "\u2582", "\u2583", "\u2584",
+                                         "\u2585", "\u2586", "\u2587", "\u2588"};
+  if (losses.size() < 2) return {};
+  double low = std::numeric_limits<double>::infinity();
+  double high = -low;
+  for (const double loss : losses) {
+    if (!std::isfinite(loss)) continue;
+    low = std::min(low, loss);
+    high = std::max(high, loss);
+  }
+  std::string line;
+  for (const double loss : losses) {
+    const double height = high > low ? (loss - low) / (high - low) : 0;
+    line += std::isfinite(loss) ? kBlocks[static_cast<std::size_t>(std::lround(height * (kBlocks.size() - 1)))] : " ";
+  }
+  return line;
+}
+
+namespace {
+
+/// Columns of a UTF-8 text without wide characters: its bytes that begin a character.
+int columns_of(std::string_view text) {
+  return static_cast<int>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
+
+/// A text of the progress bar; those with the highest rank are omitted first.
+struct BarText {
+  int rank;
+  std::string text;
+};
+
+std::vector<BarText> bar_texts(const BarState& state) {
+  const bool knows_steps = state.steps > 0;
+  const double tokens_per_second = state.ms_per_step > 0 ? 1000 * state.tokens_per_step / state.ms_per_step : 0;
   const double seconds_left = static_cast<double>(state.steps - state.step) * state.ms_per_step / 1000;
-  const std::string text = fmt::format(" {}/{} loss {:.4f} {:.1f} ms/step {} left", state.step, state.steps,
-                                       signless(state.loss), state.ms_per_step, clock_text(seconds_left));
-  return bar_with(text, part, columns);
+  return {{0, knows_steps ? fmt::format("{}/{}", state.step, state.steps) : fmt::format("{}", state.step)},
+          {1, fmt::format("loss {:.4f}", signless(state.loss))},
+          {4, sparkline(state.recent_losses)},
+          {3, tokens_per_second > 0 ? fmt::format("{} tok/s", count_text(tokens_per_second)) : ""},
+          {2, knows_steps ? fmt::format("{} left", clock_text(seconds_left)) : ""}};
+}
+
+/// The texts that are not empty and whose rank is below `rank`, each after a space.
+std::string joined(std::span<const BarText> texts, int rank) {
+  std::string line;
+  for (const BarText& text : texts)
+    if (text.rank < rank && !text.text.empty()) line += " " + text.text;
+  return line;
+}
+
+}  // namespace
+
+std::string progress_bar(const BarState& state, int columns) {
+  const std::vector<BarText> texts = bar_texts(state);
+  auto rank = static_cast<int>(texts.size());
+  while (rank > 0 && columns_of(joined(texts, rank)) > columns) --rank;  // the first space is shown only after a bar
+  const double part = state.steps > 0 ? static_cast<double>(state.step) / static_cast<double>(state.steps) : 0;
+  return bar_with(joined(texts, rank), part, columns);
 }
 
 std::string bar_with(const std::string& text, double part, int columns) {
-  const int width = std::min(30, columns - 1 - static_cast<int>(text.size()) - 2);  // the last column would wrap
-  if (width < 5) return text.substr(1, static_cast<std::size_t>(std::max(0, columns - 1)));
+  constexpr int kBrackets = 2;
+  const int width = std::min(30, columns - 1 - columns_of(text) - kBrackets);  // the last column would wrap
+  if (width < 5) {
+    const std::string_view shown = std::string_view(text).substr(text.empty() ? 0 : 1);
+    return std::string(
+        columns_of(shown) < columns ? shown : shown.substr(0, static_cast<std::size_t>(std::max(0, columns - 1))));
+  }
   const auto filled = static_cast<int>(std::lround(std::clamp(part, 0.0, 1.0) * width));
   return fmt::format("[{:=<{}}{:<{}}]{}", "", filled, "", width - filled, text);
 }

@@ -21,12 +21,6 @@ std::string number(double value, int decimals) {
   return is_tiny ? fmt::format("{:.1e}", value) : fmt::format("{:.{}f}", signless(value), decimals);
 }
 
-/// "870", "14.1k", "1.25M".
-std::string count_text(double count) {
-  if (!(count >= 1000)) return fmt::format("{:.0f}", signless(count));
-  return count < 1e6 ? fmt::format("{:.1f}k", count / 1e3) : fmt::format("{:.2f}M", count / 1e6);
-}
-
 /// "update 5/20", or "update 5" if their number is not known.
 std::string update_text(std::int64_t update, std::int64_t updates) {
   return updates == 0 ? fmt::format("update {}", update) : fmt::format("update {}/{}", update, updates);

@@ -22,10 +22,11 @@ double seconds(std::int64_t ns) { return static_cast<double>(ns) / 1e9; }
 }  // namespace
 
 PlainObserver::PlainObserver(Terminal& terminal, train::LogState& log, const Plan& plan, Clock now)
-    : terminal_(&terminal), log_(&log), plan_(plan), now_(std::move(now)), bar_(terminal, plan.steps) {}
+    : terminal_(&terminal), log_(&log), plan_(plan), now_(std::move(now)), bar_(terminal, log, plan.steps) {}
 
 void PlainObserver::begin(const RunFacts& run) {
   tokens_per_step_ = static_cast<double>(run.model.config().seq_len);
+  bar_.set_tokens_per_step(tokens_per_step_);
   bytes_per_token_ = run.source.bytes_per_token();
   if (const auto tokens = run.source.training_tokens()) training_tokens_ = static_cast<double>(*tokens);
   if (!run.is_first_process) return;
@@ -40,6 +41,7 @@ void PlainObserver::on_step(const train::StepEvent& event) {
 
 void PlainObserver::on_update(const train::UpdateEvent& event) {
   print_waiting_line();
+  log_->recent_losses.add(event.mean_loss);
   log_->steps += event.steps_in_batch;
   if (std::isfinite(event.mean_loss)) {
     log_->loss_sum += event.mean_loss * event.loss_sequences;

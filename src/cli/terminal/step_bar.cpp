@@ -10,8 +10,13 @@ void StepBar::draw(const train::StepEvent& event, double ms_per_step) {
   const auto now = std::chrono::steady_clock::now();
   if (now - drawn_ < kInterval) return;
   drawn_ = now;
-  terminal_->show_bar(progress_bar(
-      {.step = event.step, .steps = steps_, .loss = event.loss, .ms_per_step = ms_per_step}, Terminal::columns()));
+  BarState state{.step = event.step,
+                 .steps = steps_,
+                 .loss = event.loss,
+                 .ms_per_step = ms_per_step,
+                 .tokens_per_step = tokens_per_step_};
+  if (terminal_->features().has_utf8) state.recent_losses = log_->recent_losses.in_order();
+  terminal_->show_bar(progress_bar(state, Terminal::columns()));
 }
 
 }  // namespace ane::cli

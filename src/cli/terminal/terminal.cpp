@@ -20,8 +20,12 @@ void write_to_stderr(std::string_view text) noexcept {
 }
 
 Terminal::Terminal(LostOutput lost_output, std::FILE* output)
-    : output_(output), has_bar_(::isatty(STDERR_FILENO) == 1), lost_output_(lost_output) {
-  log_ = std::make_shared<spdlog::logger>("ane-train", std::make_shared<spdlog::sinks::stderr_color_sink_st>());
+    : output_(output),
+      features_(terminal_features()),
+      has_bar_(features_.erases && ::isatty(STDERR_FILENO) == 1),
+      lost_output_(lost_output) {
+  const auto colors = features_.color ? spdlog::color_mode::automatic : spdlog::color_mode::never;
+  log_ = std::make_shared<spdlog::logger>("ane-train", std::make_shared<spdlog::sinks::stderr_color_sink_st>(colors));
   log_->set_pattern("%H:%M:%S %^%l%$ %v");
 }
 

@@ -34,8 +34,9 @@ std::unique_ptr<TerminalObserver> make_terminal_observer(const Settings& setting
                                                                .log_every = settings.log_every,
                                                                .verbose = settings.verbose});
   return std::make_unique<DashboardObserver>(
-      terminal, DashboardObserver::Plan{
-                    .steps = settings.steps, .log_every = settings.log_every, .first_step = is_first_process ? 1 : 0});
+      terminal, log,
+      DashboardObserver::Plan{
+          .steps = settings.steps, .log_every = settings.log_every, .first_step = is_first_process ? 1 : 0});
 }
 
 }  // namespace ane::cli

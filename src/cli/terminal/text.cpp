@@ -177,6 +177,11 @@ std::string clock_text(double seconds) {
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
+std::string count_text(double count) {
+  if (!(count >= 1000)) return fmt::format("{:.0f}", signless(count));
+  return count < 1e6 ? fmt::format("{:.1f}k", count / 1e3) : fmt::format("{:.2f}M", count / 1e6);
+}
+
 std::string human_bytes(double bytes) {
   constexpr std::array kUnits = {"B", "KB", "MB", "GB", "TB"};
   std::size_t unit = 0;
