@@ -96,9 +96,9 @@ void add_compiles(const CompilePlan& plan, bool validates, const cli::Settings& 
   if (max_compiles == device::CompileBudget::kUnlimited) {
     lines.emplace_back("Restarts: none, because this device does not limit compiles");
   } else if (plan.smallest_budget > max_compiles) {
-    lines.push_back(
-        fmt::format("Restarts: do not help: {} needs {} compiles, but a process may make {} (--max-compiles)",
-                    settings.pipeline ? "a pipeline" : "one update", plan.smallest_budget, max_compiles));
+    lines.push_back(fmt::format(
+        "Restarts: would not help, because {} needs {} compiles, but a process may make {} (--max-compiles)",
+        settings.pipeline ? "a pipeline" : "one update", plan.smallest_budget, max_compiles));
   } else if (plan.updates > 0) {
     lines.push_back(fmt::format("Restarts: {} for {} updates ({} steps), with {} compiles per process", plan.restarts,
                                 plan.updates, settings.steps, max_compiles));

@@ -47,7 +47,7 @@ constexpr std::array kEvalSettings = {
                   "or a directory; -: standard input; synthetic: a Markov chain"},
     SharedSetting{"data-format"},
     SharedSetting{"tokenizer",
-                  "tokenizer for text and records; without it the one beside the model, or bytes if there is none"},
+                  "tokenizer for text and records; default: the one beside the model, or bytes if there is none"},
     SharedSetting{"end-token"},
     SharedSetting{"mask-prompt"},
     SharedSetting{"skip-bad-records"},
@@ -172,7 +172,7 @@ void print(const Report& report, cli::Terminal& terminal) {
 std::size_t sequences_of(const data::Source& source, const EvalOptions& options) {
   const std::size_t count = source.validation_count();
   if (count == 0)
-    throw UsageError(fmt::format("nothing is held out of these data ({}); use --split all", source.description()));
+    throw UsageError(fmt::format("no part of these data is held out ({}); use --split all", source.description()));
   return options.sequences == 0 ? count : std::min(count, static_cast<std::size_t>(options.sequences));
 }
 

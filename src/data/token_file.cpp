@@ -95,13 +95,13 @@ class TokenFile final : public Source {
     constexpr std::size_t kBytes = 256;
     if (sizeof(Unit) == 1 && settings_.vocab_size > 4 * kBytes)
       return fmt::format(
-          "a text is read as bytes, of which there are {}, but the vocabulary has {} tokens; --vocab {} "
-          "trains faster, unless the model is to be trained on other data too",
+          "text is read as bytes, which have {} values, but the vocabulary has {} tokens; --vocab {} trains faster, "
+          "unless other data need the larger vocabulary",
           kBytes, settings_.vocab_size, kBytes);
     if (sizeof(Unit) == 1 || traits_.facts.key != 0 || !occurring_ || *occurring_ >= settings_.vocab_size / kFew)
       return std::nullopt;
     return fmt::format(
-        "only {} of the {} tokens of the vocabulary occur in the data; are they of another tokenizer? A "
+        "only {} of the {} tokens of the vocabulary occur in the data; did another tokenizer make them? A "
         "smaller --vocab trains faster",
         *occurring_, settings_.vocab_size);
   }

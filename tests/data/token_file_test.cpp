@@ -296,7 +296,7 @@ TEST_CASE("a vocabulary of which few tokens occur causes a warning", "[data]") {
   CHECK_THAT(warning(tokens, 1000), ANE_CONTAINS("only 90 of the 1000 tokens of the vocabulary occur in the data"));
   const auto text = directory.write("t.txt", std::string(100, 'a'));
   CHECK(warning(text, 256).empty());
-  CHECK_THAT(warning(text, 32000), ANE_CONTAINS("256, but the vocabulary has 32000 tokens; --vocab 256"));
+  CHECK_THAT(warning(text, 32000), ANE_CONTAINS("256 values, but the vocabulary has 32000 tokens; --vocab 256"));
 }
 
 TEST_CASE("a token outside the vocabulary is detected at the latest when it is read", "[data][malformed]") {

@@ -904,7 +904,7 @@ TEST_CASE("failed checkpoints cause one warning, and an error only at the end", 
   }
   REQUIRE(run.recorder.checkpoints.size() == (mended_at < options.steps ? 2 : 0));
   CHECK(std::count_if(run.recorder.warnings.begin(), run.recorder.warnings.end(), [](const std::string& text) {
-          return text.find("no checkpoint of step") != std::string::npos;
+          return text.find(" could not be written: ") != std::string::npos;
         }) == 1);
 }
 

@@ -19,8 +19,8 @@ std::vector<Setting> device_rows() {
           {{"auto", DeviceChoice::automatic}, {"ane", DeviceChoice::ane}, {"host", DeviceChoice::host}}),
       choice<model::PlanChoice>({.name = "plan",
                                  .group = "Device",
-                                 .help = "how a layer's step is divided into kernels: as is known to train on the ANE, "
-                                         "or with attention's backward pass in one kernel, for fewer compiles",
+                                 .help = "how a layer's step is divided into kernels: six, which are known to train on "
+                                         "the ANE (split), or four, which need fewer compiles (merged)",
                                  .llama_only = true,
                                  .from_checkpoint = FromCheckpoint::always},
                                 &Settings::plan,
@@ -36,8 +36,9 @@ std::vector<Setting> device_rows() {
       choice<WeightsChoice>(
           {.name = "weights",
            .group = "Device",
-           .help = "how weights reach the kernels: compiled into them, as part of their input (compiled once), or "
-                   "dynamic on an ANE that accepts such kernels (auto)",
+           .help =
+               "how weights reach the kernels: compiled into them (baked), or with their input, so that kernels are "
+               "compiled only once (dynamic); auto: dynamic on an ANE that accepts such kernels, else baked",
            .environment = "ANE_WEIGHTS",
            .from_checkpoint = FromCheckpoint::always},
           &Settings::weights,
@@ -84,7 +85,7 @@ std::vector<Setting> device_rows() {
       whole({.name = "surface-pool",
              .group = "Device",
              .placeholder = "N",
-             .help = "free surfaces kept for reuse per batch slot, which needs about two per layer and ten more"},
+             .help = "free surfaces that each batch slot keeps for reuse; it needs about ten, and two more per layer"},
             &Settings::surface_pool, 0, kMillion),
   };
 }

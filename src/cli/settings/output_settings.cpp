@@ -84,7 +84,7 @@ std::vector<Setting> output_rows() {
       toggle({.name = "keep-best",
               .group = "Output",
               .placeholder = "",
-              .help = "also write and keep a checkpoint of the lowest validation loss",
+              .help = "also keep the checkpoint with the lowest validation loss",
               .from_checkpoint = FromCheckpoint::always},
              &Settings::keep_best),
       resume_row({.name = "resume",

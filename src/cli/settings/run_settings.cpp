@@ -63,7 +63,7 @@ std::vector<Setting> run_rows() {
       text({.name = "end-token",
             .group = "Run",
             .placeholder = "NAME|N",
-            .help = "token that ends a text, by name or number; without it the one that the files of the model name",
+            .help = "token that ends a text, by name or number; default: the one that the model's files name",
             .llama_only = true,
             .from_checkpoint = FromCheckpoint::always,
             .expects = "the name or number of a token"},

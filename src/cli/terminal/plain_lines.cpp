@@ -84,8 +84,8 @@ std::string lone_validation_line(const train::ValidationEvent& validation, std::
 
 std::string rise_line(const train::BestValidation& best) {
   return fmt::format(
-      "The last {} validations were worse than the best ({} at update {}): the model may be learning the training data "
-      "by heart, or the learning rate may be too high",
+      "The last {} validations were worse than the best ({} at update {}): the model may be "
+      "overfitting, or the learning rate may be too high",
       best.above, number(best.loss, 3), best.update);
 }
 

@@ -99,8 +99,8 @@ void RunCheckpoints::take(const std::optional<CheckpointWriter::Result>& result)
     failure_ = *result->failure;
     if (++totals.failed_checkpoints_in_row == 1)
       notify(&Observer::on_warning,
-             fmt::format("no checkpoint of step {}: {}. Training continues; older ones are kept, "
-                         "and there are no further warnings until one succeeds",
+             fmt::format("the checkpoint of step {} could not be written: {}. Training continues and older checkpoints "
+                         "are kept; there is no further warning until a checkpoint succeeds",
                          result->event.step, *result->failure));
     return;
   }

@@ -33,7 +33,7 @@ MappedMemory workspace_of_bytes(std::size_t bytes) {
     return MappedMemory::anonymous(bytes);
   } catch (const std::system_error& error) {
     throw DeviceError(
-        fmt::format("out of memory for {} bytes that the optimizer works in: {}", bytes, error.code().message()));
+        fmt::format("out of memory for the optimizer's working memory of {} bytes: {}", bytes, error.code().message()));
   }
 }
 
