@@ -242,7 +242,8 @@ void Session::report_start(const std::optional<train::ResumeEvent>& resumed) {
                  .weights_line = weights_line(context_.weights),
                  .first_step = state_->progress().step,
                  .is_first_process = !before_});
-  if (const auto warning = source_->warning(); warning && !before_) terminal_.warn(*warning);
+  if (const auto warning = source_->warning(); warning && !before_ && communicator_.is_first())
+    terminal_.warn(*warning);
   if (!before_ && telemetry_ != nullptr) telemetry_->run(description());
   if (!resumed) return;
   for (train::Observer* observer : observers_) observer->on_resume(*resumed);
@@ -257,6 +258,7 @@ train::RunDescription Session::description() const {
           .data = source_->description(),
           .seed = static_cast<std::uint64_t>(context_.settings.seed),
           .threads = context_.threads->size(),
+          .ranks = communicator_.size(),
           .max_compiles = budget_.is_limited() ? std::optional(budget_.limit()) : std::nullopt,
           .options = options_};
 }
@@ -267,21 +269,26 @@ train::Outcome Session::train_until_outcome(train::Trainer& trainer) try {
   return outcome;
 } catch (const train::LostStateError& error) {
   record_end(error.what(), report());
-  terminal_.warn(rescue_.describe_earlier());
+  warn_once(rescue_.describe_earlier());
   communicator_.finish();  // all ranks have found the same
   write_page();
   throw;
 } catch (const DivergedError& error) {
   record_end(error.what(), report());
-  terminal_.warn(rescue_.save_and_describe());
+  warn_once(rescue_.save_and_describe());
   communicator_.finish();
   write_page();
   throw;
 } catch (const std::exception& error) {
   record_end(error.what(), report());
-  terminal_.warn(link_ ? rescue_.describe_earlier() : rescue_.save_and_describe());  // other ranks cannot help
+  warn_once(link_ ? rescue_.describe_earlier() : rescue_.save_and_describe());  // other ranks cannot help
   write_page();
   throw;
+}
+
+/// For what concerns all ranks alike.
+void Session::warn_once(const std::string& text) {
+  if (communicator_.is_first()) terminal_.warn(text);
 }
 
 void Session::replace_process() {

@@ -87,6 +87,7 @@ int train_here(const cli::FlagValues& flags, std::unique_ptr<distributed::RankLi
                const Invocation& invocation) {
   prepare_for_limits();
   cli::Terminal terminal;
+  if (link && !link->is_first()) terminal.mute();  // the first rank prints the same until training begins
   const cli::FindRecorded find_recorded = [&link](cli::Settings& given) {
     return link ? shared_recorded_settings(*link, given) : find_recorded_settings(given);
   };

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <cstdlib>
 #include <utility>
 
 #include <fcntl.h>
@@ -20,18 +21,31 @@ namespace ane::distributed {
 
 namespace {
 
-void request(int socket, const Header& header, std::span<const std::byte> body = {}) {
+/// The rank process has ended, and someone has said why.
+[[noreturn]] void end_too() {
+  ::kill(-::getpid(), SIGKILL);  // with its children: a trainer leads its own process group
+  ::kill(::getpid(), SIGKILL);
+  std::abort();  // not reached
+}
+
+void request(int socket, const Header& header, std::span<const std::byte> body = {}) try {
   send_all(socket, bytes_of(header));
   send_all(socket, body);
+} catch (const DeviceError&) {
+  end_too();
+}
+
+void receive(int socket, std::span<std::byte> bytes) try { receive_all(socket, bytes); } catch (const DeviceError&) {
+  end_too();
 }
 
 /// The body of the next reply.
 std::string reply_to(int socket, Operation operation) {
   Header header;
-  receive_all(socket, std::as_writable_bytes(std::span(&header, 1)));
+  receive(socket, std::as_writable_bytes(std::span(&header, 1)));
   if (header.operation != operation) throw DeviceError("the rank process answered another request");
   std::string body(header.body_bytes, '\0');
-  receive_all(socket, std::as_writable_bytes(std::span(body)));
+  receive(socket, std::as_writable_bytes(std::span(body)));
   return body;
 }
 
@@ -73,9 +87,7 @@ RankLink::RankLink(Descriptor socket) : socket_(std::move(socket)) {
     std::array<pollfd, 2> events{pollfd{.fd = socket_.get(), .events = 0, .revents = 0},
                                  pollfd{.fd = end.get(), .events = 0, .revents = 0}};
     while (::poll(events.data(), events.size(), -1) < 0 && errno == EINTR) continue;
-    if (events[1].revents != 0) return;
-    ::kill(-::getpid(), SIGKILL);  // with its children: a trainer leads its own process group
-    ::kill(::getpid(), SIGKILL);
+    if (events[1].revents == 0) end_too();
   });
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }

@@ -33,6 +33,7 @@
 #include "launcher.h"
 #include "link_protocol.h"
 #include "mpi_connection.h"
+#include "trainer_output.h"
 
 namespace ane::distributed {
 
@@ -64,47 +65,13 @@ void handle_signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-/// What a trainer wrote to standard error last.
-class LastWords {
- public:
-  explicit LastWords(Descriptor pipe) : pipe_(std::move(pipe)) {
-    if (pipe_) ::fcntl(pipe_.get(), F_SETFL, O_NONBLOCK);
-  }
-  [[nodiscard]] int descriptor() const noexcept { return pipe_.get(); }
-  /// Whether the trainer can still write.
-  bool read() {
-    std::array<char, 4096> buffer{};
-    ssize_t count = 0;
-    while ((count = ::read(pipe_.get(), buffer.data(), buffer.size())) > 0) {
-      text_.append(buffer.data(), static_cast<std::size_t>(count));
-      constexpr std::size_t kKept = 8192;
-      if (text_.size() > kKept) text_.erase(0, text_.size() - kKept);
-    }
-    if (count == 0) pipe_ = Descriptor();
-    return count != 0;
-  }
-  /// From the last line that begins with the program's name.
-  [[nodiscard]] std::string error() const {
-    constexpr std::string_view kPrefix = "ane-train: ";
-    const std::size_t begin = text_.rfind(kPrefix);
-    if (begin == std::string::npos) return {};
-    std::string message = text_.substr(begin + kPrefix.size());
-    while (message.ends_with('\n')) message.pop_back();
-    return message;
-  }
-
- private:
-  Descriptor pipe_;
-  std::string text_;
-};
-
 /// Serves a trainer until it ends.
 class RankProcess {
  public:
   RankProcess(pid_t trainer, Descriptor socket, Descriptor errors)
       : trainer_(trainer),
         socket_(std::move(socket)),
-        last_words_(std::move(errors)),
+        output_(std::move(errors)),
         transfers_(
             *messages_, [this](int rank) { report_lost(rank); }, [this] { look_around(); }) {}
 
@@ -114,7 +81,7 @@ class RankProcess {
     hosts_ = transfers_.exchange(mpi_host());
     while (!trainer_status_) {
       std::array<pollfd, 2> events{pollfd{.fd = socket_.get(), .events = POLLIN, .revents = 0},
-                                   pollfd{.fd = last_words_.descriptor(), .events = POLLIN, .revents = 0}};
+                                   pollfd{.fd = output_.descriptor(), .events = POLLIN, .revents = 0}};
       constexpr int kLookMilliseconds = 50;
       ::poll(events.data(), events.size(), kLookMilliseconds);
       if ((events[0].revents & POLLIN) != 0 && !serve()) await_end();
@@ -137,15 +104,24 @@ class RankProcess {
   }
 
  private:
-  /// Passes signals on, reads what the trainer prints, and notices its end.
+  /// Passes signals and warnings on, and notices the trainer's end.
   void look_around() {
-    if (const int number = std::exchange(received_signal, 0); number != 0)
-      ::kill(trainer_, number == SIGUSR1 || number == SIGUSR2 ? SIGTERM : number);
-    if (last_words_.descriptor() >= 0) last_words_.read();
+    if (const int number = std::exchange(received_signal, 0); number != 0) {
+      passed_signal_ = number == SIGUSR1 || number == SIGUSR2 ? SIGTERM : number;
+      ::kill(trainer_, passed_signal_);
+    }
+    pass_warnings_on();
     int status = 0;
     if (trainer_status_ || ::waitpid(trainer_, &status, WNOHANG) != trainer_) return;
     trainer_status_ = status;
+    pass_warnings_on();
     if (!has_finished_) fail();  // perhaps in the middle of a transfer
+  }
+
+  /// mpirun collects what all rank processes print.
+  void pass_warnings_on() {
+    for (const std::string& warning : output_.read_warnings(name_of(messages_->rank())))
+      fmt::print(stderr, "{}\n", warning);
   }
 
   /// The trainer has closed its socket, so it ends soon.
@@ -173,14 +149,18 @@ class RankProcess {
     if (WIFEXITED(*trainer_status_) && WEXITSTATUS(*trainer_status_) == 0) return;
     if (messages_->rank() != 0) std::this_thread::sleep_for(kGrace);
     const std::string name = name_of(messages_->rank());
+    if (WIFSIGNALED(*trainer_status_) && WTERMSIG(*trainer_status_) == passed_signal_) {
+      // It had not begun to train. The signal may mean that another rank has failed, whose code should be the first.
+      std::this_thread::sleep_for(kGrace);
+      end_job(exit_code());
+    }
     if (WIFSIGNALED(*trainer_status_)) {
       print(
           fmt::format("the trainer of {} was killed by signal {}; the run ends on all ranks, and --resume continues "
                       "from the last checkpoint",
                       name, WTERMSIG(*trainer_status_)));
     } else if (messages_->rank() != 0) {
-      if (last_words_.descriptor() >= 0) last_words_.read();
-      print(fmt::format("{}: {}", name, last_words_.error()));
+      print(fmt::format("{}: {}", name, output_.error()));
     } else {
       print(fmt::format("{} ended with exit code {}, and so do all others", name, exit_code()));
     }
@@ -295,13 +275,14 @@ class RankProcess {
 
   pid_t trainer_;
   Descriptor socket_;
-  LastWords last_words_;
+  TrainerOutput output_;
   std::unique_ptr<Messages> messages_ = connect_mpi();
   Transfers transfers_;
   std::vector<std::string> hosts_;
   milliseconds timeout_{};
   MappedMemory memory_;
   bool has_finished_ = false;
+  int passed_signal_ = 0;  ///< the last one
   std::optional<int> trainer_status_;
 };
 

@@ -113,11 +113,17 @@ Trainer::Trainer(Parts parts, TrainOptions options)
     totals.deadline_ns =
         parts_.clock() - (monotonic_ns() - totals.started_ns) + std::llround(options_.max_minutes * kNsPerMinute);
   if (is_alone()) pieces_ = whole_pieces(parts_.model.parameters());
+  if (RunTotals& totals = parts_.state.totals(); totals.synchronized_ns == 0) totals.synchronized_ns = monotonic_ns();
 }
 
 template <class Event>
 void Trainer::notify(void (Observer::*hook)(const Event&), const Event& event) {
   for (Observer* observer : parts_.observers) (observer->*hook)(event);
+}
+
+/// For what all ranks have agreed on: one of them is enough.
+void Trainer::warn(const std::string& text) {
+  if (is_first_rank()) notify(&Observer::on_warning, text);
 }
 
 Outcome Trainer::run() {
@@ -196,16 +202,32 @@ bool Trainer::run_batch() {
   return true;
 }
 
-/// Bytes sent since the batch began. Those of checkpoints are not counted.
-void Trainer::count_exchanged_bytes() {
-  if (is_alone()) return;
-  parts_.state.totals().exchanged_bytes += static_cast<std::int64_t>(parts_.ranks->sent_bytes() - sent_before_);
+/// Tells the other ranks how the update went in this one, and adds to the event how it went in all of them. Returns the
+/// name of a tensor that is no longer finite in any of them. Of the bytes sent, those of checkpoints are not counted.
+std::optional<std::string> Trainer::end_update_together(const std::optional<std::string>& not_finite,
+                                                        UpdateEvent& event) {
+  if (is_alone()) return not_finite;
+  RunTotals& totals = parts_.state.totals();
+  const auto sent = static_cast<std::int64_t>(parts_.ranks->sent_bytes() - before_batch_.sent_bytes);
+  totals.exchanged_bytes += sent;
+  clock_.book(&RunTotals::train_ns);
+  UpdateEnds ends =
+      parts_.ranks->combine(UpdateEnd{.not_finite = not_finite,
+                                      .arrival = arrival_,
+                                      .times = {.compute = Duration(totals.train_ns - before_batch_.train_ns),
+                                                .exchange = Duration(totals.exchange_ns - before_batch_.exchange_ns),
+                                                .sent_bytes = sent}});
+  clock_.book(&RunTotals::exchange_ns);
+  totals.synchronized_ns = monotonic_ns();
+  event.ranks = std::move(ends.times);
+  return std::move(ends.not_finite);
 }
 
 /// Returns false if interrupted. Leaves no gradients behind unless the batch is complete.
 bool Trainer::accumulate(Batch& batch) try {
   const std::int64_t first = parts_.state.progress().step + batch.share.begin;
-  if (!is_alone()) sent_before_ = parts_.ranks->sent_bytes();
+  const RunTotals& totals = parts_.state.totals();
+  if (!is_alone()) before_batch_ = {parts_.ranks->sent_bytes(), totals.train_ns, totals.exchange_ns};
   while (batch.remaining() > 0) {
     if (stop()) {
       drop(batch);
@@ -294,6 +316,7 @@ double Trainer::training_share(Duration time, std::int64_t count) {
 void Trainer::exchange_gradients() {
   if (is_alone()) return;
   clock_.leave_out();
+  arrival_ = Duration(monotonic_ns() - parts_.state.totals().synchronized_ns);
   parts_.ranks->sum_gradients();
   clock_.book(&RunTotals::exchange_ns);
 }
@@ -319,7 +342,7 @@ BatchStatus Trainer::combined_status(const Batch& batch) {
   return status;
 }
 
-/// Updates the parameters. Returns the name of a tensor that is no longer finite.
+/// Updates the parameters. Returns the name of a tensor that is no longer finite in this rank.
 std::optional<std::string> Trainer::apply(const UpdateStep& step) {
   const std::span<const Piece> pieces = is_alone() ? pieces_ : parts_.ranks->own_pieces();
   std::optional<std::string> not_finite =
@@ -328,9 +351,8 @@ std::optional<std::string> Trainer::apply(const UpdateStep& step) {
   drop_gradients();  // those that other ranks have applied
   clock_.book(&RunTotals::train_ns);
   parts_.ranks->gather_parameters();
-  std::optional<std::string> fault = parts_.ranks->first_of(not_finite);
   clock_.book(&RunTotals::exchange_ns);
-  return fault;
+  return not_finite;
 }
 
 void Trainer::finish_update(Batch& batch) {
@@ -371,7 +393,6 @@ void Trainer::finish_update(Batch& batch) {
     next = after_good_update(next, options_.loss_scale);
   }
   parts_.state.totals().steps += batch.sequences - batch.done;  // those of other ranks
-  count_exchanged_bytes();
   next.step = event.step;
   next.update = event.update;
   if (std::isfinite(event.mean_loss)) next.last_loss = event.mean_loss;
@@ -381,6 +402,7 @@ void Trainer::finish_update(Batch& batch) {
   event.validation_follows = validation_due() && (done() || options_.refresh_mode != RefreshMode::pipeline);
 
   event.train += clock_.book(&RunTotals::train_ns);
+  not_finite = end_update_together(not_finite, event);
   notify(&Observer::on_update, event);
   if (not_finite)
     throw LostStateError(
@@ -410,8 +432,7 @@ void Trainer::report_skip(const std::string& reason) {
         fmt::format("{} updates in a row were skipped, the last (update {}, step {}) because {}; the loss scale has "
                     "been reduced to {}",
                     progress.skipped_in_row, progress.update, progress.step, reason, progress.loss_scale));
-  notify(&Observer::on_warning,
-         fmt::format("update {} skipped: {}; the loss scale is now {}", progress.update, reason, progress.loss_scale));
+  warn(fmt::format("update {} skipped: {}; the loss scale is now {}", progress.update, reason, progress.loss_scale));
 }
 
 /// Throws if training has diverged, so that a diverged run neither succeeds nor leaves a checkpoint.
@@ -431,18 +452,16 @@ bool Trainer::validate() {
   std::optional<ValidationEvent> event = evaluate_held_out();
   if (!event) return false;
   if (validation_fault_ && done()) {
-    notify(&Observer::on_warning,
-           fmt::format("validation after update {} overflowed: {}; retrying once", event->update, *validation_fault_));
+    warn(fmt::format("validation after update {} overflowed: {}; retrying once", event->update, *validation_fault_));
     event = evaluate_held_out();
     if (!event) return false;
   }
   validated_update_ = parts_.state.progress().update;
   if (validation_fault_)
-    notify(&Observer::on_warning,
-           fmt::format("validation after update {} overflowed: {}", *validated_update_, *validation_fault_));
+    warn(fmt::format("validation after update {} overflowed: {}", *validated_update_, *validation_fault_));
   else if (!std::isfinite(event->loss))
-    notify(&Observer::on_warning, fmt::format("validation after update {}: no token of its {} sequences counts",
-                                              *validated_update_, event->samples));
+    warn(fmt::format("validation after update {}: no token of its {} sequences counts", *validated_update_,
+                     event->samples));
   BestValidation& best = parts_.state.totals().best_validation;
   best = with_validation(best, event->update, event->loss);
   event->best = best;

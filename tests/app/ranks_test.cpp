@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <span>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,9 @@
 
 #include "ane/core/file.h"
 #include "ane/distributed/rank_process.h"
-#include "ane/math/random.h"
 
 #include "app/program.h"
+#include "app/rank_programs.h"
 #include "app/small_model.h"
 #include "app/small_run.h"
 #include "support/catch.h"
@@ -30,22 +31,6 @@ const Words kRun =
     Words{"--steps", "12", "--precision", "fp32", "--checkpoint-dir", "c", "--log-every", "1", "--output", "plain"};
 
 #ifdef ANE_MPIRUN
-
-/// Open MPI refuses root and more processes than cores without these; its own leaks are not ours.
-const Words kLauncherVariables = {"OMPI_ALLOW_RUN_AS_ROOT=1",
-                                  "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
-                                  "OMPI_MCA_rmaps_base_oversubscribe=1",
-                                  "OMPI_MCA_btl_vader_single_copy_mechanism=none",
-                                  "OMPI_MCA_hwloc_base_binding_policy=none",
-                                  "LSAN_OPTIONS=detect_leaks=0"};
-
-Words launched(int ranks, const Words& arguments) {
-  return Words{"-np", std::to_string(ranks), ANE_TRAIN_PROGRAM} + arguments;
-}
-
-Result run_ranks(int ranks, const Words& arguments, const Words& environment, const fs::path& folder) {
-  return run(launched(ranks, arguments), kLauncherVariables + environment, folder, ANE_MPIRUN);
-}
 
 std::string parameters_in(const fs::path& folder, const std::string& checkpoint = "step-00000012",
                           const std::string& file = "model.safetensors") {
@@ -72,40 +57,6 @@ double relative_difference(const std::vector<float>& a, const std::vector<float>
   return std::sqrt(difference / sum);
 }
 
-bool is_ane_train(const fs::path& process) {
-  std::error_code ignored;
-  return fs::read_symlink(process / "exe", ignored).filename().string().starts_with("ane-train");
-}
-
-/// Its state "(T)", ID of its parent and so on, which follow the name in its status.
-pid_t parent_of(const fs::path& process) {
-  const std::string status = read_file(process / "stat");
-  const std::size_t end = status.rfind(')');
-  return end == std::string::npos ? 0 : std::stoi(status.substr(end + 4));
-}
-
-/// The processes of the programs that run in a folder: the trainers, or their rank processes.
-std::vector<pid_t> processes_in(const fs::path& folder, bool trainers) {
-  std::vector<pid_t> found;
-  std::error_code ignored;
-  for (fs::directory_iterator entry("/proc", ignored); entry != fs::directory_iterator(); entry.increment(ignored)) {
-    const std::string name = entry->path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos || !is_ane_train(entry->path())) continue;
-    if (fs::read_symlink(entry->path() / "cwd", ignored) != fs::canonical(folder)) continue;
-    const bool is_trainer = is_ane_train(fs::path("/proc") / std::to_string(parent_of(entry->path())));
-    if (is_trainer == trainers) found.push_back(std::stoi(name));
-  }
-  return found;
-}
-
-bool wait_until(const std::function<bool()>& condition) {
-  for (int i = 0; i < 600; ++i) {
-    if (condition()) return true;
-    ::usleep(50'000);
-  }
-  return false;
-}
-
 #endif
 
 }  // namespace
@@ -125,7 +76,7 @@ TEST_CASE("ranks compute what a single process computes, and the same bits howev
     CHECK(result.err.find("2 ranks; each sends about 0.0") != std::string::npos);
     CHECK(relative_difference(floats_in(parameters_in(folder.path())), floats_in(parameters_in(alone.path()))) < 1e-5);
     ends.push_back(parameters_in(folder.path()));
-    CHECK(processes_in(folder.path(), true).empty());
+    CHECK(processes_in(folder.path(), RankRole::trainer).empty());
   }
   CHECK(ends[0] == ends[1]);
 }
@@ -168,12 +119,80 @@ TEST_CASE("a difference between ranks is one error that names the rank", "[app][
   const Folder folder;
   const Words words = Words{"-np", "1", ANE_TRAIN_PROGRAM} + kRun + Words{":", "-np", "1", ANE_TRAIN_PROGRAM} + kRun +
                       Words{"--seed", "7"};
-  const Result result = run(words, kLauncherVariables, folder.path(), ANE_MPIRUN);
+  const Result result = run(words, launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
   CAPTURE(result.out, result.err);
   CHECK(result.code == 2);
   CHECK(count(result.err, "rank 1 differs from rank 0 in --seed") == 1);
-  CHECK(processes_in(folder.path(), true).empty());
+  CHECK(processes_in(folder.path(), RankRole::trainer).empty());
 }
+
+TEST_CASE("a rank that cannot start ends the run with its message alone", "[app][ranks]") {
+  const Folder folder;
+  for (const char* machine : {"first", "second"}) fs::create_directory(folder / machine);
+  write_file(folder.path() / "first" / "data.txt", std::string(10000, ' '));
+  const auto rank = [&](const std::string& machine) {
+    return Words{"-np", "1", "-wdir", folder / machine, ANE_TRAIN_PROGRAM} + kRun + Words{"--data", "data.txt"};
+  };
+  const Result result =
+      run(rank("first") + Words{":"} + rank("second"), launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
+  CAPTURE(result.out, result.err);
+  CHECK(result.code == 3);
+  CHECK(count(result.err, "ane-train: rank 1 (") == 1);
+  CHECK(count(result.err, "data.txt") == 1);
+  CHECK(count(result.err, "ane-train: ") == 1);
+  CHECK(processes_in(folder.path() / "first").empty());
+}
+
+TEST_CASE("telemetry has the number of ranks, and the times and bytes of each", "[app][ranks]") {
+  const Folder folder;
+  const Words words = kRun + Words{"--telemetry", "t.jsonl"};
+  const Result result = run_ranks(3, words, {"ANE_MAX_COMPILES=8"}, folder.path());
+  CAPTURE(result.out, result.err);
+  REQUIRE(result.code == 0);
+  std::istringstream lines(read_file(folder.path() / "t.jsonl"));
+  std::int64_t exchanged = 0;
+  int updates = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const nlohmann::json record = nlohmann::json::parse(line);
+    if (record["type"] == "run") CHECK(record["ranks"] == 3);
+    if (record["type"] == "end") CHECK(record["exchanged_bytes"] == exchanged);
+    if (record["type"] != "ranks") continue;
+    ++updates;
+    for (const char* field : {"compute_ms", "waiting_ms", "exchange_ms", "sent_bytes"})
+      CHECK(record[field].size() == 3);
+    exchanged += record["sent_bytes"][0].get<std::int64_t>();
+  }
+  CHECK(updates == 4);
+  CHECK(exchanged > 0);
+}
+
+TEST_CASE("a warning of another rank is printed with its name", "[app][ranks]") {
+  const Folder folder;
+  const Words faulty = Words{ANE_TRAIN_FAULTS} + kRun;
+  const Words words =
+      Words{"-np", "1"} + faulty + Words{":", "-np", "1", "env", "ANE_TRAIN_FAULT=compile:2@1"} + faulty;
+  const Result result = run(words, launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
+  CAPTURE(result.out, result.err);
+  CHECK(result.code == 0);
+  CHECK(count(result.err, "a compile failed and is retried") == 1);
+  CHECK(count(result.err, "warning rank 1 (") == 1);
+}
+
+#ifdef ANE_TRAIN_STANDIN
+TEST_CASE("ranks on different devices are refused unless the user accepts it", "[app][ranks]") {
+  for (const bool accepts : {false, true}) {
+    const Folder folder;
+    Words settings = with(kRun, "--precision", "fp16");
+    if (accepts) settings.emplace_back("--allow-mixed-devices");
+    const Words words = Words{"-np", "1", ANE_TRAIN_STANDIN} + settings + Words{":", "-np", "1", ANE_TRAIN_STANDIN} +
+                        with(settings, "--device", "ane");
+    const Result result = run(words, launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
+    CAPTURE(accepts, result.out, result.err);
+    CHECK(result.code == (accepts ? 0 : 2));
+    CHECK(count(result.err, "rank 1 differs from rank 0 in the device (--allow-mixed-devices") == (accepts ? 0 : 1));
+  }
+}
+#endif
 
 TEST_CASE("wrong flags are one message, however many ranks", "[app][ranks]") {
   const Folder folder;
@@ -184,45 +203,14 @@ TEST_CASE("wrong flags are one message, however many ranks", "[app][ranks]") {
 
 #ifdef __linux__
 
-TEST_CASE("whichever process of a run is killed, all end, and the run resumes with the same bits",
-          "[app][ranks][kill]") {
-  const Words words = with(kRun, "--steps", "3000") + Words{"--checkpoint-every", "10", "--val-every", "0"};
-  const ane::math::CounterRandom random(5, 0);
-  for (const bool kills_trainer : {true, false}) {
-    const Folder folder;
-    Program program(launched(2, words), kLauncherVariables, folder.path(), ANE_MPIRUN);
-    REQUIRE(wait_until([&] { return fs::exists(folder.path() / "c" / "step-00000060"); }));
-    const std::vector<pid_t> processes = processes_in(folder.path(), kills_trainer);
-    REQUIRE(processes.size() == 2);
-    REQUIRE(::kill(processes[random.below(2, kills_trainer ? 0 : 1)], SIGKILL) == 0);
-    const Result result = program.wait();
-    CAPTURE(kills_trainer, result.out, result.err);
-    CHECK(result.code != 0);
-    if (kills_trainer) CHECK(count(result.err, "was killed by signal 9") == 1);
-    CHECK(wait_until([&] { return processes_in(folder.path(), true).empty(); }));
-  }
-  const Folder whole;
-  const Folder folder;
-  const Words shorter = with(words, "--steps", "90");
-  REQUIRE(run_ranks(2, shorter, {}, whole.path()).code == 0);
-  {
-    Program program(launched(2, shorter), kLauncherVariables, folder.path(), ANE_MPIRUN);
-    REQUIRE(wait_until([&] { return fs::exists(folder.path() / "c" / "step-00000030"); }));
-    program.send(SIGKILL);
-    static_cast<void>(program.wait());
-    REQUIRE(wait_until([&] { return processes_in(folder.path(), true).empty(); }));
-  }
-  REQUIRE(run_ranks(2, shorter + Words{"--resume"}, {}, folder.path()).code == 0);
-  CHECK(parameters_in(folder.path(), "step-00000090") == parameters_in(whole.path(), "step-00000090"));
-}
-
 TEST_CASE("a signal to any process stops all with a checkpoint", "[app][ranks][signal]") {
   for (const bool to_trainer : {true, false}) {
     const Folder folder;
-    Program program(launched(2, with(kRun, "--steps", "100000")), kLauncherVariables, folder.path(), ANE_MPIRUN);
+    Program program(launched(2, with(kRun, "--steps", "100000")), launcher_variables(folder.path()), folder.path(),
+                    ANE_MPIRUN);
     REQUIRE(program.wait_for("update 11/"));
     if (to_trainer)
-      ::kill(processes_in(folder.path(), true).back(), SIGTERM);
+      ::kill(processes_in(folder.path(), RankRole::trainer).back(), SIGTERM);
     else
       program.send(SIGUSR1);
     const Result result = program.wait();
@@ -230,21 +218,23 @@ TEST_CASE("a signal to any process stops all with a checkpoint", "[app][ranks][s
     CHECK(result.code == 128 + SIGTERM);
     CHECK(result.err.find("resume with:") != std::string::npos);
     CHECK(count(result.err, "mpirun -np 2") == 1);
-    CHECK(processes_in(folder.path(), true).empty());
+    CHECK(processes_in(folder.path(), RankRole::trainer).empty());
   }
 }
 
-TEST_CASE("a stopped rank is reported after the timeout", "[app][ranks]") {
-  const Folder folder;
-  Program program(launched(2, with(kRun, "--steps", "100000") + Words{"--rank-timeout", "2"}), kLauncherVariables,
-                  folder.path(), ANE_MPIRUN);
-  REQUIRE(program.wait_for("update 11/"));
-  ::kill(processes_in(folder.path(), true).back(), SIGSTOP);
-  const Result result = program.wait();
-  CAPTURE(result.out, result.err);
-  CHECK(result.code == 4);
-  CHECK(count(result.err, "has not answered for 2 s (--rank-timeout)") == 1);
-  CHECK(wait_until([&] { return processes_in(folder.path(), true).empty(); }));
+TEST_CASE("a stopped process of a rank is reported after the timeout", "[app][ranks]") {
+  for (const RankRole role : {RankRole::trainer, RankRole::rank_process}) {
+    const Folder folder;
+    Program program(launched(2, with(kRun, "--steps", "100000") + Words{"--rank-timeout", "2"}),
+                    launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
+    REQUIRE(program.wait_for("update 11/"));
+    ::kill(processes_in(folder.path(), role).back(), SIGSTOP);
+    const Result result = program.wait();
+    CAPTURE(role, result.out, result.err);
+    CHECK(result.code == 4);
+    CHECK(count(result.err, "has not answered for 2 s (--rank-timeout)") == 1);
+    CHECK(wait_until([&] { return processes_in(folder.path()).empty(); }));
+  }
 }
 
 #endif

@@ -39,7 +39,7 @@ model::ModelConfig small_config() {
 
 TrainOptions small_options() {
   TrainOptions options;
-  options.steps = 40;
+  options.steps = 40;       // eight updates
   options.accum_steps = 5;  // not a multiple of any number of ranks
   options.optimizer.lr = 1e-3;
   options.validate_every = 4;
@@ -50,12 +50,11 @@ TrainOptions small_options() {
 /// The run of one rank, or of a single process.
 struct RankRun {
   explicit RankRun(distributed::Communicator* communicator, const TrainOptions& options = small_options(),
-                   int max_compiles = kPlenty)
+                   int max_compiles = kPlenty, mil::DType precision = mil::DType::fp32)
       : source(data::make_markov_source({.seq_len = config.seq_len, .vocab_size = config.vocab, .seed = 3})),
         run(
-            [this](surface::SurfacePool& surfaces) {
-              return model::make_model(config, mil::DType::fp32,
-                                       {.device = device, .surfaces = surfaces, .threads = threads});
+            [this, precision](surface::SurfacePool& surfaces) {
+              return model::make_model(config, precision, {.device = device, .surfaces = surfaces, .threads = threads});
             },
             *source, options, max_compiles, communicator) {}
 
@@ -71,6 +70,7 @@ struct Result {
   std::vector<float> parameters;
   std::vector<double> losses;
   std::vector<double> validations;
+  std::vector<std::vector<RankTimes>> times;  ///< of each update
   std::size_t slot_size = 0;
   int processes = 0;
 };
@@ -79,19 +79,24 @@ Result result_of(const RankRun& made) {
   Result result{.parameters = made.run.parameters(),
                 .losses = {},
                 .validations = {},
+                .times = {},
                 .slot_size = made.run.state->slots()[0].layout.parameter_count(),
                 .processes = made.run.processes};
-  for (const UpdateEvent& update : made.run.recorder.updates) result.losses.push_back(update.mean_loss);
+  for (const UpdateEvent& update : made.run.recorder.updates) {
+    result.losses.push_back(update.mean_loss);
+    result.times.push_back(update.ranks);
+  }
   for (const ValidationEvent& event : made.run.recorder.validations) result.validations.push_back(event.loss);
   return result;
 }
 
 /// The results of all ranks. `max_compiles(rank)` may cut the runs differently.
 template <class MaxCompiles>
-std::vector<Result> results_of(int size, const TrainOptions& options, const MaxCompiles& max_compiles) {
+std::vector<Result> results_of(int size, const TrainOptions& options, const MaxCompiles& max_compiles,
+                               mil::DType precision = mil::DType::fp32) {
   std::vector<Result> results(static_cast<std::size_t>(size));
   test::on_ranks(size, [&](test::ThreadCommunicator& communicator) {
-    RankRun made(&communicator, options, max_compiles(communicator.rank()));
+    RankRun made(&communicator, options, max_compiles(communicator.rank()), precision);
     if (made.run.run() != Outcome::finished) throw std::runtime_error("a rank has not finished");
     results[static_cast<std::size_t>(communicator.rank())] = result_of(made);
   });
@@ -113,27 +118,63 @@ double relative_difference(const std::vector<float>& a, const std::vector<float>
 }  // namespace
 
 TEST_CASE("any number of ranks computes what a single process computes", "[train][host]") {
-  RankRun alone(nullptr);
+  const mil::DType precision = GENERATE(mil::DType::fp32, mil::DType::fp16);
+  const double tolerance = precision == mil::DType::fp32 ? 1e-5 : 1e-4;
+  TrainOptions options = small_options();
+  options.steps = 200;  // 40 updates
+  if (precision == mil::DType::fp16) options.loss_scale = {.dynamic = true, .initial = 1024};
+  RankRun alone(nullptr, options, kPlenty, precision);
   REQUIRE(alone.run.run() == Outcome::finished);
   const Result single = result_of(alone);
   for (int size = 1; size <= 4; ++size) {
     CAPTURE(size);
-    const std::vector<Result> results = results_of(size, small_options(), plenty);
+    const std::vector<Result> results = results_of(size, options, plenty, precision);
     std::size_t slots = 0;
     for (const Result& result : results) {
       CHECK(same_bits(result.parameters, results.front().parameters));
       CHECK(result.losses == results.front().losses);
       CHECK(result.validations == results.front().validations);
       slots += result.slot_size;
+      const double share = static_cast<double>(single.slot_size) / size;
+      CHECK(std::abs(static_cast<double>(result.slot_size) - share) < 0.1 * share);  // slices have whole cache lines
     }
     CHECK(slots == single.slot_size);
     // Only the order of the sums differs.
-    CHECK(relative_difference(results.front().parameters, single.parameters) < 1e-5);
+    CHECK(relative_difference(results.front().parameters, single.parameters) < tolerance);
     REQUIRE(results.front().losses.size() == single.losses.size());
     for (std::size_t i = 0; i < single.losses.size(); ++i)
-      CHECK(std::abs(results.front().losses[i] - single.losses[i]) < 1e-5 * single.losses[i]);
+      CHECK(std::abs(results.front().losses[i] - single.losses[i]) < tolerance * single.losses[i]);
     REQUIRE(results.front().validations.size() == single.validations.size());
-    CHECK(std::abs(results.front().validations.back() - single.validations.back()) < 1e-5 * single.validations.back());
+    CHECK(std::abs(results.front().validations.back() - single.validations.back()) <
+          tolerance * single.validations.back());
+  }
+}
+
+TEST_CASE("each update has the times and the bytes of all ranks", "[train][host]") {
+  TrainOptions options = small_options();
+  options.accum_steps = 4;  // ranks 0 and 1 have one sequence, rank 2 has two
+  const std::vector<Result> results = results_of(3, options, plenty);
+  RankRun alone(nullptr);
+  CHECK(result_of(alone).times.empty());
+  const std::size_t elements = results.front().parameters.size();
+  for (const Result& result : results) {
+    REQUIRE(result.times.size() == 10);
+    for (std::size_t update = 0; update < result.times.size(); ++update) {
+      const std::vector<RankTimes>& times = result.times[update];
+      REQUIRE(times.size() == 3);
+      std::int64_t sent = 0;
+      Duration least_waiting = Duration::max();
+      for (std::size_t rank = 0; rank < times.size(); ++rank) {
+        CHECK(times[rank].compute > Duration());
+        CHECK(times[rank].waiting >= Duration());
+        CHECK(times[rank].exchange >= Duration());
+        CHECK(times[rank].waiting == results.front().times[update][rank].waiting);  // all know the same
+        least_waiting = std::min(least_waiting, times[rank].waiting);
+        sent += times[rank].sent_bytes;
+      }
+      CHECK(least_waiting == Duration());
+      CHECK(static_cast<double>(sent) == 3 * distributed::bytes_per_update(elements, 3));
+    }
   }
 }
 

@@ -124,6 +124,7 @@ TEST_CASE("the other records have their fields", "[train]") {
                  .device = "host",
                  .data = "tokens",
                  .seed = 42,
+                 .ranks = 3,
                  .options = {}});
   UpdateEvent skipped{.update = 2, .step = 20, .steps_in_batch = 10};
   skipped.mean_loss = std::numeric_limits<double>::quiet_NaN();
@@ -156,6 +157,7 @@ TEST_CASE("the other records have their fields", "[train]") {
   CHECK(written[0]["run_id"] == "000000000000002a");
   CHECK(written[0]["version"] == "0.1.0");
   CHECK(written[0]["seed"] == 42);
+  CHECK(written[0]["ranks"] == 3);
   CHECK(written[0]["tokens_per_step"] == 64);
   CHECK(written[0]["model"] == "dim=64 hidden=128 seq=32");
   CHECK(written[0]["config"]["hidden_size"] == 64);
@@ -192,6 +194,24 @@ TEST_CASE("the other records have their fields", "[train]") {
   CHECK(written[9]["update"] == 3);
 }
 
+TEST_CASE("on several ranks, each update has the times of all", "[train]") {
+  using std::chrono::milliseconds;
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "run.jsonl";
+  Telemetry telemetry(path, kCost, fail_on_warning);
+  UpdateEvent update{.update = 3, .step = 12, .steps_in_batch = 4};
+  update.ranks = {
+      {.compute = milliseconds(20), .waiting = milliseconds(0), .exchange = milliseconds(3), .sent_bytes = 400},
+      {.compute = milliseconds(12), .waiting = milliseconds(8), .exchange = milliseconds(4), .sent_bytes = 416}};
+  telemetry.on_update(update);
+  const auto written = records(path);
+  REQUIRE(written.size() == 4);
+  CHECK(
+      timeless(written[3]) ==
+      R"({"type":"ranks","step":12,"update":3,"compute_ms":[20.0,12.0],"waiting_ms":[0.0,8.0],"exchange_ms":[3.0,4.0],)"
+      R"("sent_bytes":[400,416]})");
+}
+
 TEST_CASE("the best validation is null if there was none", "[train]") {
   const TemporaryDirectory directory;
   const auto path = directory.path() / "run.jsonl";
@@ -219,6 +239,7 @@ TEST_CASE("docs/telemetry.md has every record and field", "[train][docs]") {
     UpdateEvent update{.steps_in_batch = 1};
     update.skipped = "overflow";
     update.weights = std::chrono::milliseconds(1);
+    update.ranks = {{}, {}};
     telemetry.on_update(update);
     telemetry.on_validation({});
     telemetry.on_text_sample({});

@@ -81,6 +81,7 @@ class Session {
   void replace_process();
   /// Saves and reports a run that ends before its last step; `outcome` is for telemetry, `reason` for the user.
   void end_early(const std::string& outcome, const std::string& reason);
+  void warn_once(const std::string& text);
   void report_end(const std::string& outcome);
   void record_end(const std::string& outcome, const train::RunReport& end);
   /// Draws the telemetry if the settings ask for it. Comes after a rescue, which needs the memory and the disk more.

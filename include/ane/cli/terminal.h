@@ -38,6 +38,8 @@ class Terminal {
   void expect_all_written() const;
   void info(const std::string& message);
   void warn(const std::string& message);
+  /// From now on, info() and warn() print nothing.
+  void mute();
 
   [[nodiscard]] bool has_bar() const noexcept { return has_bar_; }
   [[nodiscard]] const TerminalFeatures& features() const noexcept { return features_; }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ane/model/model.h"
 #include "ane/train/text_sampler.h"
@@ -46,6 +47,14 @@ struct StepEvent {
       false;  ///< more steps of the same concurrent group follow; `time` and `parts` are one step's share
 };
 
+/// Where one rank's time went between two updates, apart from compiling, restarts, validations and checkpoints.
+struct RankTimes {
+  Duration compute{};   ///< its sequences, and its part of the update
+  Duration waiting{};   ///< until the slowest rank has finished its sequences
+  Duration exchange{};  ///< of gradients and parameters, not counting what overlaps with the sequences
+  std::int64_t sent_bytes = 0;
+};
+
 struct UpdateEvent {
   std::int64_t update = 0;
   std::int64_t step = 0;
@@ -62,6 +71,7 @@ struct UpdateEvent {
   model::StepTimes parts{};
   int compiles = 0;
   bool validation_follows = false;  ///< the next event is the validation of this update, unless it is interrupted
+  std::vector<RankTimes> ranks{};   ///< empty for a run in a single process
 };
 
 struct ValidationEvent {

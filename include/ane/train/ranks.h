@@ -5,10 +5,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "ane/distributed/communicator.h"
 #include "ane/model/model.h"
 #include "ane/train/evaluation.h"
+#include "ane/train/observer.h"
 #include "ane/train/optimizer.h"
 #include "ane/train/partition.h"
 #include "ane/train/state.h"
@@ -26,6 +28,19 @@ struct BatchStatus {
   // According to the first rank's clock:
   bool checkpoint_due = false;
   bool deadline_passed = false;
+};
+
+/// How an update went in one rank.
+struct UpdateEnd {
+  std::optional<std::string> not_finite{};  ///< the tensor that the update made so
+  Duration arrival{};  ///< from the end of the last update until this rank's sequences were finished
+  RankTimes times{};   ///< of this rank; `exchange` includes the waiting
+};
+
+/// How it went in all ranks.
+struct UpdateEnds {
+  std::optional<std::string> not_finite{};  ///< the first one
+  std::vector<RankTimes> times{};
 };
 
 /// What the trainers of several ranks do together. All ranks must call the same functions in the same order.
@@ -54,8 +69,7 @@ class Ranks : public model::GradientListener {
   [[nodiscard]] BatchStatus combine(const BatchStatus& own) const;
   /// Gives every rank the parameters that the others have updated.
   void gather_parameters();
-  /// The first text that any rank has.
-  [[nodiscard]] std::optional<std::string> first_of(const std::optional<std::string>& own) const;
+  [[nodiscard]] UpdateEnds combine(const UpdateEnd& own) const;
   /// The largest number that any rank has.
   [[nodiscard]] int any_of(int own) const;
   /// The value that the first rank has.

@@ -31,6 +31,7 @@ struct RunTotals {
   std::int64_t checkpoint_ns = 0;
   std::int64_t exchange_ns = 0;      ///< waiting for other ranks and for what they send
   std::int64_t exchanged_bytes = 0;  ///< sent to other ranks in updates
+  std::int64_t synchronized_ns = 0;  ///< monotonic clock when the ranks ended the last update together
   std::int64_t restart_ns = 0;  ///< from the last update of a process to the first compile of the next, and what the
                                 ///< next process's first steps cost beyond others (count_first_steps)
   std::int64_t steps = 0;  ///< of this run, not counting those before a resume, including those dropped by an interrupt

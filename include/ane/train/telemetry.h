@@ -23,6 +23,7 @@ struct RunDescription {
   std::string data;
   std::uint64_t seed = 0;
   int threads = 0;
+  int ranks = 1;
   std::optional<int> max_compiles{};  ///< of a process; nullopt: no limit
   TrainOptions options;
 };
@@ -34,10 +35,10 @@ struct StepCost {
   std::optional<double> peak_tflops{};  ///< Device::peak_tflops
 };
 
-/// Writes a run as JSON lines, which docs/telemetry.md describes: `run`, `step`, `batch`, `perf`, `update`, `restart`,
-/// `resume`, `checkpoint`, `val`, `sample` and `end` records. Durations are in milliseconds; non-finite numbers are
-/// null. Each line is appended with one write, so it stays complete when the process is replaced or killed. An
-/// incomplete record of a killed process is removed first; any other unterminated line is terminated.
+/// Writes a run as JSON lines, which docs/telemetry.md describes: `run`, `step`, `batch`, `perf`, `ranks`, `update`,
+/// `restart`, `resume`, `checkpoint`, `val`, `sample` and `end` records. Durations are in milliseconds; non-finite
+/// numbers are null. Each line is appended with one write, so it stays complete when the process is replaced or killed.
+/// An incomplete record of a killed process is removed first; any other unterminated line is terminated.
 class Telemetry final : public Observer {
  public:
   /// Throws FileError if `path` cannot be opened for appending. If a later write fails, `warn` is called once and the

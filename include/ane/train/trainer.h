@@ -107,10 +107,12 @@ class Trainer {
   void drop(const Batch& batch) noexcept;
   void drop_gradients() noexcept;
   void exchange_gradients();
-  void count_exchanged_bytes();
+  [[nodiscard]] std::optional<std::string> end_update_together(const std::optional<std::string>& not_finite,
+                                                               UpdateEvent& event);
   [[nodiscard]] BatchStatus combined_status(const Batch& batch);
   [[nodiscard]] std::optional<std::string> apply(const UpdateStep& step);
   void finish_update(Batch& batch);
+  void warn(const std::string& text);
   void report_skip(const std::string& reason);
   [[noreturn]] void give_up(const std::string& what);
   void expect_converging();
@@ -139,8 +141,14 @@ class Trainer {
   std::optional<std::string> validation_fault_;  ///< tensor that overflowed in the last validation
   std::vector<data::Sample> samples_;            ///< one per batch slot, with their results
   std::vector<model::StepResult> results_;
-  std::size_t sent_before_ = 0;  ///< bytes sent to other ranks before the batch
-  std::vector<Piece> pieces_;    ///< all tensors, for a run in a single process
+  std::vector<Piece> pieces_;  ///< all tensors, for a run in a single process
+  struct BeforeBatch {
+    std::size_t sent_bytes = 0;  ///< to other ranks
+    std::int64_t train_ns = 0;
+    std::int64_t exchange_ns = 0;
+  };
+  BeforeBatch before_batch_;  ///< totals on several ranks
+  Duration arrival_{};        ///< UpdateEnd::arrival of the current batch
   std::atomic<bool> agreed_stop_{false};
   bool agreed_end_of_time_ = false;
   bool agreed_checkpoint_ = false;  ///< whether the first rank's clock asks for a checkpoint of the current update

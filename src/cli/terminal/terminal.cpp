@@ -57,6 +57,8 @@ void Terminal::warn(const std::string& message) {
   log_->warn(message);
 }
 
+void Terminal::mute() { log_->set_level(spdlog::level::off); }
+
 int Terminal::columns() noexcept {
   winsize size = {};
   const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;

@@ -96,11 +96,22 @@ void Ranks::gather_parameters() {
     communicator_.gather(state_.parameters(), segment.bounds);
 }
 
-std::optional<std::string> Ranks::first_of(const std::optional<std::string>& own) const {
-  std::optional<std::string> first;
-  for (std::string_view message : communicator_.exchange("a fault", packed_text(own)))
-    take_first(first, unpacked_text(message));
-  return first;
+UpdateEnds Ranks::combine(const UpdateEnd& own) const {
+  UpdateEnds all;
+  std::vector<Duration> arrivals;
+  for (std::string_view message : communicator_.exchange(
+           "the end of an update", packed(own.arrival) + packed(own.times) + packed_text(own.not_finite))) {
+    arrivals.push_back(unpacked<Duration>(message));
+    all.times.push_back(unpacked<RankTimes>(message));
+    take_first(all.not_finite, unpacked_text(message));
+  }
+  const Duration last = *std::ranges::max_element(arrivals);
+  for (std::size_t rank = 0; rank < arrivals.size(); ++rank) {
+    RankTimes& times = all.times[rank];
+    times.waiting = std::min(last - arrivals[rank], times.exchange);
+    times.exchange -= times.waiting;
+  }
+  return all;
 }
 
 int Ranks::any_of(int own) const {

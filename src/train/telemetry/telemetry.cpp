@@ -73,6 +73,21 @@ Record rates_record(const Rates& rates, std::optional<double> peak_tflops) {
   return {{"ane_tflops", rates.device}, {"ane_util_pct", 100 * rates.device / *peak_tflops}};
 }
 
+/// Arrays with a value for each rank.
+Record ranks_record(const std::vector<RankTimes>& ranks) {
+  Record record = {{"compute_ms", Record::array()},
+                   {"waiting_ms", Record::array()},
+                   {"exchange_ms", Record::array()},
+                   {"sent_bytes", Record::array()}};
+  for (const RankTimes& times : ranks) {
+    record["compute_ms"].push_back(milliseconds(times.compute));
+    record["waiting_ms"].push_back(milliseconds(times.waiting));
+    record["exchange_ms"].push_back(milliseconds(times.exchange));
+    record["sent_bytes"].push_back(times.sent_bytes);
+  }
+  return record;
+}
+
 }  // namespace
 
 Telemetry::Telemetry(const std::filesystem::path& path, const StepCost& step_cost, AppendFile::Warn warn,
@@ -96,6 +111,7 @@ void Telemetry::run(const RunDescription& description) {
                           {"data", description.data},
                           {"seed", description.seed},
                           {"threads", description.threads},
+                          {"ranks", description.ranks},
                           {"max_compiles", description.max_compiles ? Record(*description.max_compiles) : Record()},
                           {"steps", options.steps == kUnlimitedSteps ? Record() : Record(options.steps)},
                           {"max_minutes", options.max_minutes > 0 ? Record(options.max_minutes) : Record()},
@@ -125,6 +141,8 @@ void Telemetry::end(const std::string& outcome, const Progress& progress, const 
                           {"validation_ms", milliseconds(totals.validation_ns)},
                           {"sampling_ms", milliseconds(totals.sampling_ns)},
                           {"checkpoint_ms", milliseconds(totals.checkpoint_ns)},
+                          {"exchange_ms", milliseconds(totals.exchange_ns)},
+                          {"exchanged_bytes", totals.exchanged_bytes},
                           {"restart_ms", milliseconds(totals.restart_ns)},
                           {"restarts", totals.restarts},
                           {"compiles", totals.compiles},
@@ -163,6 +181,7 @@ void Telemetry::on_update(const UpdateEvent& event) {
                           {"ms_per_step", milliseconds(event.train) / event.steps_in_batch}}));
   const Rates rates = sustained_rates(step_cost_.flops, event.steps_in_batch, event.train.count());
   file_.write(line(record_of("perf", event.step, event.update) + rates_record(rates, step_cost_.peak_tflops)));
+  if (!event.ranks.empty()) file_.write(line(record_of("ranks", event.step, event.update) + ranks_record(event.ranks)));
 }
 
 void Telemetry::on_validation(const ValidationEvent& event) {
