@@ -5,8 +5,10 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "ane/core/file.h"
@@ -76,6 +78,32 @@ struct Work {
   model::StepTimes times{};
 };
 
+/// Notes when the backward pass has completed the gradients of the last layer.
+class FirstReport : public model::GradientListener {
+ public:
+  void on_layer_gradients(std::size_t /*layer*/) override {
+    if (!time_) time_ = std::chrono::steady_clock::now();
+  }
+  /// The time since then, 0 if no layer was reported; the next report is the first one again.
+  double take_seconds() {
+    const auto begin = std::exchange(time_, std::nullopt);
+    return begin ? std::chrono::duration<double>(std::chrono::steady_clock::now() - *begin).count() : 0;
+  }
+
+ private:
+  std::optional<std::chrono::steady_clock::time_point> time_;
+};
+
+void measure_steps(Work& work, PartTimes& parts) {
+  FirstReport first_report;
+  work.model.set_gradient_listener(&first_report);
+  parts.step_s = usual_seconds_of([&] {
+    work.model.step(work.samples, work.state.parameters(), 1, work.state.gradients(), work.results, work.times);
+    parts.backward_s = first_report.take_seconds();
+  });
+  work.model.set_gradient_listener(nullptr);
+}
+
 double evaluation_seconds(Work& work, const data::Source& source) {
   if (source.validation_count() == 0) return 0;
   for (std::size_t i = 0; i < work.samples.size(); ++i)
@@ -105,8 +133,7 @@ PartTimes measure_parts(RunContext& context, const data::Source& source, bool ma
   parts.first_round_s = seconds_of([&] { refresh(kernels, state->parameters()); });
   Work work{.model = model, .state = *state, .samples = std::vector<data::Sample>(parts.slots)};
   for (std::size_t i = 0; i < parts.slots; ++i) source.training_sample(i, work.samples[i]);
-  parts.step_s = usual_seconds_of(
-      [&] { model.step(work.samples, state->parameters(), 1, state->gradients(), work.results, work.times); });
+  measure_steps(work, parts);
   parts.optimizer_s = optimizer_seconds(context, *state);
   parts.evaluation_s = evaluation_seconds(work, source);
   const int later_round = kernels.compiles_needed(PassMode::training);

@@ -39,6 +39,7 @@ constexpr std::array<std::string_view, 31> kPlanSettings = {
     "seed",   "surface-pool", "momentum"};
 
 constexpr int kMostRanks = 4096;
+constexpr double kBackward = 2.0 / 3;  ///< of a sequence's time, if it is not measured
 
 /// Bytes per second of "10Gb", "800Mb" (bits per second) or "2.5GB" (bytes per second).
 double bytes_per_s(const std::string& link) {
@@ -59,10 +60,12 @@ double bytes_per_s(const std::string& link) {
   throw wrong();
 }
 
-/// Of a sequence, and of an update of all parameters.
+/// Of a sequence, of new weights for the kernels, and of an update of all parameters.
 void measure(RunContext& context, const cli::Settings& settings, UpdateCosts& costs) {
   const PartTimes parts = measure_parts(context, *make_source(settings, false), /*may_compile_twice=*/false);
   costs.sequence_s = parts.step_s / static_cast<double>(parts.slots);
+  costs.backward_s = parts.backward_s;
+  costs.refresh_s = parts.later_round_s;
   costs.optimizer_s = parts.optimizer_s;
 }
 
@@ -72,24 +75,30 @@ UpdateCosts costs_of(const model::ParameterLayout& layout, const cli::Settings& 
   const train::Partition segments(layout, 1, 0);
   for (const train::Partition::Segment& segment : segments.segments()) {
     const double bytes = static_cast<double>(segment.bounds.back() - segment.bounds.front()) * sizeof(float);
-    (segment.layer ? costs.layer_bytes : costs.other_bytes) += bytes;
+    (segment.layer ? costs.layer_bytes : costs.layers == 0 ? costs.input_bytes : costs.output_bytes) += bytes;
     costs.layers += segment.layer ? 1 : 0;
   }
   return costs;
 }
 
 void print_formula(const UpdateCosts& costs, const Link& link, cli::Terminal& terminal) {
-  terminal.print(fmt::format("A sequence takes {:.1f} ms, the optimizer {:.1f} ms per update of {} sequences",
-                             1e3 * costs.sequence_s, 1e3 * costs.optimizer_s, costs.sequences));
-  terminal.print(fmt::format("Trained parameters: {} in layers, {} outside; link: {} per second, latency {:.0f} us",
-                             cli::human_bytes(costs.layer_bytes), cli::human_bytes(costs.other_bytes),
-                             cli::human_bytes(link.bytes_per_s), 1e6 * link.latency_s));
+  terminal.print(fmt::format(
+      "A sequence takes {:.1f} ms, of which {:.1f} ms follow when the last layer's gradients are "
+      "complete; new weights for the kernels {:.1f} ms, the optimizer {:.1f} ms per update of {} "
+      "sequences",
+      1e3 * costs.sequence_s, 1e3 * costs.backward_s, 1e3 * costs.refresh_s, 1e3 * costs.optimizer_s, costs.sequences));
+  terminal.print(fmt::format(
+      "Trained parameters: {} before the layers, {} in them, {} after them; link: {} per second, latency {:.0f} us",
+      cli::human_bytes(costs.input_bytes), cli::human_bytes(costs.layer_bytes), cli::human_bytes(costs.output_bytes),
+      cli::human_bytes(link.bytes_per_s), 1e6 * link.latency_s));
   terminal.print("Time of an update on N ranks:");
-  terminal.print("  compute   = ceil(sequences / N) x time of a sequence");
+  terminal.print("  compute   = ceil(sequences / N) x time of a sequence + new weights");
   terminal.print("  optimizer = its time / N");
-  terminal.print("  send(b)   = (N - 1) / N x b / link, and a latency for each message");
-  terminal.print("  exchange  = send(layers) - hidden + send(others) + send(layers + others)");
-  terminal.print("  hidden    = what overlaps with the backward pass: at most 2/3 of a sequence");
+  terminal.print("  send(b)   = (N - 1) / N x b / (0.95 x link), and a latency for each MB of b / N");
+  terminal.print("  exchange  = send(gradients) - hidden + send(parameters)");
+  terminal.print(
+      "  hidden    = what is sent of the gradients, except those before the layers and in the first one, while");
+  terminal.print("              the backward pass goes on");
 }
 
 void print_table(const UpdateCosts& costs, const Link& link, int ranks, cli::Terminal& terminal) {
@@ -101,7 +110,7 @@ void print_table(const UpdateCosts& costs, const Link& link, int ranks, cli::Ter
   for (const int count : rows) {
     const RankPrediction row = predict_update(costs, count, link);
     const double speedup = alone / row.total_s();
-    const auto elements = static_cast<std::size_t>((costs.layer_bytes + costs.other_bytes) / sizeof(float));
+    const auto elements = static_cast<std::size_t>(costs.bytes() / sizeof(float));
     terminal.print(fmt::format("{:>5}{}{:>11.1f}{:>9.1f}{:>11.1f}{:>10.1f}{:>8.1f}{:>9.2f}{:>9.2f}{:>11.0f}%", count,
                                count == ranks ? "*" : " ", 1e3 * row.total_s(), 1e3 * row.compute_s,
                                1e3 * row.optimizer_s, 1e3 * row.exchange_s(), 1e3 * row.hidden_s,
@@ -115,14 +124,13 @@ std::string limit_text(const UpdateCosts& costs, const Link& link, int ranks) {
   if (at.exchange_s() <= at.compute_s / 10)
     return fmt::format("On {} ranks, the exchange takes {:.0f} % of an update.", ranks,
                        100 * at.exchange_s() / at.total_s());
-  const double others = costs.other_bytes / (costs.layer_bytes + costs.other_bytes);
+  const double others = (costs.input_bytes + costs.output_bytes) / costs.bytes();
   const std::string cause =
-      others > 1.0 / 4
-          ? fmt::format(
-                "embedding and classifier are {:.0f} % of what is sent, and their gradients are complete only "
-                "when the backward pass ends",
-                100 * others)
-          : std::string("all parameters are sent after every update");
+      others > 1.0 / 4 ? fmt::format(
+                             "embedding and classifier are {:.0f} % of what is sent, and the embedding's gradients are "
+                             "complete only when the backward pass ends",
+                             100 * others)
+                       : std::string("all parameters are sent after every update");
   return fmt::format(
       "On {} ranks, the link takes {:.0f} % of an update: {}. More --accum-steps, a faster link or --lora "
       "reduce that.",
@@ -139,7 +147,8 @@ cli::Command plan_options() {
   command.options.push_back(
       {Kind::value, "link", "SPEED",
        "speed of the network between two of them: 1Gb, 10Gb, 40Gb (bits per second), 2.5GB (bytes per second) [1Gb]"});
-  command.options.push_back({Kind::value, "latency", "US", "time of a small message, in microseconds [100]"});
+  command.options.push_back(
+      {Kind::value, "latency", "US", "time of a small message in one direction, in microseconds [100]"});
   command.options.push_back(
       {Kind::value, "step-time", "MS", "time of a sequence on one machine, in milliseconds [measured here]"});
   return command;
@@ -165,6 +174,7 @@ int plan_command(const cli::FlagValues& flags, const Invocation& invocation) {
   const double given_ms = values.number("step-time", 1e-6, 1e9, 0);
   if (given_ms > 0) {
     costs.sequence_s = given_ms / 1e3;
+    costs.backward_s = kBackward * costs.sequence_s;
   } else {
     measure(context, context.settings, costs);
   }

@@ -1,28 +1,41 @@
 #include "ane/app/rank_plan.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "ane/core/checked.h"
+#include "ane/distributed/transfers.h"
 
 namespace ane::app {
+namespace {
+
+constexpr double kPayload = 0.95;  ///< of a link; headers take the rest
+
+/// Time to sum or to gather `count` arrays of `bytes` together.
+double send_s(double bytes, double count, int ranks, const Link& link) {
+  if (bytes <= 0) return 0;
+  const double slice = bytes / count / ranks;
+  const double pieces = count * std::ceil(slice / static_cast<double>(distributed::Transfers::kPieceBytes));
+  return bytes * (ranks - 1) / ranks / (kPayload * link.bytes_per_s) + pieces * link.latency_s;
+}
+
+}  // namespace
 
 RankPrediction predict_update(const UpdateCosts& costs, int ranks, const Link& link) {
   RankPrediction prediction{
-      .compute_s = static_cast<double>(ceil_div<std::int64_t>(costs.sequences, ranks)) * costs.sequence_s,
+      .compute_s =
+          static_cast<double>(ceil_div<std::int64_t>(costs.sequences, ranks)) * costs.sequence_s + costs.refresh_s,
       .optimizer_s = costs.optimizer_s / ranks};
   if (ranks == 1) return prediction;
-  const double share = static_cast<double>(ranks - 1) / ranks;
-  const auto send = [&](double bytes, double messages) {
-    return share * bytes / link.bytes_per_s + messages * link.latency_s;
-  };
   const auto layers = static_cast<double>(costs.layers);
-  constexpr double kOtherSegments = 2;   // before and after the layers
-  constexpr double kSmallExchanges = 4;  // two of them, each of a length and a text
-  prediction.layer_sum_s = send(costs.layer_bytes, layers);
-  constexpr double kBackward = 2.0 / 3;
-  prediction.hidden_s = std::min(prediction.layer_sum_s, kBackward * costs.sequence_s);
-  prediction.other_sum_s = send(costs.other_bytes, kOtherSegments + kSmallExchanges);
-  prediction.gather_s = send(costs.layer_bytes + costs.other_bytes, layers + kOtherSegments);
+  const double output_s = send_s(costs.output_bytes, 1, ranks, link);
+  const double layers_s = send_s(costs.layer_bytes, layers, ranks, link);
+  const double all_s = output_s + layers_s + send_s(costs.input_bytes, 1, ranks, link);
+  constexpr double kSmallMessages = 4;  // what the ranks know, before and after they update; each with its length
+  prediction.sum_s = all_s + kSmallMessages * link.latency_s;
+  prediction.hidden_s =
+      std::min(output_s + layers_s * (layers - 1) / std::max(layers, 1.0), std::max(costs.backward_s, 0.0));
+  prediction.gather_s = all_s;
   return prediction;
 }
 

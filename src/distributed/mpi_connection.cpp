@@ -1,8 +1,11 @@
 #include "mpi_connection.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdlib>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -16,6 +19,11 @@ namespace ane::distributed {
 namespace {
 
 constexpr int kTag = 1;
+
+/// Larger messages are sent in parts of this size. Open MPI sends a message of up to 64 KB at once over TCP. It
+/// announces larger ones, and what the receiver answers waits behind the data in the other direction: the link is then
+/// used in one direction at a time.
+constexpr std::size_t kPartBytes = std::size_t{60} << 10U;
 
 /// How long to wait before MPI is asked again. Waiting must not take processor time from the trainers, and MPI's own
 /// functions that wait spin.
@@ -58,10 +66,13 @@ class MpiMessages : public Messages {
  private:
   template <class Function>
   void begin(const Message& message, Function function) {
-    if (message.bytes.empty()) return;
-    peers_.push_back(message.peer);
-    function(message.bytes.data(), static_cast<int>(message.bytes.size()), MPI_BYTE, message.peer, kTag, MPI_COMM_WORLD,
-             &requests_.emplace_back());
+    for (std::span<std::byte> rest = message.bytes; !rest.empty();) {
+      const std::span<std::byte> part = rest.first(std::min(kPartBytes, rest.size()));
+      rest = rest.subspan(part.size());
+      peers_.push_back(message.peer);
+      function(part.data(), static_cast<int>(part.size()), MPI_BYTE, message.peer, kTag, MPI_COMM_WORLD,
+               &requests_.emplace_back());
+    }
   }
 
   bool are_done() {

@@ -11,8 +11,7 @@ namespace ane::distributed {
 
 namespace {
 
-/// Elements of a slice that are sent at once: bounds the memory for a sum, and MPI counts bytes in an int.
-constexpr std::size_t kPiece = std::size_t{1} << 18U;
+constexpr std::size_t kPiece = Transfers::kPieceBytes / sizeof(float);
 
 /// The part of a rank's slice that is transferred in the piece of this number; empty after the last one.
 std::span<float> piece_of(std::span<float> values, Bounds bounds, std::size_t rank, std::size_t number) {

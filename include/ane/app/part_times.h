@@ -14,6 +14,7 @@ struct PartTimes {
   double later_round_s = 0;  ///< the same after an update
   std::size_t slots = 1;     ///< sequences that a step and an evaluation take at once
   double step_s = 0;         ///< forward and backward of as many sequences
+  double backward_s = 0;     ///< the part of it after the gradients of the last layer are complete
   double optimizer_s = 0;    ///< updating the parameters
   double evaluation_s = 0;   ///< forward of as many held-out sequences; 0 if there are none
   double checkpoint_s = 0;   ///< writing the state to the checkpoint directory; 0 if there is none
