@@ -14,7 +14,7 @@ namespace ane::math {
 struct Blas {
   decltype(&cblas_sgemm) sgemm;
   decltype(&cblas_sgemv) sgemv;  ///< null if `sgemm` is as fast for a single column or row
-  std::string description;  ///< name, version, selected kernels
+  std::string description;       ///< name, version, selected kernels
   /// Buffers that OpenBLAS acquires and releases in every call; null for other libraries.
   struct Buffers {
     void* (*allocate)(int) = nullptr;
