@@ -155,7 +155,7 @@ TEST_CASE("wrong options and data of an evaluation give one message and their ex
        "--split: 'half' is not one of all, heldout"},
       {{"--model", "model", "--data", "tokens.bin", "--sequences", "0"}, 2, "--sequences: '0' is not a whole number"},
       {{"--model", "model", "--data", "tokens.bin", "--seq", "8192"}, 2, "seq is 8192"},
-      {{"--model", "model", "--data", "tokens.bin", "--seq", "16", "--split", "heldout"}, 2, "nothing is held out"},
+      {{"--model", "model", "--data", "tokens.bin", "--seq", "16", "--split", "heldout"}, 2, "no part of these data is held out"},
       {{"--model", "model", "--data", "short.txt", "--seq", "16"}, 3, "one sequence needs 17"},
       {{"--model", "model", "--data", "none.txt", "--seq", "16"}, 3, "none.txt"},
       {{"--model", "model", "--data", "absent.txt", "--seq", "16"}, 3, "does not exist"},

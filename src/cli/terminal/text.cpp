@@ -93,7 +93,7 @@ std::string bare_name(std::string_view word) {
 
 const std::string* find_synonym(std::string_view word, std::span<const std::string> candidates) {
   const std::string name = bare_name(word);
-  const auto synonym =
+  const auto* const synonym =
       std::find_if(kSynonyms.begin(), kSynonyms.end(), [&](const Synonym& s) { return s.theirs == name; });
   if (synonym == kSynonyms.end()) return nullptr;
   const auto found = std::find_if(candidates.begin(), candidates.end(),
