@@ -5,6 +5,7 @@
 #include <regex>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fcntl.h>
@@ -87,7 +88,7 @@ struct TerminalKind {
 /// The columns of each progress bar in a terminal's text: the characters between the sequence that erases a line and
 /// the next one or the end of the line.
 std::vector<std::size_t> bar_columns(const std::string& text) {
-  static const std::string kErase = "\033[K";
+  constexpr std::string_view kErase = "\033[K";
   std::vector<std::size_t> widths;
   for (std::size_t at = text.find(kErase); at != std::string::npos; at = text.find(kErase, at)) {
     at += kErase.size();
