@@ -137,8 +137,8 @@ bool address_space_is_limited() {
   return ::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
-/// On AVX-512, oneDNN is 10% faster for the products of kernels and equally fast for those of weight gradients
-/// (measured with 2.6 against OpenBLAS 0.3.21); not measured on other processors.
+/// On AVX-512, oneDNN is 10% faster for the products of kernels and equally fast for those of weight gradients; with
+/// AVX2 (Zen 3), both have the same speed (measured with 2.6 against OpenBLAS 0.3.21).
 Blas load() {
   if (has_avx512() && !address_space_is_limited()) {
     if (std::optional<Blas> onednn = load_onednn()) return *std::move(onednn);
