@@ -172,11 +172,12 @@ class RankProcess {
     abort_mpi(code);
   }
 
-  /// `rank` has not answered in time. The lowest of the waiting ranks reports it.
+  /// `rank` has not answered in time. The lowest of the waiting ranks reports it; the others give it time to end the
+  /// job, which takes a while on a busy machine.
   void report_lost(int rank) {
     ::kill(-trainer_, SIGKILL);
     const int reporter = rank == 0 ? 1 : 0;
-    if (messages_->rank() != reporter) std::this_thread::sleep_for(kGrace);
+    if (messages_->rank() != reporter) std::this_thread::sleep_for(3 * kGrace);
     print(
         fmt::format("{} has not answered for {:.0f} s (--rank-timeout); the run ends on all ranks, and --resume "
                     "continues from the last checkpoint",

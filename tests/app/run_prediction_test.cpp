@@ -43,7 +43,7 @@ TEST_CASE("a run's time is the sum of its parts", "[app][plan]") {
   const RunPrediction run = predict_run(powers_of_two(), compiles_of_three_updates(), three_updates(), 7, false);
   CHECK(run.update_s == 4 * 4 + 2 + 16);
   CHECK(run.training_s == 10 * 4 + 3 * 2);
-  CHECK(run.compiles_s == 64 + 2 * 16 + 16 * 2 / 4);
+  CHECK(run.compiles_s == 64 + 2 * 16 + 8);
   CHECK(run.restarts_s == 512);
   CHECK(run.validations == 1);
   CHECK(run.validations_s == 7);
