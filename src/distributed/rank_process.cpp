@@ -172,12 +172,13 @@ class RankProcess {
     abort_mpi(code);
   }
 
-  /// `rank` has not answered in time. The lowest of the waiting ranks reports it; the others give it time to end the
-  /// job, which takes a while on a busy machine.
+  /// `rank` has not answered in time. The lowest of the waiting ranks reports it, and the others give it time to end
+  /// the job. It waits, too: a process that was stopped continues when a launcher ends it, and then seems to have
+  /// waited for the others.
   void report_lost(int rank) {
     ::kill(-trainer_, SIGKILL);
     const int reporter = rank == 0 ? 1 : 0;
-    if (messages_->rank() != reporter) std::this_thread::sleep_for(3 * kGrace);
+    std::this_thread::sleep_for(messages_->rank() == reporter ? kGrace : 3 * kGrace);
     print(
         fmt::format("{} has not answered for {:.0f} s (--rank-timeout); the run ends on all ranks, and --resume "
                     "continues from the last checkpoint",
