@@ -40,6 +40,8 @@ enum CBLAS_ORDER : std::int32_t { CblasRowMajor = 101, CblasColMajor = 102 };
 enum CBLAS_TRANSPOSE : std::int32_t { CblasNoTrans = 111, CblasTrans = 112, CblasConjTrans = 113 };
 extern "C" void cblas_sgemm(enum CBLAS_ORDER, enum CBLAS_TRANSPOSE, enum CBLAS_TRANSPOSE, int, int, int, float,
                             const float*, int, const float*, int, float, float*, int);
+extern "C" void cblas_sgemv(enum CBLAS_ORDER, enum CBLAS_TRANSPOSE, int, int, float, const float*, int, const float*, int,
+                            float, float*, int);
 enum BLAS_THREADING { BLAS_THREADING_MULTI_THREADED, BLAS_THREADING_SINGLE_THREADED };
 extern "C" int BLASSetThreading(enum BLAS_THREADING) __attribute__((availability(macos, introduced = 15.0)));
 HEADER
@@ -65,7 +67,7 @@ stub() {  # FILE INSTALL_NAME SYMBOL...
     "$name" "$(IFS=,; echo "$*")" >"$file"
 }
 stub "$ANE_CROSS/Frameworks/Accelerate.framework/Accelerate.tbd" \
-  /System/Library/Frameworks/Accelerate.framework/Versions/A/Accelerate _cblas_sgemm _BLASSetThreading
+  /System/Library/Frameworks/Accelerate.framework/Versions/A/Accelerate _cblas_sgemm _cblas_sgemv _BLASSetThreading
 stub "$ANE_CROSS/lib/libfmt.tbd" /opt/homebrew/opt/fmt/lib/libfmt.9.dylib \
   __ZN3fmt2v912format_errorD1Ev __ZN3fmt2v96detail12is_printableEj \
   __ZN3fmt2v96detail18decimal_point_implIcEET_NS1_10locale_refE \
