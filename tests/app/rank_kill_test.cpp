@@ -105,7 +105,7 @@ void check_records(const fs::path& file) {
 
 TEST_CASE("whichever process of a run is killed, all end, and the run resumes with the same bits",
           "[app][ranks][kill_ranks]") {
-  const std::uint64_t wanted = number_from("ANE_KILLS", kSanitized ? 2 : 6);
+  const std::uint64_t wanted = number_from("ANE_KILLS", kSanitized ? 2 : 3);
   const std::uint64_t seed = number_from("ANE_KILL_SEED", 1);
   CAPTURE(seed);
   const Folder undisturbed;
