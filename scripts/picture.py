@@ -3,8 +3,8 @@
 
     scripts/picture.py OUT.svg -- COMMAND...
 
-The command runs in a terminal of its own and to its end; the picture has the lines above that progress bar. Its colors are those of
-the viewer: dark text on light ground or the reverse.
+The command runs to its end in a new terminal; the picture shows the progress bar at that time and the lines above it. It has a light
+and a dark form, between which the viewer's color scheme decides.
 """
 import fcntl
 import os

@@ -17,7 +17,7 @@ MODELS = {
     "qwen3-0.6b": ("qwen3", 1024, 3072, 28, 16, 8, 128, 151936, 1000000.0, 1e-6, True),
     "tinyllama-1.1b": ("llama", 2048, 5632, 22, 32, 4, 64, 32000, 10000.0, 1e-5, False),
     "llama-3.2-1b": ("llama", 2048, 8192, 16, 32, 8, 64, 128256, 500000.0, 1e-5, True),
-    "qwen3-tiny": ("qwen3", 64, 128, 2, 4, 2, 32, 256, 1000000.0, 1e-6, True),  # published by nobody, for tests
+    "qwen3-tiny": ("qwen3", 64, 128, 2, 4, 2, 32, 256, 1000000.0, 1e-6, True),  # not a published model; for tests
     "stories110m": ("llama", 768, 2048, 12, 12, 12, 64, 32000, 10000.0, 1e-5, True),
 }
 BLOCK = 1 << 19  # values, which are repeated

@@ -3,9 +3,9 @@
 
     scripts/slow_link.py [SPEED:LATENCY_US ...]     such as 100Mb:1000; without arguments, those in docs/benchmarks.md
 
-Each rank runs in a network namespace of its own, and this program carries packets between them at the link's speed, after
-its latency. Of each run, the shortest update is compared, and the plan is given the time that its sequences took, so that other
-load of the machine matters little. Needs Linux, root, iproute2, Open MPI and a release build.
+Each rank runs in its own network namespace. This program carries the packets between the two, delays them by the latency, and limits
+their rate to the link's speed. It compares the shortest update of each run, and gives the plan the time that the sequences of that
+update took, so that other load on the machine matters little. Needs Linux, root, iproute2, Open MPI and a release build.
 """
 
 import fcntl
@@ -92,7 +92,7 @@ class Link(threading.Thread):
 
 
 def in_namespace(namespace):
-    """A shell command that runs its arguments there, on a machine with a name of its own."""
+    """A command that runs its arguments in the namespace, where the host name is that of the namespace."""
     return ["unshare", "--uts", "sh", "-c",
             f'hostname {namespace.name}; exec ip netns exec {namespace.name} "$@"', "sh"]
 

@@ -31,7 +31,7 @@ double seconds_of(const std::function<void()>& body) {
 
 /// The mean of at least three times, and of as many as fit into half a second, after a first one, which also pays for
 /// memory that is touched for the first time. A mean, because a run, too, takes the sum of its parts.
-double usual_seconds_of(const std::function<void()>& body) {
+double mean_seconds_of(const std::function<void()>& body) {
   constexpr int kFewest = 3;
   constexpr double kEnough = 0.5;
   body();
@@ -97,7 +97,7 @@ class FirstReport : public model::GradientListener {
 void measure_steps(Work& work, PartTimes& parts) {
   FirstReport first_report;
   work.model.set_gradient_listener(&first_report);
-  parts.step_s = usual_seconds_of([&] {
+  parts.step_s = mean_seconds_of([&] {
     work.model.step(work.samples, work.state.parameters(), 1, work.state.gradients(), work.results, work.times);
     parts.backward_s = first_report.take_seconds();
   });
@@ -108,15 +108,14 @@ double evaluation_seconds(Work& work, const data::Source& source) {
   if (source.validation_count() == 0) return 0;
   for (std::size_t i = 0; i < work.samples.size(); ++i)
     source.validation_sample(i % source.validation_count(), work.samples[i]);
-  return usual_seconds_of(
-      [&] { work.model.evaluate(work.samples, work.state.parameters(), work.results, work.times); });
+  return mean_seconds_of([&] { work.model.evaluate(work.samples, work.state.parameters(), work.results, work.times); });
 }
 
 double optimizer_seconds(const RunContext& context, train::StateArena& state) {
   const model::ParameterLayout& layout = context.model->parameters();
   train::Optimizer optimizer(context.settings.optimizer, layout);
   const std::vector<train::Piece> pieces = train::whole_pieces(layout);
-  return usual_seconds_of(
+  return mean_seconds_of(
       [&] { static_cast<void>(optimizer.update({.lr = 0}, pieces, state.gradients(), state, *context.threads)); });
 }
 

@@ -35,8 +35,9 @@ void scale_rows(std::size_t m, std::size_t n, float beta, float* c, std::size_t 
 // An empty operand may have stride 0, which BLAS rejects.
 int leading(std::size_t stride) noexcept { return to_blas(std::max<std::size_t>(stride, 1)); }
 
-CBLAS_TRANSPOSE opposite(Transpose transpose) noexcept {
-  return transpose == Transpose::yes ? CblasNoTrans : CblasTrans;
+MatrixOperand transposed(MatrixOperand operand) noexcept {
+  operand.transpose = operand.transpose == Transpose::yes ? Transpose::no : Transpose::yes;
+  return operand;
 }
 
 /// c [m] = alpha a [m, k] b [k] + beta c. OpenBLAS's sgemm would copy all of `a` into its own format first.
@@ -46,14 +47,6 @@ void multiply_column(std::size_t m, std::size_t k, float alpha, const MatrixOper
   blas().sgemv(CblasRowMajor, to_blas(a.transpose), to_blas(turned ? k : m), to_blas(turned ? m : k), alpha, a.data,
                leading(a.stride), b.data, b.transpose == Transpose::yes ? 1 : leading(b.stride), beta, c,
                leading(c_stride));
-}
-
-/// c [n] = alpha a [k] b [k, n] + beta c.
-void multiply_row(std::size_t n, std::size_t k, float alpha, const MatrixOperand& a, const MatrixOperand& b, float beta,
-                  float* c) {
-  const bool turned = b.transpose == Transpose::yes;
-  blas().sgemv(CblasRowMajor, opposite(b.transpose), to_blas(turned ? n : k), to_blas(turned ? k : n), alpha, b.data,
-               leading(b.stride), a.data, a.transpose == Transpose::yes ? leading(a.stride) : 1, beta, c, 1);
 }
 
 // Both are multiples of the tile sizes of every BLAS, so that a split causes no partial tiles.
@@ -70,7 +63,7 @@ void gemm_serial(std::size_t m, std::size_t n, std::size_t k, float alpha, Matri
   if (m == 0 || n == 0) return;
   if (k == 0) return scale_rows(m, n, beta, c, c_stride);
   if (blas().sgemv != nullptr && n == 1) return multiply_column(m, k, alpha, a, b, beta, c, c_stride);
-  if (blas().sgemv != nullptr && m == 1) return multiply_row(n, k, alpha, a, b, beta, c);
+  if (blas().sgemv != nullptr && m == 1) return multiply_column(n, k, alpha, transposed(b), transposed(a), beta, c, 1);
   blas().sgemm(CblasRowMajor, to_blas(a.transpose), to_blas(b.transpose), to_blas(m), to_blas(n), to_blas(k), alpha,
                a.data, leading(a.stride), b.data, leading(b.stride), beta, c, leading(c_stride));
 }

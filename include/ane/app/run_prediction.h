@@ -11,7 +11,7 @@
 
 namespace ane::app {
 
-/// The predicted wall time of a run in a single process at a time, in seconds.
+/// The predicted wall time of a run on one machine, in seconds.
 struct RunPrediction {
   double update_s = 0;    ///< the steps of an update, its optimizer and its compile round
   double training_s = 0;  ///< all steps and updates
@@ -25,8 +25,8 @@ struct RunPrediction {
   }
 };
 
-/// `held_out`: the number of held-out sequences. `is_compiled_beside`: whether the compiles of a pipeline take no time
-/// from the steps, as on a device of its own. Samples of text are not predicted.
+/// `held_out`: the number of held-out sequences. `is_compiled_beside`: whether the steps run on another processor than
+/// a pipeline's compiles, which then do not slow them down. The time of text samples is not included.
 [[nodiscard]] RunPrediction predict_run(const PartTimes& parts, const CompilePlan& compiles,
                                         const cli::Settings& settings, std::size_t held_out, bool is_compiled_beside);
 

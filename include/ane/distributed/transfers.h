@@ -17,7 +17,7 @@ namespace ane::distributed {
 /// same order with any MPI library.
 class Transfers {
  public:
-  /// Of a rank's slice, so much is sent at once: bounds the memory for a sum, and MPI counts bytes in an int.
+  /// How much of a rank's slice is sent at once. Limits the memory for a sum, and MPI counts bytes in an int.
   static constexpr std::size_t kPieceBytes = std::size_t{1} << 20U;
 
   /// `lost` is called with a rank that has not answered in time, and must not return. `meanwhile`: see Messages.

@@ -107,15 +107,14 @@ std::vector<Setting> run_rows() {
               .help = "print kernels, compiles, restarts, memory and the predicted time of the run, without training",
               .command_line_only = true},
              &Settings::dry_run),
-      toggle(
-          {.name = "time",
-           .group = "Run",
-           .placeholder = "",
-           .help = "with --dry-run, measure a few steps and compile rounds and predict the run's time (--no-time: do "
-                   "not)",
-           .negation = "--no-time",
-           .command_line_only = true},
-          &Settings::time),
+      toggle({.name = "time",
+              .group = "Run",
+              .placeholder = "",
+              .help = "with --dry-run, measure a few steps and compile rounds and predict the run's time (--no-time: "
+                      "skip this)",
+              .negation = "--no-time",
+              .command_line_only = true},
+             &Settings::time),
       toggle({.name = "print-config",
               .group = "Run",
               .placeholder = "",
