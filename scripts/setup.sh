@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs missing packages. Silent and immediate if there are none.
 #   scripts/setup.sh          packages for building ane-train
-#   scripts/setup.sh --test   also those for the tests of the Apple bridge on Linux
+#   scripts/setup.sh --test   also those for the tests of the Apple bridge on Linux and of the Python scripts
 #   scripts/setup.sh --bench  also those for bench.sh
 #   scripts/setup.sh --dev    also those for lint.sh, coverage.sh, fuzz.sh, crosscheck-macos.sh, a Clang
 #                           build and the benchmarks' build
@@ -11,7 +11,7 @@ debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-jso
   libpcre2-dev libutf8proc-dev libsentencepiece-dev libopenmpi-dev openmpi-bin)
 # Optional libraries, used if available: name prefixes, because each release has its own version suffix.
 debian_optional=(libdnnl)
-debian_test=(gobjc libgnustep-base-dev)
+debian_test=(gobjc libgnustep-base-dev python3)
 debian_bench=(libbenchmark-dev python3-torch libopenblas0-openmp libtcmalloc-minimal4)
 debian_dev=(clang libclang-rt-dev llvm clang-format clang-tidy gcovr libbenchmark-dev)
 homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway xxhash pcre2 utf8proc sentencepiece open-mpi)
