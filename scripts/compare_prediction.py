@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Compares the time that --dry-run predicts with that of the run, for ten kinds of runs.
 
-    scripts/compare_prediction.py [--program PROGRAM]
+    scripts/compare_prediction.py [--program PROGRAM] [--repeat N]
 
-The last row is the largest deviation. Nothing else should run on the machine, because a prediction lasts a second.
+Each kind is predicted and run N times in turn (default: 3), and the medians are compared, because a prediction lasts only a few seconds.
+The last row is the largest deviation. Nothing else should run on the machine.
 """
 import argparse
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -51,17 +53,25 @@ def found(pattern, text):
     return match.group(1)
 
 
+def predict_and_run(program, flags):
+    """The predicted and the measured seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [program, *flags.split(), "--data", "synthetic", "--checkpoint-dir", folder, "--output", "quiet"]
+        predicted = found(r"^Predicted: .*?; (.*?) for the run", output_of([*command, "--dry-run"]))
+        measured = found(r"^Wall time: +([0-9.]+) ms", output_of(command))
+    return seconds_of(predicted), float(measured) / 1e3
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="build/release/ane-train")
-    program = parser.parse_args().program
+    parser.add_argument("--repeat", type=int, default=3)
+    arguments = parser.parse_args()
     print(f"{'run':32} {'predicted s':>12} {'measured s':>11} {'ratio':>6}")
     worst = 0.0
     for name, flags in RUNS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            command = [program, *flags.split(), "--data", "synthetic", "--checkpoint-dir", folder, "--output", "quiet"]
-            predicted = seconds_of(found(r"^Predicted: .*?; (.*?) for the run", output_of([*command, "--dry-run"])))
-            measured = float(found(r"^Wall time: +([0-9.]+) ms", output_of(command))) / 1e3
+        pairs = [predict_and_run(arguments.program, flags) for _ in range(arguments.repeat)]
+        predicted, measured = (statistics.median(times) for times in zip(*pairs))
         worst = max(worst, abs(predicted / measured - 1))
         print(f"{name:32} {predicted:12.2f} {measured:11.2f} {predicted / measured:6.2f}", flush=True)
     print(f"largest deviation: {100 * worst:.0f} %")

@@ -176,7 +176,8 @@ std::vector<std::string> time_lines(RunContext& context, const data::Source& sou
     return {"Time: not measured, because there is not enough memory"};
   if (compiles.smallest_budget > max_compiles)
     return {"Time: not measured, because a process may not make enough compiles"};
-  PartTimes parts = measure_parts(context, source, compiles.first_round + compiles.later_round <= max_compiles);
+  const int left = max_compiles - compiles.first_round;
+  PartTimes parts = measure_parts(context, source, compiles.later_round > 0 ? left / compiles.later_round : left);
   parts.startup_s = startup_s;
   const RunPrediction prediction =
       predict_run(parts, compiles, settings, source.validation_count(), !context.device->shares_cpu());

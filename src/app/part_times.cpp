@@ -29,16 +29,21 @@ double seconds_of(const std::function<void()>& body) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-/// The mean of at least three times, and of as many as fit into half a second, after a first one, which also pays for
-/// memory that is touched for the first time. A mean, because a run, too, takes the sum of its parts.
-double mean_seconds_of(const std::function<void()>& body) {
+struct Repeated {
+  double first_s = 0;  ///< of the first time, which also pays for memory that is touched for the first time
+  double mean_s = 0;   ///< of the others. A mean, because a run, too, takes the sum of its parts.
+};
+
+/// Runs `body` once and then at least three times, and for half a second.
+Repeated repeat(const std::function<void()>& body) {
   constexpr int kFewest = 3;
   constexpr double kEnough = 0.5;
-  body();
+  Repeated times{.first_s = seconds_of(body)};
   int count = 0;
   double total = 0;
   for (; count < kFewest || total < kEnough; ++count) total += seconds_of(body);
-  return total / count;
+  times.mean_s = total / count;
+  return times;
 }
 
 void refresh(model::Kernels& kernels, std::span<const float> parameters) {
@@ -76,6 +81,8 @@ struct Work {
   std::vector<data::Sample> samples;
   std::vector<model::StepResult> results{samples.size()};
   model::StepTimes times{};
+
+  void step() { model.step(samples, state.parameters(), 1, state.gradients(), results, times); }
 };
 
 /// Notes when the backward pass has completed the gradients of the last layer.
@@ -97,31 +104,49 @@ class FirstReport : public model::GradientListener {
 void measure_steps(Work& work, PartTimes& parts) {
   FirstReport first_report;
   work.model.set_gradient_listener(&first_report);
-  parts.step_s = mean_seconds_of([&] {
-    work.model.step(work.samples, work.state.parameters(), 1, work.state.gradients(), work.results, work.times);
+  const Repeated steps = repeat([&] {
+    work.step();
     parts.backward_s = first_report.take_seconds();
   });
   work.model.set_gradient_listener(nullptr);
+  parts.step_s = steps.mean_s;
+  parts.warm_up_s = std::max(steps.first_s - steps.mean_s, 0.0);
+}
+
+/// A compile round, and what the first step with new weights takes beyond others, because it converts or first touches
+/// them. Makes at most `most` rounds.
+double later_round_seconds(Work& work, model::Kernels& kernels, double step_s, int most) {
+  constexpr int kMost = 10;
+  const int count = std::min(most, kMost);
+  const double total = seconds_of([&] {
+    for (int i = 0; i < count; ++i) {
+      refresh(kernels, work.state.parameters());
+      work.step();
+    }
+  });
+  return std::max(total / count - step_s, 0.0);
 }
 
 double evaluation_seconds(Work& work, const data::Source& source) {
   if (source.validation_count() == 0) return 0;
   for (std::size_t i = 0; i < work.samples.size(); ++i)
     source.validation_sample(i % source.validation_count(), work.samples[i]);
-  return mean_seconds_of([&] { work.model.evaluate(work.samples, work.state.parameters(), work.results, work.times); });
+  return repeat([&] { work.model.evaluate(work.samples, work.state.parameters(), work.results, work.times); }).mean_s;
 }
 
 double optimizer_seconds(const RunContext& context, train::StateArena& state) {
   const model::ParameterLayout& layout = context.model->parameters();
   train::Optimizer optimizer(context.settings.optimizer, layout);
   const std::vector<train::Piece> pieces = train::whole_pieces(layout);
-  return mean_seconds_of(
-      [&] { static_cast<void>(optimizer.update({.lr = 0}, pieces, state.gradients(), state, *context.threads)); });
+  return repeat([&] {
+           static_cast<void>(optimizer.update({.lr = 0}, pieces, state.gradients(), state, *context.threads));
+         })
+      .mean_s;
 }
 
 }  // namespace
 
-PartTimes measure_parts(RunContext& context, const data::Source& source, bool may_compile_twice) {
+PartTimes measure_parts(RunContext& context, const data::Source& source, int later_rounds) {
   model::Model& model = *context.model;
   if (context.frozen) context.frozen->load_vectors();
   const train::Partition alone(model.parameters(), 1, 0);
@@ -136,7 +161,7 @@ PartTimes measure_parts(RunContext& context, const data::Source& source, bool ma
   parts.optimizer_s = optimizer_seconds(context, *state);
   parts.evaluation_s = evaluation_seconds(work, source);
   const int later_round = kernels.compiles_needed(PassMode::training);
-  parts.later_round_s = may_compile_twice ? seconds_of([&] { refresh(kernels, state->parameters()); })
+  parts.later_round_s = later_rounds > 0  ? later_round_seconds(work, kernels, parts.step_s, later_rounds)
                         : first_round > 0 ? parts.first_round_s * later_round / first_round
                                           : parts.first_round_s;
   if (!context.settings.checkpoint_dir.empty())

@@ -62,7 +62,7 @@ double bytes_per_s(const std::string& link) {
 
 /// Of a sequence, of new weights for the kernels, and of an update of all parameters.
 void measure(RunContext& context, const cli::Settings& settings, UpdateCosts& costs) {
-  const PartTimes parts = measure_parts(context, *make_source(settings, false), /*may_compile_twice=*/false);
+  const PartTimes parts = measure_parts(context, *make_source(settings, false), /*later_rounds=*/0);
   costs.sequence_s = parts.step_s / static_cast<double>(parts.slots);
   costs.backward_s = parts.backward_s;
   costs.refresh_s = parts.later_round_s;

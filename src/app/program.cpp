@@ -43,11 +43,14 @@ void open_closed_streams() {
   }
 }
 
-/// All ranks usually fail in the same way: the first one says why. A trainer does not count as one.
 int fail(ExitCode code, const char* message) {
-  if (distributed::launched_rank() > 0) return code;
+  std::string source = "ane-train: ";
+  if (const int rank = distributed::launched_rank(); rank > 0) {  // a trainer does not count as one
+    distributed::let_first_rank_report();
+    source += fmt::format("rank {}: ", rank);
+  }
   std::fflush(stdout);
-  cli::write_to_stderr(fmt::format("ane-train: {}\n", text::printable(message)));  // it can quote a file
+  cli::write_to_stderr(fmt::format("{}{}\n", source, text::printable(message)));  // it can quote a file
   return code;
 }
 

@@ -55,7 +55,7 @@ RunPrediction predict_run(const PartTimes& parts, const CompilePlan& compiles, c
   if (compiles.updates == 0) return prediction;
   prediction.training_s = steps_seconds(parts, settings) + updates * parts.optimizer_s;
   const auto restarts = static_cast<double>(compiles.restarts);
-  prediction.restarts_s = (restarts + 1) * parts.startup_s;
+  prediction.restarts_s = (restarts + 1) * (parts.startup_s + parts.warm_up_s);
   prediction.compiles_s = (restarts + 1) * parts.first_round_s + std::max(updates - 1 - restarts, 0.0) * round_s;
   if (compiles.later_round > 0 && prediction.validations > 0)
     prediction.compiles_s += parts.later_round_s * compiles.forward / compiles.later_round;

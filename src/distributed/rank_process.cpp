@@ -320,6 +320,8 @@ std::pair<Descriptor, Descriptor> socket_pair() {
 
 }  // namespace
 
+void let_first_rank_report() { std::this_thread::sleep_for(kGrace); }
+
 Forked fork_trainer() {
   if (!has_mpi())
     throw UsageError(

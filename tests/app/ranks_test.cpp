@@ -201,6 +201,18 @@ TEST_CASE("wrong flags are one message, however many ranks", "[app][ranks]") {
   CHECK(count(result.err, "stepz") == 1);
 }
 
+TEST_CASE("a wrong flag of a single rank is reported with the rank", "[app][ranks]") {
+  const Folder folder;
+  const Words words =
+      Words{"-np", "1", ANE_TRAIN_PROGRAM} + kRun + Words{":", "-np", "1", ANE_TRAIN_PROGRAM, "--stepz", "3"};
+  const Result result = run(words, launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
+  CAPTURE(result.out, result.err);
+  CHECK(result.code == 2);
+  CHECK(count(result.err, "ane-train: rank 1: ") == 1);
+  CHECK(count(result.err, "ane-train: ") == 1);
+  CHECK(processes_in(folder.path()).empty());
+}
+
 #ifdef __linux__
 
 TEST_CASE("a signal to any process stops all with a checkpoint", "[app][ranks][signal]") {

@@ -20,6 +20,7 @@ PartTimes powers_of_two() {
           .later_round_s = 16,
           .slots = 1,
           .step_s = 4,
+          .warm_up_s = 1024,
           .optimizer_s = 2,
           .evaluation_s = 1,
           .checkpoint_s = 4096};
@@ -44,18 +45,18 @@ TEST_CASE("a run's time is the sum of its parts", "[app][plan]") {
   CHECK(run.update_s == 4 * 4 + 2 + 16);
   CHECK(run.training_s == 10 * 4 + 3 * 2);
   CHECK(run.compiles_s == 64 + 2 * 16 + 8);
-  CHECK(run.restarts_s == 512);
+  CHECK(run.restarts_s == 512 + 1024);
   CHECK(run.validations == 1);
   CHECK(run.validations_s == 7);
   CHECK(run.checkpoint_s == 4096);
-  CHECK(run.total_s() == 46 + 104 + 512 + 7 + 4096);
+  CHECK(run.total_s() == 46 + 104 + 1536 + 7 + 4096);
 }
 
 TEST_CASE("a restart costs a process and the compiles that it has lost", "[app][plan]") {
   CompilePlan compiles = compiles_of_three_updates();
   compiles.restarts = 2;
   const RunPrediction run = predict_run(powers_of_two(), compiles, three_updates(), 0, false);
-  CHECK(run.restarts_s == 3 * 512);
+  CHECK(run.restarts_s == 3 * (512 + 1024));
   CHECK(run.compiles_s == 3 * 64);
 }
 

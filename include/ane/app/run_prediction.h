@@ -16,7 +16,7 @@ struct RunPrediction {
   double update_s = 0;    ///< the steps of an update, its optimizer and its compile round
   double training_s = 0;  ///< all steps and updates
   double compiles_s = 0;  ///< all compile rounds, as far as the steps do not hide them
-  double restarts_s = 0;  ///< starting the first process and its successors
+  double restarts_s = 0;  ///< starting the first process and its successors, which are slower at first
   double validations_s = 0;
   double checkpoint_s = 0;  ///< the last one; others are written beside the steps
   std::int64_t validations = 0;

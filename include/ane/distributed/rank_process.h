@@ -26,6 +26,11 @@ namespace ane::distributed {
 /// Its index among them, before MPI is initialized.
 [[nodiscard]] int launched_rank();
 
+/// For an error before the rank process forks, in any rank but the first. All ranks usually fail in the same way, so
+/// this gives the first one a few seconds to report it, after which the launcher ends this process. Returns if the
+/// first rank did not fail.
+void let_first_rank_report();
+
 /// `environment` without the launcher's variables, for the processes that a trainer becomes.
 [[nodiscard]] std::vector<std::string> without_launcher(std::span<const std::string> environment);
 
