@@ -12,7 +12,8 @@ seed=${2-$((RANDOM * 32768 + RANDOM))000000}
 "$scripts/setup.sh" --dev
 "$scripts/build.sh" asan test_device_host
 
-export ASAN_OPTIONS=intercept_tls_get_addr=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}  # as test.sh
+# The first option as in test.sh. Recording shorter stacks of allocations takes a sixth off the time.
+export ASAN_OPTIONS=intercept_tls_get_addr=0:malloc_context_size=2${ASAN_OPTIONS:+:$ASAN_OPTIONS}
 export ANE_RANDOM_FINDINGS=$PWD/build/fuzz/findings
 mkdir -p "$ANE_RANDOM_FINDINGS"
 workers=$(getconf _NPROCESSORS_ONLN)

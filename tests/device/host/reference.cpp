@@ -1,10 +1,12 @@
 #include "reference.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <stdexcept>
@@ -23,7 +25,48 @@ using mil::DType;
 using mil::OpKind;
 using mil::OpView;
 using mil::Shape;
-using Index = std::vector<std::int64_t>;
+
+/// One number per axis, without an allocation, because every element of every tensor has one.
+class Index {
+ public:
+  explicit Index(std::size_t size = 0) : size_(size) {
+    if (size > kMostAxes) throw std::length_error("an index of too many axes");
+  }
+  Index(std::initializer_list<std::int64_t> values) : Index(values.begin(), values.end()) {}
+  template <class Iterator>
+  Index(Iterator first, Iterator last) : size_(0) {
+    append(first, last);
+  }
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::int64_t* begin() { return values_.data(); }
+  [[nodiscard]] std::int64_t* end() { return begin() + size_; }
+  [[nodiscard]] const std::int64_t* begin() const { return values_.data(); }
+  [[nodiscard]] const std::int64_t* end() const { return begin() + size_; }
+  std::int64_t& operator[](std::size_t axis) { return values_.at(axis); }
+  std::int64_t operator[](std::size_t axis) const { return values_.at(axis); }
+  [[nodiscard]] std::int64_t& back() { return (*this)[size_ - 1]; }
+  [[nodiscard]] std::int64_t back() const { return (*this)[size_ - 1]; }
+
+  void push_back(std::int64_t value) { values_.at(size_++) = value; }
+  template <class Iterator>
+  void append(Iterator first, Iterator last) {
+    while (first != last) push_back(*first++);
+  }
+  void insert(std::size_t axis, std::int64_t value) {
+    push_back(value);
+    std::rotate(begin() + axis, end() - 1, end());
+  }
+  void erase(std::size_t axis) {
+    std::copy(begin() + axis + 1, end(), begin() + axis);
+    --size_;
+  }
+
+ private:
+  static constexpr std::size_t kMostAxes = 16;  // einsum has the most
+  std::array<std::int64_t, kMostAxes> values_{};
+  std::size_t size_;
+};
 
 std::int64_t linear(const Shape& shape, const Index& index) {
   std::int64_t place = 0;
@@ -34,7 +77,7 @@ std::int64_t linear(const Shape& shape, const Index& index) {
 /// Calls body(index) for every index of `shape`, the last one fastest.
 template <class Body>
 void for_each(const Shape& shape, const Body& body) {
-  Index index(shape.size(), 0);
+  Index index(shape.size());
   for (std::int64_t left = mil::element_count(shape); left > 0; --left) {
     body(std::as_const(index));
     for (std::size_t i = shape.size(); i-- > 0 && ++index[i] == shape[i];) index[i] = 0;
@@ -363,7 +406,7 @@ Tensor Interpreter::matmul(const OpView& op) const {
   if (column) y.type.shape = {y.type.shape[0], 1};
   const std::int64_t depth = transpose_x ? x.type.shape[x.type.shape.size() - 2] : x.type.shape.back();
   return make(op.result_type(), [&](Index index) {
-    if (row) index.insert(index.end() - (column ? 0 : 1), 0);
+    if (row) index.insert(index.size() - (column ? 0 : 1), 0);
     if (column) index.push_back(0);
     double sum = 0;
     for (std::int64_t k = 0; k < depth; ++k) {
@@ -408,7 +451,7 @@ Tensor Interpreter::conv(const OpView& op) const {
     for_each(taps, [&](const Index& tap) {
       Index from{index[0], group * channels + tap[0]};
       Index weight_index{index[1]};
-      weight_index.insert(weight_index.end(), tap.begin(), tap.end());
+      weight_index.append(tap.begin(), tap.end());
       bool inside = true;
       for (std::size_t i = 0; i < geometry.dimensions.size(); ++i) {
         const mil::ConvDimension& dim = geometry.dimensions[i];
@@ -584,7 +627,7 @@ Tensor Interpreter::join(const OpView& op) const {
     std::int64_t& place = index[axis];
     if (op.kind() == OpKind::stack) {
       const auto part = static_cast<std::size_t>(place);
-      index.erase(index.begin() + static_cast<std::ptrdiff_t>(axis));
+      index.erase(axis);
       return at(parts[part], index);
     }
     if (op.flag("interleave", false)) {
@@ -623,13 +666,13 @@ Tensor Interpreter::gather(const OpView& op) const {
   const auto batch = static_cast<std::size_t>(op.integer("batch_dims", 0));
   const std::size_t own = indices.type.shape.size() - batch;
   return make(op.result_type(), [&](const Index& index) {
-    Index from(index.begin(), index.begin() + static_cast<std::ptrdiff_t>(axis));
-    Index which(index.begin(), index.begin() + static_cast<std::ptrdiff_t>(batch));
+    Index from(index.begin(), index.begin() + axis);
+    Index which(index.begin(), index.begin() + batch);
     for (std::size_t i = 0; i < own; ++i) which.push_back(index[axis + i]);
     auto place = static_cast<std::int64_t>(at(indices, which));
     if (place < 0) place += x.type.shape[axis];
     from.push_back(place);
-    from.insert(from.end(), index.begin() + static_cast<std::ptrdiff_t>(axis + own), index.end());
+    from.append(index.begin() + axis + own, index.end());
     return at(x, from);
   });
 }
@@ -677,7 +720,7 @@ Tensor Interpreter::einsum(const OpView& op) const {
     double sum = 0;
     for_each(sizes, [&](const Index& rest) {
       Index all = index;
-      all.insert(all.end(), rest.begin(), rest.end());
+      all.append(rest.begin(), rest.end());
       sum += at_letters(x, groups[0], all) * at_letters(y, groups[1], all);
     });
     return sum;
@@ -689,7 +732,7 @@ Tensor Interpreter::reduce_arg(const OpView& op) const {
   const std::size_t axis = mil::axis_of(op);
   const bool keep = op.flag("keep_dims", false);
   return make(op.result_type(), [&](Index index) {
-    if (!keep) index.insert(index.begin() + static_cast<std::ptrdiff_t>(axis), 0);
+    if (!keep) index.insert(axis, 0);
     std::int64_t best = 0;
     index[axis] = 0;
     double most = at(x, index);
