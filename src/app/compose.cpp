@@ -36,6 +36,16 @@ std::unique_ptr<device::Device> instrumented(std::unique_ptr<device::Device> dev
   return std::make_unique<RecordingDevice>(std::move(device), std::move(recording));
 }
 
+void open_device(RunContext& context, const Instruments& instruments, int slots) try {
+  PickedDevice picked = pick_device(context.settings.device, ane_options(context.settings), *context.threads, slots);
+  context.device_note = std::move(picked.note);
+  context.device = instrumented(std::move(picked.device), context.settings, instruments);
+} catch (const DeviceError& error) {
+  if (!instruments.replaces_failed_device) throw;
+  context.device_failure = error.what();
+  context.device = pick_device(cli::DeviceChoice::host, {}, *context.threads, slots).device;
+}
+
 /// Settings that differ from those of the run that wrote the checkpoint.
 std::vector<std::string> changes_since(const train::SettingTexts& before, const cli::Settings& settings) {
   std::vector<std::string> changes;
@@ -87,9 +97,7 @@ RunContext make_run_context(const cli::Settings& settings, const Instruments& in
   if (settings.threads == 0) context.settings.threads = math::processor_count();
   context.threads = std::make_unique<math::ThreadPool>(static_cast<int>(context.settings.threads));
   const int slots = parallel_sequences(settings, context.threads->size());
-  PickedDevice picked = pick_device(settings.device, ane_options(settings), *context.threads, slots);
-  context.device_note = std::move(picked.note);
-  context.device = instrumented(std::move(picked.device), settings, instruments);
+  open_device(context, instruments, slots);
   context.weights = resolve_weights(settings, *context.device);
   context.settings.weights = context.weights.choice;
   context.surfaces = std::make_unique<surface::SurfacePool>(context.device->surface_allocator(),

@@ -54,7 +54,10 @@ Session::Session(const cli::Settings& settings, std::optional<RestartContext> be
       before_(std::move(before)),
       trace_(open_trace(settings, before_, warn_)),
       context_(make_run_context(settings,
-                                {.wrap_device = invocation.wrap_device, .spans = trace_.get(), .dump_mil = !before_},
+                                {.wrap_device = invocation.wrap_device,
+                                 .spans = trace_.get(),
+                                 .dump_mil = !before_,
+                                 .replaces_failed_device = before_.has_value()},
                                 open_base_model(settings, before_))),
       options_(train_options(context_.settings)),
       partition_(context_.model->parameters(), communicator_.size(), communicator_.rank(),
@@ -101,10 +104,11 @@ int Session::train() {
     state_->totals().started_ns = invocation_.started_ns;
     state_->totals().run_id = random_run_id();
   }
-  if (context_.device->limits_compiles()) check_pipeline(context_.model->kernels().infos(), context_.settings);
   // Before anything that may fail: then they are part of the rescue checkpoint.
   if (before_ && before_->companions) keep_companions(Descriptor(*before_->companions));
   options_.fine_tuning = describe_fine_tuning(context_);
+  expect_device();
+  if (context_.device->limits_compiles()) check_pipeline(context_.model->kernels().infos(), context_.settings);
   read_base();
   open_data();
   if (!before_ && !resumes_checkpoint()) keep_companions(first_companions());
@@ -203,9 +207,18 @@ void Session::keep_companions(Descriptor spool) {
 template <class Body>
 void Session::with_rescue(const Body& body) try {
   body();
+} catch (const DeviceError& error) {
+  if (!before_) throw;
+  throw DeviceError(fmt::format("{}\n{}", error.what(), rescue_.save_and_describe()));
 } catch (const std::exception& error) {
   if (!before_) throw;
   throw FileError(fmt::format("{}\n{}", error.what(), rescue_.save_and_describe()));
+}
+
+void Session::expect_device() {
+  with_rescue([this] {
+    if (!context_.device_failure.empty()) throw DeviceError(context_.device_failure);
+  });
 }
 
 void Session::read_base() {

@@ -95,6 +95,7 @@ TEST_CASE("a permanent fault ends with one error, and resuming leads to the same
       {fault("run:1"), 4, "run 1 of this process fails as planned", 0},
       {fault("run:30"), 4, "run 30 of this process fails as planned", 4},
       {fault("run:12@3", 6), 4, "run 12 of this process fails as planned", 4},
+      {fault("open:1@3", 6), 4, "the device does not open, as planned", 4},
       {fault("run:50"), 4, "run 50 of this process fails as planned", 8},  // in the validation
       {fault("run:*=nan"), 5, "3 updates in a row were skipped", 0},
       {fault("run:*@2=nan", 6), 5, "The last good state is that of step 2", 2},
@@ -147,7 +148,7 @@ TEST_CASE("an invalid fault plan is refused", "[app][fault]") {
   CAPTURE(plan);
   const Result result = run({"--steps", "1"}, {"ANE_TRAIN_FAULT=" + plan}, ".", ANE_TRAIN_FAULTS);
   CHECK(result.code == 2);
-  CHECK_THAT(result.err, ANE_CONTAINS("ANE_TRAIN_FAULT: fault '") && ANE_CONTAINS("is not compile:K or run:K"));
+  CHECK_THAT(result.err, ANE_CONTAINS("ANE_TRAIN_FAULT: fault '") && ANE_CONTAINS("is not compile:K, run:K or open:K"));
 }
 
 TEST_CASE("the shipped program ignores planned faults", "[app][fault]") {

@@ -15,7 +15,8 @@ namespace ane::test {
 namespace {
 
 constexpr std::string_view kForms =
-    "compile:K or run:K with a 1-based index or *, then @PROCESS for a single process, then =nan, =huge (runs), "
+    "compile:K, run:K or open:K with a 1-based index or *, then @PROCESS for a single process, then =nan, =huge "
+    "(runs), "
     "=await:N (the other's Nth), =delay:20ms or =fail; or budget:N";
 
 /// Bits that are written to the beginning of an output.
@@ -57,6 +58,8 @@ class EntryParser {
     Fault fault;
     if (take("run:")) {
       fault.event = Fault::Event::run;
+    } else if (take("open:")) {
+      fault.event = Fault::Event::open;
     } else if (!take("compile:")) {
       refuse();
     }
@@ -148,7 +151,9 @@ class FaultKernel final : public device::ForwardingKernel {
 };
 
 FaultDevice::FaultDevice(std::unique_ptr<device::Device> device, FaultPlan plan, std::int64_t process)
-    : device::ForwardingDevice(std::move(device)), plan_(std::move(plan)), process_(process) {}
+    : device::ForwardingDevice(std::move(device)), plan_(std::move(plan)), process_(process) {
+  if (planned(Fault::Event::open, 1) != nullptr) throw DeviceError("the device does not open, as planned");
+}
 
 FaultDevice::~FaultDevice() = default;
 

@@ -23,7 +23,7 @@ enum class FaultKind {
 };
 
 struct Fault {
-  enum class Event { compile, run };
+  enum class Event { compile, run, open };
 
   Event event = Event::compile;
   std::optional<std::int64_t> count{};  ///< 1-based index within the process; none: each
@@ -41,14 +41,14 @@ struct FaultPlan {
 
 /// Parses comma-separated entries: `compile:3` fails the third compile of every process, `run:17@2` the seventeenth run
 /// of the second process, `run:*=nan` poisons every run; other actions are `=huge`, `=delay:20ms`, `=await:12` and
-/// `=fail` (the default); `budget:40` makes compiles fail after the fortieth. Throws UsageError naming the entry and
-/// the allowed values.
+/// `=fail` (the default); `open:1@3` is a device that the third process cannot open; `budget:40` makes compiles fail
+/// after the fortieth. Throws UsageError naming the entry and the allowed values.
 [[nodiscard]] FaultPlan parse_faults(std::string_view text);
 
 /// A device that forwards everything except for the planned faults.
 class FaultDevice final : public device::ForwardingDevice {
  public:
-  /// `process`: 1-based index of this process within the run.
+  /// `process`: 1-based index of this process within the run. Throws DeviceError if that is planned.
   FaultDevice(std::unique_ptr<device::Device> device, FaultPlan plan, std::int64_t process);
   ~FaultDevice() override;
 

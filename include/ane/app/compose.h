@@ -40,7 +40,8 @@ struct RunContext {
   cli::Settings settings;  ///< resolved for all processes of the run
   std::unique_ptr<math::ThreadPool> threads;
   std::unique_ptr<device::Device> device;
-  std::string device_note;  ///< about the device selection; may be empty
+  std::string device_note;     ///< about the device selection; may be empty
+  std::string device_failure;  ///< why the host device replaces the run's device; empty unless it does
   WeightsDecision weights;
   std::unique_ptr<surface::SurfacePool> surfaces;
   /// Memory that was available before the model reserved address space for its activations; no memory of the model's
@@ -59,6 +60,7 @@ struct Instruments {
   DeviceWrapper wrap_device{};           ///< may be empty
   model::SpanListener* spans = nullptr;  ///< notified of every part of a step; may be null
   bool dump_mil = true;                  ///< whether to write kernels to the setting's directory, if there is one
+  bool replaces_failed_device = false;   ///< by the host device, so that the state of a run can still be saved
 };
 
 /// The model that the settings fine-tune, adopted from the previous process if there is one; null if everything is

@@ -58,6 +58,8 @@ class Session {
   void keep_companions(const model::Companions& companions);
   /// The same for what model::spool() wrote, perhaps in the previous process.
   void keep_companions(Descriptor spool);
+  /// If the device did not open after a restart, writes a rescue checkpoint and throws.
+  void expect_device();
   /// Begins to use the model that is fine-tuned. If it has changed since the run started, writes a rescue checkpoint
   /// and throws.
   void read_base();
