@@ -22,11 +22,14 @@ namespace fs = std::filesystem;
 
 constexpr auto kPoll = std::chrono::milliseconds(2);
 
+/// This process's environment without ANE_* and what `added` replaces.
 std::vector<std::string> environment_of_tests(const Words& added) {
   std::vector<std::string> result;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
-    if (!text.starts_with("ANE_")) result.push_back(text);
+    const std::string name = text.substr(0, text.find('=') + 1);
+    const auto replaces = [&](const std::string& other) { return other.starts_with(name); };
+    if (!text.starts_with("ANE_") && std::ranges::none_of(added, replaces)) result.push_back(text);
   }
   result.insert(result.end(), added.begin(), added.end());
   const auto names_device = [](const std::string& text) { return text.starts_with("ANE_DEVICE="); };

@@ -123,7 +123,7 @@ TEST_CASE("a difference between ranks is one error that names the rank", "[app][
   CAPTURE(result.out, result.err);
   CHECK(result.code == 2);
   CHECK(count(result.err, "rank 1 differs from rank 0 in --seed") == 1);
-  CHECK(processes_in(folder.path(), RankRole::trainer).empty());
+  CHECK(wait_until([&] { return processes_in(folder.path(), RankRole::trainer).empty(); }));
 }
 
 TEST_CASE("a rank that cannot start ends the run with its message alone", "[app][ranks]") {
@@ -140,7 +140,7 @@ TEST_CASE("a rank that cannot start ends the run with its message alone", "[app]
   CHECK(count(result.err, "ane-train: rank 1 (") == 1);
   CHECK(count(result.err, "data.txt") == 1);
   CHECK(count(result.err, "ane-train: ") == 1);
-  CHECK(processes_in(folder.path() / "first").empty());
+  CHECK(wait_until([&] { return processes_in(folder.path() / "first").empty(); }));
 }
 
 TEST_CASE("telemetry has the number of ranks, and the times and bytes of each", "[app][ranks]") {
@@ -210,7 +210,7 @@ TEST_CASE("a wrong flag of a single rank is reported with the rank", "[app][rank
   CHECK(result.code == 2);
   CHECK(count(result.err, "ane-train: rank 1: ") == 1);
   CHECK(count(result.err, "ane-train: ") == 1);
-  CHECK(processes_in(folder.path()).empty());
+  CHECK(wait_until([&] { return processes_in(folder.path()).empty(); }));
 }
 
 #ifdef __linux__

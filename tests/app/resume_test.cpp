@@ -111,40 +111,40 @@ TEST_CASE("with --resume auto, the program starts a run or resumes it", "[app][r
 
 TEST_CASE("a run whose time is over ends well and can be resumed", "[app][resume]") {
   const Folder folder;
-  const Words limited = kSmall + Words{"--max-minutes", "0.01", "--telemetry", "t"};
+  const Words limited = kSmall + Words{"--max-minutes", "0.03", "--telemetry", "t"};
   const Words restarting = {"ANE_MAX_COMPILES=6"};  // a process for each update
   const Result result = run(limited + Words{"--checkpoint-dir", "c"}, restarting, folder.path());
   CAPTURE(result.out, result.err);
   REQUIRE(result.code == 0);
-  CHECK(count(result.err, "ended by --max-minutes 0.01 at step ") == 1);
+  CHECK(count(result.err, "ended by --max-minutes 0.03 at step ") == 1);
   CHECK(count(result.out, "=== Efficiency Report ===") == 1);
   CHECK(count(result.out, "[exec() restart step ") > 0);
   const std::string telemetry = read_file(folder / "t");
   CHECK_THAT(telemetry,
-             ANE_CONTAINS("\"steps\":null,\"max_minutes\":0.01") && ANE_CONTAINS("\"outcome\":\"out of time\""));
+             ANE_CONTAINS("\"steps\":null,\"max_minutes\":0.03") && ANE_CONTAINS("\"outcome\":\"out of time\""));
 
   const Words resume = {"--device", "host", "--threads", "1", "--checkpoint-dir", "c", "--resume"};
   const Result unlimited = run(resume, {}, folder.path());
   CHECK(unlimited.code == 2);
   CHECK_THAT(unlimited.err, ANE_CONTAINS("missing --steps N") && ANE_CONTAINS("--max-minutes M"));
   CHECK(count(unlimited.err, "ignoring") == 0);
-  const Result resumed = run(resume + Words{"--max-minutes", "0.01"}, {}, folder.path());
+  const Result resumed = run(resume + Words{"--max-minutes", "0.03"}, {}, folder.path());
   CAPTURE(resumed.out, resumed.err);
   CHECK(resumed.code == 0);
   CHECK_THAT(resumed.out, ANE_CONTAINS("[RESUMED step "));
-  CHECK_THAT(resumed.err, ANE_CONTAINS("ended by --max-minutes 0.01 at step "));
+  CHECK_THAT(resumed.err, ANE_CONTAINS("ended by --max-minutes 0.03 at step "));
 }
 
 TEST_CASE("a run that ends for lack of time without a checkpoint directory writes a rescue checkpoint", "[app]") {
   const Folder folder;
   const Result result =
-      run(kSmall + Words{"--max-minutes", "0.005", "--steps", "1000000", "--output", "plain"}, {}, folder.path());
+      run(kSmall + Words{"--max-minutes", "0.03", "--steps", "1000000", "--output", "plain"}, {}, folder.path());
   CAPTURE(result.out, result.err);
   CHECK(result.code == 0);
   CHECK(fs::exists(folder / "ane-train-checkpoint"));
   CHECK_THAT(result.err, ANE_CONTAINS("--checkpoint-dir ane-train-checkpoint --resume"));
-  CHECK_THAT(result.out, ANE_CONTAINS(", at most 0.005 min; AdamW") && ANE_CONTAINS("update 1/500000 "));
-  const Result endless = run(kSmall + Words{"--max-minutes", "0.005", "--output", "plain"}, {}, folder.path());
+  CHECK_THAT(result.out, ANE_CONTAINS(", at most 0.03 min; AdamW") && ANE_CONTAINS("update 1/500000 "));
+  const Result endless = run(kSmall + Words{"--max-minutes", "0.03", "--output", "plain"}, {}, folder.path());
   CHECK(endless.code == 0);
   CHECK_THAT(endless.out, ANE_CONTAINS("update 1 | "));
   CHECK(count(endless.out, " left") == 0);
