@@ -2,7 +2,8 @@
 ///
 ///   bench_step [--reps N] [--kernels] [ane-train's settings: --config stories110m --threads 2 ...]
 ///
-/// Steps and their GEMM bound (floor.h) run in turn, so that both see the same machine state; all figures are medians.
+/// Steps and their GEMM bound (floor.h) run in turn, so that both see the same machine state; all figures are the best
+/// of several. In between, the program checks whether threads share a processor core (cores.h), and says so.
 /// --kernels: each kernel alone, in turn with its own products.
 #include <algorithm>
 #include <iterator>
@@ -17,6 +18,7 @@
 #include "ane/mil/text.h"
 
 #include "bench.h"
+#include "cores.h"
 #include "floor.h"
 #include "step_products.h"
 #include "table.h"
@@ -39,14 +41,18 @@ class StepBenchmark {
     warm_up();
     GemmFloor floor(products_, training_.threads());
     static_cast<void>(floor.run());
+    CoreChecks cores(training_.threads());
     for (Repetitions repetitions(reps_); repetitions.again();) {
+      cores.check_each_second();
       time_floor(floor);
       time_step();
       times_.add("update", time_of([&] { training_.update(); }));
       times_.add("compile", time_of([&] { training_.compile(); }));
       static_cast<void>(training_.device().take_compiles());
     }
+    cores.check();
     print_heading(training_);
+    fmt::print("{}\n\n", cores.summary());
     print_step(floor.flops());
     print_parts();
     print_kernels();
@@ -165,6 +171,7 @@ void time_kernels(const cli::Settings& settings, std::int64_t reps) {
   Training training(settings);
   training.compile();
   print_heading(training);
+  CoreChecks cores(training.threads());
   head("kernel", "ms/run");
   for (const model::KernelInfo& info : training.model().kernels().infos()) {
     device::Kernel& kernel = *training.device().kernels().at(info.name);
@@ -176,6 +183,7 @@ void time_kernels(const cli::Settings& settings, std::int64_t reps) {
     GemmFloor floor(std::move(own), training.threads());
     Samples samples;
     for (Repetitions repetitions(reps); repetitions.again();) {
+      cores.check_each_second();
       samples.add("floor", time_of([&] { static_cast<void>(floor.run()); }));
       samples.add("run", time_of([&] { kernel.run(inputs.all(), outputs.all()); }));
     }
@@ -183,6 +191,8 @@ void time_kernels(const cli::Settings& settings, std::int64_t reps) {
     const double bound = samples.milliseconds("floor");
     print_row(info.name, run, bound, rate(floor.flops(), run));
   }
+  cores.check();
+  fmt::print("\n{}\n", cores.summary());
 }
 
 int run(Arguments arguments) {

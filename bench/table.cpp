@@ -30,7 +30,7 @@ bool Repetitions::again() {
 
 double Samples::milliseconds(const std::string& name) const {
   const auto found = times_.find(name);
-  return found == times_.end() ? 0 : bench::milliseconds(median(found->second));
+  return found == times_.end() ? 0 : bench::milliseconds(best(found->second));
 }
 
 void Sums::give(Samples& samples) const {

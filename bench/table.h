@@ -11,7 +11,7 @@
 
 namespace ane::bench {
 
-/// Decides when there are enough repetitions: the requested number, or, for 0, until medians are stable.
+/// Decides when there are enough repetitions: the requested number, or, for 0, until the shortest times are stable.
 class Repetitions {
  public:
   explicit Repetitions(std::int64_t asked_for) : asked_for_(asked_for) {}
@@ -27,7 +27,7 @@ class Repetitions {
 class Samples {
  public:
   void add(const std::string& name, Duration time) { times_[name].push_back(time); }
-  /// The median; 0 if there are no samples of that name.
+  /// The shortest time; 0 if there are no samples of that name.
   [[nodiscard]] double milliseconds(const std::string& name) const;
   [[nodiscard]] const std::map<std::string, std::vector<Duration>>& all() const noexcept { return times_; }
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Measures this machine and writes Markdown tables: steps against their matrix products, kernels, compiling, the driver's
 # overhead, single operations, restarts, memory, PyTorch.
-#   scripts/bench.sh [FILE]      FILE: output file (build/bench.md); takes about seven minutes
+#   scripts/bench.sh [FILE]      FILE: output file (build/bench.md); takes several minutes
 # Nothing else should run meanwhile. ANE_BENCH_THREADS: threads (default: one per processor).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh --bench
 scripts/build.sh release ane-train benchmarks -DANE_BENCH=ON
+torch=false
+scripts/torch_root.sh && torch=true
 
 programs=build/release/bench
 export ANE_BENCH_THREADS=${ANE_BENCH_THREADS:-$(getconf _NPROCESSORS_ONLN)}
@@ -16,7 +18,7 @@ measure() {
   echo "# $(build/release/ane-train --version | head -n 1)"
   echo
   echo "Commit $(git describe --always --dirty 2>/dev/null || echo unknown), $(date -u +%F), $(uname -sr), $(processor)," \
-    "$ANE_BENCH_THREADS threads. Times are medians; each bound is measured in turn with the measurement that it bounds."
+    "$ANE_BENCH_THREADS threads. Times are the best of several; each bound is measured in turn with the measurement that it bounds."
   local config
   for config in shakespeare stories15m stories110m; do
     printf '\n## Steps: %s\n' "$config"
@@ -32,7 +34,7 @@ measure() {
   "$programs/bench_ops" --benchmark_min_time=0.2 2>/dev/null
   printf '```\n\n## Whole runs\n'
   scripts/bench_runs.py restart growth
-  if [[ -x /usr/bin/python3 ]] && /usr/bin/python3 -c 'import torch' 2>/dev/null; then
+  if $torch; then
     printf '\n## PyTorch on the same training, in turn\n'
     scripts/compare_torch.py --threads "$ANE_BENCH_THREADS"
   fi

@@ -1,175 +1,89 @@
-#!/usr/bin/python3
-"""Times ane-train and PyTorch on the same training, in turn, in one run.
+#!/usr/bin/env python3
+"""Times ane-train, PyTorch and their GEMM bound on the same training, in turn, in one run.
 
-    scripts/compare_torch.py [CONFIG...]        default: shakespeare stories15m stories110m
+    scripts/compare_torch.py [CONFIG...]        default: shakespeare stories15m stories110m stories15m+lora stories110m+lora
 
-All use the same model (Llama: RMSNorm, RoPE on halves, SwiGLU, tied classifier), initial weights, tokens, AdamW with
-clipping, and accumulation; first the script checks that all compute the same losses. Each participant is a process that waits
-while another has its turn of one update, or of several short ones: for tens of milliseconds after a pause, Linux may keep all
-threads of a process on one processor. PyTorch takes part with default settings and with its best settings: OpenMP's OpenBLAS
-(one thread pool instead of two that compete), tcmalloc (no mapping and unmapping of large buffers), and as many threads as
-ane-train. Both use the OpenBLAS kernels that ane-train selects for the processor. If an update is one small batch, PyTorch with
-its best settings also computes all sequences of the update in one batch.
+CONFIG+lora trains an adapter of rank 16 on all projections of a frozen model with the config's dimensions, in fp32. All use the same
+initial weights, tokens, AdamW with clipping, and accumulation; first the script checks that all compute the same losses.
 
-Needs bench_turns (scripts/bench.sh builds it) and Debian's python3-torch: run it with the system's Python.
+PyTorch is Debian 13's, unpacked into build/torch (torch_root.sh), or with --system that of this system. It uses
+scaled_dot_product_attention, the fused AdamW, OpenMP's OpenBLAS (one thread pool instead of two that compete) with the kernels that
+ane-train selects for the processor, tcmalloc (no mapping and unmapping of large buffers), and as many threads as ane-train. It takes
+part three times: with one, half or all of an update's sequences in a batch. Its best counts.
+
+Each participant is a process that waits while another has its turn of one update, or of several short ones: for tens of milliseconds
+after a pause, Linux may keep all threads of a process on one processor. Of all participants, the bound included, the best update
+counts. Before and after each turn, the script checks whether threads share a processor core (bench/cores.h); turns beside such a
+check are left out.
+
+Needs bench_turns and bench_bound (scripts/bench.sh builds them).
 """
 import argparse
-import importlib.util
 import json
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True
+import random_model
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LIBRARIES = pathlib.Path("/usr/lib/x86_64-linux-gnu")
+PROGRAMS = ROOT / "build/release/bench"
 PAUSE = 0.15  # seconds after which threads that spin after a turn have gone to sleep
 TURN = 0.25  # duration of ane-train's turn in seconds, if that needs no more updates than
 MOST_OF_A_TURN = 10
-NORM_EPS = 1e-5
-ROPE_THETA = 10000.0
+ACCUMULATED = 10  # factor of the tolerance at the end, because rounding errors of many updates add up
+LORA = "+lora"
+LORA_RANK = 16
+LORA_SCALE = 2.0  # ane-train's default of alpha is twice the rank
 # ane-train's defaults for missing config values.
 DEFAULTS = dict(accum_steps=10, lr=1e-3, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1, grad_clip=1.0)
-BATCHED_BELOW = 2**21  # elements of an update's logits: small shapes are dominated by overhead unless batched
 
 
-# ---- The PyTorch participant
+def fail(message):
+    sys.exit(f"compare_torch.py: {message}")
 
 
-def read_safetensors(path):
-    import torch
-
-    data = pathlib.Path(path).read_bytes()
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    tensors = {}
-    for name, entry in header.items():
-        if name != "__metadata__":
-            begin, end = entry["data_offsets"]
-            part = bytearray(data[8 + size + begin : 8 + size + end])
-            tensors[name] = torch.frombuffer(part, dtype=torch.float32).reshape(entry["shape"])
-    return tensors
-
-
-def make_model(config, weights):
-    """Parameters by name, and a function from (inputs, targets) [B, S] to the mean loss."""
-    import torch
-    from torch.nn import functional as F
-
-    dim, heads, seq = config["dim"], config["heads"], config["seq"]
-    head_dim = dim // heads
-    parameters = {name: torch.nn.Parameter(tensor.clone()) for name, tensor in weights.items()}
-    frequencies = ROPE_THETA ** (-torch.arange(0, head_dim, 2) / head_dim)
-    angles = torch.outer(torch.arange(seq), frequencies).repeat(1, 2)
-    cos, sin = angles.cos(), angles.sin()  # [S, HD]
-    mask = torch.full((seq, seq), float("-inf")).triu(1)
-
-    def norm(x, weight):
-        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + NORM_EPS) * weight
-
-    def rope(x):  # [B, heads, S, HD]
-        first, second = x.chunk(2, -1)
-        return x * cos + torch.cat((-second, first), -1) * sin
-
-    def layer(x, name):
-        p = lambda part: parameters[f"{name}.{part}.weight"]
-        split = lambda y: y.view(*y.shape[:2], heads, head_dim).transpose(1, 2)
-        h = norm(x, p("input_layernorm"))
-        q, k, v = (split(F.linear(h, p(f"self_attn.{part}_proj"))) for part in "qkv")
-        scores = rope(q) @ rope(k).transpose(2, 3) / head_dim**0.5 + mask
-        mixed = (torch.softmax(scores, -1) @ v).transpose(1, 2).reshape(x.shape)
-        x = x + F.linear(mixed, p("self_attn.o_proj"))
-        h = norm(x, p("post_attention_layernorm"))
-        gate = F.silu(F.linear(h, p("mlp.gate_proj"))) * F.linear(h, p("mlp.up_proj"))
-        return x + F.linear(gate, p("mlp.down_proj"))
-
-    def loss(inputs, targets):
-        x = F.embedding(inputs, parameters["model.embed_tokens.weight"])
-        for index in range(config["layers"]):
-            x = layer(x, f"model.layers.{index}")
-        logits = F.linear(norm(x, parameters["model.norm.weight"]), parameters["model.embed_tokens.weight"])
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-
-    return parameters, loss
-
-
-def torch_participant(options):
-    import torch
-
-    config = json.loads(options.worker)
-    if options.best:
-        torch.set_num_threads(options.threads)
-    parameters, loss_of = make_model(config, read_safetensors(options.weights))
-    matrices = [p for p in parameters.values() if p.dim() > 1]
-    vectors = [p for p in parameters.values() if p.dim() == 1]
-    groups = [
-        {"params": matrices, "weight_decay": config["weight_decay"]},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    betas = (config["beta1"], config["beta2"])
-    optimizer = torch.optim.AdamW(groups, lr=config["lr"], betas=betas, eps=config["eps"])
-    data = pathlib.Path(options.tokens).read_bytes()
-    tokens = torch.frombuffer(bytearray(data), dtype=torch.int16).long() & 0xFFFF
-    seq, accum = config["seq"], config["accum_steps"]
-    batch = accum if options.batched else 1
-    step = 0
-
-    def update():
-        nonlocal step
-        total = 0.0
-        for _ in range(accum // batch):
-            rows = [tokens[(step + i) * seq : (step + i + 1) * seq + 1] for i in range(batch)]
-            sample = torch.stack(rows)
-            loss = loss_of(sample[:, :-1], sample[:, 1:].contiguous())
-            (loss * (batch / accum)).backward()
-            total += loss.item() * batch
-            step += batch
-        torch.nn.utils.clip_grad_norm_(parameters.values(), config["grad_clip"])
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=not options.best)
-        return total / accum
-
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads", flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        loss = update()
-        elapsed = 1e3 * (time.perf_counter() - start)
-        print(json.dumps({"steps": accum, "loss": loss, "ms": elapsed}), flush=True)
-
-
-# ---- The coordinator
+# ---- The participants
 
 
 class Participant:
-    def __init__(self, name, command, environment):
+    def __init__(self, name, command, environment=None):
         self.name = name
-        self.times = []
         self.losses = []
+        self.times = []  # ms of updates while each thread had a core of its own
+        self.disturbed_times = []
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+            [str(word) for word in command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(environment or {})},
         )
         self.description = self.read()
 
     def read(self):
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"compare_torch.py: {self.name} ended: exit code {self.process.wait()}")
+            fail(f"{self.name} ended: exit code {self.process.wait()}")
         return line.strip()
 
+    def ask(self, line):
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return json.loads(self.read())
+
     def turn(self, updates=1):
-        """The times of a sequence in each update, in ms."""
-        time.sleep(PAUSE)
-        times = []
-        for _ in range(updates):
-            self.process.stdin.write("\n")
-            self.process.stdin.flush()
-            record = json.loads(self.read())
-            self.losses.append(record["loss"])
-            times.append(record["ms"] / record["steps"])
-        return times
+        """The times of updates in ms."""
+        records = [self.ask("update") for _ in range(updates)]
+        self.losses += [record["loss"] for record in records if "loss" in record]
+        return [record["ms"] for record in records]
+
+    def best(self):
+        return min(self.times or self.disturbed_times)
 
     def close(self):
         self.process.stdin.close()
@@ -188,19 +102,31 @@ def openblas_kernels():
     return {"OPENBLAS_CORETYPE": "HASWELL"} if {"avx2", "fma"} <= flags else {}
 
 
-def best_environment(threads):
-    blas, malloc = LIBRARIES / "openblas-openmp", LIBRARIES / "libtcmalloc_minimal.so.4"
-    missing = [str(path) for path in (blas, malloc) if not path.exists()]
-    if missing:
-        print(f"PyTorch with its best settings is omitted: {', '.join(missing)} missing (scripts/setup.sh --bench)\n")
-        return None
-    return {
-        "LD_LIBRARY_PATH": str(blas),
-        "LD_PRELOAD": str(malloc),
+def torch_python(options):
+    """The command and the environment of a Python with PyTorch: in its own root, through the root's own dynamic loader."""
+    root = pathlib.Path("/")
+    if not options.system:
+        if subprocess.run([ROOT / "scripts/torch_root.sh"]).returncode != 0:
+            fail("no PyTorch to compare with; --system takes that of this system")
+        root = ROOT / "build/torch/root"
+    loader = next(root.glob("usr/lib/*-linux-gnu/ld-linux-*"), None)
+    if loader is None:
+        fail(f"{root} has no dynamic loader of Debian, which starts PyTorch")
+    blas, malloc = loader.parent / "openblas-openmp", loader.parent / "libtcmalloc_minimal.so.4"
+    for needed in (root / "usr/lib/python3/dist-packages/torch", blas, malloc):
+        if not needed.exists():
+            fail(f"{needed} is missing; install python3-torch, libopenblas0-openmp and libtcmalloc-minimal4"
+                 if options.system else f"{needed} is missing; remove build/torch to unpack it again")
+    command = [loader, "--library-path", f"{blas}:{loader.parent}", "--preload", malloc, root / "usr/bin/python3"]
+    environment = {
+        "PYTHONHOME": str(root / "usr"),
+        "PYTHONPATH": "",
+        "PYTHONNOUSERSITE": "1",
         "TCMALLOC_RELEASE_RATE": "0",
-        "OMP_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(options.threads),
         "OMP_PROC_BIND": "true",
     }
+    return command, {**environment, **openblas_kernels()}
 
 
 def write_tokens(path, vocab, count):
@@ -212,99 +138,146 @@ def write_tokens(path, vocab, count):
     path.write_bytes(tokens)
 
 
-def participants(name, config, options, folder):
-    threads = options.threads
-    tokens, weights = folder / "tokens.bin", folder / "weights.safetensors"
+def participants(name, config, options, torch, folder):
+    """The GEMM bound, ane-train, and PyTorch with several batch sizes."""
+    tokens, trained, model = folder / "tokens.bin", folder / "trained.safetensors", folder / "model"
     updates = options.warmups + max(options.least, options.most) * MOST_OF_A_TURN
     write_tokens(tokens, config["vocab"], updates * config["accum_steps"] * config["seq"] + 1)
-    ours = [str(ROOT / "build/release/bench/bench_turns"), "--config", name, "--threads", str(threads)]
-    ours += ["--accum-steps", str(config["accum_steps"]), "--plan", options.plan]
-    ours += ["--data", str(tokens), "--data-order", "sequential", "--write-weights", str(weights), "--schedule", "constant"]
-    yield Participant("ane-train", ours + ["--warmup", "0"], {})
+    dimensions = name.removesuffix(LORA)
+    settings = ["--config", dimensions, "--threads", options.threads, "--accum-steps", config["accum_steps"], "--plan", options.plan]
+    torch_data = ["--tokens", tokens, "--trained", trained, "--threads", options.threads]
+    if name.endswith(LORA):
+        random_model.write_model(dimensions, model, "f32")
+        settings += ["--model", model, "--lora", LORA_RANK]
+        torch_data += ["--frozen", model / "model.safetensors", "--lora-scale", LORA_SCALE]
+    yield Participant("GEMM bound", [PROGRAMS / "bench_bound", *settings])
 
-    worker = [sys.executable, __file__, "--worker", json.dumps(config), "--threads", str(threads)]
-    worker += ["--tokens", str(tokens), "--weights", str(weights)]
-    batched = config["accum_steps"] * config["seq"] * config["vocab"] < BATCHED_BELOW
-    yield Participant("PyTorch, default settings", worker, openblas_kernels())
-    if (best := best_environment(threads)) is not None:
-        best.update(openblas_kernels())
-        yield Participant("PyTorch, best settings", worker + ["--best"], best)
-        if batched:
-            name = f"PyTorch, best settings, {config['accum_steps']} sequences per batch"
-            yield Participant(name, worker + ["--best", "--batched"], best)
+    run = ["--data", tokens, "--data-order", "sequential", "--schedule", "constant", "--warmup", 0, "--write-weights", trained]
+    yield Participant("ane-train", [PROGRAMS / "bench_turns", *settings, *run])
+
+    python, environment = torch
+    worker = [*python, ROOT / "scripts/torch_training.py", "--config", json.dumps(config), *torch_data]
+    accum = config["accum_steps"]
+    for batch in sorted({1, max(1, accum // 2), accum}):
+        yield Participant(f"PyTorch, batches of {batch}", [*worker, "--batch", batch], environment)
 
 
-def check_losses(everyone, tolerance):
+# ---- The measurement
+
+
+def check_losses(ours, peers, tolerance):
     """fp16 kernels against fp32: the same loss up to rounding, before and after updates. The largest difference."""
-    ours, worst = everyone[0], 0.0
-    for other in everyone[1:]:
-        for update, (a, b) in enumerate(zip(ours.losses, other.losses)):
+    worst = 0.0
+    for peer in peers:
+        for update, (a, b) in enumerate(zip(ours.losses, peer.losses)):
             difference = abs(a - b) / abs(b)
             if not difference <= tolerance:
-                sys.exit(f"compare_torch.py: update {update + 1}: {ours.name} has loss {a}, {other.name} {b}")
+                fail(f"update {update + 1}: {ours.name} has loss {a}, {peer.name} {b}")
             worst = max(worst, difference)
     return worst
 
 
-def compare(name, options):
-    config = {**DEFAULTS, **json.loads((ROOT / "configs" / f"{name}.json").read_text())}
+class Measurement:
+    """Turns of all participants, of which the first is the bound. Its process also checks the cores."""
+
+    def __init__(self, everyone):
+        self.everyone = everyone
+        self.slowdowns = []
+        self.rounds = 0
+        self.shared = self.cores_shared()
+
+    def cores_shared(self):
+        time.sleep(PAUSE)
+        check = self.everyone[0].ask("cores")
+        self.slowdowns.append(check["slowdown"])
+        return check["shared"]
+
+    def round(self, updates):
+        for participant in self.everyone:
+            times = participant.turn(updates)
+            before, self.shared = self.shared, self.cores_shared()
+            kept = participant.disturbed_times if before or self.shared else participant.times
+            kept += times
+        self.rounds += 1
+
+    def summary(self):
+        turns = self.rounds * len(self.everyone)
+        text = f"products on all threads at once took {min(self.slowdowns):.2f} to {max(self.slowdowns):.2f} times as long as on one"
+        if disturbed := [participant for participant in self.everyone if participant.disturbed_times]:
+            text += f"; threads shared a processor core, or another program used one, during turns of {', '.join(p.name for p in disturbed)}"
+        if unusable := [participant for participant in self.everyone if not participant.times]:
+            text += f"\nNOT COMPARABLE: no undisturbed turn of {', '.join(p.name for p in unusable)}; repeat the measurement"
+        return f"{turns} turns: {text}"
+
+
+def compare(name, options, torch):
+    """The row of the config in the last table."""
+    config = {**DEFAULTS, **json.loads((ROOT / "configs" / f"{name.removesuffix(LORA)}.json").read_text())}
     if options.accum:
         config["accum_steps"] = options.accum
     with tempfile.TemporaryDirectory() as folder:
-        everyone = list(participants(name, config, options, pathlib.Path(folder)))
+        everyone = list(participants(name, config, options, torch, pathlib.Path(folder)))
+        bound, ours, *peers = everyone
         for _ in range(options.warmups):
-            warm = [participant.turn() for participant in everyone]
-        check_losses(everyone, options.tolerance)
-        update_ms = warm[0][0] * config["accum_steps"]
-        a_turn = max(1, min(MOST_OF_A_TURN, int(TURN * 1000 / update_ms)))
+            warm = [participant.turn()[0] for participant in everyone]
+        check_losses(ours, peers, options.tolerance)
+        a_turn = max(1, min(MOST_OF_A_TURN, int(TURN * 1000 / warm[1])))
+        measurement = Measurement(everyone)
         end = time.monotonic() + options.seconds
-        turns = 0
-        while turns < options.least or (time.monotonic() < end and turns < options.most):
-            for participant in everyone:
-                participant.times += participant.turn(a_turn)
-            turns += 1
+        while measurement.rounds < options.least or (time.monotonic() < end and measurement.rounds < options.most):
+            measurement.round(a_turn)
         for participant in everyone:
             participant.close()
-    worst = check_losses(everyone, options.tolerance)
+    worst = check_losses(ours, peers, ACCUMULATED * options.tolerance)
 
-    ours = everyone[0]
-    print(f"\n{name}: losses agree within {worst:.0e} over {len(ours.losses)} updates ({ours.losses[0]:.4f} to "
-          f"{ours.losses[-1]:.4f}); medians of {turns} turns of {a_turn} updates of {config['accum_steps']} sequences, including all overhead")
+    print(f"\n{name}: losses agree within {worst:.0e} over {len(ours.losses)} updates ({ours.losses[0]:.4f} to {ours.losses[-1]:.4f}); "
+          f"an update has {config['accum_steps']} sequences")
+    print(measurement.summary())
     for participant in everyone:
-        print(f"- {participant.name}: {participant.description}")
-    print()
-    print(f"| {name:46} | ms/sequence | fastest | ane-train is faster by |")
-    print(f"|{'-' * 48}|------------:|--------:|-----------------------:|")
-    for participant in everyone:
-        median = statistics.median(participant.times)
-        faster = "" if participant is ours else f"{median / statistics.median(ours.times):.2f}"
-        print(f"| {participant.name:46} | {median:11.3f} | {min(participant.times):7.2f} | {faster:>22} |")
+        print(f"- {participant.name}: {participant.best():.1f} ms per update ({participant.description})")
     sys.stdout.flush()
+    peer = min(peers, key=Participant.best)
+    mark = "" if all(participant.times for participant in everyone) else " (disturbed)"
+    return [name + mark, peer.name, f"{peer.best():.1f}", f"{ours.best():.1f}", f"{peer.best() / ours.best():.2f}",
+            f"{ours.best() / bound.best():.2f}"]
+
+
+def print_table(rows):
+    heads = ["config", "PyTorch's best", "its ms per update", "ane-train's", "PyTorch / ane-train", "ane-train / GEMM bound"]
+    widths = [max(map(len, column)) for column in zip(heads, *rows)]
+    line = lambda cells: "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths)) + " |"
+    print("\n" + line(heads))
+    print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    for row in rows:
+        print(line(row))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("configs", nargs="*", default=["shakespeare", "stories15m", "stories110m"])
+    parser.add_argument("configs", nargs="*", metavar="CONFIG",
+                        default=["shakespeare", "stories15m", "stories110m", "stories15m+lora", "stories110m+lora"])
+    parser.add_argument("--system", action="store_true", help="use this system's PyTorch")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--plan", default="split", help="ane-train's plan of kernels")
     parser.add_argument("--accum", type=int, help="sequences per update (default: the config's)")
-    parser.add_argument("--warmups", type=int, default=2, help="untimed warm-up updates, at least one")
+    parser.add_argument("--warmups", type=int, default=3, help="untimed warm-up updates; an error in an adapter shows in the third")
     parser.add_argument("--least", type=int, default=3, help="minimum number of timed turns")
     parser.add_argument("--most", type=int, default=30, help="maximum number of timed turns")
     parser.add_argument("--seconds", type=float, default=25, help="seconds of timed turns per config")
-    parser.add_argument("--tolerance", type=float, default=1e-3, help="relative tolerance of losses")
-    for hidden in ("--worker", "--tokens", "--weights"):
-        parser.add_argument(hidden, help=argparse.SUPPRESS)
-    for hidden in ("--best", "--batched"):
-        parser.add_argument(hidden, action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--tolerance", type=float, default=1e-4, help=f"relative tolerance of the losses in the warm-up; {ACCUMULATED} times that for the whole run")
     options = parser.parse_args()
-    if importlib.util.find_spec("torch") is None:
-        sys.exit(f"compare_torch.py: {sys.executable} has no PyTorch; run the script directly, so that the system's Python runs it")
-    if options.worker:
-        torch_participant(options)
-    else:
-        for name in options.configs:
-            compare(name, options)
+    for name in options.configs:
+        if not (ROOT / "configs" / f"{name.removesuffix(LORA)}.json").exists():
+            parser.error(f"unknown config '{name}'")
+        if name.endswith(LORA) and name.removesuffix(LORA) not in random_model.MODELS:
+            parser.error(f"'{name}': random_model.py has no model of these dimensions")
+    if options.warmups < 1:
+        parser.error("--warmups must be at least 1")
+    for program in ("bench_bound", "bench_turns"):
+        if not (PROGRAMS / program).exists():
+            fail(f"{PROGRAMS / program} is missing: scripts/setup.sh --bench, then scripts/build.sh release benchmarks -DANE_BENCH=ON")
+    torch = torch_python(options)
+    print_table([compare(name, options, torch) for name in options.configs])
 
 
 if __name__ == "__main__":

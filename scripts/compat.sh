@@ -17,9 +17,8 @@ install() {  # PACKAGE...: what this script itself needs
   dpkg-query -W "$@" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"; } >&2
 }
 
-# Where apt gets this system's packages, and its name.
-codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
-mirror() { apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $codename" | head -n 1; }
+# shellcheck source=scripts/private_root.sh
+. scripts/private_root.sh
 
 suite() {
   local root=$folder/root
@@ -49,29 +48,14 @@ suite() {
       scripts/test.sh"' suite "$root"
 }
 
-# Packages of the other architecture, unpacked but not installed, for the system's cross compiler.
-unpack_arm64() {  # ROOT PACKAGE...
-  local root=$1 state=$folder/apt
-  shift
-  mkdir -p "$state"/{state/lists/partial,cache/archives/partial} "$root"
-  : >"$state/status"
-  echo "deb $(mirror) $codename main" >"$state/sources.list"
-  local options=(-qq -o "Dir::State=$state/state" -o "Dir::State::status=$state/status" -o "Dir::Cache=$state/cache"
-    -o "Dir::Etc::SourceList=$state/sources.list" -o Dir::Etc::SourceParts=- -o APT::Architecture=arm64
-    -o APT::Architectures=arm64 -o APT::Sandbox::User=root)
-  apt-get "${options[@]}" update
-  apt-get "${options[@]}" install -y --download-only --no-install-recommends "$@" >/dev/null
-  local package
-  for package in "$state"/cache/archives/*.deb; do dpkg -x "$package" "$root"; done
-}
-
+# With packages of the other architecture for the system's cross compiler.
 arm64() {
   local root=$folder/root tests=(math device_host mil model)
   local openblas=$root/usr/lib/aarch64-linux-gnu/openblas-pthread/cmake/openblas
   install g++-aarch64-linux-gnu qemu-user-static
   if [[ ! -e $folder/complete ]]; then
-    unpack_arm64 "$root" libc6-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev \
-      libhwy-dev libxxhash-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev
+    unpack_packages "$folder" "$codename" arm64 libc6-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev catch2 \
+      libopenblas-pthread-dev libhwy-dev libxxhash-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev
     sed -i "s|/usr/|$root/usr/|" "$openblas/OpenBLASConfig.cmake"  # the only one with absolute paths
     touch "$folder/complete"
   fi

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes a Hugging Face model directory with random BF16 weights in the dimensions of a published model.
+"""Writes a Hugging Face model directory with random weights, in BF16 or F32, in the dimensions of a published model.
 
-For measurements of memory and speed, and for dry runs: scripts/random_model.py qwen3-0.6b DIR
+For measurements of memory and speed, and for dry runs: scripts/random_model.py qwen3-0.6b DIR [bf16|f32]
 """
 import array
 import json
+import math
 import pathlib
 import random
 import struct
@@ -18,12 +19,14 @@ MODELS = {
     "tinyllama-1.1b": ("llama", 2048, 5632, 22, 32, 4, 64, 32000, 10000.0, 1e-5, False),
     "llama-3.2-1b": ("llama", 2048, 8192, 16, 32, 8, 64, 128256, 500000.0, 1e-5, True),
     "qwen3-tiny": ("qwen3", 64, 128, 2, 4, 2, 32, 256, 1000000.0, 1e-6, True),  # not a published model; for tests
+    "stories15m": ("llama", 288, 768, 6, 6, 6, 48, 32000, 10000.0, 1e-5, True),
     "stories110m": ("llama", 768, 2048, 12, 12, 12, 64, 32000, 10000.0, 1e-5, True),
 }
+SIZES = {"bf16": 2, "f32": 4}  # bytes of a value
 BLOCK = 1 << 19  # values, which are repeated
 
 
-def config_of(name):
+def config_of(name, dtype):
     family, dim, hidden, layers, heads, kv_heads, head_dim, vocab, theta, eps, tied = MODELS[name]
     config = {
         "model_type": family,
@@ -39,7 +42,7 @@ def config_of(name):
         "tie_word_embeddings": tied,
         "max_position_embeddings": 2048,
         "hidden_act": "silu",
-        "torch_dtype": "bfloat16",
+        "torch_dtype": {"bf16": "bfloat16", "f32": "float32"}[dtype],
     }
     if name == "llama-3.2-1b":
         config["rope_scaling"] = {
@@ -81,36 +84,40 @@ def tensors_of(config):
     return tensors
 
 
-def bf16(values):
-    return array.array("H", (bits >> 16 for bits in struct.unpack(f"<{len(values)}I", struct.pack(f"<{len(values)}f", *values))))
+def encoded(values, dtype):
+    """The values' bytes. BF16 is the upper half of F32, which is exact enough for random values."""
+    f32 = struct.pack(f"<{len(values)}f", *values)
+    return f32 if dtype == "f32" else array.array("H", (bits >> 16 for bits in struct.unpack(f"<{len(values)}I", f32))).tobytes()
+
+
+def write_model(name, directory, dtype):
+    directory.mkdir(parents=True)
+    config = config_of(name, dtype)
+    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    header, size = {"__metadata__": {"format": "pt"}}, 0
+    for tensor, shape in tensors_of(config).items():
+        bytes_of_tensor = math.prod(shape) * SIZES[dtype]
+        header[tensor] = {"dtype": dtype.upper(), "shape": list(shape), "data_offsets": [size, size + bytes_of_tensor]}
+        size += bytes_of_tensor
+    text = json.dumps(header).encode()
+    generator = random.Random(1)
+    block = encoded([generator.gauss(0, 0.02) for _ in range(BLOCK)], dtype)
+    ones = encoded([1.0] * 8192, dtype)
+    with open(directory / "model.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor, entry in header.items():
+            if tensor == "__metadata__":
+                continue
+            begin, end = entry["data_offsets"]
+            source = ones if tensor.endswith("norm.weight") else block
+            for position in range(begin, end, len(source)):
+                file.write(source[: end - position])
 
 
 def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in MODELS:
-        sys.exit(f"usage: random_model.py {'|'.join(MODELS)} DIR")
-    directory = pathlib.Path(sys.argv[2])
-    directory.mkdir(parents=True)
-    config = config_of(sys.argv[1])
-    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    header, size = {"__metadata__": {"format": "pt"}}, 0
-    for name, shape in tensors_of(config).items():
-        count = shape[0] * (shape[1] if len(shape) == 2 else 1)
-        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [size, size + 2 * count]}
-        size += 2 * count
-    text = json.dumps(header).encode()
-    generator = random.Random(1)
-    block = bf16([generator.gauss(0, 0.02) for _ in range(BLOCK)]).tobytes()
-    ones = bf16([1.0] * 8192).tobytes()
-    with open(directory / "model.safetensors", "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for name, entry in header.items():
-            if name == "__metadata__":
-                continue
-            left = entry["data_offsets"][1] - entry["data_offsets"][0]
-            source = ones if name.endswith("norm.weight") else block
-            while left > 0:
-                file.write(source[:left])
-                left -= min(left, len(source))
+    if len(sys.argv) not in (3, 4) or sys.argv[1] not in MODELS or sys.argv[3:] not in ([], ["bf16"], ["f32"]):
+        sys.exit(f"usage: random_model.py {'|'.join(MODELS)} DIR [bf16|f32]")
+    write_model(sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3] if len(sys.argv) == 4 else "bf16")
 
 
 if __name__ == "__main__":

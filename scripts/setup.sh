@@ -12,7 +12,7 @@ debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-jso
 # Optional libraries, used if available: name prefixes, because each release has its own version suffix.
 debian_optional=(libdnnl)
 debian_test=(gobjc libgnustep-base-dev python3)
-debian_bench=(libbenchmark-dev python3-torch libopenblas0-openmp libtcmalloc-minimal4)
+debian_bench=(libbenchmark-dev)
 debian_dev=(clang libclang-rt-dev llvm clang-format clang-tidy gcovr libbenchmark-dev)
 homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway xxhash pcre2 utf8proc sentencepiece open-mpi)
 homebrew_bench=(google-benchmark)
