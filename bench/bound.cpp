@@ -19,9 +19,9 @@
 namespace ane::bench {
 namespace {
 
-int run(Arguments arguments) {
+int run(Arguments arguments) {  // NOLINT(performance-unnecessary-value-param): the type that run_main expects
   const cli::Settings settings = arguments.settings();
-  math::ThreadPool threads(settings.threads);
+  math::ThreadPool threads(settings.threads == 0 ? math::processor_count() : static_cast<int>(settings.threads));
   GemmFloor floor(step_products(settings), threads);
   fmt::print("{:.2f} GFLOP per sequence\n", floor.flops() * 1e-9);
   std::fflush(stdout);
