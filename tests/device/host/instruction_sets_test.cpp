@@ -70,6 +70,24 @@ TEST_CASE("maximum and minimum of two are NaN if either operand is", "[device][h
   });
 }
 
+TEST_CASE("NaN is not equal to anything, and no other comparison with it is true", "[device][host]") {
+  const OpKind kind = GENERATE(OpKind::equal, OpKind::not_equal, OpKind::less, OpKind::greater_equal);
+  CAPTURE(mil::name(kind));
+  const std::vector<double> left = repeated({kNan, 1, kNan});
+  const std::vector<double> right = repeated({kNan, kNan, 2});
+  Builder b(DType::fp32);
+  const auto count = static_cast<std::int64_t>(left.size());
+  const Var x = b.input("a_in", {count});
+  const Var y = b.input("b_in", {count});
+  const std::vector<mil::Argument> arguments{
+      {"cond", {b.binary(kind, "holds", x, y).id}}, {"a", {b.scalar(1).id}}, {"b", {b.scalar(0).id}}};
+  const mil::Program program = std::move(b).finish(b.operation(OpKind::select, "out", arguments));
+  on_every_target([&] {
+    const Tensor found = run_once(program, {floats({count}, left), floats({count}, right)});
+    CHECK(std::ranges::count(found.data, kind == OpKind::not_equal ? 1.0 : 0.0) == count);
+  });
+}
+
 TEST_CASE("a NaN anywhere in a row makes its maximum, minimum and softmax NaN", "[device][host]") {
   constexpr std::int64_t kColumns = 83;
   const std::string_view what = GENERATE("reduce_max", "reduce_min", "softmax");

@@ -461,7 +461,8 @@ Loop loop_of(const MicroOp& op) {
     case OpKind::equal:
       return compare(op, [](auto x, auto y) HWY_ATTR { return hn::Eq(x, y); });
     case OpKind::not_equal:
-      return compare(op, [](auto x, auto y) HWY_ATTR { return hn::Ne(x, y); });
+      // not Ne, which is false for NaN on some instruction sets
+      return compare(op, [](auto x, auto y) HWY_ATTR { return hn::Not(hn::Eq(x, y)); });
     case OpKind::select:
       return &select_loop;
     case OpKind::cast:
