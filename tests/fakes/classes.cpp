@@ -123,7 +123,7 @@ Flag answer(const char* name, Id* error, Call&& call) {
     if (state().raises()) raise(fmt::format("the stand-in was told to raise in {}", name));
     return refuse(error, 99, fmt::format("the stand-in was told to fail {}", name));
   }
-  if (State::is_virtual() && !State::has_virtual_client()) {
+  if (state().is_virtual() && !State::has_virtual_client()) {
     return refuse(error, kHostTooOld, fmt::format("{}: host too old for a virtual machine", name));
   }
   try {
@@ -208,7 +208,7 @@ void write_own_files(const Model& model) {
 /// Compiles even if the daemon has the program. Throws Refusal.
 void compile_anew(Model& model) {
   auto program = std::make_unique<Program>(*model.source, model.directory());
-  if (!state().try_add(&Counts::compiles, State::kCompileLimit)) {
+  if (!state().try_add(&Counts::compiles, state().persona().compile_limit)) {
     throw Refusal(kCompileFailed, "_ANECompiler : ANECCompile() FAILED", kCompilerDomain);
   }
   write_own_files(model);
@@ -220,6 +220,7 @@ Flag compile(Id self, SEL, unsigned, Id options, Id* error) {
   return answer("compile", error, [&] {
     expect(options, "NSDictionary", "options");
     auto& model = body<Model>(self);
+    verify_files(*model.source, model.directory());
     std::this_thread::sleep_for(state().compile_delay());
     compile_anew(model);
   });
@@ -229,13 +230,14 @@ Flag load(Id self, SEL, unsigned, Id options, Id* error) {
   return answer("load", error, [&] {
     expect(options, "NSDictionary", "options");
     auto& model = body<Model>(self);
+    verify_files(*model.source, model.directory());
     // From the daemon's cache, whatever the directory contains by now; compiled if it is not there.
     if (!state().is_cached(model.identifier)) {
       if (!std::filesystem::exists(model.directory())) throw Refusal(kFileNotFound, model.directory() + " is gone");
       compile_anew(model);
     }
     if (model.program == nullptr) model.program = std::make_unique<Program>(*model.source);
-    if (!model.has_slot && !state().try_add(&Counts::loaded, State::kProgramLimit)) {
+    if (!model.has_slot && !state().try_add(&Counts::loaded, state().persona().resident_limit)) {
       throw Refusal(kLoadFailed, "Program load failure (0x50004)");
     }
     model.has_slot = true;
@@ -400,6 +402,10 @@ Id attributes(Id self, SEL) {
   return dictionary({{"ANEFModelDescription", description}, {"NetworkStatusList", foundation().array(networks)}});
 }
 
+Flag is_compiled(Id self, SEL) {
+  return !state().fails("compiledModelExists") && state().is_cached(body<Model>(self).identifier) ? 1 : 0;
+}
+
 void purge(Id self, SEL) {
   if (state().fails("purgeCompiledModel") && state().raises()) raise("the stand-in was told to raise in purge");
   state().purge(body<Model>(self).identifier);
@@ -420,9 +426,9 @@ void purge_by_identifier(Id, SEL, Id hash) {
 // ---- _ANEDeviceInfo
 
 Flag has_ane(Id, SEL) { return std::getenv("STANDIN_NO_ANE") == nullptr ? 1 : 0; }
-Flag is_virtual_machine(Id, SEL) { return State::is_virtual() ? 1 : 0; }
-unsigned core_count(Id, SEL) { return 16; }
-Id architecture(Id, SEL) { return foundation().string("standin"); }
+Flag is_virtual_machine(Id, SEL) { return state().is_virtual() ? 1 : 0; }
+unsigned core_count(Id, SEL) { return state().persona().cores; }
+Id architecture(Id, SEL) { return foundation().string(std::string(state().persona().architecture)); }
 
 // ---- Registration
 
@@ -477,6 +483,7 @@ struct Registration {
         .method("evaluateWithQoS:options:request:error:", "C@:I@@^@", evaluate)
         .method("unloadWithQoS:error:", "C@:I^@", unload)
         .method("modelAttributes", "@@:", attributes)
+        .method("compiledModelExists", "C@:", is_compiled)
         .method("purgeCompiledModel", "v@:", purge)
         .done();
     NewClass("_ANEClient")

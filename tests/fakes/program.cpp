@@ -14,9 +14,11 @@
 
 #include <fmt/format.h>
 
+#include "ane/mil/ane_rules.h"
 #include "ane/mil/text.h"
 #include "ane/surface/pool.h"
 
+#include "arithmetic.h"
 #include "state.h"
 
 namespace ane::fakes {
@@ -105,6 +107,24 @@ std::string without_attention_masks(std::string text) {
   return mil::print(program);
 }
 
+/// Refuses what breaks a rule that the persona's compiler enforces.
+void refuse_broken_rules(const Persona& persona, const mil::Program& program, const mil::Blobs& weights) {
+  if (persona.refused_rules.empty()) return;
+  for (const mil::Diagnostic& found : mil::check_for_ane(program, &weights))
+    if (std::ranges::find(persona.refused_rules, found.rule) != persona.refused_rules.end())
+      refuse_program(to_string(found));
+}
+
+/// What the host device must compile to compute what the persona's engine would.
+std::string text_for_host(const std::string& text, const mil::Blobs& weights) {
+  const Persona persona = state().persona();
+  const std::string unmasked = without_attention_masks(text);
+  if (persona.name.empty()) return unmasked;
+  const mil::Program program = mil::parse(unmasked);
+  refuse_broken_rules(persona, program, weights);
+  return mil::print(with_arithmetic_of(persona, program));
+}
+
 /// Ports sorted by name, with their original positions.
 void sort_ports(std::span<const device::Port> ports, std::vector<device::Port>& sorted,
                 std::vector<std::size_t>& places) {
@@ -176,6 +196,18 @@ std::string Source::identifier() const {
   return fmt::format("{}_{}_{}", digest(text), digest(values), digest(plist));
 }
 
+void verify_files(const Source& source, const std::string& directory) {
+  if (!state().persona().verifies_files || !fs::exists(directory)) return;
+  const auto verify = [&](const fs::path& path, std::span<const std::byte> bytes) {
+    const std::optional<std::string> found = file_text(path);
+    if (fs::is_symlink(path) || !found || !std::ranges::equal(bytes_of(*found), bytes))
+      throw Refusal(kInvalidModel, "verifyBundleAtPath: invalid model: " + path.string());
+  };
+  verify(fs::path(directory) / "model.mil", bytes_of(source.mil_text));
+  for (const auto& [key, data] : source.weights)
+    verify(fs::path(directory) / key.substr(kModelPath.size()), data.bytes());
+}
+
 Program::Program(const Source& source, const std::string& directory) {
   const std::string text = read_text(directory, source.mil_text);
   const mil::Blobs weights = read_weights(directory, source.weights);
@@ -190,7 +222,9 @@ void Program::compile(const std::string& text, const mil::Blobs& weights) {
   if (refused != nullptr && text.find(fmt::format("= {}(", refused)) != std::string::npos) refuse_program(refused);
   const std::scoped_lock lock(state().host_mutex());
   try {
-    kernel_ = state().host().compile("kernel", without_attention_masks(text), weights);
+    kernel_ = state().host().compile("kernel", text_for_host(text, weights), weights);
+  } catch (const Refusal&) {
+    throw;
   } catch (const Error& error) {
     refuse_program(error.what());
   }

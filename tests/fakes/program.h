@@ -21,6 +21,7 @@ enum ErrorCode : int {
   kCompileFailed = 1,  ///< in the compiler's domain
   kLoadFailed = 6,
   kInferenceFailed = 8,
+  kInvalidModel = 10,
   kFileNotFound = 16,
   kHostTooOld = 22,  ///< in a virtual machine without a client
   kProgramNotFound = 23,
@@ -43,6 +44,10 @@ struct Source {
   /// Derived from the text, the weights' bytes in the order of their keys, and the options (ane.md L1).
   [[nodiscard]] std::string identifier() const;
 };
+
+/// If the persona verifies files: throws Refusal if one in `directory` is a symbolic link or differs from `source`. A
+/// directory that does not exist passes, because the daemon may have the program.
+void verify_files(const Source& source, const std::string& directory);
 
 /// A program compiled by the stand-in, with the weights that were read at that time.
 class Program {

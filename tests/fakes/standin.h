@@ -9,6 +9,7 @@
 /// in Apple's daemon.
 ///
 /// Environment, for tests of whole programs; read when the library is loaded:
+///   STANDIN_CHIP=NAME         plays this persona (personas.h)
 ///   STANDIN_FAIL=CALL:N       the Nth call of CALL ("compile", "IOSurfaceCreate", ...) fails
 ///   STANDIN_COMPILE_MS=N      each compilation takes N ms longer
 ///   STANDIN_THREADS=N         threads of the host device inside (default: as many as cores)
@@ -56,7 +57,8 @@ class Control {
   /// Failing calls raise an Objective-C exception instead of returning an error.
   virtual void raise_exceptions(bool raise) = 0;
 
-  virtual void cancel_evaluations(int count) = 0;  ///< the next `count` end with status 0x12
+  virtual void cancel_evaluations(int count) = 0;           ///< the next `count` end with status 0x12
+  virtual void be_idle(std::chrono::nanoseconds time) = 0;  ///< as if nothing had been evaluated for so long
   virtual void slow_compiles(std::chrono::milliseconds delay) = 0;
   /// modelAttributes reports row strides that are this many bytes too large.
   virtual void widen_reported_rows(int bytes) = 0;
@@ -64,7 +66,8 @@ class Control {
   virtual void widen_reported_planes(int bytes) = 0;
   virtual void report_interleave(int channels) = 0;
   virtual void set_threads(int threads) = 0;
-  virtual void clear_cache() = 0;  ///< like a system update
+  virtual void play(const std::string& persona) = 0;  ///< until reset(); programs already compiled stay as they are
+  virtual void clear_cache() = 0;                     ///< like a system update
   [[nodiscard]] virtual std::string temporary_directory() const = 0;
 };
 

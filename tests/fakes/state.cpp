@@ -51,7 +51,8 @@ State::State() : temporary_directory_(home().string() + "/"), cache_directory_(h
   const std::string fault = variable("STANDIN_FAIL");
   const std::size_t colon = fault.find(':');
   if (colon != std::string::npos) fail(fault.substr(0, colon), std::stoi(fault.substr(colon + 1)));
-  compile_delay_ = std::chrono::milliseconds(number("STANDIN_COMPILE_MS", 0));
+  play(variable("STANDIN_CHIP"));
+  compile_delay_ = std::chrono::milliseconds(number("STANDIN_COMPILE_MS", persona_.compile_ms));
   interleave_ = number("STANDIN_INTERLEAVE", 1);
   set_threads(number("STANDIN_THREADS", static_cast<int>(std::thread::hardware_concurrency())));
 }
@@ -84,6 +85,7 @@ Counts State::counts() const {
 
 void State::reset() {
   const std::scoped_lock lock(mutex_);
+  persona_ = personas().front();
   counts_.compiles = 0;
   calls_until_fault_ = 0;
   failed_.clear();
@@ -120,8 +122,18 @@ void State::cancel_evaluations(int count) {
   cancellations_ = count;
 }
 
-bool State::cancels() {
+void State::be_idle(std::chrono::nanoseconds time) {
   const std::scoped_lock lock(mutex_);
+  idle_time_ += time;
+}
+
+bool State::cancels() {
+  constexpr int kWhilePoweringOn = 3;
+  const std::scoped_lock lock(mutex_);
+  const auto now = std::chrono::steady_clock::now() + idle_time_;
+  const std::chrono::seconds limit(persona_.power_down_seconds);
+  if (limit.count() > 0 && last_evaluation_ && now - *last_evaluation_ >= limit) cancellations_ = kWhilePoweringOn;
+  last_evaluation_ = now;
   if (cancellations_ == 0) return false;
   --cancellations_;
   return true;
@@ -190,7 +202,17 @@ void State::purge(const std::string& identifier) const { fs::remove(fs::path(cac
 
 void State::clear_cache() { fs::remove_all(cache_directory_); }
 
-bool State::is_virtual() { return !variable("STANDIN_VIRTUAL").empty(); }
+void State::play(const std::string& persona) {
+  const std::scoped_lock lock(mutex_);
+  persona_ = fakes::persona(persona);
+}
+
+Persona State::persona() const {
+  const std::scoped_lock lock(mutex_);
+  return persona_;
+}
+
+bool State::is_virtual() const { return persona().is_virtual || !variable("STANDIN_VIRTUAL").empty(); }
 bool State::has_virtual_client() { return variable("STANDIN_VIRTUAL") == "client"; }
 
 objc::ExceptionPreprocessor State::set_exception_preprocessor(objc::ExceptionPreprocessor preprocessor) {

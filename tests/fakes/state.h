@@ -1,8 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "ane/device/host/host_device.h"
@@ -10,6 +12,7 @@
 #include "foundation.h"
 #include "lookup.h"
 #include "objc.h"
+#include "personas.h"
 #include "standin.h"
 
 namespace ane::fakes {
@@ -28,9 +31,6 @@ struct Gnustep {
 /// Process-wide state, as in the real framework and its daemon.
 class State final : public Control {
  public:
-  static constexpr int kCompileLimit = 119;
-  static constexpr int kProgramLimit = 127;
-
   State();
   ~State() override;
 
@@ -39,12 +39,14 @@ class State final : public Control {
   void fail(const std::string& call, int nth) override;
   [[nodiscard]] std::string failed() const override;
   void cancel_evaluations(int count) override;
+  void be_idle(std::chrono::nanoseconds time) override;
   void slow_compiles(std::chrono::milliseconds delay) override;
   void raise_exceptions(bool raise) override;
   void widen_reported_rows(int bytes) override;
   void widen_reported_planes(int bytes) override;
   void report_interleave(int channels) override;
   void set_threads(int threads) override;
+  void play(const std::string& persona) override;
   void clear_cache() override;
   [[nodiscard]] std::string temporary_directory() const override { return temporary_directory_; }
 
@@ -62,8 +64,9 @@ class State final : public Control {
   [[nodiscard]] bool is_cached(const std::string& identifier) const;
   void purge(const std::string& identifier) const;
 
+  [[nodiscard]] Persona persona() const;
   /// Whether this is a virtual machine, and whether its host runs programs.
-  [[nodiscard]] static bool is_virtual();
+  [[nodiscard]] bool is_virtual() const;
   [[nodiscard]] static bool has_virtual_client();
 
   /// Set by the program that loaded the stand-in; null if not set.
@@ -85,11 +88,14 @@ class State final : public Control {
   std::string cache_directory_;
 
   mutable std::mutex mutex_;
+  Persona persona_;
   Counts counts_;
   std::string fault_call_;
   int calls_until_fault_ = 0;
   std::string failed_;
   int cancellations_ = 0;
+  std::chrono::nanoseconds idle_time_{0};  // pretended, since the process began
+  std::optional<std::chrono::steady_clock::time_point> last_evaluation_;
   bool raises_ = false;
   int extra_row_bytes_ = 0;
   int extra_plane_bytes_ = 0;

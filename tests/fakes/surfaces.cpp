@@ -140,9 +140,10 @@ ANE_STANDIN_EXPORT int sysctlbyname(const char* name, void* value, std::size_t* 
                                     std::size_t /*new_size*/) {
   const std::string key = name;
   std::string text;
-  if (key == "machdep.cpu.brand_string") text = "Apple stand-in";
-  if (key == "kern.osproductversion") text = "0.0";
-  if (key == "kern.osversion") text = "stand-in";
+  const ane::fakes::Persona persona = state().persona();
+  if (key == "machdep.cpu.brand_string") text = persona.chip;
+  if (key == "kern.osproductversion") text = persona.os;
+  if (key == "kern.osversion") text = persona.build;
   if (text.empty()) return -1;
   if (value != nullptr) text.copy(static_cast<char*>(value), *size);
   if (value != nullptr) static_cast<char*>(value)[text.size()] = '\0';
