@@ -9,6 +9,7 @@
 
 #include "ane/app/doctor_command.h"
 #include "ane/app/eval_command.h"
+#include "ane/app/explore_command.h"
 #include "ane/app/export_command.h"
 #include "ane/app/mil_command.h"
 #include "ane/app/plan_command.h"
@@ -31,6 +32,8 @@ struct CommandRow {
 }  // namespace
 
 int run_command(const Invocation& invocation) {
+  if (const std::optional<explore::StageRequest> stage = explore::find_stage_request(invocation.environment))
+    return experiment_stage(*stage, invocation);
   if (std::optional<RestartContext> before = find_restart_context(invocation.environment))
     return continue_training(*std::move(before), invocation);
 
@@ -43,7 +46,7 @@ int run_command(const Invocation& invocation) {
       {tokenize_options(), tokenize_command},
       {plan_options(), [&](const cli::FlagValues& flags) { return plan_command(flags, invocation); }},
       {report_options(), report_command},
-      {doctor_options(), doctor_command}};
+      {doctor_options(), [&](const cli::FlagValues& flags) { return doctor_command(flags, invocation); }}};
   std::vector<cli::Command> commands;
   for (const CommandRow& row : rows) commands.push_back(row.options);
   const std::span words(invocation.arguments);

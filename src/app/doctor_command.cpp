@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -10,6 +11,8 @@
 
 #include "ane/app/device_probes.h"
 #include "ane/app/devices.h"
+#include "ane/app/explore_command.h"
+#include "ane/app/option_values.h"
 #include "ane/cli/settings.h"
 #include "ane/cli/terminal.h"
 #include "ane/cli/text.h"
@@ -95,34 +98,47 @@ Verdict run_probes(device::Device& device, device::Device& host, std::vector<std
   return verdict;
 }
 
+/// Settings that are options of doctor.
+std::vector<std::string_view> setting_names() {
+  std::vector<std::string_view> names;
+  for (const cli::Setting& row : cli::settings_table())
+    if (row.name == "device" || row.group == "ANE") names.push_back(row.name);
+  return names;
+}
+
 }  // namespace
 
 cli::Command doctor_options() {
   cli::Command command{
       "doctor", "Shows what this machine offers and checks that the selected device computes correctly.", {}};
-  for (cli::Setting row : cli::settings_table()) {
-    if (row.name != "device" && row.group != "ANE") continue;
+  for (const std::string_view name : setting_names()) {
+    cli::Setting row = cli::setting(name);
     row.environment = {};  // doctor ignores the environment
     command.options.push_back(cli::option_of(row));
   }
+  for (cli::CommandOption& option : explore_options()) command.options.push_back(std::move(option));
   return command;
 }
 
-int doctor_command(const cli::FlagValues& values) {
+int doctor_command(const cli::FlagValues& values, const Invocation& invocation) {
   cli::Terminal terminal;
-  const cli::Settings settings = cli::load_settings(values, {}).values;
+  const OptionValues options(values);
+  check_explore_options(values);
+  const cli::Settings settings = cli::load_settings(options.settings(setting_names()), {}).values;
   math::ThreadPool threads(math::processor_count());
   const device::apple::Probe probe = device::apple::probe();
+  if (options.toggle("show")) return show_verdicts(probe, invocation, terminal);
   print_machine(probe, threads, terminal);
+  if (options.toggle("explore")) return explore_engine(probe, options.toggle("quick"), invocation, terminal);
   print_engine(probe, terminal);
   terminal.print(fmt::format("auto selects: {}",
                              probe.usable_unasked() ? "ane" : fmt::format("host, because {}", probe.reason())));
 
   // A training run refuses a program whose description differs from the expected one; here it runs anyway.
   std::vector<std::string> warnings;
-  device::apple::AneOptions options = ane_options(settings);
-  options.on_difference = [&](const std::string& difference) { warnings.push_back(difference); };
-  const PickedDevice picked = pick_device(settings.device, options, threads);
+  device::apple::AneOptions ane = ane_options(settings);
+  ane.on_difference = [&](const std::string& difference) { warnings.push_back(difference); };
+  const PickedDevice picked = pick_device(settings.device, ane, threads);
   if (!picked.note.empty()) terminal.print(fmt::format("Note: {}", picked.note));
   device::host::HostDevice host(threads);
   terminal.print(fmt::format("Probe kernels on {}:", picked.device->name()));

@@ -55,9 +55,9 @@ int fail(ExitCode code, const char* message) {
 }
 
 /// The only place where an error becomes an exit code.
-int run_and_report(char** argv, const DeviceWrapper& wrap_device) try {
+int run_and_report(char** argv, const DeviceWrapper& wrap_device, explore::Clock* clock) try {
   ensure_memory_reserve();
-  return run_command({strings_of(argv), strings_of(environ), train::monotonic_ns(), wrap_device});
+  return run_command({strings_of(argv), strings_of(environ), train::monotonic_ns(), wrap_device, clock});
 } catch (const Stopped& stopped) {
   cli::Terminal().info(fmt::format("stopped by signal {}; nothing was written", stopped.signal));
   return kSignalExit + stopped.signal;
@@ -83,9 +83,9 @@ int run_and_report(char** argv, const DeviceWrapper& wrap_device) try {
 
 }  // namespace
 
-int run_program(char** argv, const DeviceWrapper& wrap_device) try {
+int run_program(char** argv, const DeviceWrapper& wrap_device, explore::Clock* clock) try {
   open_closed_streams();
-  return with_enough_stack([&] { return run_and_report(argv, wrap_device); });
+  return with_enough_stack([&] { return run_and_report(argv, wrap_device, clock); });
 } catch (const DeviceError& error) {
   return fail(kDevice, error.what());
 }

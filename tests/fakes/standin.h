@@ -11,6 +11,8 @@
 /// Environment, for tests of whole programs; read when the library is loaded:
 ///   STANDIN_CHIP=NAME         plays this persona (personas.h)
 ///   STANDIN_FAIL=CALL:N       the Nth call of CALL ("compile", "IOSurfaceCreate", ...) fails
+///   STANDIN_CRASH=CALL:N      the Nth call of CALL aborts the process
+///   STANDIN_HANG=CALL:N       the Nth call of CALL does not return
 ///   STANDIN_COMPILE_MS=N      each compilation takes N ms longer
 ///   STANDIN_THREADS=N         threads of the host device inside (default: as many as cores)
 ///   STANDIN_HIDE=NAME,...     these classes, methods and functions are treated as missing
@@ -19,6 +21,7 @@
 ///   STANDIN_VIRTUAL=client    a virtual machine whose host runs its programs
 ///   STANDIN_REFUSE=OPERATION  programs with this operation do not compile
 ///   STANDIN_INTERLEAVE=N      modelAttributes reports N interleaved channels
+///   STANDIN_CLOCK=simulated   the pauses of ane-train-standin's experiments take no time
 ///   STANDIN_HOME=DIR          directories of programs and the cache of compiled ones lie there, for all processes;
 ///                             otherwise every process has its own, which it keeps through exec
 ///   STANDIN_REPORT=FILE       appends the counts below at exit, one line per process

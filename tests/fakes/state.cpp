@@ -48,9 +48,14 @@ Gnustep::Gnustep()
 }
 
 State::State() : temporary_directory_(home().string() + "/"), cache_directory_(home().string() + "-cache") {
-  const std::string fault = variable("STANDIN_FAIL");
-  const std::size_t colon = fault.find(':');
-  if (colon != std::string::npos) fail(fault.substr(0, colon), std::stoi(fault.substr(colon + 1)));
+  for (const auto& [name, kind] : {std::pair("STANDIN_FAIL", Fault::error), std::pair("STANDIN_CRASH", Fault::crash),
+                                   std::pair("STANDIN_HANG", Fault::hang)}) {
+    const std::string fault = variable(name);
+    const std::size_t colon = fault.find(':');
+    if (colon == std::string::npos) continue;
+    fail(fault.substr(0, colon), std::stoi(fault.substr(colon + 1)));
+    fault_ = kind;
+  }
   play(variable("STANDIN_CHIP"));
   compile_delay_ = std::chrono::milliseconds(number("STANDIN_COMPILE_MS", persona_.compile_ms));
   interleave_ = number("STANDIN_INTERLEAVE", 1);
@@ -113,6 +118,8 @@ bool State::fails(const std::string& call) {
   const std::scoped_lock lock(mutex_);
   if (calls_until_fault_ == 0 || (!fault_call_.empty() && fault_call_ != call)) return false;
   if (--calls_until_fault_ != 0) return false;
+  if (fault_ == Fault::crash) std::abort();
+  while (fault_ == Fault::hang) std::this_thread::sleep_for(std::chrono::seconds(1));
   failed_ = call;
   return true;
 }

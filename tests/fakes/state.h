@@ -90,6 +90,7 @@ class State final : public Control {
   mutable std::mutex mutex_;
   Persona persona_;
   Counts counts_;
+  enum class Fault { error, crash, hang } fault_ = Fault::error;
   std::string fault_call_;
   int calls_until_fault_ = 0;
   std::string failed_;

@@ -25,6 +25,7 @@ void tokenizer_binary(Bytes bytes);  ///< a model of SentencePiece or a tokenize
 void config(Bytes text);             ///< --config FILE
 void checkpoint(
     Bytes json);             ///< the trainer.json, without its checksum, of a checkpoint whose other files are complete
+void verdicts(Bytes json);   ///< what doctor --explore found
 void settings(Bytes bytes);  ///< flags, variables and restart data, one per line
 
 struct Target {
@@ -46,6 +47,7 @@ inline constexpr Target kTargets[] = {{"mil", mil},
                                       {"tokenizer_binary", tokenizer_binary},
                                       {"config", config},
                                       {"checkpoint", checkpoint},
-                                      {"settings", settings}};
+                                      {"settings", settings},
+                                      {"verdicts", verdicts}};
 
 }  // namespace fuzz

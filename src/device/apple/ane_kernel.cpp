@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "io_surface.h"
+#include "request.h"
 
 namespace ane::device::apple {
 
@@ -88,7 +89,9 @@ Id AneKernel::request_for(std::vector<IoSurfaceRef> surfaces, IoSurfaceRef resid
   if (found != requests_.end()) {
     std::rotate(found, found + 1, requests_.end());
   } else {
-    objc::Owned made = make_request(surfaces);
+    const std::span<const IoSurfaceRef> all = surfaces;
+    objc::Owned made =
+        make_request(model_->session().frameworks, all.first(inputs_.size()), all.subspan(inputs_.size()));
     const auto is_alike = [&](const CachedRequest& cached) { return cached.resident == resident; };
     if (std::count_if(requests_.begin(), requests_.end(), is_alike) == kMaxRequests)
       requests_.erase(std::find_if(requests_.begin(), requests_.end(), is_alike));
@@ -96,49 +99,6 @@ Id AneKernel::request_for(std::vector<IoSurfaceRef> surfaces, IoSurfaceRef resid
     model_->session().count([](AneCounters& counters) { ++counters.requests; });
   }
   return requests_.back().request.get();
-}
-
-objc::Owned AneKernel::make_request(std::span<const IoSurfaceRef> surfaces) const {
-  const Frameworks& frameworks = model_->session().frameworks;
-  const EngineMessages& engine = frameworks.engine;
-  const Foundation& foundation = frameworks.foundation;
-
-  struct Bound {
-    Id surfaces;
-    Id indices;
-  };
-  const auto bind = [&](std::span<const IoSurfaceRef> side) {
-    std::vector<Id> objects;
-    std::vector<Id> indices;
-    for (IoSurfaceRecord* const surface : side) {
-      const Id object = engine.wrap_surface(engine.surface_type, surface);
-      if (object == nullptr) throw DeviceError("the framework does not accept a surface as _ANEIOSurfaceObject");
-      indices.push_back(foundation.number(objects.size()));
-      objects.push_back(object);
-    }
-    return Bound{foundation.array(objects), foundation.array(indices)};
-  };
-  const Bound in = bind(surfaces.first(inputs_.size()));
-  const Bound out = bind(surfaces.subspan(inputs_.size()));
-  const Id procedure = foundation.number(0);
-
-  const Id type = engine.request_type;
-  const Id request = [&] {
-    if (engine.make_request) {
-      return engine.make_request(type, in.surfaces, in.indices, out.surfaces, out.indices, nullptr, nullptr, procedure);
-    }
-    if (engine.make_request_without_stats) {
-      return engine.make_request_without_stats(type, in.surfaces, in.indices, out.surfaces, out.indices, nullptr,
-                                               procedure);
-    }
-    if (engine.make_request_without_weights) {
-      return engine.make_request_without_weights(type, in.surfaces, in.indices, out.surfaces, out.indices, nullptr,
-                                                 procedure);
-    }
-    return engine.make_request_short(type, in.surfaces, in.indices, out.surfaces, out.indices, procedure);
-  }();
-  if (request == nullptr) throw DeviceError("the framework created no request for the kernel's surfaces");
-  return objc::retained(frameworks.runtime, request);
 }
 
 void AneKernel::evaluate(Id request) const {

@@ -27,7 +27,6 @@ class AneKernel final : public Kernel {
 
   /// `resident` as above: layers that share this kernel differ in it, and each has its own requests.
   objc::Id request_for(std::vector<IoSurfaceRef> surfaces, IoSurfaceRef resident);
-  [[nodiscard]] objc::Owned make_request(std::span<const IoSurfaceRef> surfaces) const;
   void evaluate(objc::Id request) const;
 
   std::shared_ptr<LoadedModel> model_;

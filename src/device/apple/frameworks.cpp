@@ -45,6 +45,7 @@ EngineMessages::EngineMessages(Lookup& lookup, const objc::Runtime& runtime, con
   lookup.method(evaluate, runtime, model_type, "evaluateWithQoS:options:request:error:");
   lookup.method(unload, runtime, model_type, "unloadWithQoS:error:");
   lookup.method(attributes, runtime, model_type, "modelAttributes", Need::optional);
+  lookup.method(is_cached, runtime, model_type, "compiledModelExists", Need::optional);
   lookup.method(purge, runtime, model_type, "purgeCompiledModel", Need::optional);
   lookup.class_method(shared_client, runtime, client_type, "sharedConnection", Need::optional);
   lookup.method(purge_by_identifier, runtime, client_type, "purgeCompiledModelMatchingHash:", Need::optional);

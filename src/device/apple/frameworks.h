@@ -53,8 +53,9 @@ struct EngineMessages {
   Call load;
   objc::Message<objc::Flag, unsigned, objc::Id, objc::Id, objc::Id*> evaluate;
   objc::Message<objc::Flag, unsigned, objc::Id*> unload;
-  objc::Message<objc::Id> attributes;  // optional
-  objc::Message<void> purge;           // optional
+  objc::Message<objc::Id> attributes;   // optional
+  objc::Message<void> purge;            // optional
+  objc::Message<objc::Flag> is_cached;  // optional
   static constexpr std::string_view kNoPurge = "this system lacks -[_ANEInMemoryModel purgeCompiledModel]";
   objc::Message<objc::Id, IoSurfaceRef> wrap_surface;
 

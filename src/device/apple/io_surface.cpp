@@ -49,13 +49,13 @@ IoSurfaceRef IoSurfaceMemory::handle() const {
   return surface_;
 }
 
-std::unique_ptr<surface::Memory> IoSurfaceAllocator::allocate(std::size_t size_bytes) {
-  return objc::guarded("creating an IOSurface", [&]() -> std::unique_ptr<surface::Memory> {
-    const objc::AutoreleasePool pool(frameworks_->runtime);
-    const Foundation& foundation = frameworks_->foundation;
-    const IoSurfaceFunctions& io = frameworks_->io_surface;
-    const std::size_t wanted = std::max(size_bytes, kSmallestSurface);
-    const objc::Id bytes = foundation.number(wanted);
+std::unique_ptr<IoSurfaceMemory> create_io_surface(const Frameworks& frameworks, std::size_t size_bytes,
+                                                   std::size_t allocated_bytes) {
+  return objc::guarded("creating an IOSurface", [&] {
+    const objc::AutoreleasePool pool(frameworks.runtime);
+    const Foundation& foundation = frameworks.foundation;
+    const IoSurfaceFunctions& io = frameworks.io_surface;
+    const objc::Id bytes = foundation.number(allocated_bytes);
     const objc::Id one = foundation.number(1);
     const std::array<std::pair<objc::Id, objc::Id>, 6> properties{{{io.width, bytes},
                                                                    {io.height, one},
@@ -65,15 +65,20 @@ std::unique_ptr<surface::Memory> IoSurfaceAllocator::allocate(std::size_t size_b
                                                                    {io.pixel_format, foundation.number(0)}}};
     IoSurfaceRecord* const surface = io.create(foundation.dictionary(properties));
     if (surface == nullptr) {
-      throw DeviceError(fmt::format("IOSurfaceCreate refused a surface of {} bytes; is there enough memory?", wanted));
+      throw DeviceError(
+          fmt::format("IOSurfaceCreate refused a surface of {} bytes; is there enough memory?", allocated_bytes));
     }
     auto memory = std::make_unique<IoSurfaceMemory>(io, surface, size_bytes);
     const std::size_t found = io.alloc_size(surface);
-    if (found < wanted) {
-      throw DeviceError(fmt::format("IOSurfaceCreate returned {} bytes instead of {}", found, wanted));
+    if (found < allocated_bytes) {
+      throw DeviceError(fmt::format("IOSurfaceCreate returned {} bytes instead of {}", found, allocated_bytes));
     }
     return memory;
   });
+}
+
+std::unique_ptr<surface::Memory> IoSurfaceAllocator::allocate(std::size_t size_bytes) {
+  return create_io_surface(*frameworks_, size_bytes, std::max(size_bytes, kSmallestSurface));
 }
 
 }  // namespace ane::device::apple

@@ -34,6 +34,10 @@ class IoSurfaceMemory final : public surface::Memory {
   int unlock_status_ = 0;
 };
 
+/// A new surface that shows `size_bytes` of `allocated_bytes`, which may be more. Throws DeviceError.
+[[nodiscard]] std::unique_ptr<IoSurfaceMemory> create_io_surface(const Frameworks& frameworks, std::size_t size_bytes,
+                                                                 std::size_t allocated_bytes);
+
 class IoSurfaceAllocator final : public surface::Allocator {
  public:
   /// `frameworks` must outlive all allocations.

@@ -1,20 +1,17 @@
 #include "ane/train/restart.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-#ifdef __APPLE__
-#include <mach-o/dyld.h>
-#endif
-
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <string_view>
 #include <system_error>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "ane/core/error.h"
+#include "ane/core/own_executable.h"
 #include "ane/train/clock.h"
 
 namespace ane::train {
@@ -29,20 +26,6 @@ std::optional<Integer> whole_number(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || value < 0) return std::nullopt;
   return value;
-}
-
-/// A path that opens this process's executable.
-std::string executable_path() {
-#ifdef __APPLE__
-  std::uint32_t size = 0;
-  _NSGetExecutablePath(nullptr, &size);
-  std::string path(size, '\0');
-  _NSGetExecutablePath(path.data(), &size);
-  path.resize(std::string_view(path.c_str()).size());
-  return path;
-#else
-  return "/proc/self/exe";
-#endif
 }
 
 std::vector<char*> pointers(std::span<const std::string> strings) {
@@ -90,7 +73,7 @@ std::vector<std::string> restart_environment(std::span<const std::string> curren
 
 void exec_self(std::span<const std::string> arguments, std::span<const std::string> environment,
                std::span<const int> kept) {
-  const std::string path = executable_path();
+  const std::string path = own_executable();
   const std::vector<char*> argv = pointers(arguments);
   const std::vector<char*> envp = pointers(environment);
 

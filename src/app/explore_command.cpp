@@ -1,0 +1,115 @@
+#include "ane/app/explore_command.h"
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "ane/app/option_values.h"
+#include "ane/cli/version.h"
+#include "ane/core/error.h"
+#include "ane/explore/explore.h"
+#include "ane/explore/verdicts.h"
+
+namespace ane::app {
+namespace {
+
+constexpr int kNoEngineExit = 4;
+
+std::filesystem::path file_of(const Invocation& invocation) {
+  if (const auto path = explore::verdicts_file(invocation.environment)) return *path;
+  throw FileError("the directory for caches, to which doctor --explore writes, is not known: set HOME");
+}
+
+std::string time_now() {
+  return fmt::format("{:%FT%TZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
+}
+
+bool has_failed(const explore::Finding& finding) {
+  return finding.verdict == explore::kFailed || finding.verdict == explore::kCrashed ||
+         finding.verdict == explore::kTimedOut;
+}
+
+explore::ExplorationListener printer(cli::Terminal& terminal) {
+  return {.begins =
+              [&](std::size_t index, std::size_t count, const explore::Experiment& experiment) {
+                terminal.print(fmt::format("  {}/{} {}: {}", index, count, experiment.name, experiment.question));
+              },
+          .ends = [&](const explore::Experiment&,
+                      const explore::Finding& finding) { terminal.print("      " + finding.words); }};
+}
+
+}  // namespace
+
+std::vector<cli::CommandOption> explore_options() {
+  using Kind = cli::CommandOption::Kind;
+  return {{.kind = Kind::toggle,
+           .name = "explore",
+           .help = "find out by experiments how this machine's engine behaves, for training runs to adapt to",
+           .group = "Exploration"},
+          {.kind = Kind::toggle,
+           .name = "quick",
+           .help = "leave out the experiments that take minutes",
+           .group = "Exploration"},
+          {.kind = Kind::toggle,
+           .name = "show",
+           .help = "print what the last exploration found, for a bug report",
+           .group = "Exploration"}};
+}
+
+void check_explore_options(const cli::FlagValues& values) {
+  const OptionValues options(values);
+  if (options.toggle("show") && options.toggle("explore"))
+    throw UsageError("--show prints what an earlier --explore found; give one of them");
+  if (options.toggle("quick") && !options.toggle("explore")) throw UsageError("--quick shortens --explore; give both");
+}
+
+int explore_engine(const device::apple::Probe& probe, bool quick, const Invocation& invocation,
+                   cli::Terminal& terminal) {
+  if (!probe.usable()) throw DeviceError(fmt::format("there is nothing to explore: {}", probe.reason()));
+  const std::filesystem::path path = file_of(invocation);
+  terminal.print(fmt::format("Exploring the Neural Engine{}:",
+                             quick ? "" : ", which takes about 20 minutes (--quick: one or two)"));
+  explore::Verdicts verdicts{
+      .machine = explore::machine_of(probe, cli::release()), .explored = time_now(), .findings = {}};
+  verdicts.findings = explore::explore({.quick = quick, .environment = invocation.environment}, printer(terminal));
+  const bool all_failed =
+      std::ranges::all_of(verdicts.findings, [](const auto& entry) { return has_failed(entry.second); });
+  if (all_failed) {
+    terminal.print("Failed: the engine ran none of the experiments, so nothing was written.");
+    return kNoEngineExit;
+  }
+  explore::Known before = explore::read_verdicts(path, verdicts.machine);
+  if (before.verdicts) verdicts.findings.merge(std::move(before.verdicts->findings));
+  explore::write_verdicts(path, verdicts);
+  terminal.print(
+      fmt::format("Written to {}. Training runs on this machine adapt to it; ane-train doctor --show prints "
+                  "it for a bug report.",
+                  path.string()));
+  return 0;
+}
+
+int show_verdicts(const device::apple::Probe& probe, const Invocation& invocation, cli::Terminal& terminal) {
+  const std::filesystem::path path = file_of(invocation);
+  const explore::Known known = explore::read_verdicts(path, explore::machine_of(probe, cli::release()));
+  if (!known.ignored.empty()) throw FileError(known.ignored);
+  if (!known.verdicts)
+    throw FileError(fmt::format("{} does not exist: ane-train doctor --explore writes it", path.string()));
+  terminal.write(explore::to_json(*known.verdicts));
+  return 0;
+}
+
+int experiment_stage(const explore::StageRequest& request, const Invocation& invocation) {
+  cli::Terminal terminal;
+  explore::SystemClock system_clock;
+  explore::Clock& clock = invocation.clock == nullptr ? system_clock : *invocation.clock;
+  explore::run_stage(request, clock, [&](const std::string& line) { terminal.print(line); });
+  return 0;
+}
+
+}  // namespace ane::app

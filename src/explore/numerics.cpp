@@ -1,0 +1,106 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "lab.h"
+#include "stages.h"
+
+namespace ane::explore {
+
+namespace {
+
+constexpr std::size_t kRows = 32;
+constexpr std::size_t kColumns = 32;
+
+/// y = x w for x [1, 1, 32, products] and w [1, 1, products, 32].
+std::string product_text(const Lab& lab, std::size_t number, std::size_t products) {
+  const auto length = static_cast<std::int64_t>(products);
+  mil::Builder mil(mil::DType::fp16);
+  const mil::Var w = mil.input("w", {1, 1, length, kColumns});
+  const mil::Var x = mil.input("x", {1, 1, kRows, length});
+  const mil::Var y = mil.matmul(fresh_name(lab, number), x, w);
+  return finished(std::move(mil), y);
+}
+
+/// The first element of x w, if every row of x is `row` and all of w is `factor`.
+float dot_product(const Lab& lab, std::size_t number, const std::vector<float>& row, float factor) {
+  std::vector<float> x;
+  for (std::size_t i = 0; i < kRows; ++i) x.insert(x.end(), row.begin(), row.end());
+  const std::vector<float> w(row.size() * kColumns, factor);
+  return result_of(lab, product_text(lab, number, row.size()), {w, x}, kRows * kColumns).front();
+}
+
+/// What has become of a sum.
+std::string outcome_of(float found, float right) {
+  if (std::isinf(found)) return "infinite";
+  if (std::isnan(found)) return "nan";
+  if (found == 0) return "zero";
+  return std::fabs(found - right) <= right / 100 ? "right" : "wrong";
+}
+
+}  // namespace
+
+Finding sums_overflow(const Lab& lab) {
+  constexpr float kWhole = 40000;
+  constexpr float kRest = 16384;
+  const std::string whole = outcome_of(dot_product(lab, 0, std::vector<float>(64, 25), 25), kWhole);
+  std::vector<float> row(64, -32);
+  std::fill_n(row.begin(), 40, 32.0F);
+  const std::string running = outcome_of(dot_product(lab, 1, row, 32), kRest);
+  return {whole, running == "right" ? 0 : 1,
+          fmt::format("a sum of 40,000 is {}; one of 16,384 with an intermediate sum of 40,960 is {}", whole, running)};
+}
+
+Finding small_products_vanish(const Lab& lab) {
+  constexpr int kLargest = -13;
+  constexpr int kSmallest = -18;
+  constexpr std::size_t kProducts = 32;
+  // Column j has one product of 2^(-13 - j); the other factors are 0.
+  std::vector<float> x(kRows * kProducts, 0);
+  for (std::size_t i = 0; i < kRows; ++i) x[i * kProducts] = 0x1p-6F;
+  std::vector<float> w(kProducts * kColumns, 0);
+  for (int exponent = kLargest; exponent >= kSmallest; --exponent)
+    w[static_cast<std::size_t>(kLargest - exponent)] = std::ldexp(1.0F, exponent + 6);
+  const std::vector<float> found = result_of(lab, product_text(lab, 0, kProducts), {w, x}, kRows * kColumns);
+  int smallest = kLargest + 1;
+  while (smallest > kSmallest &&
+         found[static_cast<std::size_t>(kLargest - smallest + 1)] == std::ldexp(1.0F, smallest - 1))
+    --smallest;
+
+  std::vector<float> row(kProducts, 0);
+  row.front() = std::numeric_limits<float>::quiet_NaN();
+  const float nan = dot_product(lab, 1, row, 1);
+  const std::string of_nan = std::isnan(nan) ? "nan" : std::isinf(nan) ? "infinite" : "a number";
+  return {
+      of_nan == "a number" ? "number" : of_nan, std::ldexp(1.0, smallest),
+      fmt::format("products down to 2^{} are exact{}; a sum with NaN is {}", smallest,
+                  smallest == kSmallest ? ", and smaller ones were not tried" : ", and smaller ones are not", of_nan)};
+}
+
+Finding offset_slices_clamp(const Lab& lab) {
+  constexpr std::size_t kChannels = 64;
+  constexpr std::size_t kWidth = 64;
+  constexpr std::size_t kFirst = 32;
+  constexpr float kSlope = 80;  // up to 5,040; its multiples are numbers of fp16 up to 4,096 and exact to 4 beyond
+  mil::Builder mil(mil::DType::fp16);
+  const mil::Var x = mil.input("x", {1, kChannels, 1, kWidth});
+  const mil::Var y = mil.slice(fresh_name(lab), x, {0, 0, 0, kFirst}, {1, kChannels, 1, kWidth - kFirst});
+  std::vector<float> ramp(kChannels * kWidth);
+  for (std::size_t i = 0; i < ramp.size(); ++i) ramp[i] = kSlope * static_cast<float>(i % kWidth);
+  const std::vector<float> found = result_of(lab, finished(std::move(mil), y), {ramp}, kChannels * (kWidth - kFirst));
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const float right = kSlope * static_cast<float>(kFirst + i % (kWidth - kFirst));
+    if (std::isinf(found[i]))
+      return {"infinite", right, fmt::format("a slice that begins inside the last axis turns {} into infinity", right)};
+    if (!(std::fabs(found[i] - right) <= 2))
+      return {"wrong", right,
+              fmt::format("a slice that begins inside the last axis returns {} instead of {}", found[i], right)};
+  }
+  return {"right", std::nullopt, "a slice that begins inside the last axis is right up to 5,040"};
+}
+
+}  // namespace ane::explore

@@ -1,0 +1,66 @@
+#include <filesystem>
+#include <string>
+
+#include "app/program.h"
+#include "app/small_run.h"
+#include "support/catch.h"
+
+#ifdef ANE_TRAIN_STANDIN
+
+using namespace cli_test;
+
+namespace {
+
+/// ane-train on a persona, with its own cache.
+Result on_persona(const Folder& folder, const std::string& chip, const Words& words) {
+  return Program(words,
+                 {"STANDIN_CHIP=" + chip, "STANDIN_HOME=" + (folder / "home"), "XDG_CACHE_HOME=" + (folder / "cache"),
+                  "STANDIN_COMPILE_MS=0", "STANDIN_THREADS=1", "STANDIN_CLOCK=simulated"},
+                 folder.path(), ANE_TRAIN_STANDIN)
+      .wait();
+}
+
+}  // namespace
+
+TEST_CASE("doctor --explore writes what it finds, and --show prints it", "[app][explore]") {
+  const Folder folder;
+  CHECK(on_persona(folder, "m4", {"doctor", "--show"}).code == 3);
+  const Result explored = on_persona(folder, "m4", {"doctor", "--explore", "--quick"});
+  CAPTURE(explored.out, explored.err);
+  REQUIRE(explored.code == 0);
+  CHECK_THAT(explored.out, ANE_CONTAINS("  4/9 compile-limit: ") && ANE_CONTAINS("can compile 132 programs") &&
+                               ANE_CONTAINS("Written to " + (folder / "cache/ane-train/engine.json")));
+  const Result shown = on_persona(folder, "m4", {"doctor", "--show"});
+  CHECK(shown.code == 0);
+  CHECK(shown.out == read_file(folder / "cache/ane-train/engine.json"));
+  CHECK_THAT(shown.out, ANE_CONTAINS("\"chip\": \"Apple M4\"") && !ANE_CONTAINS("\"idle\""));
+
+  const Result other = on_persona(folder, "m1", {"doctor", "--show"});
+  CHECK(other.code == 3);
+  CHECK_THAT(other.err, ANE_CONTAINS("is ignored: it is of the chip 'Apple M4', and this is 'Apple M1'"));
+}
+
+TEST_CASE("an engine that runs nothing leaves no file", "[app][explore]") {
+  const Folder folder;
+  const Result result = on_persona(folder, "vm", {"doctor", "--explore", "--quick"});
+  CAPTURE(result.out, result.err);
+  CHECK(result.code == 4);
+  CHECK_THAT(result.out, ANE_CONTAINS("ran none of the experiments"));
+  CHECK_FALSE(std::filesystem::exists(folder / "cache/ane-train"));
+}
+
+TEST_CASE("options of an exploration that make no sense are refused", "[app][explore]") {
+  const Folder folder;
+  CHECK(on_persona(folder, "m4", {"doctor", "--quick"}).code == 2);
+  CHECK(on_persona(folder, "m4", {"doctor", "--explore", "--show"}).code == 2);
+}
+
+#endif
+
+#ifndef __APPLE__
+TEST_CASE("without an engine there is nothing to explore", "[app][explore]") {
+  const cli_test::Result result = cli_test::run({"doctor", "--explore"});
+  CHECK(result.code == 4);
+  CHECK_THAT(result.err, ANE_CONTAINS("there is nothing to explore"));
+}
+#endif
