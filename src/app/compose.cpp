@@ -37,7 +37,10 @@ std::unique_ptr<device::Device> instrumented(std::unique_ptr<device::Device> dev
 }
 
 void open_device(RunContext& context, const Instruments& instruments, int slots) try {
-  PickedDevice picked = pick_device(context.settings.device, ane_options(context.settings), *context.threads, slots);
+  device::apple::AneOptions ane = ane_options(context.settings);
+  if (instruments.adaptation) ane = explore::adapted(std::move(ane), *instruments.adaptation);
+  PickedDevice picked = pick_device(context.settings.device, ane, *context.threads, slots);
+  if (picked.device->limits_compiles() && instruments.adaptation) context.adaptation = *instruments.adaptation;
   context.device_note = std::move(picked.note);
   context.device = instrumented(std::move(picked.device), context.settings, instruments);
 } catch (const DeviceError& error) {

@@ -14,6 +14,7 @@
 #include <fmt/ranges.h>
 
 #include "ane/app/compose.h"
+#include "ane/app/known_engine.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/part_times.h"
 #include "ane/app/plan.h"
@@ -107,8 +108,9 @@ void add_compiles(const CompilePlan& plan, bool validates, const cli::Settings& 
 
 /// The compiles of a first update in each mode, and which modes one process suffices for. Where nothing limits
 /// compiles, the default limit of the engine is taken.
-void add_modes(const cli::Settings& settings, int max_compiles, std::vector<std::string>& lines) {
-  const int limit = std::min(max_compiles, device::CompileBudget::kDefault);
+void add_modes(const cli::Settings& settings, const device::Device& device, std::vector<std::string>& lines) {
+  const int limit = std::min(compile_limit(settings, device),
+                             device.limits().measured_compiles.value_or(device::CompileBudget::kDefault));
   std::vector<std::string> modes;
   for (const model::WeightMode weights : {model::WeightMode::baked, model::WeightMode::dynamic}) {
     for (const model::PlanChoice plan : {model::PlanChoice::split, model::PlanChoice::merged}) {
@@ -148,6 +150,7 @@ std::vector<std::string> dry_run_lines(const RunContext& context, const data::So
   for (std::string& line : cli::flops_lines(context.model->summary().flops_per_step)) lines.push_back(std::move(line));
   lines.push_back(fmt::format("Device: {}", context.device_text()));
   if (const auto line = weights_line(context.weights)) lines.push_back(*line);
+  for (std::string& line : adapted_lines(context.adaptation)) lines.push_back(std::move(line));
   lines.push_back(fmt::format("Data: {}", source.description()));
   lines.emplace_back("Kernels of a layer's step:");
   add_plan_table(kernels, lines);
@@ -159,7 +162,7 @@ std::vector<std::string> dry_run_lines(const RunContext& context, const data::So
   if (settings.sample_every > 0)
     lines.push_back(fmt::format("Samples: after every {} updates, up to {} forward passes with the training kernels",
                                 settings.sample_every, settings.sample_tokens));
-  if (settings.family != model::Family::mlp) add_modes(settings, max_compiles, lines);
+  if (settings.family != model::Family::mlp) add_modes(settings, *context.device, lines);
   add_memory(memory_need(*context.model, settings, *context.device), context.available_memory, lines);
   return lines;
 }
@@ -195,9 +198,11 @@ void dump_programs(std::span<const model::KernelInfo> kernels, const std::string
 
 int dry_run(cli::Settings settings, const DataPreparation& preparation, std::int64_t started_ns) {
   cli::Terminal terminal;
-  RunContext context = make_run_context(settings, {}, open_base_model(settings));
+  RunContext context =
+      make_run_context(settings, {.adaptation = known_engine(settings, preparation.environment).adaptation()},
+                       open_base_model(settings));
   const std::vector<model::KernelInfo> kernels = context.model->kernels().infos();
-  if (context.device->limits_compiles()) check_pipeline(kernels, context.settings);
+  if (context.device->limits_compiles()) check_pipeline(kernels, context.settings, context.device->limits());
   const std::unique_ptr<data::Source> source =
       make_source(settings, true, prepare_data(settings, preparation, terminal));
   if (const auto warning = source->warning()) terminal.warn(*warning);

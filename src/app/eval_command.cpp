@@ -21,6 +21,7 @@
 
 #include "ane/app/adapter_option.h"
 #include "ane/app/compose.h"
+#include "ane/app/known_engine.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/model_source.h"
 #include "ane/app/option_values.h"
@@ -204,8 +205,8 @@ int eval_command(const cli::FlagValues& flags, const Invocation& invocation) {
   const ModelSource model = open_model(loaded.values.model);
   const model::ParameterLayout layout = model::parameter_layout(model_config(loaded.values));
   const auto reader = open_merged(model, layout, open_adapter(values, layout, terminal));
-  const RunContext context = make_run_context(loaded.values, {.wrap_device = invocation.wrap_device, .dump_mil = false},
-                                              {}, parameters_of_kernels(layout, reader));
+  const RunContext context = make_run_context(loaded.values, engine_instruments(loaded.values, invocation), {},
+                                              parameters_of_kernels(layout, reader));
   if (!context.device_note.empty()) terminal.info(context.device_note);
   const PreparedData prepared = prepare_data(
       loaded.values, {.tokenizer = tokenizer, .environment = invocation.environment, .held_out = options.held_out},

@@ -100,8 +100,11 @@ std::optional<std::string> check_memory(const MemoryNeed& need, const std::optio
 
 int compile_limit(const cli::Settings& settings, const device::Device& device) {
   using device::CompileBudget;
-  if (settings.max_compiles > 0) return static_cast<int>(settings.max_compiles);
-  return device.limits_compiles() ? CompileBudget::kDefault : CompileBudget::kUnlimited;
+  const auto requested = static_cast<int>(settings.max_compiles);
+  if (!device.limits_compiles()) return requested > 0 ? requested : CompileBudget::kUnlimited;
+  const std::optional<int> measured = device.limits().measured_compiles;
+  if (requested > 0) return std::min(requested, measured.value_or(requested));
+  return measured.value_or(CompileBudget::kDefault);
 }
 
 std::int64_t compiles_of(const model::KernelPlan& plan, std::int64_t layers) {
@@ -130,7 +133,8 @@ CompilePlan plan_compiles(std::span<const model::KernelInfo> kernels, bool evalu
   return plan;
 }
 
-void check_pipeline(std::span<const model::KernelInfo> kernels, const cli::Settings& settings) {
+void check_pipeline(std::span<const model::KernelInfo> kernels, const cli::Settings& settings,
+                    const device::DeviceLimits& limits) {
   using device::CompileBudget;
   if (!settings.pipeline) return;
   const CompilePlan plan = plan_compiles(kernels, false, settings, CompileBudget::kUnlimited);
@@ -141,12 +145,12 @@ void check_pipeline(std::span<const model::KernelInfo> kernels, const cli::Setti
                     "omit --pipeline",
                     plan.first_round, plan.later_round, reason));
   };
-  if (two_sets > CompileBudget::kAneProgramLimit) {
-    refuse(fmt::format("{} programs, but the ANE loads at most {} at once", two_sets, CompileBudget::kAneProgramLimit));
+  if (two_sets > limits.programs) {
+    refuse(fmt::format("{} programs, but the ANE loads at most {} at once", two_sets, limits.programs));
   }
-  if (two_sets > CompileBudget::kAneHardLimit) {
+  if (two_sets > limits.hard_compiles) {
     refuse(fmt::format("{} compiles in one process, but the ANE's compiler allows about {}", two_sets,
-                       CompileBudget::kAneHardLimit));
+                       limits.hard_compiles));
   }
 }
 

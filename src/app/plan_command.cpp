@@ -15,6 +15,7 @@
 
 #include "ane/app/compose.h"
 #include "ane/app/fine_tuning.h"
+#include "ane/app/known_engine.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/option_values.h"
 #include "ane/app/part_times.h"
@@ -168,8 +169,7 @@ int plan_command(const cli::FlagValues& flags, const Invocation& invocation) {
   cli::Settings settings = loaded.values;
   settings.pipeline = false;
   settings.data = data::kSynthetic;
-  RunContext context =
-      make_run_context(settings, {.wrap_device = invocation.wrap_device, .dump_mil = false}, open_base_model(settings));
+  RunContext context = make_run_context(settings, engine_instruments(settings, invocation), open_base_model(settings));
   UpdateCosts costs = costs_of(context.model->parameters(), context.settings);
   const double given_ms = values.number("step-time", 1e-6, 1e9, 0);
   if (given_ms > 0) {

@@ -30,6 +30,7 @@ constexpr std::array kPassed = {Passed{"rank link", &RestartContext::link},
 
 std::string base_field(std::size_t index) { return fmt::format("base file {}", index); }
 constexpr const char* kBaseDigest = "base digest";
+constexpr const char* kVerdicts = "engine verdicts";
 
 std::string text_of(const PassedFile& file) {
   return fmt::format("{} {} {} {}", file.descriptor, file.identity.size_bytes, file.identity.modified_ns,
@@ -85,6 +86,7 @@ std::vector<std::string> environment_with(std::span<const std::string> environme
   for (std::size_t i = 0; i < restart_context.base.size(); ++i)
     fields[base_field(i)] = text_of(restart_context.base[i]);
   if (!restart_context.base.empty()) fields[kBaseDigest] = restart_context.base_digest;
+  if (!restart_context.verdicts.empty()) fields[kVerdicts] = restart_context.verdicts;
   result.push_back(prefix + cli::pack_fields(fields));
   return result;
 }
@@ -115,6 +117,8 @@ std::optional<RestartContext> find_restart_context(std::span<const std::string> 
     restart_context.base.push_back(passed_file(file->second));
   if (const auto digest = fields.find(kBaseDigest); digest != fields.end())
     restart_context.base_digest = digest->second;
+  if (const auto verdicts = fields.find(kVerdicts); verdicts != fields.end())
+    restart_context.verdicts = verdicts->second;
   return restart_context;
 }
 

@@ -15,6 +15,7 @@
 
 #include "ane/app/adapter_option.h"
 #include "ane/app/compose.h"
+#include "ane/app/known_engine.h"
 #include "ane/app/model_choice.h"
 #include "ane/app/model_source.h"
 #include "ane/app/option_values.h"
@@ -299,8 +300,7 @@ int sample_command(const cli::FlagValues& flags, const Invocation& invocation) {
   if (options.prompt || !options.print_tokens) vocabulary = open_vocabulary(options.tokenizer, source);
   const Prompt prompt = make_prompt(options, vocabulary, source.file.parent_path());
 
-  const RunContext context =
-      make_run_context(loaded.values, {.wrap_device = invocation.wrap_device, .dump_mil = false});
+  const RunContext context = make_run_context(loaded.values, engine_instruments(loaded.values, invocation));
   const model::ModelConfig& config = context.model->config();
   check_prompt(prompt.tokens, config);
   check_compiles(context, options);

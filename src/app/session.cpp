@@ -1,5 +1,6 @@
 #include "ane/app/session.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -41,6 +42,19 @@ std::uint64_t random_run_id() {
   return std::uint64_t{random()} << 32U | random();
 }
 
+/// What the first process of the run knew about the engine, so that all adapt to the same.
+KnownEngine inherited_engine(const RestartContext& before) {
+  if (before.verdicts.empty()) return {};
+  return {explore::parse_verdicts(kSettingsVariable, before.verdicts), {}};
+}
+
+train::TrainOptions adapted_options(train::TrainOptions options, const explore::Adaptation& adaptation) {
+  train::LossScaleOptions& scale = options.loss_scale;
+  if (scale.dynamic && adaptation.largest_loss_scale)
+    scale.largest = std::min(scale.largest, *adaptation.largest_loss_scale);
+  return options;
+}
+
 }  // namespace
 
 Session::Session(const cli::Settings& settings, std::optional<RestartContext> before,
@@ -53,13 +67,15 @@ Session::Session(const cli::Settings& settings, std::optional<RestartContext> be
       invocation_(invocation),
       before_(std::move(before)),
       trace_(open_trace(settings, before_, warn_)),
+      engine_(before_ ? inherited_engine(*before_) : known_engine(settings, invocation.environment)),
       context_(make_run_context(settings,
                                 {.wrap_device = invocation.wrap_device,
                                  .spans = trace_.get(),
                                  .dump_mil = !before_,
-                                 .replaces_failed_device = before_.has_value()},
+                                 .replaces_failed_device = before_.has_value(),
+                                 .adaptation = engine_.adaptation()},
                                 open_base_model(settings, before_))),
-      options_(train_options(context_.settings)),
+      options_(adapted_options(train_options(context_.settings), context_.adaptation)),
       partition_(context_.model->parameters(), communicator_.size(), communicator_.rank(),
                  [kind = context_.settings.optimizer.kind](const auto& each) {
                    return train::needs_whole_tensor(kind, each);
@@ -108,7 +124,8 @@ int Session::train() {
   if (before_ && before_->companions) keep_companions(Descriptor(*before_->companions));
   options_.fine_tuning = describe_fine_tuning(context_);
   expect_device();
-  if (context_.device->limits_compiles()) check_pipeline(context_.model->kernels().infos(), context_.settings);
+  if (context_.device->limits_compiles())
+    check_pipeline(context_.model->kernels().infos(), context_.settings, context_.device->limits());
   read_base();
   open_data();
   if (!before_ && !resumes_checkpoint()) keep_companions(first_companions());
@@ -258,8 +275,18 @@ void Session::report_start(const std::optional<train::ResumeEvent>& resumed) {
   if (const auto warning = source_->warning(); warning && !before_ && communicator_.is_first())
     terminal_.warn(*warning);
   if (!before_ && telemetry_ != nullptr) telemetry_->run(description());
+  if (!before_) report_adaptation();
   if (!resumed) return;
   for (train::Observer* observer : observers_) observer->on_resume(*resumed);
+}
+
+void Session::report_adaptation() {
+  if (!context_.device->limits_compiles() || !communicator_.is_first()) return;
+  if (!engine_.note.empty()) terminal_.info(engine_.note);
+  for (const std::string& line : adapted_lines(context_.adaptation)) terminal_.info(line);
+  if (telemetry_ == nullptr) return;
+  for (const explore::Choice& choice : context_.adaptation.choices)
+    telemetry_->adapted(state_->progress(), choice.what, choice.value, choice.reason);
 }
 
 train::RunDescription Session::description() const {
@@ -320,6 +347,7 @@ void Session::replace_process() {
       restart_context.base = context_.base->files();
       restart_context.base_digest = context_.base->digest();
     }
+    if (engine_.verdicts) restart_context.verdicts = explore::to_json(*engine_.verdicts);
     if (telemetry_ != nullptr) restart_context.telemetry = telemetry_->descriptor();
     if (trace_ != nullptr) restart_context.profile = trace_->descriptor();
     train::exec_self(invocation_.arguments, environment_with(invocation_.environment, restart_context),

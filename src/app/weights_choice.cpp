@@ -32,7 +32,7 @@ std::optional<WeightsDecision> decision_before(const cli::Settings& settings) {
 /// Frozen weights are compiled once, if one process can compile and hold the kernels of all layers.
 WeightsDecision decision_for_adapter(const cli::Settings& settings, const device::Device& device) {
   const std::int64_t kernels = compiles_of(make_plan(settings, model::WeightMode::baked), settings.layers);
-  const int limit = std::min(compile_limit(settings, device), device::CompileBudget::kAneProgramLimit);
+  const int limit = std::min(compile_limit(settings, device), device.limits().programs);
   if (kernels <= limit) return {cli::WeightsChoice::baked, "frozen weights are compiled once"};
   const std::string reason =
       fmt::format("{} kernels with frozen weights, but one process holds at most {}", kernels, limit);

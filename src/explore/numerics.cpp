@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -16,22 +18,28 @@ namespace {
 constexpr std::size_t kRows = 32;
 constexpr std::size_t kColumns = 32;
 
-/// y = x w for x [1, 1, 32, products] and w [1, 1, products, 32].
+/// y = x w for x [32, products] and w [products, 32]. The rows of x and the columns of w are the channels of a single
+/// input, as in the kernels that are known to train (ane.md 7).
 std::string product_text(const Lab& lab, std::size_t number, std::size_t products) {
   const auto length = static_cast<std::int64_t>(products);
   mil::Builder mil(mil::DType::fp16);
-  const mil::Var w = mil.input("w", {1, 1, length, kColumns});
-  const mil::Var x = mil.input("x", {1, 1, kRows, length});
-  const mil::Var y = mil.matmul(fresh_name(lab, number), x, w);
+  const mil::Var pack = mil.input("pack", {1, kRows + kColumns, 1, length});
+  const auto part = [&](std::string_view name, std::int64_t first, std::int64_t count) {
+    return mil.reshape(name, mil.slice("part", pack, {0, first, 0, 0}, {1, count, 1, length}), {1, 1, count, length});
+  };
+  const mil::Var x = part("x", 0, kRows);
+  const mil::Var w = part("w", kRows, kColumns);
+  const mil::Var sums = mil.matmul(fresh_name(lab, number), x, w, false, true);
+  const mil::Var y = mil.reshape("y", sums, {1, kRows, 1, kColumns});
   return finished(std::move(mil), y);
 }
 
 /// The first element of x w, if every row of x is `row` and all of w is `factor`.
 float dot_product(const Lab& lab, std::size_t number, const std::vector<float>& row, float factor) {
-  std::vector<float> x;
-  for (std::size_t i = 0; i < kRows; ++i) x.insert(x.end(), row.begin(), row.end());
-  const std::vector<float> w(row.size() * kColumns, factor);
-  return result_of(lab, product_text(lab, number, row.size()), {w, x}, kRows * kColumns).front();
+  std::vector<float> pack;
+  for (std::size_t i = 0; i < kRows; ++i) pack.insert(pack.end(), row.begin(), row.end());
+  pack.resize((kRows + kColumns) * row.size(), factor);
+  return result_of(lab, product_text(lab, number, row.size()), {pack}, kRows * kColumns).front();
 }
 
 /// What has become of a sum.
@@ -60,12 +68,11 @@ Finding small_products_vanish(const Lab& lab) {
   constexpr int kSmallest = -18;
   constexpr std::size_t kProducts = 32;
   // Column j has one product of 2^(-13 - j); the other factors are 0.
-  std::vector<float> x(kRows * kProducts, 0);
-  for (std::size_t i = 0; i < kRows; ++i) x[i * kProducts] = 0x1p-6F;
-  std::vector<float> w(kProducts * kColumns, 0);
+  std::vector<float> pack((kRows + kColumns) * kProducts, 0);
+  for (std::size_t i = 0; i < kRows; ++i) pack[i * kProducts] = 0x1p-6F;
   for (int exponent = kLargest; exponent >= kSmallest; --exponent)
-    w[static_cast<std::size_t>(kLargest - exponent)] = std::ldexp(1.0F, exponent + 6);
-  const std::vector<float> found = result_of(lab, product_text(lab, 0, kProducts), {w, x}, kRows * kColumns);
+    pack[(kRows + static_cast<std::size_t>(kLargest - exponent)) * kProducts] = std::ldexp(1.0F, exponent + 6);
+  const std::vector<float> found = result_of(lab, product_text(lab, 0, kProducts), {pack}, kRows * kColumns);
   int smallest = kLargest + 1;
   while (smallest > kSmallest &&
          found[static_cast<std::size_t>(kLargest - smallest + 1)] == std::ldexp(1.0F, smallest - 1))

@@ -1,26 +1,13 @@
 #include <filesystem>
 #include <string>
 
-#include "app/program.h"
+#include "app/persona_programs.h"
 #include "app/small_run.h"
 #include "support/catch.h"
 
 #ifdef ANE_TRAIN_STANDIN
 
 using namespace cli_test;
-
-namespace {
-
-/// ane-train on a persona, with its own cache.
-Result on_persona(const Folder& folder, const std::string& chip, const Words& words) {
-  return Program(words,
-                 {"STANDIN_CHIP=" + chip, "STANDIN_HOME=" + (folder / "home"), "XDG_CACHE_HOME=" + (folder / "cache"),
-                  "STANDIN_COMPILE_MS=0", "STANDIN_THREADS=1", "STANDIN_CLOCK=simulated"},
-                 folder.path(), ANE_TRAIN_STANDIN)
-      .wait();
-}
-
-}  // namespace
 
 TEST_CASE("doctor --explore writes what it finds, and --show prints it", "[app][explore]") {
   const Folder folder;

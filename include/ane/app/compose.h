@@ -19,6 +19,7 @@
 #include "ane/core/machine.h"
 #include "ane/data/source.h"
 #include "ane/device/device.h"
+#include "ane/explore/adaptation.h"
 #include "ane/math/threads.h"
 #include "ane/model/frozen_parameters.h"
 #include "ane/model/model.h"
@@ -40,8 +41,9 @@ struct RunContext {
   cli::Settings settings;  ///< resolved for all processes of the run
   std::unique_ptr<math::ThreadPool> threads;
   std::unique_ptr<device::Device> device;
-  std::string device_note;     ///< about the device selection; may be empty
-  std::string device_failure;  ///< why the host device replaces the run's device; empty unless it does
+  std::string device_note;         ///< about the device selection; may be empty
+  std::string device_failure;      ///< why the host device replaces the run's device; empty unless it does
+  explore::Adaptation adaptation;  ///< without choices on another device than the engine
   WeightsDecision weights;
   std::unique_ptr<surface::SurfacePool> surfaces;
   /// Memory that was available before the model reserved address space for its activations; no memory of the model's
@@ -61,6 +63,7 @@ struct Instruments {
   model::SpanListener* spans = nullptr;  ///< notified of every part of a step; may be null
   bool dump_mil = true;                  ///< whether to write kernels to the setting's directory, if there is one
   bool replaces_failed_device = false;   ///< by the host device, so that the state of a run can still be saved
+  std::optional<explore::Adaptation> adaptation{};  ///< to this machine's engine, if it has been explored
 };
 
 /// The model that the settings fine-tune, adopted from the previous process if there is one; null if everything is

@@ -60,7 +60,8 @@ struct MemoryNeed {
                                                       const std::optional<AvailableMemory>& available);
 
 /// Throws UsageError if the ANE cannot hold or compile the two kernel sets of a pipeline.
-void check_pipeline(std::span<const model::KernelInfo> kernels, const cli::Settings& settings);
+void check_pipeline(std::span<const model::KernelInfo> kernels, const cli::Settings& settings,
+                    const device::DeviceLimits& limits = {});
 
 /// The weight mode for the report: "baked", "dynamic, ...".
 [[nodiscard]] std::string weights_text(const cli::Settings& settings);

@@ -33,6 +33,8 @@ struct RestartContext {
   /// The files of the model that is fine-tuned, and BaseModel::digest().
   std::vector<PassedFile> base{};
   std::string base_digest{};
+  /// What is known about the engine, as explore::to_json() writes it; empty if nothing is.
+  std::string verdicts{};
 
   [[nodiscard]] std::vector<int> descriptors() const;
 };

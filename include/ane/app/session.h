@@ -8,6 +8,7 @@
 
 #include "ane/app/compose.h"
 #include "ane/app/invocation.h"
+#include "ane/app/known_engine.h"
 #include "ane/app/rescue.h"
 #include "ane/app/restart_context.h"
 #include "ane/app/signals.h"
@@ -70,6 +71,8 @@ class Session {
   /// Opens what samples of text need. If that fails after a restart, writes a rescue checkpoint and throws.
   void open_sampler();
   void report_start(const std::optional<train::ResumeEvent>& resumed);
+  /// What the run adapts to, or that it could.
+  void report_adaptation();
   [[nodiscard]] train::RunDescription description() const;
   /// Trains or, on several ranks, finds out that nothing is left to train. Returns the exit code.
   int train();
@@ -103,6 +106,7 @@ class Session {
   cli::Terminal terminal_{cli::Terminal::LostOutput::is_warned_of};
   Warn warn_ = [this](const std::string& text) { terminal_.warn(text); };
   std::unique_ptr<train::Trace> trace_;
+  KnownEngine engine_;
   RunContext context_;
   train::TrainOptions options_;
   train::Partition partition_;

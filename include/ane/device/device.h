@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ane/core/error.h"
+#include "ane/device/limits.h"
 #include "ane/mil/ane_rules.h"
 #include "ane/mil/blob.h"
 #include "ane/mil/program.h"
@@ -65,6 +66,8 @@ class Device {
   [[nodiscard]] virtual bool shares_cpu() const noexcept = 0;
   /// Whether compiles take long and a process can make only a limited number of them (CompileBudget).
   [[nodiscard]] virtual bool limits_compiles() const noexcept { return false; }
+  /// Limits of a device that limits compiles, and of its fp16 numbers.
+  [[nodiscard]] virtual DeviceLimits limits() const noexcept { return {}; }
   /// Whether functions are approximated, not only rounded (ane.md N6).
   [[nodiscard]] virtual bool approximates() const noexcept { return false; }
   /// Peak fp16 rate in TFLOP/s, to which utilization is relative; nullopt if kernels run on the CPU.

@@ -47,6 +47,7 @@ class ForwardingDevice : public Device {
   [[nodiscard]] surface::Allocator& surface_allocator() override { return device_->surface_allocator(); }
   [[nodiscard]] bool shares_cpu() const noexcept override { return device_->shares_cpu(); }
   [[nodiscard]] bool limits_compiles() const noexcept override { return device_->limits_compiles(); }
+  [[nodiscard]] DeviceLimits limits() const noexcept override { return device_->limits(); }
   [[nodiscard]] bool approximates() const noexcept override { return device_->approximates(); }
   [[nodiscard]] std::optional<double> peak_tflops() const noexcept override { return device_->peak_tflops(); }
   [[nodiscard]] std::string warning() const override { return device_->warning(); }

@@ -35,10 +35,10 @@ struct StepCost {
   std::optional<double> peak_tflops{};  ///< Device::peak_tflops
 };
 
-/// Writes a run as JSON lines, which docs/telemetry.md describes: `run`, `step`, `batch`, `perf`, `ranks`, `update`,
-/// `restart`, `resume`, `checkpoint`, `val`, `sample` and `end` records. Durations are in milliseconds; non-finite
-/// numbers are null. Each line is appended with one write, so it stays complete when the process is replaced or killed.
-/// An incomplete record of a killed process is removed first; any other unterminated line is terminated.
+/// Writes a run as JSON lines, which docs/telemetry.md describes: `run`, `adapted`, `step`, `batch`, `perf`, `ranks`,
+/// `update`, `restart`, `resume`, `checkpoint`, `val`, `sample` and `end` records. Durations are in milliseconds;
+/// non-finite numbers are null. Each line is appended with one write, so it stays complete when the process is replaced
+/// or killed. An incomplete record of a killed process is removed first; any other unterminated line is terminated.
 class Telemetry final : public Observer {
  public:
   /// Throws FileError if `path` cannot be opened for appending. If a later write fails, `warn` is called once and the
@@ -51,6 +51,8 @@ class Telemetry final : public Observer {
 
   /// Called once per run, in its first process.
   void run(const RunDescription& description);
+  /// A choice that follows from what is known about the machine. Called after run().
+  void adapted(const Progress& progress, const std::string& what, const std::string& value, const std::string& reason);
   /// Called once per run, in its last process; `outcome` is "finished", "interrupted" or an error message.
   void end(const std::string& outcome, const Progress& progress, const RunReport& report);
 

@@ -59,7 +59,8 @@ std::vector<Setting> device_rows() {
              .group = "Device",
              .placeholder = "N",
              .help = fmt::format("compiles after which the process re-executes itself; auto: {} on the ANE, whose "
-                                 "compiler allows about {}, and no limit on the host",
+                                 "compiler allows about {}, or four fifths of what ane-train doctor --explore found, "
+                                 "and no limit on the host",
                                  device::CompileBudget::kDefault, device::CompileBudget::kAneHardLimit),
              .environment = "ANE_MAX_COMPILES"},
             &Settings::max_compiles, 1, kMillion, {"auto"}),

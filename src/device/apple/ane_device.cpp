@@ -27,10 +27,11 @@ std::vector<Port> make_ports(const mil::Function& function, std::span<const mil:
 }
 
 /// Throws if `program` breaks a rule with severity refusal or wrong_result.
-void refuse_broken_rules(const mil::Program& program, const mil::Blobs& weights, std::string_view chip) {
+void refuse_broken_rules(const mil::Program& program, const mil::Blobs& weights, const Session& session) {
   std::string text;
   int count = 0;
-  for (const mil::Diagnostic& diagnostic : broken_rules(program, &weights, chip)) {
+  for (const mil::Diagnostic& diagnostic :
+       broken_rules(program, &weights, session.frameworks.probe().chip, session.options.rules)) {
     if (!mil::is_fault(diagnostic.severity)) continue;
     text += "\n  " + to_string(diagnostic);
     ++count;
@@ -84,13 +85,13 @@ std::string AneDevice::description() const {
 }
 
 std::vector<mil::Diagnostic> AneDevice::check(const mil::Program& program) const {
-  return broken_rules(program, nullptr, state_->session.frameworks.probe().chip);
+  return broken_rules(program, nullptr, state_->session.frameworks.probe().chip, state_->session.options.rules);
 }
 
 std::unique_ptr<Kernel> AneDevice::compile(std::string_view /*label*/, std::string_view mil_text,
                                            const mil::Blobs& weights) {
   const mil::Program program = mil::parse(mil_text);
-  refuse_broken_rules(program, weights, state_->session.frameworks.probe().chip);
+  refuse_broken_rules(program, weights, state_->session);
   for (const auto& [key, bytes] : weights) static_cast<void>(blob_file(key));
   const mil::Function& main = program.main();
   std::vector<Port> inputs = make_ports(main, main.inputs);
@@ -103,6 +104,8 @@ std::unique_ptr<Kernel> AneDevice::compile(std::string_view /*label*/, std::stri
 }
 
 surface::Allocator& AneDevice::surface_allocator() { return state_->allocator; }
+
+DeviceLimits AneDevice::limits() const noexcept { return state_->session.options.limits; }
 
 AneCounters AneDevice::counters() const { return state_->session.counters(); }
 

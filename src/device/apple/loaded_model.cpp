@@ -1,5 +1,6 @@
 #include "loaded_model.h"
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <thread>
@@ -106,11 +107,11 @@ std::optional<std::string> LoadedModel::try_compile() {
   if (done && error == nullptr) return std::nullopt;
   std::string message =
       fmt::format("the ANE's compiler refused the program: {}", session_->frameworks.foundation.describe(error));
-  if (compiles > CompileBudget::kAneHardLimit) {
+  if (const int limit = session_->options.limits.hard_compiles; compiles > limit) {
     message += fmt::format(
         "; it was compilation {} of this process, and after about {} all fail: set ANE_MAX_COMPILES "
         "(--max-compiles) to {} or less",
-        compiles, CompileBudget::kAneHardLimit, CompileBudget::kDefault);
+        compiles, limit, std::min(limit * 4 / 5, CompileBudget::kDefault));
   }
   return message;
 }

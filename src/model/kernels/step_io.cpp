@@ -14,16 +14,6 @@ namespace ane::model {
 
 namespace {
 
-// A product whose running sum reaches 2^15 may return zero (ane.md N2), so values near that cannot be trusted.
-// Gradients keep another factor of two, which the loss scale can provide.
-constexpr float kActivationLimit = 0x1p15F;
-constexpr float kGradientLimit = 0x1p14F;
-
-float magnitude_limit(mil::DType element, Phase phase) {
-  if (element != mil::DType::fp16) return std::numeric_limits<float>::max();
-  return is_forward(phase) ? kActivationLimit : kGradientLimit;
-}
-
 PackedView<const std::byte> view(const PackedSurface& packed, const surface::Mapping<const std::byte>& mapping) {
   return {*packed.layout, mapping.bytes()};
 }
@@ -82,6 +72,11 @@ void StepIo::check_rest(PackedSurface& output) {
   for (std::size_t i = 0; i < segments.size(); ++i)
     if ((output.checked >> i & 1U) == 0)
       check(output, segments[i], max_magnitude(view(output, mapping), segments[i].name, context_->threads));
+}
+
+float StepIo::magnitude_limit(mil::DType element, Phase phase) const {
+  if (element != mil::DType::fp16) return std::numeric_limits<float>::max();
+  return is_forward(phase) ? limits_.activation : limits_.gradient;
 }
 
 void StepIo::check(PackedSurface& owner, const Segment& segment, float magnitude) {

@@ -32,7 +32,7 @@ struct PackedSurface {
 class StepIo {
  public:
   StepIo(KernelBank& bank, const ModelContext& context, std::size_t slot, StepTimes& times)
-      : bank_(&bank), context_(&context), slot_(slot), times_(&times) {}
+      : bank_(&bank), context_(&context), limits_(context.device.limits()), slot_(slot), times_(&times) {}
 
   /// An input for the layer's kernel of a plan row. All of its activations must be written before the run.
   [[nodiscard]] PackedSurface input_of(std::size_t row, std::size_t layer);
@@ -56,10 +56,13 @@ class StepIo {
   [[nodiscard]] const PlannedKernel& planned(const PackedSurface& packed) const {
     return bank_->plan().kernels()[packed.row];
   }
+  /// The magnitude from which on an element counts as an overflow.
+  [[nodiscard]] float magnitude_limit(mil::DType element, Phase phase) const;
   void check(PackedSurface& owner, const Segment& segment, float magnitude);
 
   KernelBank* bank_;
   const ModelContext* context_;
+  device::DeviceLimits limits_;
   std::size_t slot_;
   StepTimes* times_;
   std::optional<std::string> overflow_;

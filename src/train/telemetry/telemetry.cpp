@@ -120,6 +120,12 @@ void Telemetry::run(const RunDescription& description) {
                           {"optimizer", optimizer_record(options.optimizer)}}));
 }
 
+void Telemetry::adapted(const Progress& progress, const std::string& what, const std::string& value,
+                        const std::string& reason) {
+  file_.write(line(record_of("adapted", progress.step, progress.update) +
+                   Record{{"what", what}, {"value", value}, {"reason", reason}}));
+}
+
 void Telemetry::end(const std::string& outcome, const Progress& progress, const RunReport& report) {
   const RunTotals& totals = report.totals;
   const Rates rates = sustained_rates(report.flops_per_step, totals.steps, totals.train_ns);

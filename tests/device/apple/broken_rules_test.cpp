@@ -35,6 +35,22 @@ TEST_CASE("a limit of some chips is a fault on those and on unknown chips, and a
   CHECK(has(rules(program, "Apple M2"), "R3"));
 }
 
+TEST_CASE("what was found on a machine replaces what is known about its chip", "[apple]") {
+  mil::Builder b(mil::DType::fp16);
+  const mil::Var x = b.input("data", {1, 64, 1, 64});
+  const mil::Var out = b.slice("right", x, {0, 0, 0, 32}, {1, 64, 1, 32});
+  const mil::Program program = std::move(b).finish(std::vector{out});
+  const auto found = [&](std::string_view chip, bool applies) {
+    std::vector<std::string> texts;
+    for (const mil::Diagnostic& diagnostic : broken_rules(program, nullptr, chip, {{"R3", applies}}))
+      if (diagnostic.rule == "R3") texts.push_back(to_string(diagnostic));
+    return texts;
+  };
+  CHECK(found("Apple M1", false).empty());
+  REQUIRE(found("Apple M4", true).size() == 1);
+  CHECK(found("Apple M4", true).front().starts_with("R3 (wrong result): "));
+}
+
 TEST_CASE("the order of inputs is not a fault, because the bridge binds by name", "[apple]") {
   mil::Builder b(mil::DType::fp16);
   const mil::Var second = b.input("second", {1, 64, 1, 32});

@@ -11,6 +11,9 @@
 
 namespace ane::device::apple {
 
+/// Rules of mil::ane_rules() by ID that were found to apply on this machine (true) or not (false), whatever its chip.
+using RuleOverrides = std::map<std::string, bool, std::less<>>;
+
 /// Options for calling Apple's framework. The defaults are those of other trainers (ane.md 1.2, 1.7).
 struct AneOptions {
   unsigned qos = 21;
@@ -27,6 +30,9 @@ struct AneOptions {
   /// A request that arrives during a power transition of the ANE is cancelled without running (status 0x12).
   int cancel_retries = 8;
   std::chrono::milliseconds cancel_wait{3};
+
+  DeviceLimits limits = {};
+  RuleOverrides rules = {};
 };
 
 /// Counts what the bridge has done in this process, for reports and for failures that cannot be thrown.
@@ -66,6 +72,7 @@ class AneDevice final : public Device {
   [[nodiscard]] surface::Allocator& surface_allocator() override;
   [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
   [[nodiscard]] bool limits_compiles() const noexcept override { return true; }
+  [[nodiscard]] DeviceLimits limits() const noexcept override;
   [[nodiscard]] bool approximates() const noexcept override { return true; }
   /// The value that the field's drivers use.
   [[nodiscard]] std::optional<double> peak_tflops() const noexcept override { return 15.8; }

@@ -1,0 +1,73 @@
+#include "ane/explore/adaptation.h"
+
+#include <string>
+
+#include "ane/explore/experiments.h"
+
+#include "support/catch.h"
+
+namespace ane::explore {
+namespace {
+
+Adaptation adapted_to(std::string_view experiment, const Finding& finding) {
+  Verdicts verdicts;
+  verdicts.findings.emplace(experiment, finding);
+  return adapt(verdicts);
+}
+
+bool is_default(const Adaptation& adaptation) {
+  const device::DeviceLimits usual;
+  const device::DeviceLimits& found = adaptation.limits;
+  return adaptation.choices.empty() && adaptation.rules.empty() && adaptation.cancel_retries == 0 &&
+         !adaptation.largest_loss_scale && !found.measured_compiles && found.hard_compiles == usual.hard_compiles &&
+         found.programs == usual.programs && found.activation == usual.activation && found.gradient == usual.gradient;
+}
+
+TEST_CASE("without a usable finding nothing is adapted", "[explore][adaptation]") {
+  CHECK(is_default(adapt({})));
+  for (const Experiment& experiment : experiments())
+    for (const Finding& useless :
+         {Finding{std::string(kFailed), 7, ""}, Finding{"nonsense", std::nullopt, ""}, Finding{"", -1, ""}}) {
+      CAPTURE(std::string(experiment.name), useless.verdict);
+      CHECK(is_default(adapted_to(experiment.name, useless)));
+    }
+}
+
+TEST_CASE("the compile budget is four fifths of what was reached, also by a process that crashed",
+          "[explore][adaptation]") {
+  const auto [verdict, reached, budget] = GENERATE(table<std::string, double, int>(
+      {{"limited", 119, 95}, {"unlimited", 300, 240}, {"crashed", 54, 43}, {"timed out", 1, 1}}));
+  const Adaptation adaptation = adapted_to(kCompileLimit, {verdict, reached, "words"});
+  CHECK(adaptation.limits.measured_compiles == budget);
+  CHECK(adaptation.limits.hard_compiles == static_cast<int>(reached));
+  REQUIRE(adaptation.choices.size() == 1);
+  CHECK_THAT(adaptation.choices.front().reason, ANE_CONTAINS("words"));
+}
+
+TEST_CASE("an overflow that shows in the result needs no caution", "[explore][adaptation]") {
+  const Adaptation visible = adapted_to(kOverflow, {"infinite", 1, ""});
+  CHECK(visible.limits.gradient == 0x1p15F);
+  CHECK_FALSE(visible.largest_loss_scale.has_value());
+  const Adaptation hidden = adapted_to(kOverflow, {"zero", 1, ""});
+  CHECK(hidden.limits.activation == 0x1p14F);
+  CHECK(hidden.limits.gradient == 0x1p13F);
+  CHECK(hidden.largest_loss_scale == 16384);
+}
+
+device::apple::AneOptions retrying(int retries) {
+  device::apple::AneOptions options;
+  options.cancel_retries = retries;
+  return options;
+}
+
+TEST_CASE("programs, slices and retries follow from their experiments", "[explore][adaptation]") {
+  CHECK(adapted_to(kResidentLimit, {"limited", 54, ""}).limits.programs == 54);
+  CHECK_FALSE(adapted_to(kOffsetSlice, {"right", std::nullopt, ""}).rules.at("R3"));
+  CHECK(adapted_to(kOffsetSlice, {"infinite", 4160, ""}).rules.at("R3"));
+  const Adaptation resting = adapted_to(kIdle, {"cancelled", 3, ""});
+  CHECK(adapted(retrying(8), resting).cancel_retries == 12);
+  CHECK(adapted(retrying(20), resting).cancel_retries == 20);
+}
+
+}  // namespace
+}  // namespace ane::explore
