@@ -28,8 +28,8 @@ void adapt_compile_budget(const Verdicts& verdicts, Adaptation& adaptation) {
   const int budget = std::max(1, *limit * 4 / 5);
   adaptation.limits.measured_compiles = budget;
   adaptation.limits.hard_compiles = *limit;
-  adaptation.choices.push_back({"compile budget", fmt::format("{}", budget),
-                                fmt::format("a fifth less than was reached: {}", finding->words)});
+  adaptation.choices.push_back(
+      {"compile budget", fmt::format("{}", budget), fmt::format("a fifth less than was reached: {}", finding->words)});
 }
 
 void adapt_resident_limit(const Verdicts& verdicts, Adaptation& adaptation) {
@@ -49,9 +49,8 @@ void adapt_overflow_test(const Verdicts& verdicts, Adaptation& adaptation) {
   device::DeviceLimits& limits = adaptation.limits;
   if (finding->verdict == "right" || finding->verdict == "infinite") {
     limits.activation = limits.gradient = kVisible;
-    adaptation.choices.push_back(
-        {"overflow test", "magnitudes from 32768 on", fmt::format("an overflow shows in the result: {}",
-                                                                  finding->words)});
+    adaptation.choices.push_back({"overflow test", "magnitudes from 32768 on",
+                                  fmt::format("an overflow shows in the result: {}", finding->words)});
     return;
   }
   if (finding->verdict != "zero" && finding->verdict != "wrong" && finding->verdict != "nan") return;

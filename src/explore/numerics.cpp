@@ -65,27 +65,26 @@ Finding sums_overflow(const Lab& lab) {
 
 Finding small_products_vanish(const Lab& lab) {
   constexpr int kLargest = -13;
-  constexpr int kSmallest = -18;
+  constexpr std::size_t kTried = 6;  // down to 2^-18
   constexpr std::size_t kProducts = 32;
-  // Column j has one product of 2^(-13 - j); the other factors are 0.
+  const auto exponent_of = [](std::size_t column) { return kLargest - static_cast<int>(column); };
+  // Each column has one product; the other factors are 0.
   std::vector<float> pack((kRows + kColumns) * kProducts, 0);
   for (std::size_t i = 0; i < kRows; ++i) pack[i * kProducts] = 0x1p-6F;
-  for (int exponent = kLargest; exponent >= kSmallest; --exponent)
-    pack[(kRows + static_cast<std::size_t>(kLargest - exponent)) * kProducts] = std::ldexp(1.0F, exponent + 6);
+  for (std::size_t column = 0; column < kTried; ++column)
+    pack[(kRows + column) * kProducts] = std::ldexp(1.0F, exponent_of(column) + 6);
   const std::vector<float> found = result_of(lab, product_text(lab, 0, kProducts), {pack}, kRows * kColumns);
-  int smallest = kLargest + 1;
-  while (smallest > kSmallest &&
-         found[static_cast<std::size_t>(kLargest - smallest + 1)] == std::ldexp(1.0F, smallest - 1))
-    --smallest;
+  std::size_t exact = 0;
+  while (exact < kTried && found[exact] == std::ldexp(1.0F, exponent_of(exact))) ++exact;
+  const int smallest = exponent_of(exact) + 1;
 
   std::vector<float> row(kProducts, 0);
   row.front() = std::numeric_limits<float>::quiet_NaN();
   const float nan = dot_product(lab, 1, row, 1);
   const std::string of_nan = std::isnan(nan) ? "nan" : std::isinf(nan) ? "infinite" : "a number";
-  return {
-      of_nan == "a number" ? "number" : of_nan, std::ldexp(1.0, smallest),
-      fmt::format("products down to 2^{} are exact{}; a sum with NaN is {}", smallest,
-                  smallest == kSmallest ? ", and smaller ones were not tried" : ", and smaller ones are not", of_nan)};
+  return {of_nan == "a number" ? "number" : of_nan, std::ldexp(1.0, smallest),
+          fmt::format("products down to 2^{} are exact{}; a sum with NaN is {}", smallest,
+                      exact == kTried ? ", and smaller ones were not tried" : ", and smaller ones are not", of_nan)};
 }
 
 Finding offset_slices_clamp(const Lab& lab) {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ane/app/plan.h"
+#include "ane/device/forwarding.h"
 #include "ane/device/host/host_device.h"
 
 #include "app/program.h"
@@ -109,6 +110,22 @@ TEST_CASE("the compiles of a process are limited where the device limits them, a
   settings.max_compiles = 7;
   CHECK(app::compile_limit(settings, limiting) == 7);
   CHECK(app::compile_limit(settings, host) == 7);
+}
+
+TEST_CASE("a measured limit of compiles replaces the default, and bounds a given one", "[app][weights]") {
+  class MeasuredDevice final : public device::ForwardingDevice {
+   public:
+    using ForwardingDevice::ForwardingDevice;
+    [[nodiscard]] device::DeviceLimits limits() const noexcept override { return {.measured_compiles = 95}; }
+  };
+  NarrowDevice limiting(mil::Severity::refusal);
+  const MeasuredDevice measured(limiting);
+  cli::Settings settings;
+  CHECK(app::compile_limit(settings, measured) == 95);
+  settings.max_compiles = 110;
+  CHECK(app::compile_limit(settings, measured) == 95);
+  settings.max_compiles = 20;
+  CHECK(app::compile_limit(settings, measured) == 20);
 }
 
 TEST_CASE("a run and its dry run report the choice of auto once, and it holds through restarts", "[app][weights]") {

@@ -50,7 +50,7 @@ struct Verdicts {
 /// JSON with an entry per line, for people and bug reports.
 [[nodiscard]] std::string to_json(const Verdicts& verdicts);
 /// Throws FileError that names `path` for anything that to_json() does not write, also for a newer format.
-[[nodiscard]] Verdicts parse_verdicts(const std::filesystem::path& path, std::string_view json);
+[[nodiscard]] Verdicts parse_verdicts(const std::filesystem::path& path, std::string_view text);
 
 /// A finding as one line of JSON, and back; nullopt for other lines. Experiments report to their parent so.
 [[nodiscard]] std::string to_line(const Finding& finding);
