@@ -14,7 +14,7 @@ namespace ane::explore {
 struct Exploration {
   std::string executable = own_executable();  ///< ane-train
   bool quick = false;                         ///< without the experiments that take minutes
-  std::vector<std::string> environment;       ///< of the processes
+  std::vector<std::string> environment = {};  ///< of the processes
   /// Multiplies the time limits.
   double patience = 1;
 };
