@@ -1,6 +1,5 @@
 #include "loaded_model.h"
 
-#include <algorithm>
 #include <array>
 #include <exception>
 #include <thread>
@@ -111,7 +110,7 @@ std::optional<std::string> LoadedModel::try_compile() {
     message += fmt::format(
         "; it was compilation {} of this process, and after about {} all fail: set ANE_MAX_COMPILES "
         "(--max-compiles) to {} or less",
-        compiles, limit, std::min(limit * 4 / 5, CompileBudget::kDefault));
+        compiles, limit, session_->options.limits.measured_compiles.value_or(CompileBudget::kDefault));
   }
   return message;
 }
