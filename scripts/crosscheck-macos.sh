@@ -70,7 +70,7 @@ stub "$ANE_CROSS/Frameworks/Accelerate.framework/Accelerate.tbd" \
   /System/Library/Frameworks/Accelerate.framework/Versions/A/Accelerate _cblas_sgemm _cblas_sgemv _BLASSetThreading
 stub "$ANE_CROSS/lib/libfmt.tbd" /opt/homebrew/opt/fmt/lib/libfmt.9.dylib \
   __ZN3fmt2v912format_errorD1Ev __ZN3fmt2v96detail12is_printableEj \
-  __ZN3fmt2v96detail18decimal_point_implIcEET_NS1_10locale_refE \
+  __ZNK3fmt2v96detail10locale_ref3getINSt3__16localeEEET_v __ZN3fmt2v96detail18decimal_point_implIcEET_NS1_10locale_refE \
   __ZN3fmt2v96detail18thousands_sep_implIcEENS1_20thousands_sep_resultIT_EENS1_10locale_refE \
   __ZN3fmt2v96detail18throw_format_errorEPKc __ZN3fmt2v96detail9dragonbox10to_decimalIdEENS2_10decimal_fpIT_EES5_ \
   __ZN3fmt2v96detail9dragonbox10to_decimalIfEENS2_10decimal_fpIT_EES5_ \
