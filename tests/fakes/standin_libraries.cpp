@@ -27,3 +27,5 @@ LibraryPaths standard_libraries() {
 // Ignores memory that GNU's runtime keeps for classes. Objects do not come from objc_malloc, so their leaks are still
 // detected.
 extern "C" const char* __lsan_default_suppressions() { return "leak:objc_malloc\nleak:class_copyMethodList\n"; }
+// A list of used suppressions would follow a program's own messages.
+extern "C" const char* __lsan_default_options() { return "print_suppressions=0"; }
