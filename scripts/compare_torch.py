@@ -58,7 +58,7 @@ class Participant:
     def __init__(self, name, command, environment=None):
         self.name = name
         self.losses = []
-        self.times = []  # ms of updates while each thread had a core of its own
+        self.times = []  # of updates in ms, from turns during which no core was shared
         self.disturbed_times = []
         self.process = subprocess.Popen(
             [str(word) for word in command],

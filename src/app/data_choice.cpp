@@ -20,6 +20,7 @@
 #include "ane/app/vocabulary.h"
 #include "ane/cli/configs.h"
 #include "ane/cli/work_bar.h"
+#include "ane/core/environment.h"
 #include "ane/core/error.h"
 #include "ane/core/file.h"
 #include "ane/core/file_names.h"
@@ -130,26 +131,6 @@ std::optional<text::TokenId> given_end_token(const cli::Settings& settings, cons
   return parse_end_token(given, opened ? *opened : *text::open_tokenizer(place->path));
 }
 
-std::optional<std::string> variable(std::span<const std::string> environment, std::string_view name) {
-  for (const std::string& entry : environment)
-    if (entry.starts_with(name) && entry.substr(name.size(), 1) == "=") return entry.substr(name.size() + 1);
-  return std::nullopt;
-}
-
-/// Empty if this user has none.
-fs::path cache_directory(std::span<const std::string> environment) {
-  constexpr const char* kOurs = "ane-train";
-  const auto xdg = variable(environment, "XDG_CACHE_HOME");
-  if (xdg && fs::path(*xdg).is_absolute()) return fs::path(*xdg) / kOurs;
-  const auto home = variable(environment, "HOME");
-  if (!home || !fs::path(*home).is_absolute()) return {};
-#ifdef __APPLE__
-  return fs::path(*home) / "Library" / "Caches" / kOurs;
-#else
-  return fs::path(*home) / ".cache" / kOurs;
-#endif
-}
-
 Descriptor spool_standard_input(cli::Terminal& terminal) {
   if (::isatty(STDIN_FILENO) != 0) terminal.info("reading data from the terminal; press Ctrl-D to end");
   return spool(STDIN_FILENO, "standard input");
@@ -185,11 +166,11 @@ Descriptor tokens_of(const data::DataFiles& files, const data::TokenizeOptions& 
   const auto start = std::chrono::steady_clock::now();
   cli::WorkBar bar(terminal, "Tokenizing");
   const StopSignals signals;  // a cache is written under a temporary name, which must not stay
-  data::TokenizedData made =
-      data::open_tokenized(files, options, cache_directory(environment), [&](std::uint64_t done, std::uint64_t total) {
-        signals.check();
-        bar.draw(done, total);
-      });
+  data::TokenizedData made = data::open_tokenized(files, options, cache_directory(environment).value_or(fs::path()),
+                                                  [&](std::uint64_t done, std::uint64_t total) {
+                                                    signals.check();
+                                                    bar.draw(done, total);
+                                                  });
   signals.check();
   terminal.clear_bar();
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;

@@ -23,16 +23,12 @@ constexpr int kNoEngineExit = 4;
 
 std::filesystem::path file_of(const Invocation& invocation) {
   if (const auto path = explore::verdicts_file(invocation.environment)) return *path;
-  throw FileError("the directory for caches, to which doctor --explore writes, is not known: set HOME");
+  throw FileError(
+      "doctor --explore writes to the directory for caches, but HOME, which names it, is not an absolute path; set it");
 }
 
 std::string time_now() {
   return fmt::format("{:%FT%TZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
-}
-
-bool has_failed(const explore::Finding& finding) {
-  return finding.verdict == explore::kFailed || finding.verdict == explore::kCrashed ||
-         finding.verdict == explore::kTimedOut;
 }
 
 explore::ExplorationListener printer(cli::Terminal& terminal) {
@@ -50,7 +46,7 @@ std::vector<cli::CommandOption> explore_options() {
   using Kind = cli::CommandOption::Kind;
   return {{.kind = Kind::toggle,
            .name = "explore",
-           .help = "find out by experiments how this machine's engine behaves, for training runs to adapt to",
+           .help = "find out by experiments how this machine's engine behaves, so that runs can adapt to it",
            .group = "Exploration"},
           {.kind = Kind::toggle,
            .name = "quick",
@@ -74,12 +70,12 @@ int explore_engine(const device::apple::Probe& probe, bool quick, const Invocati
   if (!probe.usable()) throw DeviceError(fmt::format("there is nothing to explore: {}", probe.reason()));
   const std::filesystem::path path = file_of(invocation);
   terminal.print(fmt::format("Exploring the Neural Engine{}:",
-                             quick ? "" : ", which takes about 20 minutes (--quick: one or two)"));
+                             quick ? "" : ", which takes about 20 minutes (with --quick, one or two minutes)"));
   explore::Verdicts verdicts{
       .machine = explore::machine_of(probe, cli::release()), .explored = time_now(), .findings = {}};
   verdicts.findings = explore::explore({.quick = quick, .environment = invocation.environment}, printer(terminal));
   const bool all_failed =
-      std::ranges::all_of(verdicts.findings, [](const auto& entry) { return has_failed(entry.second); });
+      std::ranges::all_of(verdicts.findings, [](const auto& entry) { return explore::is_failure(entry.second); });
   if (all_failed) {
     terminal.print("Failed: the engine ran none of the experiments, so nothing was written.");
     return kNoEngineExit;

@@ -18,7 +18,7 @@ KnownEngine known_engine(const cli::Settings& settings, std::span<const std::str
   const device::apple::Probe probe = device::apple::probe();
   if (!probe.usable() || (settings.device == cli::DeviceChoice::automatic && !probe.usable_unasked())) return {};
   const std::string advice =
-      "ane-train doctor --explore finds out what this machine's engine can do, and runs adapt to it; until then they "
+      "ane-train doctor --explore finds out what this machine's engine can do, and runs adapt to it; until then, runs "
       "keep to limits that are safe on most machines";
   const auto path = explore::verdicts_file(environment);
   if (!path) return {std::nullopt, advice};

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "ane/cli/text.h"
+#include "ane/core/environment.h"
 #include "ane/core/error.h"
 
 namespace ane::app {
@@ -53,15 +54,6 @@ PassedFile passed_file(std::string_view text) {
   return file;
 }
 
-const std::string* find_variable(std::span<const std::string> environment, const char* name) {
-  const std::string prefix = fmt::format("{}=", name);
-  const auto found = std::find_if(environment.begin(), environment.end(),
-                                  [&](const std::string& entry) { return entry.starts_with(prefix); });
-  return found == environment.end() ? nullptr : &*found;
-}
-
-std::string value_of(const std::string& entry) { return entry.substr(entry.find('=') + 1); }
-
 }  // namespace
 
 std::vector<int> RestartContext::descriptors() const {
@@ -92,16 +84,16 @@ std::vector<std::string> environment_with(std::span<const std::string> environme
 }
 
 std::optional<RestartContext> find_restart_context(std::span<const std::string> environment) {
-  const std::string* const state = find_variable(environment, train::kStateVariable);
-  if (state == nullptr) return std::nullopt;
-  const std::optional<train::StateHandle> state_handle = train::parse_state_handle(value_of(*state).c_str());
-  const std::string* const settings = find_variable(environment, kSettingsVariable);
-  if (!state_handle || settings == nullptr) {
+  const std::optional<std::string> state = find_variable(environment, train::kStateVariable);
+  if (!state) return std::nullopt;
+  const std::optional<train::StateHandle> state_handle = train::parse_state_handle(state->c_str());
+  const std::optional<std::string> settings = find_variable(environment, kSettingsVariable);
+  if (!state_handle || !settings) {
     throw UsageError(
         fmt::format("{} is set, but {} is not: ane-train sets both when it restarts itself; unset the first",
                     train::kStateVariable, kSettingsVariable));
   }
-  const cli::Fields fields = cli::unpack_fields(value_of(*settings));
+  const cli::Fields fields = cli::unpack_fields(*settings);
   const auto number = [&](const char* name) -> std::optional<std::int64_t> {
     const auto found = fields.find(name);
     return found == fields.end() ? std::nullopt : cli::parse_integer(found->second);

@@ -28,7 +28,7 @@ using Time = std::chrono::steady_clock::time_point;
 constexpr std::size_t kMostErrorBytes = 2000;
 
 [[noreturn]] void give_up(std::string_view doing, int error) {
-  throw DeviceError(fmt::format("an experiment needs a process of its own, but {}: {}", doing, system_message(error)));
+  throw DeviceError(fmt::format("an experiment cannot run: {}: {}", doing, system_message(error)));
 }
 
 struct Pipe {

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "ane/core/environment.h"
 #include "ane/core/error.h"
 
 #include "stages.h"
@@ -42,16 +43,15 @@ std::string to_text(const StageRequest& request) {
 }
 
 std::optional<StageRequest> find_stage_request(std::span<const std::string> environment) {
-  const std::string prefix = fmt::format("{}=", kStageVariable);
-  const auto entry = std::ranges::find_if(environment, [&](const auto& each) { return each.starts_with(prefix); });
-  if (entry == environment.end()) return std::nullopt;
-  std::istringstream text(entry->substr(prefix.size()));
+  const std::optional<std::string> value = find_variable(environment, kStageVariable);
+  if (!value) return std::nullopt;
+  std::istringstream text(*value);
   StageRequest request;
   text >> request.experiment >> request.stage >> request.seed >> request.before;
   const auto row = std::ranges::find(experiments(), request.experiment, &Experiment::name);
   if (!text || row == experiments().end() || request.stage >= row->stages.size() || !(request.before >= 0))
-    throw UsageError(fmt::format("{} is set by ane-train itself, to something else than '{}'; unset it", kStageVariable,
-                                 entry->substr(prefix.size())));
+    throw UsageError(fmt::format("{} is '{}', which is not what ane-train sets it to for its own processes; unset it",
+                                 kStageVariable, *value));
   return request;
 }
 

@@ -54,16 +54,12 @@ Finding run_in_child(const Experiment& experiment, const StageRequest& request, 
   return finding_of_end(end, std::move(last), experiment);
 }
 
-bool is_about_the_process(const Finding& finding) {
-  return finding.verdict == kCrashed || finding.verdict == kTimedOut || finding.verdict == kFailed;
-}
-
 Finding run_stages(const Experiment& experiment, const Exploration& exploration) {
   StageRequest request{.experiment = std::string(experiment.name), .seed = random_seed()};
   Finding finding;
   for (; request.stage < experiment.stages.size(); ++request.stage) {
     finding = run_in_child(experiment, request, exploration);
-    if (is_about_the_process(finding)) break;
+    if (is_failure(finding)) break;
     request.before = finding.value.value_or(0);
   }
   return finding;

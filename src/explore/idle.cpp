@@ -23,8 +23,6 @@ using std::chrono::nanoseconds;
 
 constexpr std::string_view kCancelled = "status=0x12";
 
-double in_milliseconds(nanoseconds time) { return std::chrono::duration<double, std::milli>(time).count(); }
-
 /// Before macOS 27, an M3 Ultra can panic if it is used every two seconds (ane.md A52).
 bool may_panic(const device::apple::Probe& probe) {
   constexpr std::string_view kSystem = "macOS ";

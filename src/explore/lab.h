@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -15,6 +16,10 @@
 namespace ane::explore {
 
 using Memory = std::unique_ptr<surface::Memory>;
+
+[[nodiscard]] inline double in_milliseconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double, std::milli>(time).count();
+}
 
 /// A surface with fp16 `values`.
 [[nodiscard]] Memory filled(device::apple::RawEngine& engine, std::span<const float> values);

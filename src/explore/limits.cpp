@@ -18,8 +18,6 @@ using device::apple::Answer;
 constexpr std::size_t kMostCompiles = 300;
 constexpr std::size_t kMostPrograms = 260;
 
-double milliseconds(std::chrono::nanoseconds time) { return std::chrono::duration<double, std::milli>(time).count(); }
-
 double count_of(std::size_t number) { return static_cast<double>(number); }
 
 /// Compiles, loads and runs; the reason if one of them fails.
@@ -38,7 +36,7 @@ Finding compile_and_leave(const Lab& lab) {
   expect(numbered.program().load(), "loading");
   if (const std::string fault = numbered.check(); !fault.empty()) throw DeviceError(fault);
   numbered.program().leave_cached();
-  return {"compiled", milliseconds(compiled.time), "the program is left for another process"};
+  return {"compiled", in_milliseconds(compiled.time), "the program is left for another process"};
 }
 
 Finding load_from_cache(const Lab& lab) {
@@ -47,7 +45,7 @@ Finding load_from_cache(const Lab& lab) {
   if (!numbered.program().is_cached().value_or(true))
     return {"lost", std::nullopt, "a program of an earlier process is not found in the system's cache"};
   const Answer loaded = numbered.program().load();
-  const double time = milliseconds(loaded.time);
+  const double time = in_milliseconds(loaded.time);
   if (!loaded.ok())
     return {"refused", time, fmt::format("a program of an earlier process does not load: {}", loaded.error)};
   if (const std::string fault = numbered.check(); !fault.empty())

@@ -81,10 +81,11 @@ Finding small_products_vanish(const Lab& lab) {
   std::vector<float> row(kProducts, 0);
   row.front() = std::numeric_limits<float>::quiet_NaN();
   const float nan = dot_product(lab, 1, row, 1);
-  const std::string of_nan = std::isnan(nan) ? "nan" : std::isinf(nan) ? "infinite" : "a number";
-  return {of_nan == "a number" ? "number" : of_nan, std::ldexp(1.0, smallest),
+  const std::string of_nan = std::isnan(nan) ? "nan" : std::isinf(nan) ? "infinite" : "number";
+  return {of_nan, std::ldexp(1.0, smallest),
           fmt::format("products down to 2^{} are exact{}; a sum with NaN is {}", smallest,
-                      exact == kTried ? ", and smaller ones were not tried" : ", and smaller ones are not", of_nan)};
+                      exact == kTried ? ", and smaller ones were not tried" : ", and smaller ones are not",
+                      of_nan == "number" ? "a number" : of_nan)};
 }
 
 Finding offset_slices_clamp(const Lab& lab) {

@@ -8,9 +8,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "ane/core/environment.h"
 #include "ane/core/error.h"
 #include "ane/core/file.h"
-#include "ane/core/json_fault.h"
 
 namespace ane::explore {
 
@@ -21,7 +21,7 @@ using json = nlohmann::ordered_json;
 constexpr std::string_view kFormat = "ane-train engine";
 constexpr int kVersion = 1;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 20U;  // a few thousand are usual
-constexpr int kDeepest = 4;                                    // 3 are in use
+constexpr int kDeepest = 4;                                    // the format uses 3
 
 json json_of(const Finding& finding) {
   json object = {{"verdict", finding.verdict}};
@@ -41,7 +41,7 @@ std::optional<Finding> finding_of(const json& object) {
   return finding;
 }
 
-/// Parses JSON, nothing for a text that is none or too deep to handle.
+/// A discarded value if the text is not JSON, or nested too deeply to be handled.
 json parse_shallow(std::string_view text) {
   bool is_deep = false;
   json parsed = json::parse(
@@ -54,27 +54,21 @@ json parse_shallow(std::string_view text) {
   return is_deep ? json(json::value_t::discarded) : parsed;
 }
 
-[[noreturn]] void refuse_verdicts(const std::filesystem::path& path, std::string_view reason) {
-  throw_file_error(path, reason);
-}
-
 std::string text_in(const std::filesystem::path& path, const json& object, const char* name) {
   const auto found = object.find(name);
   if (found == object.end() || !found->is_string())
-    refuse_verdicts(path, fmt::format("it is damaged: '{}' should be a string", name));
+    throw_file_error(path, fmt::format("it is damaged: '{}' should be a string", name));
   return found->get<std::string>();
-}
-
-std::string variable_in(std::span<const std::string> environment, std::string_view name) {
-  const std::string prefix = fmt::format("{}=", name);
-  const auto found = std::ranges::find_if(environment, [&](const auto& entry) { return entry.starts_with(prefix); });
-  return found == environment.end() ? std::string() : found->substr(prefix.size());
 }
 
 }  // namespace
 
 Machine machine_of(const device::apple::Probe& probe, std::string_view driver_version) {
   return {probe.chip, probe.architecture, probe.os, std::string(driver_version)};
+}
+
+bool is_failure(const Finding& finding) {
+  return finding.verdict == kCrashed || finding.verdict == kTimedOut || finding.verdict == kFailed;
 }
 
 const Finding* Verdicts::find(std::string_view experiment) const {
@@ -98,24 +92,24 @@ std::string to_json(const Verdicts& verdicts) {
 
 Verdicts parse_verdicts(const std::filesystem::path& path, std::string_view text) {
   const json object = parse_shallow(text);
-  if (!object.is_object()) refuse_verdicts(path, "it is damaged: it is not a JSON object");
-  if (text_in(path, object, "format") != kFormat) refuse_verdicts(path, "it is not a file of ane-train doctor");
+  if (!object.is_object()) throw_file_error(path, "it is damaged: it is not a JSON object");
+  if (text_in(path, object, "format") != kFormat) throw_file_error(path, "ane-train doctor did not write it");
   const auto version = object.find("version");
   if (version == object.end() || !version->is_number_integer())
-    refuse_verdicts(path, "it is damaged: 'version' should be a number");
+    throw_file_error(path, "it is damaged: 'version' should be a number");
   if (version->get<std::int64_t>() != kVersion)
-    refuse_verdicts(path, fmt::format("it has version {} of the format, but this program reads version {}",
-                                      version->get<std::int64_t>(), kVersion));
+    throw_file_error(path, fmt::format("it has version {} of the format, but this program reads version {}",
+                                       version->get<std::int64_t>(), kVersion));
   Verdicts verdicts;
   verdicts.machine = {text_in(path, object, "chip"), text_in(path, object, "architecture"), text_in(path, object, "os"),
                       text_in(path, object, "driver")};
   verdicts.explored = text_in(path, object, "explored");
   const auto findings = object.find("findings");
   if (findings == object.end() || !findings->is_object())
-    refuse_verdicts(path, "it is damaged: 'findings' should be an object");
+    throw_file_error(path, "it is damaged: 'findings' should be an object");
   for (const auto& [name, value] : findings->items()) {
     std::optional<Finding> finding = finding_of(value);
-    if (!finding) refuse_verdicts(path, fmt::format("it is damaged: the finding '{}' is none", name));
+    if (!finding) throw_file_error(path, fmt::format("it is damaged: '{}' is not a finding", name));
     verdicts.findings.emplace(name, *std::move(finding));
   }
   return verdicts;
@@ -128,17 +122,8 @@ std::string to_line(const Finding& finding) {
 std::optional<Finding> finding_in(std::string_view line) { return finding_of(parse_shallow(line)); }
 
 std::optional<std::filesystem::path> verdicts_file(std::span<const std::string> environment) {
-  const std::filesystem::path own = std::filesystem::path("ane-train") / "engine.json";
-  const std::filesystem::path home = variable_in(environment, "HOME");
-#ifdef __APPLE__
-  if (!home.is_absolute()) return std::nullopt;
-  return home / "Library" / "Caches" / own;
-#else
-  const std::filesystem::path caches = variable_in(environment, "XDG_CACHE_HOME");
-  if (caches.is_absolute()) return caches / own;
-  if (!home.is_absolute()) return std::nullopt;
-  return home / ".cache" / own;
-#endif
+  const auto caches = cache_directory(environment);
+  return caches ? std::optional(*caches / "engine.json") : std::nullopt;
 }
 
 Known read_verdicts(const std::filesystem::path& path, const Machine& machine) try {
@@ -148,8 +133,8 @@ Known read_verdicts(const std::filesystem::path& path, const Machine& machine) t
       parse_verdicts(path, whole_text(RegularFile(path, "what ane-train doctor --explore found"), kMostBytes));
   if (verdicts.machine == machine) return {std::move(verdicts), {}};
   const auto difference = [&](std::string_view what, const std::string& found, const std::string& here) {
-    return Known{std::nullopt, fmt::format("{} is ignored: it is of the {} '{}', and this is '{}'", path.string(), what,
-                                           found, here)};
+    return Known{std::nullopt, fmt::format("{} is ignored: it describes the {} '{}', but this is '{}'", path.string(),
+                                           what, found, here)};
   };
   const Machine& found = verdicts.machine;
   if (found.chip != machine.chip) return difference("chip", found.chip, machine.chip);

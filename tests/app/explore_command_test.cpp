@@ -24,7 +24,7 @@ TEST_CASE("doctor --explore writes what it finds, and --show prints it", "[app][
 
   const Result other = on_persona(folder, "m1", {"doctor", "--show"});
   CHECK(other.code == 3);
-  CHECK_THAT(other.err, ANE_CONTAINS("is ignored: it is of the chip 'Apple M4', and this is 'Apple M1'"));
+  CHECK_THAT(other.err, ANE_CONTAINS("is ignored: it describes the chip 'Apple M4', but this is 'Apple M1'"));
 }
 
 TEST_CASE("an engine that runs nothing leaves no file", "[app][explore]") {

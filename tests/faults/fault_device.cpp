@@ -16,8 +16,7 @@ namespace {
 
 constexpr std::string_view kForms =
     "compile:K, run:K or open:K with a 1-based index or *, then @PROCESS for a single process, then =nan, =huge "
-    "(runs), "
-    "=await:N (the other's Nth), =delay:20ms or =fail; or budget:N";
+    "(runs), =await:N (the other's Nth), =delay:20ms or =fail; or budget:N";
 
 /// Bits that are written to the beginning of an output.
 constexpr std::uint16_t kHalfNan = 0x7E00;

@@ -15,7 +15,8 @@
 #include "ane/explore/verdicts.h"
 
 /// Experiments that find out how this machine's engine behaves where reports about others contradict each other (ane.md
-/// 8). Each stage of one runs in a process of its own, because it may use up what a process has, hang or crash.
+/// 8). Each stage of an experiment runs in its own process, because it may exhaust the limits of a process, hang or
+/// crash.
 namespace ane::explore {
 
 /// What a stage works with.
@@ -54,12 +55,12 @@ inline constexpr std::string_view kSmallProducts = "small-products";
 inline constexpr std::string_view kOffsetSlice = "offset-slice";
 inline constexpr std::string_view kIdle = "idle";
 
-/// One stage of an experiment, as its process is told about it.
+/// Tells a process which stage of an experiment to run.
 struct StageRequest {
   std::string experiment;
   std::size_t stage = 0;
   std::uint64_t seed = 0;
-  double before = 0;
+  double before = 0;  ///< as in Lab
 };
 /// Internal environment variable of a process that runs a stage.
 inline constexpr const char* kStageVariable = "ANE_TRAIN_EXPERIMENT";

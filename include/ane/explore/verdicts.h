@@ -30,11 +30,13 @@ struct Finding {
   friend bool operator==(const Finding&, const Finding&) = default;
 };
 
-// Verdicts that every experiment can have. The value is the last one that was reported before.
+// Verdicts that every experiment can have. The value is the last one that its process reported.
 inline constexpr std::string_view kCrashed = "crashed";
 inline constexpr std::string_view kTimedOut = "timed out";
 inline constexpr std::string_view kFailed = "failed";
-// Of an experiment that has not ended.
+/// Whether the experiment's process did not get to a verdict of its own.
+[[nodiscard]] bool is_failure(const Finding& finding);
+/// Verdict of an experiment that is still running.
 inline constexpr std::string_view kReported = "reached";
 
 struct Verdicts {
@@ -52,12 +54,12 @@ struct Verdicts {
 /// Throws FileError that names `path` for anything that to_json() does not write, also for a newer format.
 [[nodiscard]] Verdicts parse_verdicts(const std::filesystem::path& path, std::string_view text);
 
-/// A finding as one line of JSON, and back; nullopt for other lines. Experiments report to their parent so.
+/// A finding as a line of JSON, in which an experiment's process reports to its parent, and back; nullopt for other
+/// lines.
 [[nodiscard]] std::string to_line(const Finding& finding);
 [[nodiscard]] std::optional<Finding> finding_in(std::string_view line);
 
-/// ane-train/engine.json in the user's directory for caches: $XDG_CACHE_HOME or ~/.cache, on macOS ~/Library/Caches.
-/// nullopt if `environment` ("NAME=value" entries) names no home.
+/// engine.json in cache_directory(), if there is one.
 [[nodiscard]] std::optional<std::filesystem::path> verdicts_file(std::span<const std::string> environment);
 
 /// What is known about a machine, or why nothing is.

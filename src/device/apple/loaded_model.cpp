@@ -37,11 +37,20 @@ Id load_options(const Session& session) {
   return foundation.dictionary(entries);
 }
 
-std::filesystem::path directory_of(const Session& session, const std::string& identifier) {
+}  // namespace
+
+std::filesystem::path program_directory(const Session& session, const std::string& identifier) {
   return std::filesystem::path(session.frameworks.foundation.temporary_directory()) / identifier;
 }
 
-}  // namespace
+void purge_program(Session& session, ModelDirectory& directory, Id model) noexcept {
+  if (!directory.take_over()) return;
+  const bool is_gone = session.purge([&](const EngineMessages& engine) {
+    if (!engine.purge) throw DeviceError(std::string(EngineMessages::kNoPurge));
+    engine.purge(model);
+  });
+  if (!is_gone) directory.keep_record();
+}
 
 UncompiledModel make_model(Session& session, const ModelSource& source) {
   const Frameworks& frameworks = session.frameworks;
@@ -66,7 +75,7 @@ UncompiledModel make_model(Session& session, const ModelSource& source) {
 
 LoadedModel::LoadedModel(Session& session, UncompiledModel uncompiled, const ModelSource& source)
     : session_(&session),
-      directory_(directory_of(session, uncompiled.identifier), source.mil_text, *source.weights),
+      directory_(program_directory(session, uncompiled.identifier), source.mil_text, *source.weights),
       model_(std::move(uncompiled.model)) {
   try {
     compile(source);
@@ -151,12 +160,7 @@ void LoadedModel::unload() noexcept {
 }
 
 void LoadedModel::purge() noexcept {
-  if (!session_->options.purge_cached || !directory_.take_over()) return;
-  const bool is_gone = session_->purge([&](const EngineMessages& engine) {
-    if (!engine.purge) throw DeviceError(std::string(EngineMessages::kNoPurge));
-    engine.purge(model_.get());
-  });
-  if (!is_gone) directory_.keep_record();
+  if (session_->options.purge_cached) purge_program(*session_, directory_, model_.get());
 }
 
 void LoadedModel::compare_attributes(const ModelSource& source) {

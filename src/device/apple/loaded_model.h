@@ -71,6 +71,13 @@ struct UncompiledModel {
 /// Throws CompileError. Needs an autorelease pool around it, as everything here does.
 [[nodiscard]] UncompiledModel make_model(Session& session, const ModelSource& source);
 
+/// Where the compiler reads the program of that identifier.
+[[nodiscard]] std::filesystem::path program_directory(const Session& session, const std::string& identifier);
+
+/// Purges a program from the daemon's cache unless another process uses it. If that fails, its record stays for a later
+/// process.
+void purge_program(Session& session, ModelDirectory& directory, objc::Id model) noexcept;
+
 /// A program in the ANE's memory, with its weights baked in. Destruction unloads it and, unless another process uses it
 /// too, purges it from the daemon's cache and removes its directory; so does a failing constructor. If it cannot be
 /// purged, its record stays for a later process.

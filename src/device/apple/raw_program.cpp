@@ -46,8 +46,7 @@ struct RawProgram::State {
       : session(of_engine),
         text(std::move(mil_text)),
         model(std::move(made.model)),
-        directory(std::filesystem::path(session.frameworks.foundation.temporary_directory()) / made.identifier, text,
-                  {}) {}
+        directory(program_directory(session, made.identifier), text, {}) {}
 
   /// Sends `message` with QoS and `arguments`, and describes the answer.
   template <class Message, class... Arguments>
@@ -89,15 +88,10 @@ RawProgram::~RawProgram() {
     if (state_->is_loaded) static_cast<void>(unload());
   } catch (const std::exception&) {  // the process ends soon, and with it the program
   }
-  if (state_->stays_cached) {
+  if (state_->stays_cached)
     state_->directory.keep_record();
-  } else if (state_->directory.take_over()) {
-    const bool is_gone = state_->session.purge([&](const EngineMessages& engine) {
-      if (!engine.purge) throw DeviceError(std::string(EngineMessages::kNoPurge));
-      engine.purge(state_->model.get());
-    });
-    if (!is_gone) state_->directory.keep_record();
-  }
+  else
+    purge_program(state_->session, state_->directory, state_->model.get());
   state_->model.reset();
 }
 

@@ -47,7 +47,7 @@ class RawProgram {
  public:
   /// Throws DeviceError if the framework creates no model for the text.
   RawProgram(RawEngine& engine, std::string mil_text);
-  /// Unloads the program and, unless it is left, purges it from the daemon's cache.
+  /// Unloads the program, and purges it from the daemon's cache unless leave_cached() was called.
   ~RawProgram();
   RawProgram(const RawProgram&) = delete;
   RawProgram& operator=(const RawProgram&) = delete;
