@@ -55,7 +55,7 @@ void expect_vocabulary(const text::Tokenizer& tokenizer, std::int64_t vocab) {
 std::optional<fs::path> find_run_tokenizer(const cli::Settings& settings) {
   if (settings.resume == cli::ResumeChoice::always) {
     for (const fs::path& checkpoint : train::checkpoints_in(settings.checkpoint_dir))
-      if (const auto found = text::find_tokenizer(checkpoint)) return found;
+      if (auto found = text::find_tokenizer(checkpoint)) return found;
   }
   std::error_code ignored;
   const bool is_gone = settings.resume == cli::ResumeChoice::always && !fs::exists(settings.model, ignored);

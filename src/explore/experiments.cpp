@@ -17,7 +17,7 @@ namespace ane::explore {
 std::span<const Experiment> experiments() {
   using std::chrono::minutes;
   using std::chrono::seconds;
-  static const std::vector<Experiment> kExperiments = {
+  static const std::vector<Experiment> rows = {
       {kFailures, "is a failed run reported as failed?", {failures_are_reported}, seconds(60)},
       {kBinding, "in which order do inputs bind?", {inputs_bind_in_order}, seconds(60)},
       {kCachedLoad,
@@ -35,7 +35,7 @@ std::span<const Experiment> experiments() {
       {kOffsetSlice, "are slices inside the last axis right?", {offset_slices_clamp}, seconds(60)},
       {kIdle, "does the engine keep its pace after pauses and under load?", {engine_rests}, minutes(20), true},
   };
-  return kExperiments;
+  return rows;
 }
 
 std::string to_text(const StageRequest& request) {
