@@ -1,21 +1,20 @@
 #ifndef __APPLE__
 
+#include "openblas.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #include "ane/core/error.h"
-
-#include "blas.h"
-#include "onednn.h"
 
 /// OpenBLAS selects its kernels in a constructor, from a list of the processors known when it was released. On an
 /// unknown one, Debian 12's version falls back to SSE3 and is 8 times slower than possible (Xeon of 2023). The only way
@@ -41,28 +40,10 @@ class ScopedVariable {
   bool ours_;
 };
 
-bool has_avx512() {
-#ifdef __x86_64__
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#else
-  return false;
-#endif
-}
-
-/// OpenBLAS's name of the kernels for this processor's instructions; nullopt if its own choice is fine.
-std::optional<const char*> best_kernels() {
-  if (has_avx512()) return "SKYLAKEX";
-#ifdef __x86_64__
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "HASWELL";
-#endif
-  return std::nullopt;
-}
-
-void* open_openblas() {
+void* open_openblas(const char* kernels) {
   const ScopedVariable threads("OPENBLAS_NUM_THREADS", "1");
-  std::optional<ScopedVariable> kernels;
-  if (const auto best = best_kernels()) kernels.emplace("OPENBLAS_CORETYPE", *best);
+  std::optional<ScopedVariable> choice;
+  if (kernels != nullptr) choice.emplace("OPENBLAS_CORETYPE", kernels);
   for (const char* name : {ANE_OPENBLAS_LIBRARY, "libopenblas.so.0"}) {
     if (void* library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL)) return library;
   }
@@ -119,34 +100,24 @@ void expect_room_to_load() {
         "OpenBLAS needs about {} MB of address space to be loaded; raise the limit (ulimit -v)", kBufferBytes >> 20U));
 }
 
-Blas load_openblas() {
+/// `configuration` begins with both; build options follow.
+std::string name_and_version(const std::string& configuration) {
+  return configuration.substr(0, configuration.find(' ', configuration.find(' ') + 1));
+}
+
+}  // namespace
+
+Blas load_openblas(const char* kernels) {
   expect_room_to_load();
-  void* const library = open_openblas();
+  void* const library = open_openblas(kernels);
   find<void(int)>(library, "openblas_set_num_threads")(1);
   return {find<decltype(cblas_sgemm)>(library, "cblas_sgemm"),
           find<decltype(cblas_sgemv)>(library, "cblas_sgemv"),
-          fmt::format("{}, {} kernels", find<char*()>(library, "openblas_get_config")(),
+          fmt::format("{} ({} kernels)", name_and_version(find<char*()>(library, "openblas_get_config")()),
                       find<char*()>(library, "openblas_get_corename")()),
           {reinterpret_cast<void* (*)(int)>(::dlsym(library, "blas_memory_alloc")),
            reinterpret_cast<void (*)(void*)>(::dlsym(library, "blas_memory_free"))}};
 }
-
-/// oneDNN 2.6 crashes at such a limit; OpenBLAS can reserve its memory in advance.
-bool address_space_is_limited() {
-  rlimit limit{};
-  return ::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-}
-
-/// On AVX-512, oneDNN is 10% faster for the products of kernels and equally fast for those of weight gradients; with
-/// AVX2 (Zen 3), both have the same speed (measured with 2.6 against OpenBLAS 0.3.21).
-Blas load() {
-  if (has_avx512() && !address_space_is_limited()) {
-    if (std::optional<Blas> onednn = load_onednn()) return *std::move(onednn);
-  }
-  return load_openblas();
-}
-
-}  // namespace
 
 BlasUse::BlasUse(int threads) : threads_(threads) {
   const std::scoped_lock lock(users().mutex);
@@ -157,11 +128,6 @@ BlasUse::BlasUse(int threads) : threads_(threads) {
 BlasUse::~BlasUse() {
   const std::scoped_lock lock(users().mutex);
   users().threads -= threads_;
-}
-
-const Blas& blas() {
-  static const Blas loaded = load();
-  return loaded;
 }
 
 }  // namespace ane::math
