@@ -190,6 +190,10 @@ void Session::expect_equal_ranks() {
       {"the initial parameters", fmt::format("checksum {:016x}", checksum_of(std::as_bytes(state_->parameters())))}};
   if (!context_.settings.allow_mixed_devices)
     facts["the device (--allow-mixed-devices accepts that they round differently)"] = context_.device->name();
+  // Gradients are summed with their scale.
+  if (options_.loss_scale.dynamic)
+    facts["the largest loss scale that suits its engine (with --loss-scale, all use the same)"] =
+        fmt::format("{}", options_.loss_scale.largest);
   expect_equal_facts(communicator_, facts);
   if (communicator_.is_first())
     terminal_.info(

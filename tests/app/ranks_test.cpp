@@ -14,6 +14,7 @@
 #include "ane/core/file.h"
 #include "ane/distributed/rank_process.h"
 
+#include "app/persona_programs.h"
 #include "app/program.h"
 #include "app/rank_programs.h"
 #include "app/small_model.h"
@@ -190,6 +191,26 @@ TEST_CASE("ranks on different devices are refused unless the user accepts it", "
     CAPTURE(accepts, result.out, result.err);
     CHECK(result.code == (accepts ? 0 : 2));
     CHECK(count(result.err, "rank 1 differs from rank 0 in the device (--allow-mixed-devices") == (accepts ? 0 : 1));
+  }
+}
+#endif
+
+#ifdef ANE_TRAIN_STANDIN
+TEST_CASE("ranks whose engines allow different loss scales are refused unless it is fixed", "[app][ranks]") {
+  const Folder folder;
+  REQUIRE(on_persona(folder, "m3-ultra", {"doctor", "--device", "ane", "--explore", "--quick"}).code == 0);
+  for (const bool is_fixed : {false, true}) {
+    Words settings = with(with(kRun, "--precision", "fp16"), "--device", "ane");
+    if (is_fixed) settings = settings + Words{"--loss-scale", "256"};
+    const Words words = Words{"-np", "1", "-x", "XDG_CACHE_HOME=" + (folder / "cache"), ANE_TRAIN_STANDIN} + settings +
+                        Words{":", "-np", "1", "-x", "XDG_CACHE_HOME=" + (folder / "empty"), ANE_TRAIN_STANDIN} +
+                        settings;
+    const Words environment =
+        launcher_variables(folder.path()) + Words{"STANDIN_CHIP=m3-ultra", "STANDIN_COMPILE_MS=0"};
+    const Result result = run(words, environment, folder.path(), ANE_MPIRUN);
+    CAPTURE(is_fixed, result.out, result.err);
+    CHECK(result.code == (is_fixed ? 0 : 2));
+    CHECK(count(result.err, "rank 1 differs from rank 0 in the largest loss scale") == (is_fixed ? 0 : 1));
   }
 }
 #endif
