@@ -9,7 +9,7 @@
 namespace ane::explore {
 
 Finding failures_are_reported(const Lab& lab) {
-  constexpr std::size_t kElements = 64 * 64;
+  constexpr std::size_t kElements = std::size_t{64} * 64;
   constexpr std::size_t kTooFew = 32;  // 64 bytes
   mil::Builder mil(mil::DType::fp16);
   const mil::Var x = mil.input("x", {1, 64, 1, 64});
@@ -28,7 +28,7 @@ Finding failures_are_reported(const Lab& lab) {
 }
 
 Finding inputs_bind_in_order(const Lab& lab) {
-  constexpr std::size_t kElements = 64 * 64;
+  constexpr std::size_t kElements = std::size_t{64} * 64;
   mil::Builder mil(mil::DType::fp16);
   const mil::Var z = mil.input("z", {1, 64, 1, 64});
   const mil::Var a = mil.input("a", {1, 64, 1, 64});

@@ -48,7 +48,7 @@ class IdleKernel {
   }
 
  private:
-  static constexpr std::size_t kElements = 64 * 64;
+  static constexpr std::size_t kElements = std::size_t{64} * 64;
   NumberedProgram program_;
   Memory in_;
   Memory out_;
