@@ -23,7 +23,7 @@
 ///   STANDIN_INTERLEAVE=N      modelAttributes reports N interleaved channels
 ///   STANDIN_CLOCK=simulated   the pauses of ane-train-standin's experiments take no time
 ///   STANDIN_HOME=DIR          directories of programs and the cache of compiled ones lie there, for all processes;
-///                             otherwise every process has its own, which it keeps through exec
+///                             otherwise a run of ane-train-standin has its own, with the processes that it starts
 ///   STANDIN_REPORT=FILE       appends the counts below at exit, one line per process
 namespace ane::fakes {
 
