@@ -13,6 +13,7 @@
 ///   STANDIN_FAIL=CALL:N       the Nth call of CALL ("compile", "IOSurfaceCreate", ...) fails
 ///   STANDIN_CRASH=CALL:N      the Nth call of CALL aborts the process
 ///   STANDIN_HANG=CALL:N       the Nth call of CALL does not return
+///   STANDIN_FAULTS_IN=workers the three above apply to compile workers only
 ///   STANDIN_COMPILE_MS=N      each compilation takes N ms longer
 ///   STANDIN_THREADS=N         threads of the host device inside (default: as many as cores)
 ///   STANDIN_HIDE=NAME,...     these classes, methods and functions are treated as missing
