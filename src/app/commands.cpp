@@ -1,7 +1,9 @@
 #include "ane/app/commands.h"
 
 #include <algorithm>
+#include <csignal>
 #include <functional>
+#include <iostream>
 #include <optional>
 #include <span>
 #include <utility>
@@ -20,9 +22,18 @@
 #include "ane/app/train_command.h"
 #include "ane/cli/command_line.h"
 #include "ane/cli/terminal.h"
+#include "ane/device/apple/compile_worker.h"
 
 namespace ane::app {
 namespace {
+
+/// The process of a worker that compiles for a training run. Returns the exit code.
+int serve_trainer(unsigned qos) {
+  std::signal(SIGPIPE, SIG_IGN);  // a trainer that has ended must not end this process before it has purged a program
+  cli::Terminal terminal;
+  device::apple::compile_for_trainer(qos, std::cin, [&](const std::string& answer) { terminal.print(answer); });
+  return 0;
+}
 
 struct CommandRow {
   cli::Command options;
@@ -32,6 +43,8 @@ struct CommandRow {
 }  // namespace
 
 int run_command(const Invocation& invocation) {
+  if (const std::optional<unsigned> qos = device::apple::find_worker_request(invocation.environment))
+    return serve_trainer(*qos);
   if (const std::optional<explore::StageRequest> stage = explore::find_stage_request(invocation.environment))
     return experiment_stage(*stage, invocation);
   if (std::optional<RestartContext> before = find_restart_context(invocation.environment))

@@ -36,11 +36,28 @@ std::unique_ptr<device::Device> instrumented(std::unique_ptr<device::Device> dev
   return std::make_unique<RecordingDevice>(std::move(device), std::move(recording));
 }
 
+/// Where `--compile-in auto` compiles, with the reason; nullopt if that was not explored.
+std::optional<explore::Choice> resolve_compile_in(cli::Settings& settings,
+                                                  const std::optional<explore::Adaptation>& adaptation) {
+  if (settings.compile_in != cli::CompileIn::automatic) return std::nullopt;
+  settings.compile_in = cli::CompileIn::process;
+  if (!adaptation || !adaptation->compile_in) return std::nullopt;
+  cli::setting("compile-in").assign(adaptation->compile_in->value, settings);
+  return adaptation->compile_in;
+}
+
 void open_device(RunContext& context, const Instruments& instruments, int slots) try {
-  device::apple::AneOptions ane = ane_options(context.settings);
+  cli::Settings& settings = context.settings;
+  device::apple::AneOptions ane = ane_options(settings);
   if (instruments.adaptation) ane = explore::adapted(std::move(ane), *instruments.adaptation);
-  PickedDevice picked = pick_device(context.settings.device, ane, *context.threads, slots);
-  if (picked.device->limits_compiles() && instruments.adaptation) context.adaptation = *instruments.adaptation;
+  const std::optional<explore::Choice> compile_in = resolve_compile_in(settings, instruments.adaptation);
+  if (instruments.workers && settings.compile_in == cli::CompileIn::worker)
+    ane.workers = worker_options(settings, ane.limits, *instruments.workers);
+  PickedDevice picked = pick_device(settings.device, ane, *context.threads, slots);
+  if (picked.device->limits_compiles() && instruments.adaptation) {
+    context.adaptation = *instruments.adaptation;
+    if (compile_in && instruments.workers) context.adaptation.choices.push_back(*compile_in);
+  }
   context.device_note = std::move(picked.note);
   context.device = instrumented(std::move(picked.device), context.settings, instruments);
 } catch (const DeviceError& error) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "ane/app/plan.h"
+#include "ane/core/own_executable.h"
 #include "ane/device/apple/probe.h"
 #include "ane/device/host/host_device.h"
 
@@ -15,6 +17,17 @@ device::apple::AneOptions ane_options(const cli::Settings& settings) {
           .on_difference = {},
           .load_retries = static_cast<int>(settings.ane_load_retries),
           .cancel_retries = static_cast<int>(settings.ane_cancel_retries)};
+}
+
+device::apple::WorkerOptions worker_options(const cli::Settings& settings, const device::DeviceLimits& limits,
+                                            const WorkerStart& start) {
+  device::apple::WorkerOptions options;
+  options.count = static_cast<int>(settings.compile_workers);
+  options.compiles = engine_compile_limit(settings, limits);
+  options.executable = own_executable();
+  options.environment.assign(start.environment.begin(), start.environment.end());
+  options.stop = start.stop;
+  return options;
 }
 
 PickedDevice pick_device(cli::DeviceChoice choice, const device::apple::AneOptions& ane, math::ThreadPool& threads,

@@ -83,8 +83,9 @@ void add_kernel(const model::KernelInfo& kernel, const device::Device& device, s
   }
 }
 
-void add_compiles(const CompilePlan& plan, bool validates, const cli::Settings& settings, int max_compiles,
+void add_compiles(const CompilePlan& plan, bool validates, const cli::Settings& settings, const device::Device& device,
                   std::vector<std::string>& lines) {
+  const int max_compiles = compile_limit(settings, device);
   std::string compiles = fmt::format("Compiles: {} for the first update", plan.first_round);
   if (plan.later_round != plan.first_round)
     compiles += fmt::format(", {} for each further one in the same process", plan.later_round);
@@ -94,7 +95,9 @@ void add_compiles(const CompilePlan& plan, bool validates, const cli::Settings& 
                             : settings.sample_every > 0 ? "validation and the sample"
                                                         : "validation");
   lines.push_back(compiles);
-  if (max_compiles == device::CompileBudget::kUnlimited) {
+  if (device.compile_workers() > 0) {
+    lines.push_back(fmt::format("Restarts: none, because workers compile ({} at a time)", device.compile_workers()));
+  } else if (max_compiles == device::CompileBudget::kUnlimited) {
     lines.emplace_back("Restarts: none, because this device does not limit compiles");
   } else if (plan.smallest_budget > max_compiles) {
     lines.push_back(fmt::format(
@@ -158,7 +161,7 @@ std::vector<std::string> dry_run_lines(const RunContext& context, const data::So
   const int max_compiles = compile_limit(settings, *context.device);
   const bool validates = source.validation_count() > 0;
   add_compiles(plan_compiles(kernels, validates || settings.sample_every > 0, settings, max_compiles), validates,
-               settings, max_compiles, lines);
+               settings, *context.device, lines);
   if (settings.sample_every > 0)
     lines.push_back(fmt::format("Samples: after every {} updates, up to {} forward passes with the training kernels",
                                 settings.sample_every, settings.sample_tokens));
@@ -198,11 +201,13 @@ void dump_programs(std::span<const model::KernelInfo> kernels, const std::string
 
 int dry_run(cli::Settings settings, const DataPreparation& preparation, std::int64_t started_ns) {
   cli::Terminal terminal;
-  RunContext context =
-      make_run_context(settings, {.adaptation = known_engine(settings, preparation.environment).adaptation()},
-                       open_base_model(settings));
+  RunContext context = make_run_context(settings,
+                                        {.adaptation = known_engine(settings, preparation.environment).adaptation(),
+                                         .workers = WorkerStart{.environment = preparation.environment}},
+                                        open_base_model(settings));
   const std::vector<model::KernelInfo> kernels = context.model->kernels().infos();
   if (context.device->limits_compiles()) check_pipeline(kernels, context.settings, context.device->limits());
+  check_programs(kernels, context.settings, *context.device);
   const std::unique_ptr<data::Source> source =
       make_source(settings, true, prepare_data(settings, preparation, terminal));
   if (const auto warning = source->warning()) terminal.warn(*warning);

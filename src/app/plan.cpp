@@ -98,13 +98,17 @@ std::optional<std::string> check_memory(const MemoryNeed& need, const std::optio
                      numbers);
 }
 
+int engine_compile_limit(const cli::Settings& settings, const device::DeviceLimits& limits) {
+  const auto requested = static_cast<int>(settings.max_compiles);
+  if (requested > 0) return std::min(requested, limits.measured_compiles.value_or(requested));
+  return limits.measured_compiles.value_or(device::CompileBudget::kDefault);
+}
+
 int compile_limit(const cli::Settings& settings, const device::Device& device) {
   using device::CompileBudget;
-  const auto requested = static_cast<int>(settings.max_compiles);
-  if (!device.limits_compiles()) return requested > 0 ? requested : CompileBudget::kUnlimited;
-  const std::optional<int> measured = device.limits().measured_compiles;
-  if (requested > 0) return std::min(requested, measured.value_or(requested));
-  return measured.value_or(CompileBudget::kDefault);
+  if (device.compile_workers() > 0) return CompileBudget::kUnlimited;
+  if (device.limits_compiles()) return engine_compile_limit(settings, device.limits());
+  return settings.max_compiles > 0 ? static_cast<int>(settings.max_compiles) : CompileBudget::kUnlimited;
 }
 
 std::int64_t compiles_of(const model::KernelPlan& plan, std::int64_t layers) {
@@ -152,6 +156,17 @@ void check_pipeline(std::span<const model::KernelInfo> kernels, const cli::Setti
     refuse(fmt::format("{} compiles in one process, but the ANE's compiler allows about {}", two_sets,
                        limits.hard_compiles));
   }
+}
+
+void check_programs(std::span<const model::KernelInfo> kernels, const cli::Settings& settings,
+                    const device::Device& device) {
+  if (device.compile_workers() == 0) return;
+  const int needed = plan_compiles(kernels, false, settings, device::CompileBudget::kUnlimited).first_round;
+  if (const int most = device.limits().programs; needed > most)
+    throw UsageError(
+        fmt::format("one update needs {} programs, but the ANE loads at most {} at once. Use --plan merged, "
+                    "--weights dynamic or --lora",
+                    needed, most));
 }
 
 std::string weights_text(const cli::Settings& settings) {

@@ -37,7 +37,7 @@ std::unique_ptr<device::Kernel> RecordingDevice::compile(std::string_view label,
                                                          const mil::Blobs& weights) {
   if (settings_.dump_to) {
     const std::string name(label);
-    const int copy = dumped_[name]++;
+    const int copy = next_copy(name);
     write_kernel_files(*settings_.dump_to / (copy == 0 ? name : fmt::format("{}.{}", name, copy)), mil_text, weights);
   }
   try {
@@ -46,6 +46,11 @@ std::unique_ptr<device::Kernel> RecordingDevice::compile(std::string_view label,
     throw device::CompileError(
         fmt::format("{} did not compile: {}; {}", label, error.what(), save_failed(label, mil_text, weights)));
   }
+}
+
+int RecordingDevice::next_copy(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  return dumped_[name]++;
 }
 
 std::string RecordingDevice::save_failed(std::string_view label, std::string_view mil_text,

@@ -68,13 +68,16 @@ Session::Session(const cli::Settings& settings, std::optional<RestartContext> be
       before_(std::move(before)),
       trace_(open_trace(settings, before_, warn_)),
       engine_(before_ ? inherited_engine(*before_) : known_engine(settings, invocation.environment)),
-      context_(make_run_context(settings,
-                                {.wrap_device = invocation.wrap_device,
-                                 .spans = trace_.get(),
-                                 .dump_mil = !before_,
-                                 .replaces_failed_device = before_.has_value(),
-                                 .adaptation = engine_.adaptation()},
-                                open_base_model(settings, before_))),
+      context_(make_run_context(
+          settings,
+          {.wrap_device = invocation.wrap_device,
+           .spans = trace_.get(),
+           .dump_mil = !before_,
+           .replaces_failed_device = before_.has_value(),
+           .adaptation = engine_.adaptation(),
+           // A rank must not end alone.
+           .workers = WorkerStart{.environment = invocation.environment, .stop = link_ ? nullptr : &signals_.stop()}},
+          open_base_model(settings, before_))),
       options_(adapted_options(train_options(context_.settings), context_.adaptation)),
       partition_(context_.model->parameters(), communicator_.size(), communicator_.rank(),
                  [kind = context_.settings.optimizer.kind](const auto& each) {
@@ -124,8 +127,11 @@ int Session::train() {
   if (before_ && before_->companions) keep_companions(Descriptor(*before_->companions));
   options_.fine_tuning = describe_fine_tuning(context_);
   expect_device();
-  if (context_.device->limits_compiles())
-    check_pipeline(context_.model->kernels().infos(), context_.settings, context_.device->limits());
+  if (context_.device->limits_compiles()) {
+    const std::vector<model::KernelInfo> kernels = context_.model->kernels().infos();
+    check_pipeline(kernels, context_.settings, context_.device->limits());
+    check_programs(kernels, context_.settings, *context_.device);
+  }
   read_base();
   open_data();
   if (!before_ && !resumes_checkpoint()) keep_companions(first_companions());

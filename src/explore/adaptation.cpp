@@ -83,6 +83,17 @@ void adapt_retries(const Verdicts& verdicts, Adaptation& adaptation) {
       {"retries of a cancelled run", fmt::format("at least {}", adaptation.cancel_retries), finding->words});
 }
 
+void adapt_place_of_compiles(const Verdicts& verdicts, Adaptation& adaptation) {
+  const Finding* const cached_load = verdicts.find(kCachedLoad);
+  const Finding* const load_limit = verdicts.find(kLoadLimit);
+  if (cached_load == nullptr || load_limit == nullptr) return;
+  const bool loads = cached_load->verdict == "loaded";
+  const bool is_unlimited = load_limit->verdict == "unlimited";
+  Choice choice{"place of compiles", "worker", fmt::format("{}; {}", cached_load->words, load_limit->words)};
+  if (!loads || !is_unlimited) choice = {"place of compiles", "process", (loads ? load_limit : cached_load)->words};
+  adaptation.compile_in = std::move(choice);
+}
+
 }  // namespace
 
 Adaptation adapt(const Verdicts& verdicts) {
@@ -92,6 +103,7 @@ Adaptation adapt(const Verdicts& verdicts) {
   adapt_overflow_test(verdicts, adaptation);
   adapt_layout(verdicts, adaptation);
   adapt_retries(verdicts, adaptation);
+  adapt_place_of_compiles(verdicts, adaptation);
   return adaptation;
 }
 

@@ -1,13 +1,12 @@
 #include "ane/explore/explore.h"
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 #include <random>
 
 #include <fmt/format.h>
 
-#include "child.h"
+#include "ane/core/child_process.h"
 
 namespace ane::explore {
 
@@ -18,40 +17,36 @@ std::uint64_t random_seed() {
   return std::uint64_t{random()} << 32U | random();
 }
 
-/// The last line that a process wrote, without its name.
-std::string last_line(std::string text) {
-  constexpr std::string_view kName = "ane-train: ";
-  while (text.ends_with('\n')) text.pop_back();
-  text.erase(0, text.rfind('\n') + 1);
-  return text.starts_with(kName) ? text.substr(kName.size()) : text;
-}
-
-/// The finding that a process printed, or what its end means.
-Finding finding_of_end(const ChildEnd& end, std::optional<Finding> printed, const Experiment& experiment) {
+/// The finding that a process printed, or what its end means. `end`: nullopt if it did not end in time.
+Finding finding_of_end(const std::optional<ProcessEnd>& end, const std::string& errors, std::optional<Finding> printed,
+                       const Experiment& experiment) {
   const bool is_complete = printed && printed->verdict != kReported;
-  if (end.exit_code == 0 && is_complete) return *std::move(printed);
+  if (end && end->exit_code == 0 && is_complete) return *std::move(printed);
   const std::optional<double> value = printed ? printed->value : std::nullopt;
   const std::string reached = value ? fmt::format(" (it had reached {:g})", *value) : "";
-  if (end.timed_out)
+  if (!end)
     return {std::string(kTimedOut), value,
             fmt::format("the experiment did not end within {} s{}", experiment.time_limit.count(), reached)};
-  if (end.signal)
-    return {std::string(kCrashed), value,
-            fmt::format("the experiment's process was killed by signal {} ({}){}", *end.signal, strsignal(*end.signal),
-                        reached)};
-  return {std::string(kFailed), value, fmt::format("the experiment failed{}: {}", reached, last_line(end.errors))};
+  if (end->signal)
+    return {std::string(kCrashed), value, fmt::format("the experiment's process {}{}", to_string(*end), reached)};
+  return {std::string(kFailed), value, fmt::format("the experiment failed{}: {}", reached, last_error(errors))};
 }
 
 Finding run_in_child(const Experiment& experiment, const StageRequest& request, const Exploration& exploration) {
   std::vector<std::string> environment = exploration.environment;
   environment.push_back(fmt::format("{}={}", kStageVariable, to_text(request)));
+  const auto limit = std::chrono::duration<double>(experiment.time_limit) * exploration.patience;
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(limit);
+  ChildProcess process(exploration.executable, environment, ChildProcess::Kind::job);
   std::optional<Finding> last;
-  const auto limit = std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::duration<double>(experiment.time_limit) * exploration.patience);
-  const ChildEnd end = run_child(exploration.executable, environment, limit, [&](const std::string& line) {
+  std::string line;
+  auto read = ChildProcess::Read::line;
+  while ((read = process.read_line(line, deadline)) == ChildProcess::Read::line)
     if (std::optional<Finding> finding = finding_in(line)) last = std::move(finding);
-  });
-  return finding_of_end(end, std::move(last), experiment);
+  std::optional<ProcessEnd> end;
+  if (read == ChildProcess::Read::ended) end = process.wait(deadline);
+  return finding_of_end(end, process.errors(), std::move(last), experiment);
 }
 
 Finding run_stages(const Experiment& experiment, const Exploration& exploration) {

@@ -65,7 +65,11 @@ void add_counts(Lines& lines, const RunReport& report) {
   const RunTotals& totals = report.totals;
   std::string made_in = rounds(totals.compile_rounds, "training");
   if (totals.forward_compile_rounds > 0) made_in += ", " + rounds(totals.forward_compile_rounds, "forward");
-  lines.add("Compiles", "{} ({})", totals.compiles, made_in);
+  std::string compiles = fmt::format("{}", totals.compiles);
+  if (totals.worker_compiles > 0)
+    compiles = fmt::format("{} by workers{}", totals.worker_compiles,
+                           totals.compiles > 0 ? fmt::format(", {} by the run's processes", totals.compiles) : "");
+  lines.add("Compiles", "{} ({})", compiles, made_in);
   if (totals.skipped_updates > 0) lines.add("Skipped updates", "{}", totals.skipped_updates);
   lines.add("Surfaces", "{} created, {} reused, {} released; {} live ({:.1f} MB), {} pooled ({:.1f} MB)",
             totals.surfaces_created, totals.surfaces_reused, totals.surfaces_released, report.surfaces.live,
@@ -125,12 +129,13 @@ std::string efficiency_report(const RunReport& report) {
 std::string compile_hint(const RunReport& report, int kernels) {
   constexpr int kWorthAWord = 3;  // a third
   const RunTotals& totals = report.totals;
-  if (totals.compiles <= kernels || totals.compile_ns <= report.wall_ns / kWorthAWord) return {};
-  const std::int64_t needed = totals.compile_ns / totals.compiles * kernels;
+  const std::int64_t compiles = totals.compiles + totals.worker_compiles;
+  if (compiles <= kernels || totals.compile_ns <= report.wall_ns / kWorthAWord) return {};
+  const std::int64_t needed = totals.compile_ns / compiles * kernels;
   return fmt::format(
       "Hint: {:.0f}% of the time was spent on {} compiles; --weights dynamic needs {}, once, and would have saved "
       "about {:.1f} s of {:.1f} s if its steps take as long",
-      percent(totals.compile_ns, report.wall_ns), totals.compiles, kernels, seconds(totals.compile_ns - needed),
+      percent(totals.compile_ns, report.wall_ns), compiles, kernels, seconds(totals.compile_ns - needed),
       seconds(report.wall_ns));
 }
 

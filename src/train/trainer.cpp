@@ -152,7 +152,8 @@ Outcome Trainer::run_until_done() {
   while (!done() || validation_due() || text_sample_due()) {
     if (stop()) return Outcome::interrupted;
     if (out_of_time()) return Outcome::out_of_time;
-    if (!refresher_.refresh(done() ? PassMode::forward : PassMode::training)) return Outcome::restart_needed;
+    if (!refresher_.refresh(done() ? PassMode::forward : PassMode::training))
+      return stop() ? Outcome::interrupted : Outcome::restart_needed;
     if (validation_due() && !validate()) return Outcome::interrupted;
     if (text_sample_due() && !sample_text()) return Outcome::interrupted;
     if (done()) break;

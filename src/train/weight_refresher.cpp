@@ -72,15 +72,19 @@ bool WeightRefresher::compile_or_load(PassMode mode, std::int64_t version) {
 }
 
 bool WeightRefresher::compile(PassMode mode, int kernels, std::span<const float> parameters) {
+  const std::int64_t by_workers_before = parts_.kernels.compiled_by_workers();
   try {
     parts_.kernels.compile(mode, parameters);
   } catch (const device::CompileError& error) {
     parts_.clock.book(&RunTotals::compile_ns);
     return retry_in_fresh_process(error);
+  } catch (const device::CompileStopped&) {
+    parts_.clock.book(&RunTotals::compile_ns);
+    return false;
   }
   const Duration time = parts_.clock.book(&RunTotals::compile_ns);
   time_ += time;
-  count_round(mode, kernels);
+  count_round(mode, kernels, static_cast<int>(parts_.kernels.compiled_by_workers() - by_workers_before));
   notify(&Observer::on_compile, CompileEvent{.kernels = kernels, .time = time});
   return true;
 }
@@ -91,10 +95,12 @@ bool WeightRefresher::retry_in_fresh_process(const device::CompileError& error) 
   return false;
 }
 
-void WeightRefresher::count_round(PassMode mode, int kernels) {
+void WeightRefresher::count_round(PassMode mode, int kernels, int by_workers) {
   RunTotals& totals = parts_.state.totals();
   totals.failed_compiles_in_row = 0;
-  totals.compiles += kernels;
+  totals.compiles += kernels - by_workers;
+  totals.worker_compiles += by_workers;
+  parts_.budget.give_back(by_workers);
   ++(mode == PassMode::training ? totals.compile_rounds : totals.forward_compile_rounds);
 }
 
@@ -102,10 +108,12 @@ void WeightRefresher::compile_next() {
   if (refresh_mode_ != RefreshMode::pipeline || ahead_ || newest_ == running_) return;
   const int needed = parts_.kernels.compiles_ahead();
   if (!parts_.budget.try_take(needed)) return;
-  const auto compile = [&kernels = parts_.kernels, parameters = parts_.state.parameters()]() -> Duration {
+  const auto compile = [&kernels = parts_.kernels, parameters = parts_.state.parameters()]() -> Round {
     const auto begin = std::chrono::steady_clock::now();
+    const std::int64_t by_workers_before = kernels.compiled_by_workers();
     kernels.compile_ahead(parameters);
-    return std::chrono::steady_clock::now() - begin;
+    return {.time = std::chrono::steady_clock::now() - begin,
+            .by_workers = static_cast<int>(kernels.compiled_by_workers() - by_workers_before)};
   };
   const BlockedSignals blocked;  // the new thread must never receive one
   // If no thread can be started, wait() compiles.
@@ -115,7 +123,7 @@ void WeightRefresher::compile_next() {
 void WeightRefresher::wait() {
   if (!ahead_) return;
   parts_.clock.leave_out();
-  ahead_->time.wait();
+  ahead_->round.wait();
   waited_ += parts_.clock.book(&RunTotals::compile_ns);
 }
 
@@ -123,18 +131,21 @@ bool WeightRefresher::adopt() {
   wait();
   time_ += std::exchange(waited_, {});
   Ahead ahead = std::move(*std::exchange(ahead_, std::nullopt));
-  Duration time{};
+  Round round{};
   try {
-    time = ahead.time.get();
+    round = ahead.round.get();
   } catch (const device::CompileError& error) {
     return retry_in_fresh_process(error);
+  } catch (const device::CompileStopped&) {
+    return false;
   }
   parts_.kernels.adopt_ahead();
   held_ = {PassMode::training, ahead.version};
-  count_round(PassMode::training, ahead.kernels);
-  parts_.state.totals().hidden_compile_ns += std::max(Duration{}, time - time_).count();
-  notify(&Observer::on_compile,
-         CompileEvent{.kernels = ahead.kernels, .time = time, .kind = CompileEvent::Kind::ahead, .waited = time_});
+  count_round(PassMode::training, ahead.kernels, round.by_workers);
+  parts_.state.totals().hidden_compile_ns += std::max(Duration{}, round.time - time_).count();
+  notify(
+      &Observer::on_compile,
+      CompileEvent{.kernels = ahead.kernels, .time = round.time, .kind = CompileEvent::Kind::ahead, .waited = time_});
   return true;
 }
 

@@ -105,3 +105,13 @@ TEST_CASE("a pipeline that the ANE cannot hold is refused with the numbers", "[a
                     ANE_CONTAINS("121 compiles") && ANE_CONTAINS("119") && ANE_CONTAINS("--plan merged"));
   CHECK_NOTHROW(app::check_pipeline(merged, settings));
 }
+
+TEST_CASE("the compiles that an engine allows a process", "[app][plan]") {
+  cli::Settings settings;
+  CHECK(app::engine_compile_limit(settings, {}) == 100);
+  CHECK(app::engine_compile_limit(settings, {.measured_compiles = 43}) == 43);
+  settings.max_compiles = 60;
+  CHECK(app::engine_compile_limit(settings, {}) == 60);
+  CHECK(app::engine_compile_limit(settings, {.measured_compiles = 43}) == 43);
+  CHECK(app::engine_compile_limit(settings, {.measured_compiles = 200}) == 60);
+}

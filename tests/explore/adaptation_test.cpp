@@ -69,5 +69,22 @@ TEST_CASE("programs, slices and retries follow from their experiments", "[explor
   CHECK(adapted(retrying(20), resting).cancel_retries == 20);
 }
 
+std::string place_of_compiles(const std::string& cached_load, const std::string& load_limit) {
+  Verdicts verdicts;
+  verdicts.findings[std::string(kCachedLoad)] = {cached_load, 1, "cached loads"};
+  if (!load_limit.empty()) verdicts.findings[std::string(kLoadLimit)] = {load_limit, 1, "many loads"};
+  const std::optional<Choice> choice = adapt(verdicts).compile_in;
+  return choice ? choice->value + " because " + choice->reason : "unknown";
+}
+
+TEST_CASE("workers compile where cached programs load, as often as necessary", "[explore][adaptation]") {
+  CHECK(place_of_compiles("loaded", "unlimited") == "worker because cached loads; many loads");
+  CHECK(place_of_compiles("loaded", "limited") == "process because many loads");
+  CHECK(place_of_compiles("loaded", "failed") == "process because many loads");
+  CHECK(place_of_compiles("loaded", "") == "unknown");
+  for (const std::string verdict : {"compiled", "lost", "refused", "wrong", "crashed"})
+    CHECK(place_of_compiles(verdict, "unlimited") == "process because cached loads");
+}
+
 }  // namespace
 }  // namespace ane::explore

@@ -207,6 +207,7 @@ void write_own_files(const Model& model) {
 
 /// Compiles even if the daemon has the program. Throws Refusal.
 void compile_anew(Model& model) {
+  std::this_thread::sleep_for(state().compile_delay());
   auto program = std::make_unique<Program>(*model.source, model.directory());
   if (!state().try_add(&Counts::compiles, state().persona().compile_limit)) {
     throw Refusal(kCompileFailed, "_ANECompiler : ANECCompile() FAILED", kCompilerDomain);
@@ -221,7 +222,6 @@ Flag compile(Id self, SEL, unsigned, Id options, Id* error) {
     expect(options, "NSDictionary", "options");
     auto& model = body<Model>(self);
     verify_files(*model.source, model.directory());
-    std::this_thread::sleep_for(state().compile_delay());
     compile_anew(model);
   });
 }

@@ -13,6 +13,7 @@
 ///   STANDIN_FAIL=CALL:N       the Nth call of CALL ("compile", "IOSurfaceCreate", ...) fails
 ///   STANDIN_CRASH=CALL:N      the Nth call of CALL aborts the process
 ///   STANDIN_HANG=CALL:N       the Nth call of CALL does not return
+///   STANDIN_FAULTS_IN=workers the three above apply to compile workers only
 ///   STANDIN_COMPILE_MS=N      each compilation takes N ms longer
 ///   STANDIN_THREADS=N         threads of the host device inside (default: as many as cores)
 ///   STANDIN_HIDE=NAME,...     these classes, methods and functions are treated as missing
@@ -23,7 +24,7 @@
 ///   STANDIN_INTERLEAVE=N      modelAttributes reports N interleaved channels
 ///   STANDIN_CLOCK=simulated   the pauses of ane-train-standin's experiments take no time
 ///   STANDIN_HOME=DIR          directories of programs and the cache of compiled ones lie there, for all processes;
-///                             otherwise every process has its own, which it keeps through exec
+///                             otherwise a run of ane-train-standin has its own, with the processes that it starts
 ///   STANDIN_REPORT=FILE       appends the counts below at exit, one line per process
 namespace ane::fakes {
 

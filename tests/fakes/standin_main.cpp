@@ -1,5 +1,9 @@
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include <unistd.h>
 
 #include "ane/device/apple/library_paths.h"
 
@@ -32,8 +36,17 @@ class SimulatedClock final : public ane::explore::Clock {
 
 }  // namespace
 
+/// Makes the processes that this one starts share its directory of programs and its cache, as on a Mac.
+void share_home() {
+  constexpr const char* kHome = "STANDIN_HOME";
+  const std::string home =
+      (std::filesystem::temp_directory_path() / ("ane-standin-" + std::to_string(::getpid()))).string();
+  ::setenv(kHome, home.c_str(), 0);
+}
+
 /// ane-train on the stand-in. STANDIN_CLOCK=simulated: the pauses of experiments take no time.
 int main(int /*argc*/, char** argv) {
+  share_home();
   SimulatedClock clock;
   const bool is_simulated = std::getenv("STANDIN_CLOCK") != nullptr;
   return ane::test::run_faulty_program(argv, is_simulated ? &clock : nullptr);

@@ -12,6 +12,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "ane/device/apple/compile_worker.h"
+
 namespace ane::fakes {
 
 namespace fs = std::filesystem;
@@ -34,6 +36,11 @@ fs::path home() {
   return given.empty() ? fs::temp_directory_path() / fmt::format("ane-standin-{}", getpid()) : fs::path(given);
 }
 
+/// Whether planned faults are meant for this process.
+bool takes_faults() {
+  return variable("STANDIN_FAULTS_IN") != "workers" || !variable(device::apple::kWorkerVariable).empty();
+}
+
 }  // namespace
 
 Gnustep::Gnustep()
@@ -52,7 +59,7 @@ State::State() : temporary_directory_(home().string() + "/"), cache_directory_(h
                                    std::pair("STANDIN_HANG", Fault::hang)}) {
     const std::string fault = variable(name);
     const std::size_t colon = fault.find(':');
-    if (colon == std::string::npos) continue;
+    if (colon == std::string::npos || !takes_faults()) continue;
     fail(fault.substr(0, colon), std::stoi(fault.substr(colon + 1)));
     fault_ = kind;
   }

@@ -1,8 +1,18 @@
 #include "ane/model/kernel_bank.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
+#include "ane/device/forwarding.h"
 #include "ane/model/llama_kernels.h"
 #include "ane/model/models.h"
 
@@ -46,6 +56,86 @@ TEST_CASE("each batch slot has its own inputs with the same weights", "[model][s
   REQUIRE(inputs.size() == 2 * 2 * 5);
   std::ranges::sort(inputs);
   CHECK(std::ranges::adjacent_find(inputs) == inputs.end());
+}
+
+/// A device that pretends to have workers, and notes what it compiles on which threads.
+class SharingDevice final : public device::ForwardingDevice {
+ public:
+  explicit SharingDevice(device::Device& device) : ForwardingDevice(device) {}
+
+  [[nodiscard]] int compile_workers() const noexcept override { return 2; }
+  std::unique_ptr<device::Kernel> compile(std::string_view label, std::string_view text,
+                                          const mil::Blobs& weights) override {
+    {
+      std::unique_lock lock(mutex_);
+      if (++compiles_ == fails_at) throw device::CompileError("this device compiles no more");
+      programs.emplace(std::string(label), weights);
+      threads.insert(std::this_thread::get_id());
+      // Until all threads have come, which shows that they compile at the same time.
+      has_come_.notify_all();
+      has_come_.wait_for(lock, std::chrono::seconds(10), [&] { return fails_at > 0 || threads.size() == 3; });
+    }
+    return ForwardingDevice::compile(label, text, weights);
+  }
+
+  int fails_at = 0;
+  std::multimap<std::string, mil::Blobs> programs;
+  std::set<std::thread::id> threads;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable has_come_;
+  int compiles_ = 0;
+};
+
+const ModelConfig kTwoLayers{
+    .dim = 16, .hidden = 24, .layers = 2, .heads = 2, .kv_heads = 2, .head_dim = 8, .vocab = 11, .seq_len = 9};
+
+TEST_CASE("with workers several threads compile the kernels, each with its own weights", "[model][workers]") {
+  const KernelOptions options{mil::DType::fp16, WeightMode::baked, PlanChoice::split};
+  const ParameterLayout layout = parameter_layout(kTwoLayers);
+  const std::vector<float> parameters = test::random_values(layout.size(), 0.3, 1);
+  test::Rig rig(1);
+  SharingDevice device(rig.device);
+  ModelContext context{.device = device, .surfaces = rig.surfaces, .threads = rig.threads, .slots = 1};
+  KernelBank bank(llama_plan(kTwoLayers, options), options.element, {"model.layers.0.", "model.layers.1."}, layout,
+                  context);
+  const bool ahead = GENERATE(false, true);
+  bank.compile(PassMode::training, parameters);
+  CHECK(device.programs.size() == 11);
+  if (ahead) {
+    device.programs.clear();
+    bank.compile_ahead(parameters);
+    bank.adopt_ahead();
+    CHECK(device.programs.size() == 10);
+  }
+  CHECK(device.threads.size() == 3);
+  CHECK(bank.compiles_needed(PassMode::training) == 10);
+  std::set<std::pair<std::string, std::vector<std::byte>>> different;
+  for (const auto& [label, weights] : device.programs) {
+    std::vector<std::byte> all;
+    for (const auto& [path, blob] : weights) all.insert(all.end(), blob.bytes().begin(), blob.bytes().end());
+    different.emplace(label, all);
+  }
+  CHECK(different.size() == device.programs.size());
+  for (std::size_t row = 0; row < bank.plan().kernels().size(); ++row)
+    for (std::size_t layer = 0; layer < 2; ++layer) CHECK_NOTHROW(bank.kernel(row, layer));
+}
+
+TEST_CASE("a failed compile of several ends the round, and the next one succeeds", "[model][workers]") {
+  const KernelOptions options{mil::DType::fp16, WeightMode::baked, PlanChoice::split};
+  const ParameterLayout layout = parameter_layout(kTwoLayers);
+  const std::vector<float> parameters = test::random_values(layout.size(), 0.3, 1);
+  test::Rig rig(1);
+  SharingDevice device(rig.device);
+  ModelContext context{.device = device, .surfaces = rig.surfaces, .threads = rig.threads, .slots = 1};
+  KernelBank bank(llama_plan(kTwoLayers, options), options.element, {"model.layers.0.", "model.layers.1."}, layout,
+                  context);
+  device.fails_at = GENERATE(1, 4);
+  CHECK_THROWS_WITH(bank.compile(PassMode::training, parameters), ANE_CONTAINS("compiles no more"));
+  CHECK(device.programs.size() < 10);
+  CHECK_NOTHROW(bank.compile(PassMode::training, parameters));
+  CHECK(bank.compiles_needed(PassMode::training) == 10);
 }
 
 }  // namespace

@@ -50,8 +50,11 @@ class FakeModel final : public ane::model::Model, private ane::model::Kernels {
     if (!takes_weights) compiled_.assign(parameters.begin(), parameters.end());
     mode_ = mode;
     compiles += compiles_needed(mode);
+    if (has_workers) by_workers += compiles_needed(mode);
     if (mode == ane::model::PassMode::training) static_compiled_ = true;
   }
+
+  std::int64_t compiled_by_workers() const override { return by_workers; }
 
   int compiles_ahead() const override { return 2; }
   void compile_ahead(std::span<const float> parameters) override {
@@ -59,6 +62,7 @@ class FakeModel final : public ane::model::Model, private ane::model::Kernels {
     if (fail_compile && fail_compile()) throw ane::device::CompileError("the compiler is out of sorts");
     ahead_.assign(parameters.begin(), parameters.end());
     compiles += compiles_ahead();
+    if (has_workers) by_workers += compiles_ahead();
   }
   void adopt_ahead() override {
     if (ahead_.empty()) throw std::logic_error("nothing was compiled ahead");
@@ -117,6 +121,8 @@ class FakeModel final : public ane::model::Model, private ane::model::Kernels {
   std::function<void(std::size_t)> on_group;
   bool takes_weights = false;  ///< dynamic weights: one compile serves all updates
   int compiles = 0;
+  bool has_workers = false;  ///< other processes compile
+  std::int64_t by_workers = 0;
   int loads = 0;
   int steps = 0;  ///< forward and backward passes
   std::set<int> overflow_in_steps;

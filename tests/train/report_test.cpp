@@ -91,6 +91,18 @@ TEST_CASE("the report shows the weight mode and the hidden compile time", "[trai
                  ANE_CONTAINS("Compiles:        603 (10 training rounds, 1 forward round)\n"));
 }
 
+TEST_CASE("compiles of workers are reported apart from those of the run's processes", "[train][workers]") {
+  RunReport report = some_report();
+  report.totals.worker_compiles = 600;
+  report.totals.compiles = 3;
+  CHECK_THAT(efficiency_report(report), ANE_CONTAINS("Compiles:        600 by workers, 3 by the run's processes (10 "
+                                                     "training rounds, 1 forward round)\n"));
+  report.totals.compiles = 0;
+  CHECK_THAT(efficiency_report(report), ANE_CONTAINS("Compiles:        600 by workers (10 training rounds, "));
+  report.wall_ns = 2'500'000'000;
+  CHECK_THAT(compile_hint(report, 6), ANE_CONTAINS("on 600 compiles"));
+}
+
 TEST_CASE("a run that spent more than a third compiling ends with a hint about dynamic weights", "[train]") {
   RunReport report = some_report();
   report.wall_ns = 9'000'000'000;

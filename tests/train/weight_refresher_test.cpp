@@ -216,3 +216,43 @@ TEST_CASE("dynamic weights need no further compiles, rounds or restarts", "[trai
   CHECK(run.state->totals().weights_ns > 0);
   CHECK(baked.state->totals().weights_ns == 0);
 }
+
+TEST_CASE("compiles of workers are counted apart and take nothing from the budget", "[train][workers]") {
+  FakeSource source;
+  source.held_out = 2;
+  const RefreshMode refresh_mode = GENERATE(RefreshMode::compile, RefreshMode::pipeline);
+  Run plain(plain_model, source, options_of(refresh_mode), kPlenty);
+  REQUIRE(plain.run() == Outcome::finished);
+  Run run(model_with([](FakeModel& model) { model.has_workers = true; }), source, options_of(refresh_mode), 7);
+  REQUIRE(run.run() == Outcome::finished);
+  check_same_result(plain, run);
+  CHECK(run.processes == 1);
+  CHECK(run.state->totals().compiles == 0);
+  CHECK(run.state->totals().worker_compiles == plain.state->totals().compiles);
+  CHECK(run.state->totals().compile_rounds == plain.state->totals().compile_rounds);
+  CHECK(plain.state->totals().worker_compiles == 0);
+  for (const StepEvent& step : run.recorder.steps) CHECK(step.compiles <= 2);  // a round ahead in progress
+}
+
+TEST_CASE("a compile that is stopped ends the run at its last update", "[train][workers]") {
+  const FakeSource source;
+  const RefreshMode refresh_mode = GENERATE(RefreshMode::compile, RefreshMode::pipeline);
+  Run* current = nullptr;
+  int attempts = 0;
+  const auto stopping = model_with([&](FakeModel& model) {
+    model.fail_compile = [&]() -> bool {
+      if (++attempts < 4) return false;
+      current->stop = true;
+      throw ane::device::CompileStopped();
+    };
+  });
+  Run run(stopping, source, options_of(refresh_mode), kPlenty);
+  current = &run;
+  CHECK(run.run() == Outcome::interrupted);
+  CHECK(run.processes == 1);
+  CHECK(run.recorder.warnings.empty());
+  CHECK(run.recorder.restarts.empty());
+  CHECK(run.state->totals().failed_compiles_in_row == 0);
+  CHECK(run.progress().step % 4 == 0);
+  CHECK(run.progress().update > 0);
+}

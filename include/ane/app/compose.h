@@ -64,6 +64,7 @@ struct Instruments {
   bool dump_mil = true;                  ///< whether to write kernels to the setting's directory, if there is one
   bool replaces_failed_device = false;   ///< by the host device, so that the state of a run can still be saved
   std::optional<explore::Adaptation> adaptation{};  ///< to this machine's engine, if it has been explored
+  std::optional<WorkerStart> workers{};             ///< without it, --compile-in does not apply
 };
 
 /// The model that the settings fine-tune, adopted from the previous process if there is one; null if everything is

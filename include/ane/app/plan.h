@@ -14,8 +14,11 @@
 /// Predicts what a run will do without running it.
 namespace ane::app {
 
-/// Compiles that a process of the run may make: those of the settings, else the device's default. A host does not pay
-/// for the limit of the ANE's compiler.
+/// Compiles that a process may make on the ANE: those of the settings, else the default.
+[[nodiscard]] int engine_compile_limit(const cli::Settings& settings, const device::DeviceLimits& limits);
+
+/// Compiles that a process of the run may make: as many as it likes if workers compile in its place. A host does not
+/// pay for the limit of the ANE's compiler.
 [[nodiscard]] int compile_limit(const cli::Settings& settings, const device::Device& device);
 
 /// Compiles of all kernels of a plan: those with baked weights once per layer.
@@ -62,6 +65,11 @@ struct MemoryNeed {
 /// Throws UsageError if the ANE cannot hold or compile the two kernel sets of a pipeline.
 void check_pipeline(std::span<const model::KernelInfo> kernels, const cli::Settings& settings,
                     const device::DeviceLimits& limits = {});
+
+/// Throws UsageError if the ANE cannot hold the kernels, which is only possible if workers compile: a process that
+/// compiles reaches another limit first.
+void check_programs(std::span<const model::KernelInfo> kernels, const cli::Settings& settings,
+                    const device::Device& device);
 
 /// The weight mode for the report: "baked", "dynamic, ...".
 [[nodiscard]] std::string weights_text(const cli::Settings& settings);

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,11 +32,14 @@ class RecordingDevice final : public device::ForwardingDevice {
                                                         const mil::Blobs& weights) override;
 
  private:
+  /// 0-based index of the next copy of that name.
+  [[nodiscard]] int next_copy(const std::string& name);
   /// Saves a failed kernel and describes where; never throws if saving fails.
   [[nodiscard]] std::string save_failed(std::string_view label, std::string_view mil_text,
                                         const mil::Blobs& weights) const;
 
   Settings settings_;
+  std::mutex mutex_;                                ///< with workers, several threads compile
   std::map<std::string, int, std::less<>> dumped_;  ///< number of copies by name
 };
 

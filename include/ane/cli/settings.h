@@ -23,6 +23,7 @@ namespace ane::cli {
 enum class DeviceChoice { automatic, ane, host };
 enum class WeightsChoice { baked, dynamic, automatic };
 enum class ResumeChoice { never, always, automatic };
+enum class CompileIn { process, worker, automatic };
 enum class OutputChoice { automatic, plain, dashboard, quiet };
 
 /// The values of a run, each within its range. The defaults train a small Llama on a synthetic source.
@@ -71,7 +72,9 @@ struct Settings {
   std::int64_t seed = 42;
 
   DeviceChoice device = DeviceChoice::automatic;
-  std::int64_t max_compiles = 0;        ///< 0: the default of the device
+  std::int64_t max_compiles = 0;  ///< 0: the default of the device
+  CompileIn compile_in = CompileIn::process;
+  std::int64_t compile_workers = 2;
   std::int64_t threads = 0;             ///< 0: one for every processor
   std::int64_t parallel_sequences = 0;  ///< 0: chosen for the model
   std::int64_t surface_pool = surface::SurfacePool::kDefaultCapacity;

@@ -20,6 +20,9 @@ class CompileBudget {
   /// Takes `kernels` compiles from the budget before they are made. Returns false, taking nothing, if fewer are left.
   [[nodiscard]] bool try_take(int kernels) noexcept;
 
+  /// Returns compiles that were taken, but made by another process.
+  void give_back(int kernels) noexcept { used_ -= kernels; }
+
   [[nodiscard]] int used() const noexcept { return used_; }
   [[nodiscard]] int limit() const noexcept { return limit_; }
   [[nodiscard]] bool is_limited() const noexcept { return limit_ != kUnlimited; }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <span>
@@ -43,6 +45,12 @@ class CompileError : public DeviceError {
   using DeviceError::DeviceError;
 };
 
+/// Thrown by a compile that does not go on because the run has been asked to stop. It is no Error: nothing has failed.
+class CompileStopped : public std::exception {
+ public:
+  [[nodiscard]] const char* what() const noexcept override { return "a compile was stopped"; }
+};
+
 /// Compiles and runs MIL. Deliberately small; every device passes the same tests. One thread may compile while others
 /// run, compile or destroy kernels; the device does the necessary locking.
 class Device {
@@ -54,8 +62,8 @@ class Device {
   /// The device's rules that `program` breaks, each with its remedy; empty if none. Never throws.
   [[nodiscard]] virtual std::vector<mil::Diagnostic> check(const mil::Program& program) const = 0;
   /// Accepts what Apple's compiler accepts. `label` names the kernel ("attn_fwd") for messages and files. Later changes
-  /// to `weights` do not affect the kernel, which must not outlive the device. Throws CompileError, or ParseError with
-  /// the position in the text.
+  /// to `weights` do not affect the kernel, which must not outlive the device. Throws CompileError, ParseError with the
+  /// position in the text, or CompileStopped.
   [[nodiscard]] virtual std::unique_ptr<Kernel> compile(std::string_view label, std::string_view mil_text,
                                                         const mil::Blobs& weights) = 0;
   /// Frees what the device keeps of destroyed kernels for compiling the same programs again.
@@ -66,6 +74,11 @@ class Device {
   [[nodiscard]] virtual bool shares_cpu() const noexcept = 0;
   /// Whether compiles take long and a process can make only a limited number of them (CompileBudget).
   [[nodiscard]] virtual bool limits_compiles() const noexcept { return false; }
+  /// Number of processes that compile at the same time in place of this one, whose limit then does not matter; 0: this
+  /// process compiles. With workers, several threads may call compile(); one more than there are keeps them busy.
+  [[nodiscard]] virtual int compile_workers() const noexcept { return 0; }
+  /// Number of kernels that workers have compiled so far.
+  [[nodiscard]] virtual std::int64_t compiled_by_workers() const noexcept { return 0; }
   /// Limits of a device that limits compiles, and of its fp16 numbers.
   [[nodiscard]] virtual DeviceLimits limits() const noexcept { return {}; }
   /// Whether functions are approximated, not only rounded (ane.md N6).

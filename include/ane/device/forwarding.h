@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -47,6 +48,8 @@ class ForwardingDevice : public Device {
   [[nodiscard]] surface::Allocator& surface_allocator() override { return device_->surface_allocator(); }
   [[nodiscard]] bool shares_cpu() const noexcept override { return device_->shares_cpu(); }
   [[nodiscard]] bool limits_compiles() const noexcept override { return device_->limits_compiles(); }
+  [[nodiscard]] int compile_workers() const noexcept override { return device_->compile_workers(); }
+  [[nodiscard]] std::int64_t compiled_by_workers() const noexcept override { return device_->compiled_by_workers(); }
   [[nodiscard]] DeviceLimits limits() const noexcept override { return device_->limits(); }
   [[nodiscard]] bool approximates() const noexcept override { return device_->approximates(); }
   [[nodiscard]] std::optional<double> peak_tflops() const noexcept override { return device_->peak_tflops(); }

@@ -22,6 +22,8 @@ struct Adaptation {
   device::apple::RuleOverrides rules;  ///< for AneOptions
   int cancel_retries = 0;              ///< at least so many
   std::optional<double> largest_loss_scale;
+  /// Where --compile-in auto compiles: "worker" or "process"; nullopt if the experiments about it were not made.
+  std::optional<Choice> compile_in;
   std::vector<Choice> choices;
 };
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ane/math/task_queue.h"
 #include "ane/model/kernel_definition.h"
 #include "ane/model/kernel_plan.h"
 #include "ane/model/model.h"
@@ -28,6 +29,7 @@ class KernelBank final : public Kernels {
 
   [[nodiscard]] std::vector<KernelInfo> infos() const override;
   [[nodiscard]] int compiles_needed(PassMode mode) const override;
+  [[nodiscard]] std::int64_t compiled_by_workers() const override { return context_.device.compiled_by_workers(); }
   void compile(PassMode mode, std::span<const float> parameters) override;
   bool load_weights(PassMode mode, std::span<const float> parameters) override;
   [[nodiscard]] int compiles_ahead() const override;
@@ -53,9 +55,16 @@ class KernelBank final : public Kernels {
     [[nodiscard]] bool belongs_to(PassMode mode) const noexcept { return forward || mode == PassMode::training; }
   };
 
+  /// A copy to be compiled, and where it goes.
+  struct Compile {
+    KernelTemplate* kind;
+    std::size_t copy;
+    std::unique_ptr<device::Kernel>* into;
+  };
+
   [[nodiscard]] ParameterValues all(std::span<const float> parameters) const;
-  [[nodiscard]] std::unique_ptr<device::Kernel> compile_copy(KernelTemplate& kind, std::string_view prefix,
-                                                             std::span<const float> parameters);
+  void compile_all(std::span<const Compile> compiles, std::span<const float> parameters);
+  void compile_one(KernelTemplate& kind, const Compile& compile, std::span<const float> parameters);
 
   KernelPlan plan_;
   std::vector<Entry> entries_;  ///< by row of the plan
@@ -63,7 +72,8 @@ class KernelBank final : public Kernels {
   const ParameterLayout* layout_;
   ModelContext context_;
   std::size_t slots_;
-  std::uint64_t revision_ = 0;  ///< of the weights in inputs
+  std::uint64_t revision_ = 0;                               ///< of the weights in inputs
+  std::vector<std::unique_ptr<math::TaskQueue>> compilers_;  ///< threads that wait for compile workers
 };
 
 }  // namespace ane::model

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -38,6 +39,8 @@ class Kernels {
   /// Compiles that compile() would make now: kernels with trained baked weights always count, others until they are
   /// compiled.
   [[nodiscard]] virtual int compiles_needed(PassMode mode) const = 0;
+  /// Number of kernels that other processes have compiled so far in place of this one.
+  [[nodiscard]] virtual std::int64_t compiled_by_workers() const { return 0; }
   /// Drops the kernels with trained baked weights, then compiles the missing kernels of `mode`, with `parameters` as
   /// baked weights. Throws like Device::compile; some kernels are then missing.
   virtual void compile(PassMode mode, std::span<const float> parameters) = 0;

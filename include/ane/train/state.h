@@ -37,9 +37,10 @@ struct RunTotals {
   std::int64_t steps = 0;  ///< of this run, not counting those before a resume, including those dropped by an interrupt
   std::int64_t other_groups = 0, other_groups_ns = 0;  ///< concurrent groups of steps, except each process's first
   std::int64_t dropped_steps = 0;                      ///< of `steps`: those that no saved state contains
-  std::int64_t compiles = 0;
-  std::int64_t compile_rounds = 0;          ///< of training kernels
-  std::int64_t forward_compile_rounds = 0;  ///< for a validation or sample that is not followed by training
+  std::int64_t compiles = 0;                           ///< of the run's processes
+  std::int64_t worker_compiles = 0;                    ///< of other processes in their place
+  std::int64_t compile_rounds = 0;                     ///< of training kernels
+  std::int64_t forward_compile_rounds = 0;             ///< for a validation or sample that is not followed by training
   std::int64_t failed_compiles_in_row = 0;  ///< failed compile rounds; a second one in a fresh process is an error
   std::int64_t restarts = 0;
   std::int64_t updates = 0;  ///< of this run, including skipped ones

@@ -41,8 +41,8 @@ class WeightRefresher {
   ~WeightRefresher() = default;
 
   /// Loads the running parameters into the kernels, or the newest ones for PassMode::forward. Returns false if the
-  /// budget is exhausted, or if a compile failed that may succeed in a fresh process. The second such failure in a row
-  /// is thrown.
+  /// budget is exhausted, if a compile failed that may succeed in a fresh process, or if it was stopped. The second
+  /// such failure in a row is thrown.
   [[nodiscard]] bool refresh(model::PassMode mode);
   /// In a pipeline: starts compiling the newest parameters for the batch after the current one, unless the kernels hold
   /// them already or the budget is too small.
@@ -68,10 +68,15 @@ class WeightRefresher {
     model::PassMode mode;
     std::int64_t version;
   };
+  /// What a compile round took.
+  struct Round {
+    Duration time;
+    int by_workers;  ///< kernels that other processes compiled
+  };
   struct Ahead {
     std::int64_t version;
     int kernels;
-    std::future<Duration> time;
+    std::future<Round> round;
   };
 
   [[nodiscard]] bool holds(model::PassMode mode, std::int64_t version) const noexcept;
@@ -79,7 +84,7 @@ class WeightRefresher {
   [[nodiscard]] bool compile_or_load(model::PassMode mode, std::int64_t version);
   [[nodiscard]] bool compile(model::PassMode mode, int kernels, std::span<const float> parameters);
   [[nodiscard]] bool retry_in_fresh_process(const device::CompileError& error);
-  void count_round(model::PassMode mode, int kernels);
+  void count_round(model::PassMode mode, int kernels, int by_workers);
 
   template <class Event>
   void notify(void (Observer::*hook)(const Event&), const Event& event) const;

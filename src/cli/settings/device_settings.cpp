@@ -58,12 +58,26 @@ std::vector<Setting> device_rows() {
       whole({.name = "max-compiles",
              .group = "Device",
              .placeholder = "N",
-             .help = fmt::format("compiles after which the process re-executes itself; auto: {} on the ANE, whose "
-                                 "compiler allows about {}, or four fifths of what ane-train doctor --explore found, "
-                                 "and no limit on the host",
+             .help = fmt::format("compiles after which the process re-executes itself, or a worker is replaced "
+                                 "(--compile-in); auto: {} on the ANE, whose compiler allows about {}, or four fifths "
+                                 "of what ane-train doctor --explore found, and no limit on the host",
                                  device::CompileBudget::kDefault, device::CompileBudget::kAneHardLimit),
              .environment = "ANE_MAX_COMPILES"},
             &Settings::max_compiles, 1, kMillion, {"auto"}),
+      choice<CompileIn>(
+          {.name = "compile-in",
+           .group = "Device",
+           .help = "where a training run compiles for the ANE: in its own process, which re-executes itself at the "
+                   "limit, or in workers, from which the run takes programs through the system's cache and never "
+                   "restarts; auto: worker if ane-train doctor --explore found that this works, else process",
+           .environment = "ANE_COMPILE_IN"},
+          &Settings::compile_in,
+          {{"process", CompileIn::process}, {"worker", CompileIn::worker}, {"auto", CompileIn::automatic}}),
+      whole({.name = "compile-workers",
+             .group = "Device",
+             .placeholder = "N",
+             .help = "workers that compile at the same time"},
+            &Settings::compile_workers, 1, 16),
       whole({.name = "threads", .group = "Device", .placeholder = "N", .help = "compute threads"}, &Settings::threads,
             1, 256, {"auto"}),
       whole({.name = "parallel-sequences",

@@ -1,14 +1,17 @@
 #include "ane/device/apple/ane_device.h"
 
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "ane/mil/text.h"
 
 #include "ane_kernel.h"
 #include "broken_rules.h"
+#include "compile_workers.h"
 #include "io_surface.h"
 #include "loaded_models.h"
 #include "program_files.h"
@@ -39,11 +42,41 @@ void refuse_broken_rules(const mil::Program& program, const mil::Blobs& weights,
   if (count > 0) throw CompileError(fmt::format("the program breaks {} rule(s) of the ANE:{}", count, text));
 }
 
+/// About workers that failed.
+std::string worker_warning(const AneCounters& counters) {
+  if (counters.failed_workers == 0) return {};
+  return fmt::format(
+      "{} compile worker(s) failed and were replaced; {} program(s) were compiled by this process in "
+      "their place. Last reason: {}",
+      counters.failed_workers, counters.in_place_of_workers, counters.last_worker_failure);
+}
+
+/// About programs that stay in the system's cache.
+std::string cache_warning(const Session& session) {
+  const AneCounters counters = session.counters();
+  if (counters.failed_unloads + counters.failed_purges > 0) {
+    return fmt::format(
+        "{} program(s) could not be unloaded from the ANE, and {} could not be purged from the system's cache, where "
+        "they take disk space until a later run purges them. Last reason: {}",
+        counters.failed_unloads, counters.failed_purges, counters.last_failure);
+  }
+  const EngineMessages& engine = session.frameworks.engine;
+  if (!session.options.purge_cached) return {};
+  if (!engine.purge) {
+    return fmt::format("programs stay in the system's cache, where they take disk space: {}", EngineMessages::kNoPurge);
+  }
+  if (!engine.can_purge_by_identifier()) {
+    return fmt::format("programs of killed runs stay in the system's cache, where they take disk space: {}",
+                       EngineMessages::kNoPurgeByIdentifier);
+  }
+  return {};
+}
+
 }  // namespace
 
 struct AneDevice::State {
   State(AneOptions options, const LibraryPaths& paths)
-      : session(std::move(options), paths), allocator(session.frameworks), models(session) {}
+      : session(std::move(options), paths), allocator(session.frameworks), models(session, workers.get()) {}
 
   /// Purges the programs that dead processes, and the process that this one replaces, left in the daemon's cache.
   void purge_abandoned_programs() {
@@ -63,6 +96,10 @@ struct AneDevice::State {
 
   Session session;
   IoSurfaceAllocator allocator;
+  std::unique_ptr<CompileWorkers> workers = session.options.workers.count > 0
+                                                ? std::make_unique<CompileWorkers>(session.options.workers,
+                                                                                   session.options.qos)
+                                                : nullptr;
   LoadedModels models;
 };
 
@@ -88,7 +125,7 @@ std::vector<mil::Diagnostic> AneDevice::check(const mil::Program& program) const
   return broken_rules(program, nullptr, state_->session.frameworks.probe().chip, state_->session.options.rules);
 }
 
-std::unique_ptr<Kernel> AneDevice::compile(std::string_view /*label*/, std::string_view mil_text,
+std::unique_ptr<Kernel> AneDevice::compile(std::string_view label, std::string_view mil_text,
                                            const mil::Blobs& weights) {
   const mil::Program program = mil::parse(mil_text);
   refuse_broken_rules(program, weights, state_->session);
@@ -98,36 +135,29 @@ std::unique_ptr<Kernel> AneDevice::compile(std::string_view /*label*/, std::stri
   std::vector<Port> outputs = make_ports(main, main.outputs);
   return objc::guarded("compiling a program for the ANE", [&] {
     const objc::AutoreleasePool pool(state_->session.frameworks.runtime);
-    std::shared_ptr<LoadedModel> model = state_->models.acquire({mil_text, &weights, inputs, outputs});
+    std::shared_ptr<LoadedModel> model = state_->models.acquire({label, mil_text, &weights, inputs, outputs});
     return std::make_unique<AneKernel>(std::move(model), std::move(inputs), std::move(outputs));
   });
 }
 
 surface::Allocator& AneDevice::surface_allocator() { return state_->allocator; }
 
-DeviceLimits AneDevice::limits() const noexcept { return state_->session.options.limits; }
+int AneDevice::compile_workers() const noexcept { return state_->session.options.workers.count; }
+
+std::int64_t AneDevice::compiled_by_workers() const noexcept { return counters().compiled_by_workers; }
+
+DeviceLimits AneDevice::limits() const noexcept {
+  DeviceLimits limits = state_->session.options.limits;
+  if (state_->workers) limits.hard_compiles = CompileBudget::kUnlimited;
+  return limits;
+}
 
 AneCounters AneDevice::counters() const { return state_->session.counters(); }
 
 std::string AneDevice::warning() const {
-  const Session& session = state_->session;
-  const AneCounters counters = session.counters();
-  if (counters.failed_unloads + counters.failed_purges > 0) {
-    return fmt::format(
-        "{} program(s) could not be unloaded from the ANE, and {} could not be purged from the system's cache, where "
-        "they take disk space until a later run purges them. Last reason: {}",
-        counters.failed_unloads, counters.failed_purges, counters.last_failure);
-  }
-  const EngineMessages& engine = session.frameworks.engine;
-  if (!session.options.purge_cached) return {};
-  if (!engine.purge) {
-    return fmt::format("programs stay in the system's cache, where they take disk space: {}", EngineMessages::kNoPurge);
-  }
-  if (!engine.can_purge_by_identifier()) {
-    return fmt::format("programs of killed runs stay in the system's cache, where they take disk space: {}",
-                       EngineMessages::kNoPurgeByIdentifier);
-  }
-  return {};
+  std::vector<std::string> warnings = {worker_warning(state_->session.counters()), cache_warning(state_->session)};
+  std::erase(warnings, "");
+  return fmt::format("{}", fmt::join(warnings, ". "));
 }
 
 }  // namespace ane::device::apple

@@ -39,6 +39,15 @@ Id load_options(const Session& session) {
 
 }  // namespace
 
+std::optional<std::string> compile_model(Session& session, Id model) {
+  const Frameworks& frameworks = session.frameworks;
+  Id error = nullptr;
+  const Id no_options = frameworks.foundation.dictionary({});
+  if (frameworks.engine.compile(model, session.options.qos, no_options, &error) != 0 && error == nullptr)
+    return std::nullopt;
+  return fmt::format("the ANE's compiler refused the program: {}", frameworks.foundation.describe(error));
+}
+
 std::filesystem::path program_directory(const Session& session, const std::string& identifier) {
   return std::filesystem::path(session.frameworks.foundation.temporary_directory()) / identifier;
 }
@@ -76,17 +85,7 @@ UncompiledModel make_model(Session& session, const ModelSource& source) {
 LoadedModel::LoadedModel(Session& session, UncompiledModel uncompiled, const ModelSource& source)
     : session_(&session),
       directory_(program_directory(session, uncompiled.identifier), source.mil_text, *source.weights),
-      model_(std::move(uncompiled.model)) {
-  try {
-    compile(source);
-    load();
-    if (session_->options.compare_attributes) compare_attributes(source);
-  } catch (...) {
-    unload();
-    purge();
-    throw;
-  }
-}
+      model_(std::move(uncompiled.model)) {}
 
 LoadedModel::~LoadedModel() {
   const objc::AutoreleasePool pool(session_->frameworks.runtime);
@@ -96,6 +95,7 @@ LoadedModel::~LoadedModel() {
 }
 
 void LoadedModel::compile(const ModelSource& source) {
+  may_need_unload_ = true;
   std::optional<std::string> refusal = try_compile();
   // Another process with the same program may have unloaded it, which deletes the directory (ane.md L9).
   if (refusal && directory_.restore(source.mil_text, *source.weights)) {
@@ -105,18 +105,47 @@ void LoadedModel::compile(const ModelSource& source) {
   if (refusal) throw CompileError(*refusal);
 }
 
-std::optional<std::string> LoadedModel::try_compile() {
+bool LoadedModel::compile_in_worker(CompileWorkers& workers, const ModelSource& source) {
+  constexpr int kAttempts = 2;
+  WorkerFault fault;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    // Another process may have deleted the directory, as in compile().
+    if (attempt > 0) static_cast<void>(directory_.restore(source.mil_text, *source.weights));
+    std::optional<WorkerFault> found = try_compile_in_worker(workers);
+    if (!found) {
+      session_->count([](AneCounters& counters) { ++counters.compiled_by_workers; });
+      return true;
+    }
+    fault = *std::move(found);
+    if (!fault.is_refusal)
+      session_->count_worker_failure(fmt::format("a worker that compiled {} failed: {}", source.label, fault.reason));
+  }
+  if (fault.is_refusal) throw CompileError(fault.reason);
+  const int most = session_->options.workers.compiles;
+  if (session_->counters().compiles >= most)
+    throw CompileError(
+        fmt::format("{} workers in a row that compiled {} failed, and in their place this process has "
+                    "already compiled the {} programs that it may; the last worker: {}",
+                    kAttempts, source.label, most, fault.reason));
+  session_->count([](AneCounters& counters) { ++counters.in_place_of_workers; });
+  return false;
+}
+
+std::optional<WorkerFault> LoadedModel::try_compile_in_worker(CompileWorkers& workers) {
+  std::optional<WorkerFault> fault = workers.compile(directory_.path().filename().string());
   const EngineMessages& engine = session_->frameworks.engine;
+  if (!fault && engine.is_cached && engine.is_cached(model_.get()) == 0)
+    fault = WorkerFault{"the system's cache does not contain the program that it compiled"};
+  return fault;
+}
+
+std::optional<std::string> LoadedModel::try_compile() {
   int compiles = 0;
   session_->count([&](AneCounters& counters) { compiles = ++counters.compiles; });
-  Id error = nullptr;
-  const Id no_options = session_->frameworks.foundation.dictionary({});
-  const bool done = engine.compile(model_.get(), session_->options.qos, no_options, &error) != 0;
-  if (done && error == nullptr) return std::nullopt;
-  std::string message =
-      fmt::format("the ANE's compiler refused the program: {}", session_->frameworks.foundation.describe(error));
+  std::optional<std::string> message = compile_model(*session_, model_.get());
+  if (!message) return std::nullopt;
   if (const int limit = session_->options.limits.hard_compiles; compiles > limit) {
-    message += fmt::format(
+    *message += fmt::format(
         "; it was compilation {} of this process, and after about {} all fail: set ANE_MAX_COMPILES "
         "(--max-compiles) to {} or less",
         compiles, limit, session_->options.limits.measured_compiles.value_or(CompileBudget::kDefault));
@@ -124,7 +153,13 @@ std::optional<std::string> LoadedModel::try_compile() {
   return message;
 }
 
-void LoadedModel::load() {
+void LoadedModel::load(const ModelSource& source) {
+  try_load();
+  if (session_->options.compare_attributes) compare_attributes(source);
+}
+
+void LoadedModel::try_load() {
+  may_need_unload_ = true;
   const EngineMessages& engine = session_->frameworks.engine;
   const AneOptions& options = session_->options;
   const Id load_keys = load_options(*session_);
@@ -143,8 +178,9 @@ void LoadedModel::load() {
   }
 }
 
-// Also after a refused load, which may leave something behind. Only then may the unload fail, too.
+// Also after a refused compile or load, which may leave something behind. Only then may the unload fail, too.
 void LoadedModel::unload() noexcept {
+  if (!may_need_unload_) return;
   const bool was_loaded = std::exchange(loaded_, false);
   try {
     objc::guarded("unloading a program", [&] {

@@ -77,7 +77,8 @@ RawProgram::RawProgram(RawEngine& engine, std::string mil_text) {
   const objc::AutoreleasePool pool(session.frameworks.runtime);
   const mil::Blobs no_weights;
   UncompiledModel made = objc::guarded("creating a program", [&] {
-    return make_model(session, {.mil_text = mil_text, .weights = &no_weights, .inputs = {}, .outputs = {}});
+    return make_model(session,
+                      {.label = {}, .mil_text = mil_text, .weights = &no_weights, .inputs = {}, .outputs = {}});
   });
   state_ = std::make_unique<State>(session, std::move(mil_text), std::move(made));
 }

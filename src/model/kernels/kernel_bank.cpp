@@ -1,7 +1,9 @@
 #include "ane/model/kernel_bank.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
+#include <exception>
 #include <string_view>
 #include <utility>
 
@@ -54,6 +56,8 @@ KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::str
           });
     entries_.push_back(std::move(entry));
   }
+  // They are started here, where signals are blocked, and not in each round.
+  for (int i = 0; i < context_.device.compile_workers(); ++i) compilers_.push_back(std::make_unique<math::TaskQueue>());
 }
 
 ParameterValues KernelBank::all(std::span<const float> parameters) const {
@@ -68,11 +72,42 @@ int KernelBank::compiles_needed(PassMode mode) const {
   return static_cast<int>(needed);
 }
 
-std::unique_ptr<device::Kernel> KernelBank::compile_copy(KernelTemplate& kind, std::string_view prefix,
-                                                         std::span<const float> parameters) {
+void KernelBank::compile_one(KernelTemplate& kind, const Compile& compile, std::span<const float> parameters) {
   const std::string span = fmt::format("compile {}", kind.definition().name);
   const PhaseTimer timer(context_.spans, span);
-  return kind.compile(context_.device, prefix, all(parameters), context_.threads);
+  *compile.into = kind.compile(context_.device, layer_prefixes_[compile.copy], all(parameters), context_.threads);
+}
+
+/// With workers, several threads share the compiles, each with templates of its own.
+void KernelBank::compile_all(std::span<const Compile> compiles, std::span<const float> parameters) {
+  if (compilers_.empty()) {
+    for (const Compile& compile : compiles) compile_one(*compile.kind, compile, parameters);
+    return;
+  }
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    try {
+      for (std::size_t i = next++; i < compiles.size(); i = next++) {
+        KernelTemplate kind = *compiles[i].kind;
+        compile_one(kind, compiles[i], parameters);
+      }
+    } catch (...) {
+      next = compiles.size();
+      throw;
+    }
+  };
+  std::exception_ptr error;
+  const auto keep_error = [&error](const auto& body) {
+    try {
+      body();
+    } catch (...) {
+      if (!error) error = std::current_exception();
+    }
+  };
+  for (const auto& compiler : compilers_) compiler->push(work);
+  keep_error(work);
+  for (const auto& compiler : compilers_) keep_error([&] { compiler->wait_all(); });
+  if (error) std::rethrow_exception(error);
 }
 
 void KernelBank::compile(PassMode mode, std::span<const float> parameters) {
@@ -83,12 +118,13 @@ void KernelBank::compile(PassMode mode, std::span<const float> parameters) {
       if (entry.is_outdated_by_update[copy]) entry.copies[copy].reset();
   }
 
+  std::vector<Compile> compiles;
   for (Entry& entry : entries_) {
     if (!entry.belongs_to(mode)) continue;
     for (std::size_t copy = 0; copy < entry.copies.size(); ++copy)
-      if (entry.copies[copy] == nullptr)
-        entry.copies[copy] = compile_copy(entry.kind, layer_prefixes_[copy], parameters);
+      if (entry.copies[copy] == nullptr) compiles.push_back({&entry.kind, copy, &entry.copies[copy]});
   }
+  compile_all(compiles, parameters);
 }
 
 int KernelBank::compiles_ahead() const {
@@ -98,13 +134,14 @@ int KernelBank::compiles_ahead() const {
 }
 
 void KernelBank::compile_ahead(std::span<const float> parameters) try {
+  std::vector<Compile> compiles;
   for (Entry& entry : entries_) {
     entry.ahead.clear();
     entry.ahead.resize(entry.copies.size());
     for (std::size_t copy = 0; copy < entry.copies.size(); ++copy)
-      if (entry.is_outdated_by_update[copy])
-        entry.ahead[copy] = compile_copy(entry.kind, layer_prefixes_[copy], parameters);
+      if (entry.is_outdated_by_update[copy]) compiles.push_back({&entry.kind, copy, &entry.ahead[copy]});
   }
+  compile_all(compiles, parameters);
 } catch (...) {
   for (Entry& entry : entries_) entry.ahead.clear();
   throw;

@@ -234,7 +234,7 @@ std::string trainer_file_text(const TrainerFileContents& contents) {
                  {"totals",  // informative
                   {{"steps", totals.steps - totals.dropped_steps},
                    {"train_ms", totals.train_ns / 1'000'000},
-                   {"compiles", totals.compiles},
+                   {"compiles", totals.compiles + totals.worker_compiles},
                    {"restarts", totals.restarts},
                    {"skipped_updates", totals.skipped_updates}}},
                  {"settings", contents.identity.settings},

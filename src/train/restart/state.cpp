@@ -42,7 +42,7 @@ namespace {
 constexpr std::size_t kHeaderBytes = 4096;
 constexpr std::size_t kArrayAlignment = 16;  // elements: 64 bytes of fp32
 constexpr std::array<char, 8> kMagic{'A', 'N', 'E', 's', 't', 'a', 't', 'e'};
-constexpr std::uint32_t kStateVersion = 5;
+constexpr std::uint32_t kStateVersion = 6;
 
 /// Elements of an array in the arena.
 std::size_t padded(std::size_t size) noexcept { return round_up(size, kArrayAlignment); }

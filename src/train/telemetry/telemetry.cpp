@@ -152,6 +152,7 @@ void Telemetry::end(const std::string& outcome, const Progress& progress, const 
                           {"restart_ms", milliseconds(totals.restart_ns)},
                           {"restarts", totals.restarts},
                           {"compiles", totals.compiles},
+                          {"worker_compiles", totals.worker_compiles},
                           {"compile_rounds", totals.compile_rounds},
                           {"surfaces_created", totals.surfaces_created},
                           {"surfaces_reused", totals.surfaces_reused},

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ane/device/apple/library_paths.h"
 #include "ane/device/device.h"
@@ -13,6 +16,18 @@ namespace ane::device::apple {
 
 /// Rules of mil::ane_rules() by ID that were found to apply on this machine (true) or not (false), whatever its chip.
 using RuleOverrides = std::map<std::string, bool, std::less<>>;
+
+/// Processes that compile in place of this one, which then only loads what is in the daemon's cache (ane.md L6, L7).
+struct WorkerOptions {
+  int count = 0;  ///< at the same time; 0: this process compiles
+  /// Of a worker, which is then replaced; also of this process, in place of failing workers.
+  int compiles = CompileBudget::kDefault;
+  std::string executable;                ///< calls compile_for_trainer() if compile_worker.h finds its request; must be
+                                         ///< this one, because the cache belongs to the code signature (ane.md L8)
+  std::vector<std::string> environment;  ///< "NAME=value" entries
+  std::chrono::nanoseconds time_limit = std::chrono::minutes(10);  ///< of a compile
+  const std::atomic<bool>* stop = nullptr;  ///< ends compiles with CompileStopped once it is true; may be null
+};
 
 /// Options for calling Apple's framework. The defaults are those of other trainers (ane.md 1.2, 1.7).
 struct AneOptions {
@@ -33,12 +48,17 @@ struct AneOptions {
 
   DeviceLimits limits = {};
   RuleOverrides rules = {};
+  WorkerOptions workers = {};
 };
 
 /// Counts what the bridge has done in this process, for reports and for failures that cannot be thrown.
 struct AneCounters {
   int compiles = 0;  ///< calls of the compiler, including failed ones
-  int shared = 0;    ///< compilations served by a loaded program of equal text and weights
+  int compiled_by_workers = 0;
+  int failed_workers = 0;           ///< that were replaced
+  int in_place_of_workers = 0;      ///< of `compiles`: because workers failed repeatedly
+  std::string last_worker_failure;  ///< reason of the last replacement
+  int shared = 0;                   ///< compilations served by a loaded program of equal text and weights
   int load_retries = 0;
   int cancel_retries = 0;
   int requests = 0;  ///< requests built, each reused from then on
@@ -52,7 +72,7 @@ struct AneCounters {
 ///
 /// Refuses a program that breaks a rule of the ANE with severity refusal or wrong_result, with a CompileError that
 /// lists all violations. Every DeviceError keeps the system's message. Kernels of equal text and weights share one
-/// loaded program. Compilations and unloads run one at a time.
+/// loaded program. Compilations of this process and unloads run one at a time.
 ///
 /// Programs stay in the daemon's cache after a process ends. The programs of each process are recorded beside the
 /// directories in which the compiler reads programs; the next device purges those that are recorded but no longer in
@@ -72,11 +92,14 @@ class AneDevice final : public Device {
   [[nodiscard]] surface::Allocator& surface_allocator() override;
   [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
   [[nodiscard]] bool limits_compiles() const noexcept override { return true; }
+  [[nodiscard]] int compile_workers() const noexcept override;
+  [[nodiscard]] std::int64_t compiled_by_workers() const noexcept override;
+  /// With workers there is no limit of compiles.
   [[nodiscard]] DeviceLimits limits() const noexcept override;
   [[nodiscard]] bool approximates() const noexcept override { return true; }
   /// The value that the field's drivers use.
   [[nodiscard]] std::optional<double> peak_tflops() const noexcept override { return 15.8; }
-  /// Reports failed unloads and purges, or that this system does not support purging.
+  /// Reports failed workers, failed unloads and purges, or that this system does not support purging.
   [[nodiscard]] std::string warning() const override;
 
   [[nodiscard]] AneCounters counters() const;
