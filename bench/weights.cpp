@@ -1,8 +1,10 @@
 /// Cost of a step with dynamic weights, in turn with one with baked weights; with --lora, cost of a step that trains an
-/// adapter, in turn with one that trains the whole model.
+/// adapter, in turn with one that trains the whole model; with --packings, cost of a step with dynamic weights that are
+/// packed along the channels, in turn with one with the same along the width.
 ///
 ///   bench_weights [--reps N] [ane-train's settings: --config stories110m --threads 2 ...]
 ///   bench_weights --model DIR --lora 16 --seq 256
+///   bench_weights --packings --config stories15m --threads 1
 ///
 /// A repetition is an update: all its steps, of both modes in turn; then both refresh their weights. With one thread,
 /// processor time is also meaningful on a machine with other load.
@@ -26,8 +28,7 @@ Duration processor_time() {
 
 class Side {
  public:
-  Side(std::string name, cli::Settings settings, cli::WeightsChoice weights) : name_(std::move(name)) {
-    settings.weights = weights;
+  Side(std::string name, const cli::Settings& settings) : name_(std::move(name)) {
     training_ = std::make_unique<Training>(settings);
     training_->compile();
     static_cast<void>(training_->step());
@@ -62,15 +63,26 @@ class Side {
   std::unique_ptr<Training> training_;
 };
 
+cli::Settings with(cli::Settings settings, cli::WeightsChoice weights, cli::PackingChoice packing) {
+  settings.weights = weights;
+  settings.packing = packing;
+  return settings;
+}
+
 int run(Arguments arguments) {
   const std::int64_t reps = arguments.take_number("--reps", 0);
+  const bool compares_packings = arguments.take_toggle("--packings");
   const cli::Settings settings = arguments.settings();
   const bool is_adapter = !settings.lora.empty();
   cli::Settings whole = settings;
   whole.lora.clear();
-  Side base(is_adapter ? "whole model" : "baked", whole, cli::WeightsChoice::baked);
-  Side other(is_adapter ? "adapter" : "dynamic", settings,
-             is_adapter ? cli::WeightsChoice::baked : cli::WeightsChoice::dynamic);
+  using enum cli::WeightsChoice;
+  using cli::PackingChoice;
+  Side base = compares_packings ? Side("width", with(settings, dynamic, PackingChoice::width))
+                                : Side(is_adapter ? "whole model" : "baked", with(whole, baked, settings.packing));
+  Side other = compares_packings ? Side("channels", with(settings, dynamic, PackingChoice::channels))
+                                 : Side(is_adapter ? "adapter" : "dynamic",
+                                        with(settings, is_adapter ? baked : dynamic, settings.packing));
   Samples samples;
   for (Repetitions repetitions(reps); repetitions.again();) {
     for (std::int64_t i = 0; i < settings.accum_steps; ++i) {

@@ -27,6 +27,7 @@ check tiny-dynamic --config tiny --steps 1000 --weights dynamic
 for plan in split merged; do
   check "baked-$plan" --steps 200 --plan "$plan"
   check "dynamic-$plan" --steps 200 --plan "$plan" --weights dynamic
+  check "channels-$plan" --steps 200 --plan "$plan" --weights dynamic --packing channels
   check "pipeline-$plan" --steps 200 --plan "$plan" --pipeline
 done
 check stories15m --config stories15m --steps 40 --val-samples 1

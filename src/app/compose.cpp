@@ -118,7 +118,9 @@ RunContext make_run_context(const cli::Settings& settings, const Instruments& in
   context.threads = std::make_unique<math::ThreadPool>(static_cast<int>(context.settings.threads));
   const int slots = parallel_sequences(settings, context.threads->size());
   open_device(context, instruments, slots);
-  context.weights = resolve_weights(settings, *context.device);
+  context.packing = resolve_packing(settings, *context.device);
+  context.settings.packing = context.packing.choice;
+  context.weights = resolve_weights(context.settings, *context.device);
   context.settings.weights = context.weights.choice;
   context.surfaces = std::make_unique<surface::SurfacePool>(context.device->surface_allocator(),
                                                             surfaces_to_keep(settings, *context.device, slots));

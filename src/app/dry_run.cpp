@@ -16,6 +16,7 @@
 #include "ane/app/compose.h"
 #include "ane/app/known_engine.h"
 #include "ane/app/model_choice.h"
+#include "ane/app/packing_choice.h"
 #include "ane/app/part_times.h"
 #include "ane/app/plan.h"
 #include "ane/app/recording_device.h"
@@ -153,6 +154,7 @@ std::vector<std::string> dry_run_lines(const RunContext& context, const data::So
   for (std::string& line : cli::flops_lines(context.model->summary().flops_per_step)) lines.push_back(std::move(line));
   lines.push_back(fmt::format("Device: {}", context.device_text()));
   if (const auto line = weights_line(context.weights)) lines.push_back(*line);
+  if (const auto line = packing_line(context.packing, settings)) lines.push_back(*line);
   for (std::string& line : adapted_lines(context.adaptation)) lines.push_back(std::move(line));
   lines.push_back(fmt::format("Data: {}", source.description()));
   lines.emplace_back("Kernels of a layer's step:");

@@ -58,6 +58,7 @@ constexpr std::array kEvalSettings = {
     SharedSetting{"plan"},
     SharedSetting{"weights"},
     SharedSetting{"rope"},
+    SharedSetting{"packing"},
     SharedSetting{"precision"},
     SharedSetting{"threads"},
     SharedSetting{"parallel-sequences"}};

@@ -131,6 +131,7 @@ void adopt_model_file(cli::LoadedSettings& loaded) {
 
 model::KernelOptions kernel_options(const cli::Settings& settings, model::WeightMode weights) {
   model::KernelOptions options(settings.precision, weights, settings.plan, settings.rope);
+  if (settings.packing == cli::PackingChoice::channels) options.packing = model::Packing::channels;
   if (!settings.lora.empty()) options.adapter = adapter_of(settings, model::parameter_layout(model_config(settings)));
   return options;
 }

@@ -32,12 +32,12 @@ namespace ane::app {
 namespace {
 
 /// The settings that decide what an update costs.
-constexpr std::array<std::string_view, 31> kPlanSettings = {
-    "config", "model",        "lora",    "lora-alpha", "lora-targets", "lora-rs",   "freeze",
-    "family", "dim",          "hidden",  "layers",     "heads",        "kv-heads",  "head-dim",
-    "vocab",  "seq",          "tied",    "rope-theta", "norm-eps",     "optimizer", "accum-steps",
-    "device", "plan",         "rope",    "weights",    "precision",    "threads",   "parallel-sequences",
-    "seed",   "surface-pool", "momentum"};
+constexpr std::array<std::string_view, 32> kPlanSettings = {
+    "config", "model",        "lora",     "lora-alpha", "lora-targets", "lora-rs",   "freeze",
+    "family", "dim",          "hidden",   "layers",     "heads",        "kv-heads",  "head-dim",
+    "vocab",  "seq",          "tied",     "rope-theta", "norm-eps",     "optimizer", "accum-steps",
+    "device", "plan",         "rope",     "weights",    "precision",    "threads",   "parallel-sequences",
+    "seed",   "surface-pool", "momentum", "packing"};
 
 constexpr int kMostRanks = 4096;
 constexpr double kBackward = 2.0 / 3;  ///< of a sequence's time, if it is not measured

@@ -45,6 +45,7 @@ constexpr std::array kSampleSettings = {
     SharedSetting{"seed", "seed of the draws [42]"},
     SharedSetting{"device"},
     SharedSetting{"rope"},
+    SharedSetting{"packing"},
     SharedSetting{"precision"},
     SharedSetting{"threads"}};
 constexpr std::int64_t kMostTokens = std::numeric_limits<std::int32_t>::max();
@@ -308,9 +309,9 @@ int sample_command(const cli::FlagValues& flags, const Invocation& invocation) {
   std::optional<model::AdapterSource> adapter = open_adapter(values, layout, terminal);
   if (!context.device_note.empty()) terminal.info(context.device_note);
   const auto reader = open_merged(source, layout, std::move(adapter));
-  model::Decoder decoder(
-      config, {context.settings.precision, model::WeightMode::baked, context.settings.plan, context.settings.rope},
-      {.device = *context.device, .surfaces = *context.surfaces, .threads = *context.threads}, *reader);
+  model::Decoder decoder(config, kernel_options(context.settings, model::WeightMode::baked),
+                         {.device = *context.device, .surfaces = *context.surfaces, .threads = *context.threads},
+                         *reader);
   Printer printer(terminal, options, vocabulary, prompt.tokens);
   generate(decoder, prompt, options, printer, terminal);
   return 0;

@@ -14,6 +14,7 @@
 
 #include "ane/app/model_choice.h"
 #include "ane/app/model_source.h"
+#include "ane/app/packing_choice.h"
 #include "ane/app/plan.h"
 #include "ane/app/rank_settings.h"
 #include "ane/app/report_command.h"
@@ -275,6 +276,7 @@ void Session::open_sampler() {
 
 void Session::report_start(const std::optional<train::ResumeEvent>& resumed) {
   if (!before_ && !context_.device_note.empty()) terminal_.info(context_.device_note);
+  if (const auto line = packing_line(context_.packing, context_.settings); line && !before_) terminal_.info(*line);
   lines_->begin({.model = *context_.model,
                  .source = *source_,
                  .settings = context_.settings,

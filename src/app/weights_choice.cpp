@@ -58,7 +58,7 @@ std::optional<std::string> obstacle_to_dynamic(const cli::Settings& settings, co
   for (const model::PlannedKernel& kernel : plan.kernels())
     for (const mil::Diagnostic& broken : device.check(kernel.definition.program))
       if (mil::is_fault(broken.severity))
-        return fmt::format("with dynamic weights, kernel '{}' breaks {}", kernel.definition.name,
+        return fmt::format("kernel '{}' with dynamic weights breaks {}", kernel.definition.name,
                            mil::to_string(broken));
   return std::nullopt;
 }

@@ -69,7 +69,8 @@ void adapt_layout(const Verdicts& verdicts, Adaptation& adaptation) {
   const bool is_right = finding->verdict == "right";
   if (!is_right && finding->verdict != "infinite" && finding->verdict != "wrong") return;
   adaptation.rules[kOffsetSliceRule] = !is_right;
-  adaptation.choices.push_back({"weights in the kernels' input", is_right ? "possible" : "not used", finding->words});
+  adaptation.choices.push_back(
+      {"packing of the kernels' input", is_right ? "along the width" : "along the channels", finding->words});
 }
 
 void adapt_retries(const Verdicts& verdicts, Adaptation& adaptation) {

@@ -93,7 +93,7 @@ constexpr auto kRules = std::to_array<AneRule>({
      rules::no_sine, "M1, M2"},
     {"A57", refusal, "program(1.0) has a buildInfo", "copy the one that ane-train writes, or write program(1.3)",
      rules::build_info},
-    {"B3", refusal, "the last two axes are at most 65,536 long (16,384 on M1 to M3)",
+    {"B3", refusal, "there are at most 65,536 channels, and 65,536 elements (16,384 on M1 to M3) in the last two axes",
      "split the axis over several operations", rules::axis_length},
     {"B4", refusal, "a convolution's kernel is at most 15 wide, on M1 13",
      "split the kernel over several convolutions, and add", rules::kernel_width},

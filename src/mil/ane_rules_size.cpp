@@ -46,6 +46,24 @@ std::uint64_t bytes_touched(const OpView& op) {
   return bytes;
 }
 
+/// Calls report(place, shape) for the first value of each function with such a shape, because operations pass axes on.
+template <class Predicate, class Report>
+void for_first_value(const Program& program, const Predicate& is_such, const Report& report) {
+  for (const Function& function : program.functions) {
+    const auto is_found = [&](ValueId id) { return is_such(function.value(id).type.shape); };
+    if (const auto input = std::ranges::find_if(function.inputs, is_found); input != function.inputs.end()) {
+      report(fmt::format("input '{}'", function.value(*input).name), function.value(*input).type.shape);
+      continue;
+    }
+    const auto operation = std::ranges::find_if(function.operations, [&](const Operation& op) {
+      return op.kind != OpKind::constant && std::ranges::any_of(op.results, is_found);
+    });
+    if (operation == function.operations.end()) continue;
+    const ValueId result = *std::ranges::find_if(operation->results, is_found);
+    report(place(OpView(function, *operation)), function.value(result).type.shape);
+  }
+}
+
 }  // namespace
 
 void conv_channels(const Program& program, const Blobs* /*blobs*/, Findings& found) {
@@ -130,32 +148,21 @@ void short_reduction(const Program& program, const Blobs* /*blobs*/, Findings& f
   });
 }
 
-// Only the first value of a function is reported, because operations pass the axis on.
 void axis_length(const Program& program, const Blobs* /*blobs*/, Findings& found) {
-  for (const Function& function : program.functions) {
-    const auto is_long = [&](ValueId id) {
-      return spatial_length(function.value(id).type.shape) > kLongestAxisUntilM3;
-    };
-    const auto report = [&](const std::string& where, const Shape& shape) {
-      const std::int64_t length = spatial_length(shape);
-      const std::string message = fmt::format("{} has an axis of {}", to_string(shape), length);
-      if (length > kLongestAxis) {
-        found.add(where, message);
-      } else {
-        found.add(where, message, Severity::refusal, "M1, M2, M3");
-      }
-    };
-    if (const auto input = std::ranges::find_if(function.inputs, is_long); input != function.inputs.end()) {
-      report(fmt::format("input '{}'", function.value(*input).name), function.value(*input).type.shape);
-      continue;
+  const auto is_long = [](const Shape& shape) { return spatial_length(shape) > kLongestAxisUntilM3; };
+  for_first_value(program, is_long, [&](const std::string& where, const Shape& shape) {
+    const std::int64_t length = spatial_length(shape);
+    const std::string message = fmt::format("{} has an axis of {}", to_string(shape), length);
+    if (length > kLongestAxis) {
+      found.add(where, message);
+    } else {
+      found.add(where, message, Severity::refusal, "M1, M2, M3");
     }
-    const auto operation = std::ranges::find_if(function.operations, [&](const Operation& op) {
-      return op.kind != OpKind::constant && std::ranges::any_of(op.results, is_long);
-    });
-    if (operation == function.operations.end()) continue;
-    const ValueId result = *std::ranges::find_if(operation->results, is_long);
-    report(place(OpView(function, *operation)), function.value(result).type.shape);
-  }
+  });
+  const auto has_many_channels = [](const Shape& shape) { return shape.size() == 4 && shape[1] > kLongestAxis; };
+  for_first_value(program, has_many_channels, [&](const std::string& where, const Shape& shape) {
+    found.add(where, fmt::format("{} has {} channels", to_string(shape), shape[1]));
+  });
 }
 
 void kernel_width(const Program& program, const Blobs* /*blobs*/, Findings& found) {

@@ -44,7 +44,7 @@ void explore(const Folder& folder, const std::string& chip) {
 }  // namespace
 
 TEST_CASE("on every persona a run with automatic choices learns what it would on the host", "[app][adaptation]") {
-  const auto [chip, weights, budget] = GENERATE(table<std::string, std::string, int>({{"m1", "baked", 95},
+  const auto [chip, weights, budget] = GENERATE(table<std::string, std::string, int>({{"m1", "dynamic", 95},
                                                                                       {"m3-ultra", "dynamic", 95},
                                                                                       {"m4", "dynamic", 105},
                                                                                       {"m5", "dynamic", 135},
@@ -59,12 +59,37 @@ TEST_CASE("on every persona a run with automatic choices learns what it would on
   REQUIRE(result.code == 0);
   CHECK_THAT(result.out + result.err, ANE_CONTAINS("Weights: " + weights + " (auto)"));
   CHECK(count(result.err, "Adapted: compile budget " + std::to_string(budget) + ": ") == 1);
+  CHECK(count(result.err, "Packing: channels (auto)") == (chip == "m1" ? 1 : 0));
   CHECK_THAT(result.err, !ANE_CONTAINS("--explore"));
   CHECK(records(folder, "run").at(0)["max_compiles"] == budget);
   const std::vector<Json> adapted = records(folder, "adapted");
   CHECK(adapted.size() == count(result.err, "Adapted: "));
   CHECK(adapted.size() >= 4);
   CHECK(std::abs(validation_loss(folder) - validation_loss(host)) <= 1e-3 * validation_loss(host));
+}
+
+TEST_CASE("weights beside the activations fail on M1, and automatic packing puts them below", "[app][adaptation]") {
+  const Folder folder;
+  explore(folder, "m1");
+  const Words dynamic =
+      kModel + Words{"--layers",  "1",       "--steps",  "4",   "--accum-steps",    "2", "--val-samples", "2",
+                     "--weights", "dynamic", "--device", "ane", "--checkpoint-dir", "c"};
+  const Result fixed = on_persona(folder, "m1", dynamic + Words{"--packing", "width"});
+  CAPTURE(fixed.out, fixed.err);
+  CHECK(fixed.code == 4);
+  CHECK_THAT(fixed.err, ANE_CONTAINS("R3 (wrong result)"));
+  const Result adapted = on_persona(folder, "m1", dynamic);
+  CAPTURE(adapted.out, adapted.err);
+  CHECK(adapted.code == 0);
+  CHECK(count(adapted.err, "Adapted: packing of the kernels' input along the channels: ") == 1);
+  CHECK_THAT(adapted.err, ANE_CONTAINS("Packing: channels (auto): packed along the width, kernel 'attn_fwd'"));
+  const Words sample = {"sample",       "--model", "c/step-00000004", "--device", "ane",     "--prompt-tokens", "1,2,3",
+                        "--max-tokens", "4",       "--temperature",   "0",        "--tokens"};
+  CHECK(on_persona(folder, "m1", sample + Words{"--packing", "width"}).code == 4);
+  const Result sampled = on_persona(folder, "m1", sample);
+  CAPTURE(sampled.err);
+  CHECK(sampled.code == 0);
+  CHECK(sampled.out == on_persona(folder, "m4", with(sample, "--device", "host")).out);
 }
 
 TEST_CASE("a virtual machine without an engine trains on the host", "[app][adaptation]") {
@@ -76,7 +101,7 @@ TEST_CASE("a virtual machine without an engine trains on the host", "[app][adapt
 
 TEST_CASE("a run on an engine that has not been explored says once what could help", "[app][adaptation]") {
   const Folder folder;
-  const Words restarting = kRun + Words{"--device", "ane", "--max-compiles", "20"};
+  const Words restarting = with(kRun, "--weights", "baked") + Words{"--device", "ane", "--max-compiles", "20"};
   const Result result = on_persona(folder, "m1", restarting);
   CAPTURE(result.out, result.err);
   REQUIRE(result.code == 0);

@@ -9,6 +9,7 @@
 #include "ane/device/forwarding.h"
 #include "ane/device/host/host_device.h"
 
+#include "app/engines.h"
 #include "app/program.h"
 #include "app/small_run.h"
 #include "support/catch.h"
@@ -17,33 +18,6 @@ namespace {
 
 using namespace ane;
 using namespace cli_test;
-
-constexpr std::int64_t kActivationsOnly = 64;  // columns without weights beside the activations
-
-/// A device with a rule that inputs must not be wide.
-class NarrowDevice final : public device::Device {
- public:
-  explicit NarrowDevice(mil::Severity severity) : severity_(severity) {}
-
-  [[nodiscard]] std::string_view name() const override { return "narrow"; }
-  [[nodiscard]] std::string description() const override { return "a device for tests"; }
-  [[nodiscard]] std::vector<mil::Diagnostic> check(const mil::Program& program) const override {
-    const mil::Function& main = program.main();
-    if (main.value(main.inputs.front()).type.shape.back() <= kActivationsOnly) return {};
-    return {{"A99", severity_, "input 'x'", "it is wide", "narrow it"}};
-  }
-  [[nodiscard]] std::unique_ptr<device::Kernel> compile(std::string_view, std::string_view,
-                                                        const mil::Blobs&) override {
-    throw device::CompileError("this device compiles nothing");
-  }
-  [[nodiscard]] surface::Allocator& surface_allocator() override { return allocator_; }
-  [[nodiscard]] bool shares_cpu() const noexcept override { return false; }
-  [[nodiscard]] bool limits_compiles() const noexcept override { return true; }
-
- private:
-  mil::Severity severity_;
-  surface::HeapAllocator allocator_;
-};
 
 cli::Settings automatic() {
   cli::Settings settings;

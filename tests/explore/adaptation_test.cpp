@@ -62,8 +62,12 @@ device::apple::AneOptions retrying(int retries) {
 
 TEST_CASE("programs, slices and retries follow from their experiments", "[explore][adaptation]") {
   CHECK(adapted_to(kResidentLimit, {"limited", 54, ""}).limits.programs == 54);
-  CHECK_FALSE(adapted_to(kOffsetSlice, {"right", std::nullopt, ""}).rules.at("R3"));
-  CHECK(adapted_to(kOffsetSlice, {"infinite", 4160, ""}).rules.at("R3"));
+  const Adaptation exact = adapted_to(kOffsetSlice, {"right", std::nullopt, "words"});
+  CHECK_FALSE(exact.rules.at("R3"));
+  CHECK(exact.choices.front().value == "along the width");
+  const Adaptation clamping = adapted_to(kOffsetSlice, {"infinite", 4160, "words"});
+  CHECK(clamping.rules.at("R3"));
+  CHECK(clamping.choices.front().value == "along the channels");
   const Adaptation resting = adapted_to(kIdle, {"cancelled", 3, ""});
   CHECK(adapted(retrying(8), resting).cancel_retries == 12);
   CHECK(adapted(retrying(20), resting).cancel_retries == 20);

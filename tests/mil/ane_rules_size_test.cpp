@@ -24,7 +24,7 @@ Program matmul(std::int64_t inner, std::int64_t outer) {
 
 TEST_CASE("A32: conv has at most 17,408 input and 62,080 output channels", "[mil][rules]") {
   breaks(conv(32000, 32), "A32", Severity::refusal, "op 'y' (conv)", "it has 32000 input channels");
-  breaks(conv(32, 124160), "A32", Severity::refusal, "op 'y' (conv)", "it has 124160 output channels");
+  breaks(conv(32, 64000), "A32", Severity::refusal, "op 'y' (conv)", "it has 64000 output channels");
   passes(conv(32, 32000));
 }
 
@@ -118,6 +118,21 @@ TEST_CASE("B3: the last two axes have a limited length", "[mil][rules]") {
     return b.add("y", x, parts.front());
   });
   breaks(second_part_long, "B3", Severity::refusal, "op 'part' (split)", "[1, 1, 1, 65600] has an axis of 65600");
+}
+
+TEST_CASE("B3: a tensor of rank 4 has at most 65,536 channels", "[mil][rules]") {
+  const auto relu = [](std::int64_t channels) {
+    return with_input({1, channels, 1, 32}, [](Builder& b, Var x) { return b.relu("y", x); });
+  };
+  passes(relu(65536));
+  breaks(relu(65600), "B3", Severity::refusal, "input 'x'", "[1, 65600, 1, 32] has 65600 channels");
+  for (const char* const chip : {"Apple M1", "Apple M4"})
+    CHECK(check_for_ane(relu(65600), nullptr, chip).front().severity == Severity::refusal);
+  breaks(with_input({1, 64, 1, 2048},
+                    [](Builder& b, Var x) {
+                      return b.reshape("y", b.relu("flat", b.reshape("in", x, {1, 131072, 1, 1})), {1, 64, 1, 2048});
+                    }),
+         "B3", Severity::refusal, "op 'in' (reshape)", "[1, 131072, 1, 1] has 131072 channels");
 }
 
 TEST_CASE("B4: a convolution's kernel is not wide", "[mil][rules]") {

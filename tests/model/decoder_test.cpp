@@ -77,7 +77,9 @@ TEST_CASE("tokens one after another have the logits of a pass over the whole tex
   const ModelConfig config = small_model(family, head_dim);
   Rig rig;
   const Reference reference(rig, config, element);
-  Decoder decoder(config, element, rig.context, *reference.reader);
+  KernelOptions options(element);
+  options.packing = GENERATE(Packing::width, Packing::channels);
+  Decoder decoder(config, options, rig.context, *reference.reader);
   CHECK(test::relative_error(decoder.restart(reference.tokens(prompt)), reference.logits(prompt - 1)) <= bound);
   for (std::size_t position = prompt; position < config.seq_len; ++position) {
     CAPTURE(position);

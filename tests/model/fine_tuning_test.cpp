@@ -167,6 +167,22 @@ TEST_CASE("a model with an adapter has the logits of the merged model", "[model]
   CHECK(test::relative_error(logits, whole.logits()) <= 1e-5);
 }
 
+TEST_CASE("an adapter below the activations gives the results of one beside them", "[model][lora][packing]") {
+  const Family family = GENERATE(Family::llama, Family::qwen2, Family::qwen3);
+  const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
+  const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
+  const DType element = GENERATE(DType::fp32, DType::fp16);
+  CAPTURE(name(family), static_cast<int>(weights), static_cast<int>(plan), mil::name(element));
+  KernelOptions options(element, weights, plan);
+  Session beside(small(family), options, mixed_adapter(), everything);
+  options.packing = Packing::channels;
+  Session below(small(family), options, mixed_adapter(), everything);
+  beside.load();
+  below.load();
+  CHECK(below.step().loss == beside.step().loss);
+  CHECK(below.gradients == beside.gradients);
+}
+
 TEST_CASE("an adapter's update compiles nothing, and the kernels get its new values", "[model][lora]") {
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   Session session(small(Family::llama), fp32(weights, PlanChoice::split), mixed_adapter(), everything);

@@ -25,7 +25,8 @@ namespace {
 TEST_CASE("each batch slot has its own inputs with the same weights", "[model][slots]") {
   const ModelConfig config{
       .dim = 16, .hidden = 24, .layers = 2, .heads = 2, .kv_heads = 2, .head_dim = 8, .vocab = 11, .seq_len = 9};
-  const KernelOptions options{mil::DType::fp16, WeightMode::dynamic, PlanChoice::split};
+  KernelOptions options{mil::DType::fp16, WeightMode::dynamic, PlanChoice::split};
+  options.packing = GENERATE(Packing::width, Packing::channels);
   const ParameterLayout layout = parameter_layout(config);
   const std::vector<float> parameters = test::random_values(layout.size(), 0.3, 1);
   test::Rig rig;

@@ -1,12 +1,16 @@
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "ane/mil/ane_rules.h"
+#include "ane/mil/geometry.h"
+#include "ane/mil/op_view.h"
 #include "ane/mil/text.h"
 #include "ane/mil/verify.h"
 #include "ane/model/llama_kernels.h"
@@ -44,10 +48,17 @@ std::vector<KernelDefinition> all_kernels(const ModelConfig& llama, const Kernel
   return result;
 }
 
+KernelOptions packed(Packing packing, KernelOptions options = {mil::DType::fp16, WeightMode::dynamic}) {
+  options.packing = packing;
+  return options;
+}
+
 std::vector<KernelOptions> forms() {
   std::vector<KernelOptions> forms;
   for (const mil::DType element : {mil::DType::fp16, mil::DType::fp32})
-    for (const WeightMode weights : {WeightMode::baked, WeightMode::dynamic}) forms.emplace_back(element, weights);
+    for (const WeightMode weights : {WeightMode::baked, WeightMode::dynamic})
+      for (const Packing packing : {Packing::width, Packing::channels})
+        forms.push_back(packed(packing, {element, weights}));
   return forms;
 }
 
@@ -80,6 +91,64 @@ TEST_CASE("each kernel with dynamic weights has the text of its golden file", "[
     const KernelDefinition kernel = attn_fwd(of_family(family), {mil::DType::fp16, WeightMode::dynamic});
     check_golden(fmt::format("{}_{}_dynamic", kernel.name, name(family)), mil::print(kernel.program));
   }
+}
+
+TEST_CASE("each kernel with weights below its activations has the text of its golden file", "[model][golden]") {
+  const KernelOptions options = packed(Packing::channels);
+  for (const KernelDefinition& kernel : all_kernels(kGrouped, options))
+    if (!kernel.weight_segments.empty()) check_golden(kernel.name + "_channels", mil::print(kernel.program));
+  for (const Family family : {Family::qwen2, Family::qwen3}) {
+    const KernelDefinition kernel = attn_fwd(of_family(family), options);
+    check_golden(fmt::format("{}_{}_channels", kernel.name, name(family)), mil::print(kernel.program));
+  }
+}
+
+/// Where slices and splits of a program begin in the last axis, and what is joined along it.
+std::vector<std::string> moves_inside_rows(const mil::Program& program) {
+  std::vector<std::string> found;
+  const mil::Function& main = program.main();
+  for (const mil::Operation& operation : main.operations) {
+    const mil::OpView op(main, operation);
+    const bool is_slice = op.kind() == mil::OpKind::slice_by_index || op.kind() == mil::OpKind::slice_by_size;
+    const bool divides = op.kind() == mil::OpKind::split || op.kind() == mil::OpKind::concat;
+    if ((is_slice && mil::slice_geometry(op).back().begin != 0) ||
+        (divides && mil::axis_of(op) + 1 == op.result_type().shape.size()))
+      found.push_back(operation.name);
+  }
+  return found;
+}
+
+TEST_CASE("with weights below the activations, no kernel slices inside the last axis", "[model][kernels][packing]") {
+  ModelConfig odd = kGrouped;
+  odd.hidden = 20;
+  odd.head_dim = 6;
+  const Adapter adapter{.rank = 3,
+                        .alpha = 6,
+                        .modules = {"model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.o_proj",
+                                    "model.layers.0.mlp.gate_proj", "model.layers.0.mlp.down_proj"}};
+  std::size_t moves_along_width = 0;
+  for (const Packing packing : {Packing::width, Packing::channels})
+    for (const WeightMode weights : {WeightMode::baked, WeightMode::dynamic})
+      for (const RopeForm rope : {RopeForm::matrix, RopeForm::slices})
+        for (const bool is_adapted : {false, true})
+          for (const ModelConfig& base : {kGrouped, kMultiHead, odd})
+            for (const Family family : {Family::llama, Family::qwen2, Family::qwen3}) {
+              const ModelConfig config = of_family(family, base);
+              KernelOptions options = packed(packing, {mil::DType::fp16, weights, PlanChoice::split, rope});
+              if (is_adapted) options.adapter = adapter;
+              std::vector<KernelDefinition> kernels = all_kernels(config, options);
+              kernels.push_back(attn_cached(config, 64, options));
+              for (const KernelDefinition& kernel : kernels) {
+                const std::vector<std::string> moves = moves_inside_rows(kernel.program);
+                if (packing == Packing::width) {
+                  moves_along_width += moves.size();
+                  continue;
+                }
+                CAPTURE(kernel.name, name(family), static_cast<int>(weights), is_adapted);
+                CHECK(moves == std::vector<std::string>{});
+              }
+            }
+  CHECK(moves_along_width > 100);
 }
 
 TEST_CASE("a kernel without weights is the same in all weight modes", "[model][kernels]") {
@@ -117,6 +186,27 @@ TEST_CASE("weights are stored beside the activations in the order of the product
   CHECK_FALSE(find(qkv, "q_proj").transposed);
 }
 
+TEST_CASE("weights below the activations fill whole rows, in the order of the products", "[model][kernels][packing]") {
+  ModelConfig config = of_family(Family::qwen3);
+  config.hidden = 20;
+  const KernelDefinition ffn = ffn_fwd(config, packed(Packing::channels));
+  CHECK(ffn.input.width() == 32);
+  CHECK(ffn.input.at("xn").rows == 16);
+  CHECK(ffn.input.at("gate_proj").channels == 16);
+  CHECK(ffn.input.at("gate_proj").columns == 20);
+  CHECK(ffn.input.at("gate_proj").rows == 10);
+  CHECK(ffn.input.at("down_proj").channels == 20);
+  CHECK(ffn.input.at("down_proj").rows == 10);
+  CHECK(ffn.input.channels() == 16 + 3 * 10);
+  for (const WeightSegment& weight : ffn.weight_segments) CHECK(weight.transposed);  // [in, out]
+  const KernelDefinition attention = attn_fwd(config, packed(Packing::channels));
+  CHECK(attention.input.at("q_norm").channels == 1);
+  CHECK(attention.input.at("q_norm").columns == 4);
+  CHECK(attention.input.at("q_norm").rows == 1);
+  const KernelDefinition backward = ffn_bwd(config, packed(Packing::channels));
+  for (const WeightSegment& weight : backward.weight_segments) CHECK_FALSE(weight.transposed);
+}
+
 TEST_CASE("a vector that is longer than the channels is stored in several columns", "[model][kernels]") {
   ModelConfig config = of_family(Family::qwen2);
   config.head_dim = 10;  // 40 queries in 16 channels
@@ -152,7 +242,8 @@ TEST_CASE("each kernel is well typed and reads back as itself", "[model][kernels
 }
 
 TEST_CASE("a program's ports are the packed layouts", "[model][kernels]") {
-  const KernelOptions options(mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic));
+  const KernelOptions options = packed(GENERATE(Packing::width, Packing::channels),
+                                       {mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic)});
   for (const ModelConfig& config : {kGrouped, kMultiHead, of_family(Family::qwen2), of_family(Family::qwen3)})
     for (const KernelDefinition& kernel : all_kernels(config, options)) {
       INFO(kernel.name);
@@ -165,7 +256,8 @@ TEST_CASE("a program's ports are the packed layouts", "[model][kernels]") {
 }
 
 TEST_CASE("every blob that a program names has its contents", "[model][kernels]") {
-  const KernelOptions options(mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic));
+  const KernelOptions options = packed(GENERATE(Packing::width, Packing::channels),
+                                       {mil::DType::fp16, GENERATE(WeightMode::baked, WeightMode::dynamic)});
   const Family family = GENERATE(Family::llama, Family::qwen2, Family::qwen3);
   for (const KernelDefinition& kernel : all_kernels(of_family(family), options)) {
     INFO(kernel.name);
@@ -220,13 +312,15 @@ TEST_CASE("no kernel breaks a rule of the ANE at the sizes of the configurations
                              .seq_len = 256};
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const RopeForm rope = GENERATE(RopeForm::matrix, RopeForm::slices);
-  const KernelOptions options(mil::DType::fp16, weights, PlanChoice::split, rope);
+  const Packing packing = GENERATE(Packing::width, Packing::channels);
+  const KernelOptions options = packed(packing, {mil::DType::fp16, weights, PlanChoice::split, rope});
   // Each of these forms is refused by one chip on which it was observed to fail, and M1 and M2 compute some slices
   // incorrectly.
   const std::vector<std::string> chips{"Apple M1",       "Apple M1 Max", "Apple M2 Pro", "Apple M3", "Apple M3 Max",
                                        "Apple M3 Ultra", "Apple M4",     "Apple M4 Max", "Apple M5", "Apple M5 Max"};
   for (const std::string& chip : chips) {
-    const bool slices_by_rope = rope == RopeForm::slices;
+    const bool slices_inside = packing == Packing::width;
+    const bool slices_by_rope = rope == RopeForm::slices && slices_inside;
     const bool is_old = chip.find("M1") != std::string::npos || chip.find("M2") != std::string::npos;
     std::set<std::string> faults;
     for (const ModelConfig& config : {shakespeare, stories15m, stories110m, grouped, qwen2, qwen3})
@@ -239,10 +333,34 @@ TEST_CASE("no kernel breaks a rule of the ANE at the sizes of the configurations
         }
     std::set<std::string> expected;
     if (slices_by_rope && chip == "Apple M3 Ultra") expected.insert("A28");
-    if (is_old && (slices_by_rope || weights == WeightMode::dynamic)) expected.insert("R3");
+    if (is_old && slices_inside && (slices_by_rope || weights == WeightMode::dynamic)) expected.insert("R3");
     CAPTURE(chip);
     CHECK(faults == expected);
   }
+}
+
+TEST_CASE("a layer too large for one packing may fit the other, and long sequences help", "[model][kernels][rules]") {
+  ModelConfig config = {.dim = 2048,  // Llama 3.2 1B
+                        .hidden = 8192,
+                        .layers = 16,
+                        .heads = 32,
+                        .kv_heads = 8,
+                        .head_dim = 64,
+                        .vocab = 128256,
+                        .seq_len = 256};
+  const auto is_refused = [&](Packing packing, std::string_view chip) {
+    const KernelDefinition kernel = ffn_fwd(config, packed(packing));
+    const std::vector<mil::Diagnostic> found = mil::check_for_ane(kernel.program, nullptr, chip);
+    return std::ranges::any_of(found, [](const mil::Diagnostic& broken) {
+      return broken.rule == "B3" && broken.severity == mil::Severity::refusal;
+    });
+  };
+  CHECK(is_refused(Packing::width, "Apple M3"));
+  CHECK_FALSE(is_refused(Packing::width, "Apple M4"));
+  CHECK(is_refused(Packing::channels, "Apple M4"));
+  config.seq_len = 1024;
+  CHECK(is_refused(Packing::width, "Apple M3"));
+  CHECK_FALSE(is_refused(Packing::channels, "Apple M3"));
 }
 
 TEST_CASE("the causal mask is repeated for the heads of a group", "[model][kernels]") {

@@ -35,6 +35,11 @@ ModelConfig tiny(std::size_t kv_heads, bool tied, std::size_t head_dim = 4, Fami
           .tied_embeddings = tied};
 }
 
+KernelOptions packed(Packing packing, KernelOptions options) {
+  options.packing = packing;
+  return options;
+}
+
 data::Sample sample_for(const ModelConfig& config) {
   data::Sample sample;
   for (std::size_t i = 0; i <= config.seq_len; ++i)
@@ -395,7 +400,8 @@ TEST_CASE("after the first step, steps allocate no memory", "[model][memory]") {
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   const DType element = GENERATE(DType::fp16, DType::fp32);
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
-  Session session(tiny(2, true), {element, weights, plan});
+  const KernelOptions options(element, weights, plan);
+  Session session(tiny(2, true), packed(GENERATE(Packing::width, Packing::channels), options));
   test::load(session.model.kernels(), PassMode::training, session.parameters);
   session.step();
   test::evaluate(session.model, session.sample, session.parameters, session.times);
@@ -571,7 +577,8 @@ TEST_CASE("kernels that take weights as input are compiled once, whatever the la
 }
 
 TEST_CASE("new weights in the input give the same results as new kernels", "[model][dynamic]") {
-  const KernelOptions options(GENERATE(DType::fp16, DType::fp32), WeightMode::dynamic);
+  const KernelOptions options =
+      packed(GENERATE(Packing::width, Packing::channels), {GENERATE(DType::fp16, DType::fp32), WeightMode::dynamic});
   Session session(tiny(2, true), options);
   test::load(session.model.kernels(), PassMode::training, session.parameters);
   REQUIRE_FALSE(session.step().overflow);
@@ -601,6 +608,43 @@ TEST_CASE("baked and dynamic weights give the same step except for rounding", "[
   // The same rounded tensors, summed in another order: a few units in the last place, some of them across a tie of
   // fp16.
   CHECK(test::relative_error(dynamic.gradients, baked.gradients) <= (element == DType::fp16 ? 2e-3 : 1e-5));
+}
+
+// Products read the same numbers in the same order, because weights are copied to memory of the host's choice.
+TEST_CASE("weights below the activations give the bits of weights beside them", "[model][dynamic][packing]") {
+  const auto [family, kv_heads, tied, head_dim] =
+      GENERATE(table<Family, std::size_t, bool, std::size_t>({{Family::llama, 4, true, 4},
+                                                              {Family::llama, 2, true, 6},
+                                                              {Family::llama, 1, false, 4},
+                                                              {Family::llama, 2, false, 2},
+                                                              {Family::qwen2, 2, true, 4},
+                                                              {Family::qwen2, 1, false, 10},
+                                                              {Family::qwen3, 2, true, 4},
+                                                              {Family::qwen3, 4, false, 10}}));
+  const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
+  const DType element = GENERATE(DType::fp16, DType::fp32);
+  const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
+  const RopeForm rope = GENERATE(RopeForm::matrix, RopeForm::slices);
+  CAPTURE(name(family), kv_heads, head_dim, static_cast<int>(plan), mil::name(element), static_cast<int>(weights));
+  ModelConfig config = tiny(kv_heads, tied, head_dim, family);
+  config.seq_len = GENERATE(std::size_t{9}, std::size_t{32});
+  const KernelOptions options(element, weights, plan, rope);
+  Session beside(config, packed(Packing::width, options));
+  Session below(config, packed(Packing::channels, options));
+  std::vector<double> losses;
+  for (Session* session : {&beside, &below}) {
+    test::load(session->model.kernels(), PassMode::training, session->parameters);
+    for (int update = 0; update < 2; ++update) {
+      const StepResult result = session->step(element == DType::fp16 ? 256 : 1);
+      REQUIRE_FALSE(result.overflow);
+      losses.push_back(result.loss);
+      for (float& value : session->parameters) value *= 0.75F;
+      test::load(session->model.kernels(), PassMode::training, session->parameters);
+    }
+  }
+  CHECK(losses[0] == losses[2]);
+  CHECK(losses[1] == losses[3]);
+  CHECK(below.gradients == beside.gradients);
 }
 
 TEST_CASE("RoPE by slices gives the same results as RoPE by a matrix", "[model]") {

@@ -34,8 +34,9 @@ struct MlpSession {
 };
 
 TEST_CASE("the MLP's gradient agrees with finite differences", "[model][mlp][gradient]") {
-  const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
-  MlpSession session({DType::fp32, weights});
+  KernelOptions options(DType::fp32, GENERATE(WeightMode::baked, WeightMode::dynamic));
+  options.packing = GENERATE(Packing::width, Packing::channels);
+  MlpSession session(options);
   const StepResult result =
       test::step(*session.model, session.sample, session.parameters, 1, session.gradients, session.times);
   REQUIRE_FALSE(result.overflow);

@@ -151,12 +151,20 @@ struct Run {
   }
 };
 
+KernelOptions packed(Packing packing, KernelOptions options) {
+  options.packing = packing;
+  return options;
+}
+
 TEST_CASE("in fp32 a step agrees with PyTorch in float64", "[model][oracle]") {
-  const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
+  const auto [weights, packing] = GENERATE(table<WeightMode, Packing>({{WeightMode::baked, Packing::width},
+                                                                       {WeightMode::dynamic, Packing::width},
+                                                                       {WeightMode::dynamic, Packing::channels}}));
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   for (const std::string& name : cases()) {
-    INFO("case " << name << ", plan " << static_cast<int>(plan) << ", weights " << static_cast<int>(weights));
-    const Run run(name, {mil::DType::fp32, weights, plan}, 1);
+    INFO("case " << name << ", plan " << static_cast<int>(plan) << ", weights " << static_cast<int>(weights)
+                 << ", packing " << static_cast<int>(packing));
+    const Run run(name, packed(packing, {mil::DType::fp32, weights, plan}), 1);
     // Sums of a few hundred fp32 products: errors of about 1e-6 each, through three layers.
     constexpr double kBound = 1e-4;
     CHECK_FALSE(run.overflow);
@@ -173,12 +181,15 @@ TEST_CASE("in fp32 a step agrees with PyTorch in float64", "[model][oracle]") {
 }
 
 TEST_CASE("in fp16 a step stays near PyTorch in float64", "[model][oracle]") {
-  const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
+  const auto [weights, packing] = GENERATE(table<WeightMode, Packing>({{WeightMode::baked, Packing::width},
+                                                                       {WeightMode::dynamic, Packing::width},
+                                                                       {WeightMode::dynamic, Packing::channels}}));
   const PlanChoice plan = GENERATE(PlanChoice::split, PlanChoice::merged);
   for (const std::string& name : cases()) {
-    INFO("case " << name << ", plan " << static_cast<int>(plan) << ", weights " << static_cast<int>(weights));
+    INFO("case " << name << ", plan " << static_cast<int>(plan) << ", weights " << static_cast<int>(weights)
+                 << ", packing " << static_cast<int>(packing));
     constexpr float kScale = 256;
-    const Run run(name, {mil::DType::fp16, weights, plan}, kScale);
+    const Run run(name, packed(packing, {mil::DType::fp16, weights, plan}), kScale);
     CHECK_FALSE(run.overflow);
     CHECK(run.loss == catch_compat::Approx(run.description["losses"][0].get<double>()).epsilon(2e-3));
     // Weights and every stored tensor are rounded to 11 bits: about 3e-4 each, over tens of consecutive tensors.

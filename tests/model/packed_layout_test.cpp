@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ane/core/error.h"
+#include "ane/math/half.h"
 
 #include "model/rig.h"
 #include "support/catch.h"
@@ -99,6 +100,57 @@ TEST_CASE("windows are concatenated along columns, in the largest number of chan
   std::vector<float> copied(x.size());
   read_segment({output, output_bytes}, "x", copied, threads);
   CHECK(copied == x);
+}
+
+TEST_CASE("blocks follow the windows in whole rows of their width", "[model][layout]") {
+  math::ThreadPool threads(2);
+  const DType element = GENERATE(DType::fp16, DType::fp32);
+  const std::vector<PackedLayout::Window> windows = {{"x", 3, 17}, {"y", 5, 40}};
+  const std::vector<PackedLayout::Window> blocks = {{"w", 48, 24}, {"odd", 3, 20}, {"vector", 1, 7}, {"like", 2, 64}};
+  const PackedLayout layout = PackedLayout::along_channels(element, windows, blocks);
+  CHECK(layout.width() == 64);  // 40, padded
+  CHECK(layout.at("x").begin == 0);
+  CHECK(layout.at("y").begin == 3);
+  CHECK_FALSE(layout.is_block(layout.at("y")));
+  CHECK(layout.at("w").begin == 8);
+  CHECK(layout.at("w").rows == 18);
+  CHECK(layout.is_block(layout.at("w")));
+  CHECK(layout.at("odd").begin == 26);
+  CHECK(layout.at("odd").rows == 5);     // 16 channels of 20
+  CHECK(layout.at("vector").rows == 7);  // 64 channels of 7
+  CHECK_FALSE(layout.is_block(layout.at("like")));
+  CHECK(layout.channels() == 3 + 5 + 18 + 5 + 7 + 2);
+  for (const Segment& segment : layout.segments()) CHECK(segment.first_column == 0);
+  CHECK(layout.surface().is_packed(element));
+  const std::vector<PackedLayout::Window> empty = {{"e", 3, 0}};
+  CHECK_THROWS_AS(PackedLayout::along_channels(element, empty, {}), Error);
+  CHECK_THROWS_AS(PackedLayout::along_channels(element, windows, empty), Error);
+
+  std::vector<std::byte> bytes(layout.surface().size_bytes, std::byte{0xFF});  // NaN
+  std::vector<float> numbers(48 * 24);
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i) - 1000;  // exact in fp16
+  const std::vector<float> odd(numbers.begin(), numbers.begin() + 60);
+  write_transposed({layout, bytes}, "w", numbers);  // [24, 48]
+  write_segment({layout, bytes}, "odd", odd, threads);
+  write_segment({layout, bytes}, "x", std::vector<float>(3 * 17, 2));
+  write_segment({layout, bytes}, "vector", std::vector<float>(7, 3));
+  CHECK(max_magnitude({layout, bytes}, "w", threads) == 1000);
+  CHECK(max_magnitude({layout, bytes}, "odd", threads) == 1000);
+  CHECK(max_magnitude({layout, bytes}, "vector", threads) == 3);
+  // The elements of a block in the order of the tensor's.
+  const auto element_at = [&](std::size_t at) {
+    const auto* const halves = reinterpret_cast<const math::Half*>(bytes.data());
+    return element == DType::fp16 ? math::to_float(halves[at]) : reinterpret_cast<const float*>(bytes.data())[at];
+  };
+  for (std::size_t channel = 0; channel < 48; ++channel)
+    for (std::size_t column = 0; column < 24; ++column)
+      if (element_at(std::size_t{8} * 64 + channel * 24 + column) != numbers[column * 48 + channel])
+        FAIL(channel << ", " << column);
+  for (std::size_t i = 0; i < odd.size(); ++i)
+    if (element_at(std::size_t{26} * 64 + i) != odd[i]) FAIL(i);
+  std::vector<float> read(odd.size());
+  read_segment({layout, bytes}, "odd", read, threads);
+  CHECK(read == odd);
 }
 
 TEST_CASE("the largest magnitude of a segment ignores adjacent segments and padding", "[model][layout]") {

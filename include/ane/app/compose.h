@@ -11,6 +11,7 @@
 #include "ane/app/base_model.h"
 #include "ane/app/data_choice.h"
 #include "ane/app/devices.h"
+#include "ane/app/packing_choice.h"
 #include "ane/app/restart_context.h"
 #include "ane/app/weights_choice.h"
 #include "ane/cli/settings.h"
@@ -44,6 +45,7 @@ struct RunContext {
   std::string device_note;         ///< about the device selection; may be empty
   std::string device_failure;      ///< why the host device replaces the run's device; empty unless it does
   explore::Adaptation adaptation;  ///< without choices on another device than the engine
+  PackingDecision packing;
   WeightsDecision weights;
   std::unique_ptr<surface::SurfacePool> surfaces;
   /// Memory that was available before the model reserved address space for its activations; no memory of the model's

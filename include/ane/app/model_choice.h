@@ -28,6 +28,7 @@ void adopt_model_file(cli::LoadedSettings& loaded);
 [[nodiscard]] model::ModelConfig model_config(const cli::Settings& settings);
 
 /// The options of the kernels of the settings' model, with the given weight mode and the adapter, if there is one.
+/// `--packing auto` that has not been resolved is along the width.
 [[nodiscard]] model::KernelOptions kernel_options(const cli::Settings& settings, model::WeightMode weights);
 
 /// The kernel plan of the settings' model for the given weight mode. Throws UsageError for invalid dimensions.

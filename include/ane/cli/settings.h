@@ -22,6 +22,7 @@ namespace ane::cli {
 
 enum class DeviceChoice { automatic, ane, host };
 enum class WeightsChoice { baked, dynamic, automatic };
+enum class PackingChoice { width, channels, automatic };
 enum class ResumeChoice { never, always, automatic };
 enum class CompileIn { process, worker, automatic };
 enum class OutputChoice { automatic, plain, dashboard, quiet };
@@ -65,6 +66,7 @@ struct Settings {
   model::PlanChoice plan = model::PlanChoice::split;
   model::RopeForm rope = model::RopeForm::matrix;
   WeightsChoice weights = WeightsChoice::baked;
+  PackingChoice packing = PackingChoice::automatic;
   bool pipeline = false;
   mil::DType precision = mil::DType::fp16;
   data::Order data_order = data::Order::random;

@@ -17,6 +17,11 @@ enum class WeightMode { baked, dynamic };
 /// project is known to have run the first, and M3 Ultra refuses the second (ane.md A28).
 enum class RopeForm { matrix, slices };
 
+/// Where a kernel's input has its weights: beside the activations, as further columns, or below them, as further
+/// channels. The results are the same. With the latter, no operation of any kernel begins inside the last axis, where
+/// M1 and M2 turn large numbers into infinity (ane.md R3). No project is known to have run it.
+enum class Packing { width, channels };
+
 /// The options that kernels are generated for. An element type alone implies defaults for the rest.
 struct KernelOptions {
   KernelOptions(mil::DType element_type = mil::DType::fp16, WeightMode weight_mode = WeightMode::baked,
@@ -27,6 +32,7 @@ struct KernelOptions {
   WeightMode weights;
   PlanChoice plan;
   RopeForm rope;
+  Packing packing = Packing::width;
   Adapter adapter = {};  ///< added to frozen matrices; without modules: none
 };
 

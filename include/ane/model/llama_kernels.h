@@ -8,9 +8,10 @@
 
 /// The kernels of a Llama step and their plans. Each has one packed input and one packed output. D is the width, H the
 /// feed-forward width, Q = NH * HD the width of queries, KV the width of keys and values, S the sequence length. All
-/// are pure functions of a checked configuration and the kernel options. With dynamic weights, tensors and matrices are
-/// packed along columns: C is the largest channel count of a tensor. A matrix with C outputs, but not C inputs, is
-/// stored unchanged; any other is stored [in, out].
+/// are pure functions of a checked configuration and the kernel options. With dynamic weights that are packed along the
+/// width, tensors and matrices lie beside each other: C is the largest channel count of a tensor. A matrix with C
+/// outputs, but not C inputs, is stored unchanged; any other is stored [in, out]. Packed along the channels, they lie
+/// below each other, and every matrix is stored [in, out].
 namespace ane::model {
 
 /// Attention of a normalized input, with taps for the backward pass.

@@ -13,13 +13,15 @@
 
 namespace ane::model {
 
-/// A named window of a packed tensor.
+/// A named part of a packed tensor: a window of its rows, or a block whose elements fill whole rows.
 struct Segment {
   std::string name;
   std::size_t channels = 0;
-  std::size_t begin = 0;  ///< first channel
   std::size_t columns = 0;
+  std::size_t begin = 0;  ///< first row of the tensor, which is one of its channels
+  std::size_t rows = 0;   ///< of the tensor
   std::size_t first_column = 0;
+  std::size_t stride = 0;  ///< elements from one channel of the segment to the next, in a surface
 };
 
 /// Layout of a kernel's only input or output: a tensor [1, C, 1, W] of named segments. MIL slices, host writes and host
@@ -43,6 +45,11 @@ class PackedLayout {
   /// Segments concatenated along columns, all starting at channel 0: C is the largest number of channels, W the sum of
   /// the columns, padded to a multiple of 32 (ane.md A1). Throws as above.
   [[nodiscard]] static PackedLayout along_columns(mil::DType element, std::span<const Window> windows);
+  /// Segments below each other, so that none begins inside a row: W is the largest number of columns of a window,
+  /// padded to a multiple of 32. The rows of a window are its channels; the channels of a block follow each other in
+  /// rows of W elements, with unused channels behind them until a row is full. Throws as above.
+  [[nodiscard]] static PackedLayout along_channels(mil::DType element, std::span<const Window> windows,
+                                                   std::span<const Window> blocks);
 
   /// Throws Error for an unknown name, listing the existing ones.
   [[nodiscard]] const Segment& at(std::string_view name) const;
@@ -50,6 +57,8 @@ class PackedLayout {
   [[nodiscard]] mil::DType element() const noexcept { return type_.dtype; }
   [[nodiscard]] std::size_t channels() const noexcept { return surface_.rows; }
   [[nodiscard]] std::size_t width() const noexcept { return surface_.row_elements; }
+  /// Whether a segment is a block, of which no row is a channel.
+  [[nodiscard]] bool is_block(const Segment& segment) const noexcept;
   /// The whole tensor.
   [[nodiscard]] const mil::TensorType& type() const noexcept { return type_; }
   /// Its layout in a surface: channel c begins at byte c * row_bytes.

@@ -10,7 +10,8 @@
 namespace ane::surface {
 
 /// A promise of a surface's owner that allows a device to cache data derived from the contents: in every row of
-/// `row_bytes`, the bytes from `begin` on do not change while `revision` stays the same. Devices may ignore it.
+/// `row_bytes`, the bytes from `begin` on do not change while `revision` stays the same. The whole surface may be one
+/// row. Devices may ignore the promise.
 struct Resident {
   std::size_t row_bytes = 0;
   std::size_t begin = 0;

@@ -43,6 +43,14 @@ std::vector<Setting> device_rows() {
            .from_checkpoint = FromCheckpoint::always},
           &Settings::weights,
           {{"baked", WeightsChoice::baked}, {"dynamic", WeightsChoice::dynamic}, {"auto", WeightsChoice::automatic}}),
+      choice<PackingChoice>(
+          {.name = "packing",
+           .group = "Device",
+           .help = "where the input of kernels has weights: beside the activations (width), or below them (channels), "
+                   "so that no kernel slices inside the last axis; auto: channels on an ANE for which the former "
+                   "breaks a rule, else width"},
+          &Settings::packing,
+          {{"width", PackingChoice::width}, {"channels", PackingChoice::channels}, {"auto", PackingChoice::automatic}}),
       toggle({.name = "pipeline",
               .group = "Device",
               .placeholder = "",

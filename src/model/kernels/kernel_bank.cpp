@@ -36,6 +36,14 @@ void write_weight(const WeightSegment& weight, const Parameter* parameter, const
   }
 }
 
+/// The promise that the weights of an input stay: they lie behind the activations of each row, or in rows below them.
+surface::Resident residence_of_weights(const KernelDefinition& kernel, std::uint64_t revision) {
+  const mil::SurfaceLayout& surface = kernel.input.surface();
+  const Segment& first = kernel.input.at(kernel.weight_segments.front().segment);
+  if (first.begin > 0) return {surface.size_bytes, first.begin * surface.row_bytes, revision};
+  return {surface.row_bytes, first.first_column * mil::element_bytes(kernel.input.element()), revision};
+}
+
 }  // namespace
 
 KernelBank::KernelBank(KernelPlan plan, mil::DType element, std::vector<std::string> layer_prefixes,
@@ -170,11 +178,9 @@ bool KernelBank::load_weights(PassMode mode, std::span<const float> parameters) 
   for (Entry& entry : entries_) {
     const KernelDefinition& kernel = entry.kind.definition();
     if (!entry.belongs_to(mode) || kernel.weight_segments.empty()) continue;
-    const mil::SurfaceLayout& surface = kernel.input.surface();
-    const std::size_t begin = kernel.input.at(kernel.weight_segments.front().segment).first_column;
     const bool is_new = !entry.has_frozen_weights;
     while (entry.inputs.size() < layers() * slots_)
-      entry.inputs.push_back(context_.surfaces.acquire(surface.size_bytes));
+      entry.inputs.push_back(context_.surfaces.acquire(kernel.input.surface().size_bytes));
     for (std::size_t i = 0; i < entry.inputs.size(); ++i) {
       const auto parameter = [&](const WeightSegment& weight) {
         return values.find(parameter_of(layer_prefixes_[i % layers()], weight.parameter));
@@ -184,7 +190,7 @@ bool KernelBank::load_weights(PassMode mode, std::span<const float> parameters) 
         return is_new || (found != nullptr && !found->is_frozen);
       };
       if (std::ranges::none_of(kernel.weight_segments, changed)) continue;
-      entry.inputs[i].set_resident({surface.row_bytes, begin * mil::element_bytes(kernel.input.element()), revision_});
+      entry.inputs[i].set_resident(residence_of_weights(kernel, revision_));
       mappings.push_back(entry.inputs[i].map_for_write());
       for (const WeightSegment& weight : kernel.weight_segments)
         if (changed(weight)) jobs.push_back({&kernel, &weight, parameter(weight), mappings.back().bytes()});

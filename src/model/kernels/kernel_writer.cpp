@@ -114,6 +114,25 @@ PackedLayout beside_weights(mil::DType element, std::vector<PackedLayout::Window
   return PackedLayout::along_columns(element, windows);
 }
 
+/// Layout of an input with weights below the tensors: matrices [in, out], vectors, and factors [rank, length].
+PackedLayout below_activations(mil::DType element, std::span<const PackedLayout::Window> windows,
+                               const InputWeights& all, std::vector<WeightSegment>& weights) {
+  std::vector<PackedLayout::Window> blocks;
+  for (const Matrix& matrix : all.matrices) {
+    blocks.push_back({std::string(short_name(matrix.role)), matrix.in, matrix.out});
+    weights.push_back({blocks.back().name, parameter_name(matrix.role), matrix.use == Weight::as_stored});
+  }
+  for (const Vector& vector : all.vectors) {
+    blocks.push_back({vector_name(vector.parameter), 1, vector.size});
+    weights.push_back({blocks.back().name, std::string(vector.parameter), false});
+  }
+  for (const Factor& factor : all.factors) {
+    blocks.push_back({factor.segment, all.rank, factor.length});
+    weights.push_back({factor.segment, factor.parameter, factor.is_b});
+  }
+  return PackedLayout::along_channels(element, windows, blocks);
+}
+
 }  // namespace
 
 KernelWriter::KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len,
@@ -123,7 +142,8 @@ KernelWriter::KernelWriter(std::string name, const KernelOptions& options, std::
       matrices_(std::move(matrices)),
       vectors_(std::move(vectors)),
       adapter_(options.adapter),
-      is_dynamic_(options.weights == WeightMode::dynamic) {
+      is_dynamic_(options.weights == WeightMode::dynamic),
+      packing_(options.packing) {
   definition_.name = std::move(name);
   definition_.output = stacked(options.element, seq_len, outputs);
   std::vector<Factor> factors;
@@ -133,13 +153,13 @@ KernelWriter::KernelWriter(std::string name, const KernelOptions& options, std::
   if (is_dynamic_) weights = {.matrices = matrices_, .vectors = vectors_, .factors = factors, .rank = adapter_.rank};
   const bool has_weights = !(weights.matrices.empty() && weights.vectors.empty() && factors.empty());
   const bool is_uniform = std::ranges::all_of(inputs, [](const Activation& tensor) { return tensor.columns == 0; });
-  if (has_weights) {
-    definition_.input =
-        beside_weights(options.element, windows_of(inputs, seq_len), weights, definition_.weight_segments);
-  } else if (is_uniform) {
+  const std::vector<PackedLayout::Window> windows = windows_of(inputs, seq_len);
+  if (!has_weights && is_uniform) {
     definition_.input = stacked(options.element, seq_len, inputs);
+  } else if (packing_ == Packing::channels) {
+    definition_.input = below_activations(options.element, windows, weights, definition_.weight_segments);
   } else {
-    definition_.input = PackedLayout::along_columns(options.element, windows_of(inputs, seq_len));
+    definition_.input = beside_weights(options.element, windows, weights, definition_.weight_segments);
   }
   pack_ = mil_.input(kInput, definition_.input.type().shape);
 }
@@ -150,12 +170,27 @@ mil::Var KernelWriter::tensor(std::string_view name) {
   return made != outputs_.end() ? made->second : window(name);
 }
 
+/// The elements of a segment of the input in order: [1, channels, 1, columns], or the rows of a block that it fills.
 mil::Var KernelWriter::window(std::string_view name) {
   const PackedLayout& layout = definition_.input;
   const Segment& part = layout.at(name);
   if (part.channels == layout.channels() && part.columns == layout.width()) return pack_;
-  return mil_.slice(name, pack_, shape_of({0, part.begin, 0, part.first_column}),
-                    shape_of({1, part.channels, 1, part.columns}));
+  if (!layout.is_block(part))
+    return mil_.slice(name, pack_, shape_of({0, part.begin, 0, part.first_column}),
+                      shape_of({1, part.channels, 1, part.columns}));
+  const std::size_t channels_of_rows = part.rows * layout.width() / part.columns;
+  const bool is_full = channels_of_rows == part.channels;
+  const mil::Var rows = mil_.slice(is_full ? std::string(name) : fmt::format("{}_rows", name), pack_,
+                                   shape_of({0, part.begin, 0, 0}), shape_of({1, part.rows, 1, layout.width()}));
+  if (is_full) return rows;
+  const mil::Var padded =
+      mil_.reshape(fmt::format("{}_padded", name), rows, shape_of({1, channels_of_rows, 1, part.columns}));
+  return mil_.slice(name, padded, {0, 0, 0, 0}, shape_of({1, part.channels, 1, part.columns}));
+}
+
+mil::Var KernelWriter::shaped(std::string_view name, std::string_view segment, const mil::Shape& shape) {
+  const mil::Var elements = window(segment);
+  return mil_.type(elements).shape == shape ? elements : mil_.reshape(name, elements, shape);
 }
 
 const Matrix& KernelWriter::matrix(std::string_view role) const {
@@ -184,12 +219,10 @@ mil::Var KernelWriter::vector(std::string_view parameter, const mil::Shape& shap
     definition_.weights.push_back({blob_path(name), std::string(parameter), false});
     return mil_.blob(name, shape, blob_path(name));
   }
-  const mil::Var staged = window(name);
-  const bool is_one_column = mil_.type(staged).shape.at(3) == 1;
-  const mil::Var in_order =
-      is_one_column ? staged : mil_.transpose(fmt::format("{}_in_order", name), staged, {0, 3, 2, 1});
-  if (mil_.type(in_order).shape == shape) return in_order;
-  return mil_.reshape(fmt::format("{}_shaped", name), in_order, shape);
+  const std::string shaped_name = fmt::format("{}_shaped", name);
+  if (definition_.input.at(name).columns == 1 || packing_ == Packing::channels) return shaped(shaped_name, name, shape);
+  const mil::Var in_order = mil_.transpose(fmt::format("{}_in_order", name), window(name), {0, 3, 2, 1});
+  return mil_.type(in_order).shape == shape ? in_order : mil_.reshape(shaped_name, in_order, shape);
 }
 
 mil::Var KernelWriter::project_baked(std::string_view name, mil::Var x, const Matrix& matrix) {
@@ -236,8 +269,8 @@ mil::Var KernelWriter::project_dynamic(std::string_view name, mil::Var x, const 
   const std::string staged_name(short_name(matrix.role));
   const Segment& staged = definition_.input.at(staged_name);
   const mil::Var rows = positions_by_channels(name, x);
-  mil::Var weight = mil_.reshape(fmt::format("{}_matrix", staged_name), window(staged_name),
-                                 shape_of({1, 1, staged.channels, staged.columns}));
+  mil::Var weight =
+      shaped(fmt::format("{}_matrix", staged_name), staged_name, shape_of({1, 1, staged.channels, staged.columns}));
   const bool by_inputs = staged.channels == matrix.in && staged.columns == matrix.out;
   if (!by_inputs) weight = mil_.transpose(fmt::format("{}_turned", staged_name), weight, {0, 1, 3, 2});
   const mil::Var product = mil_.matmul(fmt::format("{}_rows", name), rows, weight);
@@ -261,8 +294,8 @@ mil::Var KernelWriter::project_low_rank(std::string_view name, mil::Var x, const
 /// [1, 1, rank, length], or [1, 1, length, rank] unless `by_rank`.
 mil::Var KernelWriter::factor(const Factor& factor, bool by_rank) {
   const Segment& staged = definition_.input.at(factor.segment);
-  const mil::Var stored = mil_.reshape(fmt::format("{}_matrix", factor.segment), window(factor.segment),
-                                       shape_of({1, 1, staged.channels, staged.columns}));
+  const mil::Var stored = shaped(fmt::format("{}_matrix", factor.segment), factor.segment,
+                                 shape_of({1, 1, staged.channels, staged.columns}));
   const auto weight = std::ranges::find(definition_.weight_segments, factor.segment, &WeightSegment::segment);
   const bool is_stored_by_rank = weight->transposed == factor.is_b;
   if (is_stored_by_rank == by_rank) return stored;

@@ -49,19 +49,20 @@ struct MatrixParts;
 
 /// Generates one kernel: the program, the location of its weights and the values of its constants. Only this class
 /// knows whether weights are compiled in (blobs, multiplied by conv) or part of the input (columns beside the
-/// activations, multiplied by matmul; ane.md K11). The factors of adapters are always part of the input, so that their
-/// updates compile nothing.
+/// activations, or channels below them, multiplied by matmul; ane.md K11). The factors of adapters are always part of
+/// the input, so that their updates compile nothing.
 class KernelWriter {
  public:
   using Activations = std::vector<Activation>;
 
-  /// Inputs with another number of columns than S lie beside each other, like dynamic weights; outputs have S columns.
-  /// With dynamic weights, the input has as many channels as the largest tensor in `inputs`, and every matrix must have
-  /// that many rows or columns.
+  /// Inputs with another number of columns than S are packed as dynamic weights are; outputs have S columns. With
+  /// dynamic weights that are packed along the width, the input has as many channels as the largest tensor in `inputs`,
+  /// and every matrix must have that many rows or columns.
   KernelWriter(std::string name, const KernelOptions& options, std::size_t seq_len, const Activations& inputs,
                std::vector<Matrix> matrices, const Activations& outputs, std::vector<Vector> vectors = {});
 
   [[nodiscard]] mil::Builder& mil() noexcept { return mil_; }
+  [[nodiscard]] Packing packing() const noexcept { return packing_; }
 
   /// A tensor of the layer by name: the value of that output segment if it is set, else a segment of the input.
   [[nodiscard]] mil::Var tensor(std::string_view name);
@@ -87,6 +88,7 @@ class KernelWriter {
   [[nodiscard]] mil::Var project_low_rank(std::string_view name, mil::Var x, const Matrix& matrix);
   [[nodiscard]] mil::Var factor(const Factor& factor, bool by_rank);
   [[nodiscard]] mil::Var window(std::string_view name);
+  [[nodiscard]] mil::Var shaped(std::string_view name, std::string_view segment, const mil::Shape& shape);
   [[nodiscard]] mil::Var positions_by_channels(std::string_view name, mil::Var x);
 
   KernelDefinition definition_;
@@ -95,6 +97,7 @@ class KernelWriter {
   std::vector<Vector> vectors_;
   Adapter adapter_;
   bool is_dynamic_ = false;
+  Packing packing_ = Packing::width;
   mil::Var pack_;
   std::map<mil::ValueId, mil::Var> turned_;  ///< activations [1, 1, S, C], by the value they were transposed from
   std::vector<std::pair<std::string, mil::Var>> outputs_;

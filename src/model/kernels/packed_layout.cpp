@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cmath>
 #include <mutex>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -37,22 +38,21 @@ template <class Byte>
 std::span<Byte> row_of(PackedView<Byte> view, const Segment& segment, std::size_t row) {
   const std::size_t element_bytes = mil::element_bytes(view.layout.element());
   return view.bytes.subspan(
-      (segment.begin + row) * view.layout.surface().row_bytes + segment.first_column * element_bytes,
+      segment.begin * view.layout.surface().row_bytes + (segment.first_column + row * segment.stride) * element_bytes,
       segment.columns * element_bytes);
 }
 
-/// Whether the rows of a segment are contiguous.
-bool is_one_run(const PackedLayout& layout, const Segment& segment) {
-  return segment.columns * mil::element_bytes(layout.element()) == layout.surface().row_bytes;
-}
+/// Whether the channels of a segment are contiguous.
+bool is_one_run(const Segment& segment) { return segment.columns == segment.stride; }
 
-/// The rows of `range`, counted from the segment's first channel: one run if they are contiguous, otherwise row by row.
+/// The channels of `range`, counted from the segment's first: one run if they are contiguous, otherwise one by one.
 /// Calls body(bytes of the run, index of its first element in the segment); returns the largest result.
 template <class Byte, class Body>
 float largest_of_runs(PackedView<Byte> view, const Segment& segment, math::Range range, const Body& body) {
-  if (is_one_run(view.layout, segment)) {
-    const std::size_t row_bytes = view.layout.surface().row_bytes;
-    return body(view.bytes.subspan((segment.begin + range.begin) * row_bytes, range.size() * row_bytes),
+  if (is_one_run(segment)) {
+    Byte* const first = row_of(view, segment, range.begin).data();
+    const std::size_t elements_of_run = range.size() * segment.columns;
+    return body(std::span<Byte>(first, elements_of_run * mil::element_bytes(view.layout.element())),
                 range.begin * segment.columns);
   }
   float largest = 0;
@@ -61,7 +61,7 @@ float largest_of_runs(PackedView<Byte> view, const Segment& segment, math::Range
   return largest;
 }
 
-/// All rows of the segment.
+/// All channels of the segment.
 template <class Byte, class Body>
 float largest_of_runs(PackedView<Byte> view, const Segment& segment, math::ThreadPool& threads, const Body& body) {
   assert(view.bytes.size() >= view.layout.surface().size_bytes);
@@ -87,7 +87,7 @@ PackedLayout::PackedLayout(mil::DType element, std::size_t seq_len,
                            std::span<const std::pair<std::string_view, std::size_t>> segments) {
   std::size_t channels = 0;
   for (const auto& [name, count] : segments) {
-    add({.name = std::string(name), .channels = count, .begin = channels, .columns = seq_len, .first_column = 0});
+    add({.name = std::string(name), .channels = count, .columns = seq_len, .begin = channels, .rows = count});
     channels += count;
   }
   set_type(element, channels, seq_len);
@@ -100,14 +100,43 @@ PackedLayout PackedLayout::along_columns(mil::DType element, std::span<const Win
   for (const Window& window : windows) {
     layout.add({.name = window.name,
                 .channels = window.channels,
-                .begin = 0,
                 .columns = window.columns,
+                .rows = window.channels,
                 .first_column = width});
     channels = std::max(channels, window.channels);
     width += window.columns;
   }
   layout.set_type(element, channels, round_up(width, kWidthMultiple));
   return layout;
+}
+
+PackedLayout PackedLayout::along_channels(mil::DType element, std::span<const Window> windows,
+                                          std::span<const Window> blocks) {
+  PackedLayout layout;
+  std::size_t width = 1;
+  for (const Window& window : windows) width = std::max(width, window.columns);
+  width = round_up(width, kWidthMultiple);
+  std::size_t channels = 0;
+  const auto add_below = [&](const Window& part, std::size_t rows, std::size_t stride) {
+    layout.add({.name = part.name,
+                .channels = part.channels,
+                .columns = part.columns,
+                .begin = channels,
+                .rows = rows,
+                .stride = stride});
+    channels += rows;
+  };
+  for (const Window& window : windows) add_below(window, window.channels, width);
+  for (const Window& block : blocks) {
+    const std::size_t channels_of_whole_rows = width / std::gcd(width, block.columns);
+    add_below(block, round_up(block.channels, channels_of_whole_rows) * block.columns / width, block.columns);
+  }
+  layout.set_type(element, channels, width);
+  return layout;
+}
+
+bool PackedLayout::is_block(const Segment& segment) const noexcept {
+  return segment.stride != surface_.row_bytes / mil::element_bytes(element());
 }
 
 void PackedLayout::add(Segment segment) {
@@ -122,6 +151,8 @@ void PackedLayout::add(Segment segment) {
 void PackedLayout::set_type(mil::DType element, std::size_t channels, std::size_t width) {
   type_ = {element, shape_of({1, channels, 1, width})};
   surface_ = mil::surface_layout(type_);
+  for (Segment& segment : segments_)
+    if (segment.stride == 0) segment.stride = surface_.row_bytes / mil::element_bytes(element);
 }
 
 const Segment& PackedLayout::at(std::string_view name) const {
@@ -161,8 +192,9 @@ float write_segment(PackedView<std::byte> to, std::string_view name, std::span<c
 void write_transposed(PackedView<std::byte> to, std::string_view name, std::span<const float> values) {
   const Segment& segment = to.layout.at(name);
   assert(values.size() == segment.channels * segment.columns);
-  const std::size_t stride = to.layout.surface().row_bytes / mil::element_bytes(to.layout.element());
-  const std::size_t first = segment.begin * stride + segment.first_column;
+  const std::size_t stride = segment.stride;
+  const std::size_t first =
+      segment.begin * to.layout.surface().row_bytes / mil::element_bytes(to.layout.element()) + segment.first_column;
   if (to.layout.element() == mil::DType::fp16) {
     math::transpose_to_half(values, segment.columns, segment.channels, elements<math::Half>(to.bytes).subspan(first),
                             stride);
@@ -222,7 +254,7 @@ float copy_segment(PackedView<const std::byte> from, std::string_view name, Pack
   assert(source.channels == target.channels && source.columns == target.columns &&
          from.layout.element() == to.layout.element());
   const std::size_t element_bytes = mil::element_bytes(from.layout.element());
-  const bool is_whole = is_one_run(from.layout, source) && is_one_run(to.layout, target);
+  const bool is_whole = is_one_run(source) && is_one_run(target);
   return largest_of_runs(from, source, threads, [&](std::span<const std::byte> run, std::size_t first) {
     float largest = 0;
     const std::size_t rows = is_whole ? 1 : run.size() / (source.columns * element_bytes);

@@ -109,6 +109,7 @@ Rope::Rope(KernelWriter& kernel, const ModelConfig& config, RopeForm form, mil::
 }
 
 void Rope::set_form(KernelWriter& kernel, const ModelConfig& config, RopeForm form) {
+  packing_ = kernel.packing();
   if (form == RopeForm::slices) return;
   matrix_ =
       kernel.constant("rope_turn", shape_of({1, 1, config.head_dim, config.head_dim}), quarter_turn(config.head_dim));
@@ -128,12 +129,22 @@ mil::Var Rope::combine(mil::OpKind kind, std::string_view name, mil::Var x) {
 
 mil::Var Rope::turn(std::string_view name, mil::Var x) {
   if (matrix_) return mil_->matmul(name, x, *matrix_);
+  if (packing_ == Packing::width) return turn_halves(name, x, 3);
+  const mil::Var upright = mil_->transpose(suffixed(name, "upright"), x, {0, 1, 3, 2});
+  return mil_->transpose(name, turn_halves(suffixed(name, "halves"), upright, 2), {0, 1, 3, 2});
+}
+
+/// The halves of x along `axis`, swapped, the new first one negated.
+mil::Var Rope::turn_halves(std::string_view name, mil::Var x, int axis) {
+  const auto at = static_cast<std::size_t>(axis);
   mil::Shape half = mil_->type(x).shape;
-  half[3] /= 2;
+  half[at] /= 2;
+  mil::Shape middle(half.size(), 0);
+  middle[at] = half[at];
   const mil::Var first = mil_->slice(suffixed(name, "first"), x, {0, 0, 0, 0}, half);
-  const mil::Var second = mil_->slice(suffixed(name, "second"), x, {0, 0, 0, half[3]}, half);
+  const mil::Var second = mil_->slice(suffixed(name, "second"), x, middle, half);
   const mil::Var negated = mil_->mul(suffixed(name, "negated"), second, mil_->scalar(-1.0F));
-  return mil_->concat(name, std::array{negated, first}, 3);
+  return mil_->concat(name, std::array{negated, first}, axis);
 }
 
 // a = probs v and o = Wo a:  da = Wo^T do,  dv = probs^T da,  dp = da v^T

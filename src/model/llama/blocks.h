@@ -55,12 +55,14 @@ class Rope {
 
  private:
   void set_form(KernelWriter& kernel, const ModelConfig& config, RopeForm form);
+  [[nodiscard]] mil::Var turn_halves(std::string_view name, mil::Var x, int axis);
   mil::Var combine(mil::OpKind kind, std::string_view name, mil::Var x);
   mil::Var turn(std::string_view name, mil::Var x);
 
   mil::Builder* mil_;
   mil::Var cos_, sin_;
   std::optional<mil::Var> matrix_;  ///< P, unless halves are sliced
+  Packing packing_ = Packing::width;
 };
 
 // ---- Attention backward, in execution order. q and k are the taps: after RoPE.

@@ -8,33 +8,16 @@
 #include "ane/surface/pool.h"
 
 #include "harness.h"
+#include "staged_programs.h"
 #include "support/catch.h"
 
-// Weights in the input, beside the activations.
+// Weights in the input, beside or below the activations.
 namespace ane::device::host {
 namespace {
 
 using mil::DType;
 using mil::Var;
 using surface::Surface;
-
-constexpr std::int64_t kChannels = 24;
-constexpr std::int64_t kColumns = 32;
-constexpr std::int64_t kOut = 64;
-constexpr std::int64_t kWidth = kColumns + kOut;
-
-/// y = W x for the columns x [C, 32] and W^T [C, 64] of one input.
-mil::Program product_of_columns(DType element) {
-  mil::Builder b(element);
-  const Var pack = b.input("pack", {1, kChannels, 1, kWidth});
-  const Var x =
-      b.reshape("x", b.slice("x_part", pack, {0, 0, 0, 0}, {1, kChannels, 1, kColumns}), {1, 1, kChannels, kColumns});
-  const Var w =
-      b.reshape("w", b.slice("w_part", pack, {0, 0, 0, kColumns}, {1, kChannels, 1, kOut}), {1, 1, kChannels, kOut});
-  const Var rows = b.matmul("rows", b.transpose("x_rows", x, {0, 1, 3, 2}), w);
-  const Var y = b.reshape("y", b.transpose("turned", rows, {0, 1, 3, 2}), {1, kOut, 1, kColumns});
-  return std::move(b).finish(std::array{y});
-}
 
 TEST_CASE("a product with columns of the input agrees with the reference", "[device][host][staging]") {
   for (const DType element : {DType::fp16, DType::fp32})
@@ -130,6 +113,50 @@ TEST_CASE("nothing is cached for a surface that was released to its pool", "[dev
   rig.fill(0, kWidth, 5);
   rig.promise(1);
   CHECK(rig.run() == rig.expected());
+}
+
+TEST_CASE("a product with rows of the input agrees with the reference", "[device][host][staging]") {
+  const std::int64_t out = GENERATE(as<std::int64_t>{}, 64, 18, 32);
+  for (const DType element : {DType::fp16, DType::fp32})
+    check_against_reference(product_of_rows(element, out), 1, tolerance_of(element));
+}
+
+TEST_CASE("resident rows are cached until their revision changes", "[device][host][staging]") {
+  constexpr std::size_t kBytes = (kChannels + kRows) * kColumns * sizeof(float);
+  constexpr std::size_t kWeights = kChannels * kColumns * sizeof(float);
+  math::ThreadPool threads(2);
+  HostDevice device(threads);
+  surface::SurfacePool pool(device.surface_allocator());
+  const auto kernel = device.compile("kernel", mil::print(product_of_rows(DType::fp32)), {});
+  Surface input = pool.acquire(kBytes);
+  Surface output = pool.acquire(kOut * kColumns * sizeof(float));
+  const auto fill = [&](std::size_t begin, std::size_t end, float value) {
+    const auto mapping = input.map_for_write();
+    std::ranges::fill(mapping.as<float>().subspan(begin / sizeof(float), (end - begin) / sizeof(float)), value);
+  };
+  const auto result = [&] {
+    const std::array<Surface*, 1> in{&input};
+    const std::array<Surface*, 1> out{&output};
+    kernel->run(in, out);
+    return output.map_for_read().as<float>()[0] / kChannels;
+  };
+  fill(0, kWeights, 2);
+  fill(kWeights, kBytes, 3);
+  input.set_resident({kBytes, kWeights, 1});
+  CHECK(result() == 6);
+  fill(0, kWeights, 4);
+  CHECK(result() == 12);
+  fill(kWeights, kBytes, 5);
+#ifdef ANE_POISON
+  CHECK_THROWS_WITH(result(), ANE_CONTAINS("a resident part of input 'pack' changed without a new revision"));
+#else
+  CHECK(result() == 12);
+#endif
+  input.set_resident({kBytes, kWeights, 2});
+  CHECK(result() == 20);
+  fill(kWeights, kBytes, 6);
+  input.set_resident({kBytes, kWeights + 4, 2});  // not all of them
+  CHECK(result() == 24);
 }
 
 TEST_CASE("two kernels that alternate on a surface do not read each other's copies", "[device][host][staging]") {

@@ -237,12 +237,19 @@ View GraphBuilder::copy(const View& view, std::span<const std::size_t> order, bo
 
 View GraphBuilder::in_memory(const View& view) { return is_raw(view) ? copy(view, memory_order(view)) : view; }
 
-View GraphBuilder::in_memory_for_product(const View& view, bool by_columns) {
+/// Without gaps between its rows, a matrix is weights only if it shares the surface with what they are multiplied with,
+/// and if that is not a constant, because then the constant is the weights.
+bool GraphBuilder::is_staged(const View& view, bool may_be_weights) const {
   const Buffer& buffer = graph_.buffers[view.buffer];
   const bool is_float = buffer.storage == mil::DType::fp16 || buffer.storage == mil::DType::fp32;
-  if (buffer.space != Space::input || !is_float || !StagedCopy::fits(view)) return in_memory(view);
+  if (buffer.space != Space::input || !is_float || !StagedCopy::fits(view)) return false;
+  return StagedCopy::has_gaps(view) || (may_be_weights && element_count(view.shape) < buffer.elements);
+}
+
+View GraphBuilder::in_memory_for_product(const View& view, const Preference& preference) {
+  if (!is_staged(view, preference.may_be_weights)) return in_memory(view);
   std::vector<std::size_t> order = memory_order(view);
-  if (by_columns) {
+  if (preference.by_columns) {
     order = row_major(view.rank());
     std::swap(order.back(), order[order.size() - 2]);
   }
@@ -259,8 +266,8 @@ View GraphBuilder::dense(const View& view) {
 
 View GraphBuilder::product(View a, View b, const Dims& shape, float alpha, mil::DType dtype, const Target& target) {
   const bool integer = held_as(dtype) == mil::DType::int32;
-  const auto prepare = [&](View& matrix, bool by_columns) {
-    const View original = in_memory_for_product(matrix, by_columns);
+  const auto prepare = [&](View& matrix, const Preference& preference) {
+    const View original = in_memory_for_product(matrix, preference);
     matrix = integer || Product::fits(original) ? original : dense(original);
     Dims broadcast_shape(shape.begin(), shape.end() - 2);
     broadcast_shape.insert(broadcast_shape.end(), matrix.shape.end() - 2, matrix.shape.end());
@@ -270,9 +277,9 @@ View GraphBuilder::product(View a, View b, const Dims& shape, float alpha, mil::
     const std::size_t r = matrix.rank();
     return matrix.strides[r - 2] == 1 && matrix.shape[r - 2] > 1;
   };
-  prepare(a, /*by_columns=*/false);
+  prepare(a, {.by_columns = false, .may_be_weights = !is_constant(b)});
   // With a column-major left operand the result is computed as B^T A^T, for which a column-major B is best.
-  prepare(b, lies_by_columns(a));
+  prepare(b, {.by_columns = lies_by_columns(a), .may_be_weights = !is_constant(a)});
   const bool constant = is_constant(a) && is_constant(b);
   View c;
   if (target.home && !constant && (integer || Product::fits(*target.home))) {

@@ -111,12 +111,18 @@ class GraphBuilder {
 
   /// The same elements in memory with four bytes each, copied (once) only if they are in a surface or blob.
   View in_memory(const View& view);
-  /// The same for a product: a matrix in a surface with other data is staged, in its original order or column-major.
-  View in_memory_for_product(const View& view, bool by_columns);
   /// The same, packed and row-major.
   View dense(const View& view);
 
  private:
+  /// How a product prefers a matrix.
+  struct Preference {
+    bool by_columns = false;      ///< column-major, if it is staged
+    bool may_be_weights = false;  ///< it could be data that stay in a surface
+  };
+  [[nodiscard]] bool is_staged(const View& view, bool may_be_weights) const;
+  /// in_memory() for a product: a matrix in a surface with other data is staged, in its original order or column-major.
+  View in_memory_for_product(const View& view, const Preference& preference);
   BufferId add_buffer(const Buffer& buffer);
   View write(const View& place, Work work, std::span<const View> reads, bool constant);
   View copy(const View& view, std::span<const std::size_t> order, bool staged = false);

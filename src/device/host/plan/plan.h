@@ -29,8 +29,9 @@
 ///
 /// - A constant matrix that only selects rows (row_selection.h), such as RoPE's rotation of adjacent channels, is also
 ///   detected there, and the product is replaced by a selection.
-/// - Matrices that are part of an input surface are staged (staging.h): their fp32 copies are kept with the surface
-///   while its owner declares them unchanged, so that weights in an input cost the same as baked ones.
+/// - Matrices that are part of an input surface and that no constant is multiplied with are staged (staging.h): their
+///   fp32 copies are kept with the surface while its owner declares them unchanged, so that weights in an input cost
+///   the same as baked ones.
 ///
 /// Values of type fp16 are stored as fp32 numbers that fp16 can represent. Surfaces and blobs have their own types and
 /// are read, written and converted only by elementwise groups.

@@ -24,7 +24,12 @@ View in_memory_order(const View& view) {
 
 bool StagedCopy::fits(const View& view) {
   const View rows = in_memory_order(view);
-  return rows.rank() == 2 && rows.strides[1] == 1 && rows.strides[0] > rows.shape[1];
+  return rows.rank() == 2 && rows.strides[1] == 1 && rows.strides[0] >= rows.shape[1];
+}
+
+bool StagedCopy::has_gaps(const View& view) {
+  const View rows = in_memory_order(view);
+  return rows.strides[0] > rows.shape[1];
 }
 
 StagedCopy::StagedCopy(const View& from, const View& to, mil::DType storage, std::size_t input)
@@ -40,8 +45,11 @@ StagedCopy::StagedCopy(const View& from, const View& to, mil::DType storage, std
 
 bool StagedCopy::is_resident(const surface::Resident& resident) const noexcept {
   const std::size_t element_bytes = mil::element_bytes(storage_);
-  const std::size_t first_column = static_cast<std::size_t>(from_.offset) % pitch_;
-  return resident.row_bytes == pitch_ * element_bytes && first_column * element_bytes >= resident.begin;
+  const std::size_t begin = static_cast<std::size_t>(from_.offset) * element_bytes % resident.row_bytes;
+  if (begin < resident.begin) return false;
+  const std::size_t pitch_bytes = pitch_ * element_bytes;
+  const bool lies_in_one_row = begin + (rows_ - 1) * pitch_bytes + columns_ * element_bytes <= resident.row_bytes;
+  return pitch_bytes == resident.row_bytes || lies_in_one_row;
 }
 
 void StagedCopy::run(const RunContext& context) const {

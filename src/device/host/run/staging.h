@@ -14,15 +14,17 @@
 #include "run/aligned_bytes.h"
 #include "run/memory.h"
 
-/// Matrices that are part of an input surface, such as weights next to activations: products read fp32 copies of them,
-/// which are kept with the surface while its owner declares them unchanged.
+/// Matrices that are part of an input surface, such as weights beside or below activations: products read fp32 copies
+/// of them, which are kept with the surface while its owner declares them unchanged.
 namespace ane::device::host {
 
 /// Copies a matrix from a surface and converts it.
 class StagedCopy {
  public:
-  /// Whether `view` of an input surface is a matrix with a gap after each row, because other data share the rows.
+  /// Whether `view` of an input surface is a matrix whose rows lie one after the other.
   [[nodiscard]] static bool fits(const View& view);
+  /// Whether there is a gap after each row of a view that fits, because other data share the rows.
+  [[nodiscard]] static bool has_gaps(const View& view);
 
   /// `from` must fit and have elements of type `storage`, fp16 or fp32; `to` is packed, in the same order or
   /// transposed, whichever products prefer.
