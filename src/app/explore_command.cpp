@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "ane/app/option_values.h"
+#include "ane/app/signals.h"
 #include "ane/cli/version.h"
 #include "ane/core/error.h"
 #include "ane/explore/explore.h"
@@ -31,13 +32,28 @@ std::string time_now() {
   return fmt::format("{:%FT%TZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
 }
 
-explore::ExplorationListener printer(cli::Terminal& terminal) {
-  return {.begins =
-              [&](std::size_t index, std::size_t count, const explore::Experiment& experiment) {
-                terminal.print(fmt::format("  {}/{} {}: {}", index, count, experiment.name, experiment.question));
-              },
-          .ends = [&](const explore::Experiment&,
-                      const explore::Finding& finding) { terminal.print("      " + finding.words); }};
+auto print_question(cli::Terminal& terminal) {
+  return [&terminal](std::size_t index, std::size_t count, const explore::Experiment& experiment) {
+    terminal.print(fmt::format("  {}/{} {}: {}", index, count, experiment.name, experiment.question));
+  };
+}
+
+/// Adds to the findings of an earlier exploration; false if all experiments failed.
+bool write_findings(const std::filesystem::path& path, explore::Verdicts verdicts, cli::Terminal& terminal) {
+  const bool all_failed =
+      std::ranges::all_of(verdicts.findings, [](const auto& entry) { return explore::is_failure(entry.second); });
+  if (all_failed) {
+    terminal.print("Failed: the engine ran none of the experiments, so nothing was written.");
+    return false;
+  }
+  explore::Known before = explore::read_verdicts(path, verdicts.machine);
+  if (before.verdicts) verdicts.findings.merge(std::move(before.verdicts->findings));
+  explore::write_verdicts(path, verdicts);
+  terminal.print(
+      fmt::format("Written to {}. Training runs on this machine adapt to it; ane-train doctor --show prints "
+                  "it for a bug report.",
+                  path.string()));
+  return true;
 }
 
 }  // namespace
@@ -73,21 +89,19 @@ int explore_engine(const device::apple::Probe& probe, bool quick, const Invocati
                              quick ? "" : ", which takes about 20 minutes (with --quick, one or two minutes)"));
   explore::Verdicts verdicts{
       .machine = explore::machine_of(probe, cli::release()), .explored = time_now(), .findings = {}};
-  verdicts.findings = explore::explore({.quick = quick, .environment = invocation.environment}, printer(terminal));
-  const bool all_failed =
-      std::ranges::all_of(verdicts.findings, [](const auto& entry) { return explore::is_failure(entry.second); });
-  if (all_failed) {
-    terminal.print("Failed: the engine ran none of the experiments, so nothing was written.");
-    return kNoEngineExit;
+  const StopSignals signals;
+  try {
+    explore::explore({.quick = quick, .environment = invocation.environment, .check_stop = [&] { signals.check(); }},
+                     {.begins = print_question(terminal),
+                      .ends = [&](const explore::Experiment& experiment, const explore::Finding& finding) {
+                        terminal.print("      " + finding.words);
+                        verdicts.findings.insert_or_assign(std::string(experiment.name), finding);
+                      }});
+  } catch (const Stopped&) {
+    if (!verdicts.findings.empty()) static_cast<void>(write_findings(path, std::move(verdicts), terminal));
+    throw;
   }
-  explore::Known before = explore::read_verdicts(path, verdicts.machine);
-  if (before.verdicts) verdicts.findings.merge(std::move(before.verdicts->findings));
-  explore::write_verdicts(path, verdicts);
-  terminal.print(
-      fmt::format("Written to {}. Training runs on this machine adapt to it; ane-train doctor --show prints "
-                  "it for a bug report.",
-                  path.string()));
-  return 0;
+  return write_findings(path, std::move(verdicts), terminal) ? 0 : kNoEngineExit;
 }
 
 int show_verdicts(const device::apple::Probe& probe, const Invocation& invocation, cli::Terminal& terminal) {

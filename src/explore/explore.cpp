@@ -1,6 +1,7 @@
 #include "ane/explore/explore.h"
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <random>
 
@@ -32,6 +33,17 @@ Finding finding_of_end(const std::optional<ProcessEnd>& end, const std::string& 
   return {std::string(kFailed), value, fmt::format("the experiment failed{}: {}", reached, last_error(errors))};
 }
 
+ChildProcess::Read read_line(ChildProcess& process, std::string& line, ChildProcess::Time deadline,
+                             const Exploration& exploration) {
+  constexpr auto kBetweenLooks = std::chrono::milliseconds(100);
+  for (;;) {
+    exploration.check_stop();
+    const auto next = std::min<ChildProcess::Time>(deadline, std::chrono::steady_clock::now() + kBetweenLooks);
+    const ChildProcess::Read read = process.read_line(line, next);
+    if (read != ChildProcess::Read::late || next == deadline) return read;
+  }
+}
+
 Finding run_in_child(const Experiment& experiment, const StageRequest& request, const Exploration& exploration) {
   std::vector<std::string> environment = exploration.environment;
   environment.push_back(fmt::format("{}={}", kStageVariable, to_text(request)));
@@ -42,10 +54,11 @@ Finding run_in_child(const Experiment& experiment, const StageRequest& request, 
   std::optional<Finding> last;
   std::string line;
   auto read = ChildProcess::Read::line;
-  while ((read = process.read_line(line, deadline)) == ChildProcess::Read::line)
+  while ((read = read_line(process, line, deadline, exploration)) == ChildProcess::Read::line)
     if (std::optional<Finding> finding = finding_in(line)) last = std::move(finding);
   std::optional<ProcessEnd> end;
   if (read == ChildProcess::Read::ended) end = process.wait(deadline);
+  exploration.check_stop();  // the terminal's signal may have ended the process as well
   return finding_of_end(end, process.errors(), std::move(last), experiment);
 }
 
@@ -62,19 +75,15 @@ Finding run_stages(const Experiment& experiment, const Exploration& exploration)
 
 }  // namespace
 
-std::map<std::string, Finding, std::less<>> explore(const Exploration& exploration,
-                                                    const ExplorationListener& listener) {
-  std::map<std::string, Finding, std::less<>> findings;
+void explore(const Exploration& exploration, const ExplorationListener& listener) {
   std::vector<const Experiment*> chosen;
   for (const Experiment& experiment : experiments())
     if (!exploration.quick || !experiment.takes_minutes) chosen.push_back(&experiment);
   for (std::size_t index = 0; index < chosen.size(); ++index) {
     const Experiment& experiment = *chosen[index];
     listener.begins(index + 1, chosen.size(), experiment);
-    const Finding& finding = findings.emplace(experiment.name, run_stages(experiment, exploration)).first->second;
-    listener.ends(experiment, finding);
+    listener.ends(experiment, run_stages(experiment, exploration));
   }
-  return findings;
 }
 
 }  // namespace ane::explore

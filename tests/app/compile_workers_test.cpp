@@ -18,6 +18,7 @@
 #include "ane/train/checkpoint.h"
 
 #include "app/persona_programs.h"
+#include "app/processes.h"
 #include "app/program.h"
 #include "app/small_run.h"
 #include "support/catch.h"
@@ -64,38 +65,6 @@ struct Home {
     return std::distance(fs::directory_iterator(directory), fs::directory_iterator());
   }
 };
-
-/// The processes that `parent` has started.
-std::vector<pid_t> children_of(pid_t parent) {
-  std::vector<pid_t> children;
-  std::error_code ignored;  // processes end meanwhile
-  for (fs::directory_iterator entry("/proc", ignored); entry != fs::directory_iterator(); entry.increment(ignored)) {
-    const std::string name = entry->path().filename().string();
-    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-    const std::string stat = read_file(entry->path() / "stat");
-    std::istringstream fields(stat.substr(std::min(stat.size(), stat.rfind(')') + 1)));
-    std::string state;
-    pid_t found = 0;
-    fields >> state >> found;
-    if (found == parent && state != "Z") children.push_back(std::stoi(name));
-  }
-  return children;
-}
-
-bool are_gone(const std::vector<pid_t>& processes) {
-  return std::ranges::all_of(processes, [](pid_t process) { return ::kill(process, 0) != 0; });
-}
-
-/// Waits until `reached` is true; false if that takes too long.
-template <class Condition>
-bool wait_until(const Condition& reached) {
-  const auto deadline = Clock::now() + std::chrono::seconds(20);
-  while (!reached()) {
-    if (Clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return true;
-}
 
 }  // namespace
 

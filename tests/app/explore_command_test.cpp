@@ -1,7 +1,10 @@
+#include <csignal>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "app/persona_programs.h"
+#include "app/processes.h"
 #include "app/small_run.h"
 #include "support/catch.h"
 
@@ -34,6 +37,23 @@ TEST_CASE("an engine that runs nothing leaves no file", "[app][explore]") {
   CHECK(result.code == 4);
   CHECK_THAT(result.out, ANE_CONTAINS("ran none of the experiments"));
   CHECK_FALSE(std::filesystem::exists(folder / "cache/ane-train"));
+}
+
+TEST_CASE("a signal ends an exploration and its processes, and what was found is kept", "[app][explore]") {
+  const Folder folder;
+  Words environment = persona_variables(folder, "m4");
+  environment.emplace_back("STANDIN_HANG=compile:30");
+  Program program({"doctor", "--explore", "--quick"}, environment, folder.path(), ANE_TRAIN_STANDIN);
+  REQUIRE(program.wait_for("  4/9 compile-limit: "));
+  std::vector<pid_t> experiments;
+  REQUIRE(wait_until([&] { return !(experiments = children_of(program.pid())).empty(); }));
+  program.send(SIGTERM);
+  const Result result = program.wait();
+  CAPTURE(result.out, result.err);
+  CHECK(result.code == 128 + SIGTERM);
+  CHECK(are_gone(experiments));
+  CHECK_THAT(read_file(folder / "cache/ane-train/engine.json"),
+             ANE_CONTAINS("\"failures\"") && !ANE_CONTAINS("\"compile-limit\""));
 }
 
 TEST_CASE("options of an exploration that make no sense are refused", "[app][explore]") {

@@ -3,11 +3,11 @@
 #ifdef ANE_MPIRUN
 
 #include <filesystem>
-#include <functional>
 #include <vector>
 
 #include <sys/types.h>
 
+#include "app/processes.h"
 #include "app/program.h"
 
 /// Runs ane-train on several ranks.
@@ -21,12 +21,8 @@ enum class RankRole { rank_process, trainer };
 [[nodiscard]] Result run_ranks(int ranks, const Words& arguments, const Words& environment,
                                const std::filesystem::path& folder);
 
-/// The processes of ane-train that run in `folder`.
-[[nodiscard]] std::vector<pid_t> processes_in(const std::filesystem::path& folder);
+/// The processes of ane-train that run in `folder` in this role.
 [[nodiscard]] std::vector<pid_t> processes_in(const std::filesystem::path& folder, RankRole role);
-
-/// Asks every 50 ms for half a minute.
-[[nodiscard]] bool wait_until(const std::function<bool()>& condition);
 
 }  // namespace cli_test
 

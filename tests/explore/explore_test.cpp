@@ -1,6 +1,7 @@
 #include "ane/explore/explore.h"
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,11 +28,15 @@ class Exploring {
     exploration.environment.emplace_back("STANDIN_CLOCK=simulated");
     exploration.environment.emplace_back("STANDIN_COMPILE_MS=0");
     exploration.environment.emplace_back("STANDIN_THREADS=1");
-    return explore(
-        exploration,
-        {.begins = [&](std::size_t index, std::size_t count, const Experiment&) { CHECK(index <= count); },
-         .ends = [](const Experiment& experiment,
-                    const Finding& finding) { UNSCOPED_INFO(std::string(experiment.name) + ": " + finding.words); }});
+    Findings findings;
+    explore(exploration,
+            {.begins = [&](std::size_t index, std::size_t count, const Experiment&) { CHECK(index <= count); },
+             .ends =
+                 [&](const Experiment& experiment, const Finding& finding) {
+                   UNSCOPED_INFO(std::string(experiment.name) + ": " + finding.words);
+                   CHECK(findings.emplace(experiment.name, finding).second);
+                 }});
+    return findings;
   }
   [[nodiscard]] bool has_left_programs() const {
     const std::filesystem::path cache = directory_.path() / "home-cache";

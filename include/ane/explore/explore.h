@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +16,8 @@ struct Exploration {
   std::vector<std::string> environment = {};  ///< of the processes
   /// Multiplies the time limits.
   double patience = 1;
+  /// Called about ten times per second; what it throws ends the exploration and its processes.
+  std::function<void()> check_stop = [] {};
 };
 
 /// Called before and after each experiment.
@@ -25,9 +26,8 @@ struct ExplorationListener {
   std::function<void(const Experiment& experiment, const Finding& finding)> ends;
 };
 
-/// Makes the experiments, one after the other, and returns the findings by name. Their processes are the executable
-/// with the variable kStageVariable; one that fails, crashes or exceeds its time limit is a finding, too.
-[[nodiscard]] std::map<std::string, Finding, std::less<>> explore(const Exploration& exploration,
-                                                                  const ExplorationListener& listener);
+/// Makes the experiments, one after the other. Their processes are the executable with the variable kStageVariable; one
+/// that fails, crashes or exceeds its time limit is a finding, too.
+void explore(const Exploration& exploration, const ExplorationListener& listener);
 
 }  // namespace ane::explore
