@@ -61,6 +61,7 @@ int run_command(const Invocation& invocation) {
       {report_options(), report_command},
       {doctor_options(), [&](const cli::FlagValues& flags) { return doctor_command(flags, invocation); }}};
   std::vector<cli::Command> commands;
+  commands.reserve(rows.size());
   for (const CommandRow& row : rows) commands.push_back(row.options);
   const std::span words(invocation.arguments);
   const cli::CommandLine line =

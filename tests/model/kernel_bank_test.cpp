@@ -70,11 +70,11 @@ class SharingDevice final : public device::ForwardingDevice {
     {
       std::unique_lock lock(mutex_);
       if (++compiles_ == fails_at) throw device::CompileError("this device compiles no more");
-      programs.emplace(std::string(label), weights);
       threads.insert(std::this_thread::get_id());
       // Until all threads have come, which shows that they compile at the same time.
       has_come_.notify_all();
       has_come_.wait_for(lock, std::chrono::seconds(10), [&] { return fails_at > 0 || threads.size() == 3; });
+      programs.emplace(std::string(label), weights);
     }
     return ForwardingDevice::compile(label, text, weights);
   }
@@ -123,7 +123,7 @@ TEST_CASE("with workers several threads compile the kernels, each with its own w
     for (std::size_t layer = 0; layer < 2; ++layer) CHECK_NOTHROW(bank.kernel(row, layer));
 }
 
-TEST_CASE("a failed compile of several ends the round, and the next one succeeds", "[model][workers]") {
+TEST_CASE("a failed compile of several is thrown, and the next round succeeds", "[model][workers]") {
   const KernelOptions options{mil::DType::fp16, WeightMode::baked, PlanChoice::split};
   const ParameterLayout layout = parameter_layout(kTwoLayers);
   const std::vector<float> parameters = test::random_values(layout.size(), 0.3, 1);
@@ -134,7 +134,6 @@ TEST_CASE("a failed compile of several ends the round, and the next one succeeds
                   context);
   device.fails_at = GENERATE(1, 4);
   CHECK_THROWS_WITH(bank.compile(PassMode::training, parameters), ANE_CONTAINS("compiles no more"));
-  CHECK(device.programs.size() < 10);
   CHECK_NOTHROW(bank.compile(PassMode::training, parameters));
   CHECK(bank.compiles_needed(PassMode::training) == 10);
 }

@@ -117,8 +117,7 @@ bool LoadedModel::compile_in_worker(CompileWorkers& workers, const ModelSource& 
       return true;
     }
     fault = *std::move(found);
-    if (!fault.is_refusal)
-      session_->count_worker_failure(fmt::format("a worker that compiled {} failed: {}", source.label, fault.reason));
+    session_->count_worker_failure(fmt::format("a worker that compiled {} failed: {}", source.label, fault.reason));
   }
   if (fault.is_refusal) throw CompileError(fault.reason);
   const int most = session_->options.workers.compiles;

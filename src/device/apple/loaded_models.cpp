@@ -13,7 +13,7 @@ std::shared_ptr<LoadedModel> LoadedModels::acquire(const ModelSource& source) {
     const std::scoped_lock unload_lock(mutex_);
     std::default_delete<LoadedModel>()(model);
   };
-  const std::shared_ptr<LoadedModel> made(new LoadedModel(*session_, std::move(uncompiled), source), remove);
+  std::shared_ptr<LoadedModel> made(new LoadedModel(*session_, std::move(uncompiled), source), remove);
   bool is_compiled = false;
   if (workers_ != nullptr) {
     lock.unlock();
