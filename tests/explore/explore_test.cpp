@@ -130,7 +130,7 @@ TEST_CASE("an experiment that hangs is killed after its time limit", "[explore]"
 TEST_CASE("a process that cannot be started is an error", "[explore]") {
   CHECK_THROWS_WITH(explore({.executable = "/missing"}, {.begins = [](std::size_t, std::size_t, const Experiment&) {},
                                                          .ends = [](const Experiment&, const Finding&) {}}),
-                    ANE_CONTAINS("starting /missing failed"));
+                    ANE_CONTAINS("a process cannot be started: /missing"));
 }
 
 TEST_CASE("only what an exploration sets is a stage", "[explore]") {

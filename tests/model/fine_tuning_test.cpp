@@ -179,8 +179,12 @@ TEST_CASE("an adapter below the activations gives the results of one beside them
   Session below(small(family), options, mixed_adapter(), everything);
   beside.load();
   below.load();
-  CHECK(below.step().loss == beside.step().loss);
-  CHECK(below.gradients == beside.gradients);
+  // The factors lie in memory in another order, in which a BLAS may add in another one; fp16 rounds each result to
+  // 2^-11.
+  const double tolerance = element == DType::fp16 ? 1e-3 : 1e-5;
+  const double loss = beside.step().loss;
+  CHECK(std::abs(below.step().loss - loss) <= tolerance * loss);
+  CHECK(test::relative_error(below.gradients, beside.gradients) <= tolerance);
 }
 
 TEST_CASE("an adapter's update compiles nothing, and the kernels get its new values", "[model][lora]") {
