@@ -22,15 +22,16 @@
 namespace ane::model {
 namespace {
 
+const ModelConfig kTwoLayers{
+    .dim = 16, .hidden = 24, .layers = 2, .heads = 2, .kv_heads = 2, .head_dim = 8, .vocab = 11, .seq_len = 9};
+
 TEST_CASE("each batch slot has its own inputs with the same weights", "[model][slots]") {
-  const ModelConfig config{
-      .dim = 16, .hidden = 24, .layers = 2, .heads = 2, .kv_heads = 2, .head_dim = 8, .vocab = 11, .seq_len = 9};
   KernelOptions options{mil::DType::fp16, WeightMode::dynamic, PlanChoice::split};
   options.packing = GENERATE(Packing::width, Packing::channels);
-  const ParameterLayout layout = parameter_layout(config);
+  const ParameterLayout layout = parameter_layout(kTwoLayers);
   const std::vector<float> parameters = test::random_values(layout.size(), 0.3, 1);
   test::Rig rig;
-  KernelBank bank(llama_plan(config, options), options.element, {"model.layers.0.", "model.layers.1."}, layout,
+  KernelBank bank(llama_plan(kTwoLayers, options), options.element, {"model.layers.0.", "model.layers.1."}, layout,
                   rig.context, 2);
   REQUIRE(bank.load_weights(PassMode::training, parameters));
 
@@ -89,53 +90,49 @@ class SharingDevice final : public device::ForwardingDevice {
   int compiles_ = 0;
 };
 
-const ModelConfig kTwoLayers{
-    .dim = 16, .hidden = 24, .layers = 2, .heads = 2, .kv_heads = 2, .head_dim = 8, .vocab = 11, .seq_len = 9};
+/// A bank of baked kernels on such a device.
+struct SharedBank {
+  test::Rig rig{1};
+  SharingDevice device{rig.device};
+  ParameterLayout layout = parameter_layout(kTwoLayers);
+  std::vector<float> parameters = test::random_values(layout.size(), 0.3, 1);
+  KernelBank bank{llama_plan(kTwoLayers, {mil::DType::fp16, WeightMode::baked, PlanChoice::split}),
+                  mil::DType::fp16,
+                  {"model.layers.0.", "model.layers.1."},
+                  layout,
+                  {.device = device, .surfaces = rig.surfaces, .threads = rig.threads, .slots = 1}};
+};
 
 TEST_CASE("with workers several threads compile the kernels, each with its own weights", "[model][workers]") {
-  const KernelOptions options{mil::DType::fp16, WeightMode::baked, PlanChoice::split};
-  const ParameterLayout layout = parameter_layout(kTwoLayers);
-  const std::vector<float> parameters = test::random_values(layout.size(), 0.3, 1);
-  test::Rig rig(1);
-  SharingDevice device(rig.device);
-  ModelContext context{.device = device, .surfaces = rig.surfaces, .threads = rig.threads, .slots = 1};
-  KernelBank bank(llama_plan(kTwoLayers, options), options.element, {"model.layers.0.", "model.layers.1."}, layout,
-                  context);
+  SharedBank shared;
   const bool ahead = GENERATE(false, true);
-  bank.compile(PassMode::training, parameters);
-  CHECK(device.programs.size() == 11);
+  shared.bank.compile(PassMode::training, shared.parameters);
+  CHECK(shared.device.programs.size() == 11);
   if (ahead) {
-    device.programs.clear();
-    bank.compile_ahead(parameters);
-    bank.adopt_ahead();
-    CHECK(device.programs.size() == 10);
+    shared.device.programs.clear();
+    shared.bank.compile_ahead(shared.parameters);
+    shared.bank.adopt_ahead();
+    CHECK(shared.device.programs.size() == 10);
   }
-  CHECK(device.threads.size() == 3);
-  CHECK(bank.compiles_needed(PassMode::training) == 10);
+  CHECK(shared.device.threads.size() == 3);
+  CHECK(shared.bank.compiles_needed(PassMode::training) == 10);
   std::set<std::pair<std::string, std::vector<std::byte>>> different;
-  for (const auto& [label, weights] : device.programs) {
+  for (const auto& [label, weights] : shared.device.programs) {
     std::vector<std::byte> all;
     for (const auto& [path, blob] : weights) all.insert(all.end(), blob.bytes().begin(), blob.bytes().end());
     different.emplace(label, all);
   }
-  CHECK(different.size() == device.programs.size());
-  for (std::size_t row = 0; row < bank.plan().kernels().size(); ++row)
-    for (std::size_t layer = 0; layer < 2; ++layer) CHECK_NOTHROW(bank.kernel(row, layer));
+  CHECK(different.size() == shared.device.programs.size());
+  for (std::size_t row = 0; row < shared.bank.plan().kernels().size(); ++row)
+    for (std::size_t layer = 0; layer < 2; ++layer) CHECK_NOTHROW(shared.bank.kernel(row, layer));
 }
 
 TEST_CASE("a failed compile of several is thrown, and the next round succeeds", "[model][workers]") {
-  const KernelOptions options{mil::DType::fp16, WeightMode::baked, PlanChoice::split};
-  const ParameterLayout layout = parameter_layout(kTwoLayers);
-  const std::vector<float> parameters = test::random_values(layout.size(), 0.3, 1);
-  test::Rig rig(1);
-  SharingDevice device(rig.device);
-  ModelContext context{.device = device, .surfaces = rig.surfaces, .threads = rig.threads, .slots = 1};
-  KernelBank bank(llama_plan(kTwoLayers, options), options.element, {"model.layers.0.", "model.layers.1."}, layout,
-                  context);
-  device.fails_at = GENERATE(1, 4);
-  CHECK_THROWS_WITH(bank.compile(PassMode::training, parameters), ANE_CONTAINS("compiles no more"));
-  CHECK_NOTHROW(bank.compile(PassMode::training, parameters));
-  CHECK(bank.compiles_needed(PassMode::training) == 10);
+  SharedBank shared;
+  shared.device.fails_at = GENERATE(1, 4);
+  CHECK_THROWS_WITH(shared.bank.compile(PassMode::training, shared.parameters), ANE_CONTAINS("compiles no more"));
+  CHECK_NOTHROW(shared.bank.compile(PassMode::training, shared.parameters));
+  CHECK(shared.bank.compiles_needed(PassMode::training) == 10);
 }
 
 }  // namespace

@@ -27,8 +27,8 @@ struct ProcessEnd {
 class ChildProcess {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  /// Whether the child serves requests, which it gets on its standard input, and is in a process group of its own: the
-  /// signals of a terminal do not reach it, and it ends when its input does. Otherwise it has no input.
+  /// A job has no input. A server reads requests from its standard input and ends when this input ends; it has its own
+  /// process group, so that the signals of a terminal do not reach it.
   enum class Kind { job, server };
 
   /// Throws DeviceError if the process cannot be created.
@@ -44,9 +44,9 @@ class ChildProcess {
 
   enum class Read { line, ended, late };
   /// Reads the next line of the process's output, without its line break. `ended`: there is none, because the process
-  /// has closed its streams. `late`: there was none until `deadline`.
+  /// has closed its streams. `late`: there was none by `deadline`.
   [[nodiscard]] Read read_line(std::string& line, Time deadline);
-  /// Waits for the end of the process; nullopt if it did not end until `deadline`.
+  /// Waits for the end of the process; nullopt if it has not ended by `deadline`.
   [[nodiscard]] std::optional<ProcessEnd> wait(Time deadline) noexcept;
   /// The last bytes of its standard error, as far as read_line() has read it.
   [[nodiscard]] const std::string& errors() const noexcept { return errors_; }

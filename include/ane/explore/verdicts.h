@@ -34,7 +34,7 @@ struct Finding {
 inline constexpr std::string_view kCrashed = "crashed";
 inline constexpr std::string_view kTimedOut = "timed out";
 inline constexpr std::string_view kFailed = "failed";
-/// Whether the experiment's process did not get to a verdict of its own.
+/// Whether the experiment's process failed, crashed or timed out.
 [[nodiscard]] bool is_failure(const Finding& finding);
 /// Verdict of an experiment that is still running.
 inline constexpr std::string_view kReported = "reached";

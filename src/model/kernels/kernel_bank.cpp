@@ -86,7 +86,8 @@ void KernelBank::compile_one(KernelTemplate& kind, const Compile& compile, std::
   *compile.into = kind.compile(context_.device, layer_prefixes_[compile.copy], all(parameters), context_.threads);
 }
 
-/// With workers, several threads share the compiles, each with templates of its own.
+/// With workers, several threads share the compiles, each with its own copy of the template, whose blobs are
+/// overwritten.
 void KernelBank::compile_all(std::span<const Compile> compiles, std::span<const float> parameters) {
   if (compilers_.empty()) {
     for (const Compile& compile : compiles) compile_one(*compile.kind, compile, parameters);

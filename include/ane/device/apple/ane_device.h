@@ -20,13 +20,14 @@ using RuleOverrides = std::map<std::string, bool, std::less<>>;
 /// Processes that compile in place of this one, which then only loads what is in the daemon's cache (ane.md L6, L7).
 struct WorkerOptions {
   int count = 0;  ///< at the same time; 0: this process compiles
-  /// Of a worker, which is then replaced; also of this process, in place of failing workers.
+  /// Maximum of compiles of a worker, which is then replaced, and of this process in place of failing workers.
   int compiles = CompileBudget::kDefault;
-  std::string executable;                ///< calls compile_for_trainer() if compile_worker.h finds its request; must be
-                                         ///< this one, because the cache belongs to the code signature (ane.md L8)
-  std::vector<std::string> environment;  ///< "NAME=value" entries
+  /// Must be this executable, because the cache belongs to its code signature (ane.md L8), and must call
+  /// compile_for_trainer() if find_worker_request() finds a request.
+  std::string executable;
+  std::vector<std::string> environment;                            ///< "NAME=value" entries
   std::chrono::nanoseconds time_limit = std::chrono::minutes(10);  ///< of a compile
-  const std::atomic<bool>* stop = nullptr;  ///< ends compiles with CompileStopped once it is true; may be null
+  const std::atomic<bool>* stop = nullptr;  ///< once it is true, compiles throw CompileStopped; may be null
 };
 
 /// Options for calling Apple's framework. The defaults are those of other trainers (ane.md 1.2, 1.7).
@@ -55,8 +56,8 @@ struct AneOptions {
 struct AneCounters {
   int compiles = 0;  ///< calls of the compiler, including failed ones
   int compiled_by_workers = 0;
-  int failed_workers = 0;           ///< that were replaced
-  int in_place_of_workers = 0;      ///< of `compiles`: because workers failed repeatedly
+  int failed_workers = 0;           ///< workers that were replaced because they failed
+  int in_place_of_workers = 0;      ///< those of `compiles` that were made because workers failed repeatedly
   std::string last_worker_failure;  ///< reason of the last replacement
   int shared = 0;                   ///< compilations served by a loaded program of equal text and weights
   int load_retries = 0;

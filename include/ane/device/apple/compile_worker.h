@@ -8,9 +8,9 @@
 
 #include "ane/device/apple/library_paths.h"
 
-/// The process that compiles programs for a trainer (WorkerOptions). The trainer writes the program's files, from which
-/// Apple's compiler reads, and claims the program, so that nobody purges it. It then sends a line with the program's
-/// identifier, and gets one back: kCompiled, or why the compiler refused the program.
+/// A worker: a process that compiles programs for a trainer (WorkerOptions). For each program, the trainer writes the
+/// files that Apple's compiler reads, claims the program, so that nobody purges it, and sends its identifier as a line.
+/// The worker answers with a line: kCompiled, or the reason why the compiler refused the program.
 namespace ane::device::apple {
 
 /// Internal environment variable of a worker: the quality of service of its compiles.

@@ -14,15 +14,6 @@
 namespace ane::device::apple {
 namespace {
 
-std::string message(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST_CASE("the ANE's results equal the host's, bit for bit", "[apple][standin]") {
   fresh_standin().set_threads(2);
   const Sample sample = GENERATE(projection(), projection(2), unsorted());
@@ -245,7 +236,7 @@ TEST_CASE("an exception keeps its reason", "[apple][standin]") {
   AneDevice ane;
   standin.raise_exceptions(true);
   standin.fail("compile", 1);
-  CHECK(message([&] { static_cast<void>(ane.compile("kernel", projection().text, projection().weights)); }) ==
+  CHECK(message_of([&] { static_cast<void>(ane.compile("kernel", projection().text, projection().weights)); }) ==
         "compiling a program for the ANE: the framework raised an Objective-C exception: NSInvalidArgumentException: "
         "the stand-in was told to raise in compile");
   standin.raise_exceptions(false);
@@ -362,7 +353,7 @@ TEST_CASE("surfaces that cannot be bound are refused", "[apple][standin]") {
   surface::Surface empty;
   const std::vector<surface::Surface*> outputs = pointers(bound.outputs);
   const auto run_with = [&](std::vector<surface::Surface*> inputs) {
-    return message([&] { kernel->run(inputs, outputs); });
+    return message_of([&] { kernel->run(inputs, outputs); });
   };
   CHECK(run_with({&small}) == "input 'pack' (fp16 [1, 64, 1, 32]) needs a surface of 4096 bytes, but got one of 64");
   CHECK(run_with({&foreign}) == "input 'pack': the ANE reads IOSurfaces only; use the device's surface_allocator()");
@@ -394,7 +385,7 @@ TEST_CASE("planes and interleaved channels are compared as well", "[apple][stand
   fakes::Control& standin = fresh_standin();
   AneDevice ane;
   const auto compile = [&] {
-    return message([&] { static_cast<void>(ane.compile("kernel", projection().text, projection().weights)); });
+    return message_of([&] { static_cast<void>(ane.compile("kernel", projection().text, projection().weights)); });
   };
   standin.widen_reported_planes(64);
   CHECK_THAT(compile(), ANE_CONTAINS("expected planes 64 bytes apart, the program has 128"));
@@ -425,7 +416,7 @@ TEST_CASE("cancelled requests are retried", "[apple][standin]") {
   CHECK_NOTHROW(bound.run(*kernel));
   CHECK(ane.counters().cancel_retries == 8);
   standin.cancel_evaluations(9);
-  CHECK(message([&] { bound.run(*kernel); }) ==
+  CHECK(message_of([&] { bound.run(*kernel); }) ==
         "the ANE did not run the kernel, after 8 retries: status=0x12: Request cancelled (domain "
         "com.apple.appleneuralengine, code 8)");
 }

@@ -41,15 +41,6 @@ std::unique_ptr<Kernel> compiled(Device& device, const Sample& sample) {
   return device.compile("attn_fwd", sample.text, sample.weights);
 }
 
-std::string message_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const CompileError& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST_CASE("what workers compile computes the same, and this process compiles nothing", "[apple][standin][workers]") {
   fakes::Control& standin = fresh_standin();
   const int count = GENERATE(1, 2);
@@ -238,7 +229,7 @@ TEST_CASE("a worker leaves a program in the cache as long as its trainer claims 
   Direct direct;
   const Sample sample = projection();
   const objc::Id model = direct.model(sample);
-  const std::string identifier = direct.foundation.text(direct.engine.identifier(model)).value();
+  const std::string identifier = direct.identifier(model);
   auto claim = direct.directory(model, sample);
   CHECK(answers_to(identifier + "\n" + identifier + "\n") == std::vector<std::string>{kCompiled, kCompiled});
   CHECK(direct.standin.counts().cached == 1);
@@ -251,7 +242,7 @@ TEST_CASE("a worker purges the program of a trainer that has ended", "[apple][st
   Direct direct;
   const Sample sample = projection();
   const objc::Id model = direct.model(sample);
-  const std::string identifier = direct.foundation.text(direct.engine.identifier(model)).value();
+  const std::string identifier = direct.identifier(model);
   const std::filesystem::path path = direct.standin.temporary_directory() + identifier;
   {
     const auto claim = direct.directory(model, sample);
@@ -269,7 +260,7 @@ TEST_CASE("a worker refuses what is no program", "[apple][standin][workers]") {
   Direct direct;
   const Sample sample = projection();
   const objc::Id model = direct.model(sample);
-  const std::string identifier = direct.foundation.text(direct.engine.identifier(model)).value();
+  const std::string identifier = direct.identifier(model);
   CHECK_THAT(answers_to("../../etc\n").at(0), ANE_CONTAINS("'../../etc' identifies no program"));
   CHECK_THAT(answers_to(identifier + "\n").at(0), ANE_CONTAINS("model.mil"));
   const std::string wrong = identifier.substr(0, 64) + "_" + std::string(64, 'A') + "_" + std::string(64, 'A');

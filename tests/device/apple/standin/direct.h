@@ -39,9 +39,10 @@ class Direct {
     return engine.make_model(engine.model_type,
                              engine.make_descriptor(engine.descriptor_type, text, weights(sample.weights), nullptr));
   }
+  [[nodiscard]] std::string identifier(Id model) const { return foundation.text(engine.identifier(model)).value(); }
   [[nodiscard]] std::unique_ptr<ModelDirectory> directory(Id model, const Sample& sample) const {
-    const std::string identifier = foundation.text(engine.identifier(model)).value();
-    return std::make_unique<ModelDirectory>(standin.temporary_directory() + identifier, sample.text, sample.weights);
+    return std::make_unique<ModelDirectory>(standin.temporary_directory() + identifier(model), sample.text,
+                                            sample.weights);
   }
   [[nodiscard]] Id loaded(const Sample& sample) {
     const Id made = model(sample);

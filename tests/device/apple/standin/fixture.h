@@ -3,12 +3,14 @@
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <iterator>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "ane/core/error.h"
 #include "ane/device/apple/ane_device.h"
 #include "ane/device/host/host_device.h"
 #include "ane/math/half.h"
@@ -31,6 +33,16 @@ inline fakes::Control& fresh_standin() {
       reinterpret_cast<fakes::ControlFunction*>(library.find(fakes::kControlFunction))();
   control->reset();
   return *control;
+}
+
+/// The message of the Error that `body` throws; empty if it throws none.
+inline std::string message_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
 }
 
 struct Sample {
