@@ -93,19 +93,19 @@ class CompileWorkers::Worker {
 /// A worker that one thread uses.
 class CompileWorkers::Lease {
  public:
-  explicit Lease(CompileWorkers& workers) : workers_(workers) {
+  Lease(CompileWorkers& workers, WorkerAge age) : workers_(workers) {
     std::unique_lock lock(workers_.mutex_);
     while (workers_.busy_ == workers_.options_.count) {
       stop_if_requested(workers_.options_);
       workers_.returned_.wait_for(lock, kBetweenLooks);
     }
-    if (workers_.idle_.empty()) {
-      // One after the other, so that no worker inherits descriptors of another, which would then not end.
-      worker_ = std::make_unique<Worker>(workers_.options_);
-    } else {
+    if (!workers_.idle_.empty()) {
       worker_ = std::move(workers_.idle_.back());
       workers_.idle_.pop_back();
     }
+    if (age == WorkerAge::fresh) worker_.reset();
+    // One after the other, so that no worker inherits descriptors of another, which would then not end.
+    if (worker_ == nullptr) worker_ = std::make_unique<Worker>(workers_.options_);
     ++workers_.busy_;
   }
   ~Lease() {
@@ -133,8 +133,8 @@ CompileWorkers::CompileWorkers(const WorkerOptions& options, unsigned qos) : opt
 
 CompileWorkers::~CompileWorkers() = default;
 
-std::optional<WorkerFault> CompileWorkers::compile(const std::string& identifier) try {
-  const Lease worker(*this);
+std::optional<WorkerFault> CompileWorkers::compile(const std::string& identifier, WorkerAge age) try {
+  const Lease worker(*this, age);
   return worker->compile(identifier);
 } catch (const DeviceError& error) {
   return WorkerFault{error.what()};

@@ -17,6 +17,9 @@ struct WorkerFault {
   bool is_refusal = false;  ///< the compiler refused the program, so this process should not try it, too
 };
 
+/// Whether a worker that has compiled other programs may compile one, too.
+enum class WorkerAge { any, fresh };
+
 /// The worker processes of a device. Each compiles one program at a time; workers are started when they are needed and
 /// end after so many compiles as a process may make. May be used by several threads.
 class CompileWorkers {
@@ -30,7 +33,7 @@ class CompileWorkers {
   /// Lets a worker compile the program with this identifier, whose files exist and which this process claims. Waits
   /// until one is free. A worker that fails in any way is ended: the next program gets a new one. Throws
   /// CompileStopped.
-  [[nodiscard]] std::optional<WorkerFault> compile(const std::string& identifier);
+  [[nodiscard]] std::optional<WorkerFault> compile(const std::string& identifier, WorkerAge age = WorkerAge::any);
 
  private:
   class Worker;

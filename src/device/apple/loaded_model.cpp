@@ -111,7 +111,8 @@ bool LoadedModel::compile_in_worker(CompileWorkers& workers, const ModelSource& 
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     // Another process may have deleted the directory, as in compile().
     if (attempt > 0) static_cast<void>(directory_.restore(source.mil_text, *source.weights));
-    std::optional<WorkerFault> found = try_compile_in_worker(workers);
+    // A fresh worker, because others may soon fail like the first one.
+    std::optional<WorkerFault> found = try_compile_in_worker(workers, attempt > 0 ? WorkerAge::fresh : WorkerAge::any);
     if (!found) {
       session_->count([](AneCounters& counters) { ++counters.compiled_by_workers; });
       return true;
@@ -130,8 +131,8 @@ bool LoadedModel::compile_in_worker(CompileWorkers& workers, const ModelSource& 
   return false;
 }
 
-std::optional<WorkerFault> LoadedModel::try_compile_in_worker(CompileWorkers& workers) {
-  std::optional<WorkerFault> fault = workers.compile(directory_.path().filename().string());
+std::optional<WorkerFault> LoadedModel::try_compile_in_worker(CompileWorkers& workers, WorkerAge age) {
+  std::optional<WorkerFault> fault = workers.compile(directory_.path().filename().string(), age);
   const EngineMessages& engine = session_->frameworks.engine;
   if (!fault && engine.is_cached && engine.is_cached(model_.get()) == 0)
     fault = WorkerFault{"the system's cache does not contain the program that it compiled"};

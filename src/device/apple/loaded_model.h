@@ -114,7 +114,7 @@ class LoadedModel {
  private:
   /// Returns the compiler's error, or nullopt on success.
   [[nodiscard]] std::optional<std::string> try_compile();
-  [[nodiscard]] std::optional<WorkerFault> try_compile_in_worker(CompileWorkers& workers);
+  [[nodiscard]] std::optional<WorkerFault> try_compile_in_worker(CompileWorkers& workers, WorkerAge age);
   void try_load();
   void unload() noexcept;
   void purge() noexcept;

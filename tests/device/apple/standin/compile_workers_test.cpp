@@ -1,3 +1,5 @@
+#include "compile_workers.h"
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -222,6 +224,18 @@ std::vector<std::string> answers_to(const std::string& requests) {
   std::vector<std::string> answers;
   compile_for_trainer(21, lines, [&](const std::string& answer) { answers.push_back(answer); });
   return answers;
+}
+
+TEST_CASE("a fresh worker is a new process", "[apple][standin][workers]") {
+  Direct direct;
+  const Sample sample = projection();
+  const objc::Id model = direct.model(sample);
+  const auto claim = direct.directory(model, sample);
+  CompileWorkers workers(with_workers(direct.standin, 1, {"STANDIN_CRASH=compile:2"}).workers, 21);
+  const std::string identifier = direct.identifier(model);
+  CHECK_FALSE(workers.compile(identifier).has_value());
+  CHECK_FALSE(workers.compile(identifier, WorkerAge::fresh).has_value());
+  CHECK(workers.compile(identifier).has_value());
 }
 
 TEST_CASE("a worker leaves a program in the cache as long as its trainer claims it",
