@@ -179,7 +179,10 @@ ValueId ProgramGrower::at_run_time(const Tensor& elements) {
 ValueId ProgramGrower::value(const mil::TensorType& type) {
   // Derived values must not be undone because of their size.
   if (chance(35) || mil::element_count(type.shape) > kMostElements) return constant(elements(type));
-  const auto source = find([&](ValueId value) { return this->type(value).dtype == type.dtype && is_exact(value); });
+  const auto source = find([&](ValueId value) {
+    const mil::TensorType& found = this->type(value);
+    return found.dtype == type.dtype && is_exact(value) && mil::element_count(found.shape) <= kMostResultElements;
+  });
   return source && chance(75) ? of_others(type, *source) : at_run_time(elements(type));
 }
 
