@@ -16,9 +16,10 @@ namespace ane::app {
 namespace {
 
 /// Settings of a machine and of its output, in which ranks may differ. All others decide what is computed.
-constexpr std::array<std::string_view, 12> kOwnSettings = {
-    "device",  "threads",   "max-compiles", "parallel-sequences", "config", "output",
-    "verbose", "log-every", "dump-mil",     "telemetry",          "report", "profile"};
+constexpr std::array<std::string_view, 14> kOwnSettings = {
+    "device", "threads", "max-compiles", "compile-in", "compile-workers", "parallel-sequences",
+    "config", "output",  "verbose",      "log-every",  "dump-mil",        "telemetry",
+    "report", "profile"};
 
 bool is_own(std::string_view name) { return name.starts_with("ane-") || std::ranges::count(kOwnSettings, name) > 0; }
 

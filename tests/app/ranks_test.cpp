@@ -213,6 +213,27 @@ TEST_CASE("ranks whose engines allow different loss scales are refused unless it
     CHECK(count(result.err, "rank 1 differs from rank 0 in the largest loss scale") == (is_fixed ? 0 : 1));
   }
 }
+
+TEST_CASE("a rank may compile in workers while another one compiles in its own process", "[app][ranks][workers]") {
+  const Words settings = with(with(kRun, "--precision", "fp16"), "--device", "ane") + Words{"--weights", "baked"};
+  const Words in_workers = settings + Words{"--compile-in", "worker", "--compile-workers", "1"};
+  std::vector<std::string> ends;
+  for (const Words& second : {settings, in_workers}) {
+    const Folder folder;
+    const Words words =
+        Words{"-np", "1", ANE_TRAIN_STANDIN} + settings + Words{":", "-np", "1", ANE_TRAIN_STANDIN} + second;
+    const Words environment =
+        launcher_variables(folder.path()) + Words{"STANDIN_HOME=" + (folder / "home"), "ANE_MAX_COMPILES=20"};
+    const Result result = run(words, environment, folder.path(), ANE_MPIRUN);
+    CAPTURE(result.out, result.err);
+    REQUIRE(result.code == 0);
+    CHECK(count(result.err, "warning") == 0);
+    ends.push_back(parameters_in(folder.path()));
+    CHECK_FALSE(fs::exists(folder.path() / "home-cache"));  // the stand-in removes it if it is empty
+  }
+  CHECK_FALSE(ends[0].empty());
+  CHECK(ends[0] == ends[1]);
+}
 #endif
 
 TEST_CASE("wrong flags are one message, however many ranks", "[app][ranks]") {

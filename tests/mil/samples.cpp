@@ -282,14 +282,14 @@ std::vector<Sample> others() {
 }  // namespace
 
 const std::vector<Sample>& all() {
-  static const std::vector<Sample> kSamples = [] {
+  static const std::vector<Sample> every = [] {
     std::vector<Sample> samples = others();
     for (const auto& more :
          {with_one_operand(), with_two_operands(), reductions(), selections(), windows(), quantized()})
       samples.insert(samples.end(), more.begin(), more.end());
     return samples;
   }();
-  return kSamples;
+  return every;
 }
 
 std::string text(const std::string& inputs, const std::string& body) {

@@ -12,10 +12,10 @@ namespace {
 /// Decodes like SentencePiece: the first token of a text loses its space, and bytes that are no character become
 /// U+FFFD.
 std::string decode(std::span<const TokenId> tokens) {
-  static const std::map<TokenId, std::string> kPieces = {{1, " once"}, {2, " upon"}, {3, "!"},
-                                                         {4, "\xE2"},  {5, "\x82"},  {6, "\xAC"}};
+  static const std::map<TokenId, std::string> pieces = {{1, " once"}, {2, " upon"}, {3, "!"},
+                                                        {4, "\xE2"},  {5, "\x82"},  {6, "\xAC"}};
   std::string bytes;
-  for (const TokenId token : tokens) bytes += kPieces.at(token);
+  for (const TokenId token : tokens) bytes += pieces.at(token);
   if (bytes.starts_with(' ')) bytes.erase(0, 1);
   const std::size_t euro = bytes.find("\xE2\x82\xAC");
   if (bytes.find('\xE2') == std::string::npos || euro != std::string::npos) return bytes;

@@ -20,7 +20,7 @@ struct Pooling {
 };
 
 const std::vector<Pooling>& poolings() {
-  static const std::vector<Pooling> kPoolings{
+  static const std::vector<Pooling> all{
       {"[1, 6, 1, 32]", "[1, 6, 1, 16]",
        ints("kernel_sizes", {1, 2}) + ints("strides", {1, 2}) + R"(, pad_type = string("valid"))"},
       {"[2, 3, 9, 11]", "[2, 3, 7, 10]", ints("kernel_sizes", {3, 2}) + R"(, pad_type = string("valid"))"},
@@ -42,7 +42,7 @@ const std::vector<Pooling>& poolings() {
        ints("kernel_sizes", {1, 1}) + ints("strides", {5, 3}) + R"(, pad_type = string("valid"))"},
       {"[1, 1, 40, 40]", "[1, 1, 1, 1]", ints("kernel_sizes", {40, 40}) + R"(, pad_type = string("valid"))"},
   };
-  return kPoolings;
+  return all;
 }
 
 TEST_CASE("max_pool and avg_pool: every padding, one to three dimensions", "[device][host]") {

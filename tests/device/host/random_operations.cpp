@@ -69,8 +69,8 @@ bool smooth(Grower& g, OpKind kind) {
   const auto x = g.find([&](ValueId v) { return g.is_real(v) && g.largest(v) <= 100; });
   if (!x) return false;
   std::vector<Argument> arguments{g.argument("x", *x)};
-  static const std::vector<std::string> kModes{"EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"};
-  if (kind == OpKind::gelu && g.chance(80)) arguments.push_back(g.text("mode", g.one_of(kModes)));
+  static const std::vector<std::string> modes{"EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"};
+  if (kind == OpKind::gelu && g.chance(80)) arguments.push_back(g.text("mode", g.one_of(modes)));
   return add_all(g, kind, std::move(arguments), {.gain = 1.2, .own = kOwn * (1 + g.largest(*x))});
 }
 
@@ -121,9 +121,9 @@ bool square(Grower& g, OpKind kind) {
 bool cast(Grower& g, OpKind kind) {
   const auto x = g.find([](ValueId) { return true; });
   if (!x) return false;
-  static const std::vector<std::string> kReal{"fp16", "fp32"};
-  static const std::vector<std::string> kAny{"fp16", "fp32", "int32", "bool", "int8", "uint8", "int16", "uint16"};
-  const std::string to = g.one_of(g.is_exact(*x) ? kAny : kReal);
+  static const std::vector<std::string> real_types{"fp16", "fp32"};
+  static const std::vector<std::string> all_types{"fp16", "fp32", "int32", "bool", "int8", "uint8", "int16", "uint16"};
+  const std::string to = g.one_of(g.is_exact(*x) ? all_types : real_types);
   if (to.starts_with('u') && g.least(*x) < 0) return false;
   if (to.ends_with("int8") && g.largest(*x) > 127) return false;
   if (to.ends_with("int16") && g.largest(*x) > 32767) return false;
@@ -398,8 +398,8 @@ bool conv(Grower& g, OpKind kind) {
   const std::int64_t spatial = g.between(1, 3);
   const std::int64_t groups = g.chance(30) ? g.between(2, 3) : 1;
   const std::int64_t channels = g.between(1, 4);
-  static const std::vector<std::string> kPadding{"valid", "custom", "same", "same_lower"};
-  const std::string padding = g.one_of(kPadding);
+  static const std::vector<std::string> kinds_of_padding{"valid", "custom", "same", "same_lower"};
+  const std::string padding = g.one_of(kinds_of_padding);
   const bool dilated = g.chance(30);
   TensorType x_type{g.element(), {g.between(1, 2), channels * groups}};
   TensorType weight_type{g.element(), {groups * g.between(1, 4), channels}};
@@ -430,8 +430,8 @@ bool conv(Grower& g, OpKind kind) {
 /// Padding is smaller than the kernel, so that no window is empty.
 bool pool(Grower& g, OpKind kind) {
   const std::int64_t spatial = g.between(1, 3);
-  static const std::vector<std::string> kPadding{"valid", "custom", "same", "same_lower"};
-  const std::string padding = g.one_of(kPadding);
+  static const std::vector<std::string> kinds_of_padding{"valid", "custom", "same", "same_lower"};
+  const std::string padding = g.one_of(kinds_of_padding);
   TensorType x_type{g.element(), {g.between(1, 2), g.between(1, 4)}};
   Integers kernel, strides, pad;
   bool ceil = spatial < 3 && padding != "same" && g.chance(40);
@@ -589,10 +589,10 @@ bool slice_by_size(Grower& g, OpKind kind) {
 bool slice_by_index(Grower& g, OpKind kind) {
   const auto x = with_rank(g, 1);
   if (!x) return false;
-  static const Integers kStrides{1, 1, 1, 2, 3, -1, -2};
+  static const Integers steps{1, 1, 1, 2, 3, -1, -2};
   Integers begin, end, stride, begin_mask, end_mask, squeeze_mask;
   for (const std::int64_t dim : g.type(*x).shape) {
-    const std::int64_t step = g.one_of(kStrides);
+    const std::int64_t step = g.one_of(steps);
     const std::int64_t first = g.between(0, dim - 1);
     const bool to_the_end = g.chance(20) || (step < 0 && first == 0);
     begin_mask.push_back(g.chance(15) && to_the_end ? 1 : 0);
@@ -675,8 +675,8 @@ bool pad(Grower& g, OpKind kind) {
   const auto x = with_rank(g, 1);
   if (!x) return false;
   const TensorType type = g.type(*x);
-  static const std::vector<std::string> kModes{"constant", "reflect", "replicate"};
-  const std::string mode = g.one_of(kModes);
+  static const std::vector<std::string> modes{"constant", "reflect", "replicate"};
+  const std::string mode = g.one_of(modes);
   Integers list;
   for (std::int64_t i = g.between(0, signed_size(type.shape) - 1); i < signed_size(type.shape); ++i) {
     const std::int64_t most =
@@ -694,11 +694,11 @@ bool pad(Grower& g, OpKind kind) {
 bool tile(Grower& g, OpKind kind) {
   const auto x = with_rank(g, 1);
   if (!x) return false;
-  static const Integers kReps{1, 1, 1, 2, 2, 3, 64, 1025};
+  static const Integers times{1, 1, 1, 2, 2, 3, 64, 1025};
   Integers reps;
   std::int64_t elements = 1;
   for (const std::int64_t dim : g.type(*x).shape) {
-    reps.push_back(elements * dim > 2100 ? 1 : g.one_of(kReps));
+    reps.push_back(elements * dim > 2100 ? 1 : g.one_of(times));
     elements *= dim * reps.back();
   }
   return add_all(g, kind, {g.argument("x", *x), g.integers("reps", reps)}, kExact);
@@ -767,9 +767,9 @@ std::vector<Argument> scales(Grower& g, const TensorType& x, DType scale_type, D
   const std::int64_t axis = g.between(0, signed_size(x.shape) - 1);
   const bool vectors = g.chance(50);
   const Shape along = vectors ? Shape{x.shape[static_cast<std::size_t>(axis)]} : Shape{};
-  static const std::vector<double> kScales{0.25, 0.5, 1, 2};
+  static const std::vector<double> powers_of_two{0.25, 0.5, 1, 2};
   Tensor scale{{scale_type, along}, {}};
-  for (std::int64_t i = 0; i < mil::element_count(along); ++i) scale.data.push_back(g.one_of(kScales));
+  for (std::int64_t i = 0; i < mil::element_count(along); ++i) scale.data.push_back(g.one_of(powers_of_two));
   std::vector<Argument> arguments{g.data("scale", scale)};
   if (g.chance(60)) arguments.push_back(g.data("zero_point", g.elements({small, along})));
   if (vectors) arguments.push_back(g.integer("axis", either_way(g, axis, x.shape.size())));
@@ -809,8 +809,8 @@ Tensor packed_bits(Grower& g, const Shape& shape, std::int64_t bits) {
 }
 
 DType stored_type(Grower& g) {
-  static const std::vector<DType> kTypes{DType::fp16, DType::fp32, DType::int8, DType::uint8};
-  return g.one_of(kTypes);
+  static const std::vector<DType> types{DType::fp16, DType::fp32, DType::int8, DType::uint8};
+  return g.one_of(types);
 }
 
 Argument shape_attribute(const Shape& shape) {
@@ -818,8 +818,8 @@ Argument shape_attribute(const Shape& shape) {
 }
 
 bool lut_to_dense(Grower& g, OpKind kind) {
-  static const Integers kBits{1, 2, 4, 6, 8};
-  const std::int64_t bits = g.one_of(kBits);
+  static const Integers widths{1, 2, 4, 6, 8};
+  const std::int64_t bits = g.one_of(widths);
   const Shape shape = g.shape(1, 4);
   return !g.add(kind, {}, kExact,
                 {g.data("indices", packed_bits(g, shape, bits)),

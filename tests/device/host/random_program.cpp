@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 
 #include <fmt/format.h>
 
@@ -50,13 +51,15 @@ ProgramGrower::ProgramGrower(std::uint64_t seed) : random_(seed), element_(DType
 
 std::int64_t ProgramGrower::between(std::int64_t low, std::int64_t high) {
   // Not a distribution of the standard library: those differ between implementations.
-  return low + static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(high - low + 1));
+  const auto choices = static_cast<std::uint64_t>(high - low + 1);
+  if (choices == 0) throw std::logic_error("there is nothing to choose from");
+  return low + static_cast<std::int64_t>(random_() % choices);
 }
 
 std::int64_t ProgramGrower::dimension() {
-  static const std::vector<std::int64_t> kSmall{1, 1, 1, 2, 2, 3, 3, 4, 5, 7, 8, 16, 17};
-  static const std::vector<std::int64_t> kBlocks{63, 64, 65, 255, 256, 257, 1023, 1024, 1025};
-  return one_of(chance(12) ? kBlocks : kSmall);
+  static const std::vector<std::int64_t> small{1, 1, 1, 2, 2, 3, 3, 4, 5, 7, 8, 16, 17};
+  static const std::vector<std::int64_t> blocks{63, 64, 65, 255, 256, 257, 1023, 1024, 1025};
+  return one_of(chance(12) ? blocks : small);
 }
 
 Shape ProgramGrower::shape(std::size_t least_rank, std::size_t most_rank) {
@@ -317,10 +320,10 @@ std::vector<ValueId> ProgramGrower::add(OpKind kind, std::vector<Argument> argum
 }
 
 void ProgramGrower::add_inputs() {
-  static const std::vector<DType> kOther{DType::fp16, DType::fp32, DType::int32, DType::boolean, DType::int8};
+  static const std::vector<DType> other{DType::fp16, DType::fp32, DType::int32, DType::boolean, DType::int8};
   const std::int64_t count = between(1, 3);
   for (std::int64_t i = 0; i < count; ++i) {
-    const mil::TensorType type{i == 0 || chance(70) ? element_ : one_of(kOther), shape(0, 5)};
+    const mil::TensorType type{i == 0 || chance(70) ? element_ : one_of(other), shape(0, 5)};
     main().inputs.push_back(define(elements(type), 0));
   }
   const Effect exact{.gain = 1, .own = 0, .exact = true};

@@ -116,7 +116,7 @@ class ProgramGrower {
   mil::Function& main() { return program_.functions.front(); }
   mil::ValueId define(const Tensor& value, double error);
   void add_inputs();
-  mil::ValueId of_others(const mil::TensorType& type, mil::ValueId source);
+  mil::ValueId of_others(const mil::TensorType& wanted, mil::ValueId source);
   [[nodiscard]] mil::Constant in_blob(const Tensor& elements);
 
   std::mt19937_64 random_;
