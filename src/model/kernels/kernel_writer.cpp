@@ -69,9 +69,9 @@ PackedLayout stacked(mil::DType element, std::size_t seq_len, const KernelWriter
 }
 
 /// The columns of a vector in a layout of `channels` channels: as many as it takes for all to have the same length.
-std::size_t vector_columns(std::size_t size, std::size_t channels) {
-  std::size_t columns = ceil_div(size, channels);
-  while (size % columns != 0) ++columns;
+std::size_t vector_columns(std::size_t length, std::size_t channels) {
+  std::size_t columns = ceil_div(length, channels);
+  while (length % columns != 0) ++columns;
   return columns;
 }
 
