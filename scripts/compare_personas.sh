@@ -29,14 +29,15 @@ train() {  # PERSONA CHOICES SETTING...
   STANDIN_CHIP=$persona STANDIN_HOME=$folder/home XDG_CACHE_HOME=$folder/cache "$program" --config shakespeare --data "$data" \
     --steps "$steps" --telemetry "$folder/out.jsonl" "$@" >"$folder/out" 2>"$folder/err" || code=$?
   loss=$(last val loss)
-  [[ -n $host_loss ]] || host_loss=$loss
-  [[ -z $loss ]] || change=$(awk -v a="$loss" -v b="$host_loss" 'BEGIN { printf "%+.2f%%", 100 * (a - b) / b }')
+  : "${host_loss:=$loss}"
+  [[ -z $loss ]] || change=$(awk -v a="$loss" -v b="$host_loss" 'BEGIN { printf "%+.1e", (a - b) / b }')
+  [[ -z $loss ]] || loss=$(printf '%.5f' "$loss")
   printf '%-9s %-28s %4d %8s %8s %8s %8s  %s\n' "${persona:-host}" "$choices" "$code" "${loss:--}" "${change:--}" \
-    "$(grep -c 'exec() restart' "$folder/out" || true)" "$(grep -c 'overflow' "$folder/err" || true)" \
-    "$( ((code == 0)) || grep -E 'error|refuse' "$folder/err" | tail -n 1 | cut -c 1-160)"
+    "$(grep -c 'exec() restart' "$folder/out" || true)" "$(grep -c '"skipped":true' "$folder/out.jsonl" || true)" \
+    "$( ((code == 0)) || grep '^ane-train: ' "$folder/err" | tail -n 1 | cut -c 12-160)"
 }
 
-printf '%-9s %-28s %4s %8s %8s %8s %8s\n' engine choices code loss change restarts overflow
+printf '%-9s %-28s %4s %8s %8s %8s %8s\n' engine choices code loss change restarts skipped
 train "" "host" --device host
 train "" "host, --plan merged" --device host --plan merged
 for persona; do
