@@ -68,7 +68,7 @@ bool add_all(Grower& g, OpKind kind, std::vector<Argument> arguments, const Effe
 bool smooth(Grower& g, OpKind kind) {
   const auto x = g.find([&](ValueId v) { return g.is_real(v) && g.largest(v) <= 100; });
   if (!x) return false;
-  std::vector<Argument> arguments{g.argument("x", *x)};
+  std::vector<Argument> arguments{Grower::argument("x", *x)};
   static const std::vector<std::string> modes{"EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"};
   if (kind == OpKind::gelu && g.chance(80)) arguments.push_back(g.text("mode", g.one_of(modes)));
   return add_all(g, kind, std::move(arguments), {.gain = 1.2, .own = kOwn * (1 + g.largest(*x))});
@@ -80,7 +80,7 @@ bool piecewise(Grower& g, OpKind kind) {
   const auto x = g.find([&](ValueId v) { return takes_integers ? g.is_number(v) : g.is_real(v); });
   if (!x) return false;
   const DType dtype = g.type(*x).dtype;
-  std::vector<Argument> arguments{g.argument("x", *x)};
+  std::vector<Argument> arguments{Grower::argument("x", *x)};
   if (kind == OpKind::clip) {
     arguments.push_back(g.real("alpha", dtype, static_cast<float>(g.between(-3, 0))));
     arguments.push_back(g.real("beta", dtype, static_cast<float>(g.between(1, 5))));
@@ -93,28 +93,28 @@ bool piecewise(Grower& g, OpKind kind) {
 bool stepped(Grower& g, OpKind kind) {
   const auto x =
       g.find([&](ValueId v) { return g.is_exact(v) && (kind == OpKind::sign ? g.is_number(v) : g.is_real(v)); });
-  return x && add_all(g, kind, {g.argument("x", *x)}, kExact);
+  return x && add_all(g, kind, {Grower::argument("x", *x)}, kExact);
 }
 
 /// Functions that are defined from 1 on, with slopes no larger than their operand.
 bool from_one_on(Grower& g, OpKind kind) {
   const auto x = g.at_least_one(g.chance(80) ? g.element() : DType::fp32);
   if (!x) return false;
-  std::vector<Argument> arguments{g.argument("x", *x)};
+  std::vector<Argument> arguments{Grower::argument("x", *x)};
   if (kind != OpKind::sqrt && g.chance(50)) arguments.push_back(g.real("epsilon", g.type(*x).dtype, 0.5F));
   return add_all(g, kind, std::move(arguments), {.gain = 1, .own = kOwn});
 }
 
 bool exponential(Grower& g, OpKind kind) {
   const auto x = g.find([&](ValueId v) { return g.is_real(v) && g.is_exact(v) && g.largest(v) <= 7; });
-  return x && add_all(g, kind, {g.argument("x", *x)}, {.gain = 1, .own = kOwn});
+  return x && add_all(g, kind, {Grower::argument("x", *x)}, {.gain = 1, .own = kOwn});
 }
 
 bool square(Grower& g, OpKind kind) {
   const auto x = g.find([&](ValueId v) { return g.is_number(v); });
   if (!x) return false;
   const double most = g.largest(*x);
-  return add_all(g, kind, {g.argument("x", *x)},
+  return add_all(g, kind, {Grower::argument("x", *x)},
                  {.gain = 2 * most + g.error(*x), .own = 0, .exact = g.is_exact(*x) && most * most < kExactSums});
 }
 
@@ -127,13 +127,14 @@ bool cast(Grower& g, OpKind kind) {
   if (to.starts_with('u') && g.least(*x) < 0) return false;
   if (to.ends_with("int8") && g.largest(*x) > 127) return false;
   if (to.ends_with("int16") && g.largest(*x) > 32767) return false;
-  return add_all(g, kind, {g.argument("x", *x), g.text("dtype", to)}, {.gain = 1, .own = 0, .exact = g.is_exact(*x)});
+  return add_all(g, kind, {Grower::argument("x", *x), g.text("dtype", to)},
+                 {.gain = 1, .own = 0, .exact = g.is_exact(*x)});
 }
 
 bool logical_not(Grower& g, OpKind kind) {
   const auto found = g.find([&](ValueId v) { return g.type(v).dtype == DType::boolean; });
   const ValueId x = found ? *found : g.value({DType::boolean, g.shape(0, 5)});
-  return add_all(g, kind, {g.argument("x", x)}, kExact);
+  return add_all(g, kind, {Grower::argument("x", x)}, kExact);
 }
 
 // Elementwise, several operands.
@@ -144,7 +145,7 @@ bool pair(Grower& g, OpKind kind, const Grower::Predicate& fits, const auto& eff
   ValueId x = *first;
   ValueId y = partner(g, x, fits);
   if (g.chance(50)) std::swap(x, y);
-  return add_all(g, kind, {g.argument("x", x), g.argument("y", y)}, effect_of(x, y));
+  return add_all(g, kind, {Grower::argument("x", x), Grower::argument("y", y)}, effect_of(x, y));
 }
 
 bool sum(Grower& g, OpKind kind) {
@@ -178,7 +179,7 @@ bool quotient(Grower& g, OpKind kind) {
   const auto y = g.at_least_one(g.element());
   if (!y) return false;
   const ValueId x = partner(g, *y, [](ValueId) { return true; });
-  return add_all(g, kind, {g.argument("x", x), g.argument("y", *y)}, {.gain = 1, .own = 0});
+  return add_all(g, kind, {Grower::argument("x", x), Grower::argument("y", *y)}, {.gain = 1, .own = 0});
 }
 
 bool power(Grower& g, OpKind kind) {
@@ -188,7 +189,7 @@ bool power(Grower& g, OpKind kind) {
   Tensor exponents = g.elements({g.element(), shape});
   for (double& exponent : exponents.data) exponent = std::clamp(exponent, -2.0, 2.0);
   const ValueId y = g.chance(50) ? g.constant(exponents) : g.at_run_time(exponents);
-  return add_all(g, kind, {g.argument("x", *x), g.argument("y", y)}, {.gain = 1, .own = kOwn});
+  return add_all(g, kind, {Grower::argument("x", *x), Grower::argument("y", y)}, {.gain = 1, .own = kOwn});
 }
 
 /// floor_div and mod, by anything but 0.
@@ -198,14 +199,14 @@ bool floored(Grower& g, OpKind kind) {
   Tensor divisors = g.elements({g.type(*x).dtype, g.broadcastable_to(g.type(*x).shape)});
   for (double& divisor : divisors.data) divisor = divisor == 0 ? 3 : divisor;
   const ValueId y = g.chance(50) ? g.constant(divisors) : g.at_run_time(divisors);
-  return add_all(g, kind, {g.argument("x", *x), g.argument("y", y)}, kExact);
+  return add_all(g, kind, {Grower::argument("x", *x), Grower::argument("y", y)}, kExact);
 }
 
 bool logical(Grower& g, OpKind kind) {
   const auto found = g.find([&](ValueId v) { return g.type(v).dtype == DType::boolean; });
   const ValueId x = found ? *found : g.value({DType::boolean, g.shape(0, 5)});
   const ValueId y = partner(g, x, [](ValueId) { return true; });
-  return add_all(g, kind, {g.argument("x", x), g.argument("y", y)}, kExact);
+  return add_all(g, kind, {Grower::argument("x", x), Grower::argument("y", y)}, kExact);
 }
 
 bool select(Grower& g, OpKind kind) {
@@ -216,7 +217,8 @@ bool select(Grower& g, OpKind kind) {
   const auto found =
       g.find([&](ValueId v) { return g.type(v).dtype == DType::boolean && broadcasts_to(g.type(v).shape, shape); });
   const ValueId condition = found && g.chance(60) ? *found : g.value({DType::boolean, g.broadcastable_to(shape)});
-  std::vector<Argument> arguments{g.argument("cond", condition), g.argument("a", *a), g.argument("b", b)};
+  std::vector<Argument> arguments{Grower::argument("cond", condition), Grower::argument("a", *a),
+                                  Grower::argument("b", b)};
   if (g.chance(50)) std::swap(arguments[1].operands, arguments[2].operands);
   return add_all(g, kind, std::move(arguments), kExact);
 }
@@ -226,7 +228,7 @@ bool select(Grower& g, OpKind kind) {
 bool softmax(Grower& g, OpKind kind) {
   const auto x = real_with_rank(g, 1);
   if (!x) return false;
-  std::vector<Argument> arguments{g.argument("x", *x)};
+  std::vector<Argument> arguments{Grower::argument("x", *x)};
   const std::size_t rank = g.type(*x).shape.size();
   if (g.chance(80)) {
     arguments.push_back(g.integer("axis", either_way(g, g.between(0, static_cast<std::int64_t>(rank) - 1), rank)));
@@ -265,7 +267,7 @@ bool reduction(Grower& g, OpKind kind) {
   const auto x = real_with_rank(g, 1);
   if (!x) return false;
   const Shape shape = g.type(*x).shape;
-  std::vector<Argument> arguments{g.argument("x", *x)};
+  std::vector<Argument> arguments{Grower::argument("x", *x)};
   Integers axes(shape.size());
   std::iota(axes.begin(), axes.end(), 0);
   if (g.chance(85)) {
@@ -280,7 +282,7 @@ bool reduce_arg(Grower& g, OpKind kind) {
   const auto x = g.find([&](ValueId v) { return g.is_number(v) && g.is_exact(v) && !g.type(v).shape.empty(); });
   if (!x) return false;
   const std::size_t rank = g.type(*x).shape.size();
-  std::vector<Argument> arguments{g.argument("x", *x)};
+  std::vector<Argument> arguments{Grower::argument("x", *x)};
   if (g.chance(80)) {
     arguments.push_back(g.integer("axis", either_way(g, g.between(0, static_cast<std::int64_t>(rank) - 1), rank)));
   }
@@ -296,7 +298,7 @@ bool topk(Grower& g, OpKind kind) {
   const Shape shape = g.type(*x).shape;
   const std::int64_t axis = g.between(0, signed_size(shape) - 1);
   const std::int64_t size = shape[static_cast<std::size_t>(axis)];
-  std::vector<Argument> arguments{g.argument("x", *x), g.integer("axis", either_way(g, axis, shape.size()))};
+  std::vector<Argument> arguments{Grower::argument("x", *x), g.integer("axis", either_way(g, axis, shape.size()))};
   if (g.chance(80)) arguments.push_back(g.integer("k", g.chance(20) ? -1 : g.between(1, size)));
   if (g.chance(60)) arguments.push_back(g.flag("ascending", g.chance(50)));
   const bool indices = g.chance(70);
@@ -311,7 +313,7 @@ bool layer_norm(Grower& g, OpKind kind) {
   if (!x) return false;
   const TensorType type = g.type(*x);
   // A variance of 0 must not be magnified.
-  std::vector<Argument> arguments{g.argument("x", *x), g.real("epsilon", type.dtype, 0.5F)};
+  std::vector<Argument> arguments{Grower::argument("x", *x), g.real("epsilon", type.dtype, 0.5F)};
   Integers axes = g.axes_of(type.shape.size());
   arguments.push_back(g.integers("axes", axes));
   for (std::int64_t& axis : axes) axis = axis < 0 ? axis + signed_size(type.shape) : axis;
@@ -328,7 +330,7 @@ bool layer_norm(Grower& g, OpKind kind) {
 
 /// Deviation of a sum of `depth` products.
 Effect effect_of_products(const Grower& g, ValueId x, ValueId y, std::int64_t depth) {
-  const double n = static_cast<double>(depth);
+  const auto n = static_cast<double>(depth);
   const double most = n * g.largest(x) * g.largest(y);
   return {.gain = n * (g.largest(x) + g.largest(y) + g.error(x)),
           .own = kOwn * most,
@@ -356,7 +358,7 @@ bool matmul(Grower& g, OpKind kind) {
   if (mil::element_count(other.shape) > 2100) return false;
   const ValueId y = g.value(other);
   if (!g.is_exact(y)) return false;
-  std::vector<Argument> arguments{g.argument("x", *x), g.argument("y", y)};
+  std::vector<Argument> arguments{Grower::argument("x", *x), Grower::argument("y", y)};
   if (transpose_x || g.chance(30)) arguments.push_back(g.flag("transpose_x", transpose_x));
   if (transpose_y || g.chance(30)) arguments.push_back(g.flag("transpose_y", transpose_y));
   return add_all(g, kind, std::move(arguments), effect_of_products(g, *x, y, depth));
@@ -372,7 +374,7 @@ bool linear(Grower& g, OpKind kind) {
   const std::int64_t width = g.between(1, 9);
   if (width * type.shape.back() > 2100) return false;
   const ValueId weight = g.constant(g.elements({type.dtype, {width, type.shape.back()}}));
-  std::vector<Argument> arguments{g.argument("x", *x), g.argument("weight", weight)};
+  std::vector<Argument> arguments{Grower::argument("x", *x), Grower::argument("weight", weight)};
   if (g.chance(50)) arguments.push_back(g.data("bias", g.elements({type.dtype, {width}})));
   return add_all(g, kind, std::move(arguments), effect_of_products(g, *x, weight, type.shape.back()));
 }
@@ -403,7 +405,9 @@ bool conv(Grower& g, OpKind kind) {
   const bool dilated = g.chance(30);
   TensorType x_type{g.element(), {g.between(1, 2), channels * groups}};
   TensorType weight_type{g.element(), {groups * g.between(1, 4), channels}};
-  Integers strides, dilations, pad;
+  Integers strides;
+  Integers dilations;
+  Integers pad;
   std::int64_t depth = channels;
   for (std::int64_t i = 0; i < spatial; ++i) {
     const Window w = window(g, padding == "custom", dilated);
@@ -417,7 +421,7 @@ bool conv(Grower& g, OpKind kind) {
   if (mil::element_count(x_type.shape) > 2100) return false;
   const ValueId x = g.value(x_type);
   const ValueId weight = dilated ? g.constant(g.elements(weight_type)) : g.value(weight_type);
-  std::vector<Argument> arguments{g.argument("x", x), g.argument("weight", weight)};
+  std::vector<Argument> arguments{Grower::argument("x", x), Grower::argument("weight", weight)};
   if (g.chance(50)) arguments.push_back(g.data("bias", g.elements({g.element(), {weight_type.shape[0]}})));
   if (g.chance(70)) arguments.push_back(g.integers("strides", strides));
   if (dilated) arguments.push_back(g.integers("dilations", dilations));
@@ -433,7 +437,9 @@ bool pool(Grower& g, OpKind kind) {
   static const std::vector<std::string> kinds_of_padding{"valid", "custom", "same", "same_lower"};
   const std::string padding = g.one_of(kinds_of_padding);
   TensorType x_type{g.element(), {g.between(1, 2), g.between(1, 4)}};
-  Integers kernel, strides, pad;
+  Integers kernel;
+  Integers strides;
+  Integers pad;
   bool ceil = spatial < 3 && padding != "same" && g.chance(40);
   for (std::int64_t i = 0; i < spatial; ++i) {
     Window w = window(g, false, false);
@@ -447,7 +453,7 @@ bool pool(Grower& g, OpKind kind) {
   }
   if (mil::element_count(x_type.shape) > 2100) return false;
   const ValueId x = g.value(x_type);
-  std::vector<Argument> arguments{g.argument("x", x), g.integers("kernel_sizes", kernel),
+  std::vector<Argument> arguments{Grower::argument("x", x), g.integers("kernel_sizes", kernel),
                                   g.integers("strides", strides), g.text("pad_type", padding)};
   if (padding == "custom") arguments.push_back(g.integers("pad", pad));
   if (ceil) arguments.push_back(g.flag("ceil_mode", true));
@@ -458,7 +464,9 @@ bool pool(Grower& g, OpKind kind) {
 
 /// Letters that occur in a random subset of the two operands and the result.
 bool einsum(Grower& g, OpKind kind) {
-  std::string x, y, result;
+  std::string x;
+  std::string y;
+  std::string result;
   TensorType x_type{g.element(), {}};
   TensorType y_type{g.element(), {}};
   std::int64_t depth = 1;
@@ -484,7 +492,7 @@ bool einsum(Grower& g, OpKind kind) {
   const ValueId a = g.value(x_type);
   const ValueId b = g.value(y_type);
   if (!g.is_exact(b)) return false;
-  return add_all(g, kind, {g.arguments("values", {a, b}), g.text("equation", x + "," + y + "->" + result)},
+  return add_all(g, kind, {Grower::arguments("values", {a, b}), g.text("equation", x + "," + y + "->" + result)},
                  effect_of_products(g, a, b, depth));
 }
 
@@ -504,12 +512,13 @@ bool attention(Grower& g, OpKind kind) {
   const ValueId value = g.value({g.element(), of_shape(keys, g.between(1, 8))});
   const double scores = std::sqrt(static_cast<double>(width)) * g.largest(query) * g.largest(key);
   if (scores > 200) return false;
-  std::vector<Argument> arguments{g.argument("query", query), g.argument("key", key), g.argument("value", value)};
+  std::vector<Argument> arguments{Grower::argument("query", query), Grower::argument("key", key),
+                                  Grower::argument("value", value)};
   if (g.chance(50)) {
     const DType dtype = g.chance(50) ? g.element() : DType::boolean;
     const ValueId mask = g.value({dtype, g.broadcastable_to(of_shape(queries, keys))});
     if (g.largest(mask) > 10) return false;
-    arguments.push_back(g.argument("attn_mask", mask));
+    arguments.push_back(Grower::argument("attn_mask", mask));
   }
   return add_all(g, kind, std::move(arguments), {.gain = 0, .own = kOwn * (1 + scores) * g.largest(value)});
 }
@@ -518,7 +527,7 @@ bool attention(Grower& g, OpKind kind) {
 
 bool identity(Grower& g, OpKind kind) {
   const auto x = g.find([](ValueId) { return true; });
-  return x && add_all(g, kind, {g.argument("x", *x)}, kExact);
+  return x && add_all(g, kind, {Grower::argument("x", *x)}, kExact);
 }
 
 bool reshape(Grower& g, OpKind kind) {
@@ -536,7 +545,7 @@ bool reshape(Grower& g, OpKind kind) {
   if (g.chance(30)) shape.insert(shape.begin() + g.between(0, signed_size(shape)), 1);
   std::swap(shape.front(), shape[static_cast<std::size_t>(g.between(0, signed_size(shape) - 1))]);
   if (g.chance(20)) shape[static_cast<std::size_t>(g.between(0, signed_size(shape) - 1))] = -1;
-  return add_all(g, kind, {g.argument("x", *x), g.integers("shape", shape)}, kExact);
+  return add_all(g, kind, {Grower::argument("x", *x), g.integers("shape", shape)}, kExact);
 }
 
 bool transpose(Grower& g, OpKind kind) {
@@ -548,7 +557,7 @@ bool transpose(Grower& g, OpKind kind) {
     std::swap(perm[i], perm[static_cast<std::size_t>(g.between(0, static_cast<std::int64_t>(i)))]);
   }
   for (std::int64_t& axis : perm) axis = either_way(g, axis, perm.size());
-  return add_all(g, kind, {g.argument("x", *x), g.integers("perm", perm)}, kExact);
+  return add_all(g, kind, {Grower::argument("x", *x), g.integers("perm", perm)}, kExact);
 }
 
 bool expand_dims(Grower& g, OpKind kind) {
@@ -556,7 +565,7 @@ bool expand_dims(Grower& g, OpKind kind) {
   if (!x) return false;
   const std::size_t rank = g.type(*x).shape.size() + 1;
   const std::int64_t axis = either_way(g, g.between(0, static_cast<std::int64_t>(rank) - 1), rank);
-  return add_all(g, kind, {g.argument("x", *x), g.integers("axes", {axis})}, kExact);
+  return add_all(g, kind, {Grower::argument("x", *x), g.integers("axes", {axis})}, kExact);
 }
 
 bool squeeze(Grower& g, OpKind kind) {
@@ -565,7 +574,7 @@ bool squeeze(Grower& g, OpKind kind) {
     return std::find(shape.begin(), shape.end(), 1) != shape.end();
   });
   if (!x) return false;
-  std::vector<Argument> arguments{g.argument("x", *x)};
+  std::vector<Argument> arguments{Grower::argument("x", *x)};
   const Shape& shape = g.type(*x).shape;
   Integers axes;
   for (std::int64_t axis = 0; axis < signed_size(shape); ++axis) {
@@ -578,19 +587,25 @@ bool squeeze(Grower& g, OpKind kind) {
 bool slice_by_size(Grower& g, OpKind kind) {
   const auto x = with_rank(g, 1);
   if (!x) return false;
-  Integers begin, size;
+  Integers begin;
+  Integers size;
   for (const std::int64_t dim : g.type(*x).shape) {
     begin.push_back(g.between(0, dim - 1));
     size.push_back(g.chance(20) ? -1 : g.between(1, dim - begin.back()));
   }
-  return add_all(g, kind, {g.argument("x", *x), g.integers("begin", begin), g.integers("size", size)}, kExact);
+  return add_all(g, kind, {Grower::argument("x", *x), g.integers("begin", begin), g.integers("size", size)}, kExact);
 }
 
 bool slice_by_index(Grower& g, OpKind kind) {
   const auto x = with_rank(g, 1);
   if (!x) return false;
   static const Integers steps{1, 1, 1, 2, 3, -1, -2};
-  Integers begin, end, stride, begin_mask, end_mask, squeeze_mask;
+  Integers begin;
+  Integers end;
+  Integers stride;
+  Integers begin_mask;
+  Integers end_mask;
+  Integers squeeze_mask;
   for (const std::int64_t dim : g.type(*x).shape) {
     const std::int64_t step = g.one_of(steps);
     const std::int64_t first = g.between(0, dim - 1);
@@ -604,7 +619,7 @@ bool slice_by_index(Grower& g, OpKind kind) {
   }
   return add_all(
       g, kind,
-      {g.argument("x", *x), g.integers("begin", begin), g.integers("end", end), g.integers("stride", stride),
+      {Grower::argument("x", *x), g.integers("begin", begin), g.integers("end", end), g.integers("stride", stride),
        g.flags("begin_mask", begin_mask), g.flags("end_mask", end_mask), g.flags("squeeze_mask", squeeze_mask)},
       kExact);
 }
@@ -635,7 +650,7 @@ bool concat(Grower& g, OpKind kind) {
   const bool interleave = g.chance(20);
   const auto values =
       alike(g, *x, g.between(1, 4), interleave ? std::nullopt : std::optional(static_cast<std::size_t>(axis)));
-  std::vector<Argument> arguments{g.arguments("values", values), g.integer("axis", either_way(g, axis, rank))};
+  std::vector<Argument> arguments{Grower::arguments("values", values), g.integer("axis", either_way(g, axis, rank))};
   if (interleave || g.chance(50)) arguments.push_back(g.flag("interleave", interleave));
   return add_all(g, kind, std::move(arguments), kExact);
 }
@@ -646,7 +661,7 @@ bool stack(Grower& g, OpKind kind) {
   const std::size_t rank = g.type(*x).shape.size() + 1;
   const std::int64_t axis = g.between(0, static_cast<std::int64_t>(rank) - 1);
   const auto values = alike(g, *x, g.between(1, 3), std::nullopt);
-  return add_all(g, kind, {g.arguments("values", values), g.integer("axis", either_way(g, axis, rank))}, kExact);
+  return add_all(g, kind, {Grower::arguments("values", values), g.integer("axis", either_way(g, axis, rank))}, kExact);
 }
 
 bool split(Grower& g, OpKind kind) {
@@ -655,7 +670,7 @@ bool split(Grower& g, OpKind kind) {
   const Shape& shape = g.type(*x).shape;
   const std::int64_t axis = g.between(0, signed_size(shape) - 1);
   const std::int64_t size = shape[static_cast<std::size_t>(axis)];
-  std::vector<Argument> arguments{g.argument("x", *x), g.integer("axis", either_way(g, axis, shape.size()))};
+  std::vector<Argument> arguments{Grower::argument("x", *x), g.integer("axis", either_way(g, axis, shape.size()))};
   const std::int64_t parts = std::min<std::int64_t>(size, g.between(2, 4));
   if (size % parts == 0 && g.chance(50)) {
     arguments.push_back(g.integer("num_splits", parts));
@@ -683,7 +698,7 @@ bool pad(Grower& g, OpKind kind) {
         mode == "reflect" ? std::min<std::int64_t>(4, type.shape[static_cast<std::size_t>(i)] - 1) : 4;
     list.insert(list.end(), {g.between(0, most), g.between(0, most)});
   }
-  std::vector<Argument> arguments{g.argument("x", *x), g.integers("pad", list)};
+  std::vector<Argument> arguments{Grower::argument("x", *x), g.integers("pad", list)};
   if (mode != "constant" || g.chance(50)) arguments.push_back(g.text("mode", mode));
   if (g.is_real(*x) && g.chance(60)) {
     arguments.push_back(g.real("constant_val", type.dtype, static_cast<float>(g.between(-9, 9))));
@@ -701,7 +716,7 @@ bool tile(Grower& g, OpKind kind) {
     reps.push_back(elements * dim > 2100 ? 1 : g.one_of(times));
     elements *= dim * reps.back();
   }
-  return add_all(g, kind, {g.argument("x", *x), g.integers("reps", reps)}, kExact);
+  return add_all(g, kind, {Grower::argument("x", *x), g.integers("reps", reps)}, kExact);
 }
 
 bool gather(Grower& g, OpKind kind) {
@@ -719,8 +734,8 @@ bool gather(Grower& g, OpKind kind) {
   for (std::int64_t i = 0; i < mil::element_count(indices.type.shape); ++i) {
     indices.data.push_back(static_cast<double>(g.between(-size, size - 1)));
   }
-  std::vector<Argument> arguments{g.argument("x", *x),
-                                  g.argument("indices", constant ? g.constant(indices) : g.at_run_time(indices)),
+  std::vector<Argument> arguments{Grower::argument("x", *x),
+                                  Grower::argument("indices", constant ? g.constant(indices) : g.at_run_time(indices)),
                                   g.integer("axis", either_way(g, axis, shape.size()))};
   if (batch > 0 || g.chance(30)) arguments.push_back(g.integer("batch_dims", batch));
   return add_all(g, kind, std::move(arguments), kExact);
@@ -738,10 +753,11 @@ bool gather_along_axis(Grower& g, OpKind kind) {
   for (std::int64_t i = 0; i < mil::element_count(shape); ++i) {
     indices.data.push_back(static_cast<double>(g.between(-size, size - 1)));
   }
-  return add_all(g, kind,
-                 {g.argument("x", *x), g.argument("indices", constant ? g.constant(indices) : g.at_run_time(indices)),
-                  g.integer("axis", either_way(g, axis, shape.size()))},
-                 kExact);
+  return add_all(
+      g, kind,
+      {Grower::argument("x", *x), Grower::argument("indices", constant ? g.constant(indices) : g.at_run_time(indices)),
+       g.integer("axis", either_way(g, axis, shape.size()))},
+      kExact);
 }
 
 bool range_1d(Grower& g, OpKind kind) {
@@ -758,7 +774,7 @@ bool range_1d(Grower& g, OpKind kind) {
 
 bool shape(Grower& g, OpKind kind) {
   const auto x = with_rank(g, 1);
-  return x && add_all(g, kind, {g.argument("x", *x)}, kExact);
+  return x && add_all(g, kind, {Grower::argument("x", *x)}, kExact);
 }
 
 /// `scale` and perhaps `zero_point` of type `small`, along an axis of `x` or for all of it. Quotients by the scale are
@@ -782,7 +798,7 @@ bool quantize(Grower& g, OpKind kind) {
   const TensorType type = g.type(*x);
   const DType small = g.chance(50) ? DType::int8 : DType::uint8;
   std::vector<Argument> arguments = scales(g, type, type.dtype, small);
-  arguments.push_back(g.argument("input", *x));
+  arguments.push_back(Grower::argument("input", *x));
   arguments.push_back(g.text("output_dtype", std::string(mil::name(small))));
   return add_all(g, kind, std::move(arguments), kExact);
 }
@@ -794,7 +810,7 @@ bool dequantize(Grower& g, OpKind kind) {
   });
   const ValueId x = found ? *found : g.value({g.chance(50) ? DType::int8 : DType::uint8, g.shape(1, 4)});
   std::vector<Argument> arguments = scales(g, g.type(x), g.element(), g.type(x).dtype);
-  arguments.push_back(g.argument("input", x));
+  arguments.push_back(Grower::argument("input", x));
   return add_all(g, kind, std::move(arguments), kExact);
 }
 
