@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Trains the shakespeare config for 200 updates on the personas of the stand-in for Apple's framework, each of which has the limits
-# and the faults of a chip (tests/fakes/personas.cpp): with fixed choices, before the engine was explored; and with automatic choices,
-# after `ane-train doctor --explore`. Prints the validation loss of each run, its difference from the host's, the number of restarts
+# and the faults of a chip (tests/fakes/personas.cpp): with fixed choices, and with automatic choices before and after
+# `ane-train doctor --explore`. Prints the validation loss of each run, its difference from the host's, the number of restarts
 # and of skipped updates, and what stopped a run that failed.
 #   scripts/compare_personas.sh TEXT [PERSONA...]    default: all that are not virtual machines
-# UPDATES and PROGRAM (default: the release build's ane-train-standin) may be set. It takes half a minute per run.
+# UPDATES and PROGRAM (default: the release build's ane-train-standin) may be set. A run takes about a minute on two cores.
 set -euo pipefail
 data=$(realpath "${1:?usage: scripts/compare_personas.sh TEXT [PERSONA...]}")
 shift
@@ -17,6 +17,7 @@ steps=$((12 * ${UPDATES:-200}))  # the config accumulates 12 sequences
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export STANDIN_COMPILE_MS=0 STANDIN_CLOCK=simulated STANDIN_THREADS=${STANDIN_THREADS:-$(nproc)}
+export STANDIN_HOME=$folder/home XDG_CACHE_HOME=$folder/cache
 
 # A number of the telemetry: the last record of TYPE, FIELD.
 last() { sed -nE "/\"type\":\"$1\"/s/.*\"$2\":([-+0-9.e]+).*/\1/p" "$folder/out.jsonl" 2>/dev/null | tail -n 1; }
@@ -26,7 +27,7 @@ train() {  # PERSONA CHOICES SETTING...
   local persona=$1 choices=$2 code=0 loss change=
   shift 2
   rm -f "$folder/out.jsonl"
-  STANDIN_CHIP=$persona STANDIN_HOME=$folder/home XDG_CACHE_HOME=$folder/cache "$program" --config shakespeare --data "$data" \
+  STANDIN_CHIP=$persona "$program" --config shakespeare --data "$data" \
     --steps "$steps" --telemetry "$folder/out.jsonl" "$@" >"$folder/out" 2>"$folder/err" || code=$?
   loss=$(last val loss)
   : "${host_loss:=$loss}"
@@ -45,7 +46,7 @@ for persona; do
   mkdir -p "$folder/home"
   train "$persona" "baked" --device ane --weights baked
   train "$persona" "dynamic, packed by width" --device ane --weights dynamic --packing width
-  train "$persona" "none" --device ane --weights auto
-  STANDIN_CHIP=$persona STANDIN_HOME=$folder/home XDG_CACHE_HOME=$folder/cache "$program" doctor --explore >/dev/null
-  train "$persona" "after --explore" --device ane --weights auto
+  train "$persona" "automatic" --device ane --weights auto
+  STANDIN_CHIP=$persona "$program" doctor --explore >/dev/null
+  train "$persona" "automatic, explored" --device ane --weights auto
 done

@@ -95,6 +95,16 @@ TEST_CASE("exploring finds what each persona does", "[explore]") {
   CHECK_FALSE(exploring.has_left_programs());
 }
 
+TEST_CASE("a load without a compile is recognized by its time", "[explore]") {
+  // A compile takes longer than a load on the busiest machine; a second one crashes, so that the other experiments are
+  // short.
+  Exploring exploring;
+  const Findings found = exploring.run({"STANDIN_COMPILE_MS=1000", "STANDIN_CRASH=compile:2"}, 1, true);
+  const Finding& cached_load = found.find(kCachedLoad)->second;
+  CHECK(cached_load.verdict == "loaded");
+  CHECK(cached_load.value.value_or(1000) < 500);
+}
+
 TEST_CASE("an engine that refuses everything is a finding", "[explore]") {
   Exploring exploring;
   const Findings found = exploring.run({"STANDIN_CHIP=vm"}, 1, true);

@@ -17,7 +17,7 @@ struct WorkerFault {
   bool is_refusal = false;  ///< the compiler refused the program, so this process should not try it, too
 };
 
-/// Whether a worker that has compiled other programs may compile one, too.
+/// Which worker compiles a program: any, or a new process that has compiled nothing yet.
 enum class WorkerAge { any, fresh };
 
 /// The worker processes of a device. Each compiles one program at a time; workers are started when they are needed and

@@ -20,7 +20,7 @@ using RuleOverrides = std::map<std::string, bool, std::less<>>;
 /// Processes that compile in place of this one, which then only loads what is in the daemon's cache (ane.md L6, L7).
 struct WorkerOptions {
   int count = 0;  ///< at the same time; 0: this process compiles
-  /// Maximum of compiles of a worker, which is then replaced, and of this process in place of failing workers.
+  /// The largest number of compiles of a worker, which is then replaced, and of this process when workers fail.
   int compiles = CompileBudget::kDefault;
   /// Must be this executable, because the cache belongs to its code signature (ane.md L8), and must call
   /// compile_for_trainer() if find_worker_request() finds a request.

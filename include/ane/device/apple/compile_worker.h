@@ -9,8 +9,9 @@
 #include "ane/device/apple/library_paths.h"
 
 /// A worker: a process that compiles programs for a trainer (WorkerOptions). For each program, the trainer writes the
-/// files that Apple's compiler reads, claims the program, so that nobody purges it, and sends its identifier as a line.
-/// The worker answers with a line: kCompiled, or the reason why the compiler refused the program.
+/// files that Apple's compiler reads. It also claims the program, which keeps other processes from purging it. Then it
+/// sends the program's identifier as a line. The worker answers with a line: kCompiled, or the reason why the compiler
+/// refused the program.
 namespace ane::device::apple {
 
 /// Internal environment variable of a worker: the quality of service of its compiles.
