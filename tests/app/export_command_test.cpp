@@ -38,11 +38,6 @@ std::vector<std::string> names_in(const fs::path& directory) {
   return names;
 }
 
-/// Runs ane-train ("$0" "$@") in a shell script.
-Result run_in_shell(const std::string& command, const Words& arguments, const fs::path& folder) {
-  return Program(Words{"-c", command, ANE_TRAIN_PROGRAM} + arguments, {}, folder, "/bin/sh").wait();
-}
-
 /// The small model with other values for some entries.
 nlohmann::json config_with(const nlohmann::json& changes) {
   nlohmann::json config = small_config();

@@ -18,7 +18,6 @@
 namespace {
 
 using namespace cli_test;
-namespace fs = std::filesystem;
 
 /// A run with three checkpoints, of which two are kept, over two processes.
 const Words kFailingRun = kSmall + Words{"--log-every", "2", "--keep-checkpoints", "2", "--checkpoint-every", "2"};
@@ -53,37 +52,29 @@ Words run_in(const Folder& folder, const std::string& steps) {
   return kFailingRun + Words{"--checkpoint-dir", folder / "c", "--steps", steps};
 }
 
-bool has_checkpoint(const Folder& folder) {
-  std::error_code ignored;
-  const auto is_step = [](const fs::directory_entry& entry) {
-    return entry.path().filename().string().starts_with("step-");
-  };
-  return std::any_of(fs::directory_iterator(folder / "c", ignored), fs::directory_iterator(), is_step);
-}
-
 /// What is trained while calls fail.
-struct Trained {
+struct TrainedFile {
   Words settings;
   std::string file;      ///< of a checkpoint
   std::uint64_t stride;  ///< which calls fail: the first, and every so many after it
 };
-const Trained kModel = {{}, "model.safetensors", 1};
-const Trained kAdapter = {{"--model", "model", "--lora", "2"}, "adapter_model.safetensors", 5};
+const TrainedFile kWholeModel = {{}, "model.safetensors", 1};
+const TrainedFile kAdapterOnly = {{"--model", "model", "--lora", "2"}, "adapter_model.safetensors", 5};
 
-std::string parameters_in(const Folder& folder, const Trained& trained) {
+std::string parameters_in(const Folder& folder, const TrainedFile& trained) {
   return read_file(folder / ("c/step-00000012/" + trained.file));
 }
 
 /// A folder with the model that an adapter is for.
-class ModelFolder : public Folder {
+class OneLayerFolder : public Folder {
  public:
-  ModelFolder() { write_small_model(path() / "model", one_layer_config()); }
+  OneLayerFolder() { write_small_model(path() / "model", one_layer_config()); }
 };
 
 /// Makes each call that changes a file in the checkpoint directory fail once, in a new run or a resumed one: in turn as
 /// on a full disk and as on a broken one.
-void fail_each_call(const Trained& trained, bool resumes) {
-  const ModelFolder undisturbed;
+void fail_each_call(const TrainedFile& trained, bool resumes) {
+  const OneLayerFolder undisturbed;
   const auto words = [&](const Folder& folder, const char* steps) { return run_in(folder, steps) + trained.settings; };
   REQUIRE(run(words(undisturbed, "12"), {kBudget}, undisturbed.path()).code == 0);
   const std::string expected = parameters_in(undisturbed, trained);
@@ -94,7 +85,7 @@ void fail_each_call(const Trained& trained, bool resumes) {
   const std::uint64_t stride = kSanitized ? 27 : trained.stride;  // hundreds of runs take ten minutes with sanitizers
   for (; happened; call += stride) {
     const int error = call % 2 == 0 ? ENOSPC : EIO;
-    const ModelFolder folder;
+    const OneLayerFolder folder;
     Words arguments = words(folder, "12");
     if (resumes) {
       REQUIRE(run(words(folder, "8"), {kBudget}, folder.path()).code == 0);
@@ -108,7 +99,7 @@ void fail_each_call(const Trained& trained, bool resumes) {
     if (failed.code == 0) CHECK(saved == 12);
 
     arguments = words(folder, "12");
-    if (has_checkpoint(folder)) arguments.emplace_back("--resume");
+    if (has_checkpoint(folder / "c")) arguments.emplace_back("--resume");
     const Result rest = run(arguments, {kBudget}, folder.path());
     CAPTURE(rest.out, rest.err);
     REQUIRE(rest.code == 0);
@@ -126,19 +117,19 @@ void fail_each_call(const Trained& trained, bool resumes) {
 
 // Separate tests, so that they run in parallel.
 TEST_CASE("if any call fails on a full or broken disk, no saved progress is lost", "[app][faults]") {
-  fail_each_call(kModel, false);
+  fail_each_call(kWholeModel, false);
 }
 
 TEST_CASE("if any call fails on a full or broken disk, a resumed run loses nothing", "[app][faults]") {
-  fail_each_call(kModel, true);
+  fail_each_call(kWholeModel, true);
 }
 
 TEST_CASE("if any call fails while an adapter is trained, no saved progress is lost", "[app][faults][fine-tuning]") {
-  fail_each_call(kAdapter, false);
+  fail_each_call(kAdapterOnly, false);
 }
 
 TEST_CASE("if any call fails while an adapter is trained, a resumed run loses nothing", "[app][faults][fine-tuning]") {
-  fail_each_call(kAdapter, true);
+  fail_each_call(kAdapterOnly, true);
 }
 
 #endif

@@ -20,31 +20,31 @@ using namespace cli_test;
 namespace fs = std::filesystem;
 
 // One batch slot, as on the engine: whether products are divided among threads changes bits with some BLAS.
-const Words kRun = {"--model",
-                    "model",
-                    "--seq",
-                    "32",
-                    "--vocab",
-                    "256",
-                    "--lr",
-                    "0.003",
-                    "--steps",
-                    "14",
-                    "--threads",
-                    "2",
-                    "--parallel-sequences",
-                    "1",
-                    "--accum-steps",
-                    "2",
-                    "--checkpoint-dir",
-                    "out",
-                    "--log-every",
-                    "1",
-                    "--val-samples",
-                    "2"};
-const Words kLora = kRun + Words{"--lora", "3"};
-const Words kFreeze = kRun + Words{"--freeze", "*.embed_tokens.*,model.layers.0.*"};
-const std::string kLast = "out/step-00000014/";
+const Words kFineTuningRun = {"--model",
+                              "model",
+                              "--seq",
+                              "32",
+                              "--vocab",
+                              "256",
+                              "--lr",
+                              "0.003",
+                              "--steps",
+                              "14",
+                              "--threads",
+                              "2",
+                              "--parallel-sequences",
+                              "1",
+                              "--accum-steps",
+                              "2",
+                              "--checkpoint-dir",
+                              "out",
+                              "--log-every",
+                              "1",
+                              "--val-samples",
+                              "2"};
+const Words kLora = kFineTuningRun + Words{"--lora", "3"};
+const Words kFreeze = kFineTuningRun + Words{"--freeze", "*.embed_tokens.*,model.layers.0.*"};
+const std::string kLastOfFineTuning = "out/step-00000014/";
 
 /// A folder with a model "model" in BF16.
 class ModelFolder : public Folder {
@@ -52,8 +52,8 @@ class ModelFolder : public Folder {
   ModelFolder() { write_small_model(path() / "model", small_config(), "BF16"); }
 };
 
-Result train(const ModelFolder& folder, const Words& settings, const Words& environment = {},
-             const std::string& device = "host") {
+Result fine_tune(const ModelFolder& folder, const Words& settings, const Words& environment = {},
+                 const std::string& device = "host") {
   const Words all = settings + Words{"--device", device};
   return Program(all, environment + Words{"STANDIN_THREADS=2"}, folder.path(), program_of(device)).wait();
 }
@@ -63,7 +63,7 @@ std::string trained_in(const Folder& folder, const std::string& file) {
   std::string all;
   for (const std::string& name :
        {file, std::string("first_moment.safetensors"), std::string("second_moment.safetensors")}) {
-    const std::string bytes = read_file(folder / (kLast + name));
+    const std::string bytes = read_file(folder / (kLastOfFineTuning + name));
     REQUIRE_FALSE(bytes.empty());
     all += bytes;
   }
@@ -86,12 +86,12 @@ TEST_CASE("fine-tuning gives the same bits in every process, on every device", "
     for (const char* weights : {"baked", "dynamic"}) {
       const Words run = settings + Words{"--weights", weights};
       const ModelFolder reference;
-      REQUIRE(train(reference, run).code == 0);
+      REQUIRE(fine_tune(reference, run).code == 0);
       const std::string expected = trained_in(reference, file);
       for (const std::string& device : devices()) {
         CAPTURE(name, weights, device);
         const ModelFolder folder;
-        const Result result = train(folder, run, {"ANE_MAX_COMPILES=16"}, device);
+        const Result result = fine_tune(folder, run, {"ANE_MAX_COMPILES=16"}, device);
         CAPTURE(result.out, result.err);
         REQUIRE(result.code == 0);
         CHECK(trained_in(folder, file) == expected);
@@ -104,12 +104,12 @@ TEST_CASE("an adapter's kernels are compiled once, a frozen layer's too", "[app]
   for (const std::string& device : devices()) {
     CAPTURE(device);
     const ModelFolder lora;
-    const Result result = train(lora, kLora, {"ANE_MAX_COMPILES=11"}, device);
+    const Result result = fine_tune(lora, kLora, {"ANE_MAX_COMPILES=11"}, device);
     CHECK(result.code == 0);
     CHECK(count(result.out, "[exec() restart") == 0);
     CHECK_THAT(result.out, ANE_CONTAINS("(1 training round)") && ANE_CONTAINS("Compiled 11 kernels"));
     const ModelFolder frozen;
-    const Result partly = train(frozen, kFreeze, {"ANE_MAX_COMPILES=16"}, device);
+    const Result partly = fine_tune(frozen, kFreeze, {"ANE_MAX_COMPILES=16"}, device);
     CHECK(partly.code == 0);
     CHECK_THAT(partly.out, ANE_CONTAINS("Compiled 11 kernels") && ANE_CONTAINS("Compiled 5 kernels"));
     CHECK(count(partly.out, "[exec() restart") >= 2);
@@ -120,9 +120,9 @@ TEST_CASE("a resumed fine-tuning run ends like an undisturbed one", "[app][fine-
   for (const auto& [name, settings, file] : kKinds) {
     CAPTURE(name);
     const ModelFolder undisturbed;
-    REQUIRE(train(undisturbed, settings).code == 0);
+    REQUIRE(fine_tune(undisturbed, settings).code == 0);
     const ModelFolder folder;
-    REQUIRE(train(folder, with(settings, "--steps", "6")).code == 0);
+    REQUIRE(fine_tune(folder, with(settings, "--steps", "6")).code == 0);
     const Result resumed =
         run({"--checkpoint-dir", "out", "--resume", "--steps", "14", "--threads", "2", "--parallel-sequences", "1"}, {},
             folder.path());
@@ -134,11 +134,11 @@ TEST_CASE("a resumed fine-tuning run ends like an undisturbed one", "[app][fine-
 
 TEST_CASE("with Muon, an adapter is trained by AdamW and the run says so", "[app][fine-tuning]") {
   const ModelFolder folder;
-  const Result adamw = train(folder, kLora);
+  const Result adamw = fine_tune(folder, kLora);
   REQUIRE(adamw.code == 0);
   const std::string expected = trained_in(folder, "adapter_model.safetensors");
   fs::rename(folder / "out", folder / "of_adamw");
-  const Result muon = train(folder, kLora + Words{"--optimizer", "muon"});
+  const Result muon = fine_tune(folder, kLora + Words{"--optimizer", "muon"});
   CAPTURE(muon.out, muon.err);
   REQUIRE(muon.code == 0);
   CHECK(count(muon.err, "--optimizer muon is the same as adamw here") == 1);
@@ -148,7 +148,7 @@ TEST_CASE("with Muon, an adapter is trained by AdamW and the run says so", "[app
 
 TEST_CASE("a frozen model that was moved away is still read", "[app][fine-tuning]") {
   const ModelFolder undisturbed;
-  REQUIRE(train(undisturbed, kFreeze).code == 0);
+  REQUIRE(fine_tune(undisturbed, kFreeze).code == 0);
   const ModelFolder folder;
   Program program(kFreeze, {"ANE_TRAIN_FAULT=run:*=delay:2ms", "ANE_MAX_COMPILES=11"}, folder.path(),
                   program_of("host"));
@@ -167,7 +167,7 @@ TEST_CASE("a frozen model that is changed during the run is an error, and nothin
   const bool is_adapter = GENERATE(true, false);
   const Words settings = is_adapter ? kLora : kFreeze;
   const ModelFolder undisturbed;
-  REQUIRE(train(undisturbed, settings).code == 0);
+  REQUIRE(fine_tune(undisturbed, settings).code == 0);
   const ModelFolder folder;
   Program program(settings, {"ANE_TRAIN_FAULT=run:*=delay:2ms", "ANE_MAX_COMPILES=11"}, folder.path(),
                   program_of("host"));
@@ -187,7 +187,7 @@ TEST_CASE("a frozen model that is changed during the run is an error, and nothin
 
   // With the model as it was, the run ends like one that was not disturbed.
   fs::rename(folder.path() / "kept", model);
-  const Result resumed = train(folder, settings + Words{"--resume"});
+  const Result resumed = fine_tune(folder, settings + Words{"--resume"});
   CAPTURE(resumed.err);
   REQUIRE(resumed.code == 0);
   const std::string file = is_adapter ? "adapter_model.safetensors" : "model.safetensors";
@@ -196,21 +196,22 @@ TEST_CASE("a frozen model that is changed during the run is an error, and nothin
 
 TEST_CASE("a checkpoint of an adapter is a directory of PEFT", "[app][fine-tuning]") {
   const ModelFolder folder;
-  REQUIRE(train(folder, kLora + Words{"--lora-alpha", "9", "--lora-rs", "--lora-targets",
-                                      "q_proj,model.layers.1.mlp.down_proj"})
+  REQUIRE(fine_tune(folder, kLora + Words{"--lora-alpha", "9", "--lora-rs", "--lora-targets",
+                                          "q_proj,model.layers.1.mlp.down_proj"})
               .code == 0);
-  const nlohmann::json config = nlohmann::json::parse(read_file(folder / (kLast + "adapter_config.json")));
+  const nlohmann::json config = nlohmann::json::parse(read_file(folder / (kLastOfFineTuning + "adapter_config.json")));
   CHECK(config.at("peft_type") == "LORA");
   CHECK(config.at("r") == 3);
   CHECK(config.at("lora_alpha") == 9);
   CHECK(config.at("use_rslora") == true);
-  const auto tensors = tensor_bytes(folder / (kLast + "adapter_model.safetensors"));
+  const auto tensors = tensor_bytes(folder / (kLastOfFineTuning + "adapter_model.safetensors"));
   CHECK(tensors.size() == 6);
   CHECK(tensors.contains("base_model.model.model.layers.1.mlp.down_proj.lora_B.weight"));
-  CHECK_FALSE(fs::exists(folder / (kLast + "config.json")));
+  CHECK_FALSE(fs::exists(folder / (kLastOfFineTuning + "config.json")));
 
   // It starts another run, which takes its settings from there.
-  const Result next = train(folder, with(kRun, "--checkpoint-dir", "next") + Words{"--lora", kLast});
+  const Result next =
+      fine_tune(folder, with(kFineTuningRun, "--checkpoint-dir", "next") + Words{"--lora", kLastOfFineTuning});
   CAPTURE(next.err);
   CHECK(next.code == 0);
   const nlohmann::json again = nlohmann::json::parse(read_file(folder / "next/step-00000014/adapter_config.json"));
@@ -220,18 +221,19 @@ TEST_CASE("a checkpoint of an adapter is a directory of PEFT", "[app][fine-tunin
 
 TEST_CASE("a checkpoint of a partly frozen model is a whole model", "[app][fine-tuning]") {
   const ModelFolder folder;
-  REQUIRE(train(folder, kFreeze).code == 0);
+  REQUIRE(fine_tune(folder, kFreeze).code == 0);
   REQUIRE(run({"export", "--model", "model", "--format", "hf", "--dtype", "f32", "--out", "start"}, {}, folder.path())
               .code == 0);
   const auto before = tensor_bytes(folder / "start/model.safetensors");
-  const auto after = tensor_bytes(folder / (kLast + "model.safetensors"));
+  const auto after = tensor_bytes(folder / (kLastOfFineTuning + "model.safetensors"));
   REQUIRE(before.size() == after.size());
   for (const auto& [name, bytes] : before) {
     const bool is_frozen = name.find("embed_tokens") != std::string::npos || name.starts_with("model.layers.0.");
     CAPTURE(name);
     CHECK((bytes == after.at(name)) == is_frozen);
   }
-  CHECK_FALSE(tensor_bytes(folder / (kLast + "first_moment.safetensors")).contains("model.embed_tokens.weight"));
+  CHECK_FALSE(
+      tensor_bytes(folder / (kLastOfFineTuning + "first_moment.safetensors")).contains("model.embed_tokens.weight"));
 }
 
 TEST_CASE("settings of fine-tuning that contradict each other are one clear error", "[app][fine-tuning][errors]") {
@@ -256,7 +258,7 @@ TEST_CASE("settings of fine-tuning that contradict each other are one clear erro
                    {{"--freeze", "*"}, "nothing is left to train"}}));
   CAPTURE(row.settings);
   const ModelFolder folder;
-  const Result result = run(kRun + row.settings, {}, folder.path());
+  const Result result = run(kFineTuningRun + row.settings, {}, folder.path());
   CHECK((result.code == 2 || result.code == 3));
   CHECK_THAT(result.err, ANE_CONTAINS(row.message));
   CHECK(result.out.empty());
@@ -269,7 +271,7 @@ TEST_CASE("fine-tuning needs a model, and resuming it the same one", "[app][fine
   CHECK_THAT(result.err, ANE_CONTAINS("--lora needs --model"));
 
   const ModelFolder folder;
-  REQUIRE(train(folder, kLora).code == 0);
+  REQUIRE(fine_tune(folder, kLora).code == 0);
   const Words resume = {"--checkpoint-dir", "out", "--resume", "--steps", "20"};
   const Result rank = run(resume + Words{"--lora", "4"}, {}, folder.path());
   CHECK(rank.code == 2);

@@ -13,9 +13,11 @@
 
 #include "ane/math/random.h"
 
+#include "app/environment_number.h"
 #include "app/program.h"
 #include "app/small_model.h"
 #include "app/small_run.h"
+#include "app/telemetry_records.h"
 #include "support/catch.h"
 #include "support/sanitized.h"
 
@@ -32,23 +34,18 @@ const Words kKilledRun =  // two batch slots
     Words{"--log-every",        "2", "--steps",     "60",     "--checkpoint-dir", "c", "--checkpoint-every", "3",
           "--keep-checkpoints", "2", "--telemetry", "t.jsonl"};
 
-struct Variant {
+struct KilledVariant {
   std::string name;
   Words settings;
   std::string parameters = "model";  ///< file of a checkpoint
 };
 /// Models of all families, an adapter and a partly frozen model; the last two start from `model`.
-std::vector<Variant> variants(const std::string& model) {
+std::vector<KilledVariant> variants(const std::string& model) {
   return {{"llama", {}},
           {"qwen2", {"--family", "qwen2"}},
           {"qwen3", {"--family", "qwen3"}},
           {"lora", {"--model", model, "--lora", "2"}, "adapter_model"},
           {"freeze", {"--model", model, "--freeze", "*_proj.weight"}}};
-}
-
-std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
-  const char* const text = std::getenv(variable);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
 bool has_entry(const fs::path& folder, const std::string& prefix) {
@@ -113,26 +110,18 @@ class Killer {
   double run_ms_;
 };
 
-void check_telemetry(const fs::path& file) {
-  std::istringstream lines(read_file(file));
-  for (std::string line; std::getline(lines, line);) {
-    CAPTURE(line);
-    CHECK(nlohmann::json::accept(line));
-  }
-}
-
 }  // namespace
 
 TEST_CASE("a repeatedly killed run ends with the same parameters", "[app][kill]") {
-  const std::uint64_t wanted = number_from("ANE_KILLS", kSanitized ? 5 : 20);
-  const std::uint64_t seed = number_from("ANE_KILL_SEED", 1);
+  const std::uint64_t wanted = environment_number("ANE_KILLS", kSanitized ? 5 : 20);
+  const std::uint64_t seed = environment_number("ANE_KILL_SEED", 1);
   CAPTURE(seed);
   const std::string last = "c/step-00000060/";
   const Folder undisturbed;
   write_small_model(undisturbed / "model", one_layer_config(), "BF16");
-  const std::vector<Variant> all = variants(undisturbed / "model");
+  const std::vector<KilledVariant> all = variants(undisturbed / "model");
   const auto start = Clock::now();
-  for (const Variant& variant : all) {
+  for (const KilledVariant& variant : all) {
     fs::create_directory(undisturbed / variant.name);
     REQUIRE(run(kKilledRun + variant.settings, {"ANE_MAX_COMPILES=16"}, undisturbed / variant.name).code == 0);
   }
@@ -145,7 +134,7 @@ TEST_CASE("a repeatedly killed run ends with the same parameters", "[app][kill]"
     const fs::path checkpoints = folder / "c";
     const std::vector<std::string> budgets = {"6", "16", "1000"};  // restarts: every update, every third update, none
     const Words environment = {"ANE_MAX_COMPILES=" + budgets[killer.draw(budgets.size())]};
-    const Variant& variant = all[killer.draw(all.size())];
+    const KilledVariant& variant = all[killer.draw(all.size())];
     const std::uint64_t most = killer.kills + kKillsOfARun;
     for (bool ended = false; !ended;) {
       Words arguments = kKilledRun + variant.settings;

@@ -23,10 +23,6 @@ bool can_limit(const std::string& limit) {
   return Program({"-c", "ulimit " + limit}, {}, folder.path(), "/bin/sh").wait().code == 0;
 }
 
-std::size_t entries(const fs::path& folder) {
-  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
-}
-
 }  // namespace
 
 TEST_CASE("forty restarts leak no descriptor and no temporary file", "[app][limits]") {
@@ -45,7 +41,7 @@ TEST_CASE("forty restarts leak no descriptor and no temporary file", "[app][limi
   CHECK(result.code == 0);
   CHECK(count(result.out, "[RESUMED step") >= 40);
   CHECK(fs::is_empty(fs::path(folder / "temporary")));
-  CHECK(entries(folder.path()) == 1);
+  CHECK(entries_in(folder.path()) == 1);
 }
 
 namespace {

@@ -23,7 +23,7 @@ namespace {
 
 using namespace cli_test;
 
-const char* const kDoubled = R"(program(1.3)
+const char* const kTimesTwo = R"(program(1.3)
 [buildInfo = dict<string, string>({{"coremlc-version", "3505.4.1"}})]
 {
   func main<ios18>(tensor<fp16, [1, 4, 1, 32]> x) {
@@ -47,7 +47,7 @@ const char* const kWeighted = R"(program(1.3)
 
 TEST_CASE("MIL by hand: the rules of one chip are notes for another", "[app][mil]") {
   const Folder folder;
-  std::string text = kDoubled;
+  std::string text = kTimesTwo;
   text.replace(text.find("mul("), std::string("mul(x = x, y = two)").size(), "sin(x = x)");
   write_file(folder / "sine.mil", text);
   const auto rules = [&](const Words& more) {
@@ -62,7 +62,7 @@ TEST_CASE("MIL by hand: the rules of one chip are notes for another", "[app][mil
 
 TEST_CASE("MIL by hand: ports, rules, time, range and checksum", "[app][mil]") {
   const Folder folder;
-  write_file(folder / "doubled.mil", kDoubled);
+  write_file(folder / "doubled.mil", kTimesTwo);
   const Result read = run({"mil", "doubled.mil"}, {}, folder.path());
   CAPTURE(read.out, read.err);
   REQUIRE(read.code == 0);
@@ -320,7 +320,7 @@ TEST_CASE("MIL of other projects is accepted or refused correctly", "[app][mil]"
 
 TEST_CASE("errors in MIL text and in arguments name the position", "[app][mil]") {
   const Folder folder;
-  std::string text = kDoubled;
+  std::string text = kTimesTwo;
   text.replace(text.find("mul("), 3, "mulx");
   write_file(folder / "unknown.mil", text);
   const Result unknown = run({"mil", "unknown.mil"}, {}, folder.path());
@@ -328,7 +328,7 @@ TEST_CASE("errors in MIL text and in arguments name the position", "[app][mil]")
   CHECK_THAT(unknown.err, ANE_CONTAINS("unknown.mil: line 6, column "));
   CHECK_THAT(unknown.err, ANE_CONTAINS("mulx"));
 
-  write_file(folder / "doubled.mil", kDoubled);
+  write_file(folder / "doubled.mil", kTimesTwo);
   struct Row {
     Words arguments;
     std::string message;
@@ -350,7 +350,7 @@ TEST_CASE("errors in MIL text and in arguments name the position", "[app][mil]")
 }
 
 TEST_CASE("outputs are the kernel's values without the padding of surfaces", "[app][mil]") {
-  std::string text = kDoubled;
+  std::string text = kTimesTwo;
   for (std::size_t at = text.find("32]"); at != std::string::npos; at = text.find("32]")) text.replace(at, 2, "5");
   ane::math::ThreadPool threads(1);
   ane::device::host::HostDevice device(threads);

@@ -124,11 +124,11 @@ class Case {
   nlohmann::json reference_;
 };
 
-struct Variant {
+struct OracleVariant {
   std::string name, weights, plan;
 };
-Variant generate_variant() {
-  Variant variant;
+OracleVariant generate_variant() {
+  OracleVariant variant;
   variant.name = GENERATE(as<std::string>(), "micro", "gqa", "untied", "hf/llama", "hf/qwen2", "hf/qwen3", "hf/lora");
   variant.weights = GENERATE(as<std::string>(), "baked", "dynamic");
   if (kSanitized)  // each value of both

@@ -62,13 +62,6 @@ std::map<std::string, std::vector<std::smatch>> read_by_dashboard(const std::vec
   return found;
 }
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
-  return lines;
-}
-
 /// The lines of updates, without what depends on the machine's speed.
 std::vector<std::string> update_lines(const std::string& out) {
   std::vector<std::string> found;

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -12,6 +13,8 @@
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "app/small_run.h"
 
 extern char** environ;  // NOLINT: POSIX declares it so
 
@@ -121,6 +124,10 @@ Result run(const Words& arguments, const Words& environment, const fs::path& fol
   return Program(arguments, environment, folder, executable).wait();
 }
 
+Result run_in_shell(const std::string& command, const Words& arguments, const fs::path& folder) {
+  return Program(Words{"-c", command, ANE_TRAIN_PROGRAM} + arguments, {}, folder, "/bin/sh").wait();
+}
+
 std::string read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
@@ -129,5 +136,24 @@ std::string read_file(const fs::path& path) {
 }
 
 void write_file(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+std::ptrdiff_t entries_in(const fs::path& folder) {
+  if (!fs::exists(folder)) return 0;
+  return std::distance(fs::directory_iterator(folder), fs::directory_iterator());
+}
+
+bool has_checkpoint(const fs::path& folder) {
+  std::error_code ignored;  // entries appear and disappear
+  for (fs::directory_iterator entry(folder, ignored); entry != fs::directory_iterator(); entry.increment(ignored))
+    if (entry->path().filename().string().starts_with("step-")) return true;
+  return false;
+}
 
 }  // namespace cli_test

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -68,7 +69,15 @@ class Program {
 Result run(const Words& arguments, const Words& environment = {}, const std::filesystem::path& folder = ".",
            const std::string& executable = ANE_TRAIN_PROGRAM);
 
+/// Runs ane-train ("$0" "$@") in a shell script.
+Result run_in_shell(const std::string& command, const Words& arguments, const std::filesystem::path& folder);
+
 [[nodiscard]] std::string read_file(const std::filesystem::path& path);
 void write_file(const std::filesystem::path& path, const std::string& bytes);
+[[nodiscard]] std::vector<std::string> lines_of(const std::string& text);
+/// The number of files and directories in `folder`; 0 if it does not exist.
+[[nodiscard]] std::ptrdiff_t entries_in(const std::filesystem::path& folder);
+/// Whether a run has written a checkpoint in `folder`.
+[[nodiscard]] bool has_checkpoint(const std::filesystem::path& folder);
 
 }  // namespace cli_test

@@ -17,9 +17,11 @@
 
 #include "ane/math/random.h"
 
+#include "app/environment_number.h"
 #include "app/program.h"
 #include "app/rank_programs.h"
 #include "app/small_run.h"
+#include "app/telemetry_records.h"
 #include "support/catch.h"
 #include "support/sanitized.h"
 
@@ -29,24 +31,12 @@ using namespace cli_test;
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::uint64_t kKillsOfARun = 5;  // after that it may finish
-const std::string kLast = "step-00000090";
+constexpr std::uint64_t kKillsOfRanks = 5;  // after that it may finish
+const std::string kLastOfKilledRanks = "step-00000090";
 
-const Words kKilledRun = with(kSmall, "--accum-steps", "3") +
-                         Words{"--steps",     "90",      "--checkpoint-dir",   "c", "--checkpoint-every", "2",
-                               "--telemetry", "t.jsonl", "--keep-checkpoints", "2"};
-
-std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
-  const char* const text = std::getenv(variable);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
-bool has_checkpoint(const fs::path& folder) {
-  std::error_code ignored;
-  for (fs::directory_iterator entry(folder / "c", ignored); entry != fs::directory_iterator(); entry.increment(ignored))
-    if (entry->path().filename().string().starts_with("step-")) return true;
-  return false;
-}
+const Words kKilledRanks = with(kSmall, "--accum-steps", "3") +
+                           Words{"--steps",     "90",      "--checkpoint-dir",   "c", "--checkpoint-every", "2",
+                                 "--telemetry", "t.jsonl", "--keep-checkpoints", "2"};
 
 /// Kills a random process of a run at a random time.
 class RankKiller {
@@ -93,27 +83,19 @@ class RankKiller {
   double run_ms_;
 };
 
-void check_records(const fs::path& file) {
-  std::istringstream lines(read_file(file));
-  for (std::string line; std::getline(lines, line);) {
-    CAPTURE(line);
-    CHECK(nlohmann::json::accept(line));
-  }
-}
-
 }  // namespace
 
 TEST_CASE("whichever process of a run is killed, all end, and the run resumes with the same bits",
           "[app][ranks][kill_ranks]") {
-  const std::uint64_t wanted = number_from("ANE_KILLS", kSanitized ? 2 : 3);
-  const std::uint64_t seed = number_from("ANE_KILL_SEED", 1);
+  const std::uint64_t wanted = environment_number("ANE_KILLS", kSanitized ? 2 : 3);
+  const std::uint64_t seed = environment_number("ANE_KILL_SEED", 1);
   CAPTURE(seed);
   const Folder undisturbed;
   const auto start = Clock::now();
   for (const int ranks : {2, 3}) {
     const fs::path folder = undisturbed / std::to_string(ranks);
     fs::create_directory(folder);
-    REQUIRE(run_ranks(ranks, kKilledRun, {"ANE_MAX_COMPILES=16"}, folder).code == 0);
+    REQUIRE(run_ranks(ranks, kKilledRanks, {"ANE_MAX_COMPILES=16"}, folder).code == 0);
   }
   RankKiller killer(seed, std::chrono::duration<double, std::milli>(Clock::now() - start).count() / 2);
   while (killer.kills < wanted) {
@@ -121,10 +103,10 @@ TEST_CASE("whichever process of a run is killed, all end, and the run resumes wi
     const int ranks = 2 + static_cast<int>(killer.draw(2));
     const std::vector<std::string> budgets = {"6", "16", "1000"};  // restarts: every update, every third update, none
     const Words environment = {"ANE_MAX_COMPILES=" + budgets[killer.draw(budgets.size())]};
-    const std::uint64_t most = std::min(killer.kills + kKillsOfARun, wanted);
+    const std::uint64_t most = std::min(killer.kills + kKillsOfRanks, wanted);
     for (bool ended = false; !ended;) {
-      Words arguments = kKilledRun;
-      if (has_checkpoint(folder.path())) arguments.emplace_back("--resume");
+      Words arguments = kKilledRanks;
+      if (has_checkpoint(folder / "c")) arguments.emplace_back("--resume");
       Program program(launched(ranks, arguments), launcher_variables(folder.path()) + environment, folder.path(),
                       ANE_MPIRUN);
       if (killer.kills < most && killer.kill(program, folder.path())) {
@@ -139,10 +121,10 @@ TEST_CASE("whichever process of a run is killed, all end, and the run resumes wi
     }
     CAPTURE(killer.kills, ranks, environment);
     for (const char* file : {"model.safetensors", "first_moment.safetensors", "second_moment.safetensors"}) {
-      const fs::path path = fs::path("c") / kLast / file;
+      const fs::path path = fs::path("c") / kLastOfKilledRanks / file;
       CHECK(read_file(folder.path() / path) == read_file(undisturbed.path() / std::to_string(ranks) / path));
     }
-    check_records(folder.path() / "t.jsonl");
+    check_telemetry(folder.path() / "t.jsonl");
   }
   WARN(fmt::format("{} kills: {} of trainers, {} of rank processes, {} of mpirun; the others ended within {:.1f} s",
                    killer.kills, killer.of_trainers, killer.of_rank_processes, killer.of_mpirun, killer.longest_s));

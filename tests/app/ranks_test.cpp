@@ -27,14 +27,14 @@ namespace {
 using namespace cli_test;
 namespace fs = std::filesystem;
 
-const Words kRun =
+const Words kRanksRun =
     with(kSmall, "--accum-steps", "3") +
     Words{"--steps", "12", "--precision", "fp32", "--checkpoint-dir", "c", "--log-every", "1", "--output", "plain"};
 
 #ifdef ANE_MPIRUN
 
-std::string parameters_in(const fs::path& folder, const std::string& checkpoint = "step-00000012",
-                          const std::string& file = "model.safetensors") {
+std::string parameters_of_ranks(const fs::path& folder, const std::string& checkpoint = "step-00000012",
+                                const std::string& file = "model.safetensors") {
   return read_file(folder / "c" / checkpoint / file);
 }
 
@@ -66,17 +66,18 @@ double relative_difference(const std::vector<float>& a, const std::vector<float>
 
 TEST_CASE("ranks compute what a single process computes, and the same bits however they are cut", "[app][ranks]") {
   const Folder alone;
-  REQUIRE(run(kRun, {}, alone.path()).code == 0);
+  REQUIRE(run(kRanksRun, {}, alone.path()).code == 0);
   std::vector<std::string> ends;
   for (const char* budget : {"1000", "8"}) {
     const Folder folder;
-    const Result result = run_ranks(2, kRun, {std::string("ANE_MAX_COMPILES=") + budget}, folder.path());
+    const Result result = run_ranks(2, kRanksRun, {std::string("ANE_MAX_COMPILES=") + budget}, folder.path());
     CAPTURE(result.out, result.err);
     REQUIRE(result.code == 0);
     CHECK(count(result.out, "=== Efficiency Report ===") == 1);  // of the first rank
     CHECK(result.err.find("2 ranks; each sends about 0.0") != std::string::npos);
-    CHECK(relative_difference(floats_in(parameters_in(folder.path())), floats_in(parameters_in(alone.path()))) < 1e-5);
-    ends.push_back(parameters_in(folder.path()));
+    CHECK(relative_difference(floats_in(parameters_of_ranks(folder.path())),
+                              floats_in(parameters_of_ranks(alone.path()))) < 1e-5);
+    ends.push_back(parameters_of_ranks(folder.path()));
     CHECK(processes_in(folder.path(), RankRole::trainer).empty());
   }
   CHECK(ends[0] == ends[1]);
@@ -84,9 +85,9 @@ TEST_CASE("ranks compute what a single process computes, and the same bits howev
 
 TEST_CASE("a run of two ranks resumes on three and on one", "[app][ranks]") {
   const Folder first;
-  REQUIRE(run_ranks(2, with(kRun, "--steps", "6"), {}, first.path()).code == 0);
+  REQUIRE(run_ranks(2, with(kRanksRun, "--steps", "6"), {}, first.path()).code == 0);
   const Folder whole;
-  REQUIRE(run(kRun, {}, whole.path()).code == 0);
+  REQUIRE(run(kRanksRun, {}, whole.path()).code == 0);
   for (const int ranks : {1, 3}) {
     const Folder folder;
     fs::copy(first.path() / "c", folder.path() / "c", fs::copy_options::recursive);
@@ -94,7 +95,8 @@ TEST_CASE("a run of two ranks resumes on three and on one", "[app][ranks]") {
     const Result result = ranks == 1 ? run(words, {}, folder.path()) : run_ranks(ranks, words, {}, folder.path());
     CAPTURE(ranks, result.out, result.err);
     REQUIRE(result.code == 0);
-    CHECK(relative_difference(floats_in(parameters_in(folder.path())), floats_in(parameters_in(whole.path()))) < 1e-5);
+    CHECK(relative_difference(floats_in(parameters_of_ranks(folder.path())),
+                              floats_in(parameters_of_ranks(whole.path()))) < 1e-5);
   }
 }
 
@@ -105,7 +107,7 @@ TEST_CASE("an adapter is trained by two ranks, which exchange nothing else", "[a
                        "--threads",     "1",     "--seq",       "16",   "--steps",          "6",
                        "--accum-steps", "2",     "--precision", "fp32", "--checkpoint-dir", "c"};
   const auto adapter = [](const fs::path& place) {
-    return parameters_in(place, "step-00000006", "adapter_model.safetensors");
+    return parameters_of_ranks(place, "step-00000006", "adapter_model.safetensors");
   };
   REQUIRE(run(words, {}, folder.path()).code == 0);
   const std::vector<float> alone = floats_in(adapter(folder.path()));
@@ -118,8 +120,8 @@ TEST_CASE("an adapter is trained by two ranks, which exchange nothing else", "[a
 
 TEST_CASE("a difference between ranks is one error that names the rank", "[app][ranks]") {
   const Folder folder;
-  const Words words = Words{"-np", "1", ANE_TRAIN_PROGRAM} + kRun + Words{":", "-np", "1", ANE_TRAIN_PROGRAM} + kRun +
-                      Words{"--seed", "7"};
+  const Words words = Words{"-np", "1", ANE_TRAIN_PROGRAM} + kRanksRun + Words{":", "-np", "1", ANE_TRAIN_PROGRAM} +
+                      kRanksRun + Words{"--seed", "7"};
   const Result result = run(words, launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
   CAPTURE(result.out, result.err);
   CHECK(result.code == 2);
@@ -132,7 +134,7 @@ TEST_CASE("a rank that cannot start ends the run with its message alone", "[app]
   for (const char* machine : {"first", "second"}) fs::create_directory(folder / machine);
   write_file(folder.path() / "first" / "data.txt", std::string(10000, ' '));
   const auto rank = [&](const std::string& machine) {
-    return Words{"-np", "1", "-wdir", folder / machine, ANE_TRAIN_PROGRAM} + kRun + Words{"--data", "data.txt"};
+    return Words{"-np", "1", "-wdir", folder / machine, ANE_TRAIN_PROGRAM} + kRanksRun + Words{"--data", "data.txt"};
   };
   const Result result =
       run(rank("first") + Words{":"} + rank("second"), launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
@@ -146,14 +148,13 @@ TEST_CASE("a rank that cannot start ends the run with its message alone", "[app]
 
 TEST_CASE("telemetry has the number of ranks, and the times and bytes of each", "[app][ranks]") {
   const Folder folder;
-  const Words words = kRun + Words{"--telemetry", "t.jsonl"};
+  const Words words = kRanksRun + Words{"--telemetry", "t.jsonl"};
   const Result result = run_ranks(3, words, {"ANE_MAX_COMPILES=8"}, folder.path());
   CAPTURE(result.out, result.err);
   REQUIRE(result.code == 0);
-  std::istringstream lines(read_file(folder.path() / "t.jsonl"));
   std::int64_t exchanged = 0;
   int updates = 0;
-  for (std::string line; std::getline(lines, line);) {
+  for (const std::string& line : lines_of(read_file(folder.path() / "t.jsonl"))) {
     const nlohmann::json record = nlohmann::json::parse(line);
     if (record["type"] == "run") CHECK(record["ranks"] == 3);
     if (record["type"] == "end") CHECK(record["exchanged_bytes"] == exchanged);
@@ -169,7 +170,7 @@ TEST_CASE("telemetry has the number of ranks, and the times and bytes of each", 
 
 TEST_CASE("a warning of another rank is printed with its name", "[app][ranks]") {
   const Folder folder;
-  const Words faulty = Words{ANE_TRAIN_FAULTS} + kRun;
+  const Words faulty = Words{ANE_TRAIN_FAULTS} + kRanksRun;
   const Words words =
       Words{"-np", "1"} + faulty + Words{":", "-np", "1", "env", "ANE_TRAIN_FAULT=compile:2@1"} + faulty;
   const Result result = run(words, launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
@@ -183,7 +184,7 @@ TEST_CASE("a warning of another rank is printed with its name", "[app][ranks]") 
 TEST_CASE("ranks on different devices are refused unless the user accepts it", "[app][ranks]") {
   for (const bool accepts : {false, true}) {
     const Folder folder;
-    Words settings = with(kRun, "--precision", "fp16");
+    Words settings = with(kRanksRun, "--precision", "fp16");
     if (accepts) settings.emplace_back("--allow-mixed-devices");
     const Words words = Words{"-np", "1", ANE_TRAIN_STANDIN} + settings + Words{":", "-np", "1", ANE_TRAIN_STANDIN} +
                         with(settings, "--device", "ane");
@@ -200,7 +201,7 @@ TEST_CASE("ranks whose engines allow different loss scales are refused unless it
   const Folder folder;
   REQUIRE(on_persona(folder, "m3-ultra", {"doctor", "--device", "ane", "--explore", "--quick"}).code == 0);
   for (const bool is_fixed : {false, true}) {
-    Words settings = with(with(kRun, "--precision", "fp16"), "--device", "ane");
+    Words settings = with(with(kRanksRun, "--precision", "fp16"), "--device", "ane");
     if (is_fixed) settings = settings + Words{"--loss-scale", "256"};
     const Words words = Words{"-np", "1", "-x", "XDG_CACHE_HOME=" + (folder / "cache"), ANE_TRAIN_STANDIN} + settings +
                         Words{":", "-np", "1", "-x", "XDG_CACHE_HOME=" + (folder / "empty"), ANE_TRAIN_STANDIN} +
@@ -215,7 +216,7 @@ TEST_CASE("ranks whose engines allow different loss scales are refused unless it
 }
 
 TEST_CASE("a rank may compile in workers while another one compiles in its own process", "[app][ranks][workers]") {
-  const Words settings = with(with(kRun, "--precision", "fp16"), "--device", "ane") + Words{"--weights", "baked"};
+  const Words settings = with(with(kRanksRun, "--precision", "fp16"), "--device", "ane") + Words{"--weights", "baked"};
   const Words in_workers = settings + Words{"--compile-in", "worker", "--compile-workers", "1"};
   std::vector<std::string> ends;
   for (const Words& second : {settings, in_workers}) {
@@ -228,7 +229,7 @@ TEST_CASE("a rank may compile in workers while another one compiles in its own p
     CAPTURE(result.out, result.err);
     REQUIRE(result.code == 0);
     CHECK(count(result.err, "warning") == 0);
-    ends.push_back(parameters_in(folder.path()));
+    ends.push_back(parameters_of_ranks(folder.path()));
     CHECK_FALSE(fs::exists(folder.path() / "home-cache"));  // the stand-in removes it if it is empty
   }
   CHECK_FALSE(ends[0].empty());
@@ -246,7 +247,7 @@ TEST_CASE("wrong flags are one message, however many ranks", "[app][ranks]") {
 TEST_CASE("a wrong flag of a single rank is reported with the rank", "[app][ranks]") {
   const Folder folder;
   const Words words =
-      Words{"-np", "1", ANE_TRAIN_PROGRAM} + kRun + Words{":", "-np", "1", ANE_TRAIN_PROGRAM, "--stepz", "3"};
+      Words{"-np", "1", ANE_TRAIN_PROGRAM} + kRanksRun + Words{":", "-np", "1", ANE_TRAIN_PROGRAM, "--stepz", "3"};
   const Result result = run(words, launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
   CAPTURE(result.out, result.err);
   CHECK(result.code == 2);
@@ -260,7 +261,7 @@ TEST_CASE("a wrong flag of a single rank is reported with the rank", "[app][rank
 TEST_CASE("a signal to any process stops all with a checkpoint", "[app][ranks][signal]") {
   for (const bool to_trainer : {true, false}) {
     const Folder folder;
-    Program program(launched(2, with(kRun, "--steps", "100000")), launcher_variables(folder.path()), folder.path(),
+    Program program(launched(2, with(kRanksRun, "--steps", "100000")), launcher_variables(folder.path()), folder.path(),
                     ANE_MPIRUN);
     REQUIRE(program.wait_for("update 11/"));
     if (to_trainer)
@@ -279,7 +280,7 @@ TEST_CASE("a signal to any process stops all with a checkpoint", "[app][ranks][s
 TEST_CASE("a stopped process of a rank is reported after the timeout", "[app][ranks]") {
   for (const RankRole role : {RankRole::trainer, RankRole::rank_process}) {
     const Folder folder;
-    Program program(launched(2, with(kRun, "--steps", "100000") + Words{"--rank-timeout", "2"}),
+    Program program(launched(2, with(kRanksRun, "--steps", "100000") + Words{"--rank-timeout", "2"}),
                     launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
     REQUIRE(program.wait_for("update 11/"));
     ::kill(processes_in(folder.path(), role).back(), SIGSTOP);
@@ -300,7 +301,7 @@ TEST_CASE("without MPI, a launched program says so instead of training in every 
     return;
   }
   const Folder folder;
-  const Result result = run(kRun, {"OMPI_COMM_WORLD_SIZE=2", "OMPI_COMM_WORLD_RANK=0"}, folder.path());
+  const Result result = run(kRanksRun, {"OMPI_COMM_WORLD_SIZE=2", "OMPI_COMM_WORLD_RANK=0"}, folder.path());
   CHECK(result.code == 2);
   CHECK(result.err.find("built without MPI") != std::string::npos);
 }

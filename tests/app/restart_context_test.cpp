@@ -10,21 +10,20 @@
 #include "support/catch.h"
 
 using namespace ane;
-using Words = std::vector<std::string>;
 
 TEST_CASE("a process passes every setting to the next, byte for byte", "[app][restart]") {
-  const Words arguments = {
+  const std::vector<std::string> arguments = {
       "--data", "a\nb\\n \xff=c.txt", "--lr",   "0.1",      "--untied", "--threads", "3", "--steps",
       "12",     "--schedule",         "cosine", "--device", "host"};
   const cli::LoadedSettings loaded =
       cli::load_settings(cli::parse_command_line(std::vector{cli::training_command()}, arguments).values, {});
-  const Words environment = {"HOME=/", "ANE_TRAIN_SETTINGS=old", "ANE_TRAIN_STATE=1:2"};
-  const Words passed = app::environment_with(environment, {.state_handle = {7, 99},
-                                                           .settings = loaded.values,
-                                                           .data_identity = "text\nof\\n data",
-                                                           .process = 3,
-                                                           .lock = 8,
-                                                           .standard_input = 9});
+  const std::vector<std::string> environment = {"HOME=/", "ANE_TRAIN_SETTINGS=old", "ANE_TRAIN_STATE=1:2"};
+  const std::vector<std::string> passed = app::environment_with(environment, {.state_handle = {7, 99},
+                                                                              .settings = loaded.values,
+                                                                              .data_identity = "text\nof\\n data",
+                                                                              .process = 3,
+                                                                              .lock = 8,
+                                                                              .standard_input = 9});
   CHECK(passed.size() == 3);
   const auto found = app::find_restart_context(passed);
   REQUIRE(found);
@@ -47,10 +46,13 @@ TEST_CASE("a process passes every setting to the next, byte for byte", "[app][re
 }
 
 TEST_CASE("a first process finds no restart context, and a broken one is refused", "[app][restart]") {
-  CHECK_FALSE(app::find_restart_context(Words{"HOME=/", "ANE_TRAIN_SETTINGS=x"}));
-  CHECK_THROWS_AS(app::find_restart_context(Words{"ANE_TRAIN_STATE=3:4"}), UsageError);
-  CHECK_THROWS_WITH(app::find_restart_context(Words{"ANE_TRAIN_STATE=3:4"}), ANE_CONTAINS("ANE_TRAIN_SETTINGS"));
-  CHECK_THROWS_AS(app::find_restart_context(Words{"ANE_TRAIN_STATE=3:4", "ANE_TRAIN_SETTINGS=lr=abc"}), UsageError);
+  CHECK_FALSE(app::find_restart_context(std::vector<std::string>{"HOME=/", "ANE_TRAIN_SETTINGS=x"}));
+  CHECK_THROWS_AS(app::find_restart_context(std::vector<std::string>{"ANE_TRAIN_STATE=3:4"}), UsageError);
+  CHECK_THROWS_WITH(app::find_restart_context(std::vector<std::string>{"ANE_TRAIN_STATE=3:4"}),
+                    ANE_CONTAINS("ANE_TRAIN_SETTINGS"));
+  CHECK_THROWS_AS(
+      app::find_restart_context(std::vector<std::string>{"ANE_TRAIN_STATE=3:4", "ANE_TRAIN_SETTINGS=lr=abc"}),
+      UsageError);
 }
 
 TEST_CASE("fields are packed and unpacked", "[app][restart]") {

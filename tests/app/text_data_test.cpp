@@ -40,7 +40,7 @@ std::string records() {
   return lines;
 }
 
-Words train(const Words& more) {
+Words train_on_text(const Words& more) {
   return Words{"--device", "host", "--threads", "1",  "--steps",       "12", "--accum-steps", "2",
                "--lr",     "0.01", "--seq",     "32", "--val-samples", "2"} +
          more;
@@ -60,7 +60,8 @@ TEST_CASE("text is turned into the tokens of the model once, also in a run of ma
   const Folder folder;
   write_model(folder);
   write_file(folder / "x.txt", long_text());
-  const Words one = train(kOfModel + Words{"--data", "x.txt", "--output", "dashboard", "--checkpoint-dir", "one"});
+  const Words one =
+      train_on_text(kOfModel + Words{"--data", "x.txt", "--output", "dashboard", "--checkpoint-dir", "one"});
   const Result first = run(one, {}, folder.path());
   INFO(first.err);
   REQUIRE(first.code == 0);
@@ -86,7 +87,7 @@ TEST_CASE("text is turned into the tokens of the model once, also in a run of ma
 
   // The same tokens from a file that tokenize writes; only their split differs.
   REQUIRE(run({"tokenize", "x.txt", "--tokenizer", "model", "--out", "x.bin"}, {}, folder.path()).code == 0);
-  const Result from_tokens = run(train(kOfModel + Words{"--data", "x.bin"}), {}, folder.path());
+  const Result from_tokens = run(train_on_text(kOfModel + Words{"--data", "x.bin"}), {}, folder.path());
   CHECK(from_tokens.code == 0);
 }
 
@@ -94,7 +95,8 @@ TEST_CASE("records with a mask are trained on, and give the same bits when cut a
   const Folder folder;
   write_model(folder);
   write_file(folder / "x.jsonl", records());
-  const Words whole = train(kOfModel + Words{"--data", "x.jsonl", "--mask-prompt", "--checkpoint-dir", "whole"});
+  const Words whole =
+      train_on_text(kOfModel + Words{"--data", "x.jsonl", "--mask-prompt", "--checkpoint-dir", "whole"});
   const Result result = run(whole, {}, folder.path());
   INFO(result.err);
   REQUIRE(result.code == 0);
@@ -121,7 +123,7 @@ TEST_CASE("a new model gets the vocabulary of its tokenizer, which its checkpoin
   const Folder folder;
   write_file(folder / "t.json", small_tokenizer_json());
   write_file(folder / "x.txt", long_text());
-  const Words words = train(kNew + Words{"--data", "x.txt", "--checkpoint-dir", "c"});
+  const Words words = train_on_text(kNew + Words{"--data", "x.txt", "--checkpoint-dir", "c"});
   const Result result = run(words, {}, folder.path());
   INFO(result.err);
   REQUIRE(result.code == 0);
@@ -152,7 +154,7 @@ TEST_CASE("text is bytes only for a model without tokenizer that is not from Hug
   fs::create_directory(folder / "texts");
   write_file(folder / "texts/a.txt", long_text());
   write_file(folder / "texts/b.txt", long_text());
-  const Words plain = train({"--dim", "32", "--hidden", "64", "--layers", "1", "--heads", "2", "--data"});
+  const Words plain = train_on_text({"--dim", "32", "--hidden", "64", "--layers", "1", "--heads", "2", "--data"});
   CHECK_THAT(run(plain + Words{"x.txt"}, {}, folder.path()).out, ANE_CONTAINS("bytes for training"));
   const Result directory = run(plain + Words{"texts"}, {}, folder.path());
   CHECK(directory.code == 0);
@@ -168,10 +170,10 @@ TEST_CASE("text is bytes only for a model without tokenizer that is not from Hug
 
   write_model(folder);
   fs::remove(folder / "model/tokenizer.json");
-  const Result missing = run(train(kOfModel + Words{"--data", "x.txt"}), {}, folder.path());
+  const Result missing = run(train_on_text(kOfModel + Words{"--data", "x.txt"}), {}, folder.path());
   CHECK(missing.code == 2);
   CHECK_THAT(missing.err, ANE_CONTAINS("model has no tokenizer") && ANE_CONTAINS("--tokenizer"));
-  CHECK(run(train(kOfModel + Words{"--data", "synthetic"}), {}, folder.path()).code == 0);
+  CHECK(run(train_on_text(kOfModel + Words{"--data", "synthetic"}), {}, folder.path()).code == 0);
 }
 
 TEST_CASE("data that do not fit are refused with what to do", "[app][data]") {
@@ -184,7 +186,7 @@ TEST_CASE("data that do not fit are refused with what to do", "[app][data]") {
   write_file(folder / "x.bin", std::string(400, '\1'));
   fs::create_directory(folder / "empty");
   const auto check = [&](const Words& more, int code, const std::string& expected) {
-    const Result result = run(train(kOfModel + more), {}, folder.path());
+    const Result result = run(train_on_text(kOfModel + more), {}, folder.path());
     CAPTURE(expected, result.err);
     CHECK(result.code == code);
     CHECK_THAT(result.err, ANE_CONTAINS(expected));
@@ -198,7 +200,8 @@ TEST_CASE("data that do not fit are refused with what to do", "[app][data]") {
   check({"--data", "x.txt", "--end-token", "132"}, 2, "nor a number below 132");
   check({"--data", "missing.jsonl"}, 3, "missing.jsonl");
   for (const char* made : {"encoded in", "read from the cache"}) {
-    const Result skipped = run(train(kOfModel + Words{"--data", "bad.jsonl", "--skip-bad-records"}), {}, folder.path());
+    const Result skipped =
+        run(train_on_text(kOfModel + Words{"--data", "bad.jsonl", "--skip-bad-records"}), {}, folder.path());
     CHECK(skipped.code == 0);
     CHECK_THAT(skipped.err, ANE_CONTAINS(made) &&
                                 ANE_CONTAINS("1 bad record was skipped; the first one: bad.jsonl: line 61: 'text' is"));
@@ -206,7 +209,7 @@ TEST_CASE("data that do not fit are refused with what to do", "[app][data]") {
   }
   write_file(folder / "long.jsonl", fmt::format(R"({{"text": "{}"}})", std::string(200, 'x')) + "\n");
   for (const char* made : {"encoded in", "read from the cache"}) {
-    const Result whole = run(train(kOfModel + Words{"--data", "long.jsonl"}), {}, folder.path());
+    const Result whole = run(train_on_text(kOfModel + Words{"--data", "long.jsonl"}), {}, folder.path());
     CHECK(whole.code == 0);
     CHECK_THAT(whole.err, ANE_CONTAINS(made) && ANE_CONTAINS("long.jsonl: no record begins in the last tenth"));
     CHECK(count(whole.err, "nothing is held out") == 1);
@@ -214,7 +217,7 @@ TEST_CASE("data that do not fit are refused with what to do", "[app][data]") {
   fs::create_directory(folder / "mlx");
   write_file(folder / "mlx/train.jsonl", records());
   write_file(folder / "mlx/valid.jsonl", "{\"text\": \"\"}\n");
-  const Result empty = run(train(kOfModel + Words{"--data", "mlx"}), {}, folder.path());
+  const Result empty = run(train_on_text(kOfModel + Words{"--data", "mlx"}), {}, folder.path());
   CHECK(empty.code == 0);
   CHECK_THAT(empty.err, ANE_CONTAINS("mlx: valid.jsonl has no tokens, so there is no validation loss"));
   fs::remove(folder / "model/generation_config.json");
@@ -289,7 +292,8 @@ TEST_CASE("checkpoints and exports name the end token that the data were made wi
   const auto check = [&](const Words& more, int expected) {
     fs::remove_all(folder / "c");
     fs::remove_all(folder / "out");
-    const Result trained = run(train(more) + Words{"--checkpoint-dir", "c", "--max-compiles", "11"}, {}, folder.path());
+    const Result trained =
+        run(train_on_text(more) + Words{"--checkpoint-dir", "c", "--max-compiles", "11"}, {}, folder.path());
     CAPTURE(trained.err);
     REQUIRE(trained.code == 0);
     CHECK(end_token("c/step-00000012") == expected);
@@ -307,7 +311,8 @@ TEST_CASE("checkpoints and exports name the end token that the data were made wi
   write_file(folder / "model/generation_config.json", R"({"eos_token_id": [129, 131]})");
   check(kOfModel + Words{"--data", "x.jsonl", "--end-token", "130"}, -1);
 
-  const Result unknown = run(train(kOfModel + Words{"--data", "x.bin", "--end-token", "<nothing>"}), {}, folder.path());
+  const Result unknown =
+      run(train_on_text(kOfModel + Words{"--data", "x.bin", "--end-token", "<nothing>"}), {}, folder.path());
   CHECK(unknown.code == 2);
   CHECK_THAT(unknown.err, ANE_CONTAINS("--end-token: '<nothing>' is neither the name"));
   const Result nameless = run({"--dim", "32", "--hidden", "64", "--layers", "1", "--heads", "2", "--vocab", "256",

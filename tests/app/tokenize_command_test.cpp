@@ -14,7 +14,7 @@ namespace {
 using namespace cli_test;
 
 /// Words of "a", "b" and "ab", and a special token that is put before each text.
-const char* const kTokenizer = R"({
+const char* const kLetterTokenizer = R"({
   "added_tokens": [{"id": 4, "content": "<s>", "special": true, "normalized": false}],
   "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "Removed"},
   "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
@@ -31,7 +31,7 @@ Result tokenize(const Folder& folder, Words more) {
 
 TEST_CASE("text becomes tokens and tokens become text", "[app][tokenize]") {
   const Folder folder;
-  write_file(folder / "tokenizer.json", kTokenizer);
+  write_file(folder / "tokenizer.json", kLetterTokenizer);
   write_file(folder / "one.txt", "ab a");
   write_file(folder / "two.txt", "b\n");
   CHECK(tokenize(folder, {"one.txt", "two.txt", "--ids"}).out == "3 1 2 0\n");
@@ -44,7 +44,7 @@ TEST_CASE("text becomes tokens and tokens become text", "[app][tokenize]") {
 
 TEST_CASE("a token file has a header with the vocabulary and the digest of the tokenizer", "[app][tokenize]") {
   const Folder folder;
-  write_file(folder / "tokenizer.json", kTokenizer);
+  write_file(folder / "tokenizer.json", kLetterTokenizer);
   write_file(folder / "one.txt", "ab a");
   const Result result = tokenize(folder, {"one.txt", "--out", "one.bin"});
   CAPTURE(result.err);
@@ -62,7 +62,7 @@ TEST_CASE("a token file has a header with the vocabulary and the digest of the t
 
 TEST_CASE("wrong input of tokenize gives one message", "[app][tokenize]") {
   const Folder folder;
-  write_file(folder / "tokenizer.json", kTokenizer);
+  write_file(folder / "tokenizer.json", kLetterTokenizer);
   write_file(folder / "ids", "4 5");
   const auto refused = [&](const Words& more, int code, const std::string& message) {
     const Result result = tokenize(folder, more);

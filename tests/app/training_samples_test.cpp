@@ -11,6 +11,7 @@
 #include "app/program.h"
 #include "app/small_model.h"
 #include "app/small_run.h"
+#include "app/telemetry_records.h"
 #include "support/catch.h"
 
 /// Samples of text while a model is trained: --sample-every.
@@ -22,12 +23,12 @@ namespace fs = std::filesystem;
 constexpr const char* kPrompt = "aab\nb";
 
 /// 5 updates.
-const Words kRun = with(with(kSmall, "--vocab", "256"), "--lr", "0.01") +
-                   Words{"--data",   "text.txt",  "--steps",     "10",      "--checkpoint-dir", "c",
-                         "--output", "dashboard", "--telemetry", "t.jsonl", "--log-every",      "2"};
+const Words kSampledRun = with(with(kSmall, "--vocab", "256"), "--lr", "0.01") +
+                          Words{"--data",   "text.txt",  "--steps",     "10",      "--checkpoint-dir", "c",
+                                "--output", "dashboard", "--telemetry", "t.jsonl", "--log-every",      "2"};
 const Words kSamples = {"--sample-every", "2", "--sample-prompt", kPrompt, "--sample-tokens", "12"};
 
-void write_text(const Folder& folder) {
+void write_letters(const Folder& folder) {
   write_file(folder / "text.txt", std::string(500, 'a') + std::string(500, 'b') + std::string(2000, 'c'));
 }
 
@@ -50,14 +51,10 @@ void write_byte_tokenizer(const fs::path& path) {
 
 /// The records of samples, without times.
 std::vector<nlohmann::json> samples_in(const fs::path& telemetry) {
-  std::vector<nlohmann::json> samples;
-  std::istringstream lines(read_file(telemetry));
-  for (std::string line; std::getline(lines, line);) {
-    nlohmann::json record = nlohmann::json::parse(line);
-    if (record.at("type") != "sample") continue;
-    record.erase("time");
-    record.erase("ms");
-    samples.push_back(std::move(record));
+  std::vector<nlohmann::json> samples = telemetry_records(telemetry, "sample");
+  for (nlohmann::json& sample : samples) {
+    sample.erase("time");
+    sample.erase("ms");
   }
   return samples;
 }
@@ -76,13 +73,13 @@ TEST_CASE("samples change no bit of a run and are the same however it is divided
   const Folder plain;
   const Folder whole;
   const Folder divided;
-  for (const Folder* folder : {&plain, &whole, &divided}) write_text(*folder);
+  for (const Folder* folder : {&plain, &whole, &divided}) write_letters(*folder);
   const Words mode = GENERATE(Words{}, Words{"--weights", "dynamic"}, Words{"--parallel-sequences", "1"});
-  REQUIRE(run(kRun + mode, {}, plain.path()).code == 0);
-  const Result sampled = run(kRun + mode + kSamples, {}, whole.path());
+  REQUIRE(run(kSampledRun + mode, {}, plain.path()).code == 0);
+  const Result sampled = run(kSampledRun + mode + kSamples, {}, whole.path());
   CAPTURE(sampled.out, sampled.err);
   REQUIRE(sampled.code == 0);
-  const Result restarted = run(kRun + mode + kSamples, {"ANE_MAX_COMPILES=7"}, divided.path());
+  const Result restarted = run(kSampledRun + mode + kSamples, {"ANE_MAX_COMPILES=7"}, divided.path());
   REQUIRE(restarted.code == 0);
   CHECK((count(restarted.out, "[exec() restart") > 0) == (std::ranges::count(mode, "dynamic") == 0));
 
@@ -103,9 +100,9 @@ TEST_CASE("samples change no bit of a run and are the same however it is divided
 
 TEST_CASE("the sample at the end is what the command sample makes of the checkpoint", "[app][sample]") {
   const Folder folder;
-  write_text(folder);
+  write_letters(folder);
   const Words fp32 = {"--precision", "fp32"};
-  REQUIRE(run(kRun + kSamples + fp32, {}, folder.path()).code == 0);
+  REQUIRE(run(kSampledRun + kSamples + fp32, {}, folder.path()).code == 0);
   const Result continued = run(Words{"sample", "--device", "host", "--model", folder / "c/step-00000010", "--prompt",
                                      kPrompt, "--max-tokens", "12", "--tokens", "--ignore-eos"} +
                                fp32);
@@ -123,9 +120,9 @@ TEST_CASE("the sample at the end is what the command sample makes of the checkpo
 TEST_CASE("a resumed run samples at the same updates, with the settings of the checkpoint", "[app][sample][resume]") {
   const Folder whole;
   const Folder resumed;
-  for (const Folder* folder : {&whole, &resumed}) write_text(*folder);
-  REQUIRE(run(kRun + kSamples, {}, whole.path()).code == 0);
-  REQUIRE(run(with(kRun, "--steps", "6") + kSamples, {}, resumed.path()).code == 0);
+  for (const Folder* folder : {&whole, &resumed}) write_letters(*folder);
+  REQUIRE(run(kSampledRun + kSamples, {}, whole.path()).code == 0);
+  REQUIRE(run(with(kSampledRun, "--steps", "6") + kSamples, {}, resumed.path()).code == 0);
   fs::remove(resumed / "t.jsonl");
   const Words words = {"--device",    "host",    "--threads", "1", "--checkpoint-dir", "c", "--resume",
                        "--telemetry", "t.jsonl", "--steps",   "10"};
@@ -184,7 +181,7 @@ TEST_CASE("checkpoints keep the tokenizer of a llama2.c model", "[app][sample][c
 
 TEST_CASE("what a sample needs is checked before a run begins", "[app][sample][errors]") {
   const Folder folder;
-  write_text(folder);
+  write_letters(folder);
   write_small_model(folder / "hf");
   for (const char* name : {"tokenizer.json", "tokenizer.model"}) fs::remove(fs::path(folder / "hf") / name);
   struct Row {
@@ -241,8 +238,8 @@ TEST_CASE("a dry run says what samples cost", "[app][sample]") {
 #ifdef ANE_TRAIN_STANDIN
 TEST_CASE("samples make no compile on a device with a limit, but for one at the end", "[app][sample][standin]") {
   const Folder folder;
-  write_text(folder);
-  const Words words = with(kRun, "--device", "ane");
+  write_letters(folder);
+  const Words words = with(kSampledRun, "--device", "ane");
   const auto compiles = [&](const Words& more) {
     fs::remove_all(folder / "c");
     const Result result =

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 const Words kCommon = {"--vocab",       "64", "--seq",         "32", "--threads", "1", "--lr", "0.003",
                        "--accum-steps", "2",  "--val-samples", "2",  "--steps",   "14"};
-const std::string kLast = "out/step-00000014/";
+const std::string kLastOfMode = "out/step-00000014/";
 
 struct NamedModel {
   std::string name;
@@ -44,7 +44,7 @@ std::span<const NamedModel> models() { return std::span(kModels).last(kSanitized
 
 const std::vector<std::string> kPlans = {"split", "merged"};
 
-struct Trained {
+struct TrainedModel {
   Result result;
   std::string parameters;
   std::vector<float> values;
@@ -68,13 +68,13 @@ Words with_one_thread(Words environment) {
 }
 
 /// Runs to the end, on the host or the stand-in framework, and reads the parameters.
-Trained train(const std::string& device, const Words& settings, const Words& environment = {}) {
+TrainedModel train_in_mode(const std::string& device, const Words& settings, const Words& environment = {}) {
   const Folder folder;
   const Words all = kCommon + settings + Words{"--device", device, "--checkpoint-dir", "out"};
-  Trained trained{Program(all, with_one_thread(environment), folder.path(), program_of(device)).wait(), {}, {}};
+  TrainedModel trained{Program(all, with_one_thread(environment), folder.path(), program_of(device)).wait(), {}, {}};
   CAPTURE(all, environment, trained.result.out, trained.result.err);
   REQUIRE(trained.result.code == 0);
-  const std::string file = folder / (kLast + "model.safetensors");
+  const std::string file = folder / (kLastOfMode + "model.safetensors");
   trained.parameters = read_file(file);
   REQUIRE_FALSE(trained.parameters.empty());
   trained.values = values_in(file);
@@ -82,7 +82,7 @@ Trained train(const std::string& device, const Words& settings, const Words& env
 }
 
 /// Frobenius norm of the difference, relative to that of `expected`.
-double relative_error(const Trained& found, const Trained& expected) {
+double relative_error(const TrainedModel& found, const TrainedModel& expected) {
   REQUIRE(found.values.size() == expected.values.size());
   double difference = 0;
   double norm = 0;
@@ -97,11 +97,11 @@ double relative_error(const Trained& found, const Trained& expected) {
 
 TEST_CASE("all weight modes learn the same, with every plan, on every device", "[app][modes]") {
   for (const NamedModel& model : models()) {
-    const Trained reference = train("host", model.dimensions);
+    const TrainedModel reference = train_in_mode("host", model.dimensions);
     for (const std::string& plan : kPlans) {
       const Words settings = model.dimensions + Words{"--plan", plan};
-      const Trained baked = train("host", settings);
-      const Trained dynamic = train("host", settings + Words{"--weights", "dynamic"});
+      const TrainedModel baked = train_in_mode("host", settings);
+      const TrainedModel dynamic = train_in_mode("host", settings + Words{"--weights", "dynamic"});
       CAPTURE(model.name, plan);
       // Kernels that store other tensors or sum in another order differ by fp16 rounding, about 5e-4 each, which
       // AdamW's division by small roots magnifies.
@@ -109,11 +109,11 @@ TEST_CASE("all weight modes learn the same, with every plan, on every device", "
       CHECK(relative_error(dynamic, baked) <= 5e-3);
       for (const std::string& device : devices()) {
         CAPTURE(device);
-        const Trained cut = train(device, settings, {"ANE_MAX_COMPILES=12"});
+        const TrainedModel cut = train_in_mode(device, settings, {"ANE_MAX_COMPILES=12"});
         CHECK(cut.parameters == baked.parameters);
         CHECK(count(cut.result.out, "[exec() restart") >= 2);
 
-        const Trained once = train(device, settings, {"ANE_WEIGHTS=dynamic", "ANE_MAX_COMPILES=6"});
+        const TrainedModel once = train_in_mode(device, settings, {"ANE_WEIGHTS=dynamic", "ANE_MAX_COMPILES=6"});
         CHECK(once.parameters == dynamic.parameters);
         CHECK_THAT(once.result.out, ANE_CONTAINS("(1 training round)") && !ANE_CONTAINS("[exec() restart"));
       }
@@ -127,12 +127,12 @@ TEST_CASE("a pipeline learns the same however it is divided into processes, on e
     for (const std::string& plan : kPlans) {
       CAPTURE(model.name, plan);
       const Words settings = model.dimensions + Words{"--plan", plan};
-      const Trained whole = train("host", settings + Words{"--pipeline"}, {"ANE_MAX_COMPILES=1000"});
-      CHECK_FALSE(whole.parameters == train("host", settings).parameters);  // it is stale by one update
+      const TrainedModel whole = train_in_mode("host", settings + Words{"--pipeline"}, {"ANE_MAX_COMPILES=1000"});
+      CHECK_FALSE(whole.parameters == train_in_mode("host", settings).parameters);  // it is stale by one update
       CHECK_THAT(whole.result.out, ANE_CONTAINS("stale by one update"));
       for (const std::string& device : devices()) {
         CAPTURE(device);
-        const Trained cut = train(device, settings, {"ANE_MAX_COMPILES=22", "ANE_PIPELINE=true"});
+        const TrainedModel cut = train_in_mode(device, settings, {"ANE_MAX_COMPILES=22", "ANE_PIPELINE=true"});
         CHECK(cut.parameters == whole.parameters);
         CHECK(count(cut.result.out, "[exec() restart") >= 1);
       }
@@ -146,9 +146,9 @@ TEST_CASE("a pipeline compiles while a batch runs", "[app][modes][pipeline]") {
   for (const std::string& device : devices()) {
     CAPTURE(device);
     const Words settings = kModels[1].dimensions + Words{"--pipeline"};
-    const Trained watched = train(device, settings, {"ANE_TRAIN_FAULT=compile:7=await:14,run:20=await:7"});
+    const TrainedModel watched = train_in_mode(device, settings, {"ANE_TRAIN_FAULT=compile:7=await:14,run:20=await:7"});
     CHECK(count(watched.result.out, "[exec() restart") == 0);  // there would be one if a compile had waited in vain
-    CHECK(watched.parameters == train(device, settings).parameters);
+    CHECK(watched.parameters == train_in_mode(device, settings).parameters);
   }
 }
 
@@ -176,7 +176,7 @@ TEST_CASE("a killed and resumed pipeline learns the same as an undisturbed one",
     REQUIRE(resumed.code == 0);
     CHECK(count(resumed.out, "[exec() restart") >= 1);
     for (const char* name : {"model", "running", "first_moment", "second_moment"}) {
-      const std::string file = kLast + name + ".safetensors";
+      const std::string file = kLastOfMode + name + ".safetensors";
       CAPTURE(file);
       CHECK_FALSE(read_file(folder / file).empty());
       CHECK(read_file(folder / file) == read_file(undisturbed / file));

@@ -33,15 +33,6 @@ std::string model_file(const std::string& config) {
   return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header + "1234";
 }
 
-std::size_t entries(const fs::path& folder) {
-  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
-}
-
-/// Runs ane-train ("$0" "$@") in a shell script.
-Result run_in_shell(const std::string& command, const Words& arguments, const fs::path& folder) {
-  return Program(Words{"-c", command, ANE_TRAIN_PROGRAM} + arguments, {}, folder, "/bin/sh").wait();
-}
-
 }  // namespace
 
 TEST_CASE("a model file sets dimensions and nothing else", "[app][model]") {
@@ -66,7 +57,7 @@ TEST_CASE("a model file sets dimensions and nothing else", "[app][model]") {
   CHECK_THAT(result.out, ANE_CONTAINS(R"({"model_type":"mlp","hidden_size":8,)"));
   CHECK_THAT(result.out, !ANE_CONTAINS("victim") && !ANE_CONTAINS("made"));
   CHECK(read_file(folder / "victim") == "precious");
-  CHECK(entries(folder.path()) == 2);
+  CHECK(entries_in(folder.path()) == 2);
 }
 
 TEST_CASE("a model file's dimensions must be valid and match its tensors", "[app][model]") {
@@ -115,7 +106,7 @@ TEST_CASE("diverged training ends with 5, names the learning rate, and saves no 
   CHECK_THAT(result.err, ANE_CONTAINS("training diverged: ") && ANE_CONTAINS("--lr (it was 1)"));
   CHECK(result.out.find("-nan") == std::string::npos);
   CHECK(result.err.find("-nan") == std::string::npos);
-  CHECK(entries(folder / "c") == 2);  // the good checkpoint and the lock
+  CHECK(entries_in(folder / "c") == 2);  // the good checkpoint and the lock
   CHECK((read_file(folder / "c/step-00000008/model.safetensors") == good));
   const Result resumed = run(settings + Words{"--resume", "--lr", "1e-3", "--steps", "20"}, {}, folder.path());
   CAPTURE(resumed.err);

@@ -8,6 +8,7 @@
 #include "ane/core/error.h"
 
 #include "support/catch.h"
+#include "support/sanitized.h"
 #include "support/temporary_directory.h"
 
 extern char** environ;  // NOLINT: POSIX declares it so
@@ -69,6 +70,7 @@ TEST_CASE("exploring finds what each persona does", "[explore]") {
                Expected{"m5", "limited", 169, "limited", 127, "infinite", 0, "nan", 0x1p-18, "right", "cancelled"},
                Expected{"generous", "limited", 237, "limited", 237, "infinite", 0, "nan", 0x1p-18, "right", "steady"},
                Expected{"scarce", "limited", 54, "limited", 54, "infinite", 0, "nan", 0x1p-18, "right", "steady"});
+  if (kSanitized && expected.chip != "m1" && expected.chip != "m5" && expected.chip != "scarce") return;
   CAPTURE(expected.chip);
   Exploring exploring;
   const Findings found = exploring.run({"STANDIN_CHIP=" + expected.chip});

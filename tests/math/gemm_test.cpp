@@ -23,7 +23,7 @@ using ane::math::ThreadPool;
 using ane::math::Transpose;
 
 // fp32 sums of k products: the error grows like sqrt(k) * 2^-24, and k is at most some hundreds.
-constexpr double kTolerance = 2e-6;
+constexpr double kProductTolerance = 2e-6;
 
 struct Product {
   std::size_t m, n, k;
@@ -83,13 +83,13 @@ TEST_CASE("a product agrees with its definition, however it is stored and split"
     const std::vector<double> expected = product.expected(alpha, beta, c);
     std::vector<float> found = c;
     gemm_serial(m, n, k, alpha, product.a(), product.b(), beta, found.data(), product.c_stride());
-    CHECK(relative_error(found, expected) <= kTolerance);
+    CHECK(relative_error(found, expected) <= kProductTolerance);
     for (const int threads : {1, 2, 3}) {
       CAPTURE(threads);
       ThreadPool pool(threads);
       found = c;
       gemm(m, n, k, alpha, product.a(), product.b(), beta, found.data(), product.c_stride(), pool);
-      CHECK(relative_error(found, expected) <= kTolerance);
+      CHECK(relative_error(found, expected) <= kProductTolerance);
     }
   }
 }
@@ -102,7 +102,7 @@ TEST_CASE("with beta 0 the old C does not matter", "[math][gemm]") {
   std::vector<float> c(m * n, std::numeric_limits<float>::quiet_NaN());
   ThreadPool pool(2);
   gemm(m, n, 40, 1, product.a(), product.b(), 0, c.data(), n, pool);
-  CHECK(relative_error(c, product.expected(1, 0, c)) <= kTolerance);
+  CHECK(relative_error(c, product.expected(1, 0, c)) <= kProductTolerance);
 }
 
 TEST_CASE("an empty sum scales C, and an empty C is left alone", "[math][gemm]") {

@@ -19,7 +19,7 @@ using ane::math::to_float;
 using ane::math::to_half;
 using ane::test::on_every_target;
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kInfiniteFloat = std::numeric_limits<float>::infinity();
 constexpr std::uint32_t kHalves = 1U << 16U;
 
 bool is_nan(Half value) { return (value & 0x7FFFU) > 0x7C00U; }
@@ -46,9 +46,9 @@ std::vector<float> telling_floats() {
     if ((half & 0x7FFFU) >= 0x7C00U) continue;
     const float value = to_float(half);
     const auto next = static_cast<float>((value_of(half) + value_of(static_cast<Half>(half + 1))) / 2);
-    values.insert(values.end(), {value, std::nextafter(value, kInfinity), std::nextafter(value, -kInfinity)});
+    values.insert(values.end(), {value, std::nextafter(value, kInfiniteFloat), std::nextafter(value, -kInfiniteFloat)});
     if (!std::isfinite(next)) continue;
-    values.insert(values.end(), {next, std::nextafter(next, kInfinity), std::nextafter(next, -kInfinity)});
+    values.insert(values.end(), {next, std::nextafter(next, kInfiniteFloat), std::nextafter(next, -kInfiniteFloat)});
   }
   for (const float sign : {1.0F, -1.0F}) {
     for (const float value : {0.0F,
@@ -59,7 +59,7 @@ std::vector<float> telling_floats() {
                               65536.0F,
                               1e10F,
                               3.4e38F,
-                              kInfinity,
+                              kInfiniteFloat,
                               0x1p-24F,
                               0x1p-25F,
                               0x1.000002p-25F,
@@ -107,7 +107,7 @@ TEST_CASE("a float becomes the nearest half, ties to even", "[math][half]") {
   CHECK(to_half(ane::math::kHalfMax) == 0x7BFF);
   CHECK(to_half(65519.996F) == 0x7BFF);
   CHECK(to_half(65520.0F) == 0x7C00);
-  CHECK(to_half(-kInfinity) == 0xFC00);
+  CHECK(to_half(-kInfiniteFloat) == 0xFC00);
   CHECK(to_half(0x1p-24F) == 0x0001);
   CHECK(to_half(0x1p-25F) == 0x0000);
   CHECK(to_half(0x1.8p-24F) == 0x0002);
@@ -205,7 +205,7 @@ TEST_CASE("the largest magnitude is found wherever it is", "[math][half]") {
     for (std::size_t place = 0; place < size; ++place) {
       std::vector<float> values(size, 0.5F);
       std::vector<Half> halves(size, to_half(0.5F));
-      for (const float value : {-3.0F, 3.0F, kInfinity, -kInfinity}) {
+      for (const float value : {-3.0F, 3.0F, kInfiniteFloat, -kInfiniteFloat}) {
         values[place] = value;
         halves[place] = to_half(value);
         REQUIRE(ane::math::max_magnitude(values) == std::abs(value));
@@ -213,7 +213,7 @@ TEST_CASE("the largest magnitude is found wherever it is", "[math][half]") {
       }
       values[place] = -std::numeric_limits<float>::quiet_NaN();
       halves[place] = 0xFE01;
-      values[size / 2] = size / 2 == place ? values[place] : kInfinity;
+      values[size / 2] = size / 2 == place ? values[place] : kInfiniteFloat;
       REQUIRE(std::isnan(ane::math::max_magnitude(values)));
       REQUIRE(std::isnan(ane::math::max_magnitude(halves)));
     }
@@ -228,7 +228,7 @@ TEST_CASE("a transfer converts, adds and finds the largest magnitude in one pass
   CAPTURE(size, place);
   std::vector<float> floats = ane::math::normal_values(size, 3);
   const std::vector<float> base = ane::math::normal_values(size, 4);
-  if (size > 0) floats[place] = GENERATE(-7.0F, 7.0F, -kInfinity, std::numeric_limits<float>::quiet_NaN());
+  if (size > 0) floats[place] = GENERATE(-7.0F, 7.0F, -kInfiniteFloat, std::numeric_limits<float>::quiet_NaN());
   std::vector<Half> halves(size);
   to_half(floats, halves);
   const auto same = [](float found, float expected) {

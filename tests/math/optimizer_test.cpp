@@ -18,7 +18,7 @@ using ane::math::to_double;
 using ane::test::on_every_target;
 
 // fp32 state against float64, over a few updates.
-constexpr double kTolerance = 1e-6;
+constexpr double kUpdateTolerance = 1e-6;
 
 struct Adam {
   std::vector<double> p, m, v;
@@ -60,9 +60,9 @@ TEST_CASE("adamw agrees with float64 over several updates and zeroes the gradien
       CHECK(ane::math::adamw(step, p, gradient, m, v, pool));
       CHECK(gradient == std::vector<float>(size, 0));
     }
-    CHECK(relative_error(p, reference.p) <= kTolerance);
-    CHECK(relative_error(m, reference.m) <= kTolerance);
-    CHECK(relative_error(v, reference.v) <= kTolerance);
+    CHECK(relative_error(p, reference.p) <= kUpdateTolerance);
+    CHECK(relative_error(m, reference.m) <= kUpdateTolerance);
+    CHECK(relative_error(v, reference.v) <= kUpdateTolerance);
   });
 }
 
@@ -78,7 +78,7 @@ TEST_CASE("adamw's bias correction holds from the first update to the millionth"
   Adam reference{to_double(p), to_double(m), to_double(v)};
   reference.update(step, gradient);
   CHECK(ane::math::adamw(step, p, gradient, m, v, pool));
-  CHECK(relative_error(p, reference.p) <= kTolerance);
+  CHECK(relative_error(p, reference.p) <= kUpdateTolerance);
 }
 
 TEST_CASE("adamw's first update has the size of the learning rate", "[math][optimizer]") {
@@ -123,7 +123,7 @@ TEST_CASE("sgd agrees with float64 and zeroes the gradients", "[math][optimizer]
     std::vector<float> p = old;
     std::vector<float> used = gradient;
     CHECK(ane::math::sgd(0.05F, 0.01F, 0.25F, p, used, pool));
-    CHECK(relative_error(p, expected) <= kTolerance);
+    CHECK(relative_error(p, expected) <= kUpdateTolerance);
     CHECK(used == std::vector<float>(size, 0));
   });
 }
@@ -200,22 +200,22 @@ TEST_CASE("lion, momentum and Nesterov's step agree with float64", "[math][optim
     std::vector<float> used = gradient;
     CHECK(ane::math::lion({.lr = 0.05F, .beta1 = 0.75F, .beta2 = 0.875F, .weight_decay = 0.01F, .grad_factor = 0.25F},
                           p, used, m, pool));
-    CHECK(relative_error(p, lion) <= kTolerance);
-    CHECK(relative_error(m, lion_m) <= kTolerance);
+    CHECK(relative_error(p, lion) <= kUpdateTolerance);
+    CHECK(relative_error(m, lion_m) <= kUpdateTolerance);
     CHECK(used == zeros);
     p = old;
     m = old_m;
     used = gradient;
     CHECK(ane::math::sgd_momentum({.lr = 0.05F, .momentum = 0.75F, .weight_decay = 0.01F, .grad_factor = 0.25F}, p,
                                   used, m, pool));
-    CHECK(relative_error(p, sgd) <= kTolerance);
-    CHECK(relative_error(m, sgd_m) <= kTolerance);
+    CHECK(relative_error(p, sgd) <= kUpdateTolerance);
+    CHECK(relative_error(m, sgd_m) <= kUpdateTolerance);
     CHECK(used == zeros);
     m = old_m;
     used = gradient;
     ane::math::nesterov(0.75F, 0.25F, used, m, pool);
-    CHECK(relative_error(used, ahead) <= kTolerance);
-    CHECK(relative_error(m, nesterov_m) <= kTolerance);
+    CHECK(relative_error(used, ahead) <= kUpdateTolerance);
+    CHECK(relative_error(m, nesterov_m) <= kUpdateTolerance);
   });
 }
 

@@ -19,10 +19,10 @@ using ane::test::on_every_target;
 constexpr float kEps = 1e-5F;
 
 // fp32 against float64: sums over at most a few hundred channels or positions.
-constexpr double kTolerance = 1e-6;
+constexpr double kNormTolerance = 1e-6;
 
 // The layer in float64, straight from its formula.
-struct Reference {
+struct NormReference {
   std::size_t channels, seq_len;
   std::vector<double> x, w;
 
@@ -49,7 +49,7 @@ struct Reference {
 };
 
 // d loss / d parameter by central differences; in float64 with this step about ten digits hold.
-std::vector<double> numeric_gradient(Reference& reference, std::vector<double>& parameter,
+std::vector<double> numeric_gradient(NormReference& reference, std::vector<double>& parameter,
                                      const std::vector<double>& dy) {
   constexpr double kStep = 1e-5;
   std::vector<double> gradient;
@@ -73,7 +73,7 @@ struct Layer {
   std::vector<float> old_dx = normal_values(channels * seq_len, 4);
   std::vector<float> old_dw = normal_values(channels, 5);
 
-  Reference reference() const { return {channels, seq_len, to_double(x), to_double(w)}; }
+  NormReference reference() const { return {channels, seq_len, to_double(x), to_double(w)}; }
 };
 
 struct Results {
@@ -99,13 +99,13 @@ TEST_CASE("rms_norm_forward agrees with float64", "[math][rms_norm]") {
   const std::size_t seq_len = GENERATE(1U, 3U, 15U, 16U, 17U, 33U, 64U, 100U);
   CAPTURE(channels, seq_len);
   const Layer layer{channels, seq_len};
-  const Reference reference = layer.reference();
+  const NormReference reference = layer.reference();
   std::vector<double> r(seq_len);
   for (std::size_t s = 0; s < seq_len; ++s) r[s] = reference.r(s);
   on_every_target([&] {
     const Results found = run(layer, 2);
-    CHECK(relative_error(found.y, reference.forward()) <= kTolerance);
-    CHECK(relative_error(found.r, r) <= kTolerance);
+    CHECK(relative_error(found.y, reference.forward()) <= kNormTolerance);
+    CHECK(relative_error(found.r, r) <= kNormTolerance);
   });
 }
 
@@ -114,7 +114,7 @@ TEST_CASE("rms_norm_backward agrees with finite differences and accumulates", "[
   const std::size_t seq_len = GENERATE(1U, 5U, 16U, 19U, 37U);
   CAPTURE(channels, seq_len);
   const Layer layer{channels, seq_len};
-  Reference reference = layer.reference();
+  NormReference reference = layer.reference();
   const std::vector<double> dy = to_double(layer.dy);
   const std::vector<double> dx = sum(numeric_gradient(reference, reference.x, dy), layer.old_dx);
   const std::vector<double> dw = sum(numeric_gradient(reference, reference.w, dy), layer.old_dw);
@@ -122,7 +122,7 @@ TEST_CASE("rms_norm_backward agrees with finite differences and accumulates", "[
   on_every_target([&] {
     const Results found = run(layer, 2);
     CHECK(relative_error(found.dx, dx) <= kCancelling);
-    CHECK(relative_error(found.dw, dw) <= kTolerance);
+    CHECK(relative_error(found.dw, dw) <= kNormTolerance);
   });
 }
 
@@ -151,8 +151,8 @@ TEST_CASE("rms_norm holds for values far from 1", "[math][rms_norm]") {
   CAPTURE(size);
   Layer layer{64, 20};
   for (float& value : layer.x) value *= size;
-  const Reference reference = layer.reference();
-  CHECK(relative_error(run(layer, 1).y, reference.forward()) <= kTolerance);
+  const NormReference reference = layer.reference();
+  CHECK(relative_error(run(layer, 1).y, reference.forward()) <= kNormTolerance);
 }
 
 TEST_CASE("rms_norm of zeros is zero and has a gradient", "[math][rms_norm]") {

@@ -18,7 +18,7 @@ namespace ane::mil {
 namespace {
 
 /// Gate and projection, in the layout of the printer.
-constexpr std::string_view kGate = R"mil(program(1.3)
+constexpr std::string_view kGatedProjection = R"mil(program(1.3)
 [buildInfo = dict<string, string>({{"coremlc-component-MIL", "3510.2.1"}, {"coremlc-version", "3505.4.1"}, {"coremltools-component-milinternal", ""}, {"coremltools-version", "9.0"}})]
 {
     func main<ios18>(tensor<fp16, [1, 128, 1, 64]> pack) {
@@ -229,8 +229,8 @@ bool reads(std::string_view text) {
 }  // namespace
 
 TEST_CASE("text in our own layout prints unchanged", "[mil]") {
-  const Program program = parse(kGate);
-  CHECK(print(program) == kGate);
+  const Program program = parse(kGatedProjection);
+  CHECK(print(program) == kGatedProjection);
   CHECK(program.version == Version::v1_3);
   CHECK(program.main().opset == OpSet::ios18);
   CHECK(program.build_info == default_build_info(Dialect::ios18));
@@ -372,7 +372,7 @@ TEST_CASE("the position of an error is available as data", "[mil]") {
 }
 
 TEST_CASE("text truncated anywhere is refused", "[mil]") {
-  for (const std::string_view text : {kGate, kAttention, kDynamic}) {
+  for (const std::string_view text : {kGatedProjection, kAttention, kDynamic}) {
     const std::size_t whole = text.find_last_not_of(" \n") + 1;
     for (std::size_t length = 0; length < whole; ++length) {
       CAPTURE(length);
@@ -385,7 +385,7 @@ TEST_CASE("text truncated anywhere is refused", "[mil]") {
 TEST_CASE("damaged text causes nothing worse than a ParseError", "[mil]") {
   std::mt19937 random(7);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same damage on every run
   int refused = 0;
-  for (const std::string_view original : {kGate, kAttention, kDynamic}) {
+  for (const std::string_view original : {kGatedProjection, kAttention, kDynamic}) {
     for (int i = 0; i < 1500; ++i) {
       std::string text(original);
       for (int flips = 0; flips < 1 + i % 3; ++flips) {

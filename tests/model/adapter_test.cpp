@@ -27,7 +27,7 @@ namespace ane::model {
 namespace {
 
 using catch_compat::Approx;
-using nlohmann::json;
+using Json = nlohmann::json;
 using test::read_file;
 using test::TemporaryFolder;
 using test::write_file;
@@ -63,7 +63,7 @@ std::vector<std::string> modules(const std::vector<std::string>& names, std::siz
 
 const std::vector<std::string> kAll = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "down_proj", "up_proj"};
 
-json peft_config() {
+Json peft_config() {
   return {{"peft_type", "LORA"},
           {"r", kRank},
           {"lora_alpha", 8},
@@ -72,7 +72,7 @@ json peft_config() {
           {"an_entry_of_the_future", {1, 2}}};
 }
 
-json mlx_config() {
+Json mlx_config() {
   return {{"fine_tune_type", "lora"},
           {"num_layers", 2},
           {"lora_parameters",
@@ -81,7 +81,7 @@ json mlx_config() {
           {"learning_rate", 1e-5}};
 }
 
-json with(json config, const json& changes) {
+Json with(Json config, const Json& changes) {
   config.merge_patch(changes);
   return config;
 }
@@ -133,7 +133,7 @@ Tensors mlx_tensors(const std::vector<std::string>& adapted) {
 /// A directory with an adapter's files.
 class Directory {
  public:
-  Directory(const json& config, const Tensors& tensors, const std::string& dtype = "F32") {
+  Directory(const Json& config, const Tensors& tensors, const std::string& dtype = "F32") {
     write_config(config.dump());
     write_tensors(tensors, dtype, config.contains("peft_type") ? kAdapterFile : kMlxAdapterFile);
   }
@@ -251,9 +251,9 @@ TEST_CASE("an adapter of PEFT is read", "[model][adapter]") {
 
 TEST_CASE("PEFT's targets are names, ends of names, an expression or all-linear", "[model][adapter]") {
   struct Case {
-    json targets;
+    Json targets;
     std::vector<std::string> adapted;
-    json excluded = nullptr;
+    Json excluded = nullptr;
   };
   const std::vector<Case> cases = {
       {"all-linear", modules(kAll)},
@@ -283,7 +283,7 @@ TEST_CASE("PEFT's targets are names, ends of names, an expression or all-linear"
 
 TEST_CASE("targets that do not fit the model are refused", "[model][adapter][malformed]") {
   const Directory directory(peft_config(), peft_tensors(modules({"q_proj", "v_proj"})));
-  const auto check = [&](const json& targets, const std::string& fault) {
+  const auto check = [&](const Json& targets, const std::string& fault) {
     CAPTURE(targets.dump());
     directory.write_config(with(peft_config(), {{"target_modules", targets}}).dump());
     check_refused(directory, fault);
@@ -297,7 +297,7 @@ TEST_CASE("targets that do not fit the model are refused", "[model][adapter][mal
   check("q_proj", "'target_modules' matches no module of the model");
   check(R"(.*q_pro)", "'target_modules' matches no module of the model");
   check("(", "the regular expression '(' cannot be used: missing closing parenthesis");
-  check(json::array(), "'target_modules' matches no module of the model");
+  check(Json::array(), "'target_modules' matches no module of the model");
   check(nullptr, "'target_modules' is missing");
   check({"q_proj", 1}, "'target_modules' is an array, but the supported value is a list of strings");
   check(7, "'target_modules' is 7, but the supported value is a list of modules, a regular expression or");
@@ -308,7 +308,7 @@ TEST_CASE("targets that do not fit the model are refused", "[model][adapter][mal
 
 TEST_CASE("entries of PEFT's config that ask for something else are refused by name", "[model][adapter][malformed]") {
   const Directory directory(peft_config(), peft_tensors(modules({"q_proj", "v_proj"})));
-  const std::vector<std::pair<std::string, json>> refused = {
+  const std::vector<std::pair<std::string, Json>> refused = {
       {"use_dora", true},
       {"rank_pattern", {{"q_proj", 4}}},
       {"alpha_pattern", {{"q_proj", 4}}},
@@ -334,10 +334,10 @@ TEST_CASE("entries of PEFT's config that ask for something else are refused by n
     directory.write_config(with(peft_config(), {{key, value}}).dump());
     check_refused(directory, fmt::format("'{}' is ", key));
   }
-  json neutral = with(peft_config(), {{"use_dora", false},
-                                      {"rank_pattern", json::object()},
-                                      {"alpha_pattern", json::object()},
-                                      {"layers_to_transform", json::array()},
+  Json neutral = with(peft_config(), {{"use_dora", false},
+                                      {"rank_pattern", Json::object()},
+                                      {"alpha_pattern", Json::object()},
+                                      {"layers_to_transform", Json::array()},
                                       {"fan_in_fan_out", false},
                                       {"bias", "none"},
                                       {"init_lora_weights", "gaussian"},
@@ -355,7 +355,7 @@ TEST_CASE("entries of PEFT's config that ask for something else are refused by n
 TEST_CASE("values of the wrong type or size in PEFT's config are refused", "[model][adapter][malformed]") {
   const Directory directory(peft_config(), peft_tensors(modules({"q_proj", "v_proj"})));
   struct Case {
-    json changes;
+    Json changes;
     const char* fault;
   };
   const std::vector<Case> cases = {
@@ -470,7 +470,7 @@ TEST_CASE("an adapter of MLX is read with its transposed matrices", "[model][ada
 TEST_CASE("MLX's keys and number of layers choose the modules", "[model][adapter]") {
   const std::vector<std::string> q_and_v = {"self_attn.q_proj", "self_attn.v_proj"};
   struct Case {
-    json layers, keys;
+    Json layers, keys;
     std::vector<std::string> adapted;
   };
   const std::vector<Case> cases = {
@@ -496,10 +496,10 @@ TEST_CASE("MLX's keys and number of layers choose the modules", "[model][adapter
 TEST_CASE("a config of MLX that is unsupported or contradicts the file is refused", "[model][adapter][malformed]") {
   const Directory directory(mlx_config(), mlx_tensors(modules({"q_proj", "v_proj"}, 1)));
   struct Case {
-    json changes;
+    Json changes;
     const char* fault;
   };
-  const auto of_parameters = [](const json& changes) { return json{{"lora_parameters", changes}}; };
+  const auto of_parameters = [](const Json& changes) { return Json{{"lora_parameters", changes}}; };
   const std::vector<Case> cases = {
       {{{"fine_tune_type", "dora"}}, "'fine_tune_type' is \"dora\", but the supported value is \"lora\""},
       {{{"fine_tune_type", "full"}}, "'fine_tune_type' is \"full\""},
@@ -525,7 +525,7 @@ TEST_CASE("a config of MLX that is unsupported or contradicts the file is refuse
        "names 'q_proj', which an adapter cannot change; supported are modules such as"},
       {of_parameters({{"keys", {"self_attn.q_proj", "lm_head"}}}), "names 'lm_head'"},
       {of_parameters({{"keys", {"self_attn.q_proj"}}}), "is not part of the adapter"},
-      {of_parameters({{"keys", json::array()}}), "the adapter has no modules"},
+      {of_parameters({{"keys", Json::array()}}), "the adapter has no modules"},
   };
   for (const Case& each : cases) {
     CAPTURE(each.changes.dump());
@@ -567,7 +567,7 @@ TEST_CASE("an adapter survives the way from PEFT to MLX and back", "[model][adap
 TEST_CASE("the configs are written as PEFT and mlx-lm write them", "[model][adapter]") {
   const ParameterLayout base = base_layout();
   Adapter adapter = {.rank = 4, .alpha = 8, .modules = modules({"q_proj", "up_proj"})};
-  json config = json::parse(peft_config_text(adapter, base, "some/model"));
+  Json config = Json::parse(peft_config_text(adapter, base, "some/model"));
   CHECK(config.at("peft_type") == "LORA");
   CHECK(config.at("task_type") == "CAUSAL_LM");
   CHECK(config.at("base_model_name_or_path") == "some/model");
@@ -576,18 +576,18 @@ TEST_CASE("the configs are written as PEFT and mlx-lm write them", "[model][adap
   CHECK(config.at("lora_alpha") == 8);
   CHECK(config.at("bias") == "none");
   CHECK(config.at("use_rslora") == false);
-  CHECK(config.at("target_modules") == json({"q_proj", "up_proj"}));
+  CHECK(config.at("target_modules") == Json({"q_proj", "up_proj"}));
   adapter = {.rank = 4, .alpha = 2.5, .rank_stabilized = true, .modules = modules({"q_proj"}, 1)};
-  config = json::parse(peft_config_text(adapter, base, ""));
+  config = Json::parse(peft_config_text(adapter, base, ""));
   CHECK(config.at("lora_alpha") == 2.5);
   CHECK(config.at("use_rslora") == true);
-  CHECK(config.at("target_modules") == json(modules({"q_proj"}, 1)));
+  CHECK(config.at("target_modules") == Json(modules({"q_proj"}, 1)));
 
   const Directory directory(with(peft_config(), {{"target_modules", modules({"q_proj", "up_proj"}, 1)}}),
                             peft_tensors(modules({"q_proj", "up_proj"}, 1)));
   convert(directory.path(), AdapterFormat::mlx, directory / "mlx");
-  CHECK(json::parse(read_file(directory / "mlx/adapter_config.json")) ==
-        json({{"fine_tune_type", "lora"},
+  CHECK(Json::parse(read_file(directory / "mlx/adapter_config.json")) ==
+        Json({{"fine_tune_type", "lora"},
               {"lora_parameters",
                {{"dropout", 0.0}, {"keys", {"mlp.up_proj", "self_attn.q_proj"}}, {"rank", 2}, {"scale", 4.0}}},
               {"model", "some/model"},
@@ -627,8 +627,8 @@ class ConstantReader final : public ParameterReader {
 TEST_CASE("merging adds scale B A to the adapted matrices only", "[model][adapter]") {
   const bool is_mlx = GENERATE(false, true);
   const std::vector<std::string> adapted = {module_name(1, "v_proj"), module_name(2, "down_proj")};
-  const json peft = with(peft_config(), {{"target_modules", adapted}, {"lora_alpha", 3}});
-  const json mlx = with(mlx_config(), {{"lora_parameters", {{"keys", adapted}, {"scale", 1.5}}}});
+  const Json peft = with(peft_config(), {{"target_modules", adapted}, {"lora_alpha", 3}});
+  const Json mlx = with(mlx_config(), {{"lora_parameters", {{"keys", adapted}, {"scale", 1.5}}}});
   const Tensors tensors = peft_tensors(adapted);
   const Directory directory(is_mlx ? mlx : peft, is_mlx ? mlx_tensors(adapted) : tensors);
   const ParameterLayout base = base_layout();

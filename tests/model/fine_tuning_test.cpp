@@ -45,10 +45,10 @@ std::vector<float> random_parameters(const ParameterLayout& layout) {
 }
 
 /// A model with some frozen parameters and perhaps an adapter.
-struct Session {
+struct FrozenLlama {
   template <class Predicate>
-  Session(const ModelConfig& model_config, KernelOptions options, const Adapter& adapter, const Predicate& is_frozen,
-          int threads = 2, std::size_t slots = 1)
+  FrozenLlama(const ModelConfig& model_config, KernelOptions options, const Adapter& adapter,
+              const Predicate& is_frozen, int threads = 2, std::size_t slots = 1)
       : config(model_config),
         base(parameter_layout(config)),
         base_values(random_parameters(base)),
@@ -108,7 +108,7 @@ TEST_CASE("an adapter's gradients agree with finite differences of the loss", "[
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   const PlanChoice plan = kSanitized ? PlanChoice::merged : GENERATE(PlanChoice::split, PlanChoice::merged);
   CAPTURE(name(family), static_cast<int>(weights), static_cast<int>(plan));
-  Session session(small(family, family != Family::llama), fp32(weights, plan), mixed_adapter(), everything);
+  FrozenLlama session(small(family, family != Family::llama), fp32(weights, plan), mixed_adapter(), everything);
   session.load();
   REQUIRE_FALSE(session.step().overflow);
   for (const Parameter& parameter : session.model->parameters().parameters()) {
@@ -137,7 +137,7 @@ TEST_CASE("a model with an adapter has the logits of the merged model", "[model]
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   ModelConfig config = small(family);
   config.head_dim = GENERATE(std::size_t{6}, std::size_t{4});  // 4: q_proj is square, and its factors could be confused
-  Session session(config, fp32(weights, PlanChoice::split), mixed_adapter(), everything);
+  FrozenLlama session(config, fp32(weights, PlanChoice::split), mixed_adapter(), everything);
   session.load(PassMode::forward);
   session.loss();
   const auto found = session.model->logits();
@@ -174,9 +174,9 @@ TEST_CASE("an adapter below the activations gives the results of one beside them
   const DType element = GENERATE(DType::fp32, DType::fp16);
   CAPTURE(name(family), static_cast<int>(weights), static_cast<int>(plan), mil::name(element));
   KernelOptions options(element, weights, plan);
-  Session beside(small(family), options, mixed_adapter(), everything);
+  FrozenLlama beside(small(family), options, mixed_adapter(), everything);
   options.packing = Packing::channels;
-  Session below(small(family), options, mixed_adapter(), everything);
+  FrozenLlama below(small(family), options, mixed_adapter(), everything);
   beside.load();
   below.load();
   // The factors lie in memory in another order, in which a BLAS may add in another one; fp16 rounds each result to
@@ -189,7 +189,7 @@ TEST_CASE("an adapter below the activations gives the results of one beside them
 
 TEST_CASE("an adapter's update compiles nothing, and the kernels get its new values", "[model][lora]") {
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
-  Session session(small(Family::llama), fp32(weights, PlanChoice::split), mixed_adapter(), everything);
+  FrozenLlama session(small(Family::llama), fp32(weights, PlanChoice::split), mixed_adapter(), everything);
   Kernels& kernels = session.model->kernels();
   CHECK(kernels.compiles_needed(PassMode::training) == (weights == WeightMode::baked ? 5 * 2 + 1 : 6));
   session.load();
@@ -199,7 +199,7 @@ TEST_CASE("an adapter's update compiles nothing, and the kernels get its new val
   for (float& value : session.parameters) value *= 2;
   const double after = session.loss();
   CHECK(after != before);
-  Session fresh(small(Family::llama), fp32(weights, PlanChoice::split), mixed_adapter(), everything);
+  FrozenLlama fresh(small(Family::llama), fp32(weights, PlanChoice::split), mixed_adapter(), everything);
   fresh.parameters = session.parameters;
   fresh.load();
   CHECK(fresh.loss() == after);
@@ -214,8 +214,8 @@ TEST_CASE("frozen parameters change neither the loss nor the gradients of the ot
     return parameter.name.starts_with("model.layers.0.") || parameter.name.find("embed") != std::string::npos ||
            parameter.name.find("q_proj") != std::string::npos || parameter.name == "model.norm.weight";
   };
-  Session part(small(family, tied), fp32(weights, PlanChoice::split), {}, is_frozen);
-  Session whole(small(family, tied), fp32(weights, PlanChoice::split), {}, [](const Parameter&) { return false; });
+  FrozenLlama part(small(family, tied), fp32(weights, PlanChoice::split), {}, is_frozen);
+  FrozenLlama whole(small(family, tied), fp32(weights, PlanChoice::split), {}, [](const Parameter&) { return false; });
   part.load();
   whole.load();
   const StepResult result = part.step();
@@ -235,8 +235,8 @@ TEST_CASE("frozen parameters change neither the loss nor the gradients of the ot
 }
 
 TEST_CASE("concurrent sequences give an adapter the gradients of consecutive ones", "[model][lora][slots]") {
-  Session two(small(Family::qwen3), DType::fp16, mixed_adapter(), everything, 2, 2);
-  Session one(small(Family::qwen3), DType::fp16, mixed_adapter(), everything, 1, 1);
+  FrozenLlama two(small(Family::qwen3), DType::fp16, mixed_adapter(), everything, 2, 2);
+  FrozenLlama one(small(Family::qwen3), DType::fp16, mixed_adapter(), everything, 1, 1);
   two.load();
   one.load();
   std::vector<data::Sample> samples(2, two.sample);
@@ -251,7 +251,7 @@ TEST_CASE("concurrent sequences give an adapter the gradients of consecutive one
 }
 
 TEST_CASE("a new adapter has PEFT's initial values and changes nothing", "[model][lora]") {
-  Session session(small(Family::llama), DType::fp32, mixed_adapter(), everything);
+  FrozenLlama session(small(Family::llama), DType::fp32, mixed_adapter(), everything);
   std::vector<float> parameters(session.parameters.size());
   session.model->initialize(parameters, 5);
   for (const Parameter& parameter : session.model->parameters().parameters()) {
@@ -269,7 +269,7 @@ TEST_CASE("a new adapter has PEFT's initial values and changes nothing", "[model
   }
   session.parameters = parameters;
   session.load();
-  Session whole(small(Family::llama), DType::fp32, {}, [](const Parameter&) { return false; });
+  FrozenLlama whole(small(Family::llama), DType::fp32, {}, [](const Parameter&) { return false; });
   whole.load();
   CHECK(session.loss() == catch_compat::Approx(whole.loss()).epsilon(1e-6));
 }

@@ -20,15 +20,15 @@ namespace {
 using mil::DType;
 using test::dot;
 using test::Rig;
-using Tensors = std::map<std::string, std::vector<float>>;
+using NamedValues = std::map<std::string, std::vector<float>>;
 
 // With steps of 2^-7 at values near 1: truncation near 2^-14, fp32 rounding of a sum near 1e-7 * 2^7.
 constexpr float kDifference = 0x1p-7F;
 constexpr double kBound = 2e-3;
 
 /// Compiles and runs one kernel on named segments.
-Tensors run(Rig& rig, const KernelDefinition& definition, const ParameterLayout& layout,
-            const std::vector<float>& parameters, const std::string& prefix, const Tensors& inputs) {
+NamedValues run(Rig& rig, const KernelDefinition& definition, const ParameterLayout& layout,
+                const std::vector<float>& parameters, const std::string& prefix, const NamedValues& inputs) {
   KernelTemplate kind(definition, DType::fp32);
   const auto kernel = kind.compile(rig.device, prefix, {layout, parameters}, rig.threads);
   surface::Surface input = rig.surfaces.acquire(definition.input.surface().size_bytes);
@@ -42,7 +42,7 @@ Tensors run(Rig& rig, const KernelDefinition& definition, const ParameterLayout&
   const std::array out = {&output};
   kernel->run(in, out);
 
-  Tensors outputs;
+  NamedValues outputs;
   const auto mapping = output.map_for_read();
   for (const Segment& segment : definition.output.segments()) {
     std::vector<float>& values = outputs[segment.name];
@@ -90,7 +90,7 @@ ModelConfig tiny(std::size_t heads, std::size_t kv_heads, std::size_t head_dim =
           .seq_len = 5};
 }
 
-std::vector<float> random_parameters(const ParameterLayout& layout) {
+std::vector<float> random_weights(const ParameterLayout& layout) {
   std::vector<float> parameters = test::random_values(layout.size(), 0.4, 11);
   return parameters;
 }
@@ -107,7 +107,7 @@ TEST_CASE("the attention kernels' backward agrees with finite differences", "[mo
   CAPTURE(heads, kv_heads, head_dim, name(family));
   const ModelConfig config = tiny(heads, kv_heads, head_dim, family);
   const ParameterLayout layout = parameter_layout(config);
-  std::vector<float> parameters = random_parameters(layout);
+  std::vector<float> parameters = random_weights(layout);
   const std::string prefix = "model.layers.0.";
   Rig rig;
 
@@ -116,8 +116,8 @@ TEST_CASE("the attention kernels' backward agrees with finite differences", "[mo
   const KernelDefinition forward = attn_fwd(config, DType::fp32);
   const auto loss = [&] { return dot(run(rig, forward, layout, parameters, prefix, {{"xn", xn}}).at("o"), dout); };
 
-  const Tensors taps = run(rig, forward, layout, parameters, prefix, {{"xn", xn}});
-  Tensors values = taps;
+  const NamedValues taps = run(rig, forward, layout, parameters, prefix, {{"xn", xn}});
+  NamedValues values = taps;
   values["do"] = dout;
   const PlanChoice choice = kSanitized ? PlanChoice::merged : GENERATE(PlanChoice::split, PlanChoice::merged);
   const KernelPlan plan = llama_plan(config, {DType::fp32, WeightMode::baked, choice});
@@ -160,10 +160,10 @@ TEST_CASE("the keys of the first position are normalized as defined, with the co
   const double scale = GENERATE(1e-3, 1.0, 1e3);
   CAPTURE(config.norm_eps, scale);
   const ParameterLayout layout = parameter_layout(config);
-  const std::vector<float> parameters = random_parameters(layout);
+  const std::vector<float> parameters = random_weights(layout);
   const std::vector<float> xn = test::random_values(config.dim * config.seq_len, scale, 1);
   Rig rig;
-  const Tensors out = run(rig, attn_fwd(config, DType::fp32), layout, parameters, "model.layers.0.", {{"xn", xn}});
+  const NamedValues out = run(rig, attn_fwd(config, DType::fp32), layout, parameters, "model.layers.0.", {{"xn", xn}});
 
   const auto values = [&](const char* name) {
     return slice(std::span<const float>(parameters), *layout.find(std::string("model.layers.0.self_attn.") + name));
@@ -188,7 +188,7 @@ TEST_CASE("the keys of the first position are normalized as defined, with the co
 TEST_CASE("the feed-forward kernels' backward agrees with finite differences", "[model][gradient]") {
   const ModelConfig config = tiny(2, 2);
   const ParameterLayout layout = parameter_layout(config);
-  std::vector<float> parameters = random_parameters(layout);
+  std::vector<float> parameters = random_weights(layout);
   const std::string prefix = "model.layers.0.";
   Rig rig;
 
@@ -197,8 +197,8 @@ TEST_CASE("the feed-forward kernels' backward agrees with finite differences", "
   const KernelDefinition forward = ffn_fwd(config, DType::fp32);
   const auto loss = [&] { return dot(run(rig, forward, layout, parameters, prefix, {{"xn", xn}}).at("y"), dy); };
 
-  const Tensors taps = run(rig, forward, layout, parameters, prefix, {{"xn", xn}});
-  Tensors values = taps;
+  const NamedValues taps = run(rig, forward, layout, parameters, prefix, {{"xn", xn}});
+  NamedValues values = taps;
   values["dy"] = dy;
   values.merge(run(rig, ffn_bwd(config, DType::fp32), layout, parameters, prefix, values));
 
@@ -216,15 +216,15 @@ TEST_CASE("the feed-forward kernels' backward agrees with finite differences", "
 TEST_CASE("the MLP's backward agrees with finite differences", "[model][gradient]") {
   const ModelConfig config = {.family = Family::mlp, .dim = 5, .hidden = 7, .seq_len = 6};
   const ParameterLayout layout = parameter_layout(config);
-  std::vector<float> parameters = random_parameters(layout);
+  std::vector<float> parameters = random_weights(layout);
   Rig rig;
   const std::vector<float> x = test::random_values(config.dim * config.seq_len, 1, 1);
   const std::vector<float> dy = test::random_values(config.dim * config.seq_len, 1, 2);
   const KernelDefinition forward = mlp_fwd(config, DType::fp32);
   const auto loss = [&] { return dot(run(rig, forward, layout, parameters, "", {{"x", x}}).at("y"), dy); };
 
-  const Tensors taps = run(rig, forward, layout, parameters, "", {{"x", x}});
-  const Tensors back =
+  const NamedValues taps = run(rig, forward, layout, parameters, "", {{"x", x}});
+  const NamedValues back =
       run(rig, mlp_bwd(config, DType::fp32), layout, parameters, "", {{"dy", dy}, {"h", taps.at("h")}});
 
   const auto check_weight = [&](const char* name, const std::vector<float>& d, const std::vector<float>& input) {

@@ -23,6 +23,7 @@
 namespace ane::model {
 namespace {
 
+using test::packed;
 using test::Rig;
 
 const std::filesystem::path kOracleFolder = ane::test::shared_dir() / "oracle";
@@ -151,11 +152,6 @@ struct Run {
   }
 };
 
-KernelOptions packed(Packing packing, KernelOptions options) {
-  options.packing = packing;
-  return options;
-}
-
 TEST_CASE("in fp32 a step agrees with PyTorch in float64", "[model][oracle]") {
   const auto [weights, packing] = GENERATE(table<WeightMode, Packing>({{WeightMode::baked, Packing::width},
                                                                        {WeightMode::dynamic, Packing::width},
@@ -166,16 +162,16 @@ TEST_CASE("in fp32 a step agrees with PyTorch in float64", "[model][oracle]") {
                  << ", packing " << static_cast<int>(packing));
     const Run run(name, packed(packing, {mil::DType::fp32, weights, plan}), 1);
     // Sums of a few hundred fp32 products: errors of about 1e-6 each, through three layers.
-    constexpr double kBound = 1e-4;
+    constexpr double kAgreement = 1e-4;
     CHECK_FALSE(run.overflow);
-    CHECK(run.loss == catch_compat::Approx(run.description["losses"][0].get<double>()).epsilon(kBound));
+    CHECK(run.loss == catch_compat::Approx(run.description["losses"][0].get<double>()).epsilon(kAgreement));
     CHECK(run.step_loss == run.loss);
-    CHECK(test::relative_error(run.logits, run.expected("logits")) <= kBound);
+    CHECK(test::relative_error(run.logits, run.expected("logits")) <= kAgreement);
     for (std::size_t layer = 0; layer < run.config.layers; ++layer)
-      CHECK(test::relative_error(run.residual[layer], run.expected("stream." + std::to_string(layer))) <= kBound);
+      CHECK(test::relative_error(run.residual[layer], run.expected("stream." + std::to_string(layer))) <= kAgreement);
     for (const Parameter& parameter : run.layout.parameters()) {
       INFO(parameter.name);
-      CHECK(test::relative_error(run.gradients.at(parameter.name), run.expected_gradient(parameter)) <= kBound);
+      CHECK(test::relative_error(run.gradients.at(parameter.name), run.expected_gradient(parameter)) <= kAgreement);
     }
   }
 }

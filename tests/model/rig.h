@@ -27,6 +27,12 @@ struct Rig {
   ModelContext context;
 };
 
+/// `options` with this packing.
+inline KernelOptions packed(Packing packing, KernelOptions options = {mil::DType::fp16, WeightMode::dynamic}) {
+  options.packing = packing;
+  return options;
+}
+
 /// Compiles the kernels of `mode` and gives them `parameters`.
 inline void load(Kernels& kernels, PassMode mode, std::span<const float> parameters) {
   kernels.compile(mode, parameters);

@@ -69,7 +69,7 @@ struct ProductRun {
   StepTimes times;
 };
 
-constexpr ModelConfig kConfig{
+constexpr ModelConfig kFiveLayers{
     .dim = 32, .hidden = 48, .layers = 5, .heads = 4, .kv_heads = 2, .head_dim = 8, .vocab = 50, .seq_len = 32};
 
 std::vector<float> parameters_of(const Llama& model) {
@@ -81,13 +81,13 @@ std::vector<float> parameters_of(const Llama& model) {
 
 data::Sample sample_of(std::size_t number) {
   data::Sample sample;
-  for (std::size_t i = 0; i <= kConfig.seq_len; ++i)
-    sample.tokens.push_back(static_cast<data::Token>((i * i + number * i + 3) % kConfig.vocab));
+  for (std::size_t i = 0; i <= kFiveLayers.seq_len; ++i)
+    sample.tokens.push_back(static_cast<data::Token>((i * i + number * i + 3) % kFiveLayers.vocab));
   return sample;
 }
 
 ProductRun run_of_three_steps(const ModelContext& context) {
-  Llama model(kConfig, mil::DType::fp16, context);
+  Llama model(kFiveLayers, mil::DType::fp16, context);
   const std::vector<float> parameters = parameters_of(model);
   model.kernels().compile(PassMode::training, parameters);
   ProductRun run{.gradients = std::vector<float>(parameters.size()), .losses = {}, .times = {}};
@@ -140,11 +140,11 @@ TEST_CASE("a step finishes on a device whose kernels wait for all previous produ
   ProductCounter products;
   rig.beside.spans = &products;
   std::map<std::string, std::string, std::less<>> names;
-  for (const KernelInfo& kernel : Llama(kConfig, mil::DType::fp16, rig.context).kernels().infos())
+  for (const KernelInfo& kernel : Llama(kFiveLayers, mil::DType::fp16, rig.context).kernels().infos())
     names.emplace(mil::print(kernel.program), kernel.name);
 
   // A step adds the classifier's product, and in each layer three after ffn_bwd and four after the attention's kernels.
-  constexpr auto kLayers = static_cast<int>(kConfig.layers);
+  constexpr auto kLayerCount = static_cast<int>(kFiveLayers.layers);
   int added = 0;
   int layers = 0;
   std::string last;
@@ -152,7 +152,7 @@ TEST_CASE("a step finishes on a device whose kernels wait for all previous produ
     const std::string& name = names.find(text)->second;
     if (last == "ffn_bwd") added += 3;
     if (name == "ffn_bwd") {
-      added = 1 + layers / kLayers + 7 * layers;
+      added = 1 + layers / kLayerCount + 7 * layers;
       ++layers;
     }
     last = name;
@@ -161,7 +161,7 @@ TEST_CASE("a step finishes on a device whose kernels wait for all previous produ
   const ProductRun beside = run_of_three_steps(rig.beside);
   CHECK(beside.gradients == in_line.gradients);
   CHECK(beside.losses == in_line.losses);
-  CHECK(layers == 3 * kLayers);
+  CHECK(layers == 3 * kLayerCount);
 }
 
 TEST_CASE("products make progress while the device runs a kernel", "[model][overlap]") {
@@ -200,7 +200,7 @@ TEST_CASE("on a device that shares the CPU, products are computed immediately", 
 TEST_CASE("after a device failure no product accesses the gradients", "[model][overlap]") {
   SeparateRig rig;
   const ProductRun expected = run_of_three_steps(rig.context);
-  Llama model(kConfig, mil::DType::fp16, rig.beside);
+  Llama model(kFiveLayers, mil::DType::fp16, rig.beside);
   const std::vector<float> parameters = parameters_of(model);
   model.kernels().compile(PassMode::training, parameters);
   StepTimes times;

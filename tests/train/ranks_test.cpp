@@ -15,6 +15,7 @@
 #include "harness.h"
 #include "runs.h"
 #include "support/catch.h"
+#include "support/sanitized.h"
 #include "support/temporary_directory.h"
 #include "support/thread_ranks.h"
 
@@ -37,7 +38,7 @@ model::ModelConfig small_config() {
           .seq_len = 16};
 }
 
-TrainOptions small_options() {
+TrainOptions rank_options() {
   TrainOptions options;
   options.steps = 40;       // eight updates
   options.accum_steps = 5;  // not a multiple of any number of ranks
@@ -49,7 +50,7 @@ TrainOptions small_options() {
 
 /// The run of one rank, or of a single process.
 struct RankRun {
-  explicit RankRun(distributed::Communicator* communicator, const TrainOptions& options = small_options(),
+  explicit RankRun(distributed::Communicator* communicator, const TrainOptions& options = rank_options(),
                    int max_compiles = kPlenty, mil::DType precision = mil::DType::fp32)
       : source(data::make_markov_source({.seq_len = config.seq_len, .vocab_size = config.vocab, .seed = 3})),
         run(
@@ -120,8 +121,8 @@ double relative_difference(const std::vector<float>& a, const std::vector<float>
 TEST_CASE("any number of ranks computes what a single process computes", "[train][host]") {
   const mil::DType precision = GENERATE(mil::DType::fp32, mil::DType::fp16);
   const double tolerance = precision == mil::DType::fp32 ? 1e-5 : 1e-4;
-  TrainOptions options = small_options();
-  options.steps = 200;  // 40 updates
+  TrainOptions options = rank_options();
+  options.steps = kSanitized ? 50 : 200;  // 10 or 40 updates
   if (precision == mil::DType::fp16) options.loss_scale = {.dynamic = true, .initial = 1024};
   RankRun alone(nullptr, options, kPlenty, precision);
   REQUIRE(alone.run.run() == Outcome::finished);
@@ -151,7 +152,7 @@ TEST_CASE("any number of ranks computes what a single process computes", "[train
 }
 
 TEST_CASE("each update has the times and the bytes of all ranks", "[train][host]") {
-  TrainOptions options = small_options();
+  TrainOptions options = rank_options();
   options.accum_steps = 4;  // ranks 0 and 1 have one sequence, rank 2 has two
   const std::vector<Result> results = results_of(3, options, plenty);
   RankRun alone(nullptr);
@@ -179,7 +180,7 @@ TEST_CASE("each update has the times and the bytes of all ranks", "[train][host]
 }
 
 TEST_CASE("ranks do not divide the matrices that Muon orthogonalizes", "[train][host]") {
-  TrainOptions options = small_options();
+  TrainOptions options = rank_options();
   options.optimizer.kind = OptimizerKind::muon;
   options.optimizer.momentum = 0.95;
   options.steps = 20;
@@ -191,10 +192,10 @@ TEST_CASE("ranks do not divide the matrices that Muon orthogonalizes", "[train][
 }
 
 TEST_CASE("restarts of any rank leave the bits as they are", "[train][host]") {
-  const std::vector<Result> whole = results_of(3, small_options(), plenty);
-  constexpr int kOneRound = 21;  // kernels of three layers
-  const std::vector<Result> cut = results_of(3, small_options(), [](int rank) {
-    return rank == 1 ? kOneRound : rank == 2 ? 3 * kOneRound : kPlenty;
+  const std::vector<Result> whole = results_of(3, rank_options(), plenty);
+  constexpr int kRoundOfRanks = 21;  // kernels of three layers
+  const std::vector<Result> cut = results_of(3, rank_options(), [](int rank) {
+    return rank == 1 ? kRoundOfRanks : rank == 2 ? 3 * kRoundOfRanks : kPlenty;
   });
   CHECK(cut[0].processes == 1);
   CHECK(cut[1].processes > cut[2].processes);
@@ -206,7 +207,7 @@ TEST_CASE("restarts of any rank leave the bits as they are", "[train][host]") {
 TEST_CASE("a checkpoint of several ranks is one of a single process, and continues on any number", "[train][host]") {
   const TemporaryDirectory directory;
   const auto options_until = [&](std::int64_t steps, const char* name) {
-    TrainOptions options = small_options();
+    TrainOptions options = rank_options();
     options.optimizer.schedule = ScheduleKind::constant;
     options.steps = steps;
     options.checkpoint_dir = directory.path() / name;
@@ -244,7 +245,7 @@ TEST_CASE("a checkpoint of several ranks is one of a single process, and continu
 
 TEST_CASE("a signal to one rank stops all of them after the same update, with a checkpoint", "[train][host]") {
   const TemporaryDirectory directory;
-  TrainOptions options = small_options();
+  TrainOptions options = rank_options();
   options.checkpoint_dir = directory.path();
   std::mutex mutex;
   std::vector<std::int64_t> steps;

@@ -223,10 +223,10 @@ std::string describe_first_skipped(const DataFiles& files, const TokenizeReport&
 }
 
 std::uint64_t key_of(const DataFiles& files, const TokenizeOptions& options) {
-  constexpr std::uint64_t kVersion = 1;  // to be raised when the same text gets other tokens
+  constexpr std::uint64_t kKeyVersion = 1;  // to be raised when the same text gets other tokens
   Checksum checksum;
   const auto add = [&](std::uint64_t value) { checksum.add(std::as_bytes(std::span(&value, 1))); };
-  for (const std::uint64_t value : {kVersion, static_cast<std::uint64_t>(files.kind), options.tokenizer->digest(),
+  for (const std::uint64_t value : {kKeyVersion, static_cast<std::uint64_t>(files.kind), options.tokenizer->digest(),
                                     options.end_token ? *options.end_token + std::uint64_t{1} : 0,
                                     std::uint64_t{options.mask_prompt}, std::uint64_t{options.skip_bad_records},
                                     static_cast<std::uint64_t>(options.held_out), std::uint64_t{files.training.size()}})

@@ -12,12 +12,12 @@ namespace ane::train {
 namespace {
 
 /// Slices are multiples of this many elements, so that they begin at cache lines.
-constexpr std::size_t kGrain = 16;
+constexpr std::size_t kSliceGrain = 16;
 
 std::optional<std::size_t> layer_of(std::string_view parameter) {
-  constexpr std::string_view kPrefix = "model.layers.";
-  if (!parameter.starts_with(kPrefix)) return std::nullopt;
-  parameter.remove_prefix(kPrefix.size());
+  constexpr std::string_view kLayerPrefix = "model.layers.";
+  if (!parameter.starts_with(kLayerPrefix)) return std::nullopt;
+  parameter.remove_prefix(kLayerPrefix.size());
   std::size_t layer = 0;
   std::from_chars(parameter.data(), parameter.data() + parameter.size(), layer);
   return layer;
@@ -28,7 +28,7 @@ std::size_t bound_near(std::size_t wish, std::span<const model::Parameter> tenso
                        std::size_t end) {
   const auto after = std::ranges::upper_bound(tensors, wish, {}, &model::Parameter::offset);
   const model::Parameter& tensor = *std::prev(after);
-  if (!is_whole || !is_whole(tensor)) return std::min(round_up(wish, kGrain), end);
+  if (!is_whole || !is_whole(tensor)) return std::min(round_up(wish, kSliceGrain), end);
   const std::size_t next = after == tensors.end() ? end : after->offset;
   return wish - tensor.offset < next - wish ? tensor.offset : next;
 }

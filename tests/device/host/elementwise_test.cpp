@@ -13,8 +13,6 @@ using mil::OpKind;
 using mil::Shape;
 using mil::Var;
 
-const auto kFloats = {DType::fp16, DType::fp32};
-
 TEST_CASE("binary operations broadcast as in numpy", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
   const OpKind kind = GENERATE(OpKind::add, OpKind::sub, OpKind::mul, OpKind::real_div, OpKind::maximum,
@@ -159,7 +157,8 @@ TEST_CASE("casts to integers saturate", "[device][host]") {
   const Var words = b.operation(OpKind::cast, "words", {arg("x", x), arg("dtype", b.text("to32", "int32"))}).front();
   math::ThreadPool pool(1);
   HostDevice device(pool);
-  const Tensor values{{DType::fp32, {4}}, {300.7, -1e20, std::numeric_limits<double>::quiet_NaN(), 2147483648.0}};
+  const reference::Tensor values{{DType::fp32, {4}},
+                                 {300.7, -1e20, std::numeric_limits<double>::quiet_NaN(), 2147483648.0}};
   const auto found = run(device, std::move(b).finish(std::vector{bytes, words}), {}, {values});
   CHECK(found[0].data == std::vector<double>{127, -128, 0, 127});
   CHECK(found[1].data == std::vector<double>{300, -2147483648.0, 0, 2147483647.0});
@@ -198,7 +197,7 @@ TEST_CASE("NaN and infinity propagate", "[device][host]") {
   const Var x = b.input("x_in", {37});
   const Var unary = b.unary(kind, "out", x);
   const auto program = std::move(b).finish(std::vector{unary});
-  Tensor values{{DType::fp32, {37}}, std::vector<double>(37, 1.0)};
+  reference::Tensor values{{DType::fp32, {37}}, std::vector<double>(37, 1.0)};
   values.data[0] = values.data[36] = nan;
   values.data[1] = inf;
   math::ThreadPool pool(1);
@@ -219,8 +218,8 @@ TEST_CASE("fp16 overflows to infinity and keeps subnormals", "[device][host]") {
   const auto program = std::move(b).finish(std::vector{product});
   math::ThreadPool pool(1);
   HostDevice device(pool);
-  const Tensor left{{DType::fp16, {5}}, {65504, -65504, 0x1p-14, 0x1p-14, -0x1p-24}};
-  const Tensor right{{DType::fp16, {5}}, {1.5, 2, 0x1p-5, 0x1.8p-10, 0.25}};
+  const reference::Tensor left{{DType::fp16, {5}}, {65504, -65504, 0x1p-14, 0x1p-14, -0x1p-24}};
+  const reference::Tensor right{{DType::fp16, {5}}, {1.5, 2, 0x1p-5, 0x1.8p-10, 0.25}};
   const auto found = run(device, program, {}, {left, right});
   const double inf = std::numeric_limits<double>::infinity();
   // 1.5 * 2^-24 is a tie between one and two units: even wins.

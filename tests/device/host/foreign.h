@@ -17,12 +17,13 @@ inline mil::Program program_of(const std::string& inputs, const std::string& ope
 }
 
 /// Its results for `inputs`, as numbers.
-inline std::vector<std::vector<double>> results_of(const mil::Program& program, const std::vector<Tensor>& inputs,
+inline std::vector<std::vector<double>> results_of(const mil::Program& program,
+                                                   const std::vector<reference::Tensor>& inputs,
                                                    const mil::Blobs& blobs = {}) {
   math::ThreadPool pool(1);
   HostDevice device(pool);
   std::vector<std::vector<double>> results;
-  for (Tensor& result : run(device, program, blobs, inputs)) results.push_back(std::move(result.data));
+  for (reference::Tensor& result : run(device, program, blobs, inputs)) results.push_back(std::move(result.data));
   return results;
 }
 

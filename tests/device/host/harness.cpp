@@ -78,13 +78,13 @@ void for_each_in_surface(const mil::TensorType& type, Visit visit) {
   }
 }
 
-double largest(const Tensor& tensor) {
+double largest(const reference::Tensor& tensor) {
   double most = 0;
   for (const double value : tensor.data) most = std::max(most, std::abs(value));
   return most;
 }
 
-void check_close(const Tensor& found, const Tensor& expected, double tolerance) {
+void check_close(const reference::Tensor& found, const reference::Tensor& expected, double tolerance) {
   REQUIRE(found.type == expected.type);
   REQUIRE(found.data.size() == expected.data.size());
   const double bound = mil::is_float(expected.type.dtype) ? tolerance * largest(expected) : 0;
@@ -104,8 +104,8 @@ void check_close(const Tensor& found, const Tensor& expected, double tolerance) 
 
 }  // namespace
 
-Tensor random_tensor(const mil::TensorType& type, std::mt19937& random, double scale) {
-  Tensor tensor{type, {}};
+reference::Tensor random_tensor(const mil::TensorType& type, std::mt19937& random, double scale) {
+  reference::Tensor tensor{type, {}};
   std::normal_distribution<double> normal(0, scale);
   std::uniform_int_distribution<int> small(0, 3);
   for (std::int64_t i = 0; i < mil::element_count(type.shape); ++i) {
@@ -118,12 +118,12 @@ Tensor random_tensor(const mil::TensorType& type, std::mt19937& random, double s
   return tensor;
 }
 
-std::vector<Tensor> run(HostDevice& device, const mil::Program& program, const mil::Blobs& blobs,
-                        const std::vector<Tensor>& inputs) {
+std::vector<reference::Tensor> run(HostDevice& device, const mil::Program& program, const mil::Blobs& blobs,
+                                   const std::vector<reference::Tensor>& inputs) {
   const auto kernel = device.compile("kernel", mil::print(program), blobs);
   surface::SurfacePool pool(device.surface_allocator());
   std::vector<surface::Surface> surfaces;
-  std::vector<Tensor> results;
+  std::vector<reference::Tensor> results;
   for (const Port& port : kernel->inputs()) surfaces.push_back(pool.acquire(port.size_bytes));
   for (const Port& port : kernel->outputs()) {
     surfaces.push_back(pool.acquire(port.size_bytes));
@@ -145,7 +145,7 @@ std::vector<Tensor> run(HostDevice& device, const mil::Program& program, const m
   kernel->run(in, out);
   for (std::size_t i = 0; i < out.size(); ++i) {
     const mil::TensorType& type = kernel->outputs()[i].type;
-    Tensor& result = results.emplace_back(Tensor{type, {}});
+    reference::Tensor& result = results.emplace_back(reference::Tensor{type, {}});
     const auto bytes = out[i]->map_for_read();
     for_each_in_surface(type, [&](std::size_t, std::size_t byte) {
       result.data.push_back(read_element(type.dtype, bytes.bytes().data() + byte));
@@ -158,15 +158,15 @@ void check_against_reference(const mil::Program& program, std::uint32_t seed, do
                              double scale) {
   std::mt19937 random(seed);
   const mil::Function& function = program.main();
-  std::vector<Tensor> inputs;
+  std::vector<reference::Tensor> inputs;
   for (const mil::ValueId input : function.inputs) {
     inputs.push_back(random_tensor(function.value(input).type, random, scale));
   }
-  const std::vector<Tensor> expected = reference::interpret(function, blobs, inputs);
+  const std::vector<reference::Tensor> expected = reference::interpret(function, blobs, inputs);
   for (const int threads : {1, 2}) {
     math::ThreadPool pool(threads);
     HostDevice device(pool);
-    const std::vector<Tensor> found = run(device, program, blobs, inputs);
+    const std::vector<reference::Tensor> found = run(device, program, blobs, inputs);
     REQUIRE(found.size() == expected.size());
     INFO(mil::print(program));
     for (std::size_t i = 0; i < found.size(); ++i) check_close(found[i], expected[i], tolerance);
@@ -175,7 +175,7 @@ void check_against_reference(const mil::Program& program, std::uint32_t seed, do
 
 double tolerance_of(DType dtype) { return dtype == DType::fp16 ? 0x1p-10 : 1e-5; }
 
-std::vector<std::byte> blob_file(const Tensor& tensor) {
+std::vector<std::byte> blob_file(const reference::Tensor& tensor) {
   const std::size_t size = mil::element_bytes(tensor.type.dtype);
   std::vector<std::byte> data(tensor.data.size() * size);
   for (std::size_t i = 0; i < tensor.data.size(); ++i) {

@@ -1,7 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <initializer_list>
+#include <limits>
 #include <random>
 #include <string>
 #include <string_view>
@@ -16,14 +17,15 @@
 /// Runs programs on the host device and in the reference interpreter.
 namespace ane::device::host {
 
-using reference::Tensor;
+inline constexpr std::array kFloats = {mil::DType::fp16, mil::DType::fp32};
+inline constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 /// Values of `type`: standard normal for floats, small integers otherwise.
-[[nodiscard]] Tensor random_tensor(const mil::TensorType& type, std::mt19937& random, double scale = 1);
+[[nodiscard]] reference::Tensor random_tensor(const mil::TensorType& type, std::mt19937& random, double scale = 1);
 
 /// Results of the host device; the surfaces have the minimum size and are filled with NaN beforehand.
-[[nodiscard]] std::vector<Tensor> run(HostDevice& device, const mil::Program& program, const mil::Blobs& blobs,
-                                      const std::vector<Tensor>& inputs);
+[[nodiscard]] std::vector<reference::Tensor> run(HostDevice& device, const mil::Program& program,
+                                                 const mil::Blobs& blobs, const std::vector<reference::Tensor>& inputs);
 
 /// Runs `program` with random inputs on devices of one and two threads, and checks each output against the reference:
 /// no element differs by more than `tolerance` times the largest magnitude in the output.
@@ -35,7 +37,7 @@ void check_against_reference(const mil::Program& program, std::uint32_t seed, do
 [[nodiscard]] double tolerance_of(mil::DType dtype);
 
 /// One blob file with `tensor`.
-[[nodiscard]] std::vector<std::byte> blob_file(const Tensor& tensor);
+[[nodiscard]] std::vector<std::byte> blob_file(const reference::Tensor& tensor);
 
 /// For Builder::operation.
 [[nodiscard]] mil::Argument arg(std::string_view name, mil::Var value);

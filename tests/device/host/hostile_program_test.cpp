@@ -66,8 +66,8 @@ void check_doubles(const std::string& text, const std::string& program) {
   INFO(program);
   math::ThreadPool threads(1);
   HostDevice device(threads);
-  const Tensor x{{DType::fp16, {4}}, {1, -2, 3, 0.5}};
-  const std::vector<Tensor> found = run(device, mil::parse(text), {}, {x});
+  const reference::Tensor x{{DType::fp16, {4}}, {1, -2, 3, 0.5}};
+  const std::vector<reference::Tensor> found = run(device, mil::parse(text), {}, {x});
   REQUIRE(found.front().data.size() >= 4);
   CHECK(std::vector<double>(found.front().data.begin(), found.front().data.begin() + 4) ==
         std::vector<double>{2, -4, 6, 1});

@@ -23,13 +23,12 @@ using mil::Var;
 using test::on_every_target;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-Tensor floats(mil::Shape shape, std::vector<double> values) {
+reference::Tensor floats(mil::Shape shape, std::vector<double> values) {
   return {{DType::fp32, std::move(shape)}, std::move(values)};
 }
 
-Tensor run_once(const mil::Program& program, const std::vector<Tensor>& inputs) {
+reference::Tensor run_once(const mil::Program& program, const std::vector<reference::Tensor>& inputs) {
   math::ThreadPool pool(1);
   HostDevice device(pool);
   return run(device, program, {}, inputs).front();
@@ -59,7 +58,7 @@ TEST_CASE("maximum and minimum of two are NaN if either operand is", "[device][h
   const Var out = b.binary(kind, "out", x, y);
   const mil::Program program = std::move(b).finish(std::vector{out});
   on_every_target([&] {
-    const Tensor found = run_once(program, {floats({count}, left), floats({count}, right)});
+    const reference::Tensor found = run_once(program, {floats({count}, left), floats({count}, right)});
     for (std::size_t i = 0; i < left.size(); ++i) {
       CAPTURE(i, left[i], right[i]);
       const double expected = std::isnan(left[i]) || std::isnan(right[i]) ? kNan
@@ -81,9 +80,10 @@ TEST_CASE("NaN is not equal to anything, and no other comparison with it is true
   const Var y = b.input("b_in", {count});
   const std::vector<mil::Argument> arguments{
       {"cond", {b.binary(kind, "holds", x, y).id}}, {"a", {b.scalar(1).id}}, {"b", {b.scalar(0).id}}};
-  const mil::Program program = std::move(b).finish(b.operation(OpKind::select, "out", arguments));
+  const std::vector<Var> selected = b.operation(OpKind::select, "out", arguments);
+  const mil::Program program = std::move(b).finish(selected);
   on_every_target([&] {
-    const Tensor found = run_once(program, {floats({count}, left), floats({count}, right)});
+    const reference::Tensor found = run_once(program, {floats({count}, left), floats({count}, right)});
     CHECK(std::ranges::count(found.data, kind == OpKind::not_equal ? 1.0 : 0.0) == count);
   });
 }
@@ -94,7 +94,7 @@ TEST_CASE("a NaN anywhere in a row makes its maximum, minimum and softmax NaN", 
   const std::int64_t axis = GENERATE(0, 1);
   CAPTURE(what, axis);
   // There is a NaN in row i, column i.
-  Tensor square = floats({kColumns, kColumns}, std::vector<double>(kColumns * kColumns));
+  reference::Tensor square = floats({kColumns, kColumns}, std::vector<double>(kColumns * kColumns));
   for (std::size_t i = 0; i < square.data.size(); ++i) {
     square.data[i] = i / kColumns == i % kColumns ? kNan : static_cast<double>(i % 11);
   }
@@ -105,7 +105,7 @@ TEST_CASE("a NaN anywhere in a row makes its maximum, minimum and softmax NaN", 
                       : b.reduce(what == "reduce_max" ? OpKind::reduce_max : OpKind::reduce_min, "out", x, {axis});
   const mil::Program program = std::move(b).finish(std::vector{out});
   on_every_target([&] {
-    const Tensor found = run_once(program, {square});
+    const reference::Tensor found = run_once(program, {square});
     CHECK(std::ranges::all_of(found.data, [](double value) { return std::isnan(value); }));
   });
 }
@@ -125,7 +125,7 @@ TEST_CASE("rounding to integers keeps NaN, infinity, large numbers and the sign 
   const Var out = b.unary(kind, "out", b.input("x_in", {count}));
   const mil::Program program = std::move(b).finish(std::vector{out});
   on_every_target([&, function = function] {
-    const Tensor found = run_once(program, {floats({count}, values)});
+    const reference::Tensor found = run_once(program, {floats({count}, values)});
     for (std::size_t i = 0; i < values.size(); ++i) {
       CAPTURE(i, values[i], found.data[i]);
       CHECK(same(found.data[i], function(values[i])));
@@ -149,7 +149,7 @@ TEST_CASE("conversions to integers saturate, and NaN becomes 0", "[device][host]
   const Var wide = b.operation(OpKind::cast, "wide", {arg("x", out), arg("dtype", b.text("to32", "int32"))}).front();
   const mil::Program program = std::move(b).finish(std::vector{wide});
   on_every_target([&, least = least, most = most] {
-    const Tensor found = run_once(program, {floats({count}, values)});
+    const reference::Tensor found = run_once(program, {floats({count}, values)});
     for (std::size_t i = 0; i < values.size(); ++i) {
       CAPTURE(i, values[i]);
       const double expected = std::isnan(values[i]) ? 0 : std::clamp(std::trunc(values[i]), least, most);
@@ -182,7 +182,7 @@ TEST_CASE("a value rounded to fp16 has the bits of the scalar conversion", "[dev
   const Var out = b.operation(OpKind::cast, "out", {arg("x", half), arg("dtype", b.text("back", "fp32"))}).front();
   const mil::Program program = std::move(b).finish(std::vector{out});
   on_every_target([&] {
-    const Tensor found = run_once(program, {floats({count}, values)});
+    const reference::Tensor found = run_once(program, {floats({count}, values)});
     for (std::size_t i = 0; i < values.size(); ++i) {
       CAPTURE(i, values[i], found.data[i]);
       CHECK(same(found.data[i], static_cast<double>(math::to_float(math::to_half(static_cast<float>(values[i]))))));
@@ -214,7 +214,7 @@ TEST_CASE("elementary functions handle infinity and overflow like C", "[device][
                                       : b.unary(kind, "out", x);
   const mil::Program program = std::move(b).finish(std::vector{out});
   on_every_target([&, kind = kind, function = function] {
-    const Tensor found = run_once(program, {floats({count}, values)});
+    const reference::Tensor found = run_once(program, {floats({count}, values)});
     for (std::size_t i = 0; i < values.size(); ++i) {
       CAPTURE(i, values[i], found.data[i]);
       const double expected = function(values[i]);

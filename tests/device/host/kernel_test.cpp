@@ -46,7 +46,7 @@ TEST_CASE("ports are in the order of the text, with the sizes of padded rows", "
 TEST_CASE("kernels of one text keep their own weights, also after others are destroyed", "[device][host]") {
   const mil::Program program = scaled_projection();
   std::mt19937 random(3);
-  const std::vector<Tensor> inputs{random_tensor({DType::fp16, {1, 16, 1, 40}}, random)};
+  const std::vector<reference::Tensor> inputs{random_tensor({DType::fp16, {1, 16, 1, 40}}, random)};
   math::ThreadPool threads(2);
   HostDevice device(threads);
   mil::Blobs first = weights(1);
@@ -97,7 +97,7 @@ TEST_CASE("a kernel may run on several threads at once", "[device][host]") {
 TEST_CASE("with one thread per run, results equal those of a pool of one", "[device][host]") {
   const mil::Program program = scaled_projection();
   std::mt19937 random(3);
-  const std::vector<Tensor> inputs{random_tensor({DType::fp16, {1, 16, 1, 40}}, random)};
+  const std::vector<reference::Tensor> inputs{random_tensor({DType::fp16, {1, 16, 1, 40}}, random)};
   math::ThreadPool several(3);
   math::ThreadPool single(1);
   HostDevice device(several, RunThreads::one);
@@ -174,7 +174,7 @@ TEST_CASE("a run allocates nothing", "[device][host]") {
 
 TEST_CASE("results do not depend on the thread count", "[device][host]") {
   std::mt19937 random(5);
-  const std::vector<Tensor> inputs{random_tensor({DType::fp16, {1, 16, 1, 40}}, random)};
+  const std::vector<reference::Tensor> inputs{random_tensor({DType::fp16, {1, 16, 1, 40}}, random)};
   math::ThreadPool one(1);
   math::ThreadPool two(2);
   HostDevice a(one);

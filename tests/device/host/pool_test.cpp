@@ -77,7 +77,7 @@ TEST_CASE("means of windows count padding unless it is excluded", "[device][host
   const std::string operation =
       "tensor<fp32, [1, 1, 2]> y = avg_pool(x = x, kernel_sizes = tensor<int32, [1]>([2]), strides = tensor<int32, "
       "[1]>([2]), pad_type = string(\"custom\"), pad = tensor<int32, [2]>([1, 0])";
-  const std::vector<Tensor> x{{{DType::fp32, {1, 1, 3}}, {6, 2, 4}}};
+  const std::vector<reference::Tensor> x{{{DType::fp32, {1, 1, 3}}, {6, 2, 4}}};
   CHECK(results_of(program_of("tensor<fp32, [1, 1, 3]> x", operation + ");"), x)[0] == Numbers{3, 3});
   CHECK(results_of(program_of("tensor<fp32, [1, 1, 3]> x", operation + ", exclude_padding_from_average = true);"),
                    x)[0] == Numbers{6, 3});

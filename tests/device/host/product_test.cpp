@@ -12,8 +12,6 @@ using mil::OpKind;
 using mil::Shape;
 using mil::Var;
 
-const auto kFloats = {DType::fp16, DType::fp32};
-
 TEST_CASE("matmul of every rank, with both flags", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
   const bool transpose_x = GENERATE(false, true);
@@ -84,9 +82,9 @@ TEST_CASE("matmul of views: heads split, transposed, sliced and strided", "[devi
 
 /// [n, n]: (x M)[2i] = -x[2i+1], (x M)[2i+1] = 2 x[2i]; the last column is zero. With `spoilt`, one row has two nonzero
 /// elements.
-Tensor turn_of_neighbours(DType dtype, std::int64_t n, bool spoilt) {
+reference::Tensor turn_of_neighbours(DType dtype, std::int64_t n, bool spoilt) {
   const auto size = static_cast<std::size_t>(n);
-  Tensor matrix{{dtype, {n, n}}, std::vector<double>(size * size, 0.0)};
+  reference::Tensor matrix{{dtype, {n, n}}, std::vector<double>(size * size, 0.0)};
   for (std::size_t i = 0; i + 1 < size; i += 2) {
     matrix.data[(i + 1) * size + i] = -1;
     matrix.data[i * size + i + 1] = 2;
@@ -204,7 +202,7 @@ TEST_CASE("scaled dot product attention, with and without mask", "[device][host]
   if (mask) {
     Var m = b.input("z_mask", {*mask == DType::boolean ? DType::boolean : dtype, {1, 1, 9, 7}});
     if (*mask == DType::boolean) {  // the first key is always visible: a fully masked row gives NaN
-      Tensor first{{DType::boolean, {7}}, {1, 0, 0, 0, 0, 0, 0}};
+      reference::Tensor first{{DType::boolean, {7}}, {1, 0, 0, 0, 0, 0, 0}};
       const Var seen = b.constant("seen", {first.type, std::vector<std::int64_t>{1, 0, 0, 0, 0, 0, 0}});
       m = b.operation(OpKind::select, "mask", {arg("cond", seen), arg("a", seen), arg("b", m)}).front();
     }

@@ -51,7 +51,7 @@ struct Stored {
   mil::Blobs blobs;
   bool in_blobs = false;
 
-  std::string operator()(const std::string& name, const Tensor& tensor) {
+  std::string operator()(const std::string& name, const reference::Tensor& tensor) {
     const std::string type =
         "tensor<" + std::string(mil::name(tensor.type.dtype)) + ", " + mil::to_string(tensor.type.shape) + ">(";
     if (in_blobs) {
@@ -70,16 +70,16 @@ struct Stored {
 };
 
 /// Values that six decimals represent exactly.
-Tensor table_of(DType dtype, std::int64_t size) {
-  Tensor table{{dtype, {size}}, {}};
+reference::Tensor table_of(DType dtype, std::int64_t size) {
+  reference::Tensor table{{dtype, {size}}, {}};
   for (std::int64_t i = 0; i < size; ++i)
     table.data.push_back(mil::is_float(dtype) ? static_cast<double>(i * 7 % size) / 64 - 1
                                               : static_cast<double>(i * 7 % size / 2));
   return table;
 }
 
-Tensor random_bytes(std::int64_t size, std::mt19937& random) {
-  Tensor bytes{{DType::uint8, {size}}, {}};
+reference::Tensor random_bytes(std::int64_t size, std::mt19937& random) {
+  reference::Tensor bytes{{DType::uint8, {size}}, {}};
   std::uniform_int_distribution<int> byte(0, 255);
   for (std::int64_t i = 0; i < size; ++i) bytes.data.push_back(byte(random));
   return bytes;
@@ -105,7 +105,7 @@ TEST_CASE("tables of every size expand to weights", "[device][host]") {
 TEST_CASE("sparse weights, and weights of tables in a convolution", "[device][host]") {
   const bool in_blobs = GENERATE(true, false);
   std::mt19937 random(12);
-  Tensor mask = random_bytes(6, random);
+  reference::Tensor mask = random_bytes(6, random);
   mask.data.back() = static_cast<double>(static_cast<int>(mask.data.back()) & 0x0F);  // 44 elements
   std::int64_t set = 0;
   for (const double byte : mask.data) set += std::popcount(static_cast<unsigned>(byte));

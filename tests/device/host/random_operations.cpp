@@ -186,7 +186,7 @@ bool power(Grower& g, OpKind kind) {
   const auto x = g.at_least_one(g.element());
   if (!x) return false;
   const Shape shape = g.broadcastable_to(g.type(*x).shape);
-  Tensor exponents = g.elements({g.element(), shape});
+  reference::Tensor exponents = g.elements({g.element(), shape});
   for (double& exponent : exponents.data) exponent = std::clamp(exponent, -2.0, 2.0);
   const ValueId y = g.chance(50) ? g.constant(exponents) : g.at_run_time(exponents);
   return add_all(g, kind, {Grower::argument("x", *x), Grower::argument("y", y)}, {.gain = 1, .own = kOwn});
@@ -196,7 +196,7 @@ bool power(Grower& g, OpKind kind) {
 bool floored(Grower& g, OpKind kind) {
   const auto x = g.find([&](ValueId v) { return g.is_number(v) && g.is_exact(v); });
   if (!x) return false;
-  Tensor divisors = g.elements({g.type(*x).dtype, g.broadcastable_to(g.type(*x).shape)});
+  reference::Tensor divisors = g.elements({g.type(*x).dtype, g.broadcastable_to(g.type(*x).shape)});
   for (double& divisor : divisors.data) divisor = divisor == 0 ? 3 : divisor;
   const ValueId y = g.chance(50) ? g.constant(divisors) : g.at_run_time(divisors);
   return add_all(g, kind, {Grower::argument("x", *x), Grower::argument("y", y)}, kExact);
@@ -725,7 +725,7 @@ bool gather(Grower& g, OpKind kind) {
   const Shape shape = g.type(*x).shape;
   const std::int64_t axis = g.between(0, signed_size(shape) - 1);
   const std::int64_t batch = g.chance(30) ? g.between(0, axis) : 0;
-  Tensor indices{{DType::int32, Shape(shape.begin(), shape.begin() + batch)}, {}};
+  reference::Tensor indices{{DType::int32, Shape(shape.begin(), shape.begin() + batch)}, {}};
   const Shape more = g.chance(20) && batch == 0 ? Shape{} : Shape{g.between(1, 5)};
   indices.type.shape.insert(indices.type.shape.end(), more.begin(), more.end());
   const std::int64_t size = shape[static_cast<std::size_t>(axis)];
@@ -748,7 +748,7 @@ bool gather_along_axis(Grower& g, OpKind kind) {
   const std::int64_t axis = g.between(0, signed_size(shape) - 1);
   const std::int64_t size = std::exchange(shape[static_cast<std::size_t>(axis)], g.between(1, 5));
   if (mil::element_count(shape) > 2100) return false;
-  Tensor indices{{DType::int32, shape}, {}};
+  reference::Tensor indices{{DType::int32, shape}, {}};
   const bool constant = g.chance(50) || size > 2000;  // as for gather
   for (std::int64_t i = 0; i < mil::element_count(shape); ++i) {
     indices.data.push_back(static_cast<double>(g.between(-size, size - 1)));
@@ -784,7 +784,7 @@ std::vector<Argument> scales(Grower& g, const TensorType& x, DType scale_type, D
   const bool vectors = g.chance(50);
   const Shape along = vectors ? Shape{x.shape[static_cast<std::size_t>(axis)]} : Shape{};
   static const std::vector<double> powers_of_two{0.25, 0.5, 1, 2};
-  Tensor scale{{scale_type, along}, {}};
+  reference::Tensor scale{{scale_type, along}, {}};
   for (std::int64_t i = 0; i < mil::element_count(along); ++i) scale.data.push_back(g.one_of(powers_of_two));
   std::vector<Argument> arguments{g.data("scale", scale)};
   if (g.chance(60)) arguments.push_back(g.data("zero_point", g.elements({small, along})));
@@ -815,9 +815,9 @@ bool dequantize(Grower& g, OpKind kind) {
 }
 
 /// `bits` bits for each element of `shape`, in bytes.
-Tensor packed_bits(Grower& g, const Shape& shape, std::int64_t bits) {
+reference::Tensor packed_bits(Grower& g, const Shape& shape, std::int64_t bits) {
   const std::int64_t count = mil::element_count(shape) * bits;
-  Tensor bytes{{DType::uint8, {(count + 7) / 8}}, {}};
+  reference::Tensor bytes{{DType::uint8, {(count + 7) / 8}}, {}};
   for (std::int64_t left = count; left > 0; left -= 8) {
     bytes.data.push_back(static_cast<double>(g.between(0, (1 << std::min<std::int64_t>(left, 8)) - 1)));
   }
@@ -845,7 +845,7 @@ bool lut_to_dense(Grower& g, OpKind kind) {
 
 bool sparse_to_dense(Grower& g, OpKind kind) {
   const Shape shape = g.shape(1, 4);
-  Tensor mask = packed_bits(g, shape, 1);
+  reference::Tensor mask = packed_bits(g, shape, 1);
   std::int64_t set = 0;
   for (const double byte : mask.data) set += std::popcount(static_cast<unsigned>(byte));
   if (set == 0) return false;

@@ -29,7 +29,7 @@ constexpr int kAttempts = 20;
 /// An operation with larger results is undone: sums of a few values below it are exact in fp16 and fp32.
 double largest_allowed(DType dtype) { return dtype == DType::fp16 ? 2000 : 0x1p20; }
 
-Constant literal(const Tensor& elements) {
+Constant literal(const reference::Tensor& elements) {
   if (mil::is_float(elements.type.dtype)) {
     std::vector<float> reals;
     for (const double element : elements.data) reals.push_back(static_cast<float>(element));
@@ -117,12 +117,12 @@ double ProgramGrower::largest(ValueId value) const {
   return most;
 }
 
-Tensor ProgramGrower::elements(const mil::TensorType& type) {
+reference::Tensor ProgramGrower::elements(const mil::TensorType& type) {
   const std::int64_t most = type.dtype == DType::boolean ? 1 : 4;
   const bool has_sign = mil::is_float(type.dtype) || type.dtype == DType::int32 || type.dtype == DType::int16 ||
                         type.dtype == DType::int8;
   const auto any = [&] { return static_cast<double>(between(has_sign ? -most : 0, most)); };
-  Tensor result{type, {}};
+  reference::Tensor result{type, {}};
   const auto count = static_cast<std::size_t>(mil::element_count(type.shape));
   if (chance(10)) {
     result.data.assign(count, any());
@@ -138,7 +138,7 @@ Tensor ProgramGrower::elements(const mil::TensorType& type) {
   return result;
 }
 
-ValueId ProgramGrower::define(const Tensor& value, double error) {
+ValueId ProgramGrower::define(const reference::Tensor& value, double error) {
   const auto id = static_cast<ValueId>(main().values.size());
   main().values.push_back({fmt::format("v{}", id), value.type});
   values_[id] = value;
@@ -146,18 +146,18 @@ ValueId ProgramGrower::define(const Tensor& value, double error) {
   return id;
 }
 
-Constant ProgramGrower::in_blob(const Tensor& elements) {
+Constant ProgramGrower::in_blob(const reference::Tensor& elements) {
   const std::string path = fmt::format("@model_path/w{}.bin", blobs_.size());
   blobs_.emplace(path, blob_file(elements));
   return {elements.type, mil::BlobRef{path, mil::kFirstRecord}};
 }
 
-Argument ProgramGrower::data(std::string_view name, const Tensor& elements) {
+Argument ProgramGrower::data(std::string_view name, const reference::Tensor& elements) {
   const bool blob = elements.type.dtype != DType::boolean && chance(40);
   return {std::string(name), {Operand(blob ? in_blob(elements) : literal(elements))}, false};
 }
 
-ValueId ProgramGrower::constant(Tensor elements) {
+ValueId ProgramGrower::constant(reference::Tensor elements) {
   mil::Operation operation;
   operation.kind = OpKind::constant;
   operation.attributes = {data("val", elements)};
@@ -169,9 +169,9 @@ ValueId ProgramGrower::constant(Tensor elements) {
 }
 
 /// elements + 0 * input, in a float type; others are converted from it.
-ValueId ProgramGrower::at_run_time(const Tensor& elements) {
+ValueId ProgramGrower::at_run_time(const reference::Tensor& elements) {
   const Effect exact{.gain = 1, .own = 0, .exact = true};
-  Tensor reals = elements;
+  reference::Tensor reals = elements;
   reals.type.dtype = element_;
   const ValueId sum = add(OpKind::add, {argument("x", constant(reals)), argument("y", zero_)}, exact).front();
   if (elements.type.dtype == element_) return sum;
@@ -237,7 +237,7 @@ Argument ProgramGrower::compile_time(std::string_view name, Constant constant) {
   mil::Operation operation;
   operation.kind = OpKind::constant;
   // Integers can be used by other operations; strings and fractions cannot.
-  Tensor elements{constant.type, {}};
+  reference::Tensor elements{constant.type, {}};
   double error = std::numeric_limits<double>::infinity();
   if (const auto* integers = std::get_if<std::vector<std::int64_t>>(&constant.data)) {
     elements.data.assign(integers->begin(), integers->end());
@@ -305,7 +305,7 @@ std::vector<ValueId> ProgramGrower::add(OpKind kind, std::vector<Argument> argum
     main().values.push_back({fmt::format("v{}", operation.results.back()), type});
   }
   operation.name = main().value(operation.results.front()).name;
-  const std::vector<Tensor> results = reference::evaluate(mil::OpView(main(), operation), values_, blobs_);
+  const std::vector<reference::Tensor> results = reference::evaluate(mil::OpView(main(), operation), values_, blobs_);
   for (std::size_t i = 0; i < results.size(); ++i) {
     const ValueId id = operation.results[i];
     values_[id] = results[i];

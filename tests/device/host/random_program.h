@@ -23,15 +23,13 @@
 /// discontinuous, get only exact values.
 namespace ane::device::host {
 
-using reference::Tensor;
-
 struct RandomProgram {
   mil::Program program;
   mil::Blobs blobs;
-  std::vector<Tensor> inputs;
-  std::vector<Tensor> outputs;  ///< expected results
-  std::vector<double> errors;   ///< tolerance of each output, absolute; 0 if exact
-  bool closed = false;          ///< the outputs do not depend on the inputs' values
+  std::vector<reference::Tensor> inputs;
+  std::vector<reference::Tensor> outputs;  ///< expected results
+  std::vector<double> errors;              ///< tolerance of each output, absolute; 0 if exact
+  bool closed = false;                     ///< the outputs do not depend on the inputs' values
 };
 
 /// Depends only on the seed.
@@ -67,7 +65,7 @@ class ProgramGrower {
   using Predicate = std::function<bool(mil::ValueId)>;
   /// A random suitable value, preferring recent ones.
   std::optional<mil::ValueId> find(const Predicate& fits);
-  [[nodiscard]] const Tensor& tensor(mil::ValueId value) const { return values_.at(value); }
+  [[nodiscard]] const reference::Tensor& tensor(mil::ValueId value) const { return values_.at(value); }
   [[nodiscard]] const mil::TensorType& type(mil::ValueId value) const { return tensor(value).type; }
   [[nodiscard]] double error(mil::ValueId value) const { return errors_[value]; }
   [[nodiscard]] bool is_exact(mil::ValueId value) const { return errors_[value] == 0; }
@@ -86,11 +84,11 @@ class ProgramGrower {
   }
 
   /// Small integers, or patterns with special handling in the device.
-  Tensor elements(const mil::TensorType& type);
-  mil::ValueId constant(Tensor elements);                      ///< in the text or in a blob file
-  mil::ValueId at_run_time(const Tensor& elements);            ///< the same elements, but not known at compile time
-  mil::ValueId value(const mil::TensorType& type);             ///< a constant, or derived from other values
-  std::optional<mil::ValueId> at_least_one(mil::DType dtype);  ///< a value with no element below 1
+  reference::Tensor elements(const mil::TensorType& type);
+  mil::ValueId constant(reference::Tensor elements);            ///< in the text or in a blob file
+  mil::ValueId at_run_time(const reference::Tensor& elements);  ///< the same elements, but not known at compile time
+  mil::ValueId value(const mil::TensorType& type);              ///< a constant, or derived from other values
+  std::optional<mil::ValueId> at_least_one(mil::DType dtype);   ///< a value with no element below 1
 
   // Arguments.
   [[nodiscard]] static mil::Argument argument(std::string_view name, mil::ValueId value);
@@ -103,7 +101,7 @@ class ProgramGrower {
   mil::Argument text(std::string_view name, std::string value);
   mil::Argument real(std::string_view name, mil::DType dtype, float number);
   /// A constant, inline or in a blob file.
-  mil::Argument data(std::string_view name, const Tensor& elements);
+  mil::Argument data(std::string_view name, const reference::Tensor& elements);
 
   /// Appends an operation and returns its results; nullopt if they were too large or not finite and it was undone.
   std::vector<mil::ValueId> add(mil::OpKind kind, std::vector<mil::Argument> arguments, const Effect& effect,
@@ -114,10 +112,10 @@ class ProgramGrower {
  private:
   friend RandomProgram random_program(std::uint64_t seed);
   mil::Function& main() { return program_.functions.front(); }
-  mil::ValueId define(const Tensor& value, double error);
+  mil::ValueId define(const reference::Tensor& value, double error);
   void add_inputs();
   mil::ValueId of_others(const mil::TensorType& wanted, mil::ValueId source);
-  [[nodiscard]] mil::Constant in_blob(const Tensor& elements);
+  [[nodiscard]] mil::Constant in_blob(const reference::Tensor& elements);
 
   std::mt19937_64 random_;
   mil::DType element_;

@@ -88,7 +88,8 @@ std::string report(const Running& now) {
 }
 
 /// Describes the first wrong element; empty if there is none.
-std::string fault_of(const Tensor& found, const Tensor& expected, double error, std::string_view name) {
+std::string fault_of(const reference::Tensor& found, const reference::Tensor& expected, double error,
+                     std::string_view name) {
   if (found.type != expected.type) return fmt::format("{} is {}", name, mil::to_string(found.type));
   for (std::size_t i = 0; i < expected.data.size(); ++i) {
     if (found.data[i] == expected.data[i] || std::abs(found.data[i] - expected.data[i]) <= error) continue;
@@ -106,7 +107,7 @@ std::string fault_of_seed(std::uint64_t seed, Uses& uses) {
   for (const mil::Operation& operation : main.operations) ++uses[operation.kind];
   for (math::ThreadPool& pool : pools) {
     HostDevice device(pool);
-    const std::vector<Tensor> found = run(device, random.program, random.blobs, random.inputs);
+    const std::vector<reference::Tensor> found = run(device, random.program, random.blobs, random.inputs);
     for (std::size_t i = 0; i < found.size(); ++i) {
       const std::string fault =
           fault_of(found[i], random.outputs[i], random.errors[i], main.value(main.outputs[i]).name);
@@ -132,7 +133,7 @@ TEST_CASE("random programs agree with the reference interpreter", "[device][host
 #if __has_include(<sanitizer/common_interface_defs.h>)
   if constexpr (kSanitized) __sanitizer_set_death_callback(show_running);
 #endif
-  const std::int64_t count = from_environment("ANE_RANDOM_PROGRAMS", 5000);
+  const std::int64_t count = from_environment("ANE_RANDOM_PROGRAMS", kSanitized ? 2000 : 5000);
   const std::int64_t first = from_environment("ANE_RANDOM_SEED", 1);
   constexpr int kMostFaults = 5;
   int faults = 0;

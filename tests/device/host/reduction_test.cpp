@@ -15,8 +15,7 @@ using mil::OpKind;
 using mil::Shape;
 using mil::Var;
 
-const auto kFloats = {DType::fp16, DType::fp32};
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kInfiniteFloat = std::numeric_limits<float>::infinity();
 
 TEST_CASE("reductions over any axes", "[device][host]") {
   const DType dtype = GENERATE(from_range(kFloats.begin(), kFloats.end()));
@@ -90,11 +89,11 @@ TEST_CASE("softmax of rows that end far below their maximum", "[device][host]") 
 
 TEST_CASE("softmax of a row without a finite maximum is NaN", "[device][host]") {
   constexpr std::int64_t kColumns = 20;
-  const float odd = GENERATE(as<float>(), kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN());
+  const float odd = GENERATE(as<float>(), kInfiniteFloat, -kInfiniteFloat, std::numeric_limits<float>::quiet_NaN());
   CAPTURE(odd);
-  Tensor x{{DType::fp32, {4, kColumns}}, std::vector<double>(4 * kColumns, 1.0)};
+  reference::Tensor x{{DType::fp32, {4, kColumns}}, std::vector<double>(4 * kColumns, 1.0)};
   for (std::int64_t column = 0; column < kColumns; ++column) x.data[static_cast<std::size_t>(kColumns + column)] = odd;
-  x.data[2 * kColumns + 18] = -static_cast<double>(kInfinity);
+  x.data[2 * kColumns + 18] = -static_cast<double>(kInfiniteFloat);
   x.data[3 * kColumns] = odd;  // all later elements are infinitely far below
   Builder b(DType::fp32);
   const Var in = b.input("x_in", x.type);
@@ -102,7 +101,7 @@ TEST_CASE("softmax of a row without a finite maximum is NaN", "[device][host]") 
   const mil::Program program = std::move(b).finish(std::vector{softmax});
   math::ThreadPool threads(1);
   HostDevice device(threads);
-  const Tensor out = run(device, program, {}, {x}).front();
+  const reference::Tensor out = run(device, program, {}, {x}).front();
   for (std::size_t column = 0; column < kColumns; ++column) {
     CHECK(out.data[column] == catch_compat::Approx(1.0 / kColumns));
     CHECK(std::isnan(out.data[kColumns + column]));

@@ -9,8 +9,6 @@ namespace {
 using mil::DType;
 using Numbers = std::vector<double>;
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
 TEST_CASE("reduce_argmax and reduce_argmin along every axis", "[device][host]") {
   const std::string kind = GENERATE("reduce_argmax", "reduce_argmin");
   const std::string dtype = GENERATE("fp16", "fp32", "int32");
@@ -92,7 +90,7 @@ TEST_CASE("gather_along_axis counts negative indices from the end and refuses ot
   const mil::Program program =
       program_of("tensor<fp32, [2, 2]> x, tensor<int32, [2, 2]> i",
                  "tensor<fp32, [2, 2]> y = gather_along_axis(x = x, indices = i)[name = string(\"picked\")];");
-  const Tensor x{{DType::fp32, {2, 2}}, {10, 11, 12, 13}};
+  const reference::Tensor x{{DType::fp32, {2, 2}}, {10, 11, 12, 13}};
   CHECK(results_of(program, {x, {{DType::int32, {2, 2}}, {0, -1, 1, -2}}})[0] == Numbers{10, 13, 12, 11});
   CHECK_THROWS_WITH(results_of(program, {x, {{DType::int32, {2, 2}}, {0, 0, 2, 0}}}),
                     ANE_CONTAINS("'picked': index 2 is outside the axis of 2"));

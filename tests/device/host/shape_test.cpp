@@ -118,7 +118,7 @@ TEST_CASE("gather counts negative indices from the end and refuses others", "[de
   const auto program = std::move(b).finish(std::vector{picked});
   math::ThreadPool pool(1);
   HostDevice device(pool);
-  const Tensor values{{DType::fp32, {4}}, {10, 11, 12, 13}};
+  const reference::Tensor values{{DType::fp32, {4}}, {10, 11, 12, 13}};
   CHECK(run(device, program, {}, {values, {{DType::int32, {2}}, {-1, 1}}})[0].data == std::vector<double>{13, 11});
   CHECK_THROWS_WITH(run(device, program, {}, {values, {{DType::int32, {2}}, {0, 4}}}),
                     ANE_CONTAINS("gather 'picked': index 4 is outside the axis of 4"));
