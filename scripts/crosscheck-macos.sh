@@ -92,7 +92,7 @@ stub "$ANE_CROSS/lib/libsentencepiece.tbd" /opt/homebrew/opt/sentencepiece/lib/l
 # Optimization would double the time without checking more, and so would single sources instead of batches. Without -O, Zig
 # enables a sanitizer. clang-tidy, which reads single sources without precompiled headers, detects missing includes.
 cmake -S . -B "$folder" -G Ninja --toolchain scripts/macos-toolchain.cmake -DCMAKE_BUILD_TYPE=Release \
-  -DANE_TESTS=OFF -DANE_MPI=OFF -DANE_WERROR=ON -DANE_PRECOMPILE=OFF -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=8 \
+  -DANE_TESTS=OFF -DANE_MPI=OFF -DANE_WERROR=ON -DANE_PRECOMPILE=OFF -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=0 \
   -DCMAKE_CXX_FLAGS_RELEASE="-O0 -DNDEBUG -fno-sanitize=undefined" \
   >"$folder/configure.log" 2>&1 || { cat "$folder/configure.log" >&2; exit 1; }
 cmake --build "$folder" --target "${@:-ane-train}"
