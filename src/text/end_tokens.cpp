@@ -62,7 +62,7 @@ std::vector<TokenId> end_tokens(const fs::path& directory, const Tokenizer* toke
   if (json.is_null() || tokenizer == nullptr) return {};
   const auto token = Entry(json, (directory / "tokenizer_config.json").string()).find("eos_token");
   if (!token) return {};
-  const std::string& name = token->json().is_object() ? token->at("content").string() : token->string();
+  const std::string name = token->json().is_object() ? token->at("content").string() : token->string();
   const std::optional<TokenId> id = tokenizer->find(name);
   return id ? std::vector<TokenId>{*id} : std::vector<TokenId>{};
 }

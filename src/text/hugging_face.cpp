@@ -181,7 +181,7 @@ void add_template(const Entry& processor, const Vocabulary& vocabulary, Surround
       text_seen = true;
       continue;
     }
-    const std::string& name = piece.at("SpecialToken").at("id").string();
+    const std::string name = piece.at("SpecialToken").at("id").string();
     for (const Entry& id : processor.at("special_tokens").at(name).at("ids").elements()) {
       const auto number = static_cast<TokenId>(id.number(kMostId));
       if (vocabulary.name(number) == nullptr) id.refuse("is not the id of a token");

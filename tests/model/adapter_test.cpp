@@ -501,8 +501,8 @@ TEST_CASE("a config of MLX that is unsupported or contradicts the file is refuse
   };
   const auto of_parameters = [](const Json& changes) { return Json{{"lora_parameters", changes}}; };
   const std::vector<Case> cases = {
-      {{{"fine_tune_type", "dora"}}, "'fine_tune_type' is \"dora\", but the supported value is \"lora\""},
-      {{{"fine_tune_type", "full"}}, "'fine_tune_type' is \"full\""},
+      {{{"fine_tune_type", "dora"}}, R"('fine_tune_type' is "dora", but the supported value is "lora")"},
+      {{{"fine_tune_type", "full"}}, R"('fine_tune_type' is "full")"},
       {{{"use_dora", true}}, "'use_dora' is true"},
       {{{"num_layers", nullptr}}, "'num_layers' is missing"},
       {{{"num_layers", 1.5}}, "'num_layers' is 1.5, but the supported value is a whole number"},

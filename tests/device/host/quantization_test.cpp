@@ -72,9 +72,11 @@ struct Stored {
 /// Values that six decimals represent exactly.
 reference::Tensor table_of(DType dtype, std::int64_t size) {
   reference::Tensor table{{dtype, {size}}, {}};
-  for (std::int64_t i = 0; i < size; ++i)
-    table.data.push_back(mil::is_float(dtype) ? static_cast<double>(i * 7 % size) / 64 - 1
-                                              : static_cast<double>(i * 7 % size / 2));
+  for (std::int64_t i = 0; i < size; ++i) {
+    const std::int64_t value = i * 7 % size;
+    const std::int64_t half = value / 2;
+    table.data.push_back(mil::is_float(dtype) ? static_cast<double>(value) / 64 - 1 : static_cast<double>(half));
+  }
   return table;
 }
 

@@ -40,12 +40,12 @@ using Uses = std::map<OpKind, int>;
 
 /// The running program, to be shown if the process crashes.
 struct Running {
-  std::uint64_t seed = 0;
-  const RandomProgram* program = nullptr;
+  std::uint64_t seed;
+  const RandomProgram& program;
 };
-Running& running() {
-  static Running one;
-  return one;
+const Running*& running() {
+  static const Running* now = nullptr;
+  return now;
 }
 
 std::string describe_outputs(const RandomProgram& random) {
@@ -68,9 +68,9 @@ void write_findings(const Running& now) {
   if (directory == nullptr) return;
   const std::filesystem::path place = std::filesystem::path(directory) / fmt::format("seed-{}", now.seed);
   std::filesystem::create_directories(place);
-  const std::string text = mil::print(now.program->program);
+  const std::string text = mil::print(now.program.program);
   write_file_atomically(place / "program.mil", std::as_bytes(std::span(text)));
-  for (const auto& [path, bytes] : now.program->blobs) {
+  for (const auto& [path, bytes] : now.program.blobs) {
     write_file_atomically(place / path.substr(path.find('/') + 1), bytes);
   }
 }
@@ -78,13 +78,13 @@ void write_findings(const Running& now) {
 /// The program and the expected output of `ane-train mil --run`.
 std::string report(const Running& now) {
   write_findings(now);
-  return fmt::format("random program of seed {}:\n{}expected{}:\n{}", now.seed, mil::print(now.program->program),
-                     now.program->closed ? " for any inputs" : " for the inputs of this test",
-                     describe_outputs(*now.program));
+  return fmt::format("random program of seed {}:\n{}expected{}:\n{}", now.seed, mil::print(now.program.program),
+                     now.program.closed ? " for any inputs" : " for the inputs of this test",
+                     describe_outputs(now.program));
 }
 
 [[maybe_unused]] void show_running() {  // unless a sanitizer ends the program, nothing calls it
-  std::fputs(report(running()).c_str(), stderr);
+  if (running() != nullptr) std::fputs(report(*running()).c_str(), stderr);
 }
 
 /// Describes the first wrong element; empty if there is none.
@@ -102,7 +102,8 @@ std::string fault_of(const reference::Tensor& found, const reference::Tensor& ex
 std::string fault_of_seed(std::uint64_t seed, Uses& uses) {
   static std::array<math::ThreadPool, 2> pools{math::ThreadPool(1), math::ThreadPool(2)};
   const RandomProgram random = random_program(seed);
-  running() = {seed, &random};
+  const Running now{seed, random};
+  running() = &now;
   const mil::Function& main = random.program.main();
   for (const mil::Operation& operation : main.operations) ++uses[operation.kind];
   for (math::ThreadPool& pool : pools) {
@@ -111,9 +112,12 @@ std::string fault_of_seed(std::uint64_t seed, Uses& uses) {
     for (std::size_t i = 0; i < found.size(); ++i) {
       const std::string fault =
           fault_of(found[i], random.outputs[i], random.errors[i], main.value(main.outputs[i]).name);
-      if (!fault.empty()) return fmt::format("on {} thread(s) {}\n{}", pool.size(), fault, report(running()));
+      if (fault.empty()) continue;
+      running() = nullptr;
+      return fmt::format("on {} thread(s) {}\n{}", pool.size(), fault, report(now));
     }
   }
+  running() = nullptr;
   return {};
 }
 
