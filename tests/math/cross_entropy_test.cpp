@@ -116,7 +116,7 @@ TEST_CASE("cross_entropy's gradient is the slope of its loss", "[math][cross_ent
   }
   ThreadPool pool(1);
   std::vector<float> gradient = batch.logits;
-  CHECK(cross_entropy(gradient, batch.targets, 1, pool) == catch_compat::Approx(Reference(batch, logits).loss));
+  CHECK(cross_entropy(gradient, batch.targets, 1, pool) == Approx(Reference(batch, logits).loss));
   CHECK(relative_error(gradient, slopes) <= kTolerance);
 }
 
@@ -138,7 +138,7 @@ TEST_CASE("equal logits cost the logarithm of the vocabulary", "[math][cross_ent
   std::vector<float> logits(2 * 50, level);
   const std::vector<std::uint32_t> targets{0, 49};
   ThreadPool pool(1);
-  CHECK(cross_entropy(logits, targets, 0, pool) == catch_compat::Approx(std::log(50.0)).epsilon(1e-7));
+  CHECK(cross_entropy(logits, targets, 0, pool) == Approx(std::log(50.0)).epsilon(1e-7));
 }
 
 TEST_CASE("huge and minus infinite logits are exact", "[math][cross_entropy]") {

@@ -68,7 +68,7 @@ TEST_CASE("sum_of_squares neither overflows nor hides non-finite values", "[math
   ThreadPool pool(2);
   std::vector<float> values(40'000, std::numeric_limits<float>::max());
   CHECK(ane::math::sum_of_squares(values, pool) ==
-        catch_compat::Approx(40'000 * std::pow(static_cast<double>(std::numeric_limits<float>::max()), 2)));
+        Approx(40'000 * std::pow(static_cast<double>(std::numeric_limits<float>::max()), 2)));
   values[place] = -std::numeric_limits<float>::infinity();
   CHECK(ane::math::sum_of_squares(values, pool) == std::numeric_limits<double>::infinity());
   values[place] = std::numeric_limits<float>::quiet_NaN();

@@ -88,8 +88,8 @@ TEST_CASE("adamw's first update has the size of the learning rate", "[math][opti
   std::vector<float> m(3);
   std::vector<float> v(3);
   CHECK(ane::math::adamw({.lr = 0.5F}, p, gradient, m, v, pool));
-  CHECK(p[0] == catch_compat::Approx(-0.5));
-  CHECK(p[1] == catch_compat::Approx(0.5).epsilon(1e-5));
+  CHECK(p[0] == Approx(-0.5));
+  CHECK(p[1] == Approx(0.5).epsilon(1e-5));
   CHECK(p[2] == 0);
 }
 

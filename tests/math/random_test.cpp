@@ -14,7 +14,6 @@
 namespace {
 
 using ane::math::CounterRandom;
-using Approx = catch_compat::Approx;
 
 constexpr auto kMax = std::numeric_limits<std::uint64_t>::max();
 

@@ -160,7 +160,7 @@ TEST_CASE("rms_norm of zeros is zero and has a gradient", "[math][rms_norm]") {
   layer.x.assign(12, 0);
   const Results found = run(layer, 1);
   CHECK(found.y == std::vector<float>(12, 0));
-  CHECK(found.r.front() == catch_compat::Approx(1 / std::sqrt(1e-5)));
+  CHECK(found.r.front() == Approx(1 / std::sqrt(1e-5)));
   CHECK(std::isfinite(found.dx.front()));
 }
 

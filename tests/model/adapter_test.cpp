@@ -26,7 +26,6 @@
 namespace ane::model {
 namespace {
 
-using catch_compat::Approx;
 using Json = nlohmann::json;
 using test::read_file;
 using test::TemporaryFolder;

@@ -72,14 +72,14 @@ TEST_CASE("Llama 3's scaling divides low frequencies and keeps high ones", "[mod
   config.head_dim = 128;
   config.rope_theta = 500000;
   const auto plain = [&](std::size_t pair) { return std::pow(500000.0, -2.0 * static_cast<double>(pair) / 128); };
-  CHECK(config.rope_frequency(5) == catch_compat::Approx(plain(5)));
+  CHECK(config.rope_frequency(5) == Approx(plain(5)));
   config.rope_scaling = {.factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_positions = 8192};
   CHECK(config.rope_frequency(0) == 1);
-  CHECK(config.rope_frequency(28) == catch_compat::Approx(plain(28)));      // 4.2 turns in 8,192 positions
-  CHECK(config.rope_frequency(35) == catch_compat::Approx(plain(35) / 8));  // 0.996 turns
-  const double turns = 8192 * plain(32) / (2 * std::acos(-1.0));            // 1.84
+  CHECK(config.rope_frequency(28) == Approx(plain(28)));          // 4.2 turns in 8,192 positions
+  CHECK(config.rope_frequency(35) == Approx(plain(35) / 8));      // 0.996 turns
+  const double turns = 8192 * plain(32) / (2 * std::acos(-1.0));  // 1.84
   const double kept = (turns - 1) / 3;
-  CHECK(config.rope_frequency(32) == catch_compat::Approx((1 - kept) * plain(32) / 8 + kept * plain(32)));
+  CHECK(config.rope_frequency(32) == Approx((1 - kept) * plain(32) / 8 + kept * plain(32)));
 }
 
 TEST_CASE("a config has the keys of Hugging Face's config.json", "[model][config]") {

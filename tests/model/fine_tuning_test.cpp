@@ -271,7 +271,7 @@ TEST_CASE("a new adapter has PEFT's initial values and changes nothing", "[model
   session.load();
   FrozenLlama whole(small(Family::llama), DType::fp32, {}, [](const Parameter&) { return false; });
   whole.load();
-  CHECK(session.loss() == catch_compat::Approx(whole.loss()).epsilon(1e-6));
+  CHECK(session.loss() == Approx(whole.loss()).epsilon(1e-6));
 }
 
 }  // namespace

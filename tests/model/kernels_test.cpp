@@ -143,8 +143,8 @@ TEST_CASE("with weights below the activations, no kernel slices inside the last 
                   moves_along_width += moves.size();
                   continue;
                 }
-                CAPTURE(kernel.name, name(family), static_cast<int>(weights), is_adapted);
-                CHECK(moves == std::vector<std::string>{});
+                CAPTURE(kernel.name, name(family), static_cast<int>(weights), is_adapted, moves);
+                CHECK(moves.empty());
               }
             }
   CHECK(moves_along_width > 100);

@@ -109,7 +109,7 @@ void check_by_differences(TrainedLlama& session, const Loss& loss) {
     // Richardson extrapolation cancels the error that is quadratic in the step. The loss is accurate to about 1e-7,
     // which gives 5e-5 for these steps, compared with norms of at least 1e-2.
     const double numeric = (4 * difference(kStep / 2) - difference(kStep)) / 3;
-    CHECK(numeric == catch_compat::Approx(norm).epsilon(5e-3));
+    CHECK(numeric == Approx(norm).epsilon(5e-3));
   }
 }
 
@@ -205,7 +205,7 @@ TEST_CASE("with loss masks, gradients are those of the mean over the unmasked to
     REQUIRE_FALSE(result.overflow);
     share += result.loss_share;
   }
-  CHECK(share == catch_compat::Approx((4 + 0 + 1 + 9) / 9.0));
+  CHECK(share == Approx((4 + 0 + 1 + 9) / 9.0));
   for (float& gradient : session.gradients) gradient /= static_cast<float>(share);
   check_by_differences(session, [&] { return session.masked_loss(samples); });
 }
@@ -474,11 +474,11 @@ TEST_CASE("new weights have the deviations of llama2.c and depend on the seed", 
     return std::sqrt(test::dot(tensor, tensor) / static_cast<double>(tensor.size()));
   };
   // Thousands of draws: the estimated deviation is accurate to about 1%.
-  CHECK(deviation("model.embed_tokens.weight") == catch_compat::Approx(0.02).epsilon(0.05));
-  CHECK(deviation("model.layers.1.self_attn.q_proj.weight") == catch_compat::Approx(0.02).epsilon(0.05));
-  CHECK(deviation("model.layers.1.mlp.up_proj.weight") == catch_compat::Approx(0.02).epsilon(0.05));
-  CHECK(deviation("model.layers.0.self_attn.o_proj.weight") == catch_compat::Approx(0.01).epsilon(0.05));
-  CHECK(deviation("model.layers.1.mlp.down_proj.weight") == catch_compat::Approx(0.01).epsilon(0.05));
+  CHECK(deviation("model.embed_tokens.weight") == Approx(0.02).epsilon(0.05));
+  CHECK(deviation("model.layers.1.self_attn.q_proj.weight") == Approx(0.02).epsilon(0.05));
+  CHECK(deviation("model.layers.1.mlp.up_proj.weight") == Approx(0.02).epsilon(0.05));
+  CHECK(deviation("model.layers.0.self_attn.o_proj.weight") == Approx(0.01).epsilon(0.05));
+  CHECK(deviation("model.layers.1.mlp.down_proj.weight") == Approx(0.01).epsilon(0.05));
   const auto norm =
       slice(std::span<const float>(values), *model.parameters().find("model.layers.0.post_attention_layernorm.weight"));
   CHECK(std::ranges::all_of(norm, [](float value) { return value == 1.0F; }));
@@ -652,7 +652,7 @@ TEST_CASE("RoPE by slices gives the same results as RoPE by a matrix", "[model]"
   const WeightMode weights = GENERATE(WeightMode::baked, WeightMode::dynamic);
   TrainedLlama matrix(tiny(kv_heads, true), {element, weights, plan, RopeForm::matrix});
   TrainedLlama slices(tiny(kv_heads, true), {element, weights, plan, RopeForm::slices});
-  double losses[2] = {};
+  std::array<double, 2> losses{};
   for (TrainedLlama* session : {&matrix, &slices}) {
     test::load(session->model.kernels(), PassMode::training, session->parameters);
     const StepResult result = session->step(element == DType::fp16 ? 256 : 1);

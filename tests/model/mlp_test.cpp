@@ -54,7 +54,7 @@ TEST_CASE("the MLP's gradient agrees with finite differences", "[model][mlp][gra
       return test::evaluate(*session.model, session.sample, session.parameters, session.times).loss;
     };
     const double numeric = (loss_at(kStep) - loss_at(-kStep)) / (2 * static_cast<double>(kStep));
-    CHECK(numeric == catch_compat::Approx(norm).epsilon(2e-3));
+    CHECK(numeric == Approx(norm).epsilon(2e-3));
   }
 }
 

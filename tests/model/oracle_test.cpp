@@ -164,7 +164,7 @@ TEST_CASE("in fp32 a step agrees with PyTorch in float64", "[model][oracle]") {
     // Sums of a few hundred fp32 products: errors of about 1e-6 each, through three layers.
     constexpr double kAgreement = 1e-4;
     CHECK_FALSE(run.overflow);
-    CHECK(run.loss == catch_compat::Approx(run.description["losses"][0].get<double>()).epsilon(kAgreement));
+    CHECK(run.loss == Approx(run.description["losses"][0].get<double>()).epsilon(kAgreement));
     CHECK(run.step_loss == run.loss);
     CHECK(test::relative_error(run.logits, run.expected("logits")) <= kAgreement);
     for (std::size_t layer = 0; layer < run.config.layers; ++layer)
@@ -187,7 +187,7 @@ TEST_CASE("in fp16 a step stays near PyTorch in float64", "[model][oracle]") {
     constexpr float kScale = 256;
     const Run run(name, packed(packing, {mil::DType::fp16, weights, plan}), kScale);
     CHECK_FALSE(run.overflow);
-    CHECK(run.loss == catch_compat::Approx(run.description["losses"][0].get<double>()).epsilon(2e-3));
+    CHECK(run.loss == Approx(run.description["losses"][0].get<double>()).epsilon(2e-3));
     // Weights and every stored tensor are rounded to 11 bits: about 3e-4 each, over tens of consecutive tensors.
     for (const Parameter& parameter : run.layout.parameters()) {
       INFO(parameter.name);
@@ -204,7 +204,7 @@ TEST_CASE("merged weights give the logits of the model with its adapter", "[mode
   const Run run("hf/lora", {mil::DType::fp32, WeightMode::baked, PlanChoice::split}, 1, true);
   // As in a step without an adapter; merging rounds each weight once more, by 6e-8 of its magnitude.
   CHECK(test::relative_error(run.logits, run.expected("logits")) <= 1e-5);
-  CHECK(run.loss == catch_compat::Approx(run.description["losses"][0].get<double>()).epsilon(1e-5));
+  CHECK(run.loss == Approx(run.description["losses"][0].get<double>()).epsilon(1e-5));
 }
 
 }  // namespace

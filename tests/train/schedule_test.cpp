@@ -5,7 +5,6 @@
 #include "support/catch.h"
 
 using namespace ane::train;
-using catch_compat::Approx;
 
 TEST_CASE("the constant schedule is lr after linear warm-up", "[train]") {
   const OptimizerOptions options{.lr = 1e-3, .warmup = 4};

@@ -104,11 +104,11 @@ TEST_CASE("step, batch and perf records have the field's names and milliseconds"
   // 2 of 3 GFLOP per step run on the device, 20 steps per second.
   if (on_ane) {
     CHECK(keys(written[3]) == std::vector<std::string>{"type", "time", "step", "update", "ane_tflops", "ane_util_pct"});
-    CHECK(written[3]["ane_tflops"].get<double>() == catch_compat::Approx(0.04));
-    CHECK(written[3]["ane_util_pct"].get<double>() == catch_compat::Approx(100 * 0.04 / 15.8));
+    CHECK(written[3]["ane_tflops"].get<double>() == Approx(0.04));
+    CHECK(written[3]["ane_util_pct"].get<double>() == Approx(100 * 0.04 / 15.8));
   } else {
     CHECK(keys(written[3]) == std::vector<std::string>{"type", "time", "step", "update", "host_tflops"});
-    CHECK(written[3]["host_tflops"].get<double>() == catch_compat::Approx(0.06));
+    CHECK(written[3]["host_tflops"].get<double>() == Approx(0.06));
   }
 }
 

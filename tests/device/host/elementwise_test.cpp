@@ -207,7 +207,7 @@ TEST_CASE("NaN and infinity propagate", "[device][host]") {
   CHECK(std::isnan(found[0].data[0]));
   CHECK(std::isnan(found[0].data[36]));
   CHECK(found[0].data[1] == expected[0].data[1]);
-  CHECK(found[0].data[2] == catch_compat::Approx(expected[0].data[2]));
+  CHECK(found[0].data[2] == Approx(expected[0].data[2]));
 }
 
 TEST_CASE("fp16 overflows to infinity and keeps subnormals", "[device][host]") {

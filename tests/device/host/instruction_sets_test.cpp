@@ -219,7 +219,7 @@ TEST_CASE("elementary functions handle infinity and overflow like C", "[device][
       CAPTURE(i, values[i], found.data[i]);
       const double expected = function(values[i]);
       if (kind == OpKind::log && std::isfinite(values[i]) && values[i] > 0) {
-        CHECK(found.data[i] == catch_compat::Approx(expected));
+        CHECK(found.data[i] == Approx(expected));
       } else {
         CHECK(same(found.data[i], static_cast<double>(static_cast<float>(expected))));
       }

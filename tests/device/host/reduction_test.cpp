@@ -103,11 +103,11 @@ TEST_CASE("softmax of a row without a finite maximum is NaN", "[device][host]") 
   HostDevice device(threads);
   const reference::Tensor out = run(device, program, {}, {x}).front();
   for (std::size_t column = 0; column < kColumns; ++column) {
-    CHECK(out.data[column] == catch_compat::Approx(1.0 / kColumns));
+    CHECK(out.data[column] == Approx(1.0 / kColumns));
     CHECK(std::isnan(out.data[kColumns + column]));
-    CHECK(out.data[2 * kColumns + column] == catch_compat::Approx(column == 18 ? 0 : 1.0 / (kColumns - 1)));
+    CHECK(out.data[2 * kColumns + column] == Approx(column == 18 ? 0 : 1.0 / (kColumns - 1)));
     if (odd < 0)
-      CHECK(out.data[3 * kColumns + column] == catch_compat::Approx(column == 0 ? 0 : 1.0 / (kColumns - 1)));
+      CHECK(out.data[3 * kColumns + column] == Approx(column == 0 ? 0 : 1.0 / (kColumns - 1)));
     else
       CHECK(std::isnan(out.data[3 * kColumns + column]));
   }

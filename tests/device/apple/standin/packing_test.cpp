@@ -71,7 +71,7 @@ TEST_CASE("on M1, weights below the activations give finite gradients where thos
   CAPTURE(below.result.overflow.value_or(""));
   REQUIRE_FALSE(below.result.overflow);
   // The persona drops products below 2^-14.
-  CHECK(below.result.loss == catch_compat::Approx(expected.result.loss).epsilon(1e-3));
+  CHECK(below.result.loss == Approx(expected.result.loss).epsilon(1e-3));
   CHECK(model::test::relative_error(below.gradients, expected.gradients) <= 1e-2);
   standin.reset();
 }
