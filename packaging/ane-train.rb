@@ -12,6 +12,7 @@ class AneTrain < Formula
   depends_on "ninja" => :build
   depends_on "nlohmann-json" => :build
   depends_on "xxhash" => :build
+  depends_on "abseil"
   depends_on "fmt"
   depends_on "highway"
   depends_on "open-mpi"

@@ -7,14 +7,15 @@
 #                           build and the benchmarks' build
 set -euo pipefail
 
+# SentencePiece 0.2.2 includes headers of Abseil, but Debian's package does not depend on them.
 debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev libxxhash-dev
-  libpcre2-dev libutf8proc-dev libsentencepiece-dev libopenmpi-dev openmpi-bin)
+  libpcre2-dev libutf8proc-dev libsentencepiece-dev libabsl-dev libopenmpi-dev openmpi-bin)
 # Optional libraries, used if available: name prefixes, because each release has its own version suffix.
 debian_optional=(libdnnl)
 debian_test=(gobjc libgnustep-base-dev python3)
 debian_bench=(libbenchmark-dev)
 debian_dev=(clang libclang-rt-dev llvm clang-format clang-tidy gcovr libbenchmark-dev)
-homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway xxhash pcre2 utf8proc sentencepiece open-mpi)
+homebrew=(cmake ninja cli11 spdlog fmt nlohmann-json catch2 highway xxhash pcre2 utf8proc sentencepiece abseil open-mpi)
 homebrew_bench=(google-benchmark)
 homebrew_dev=(llvm gcovr google-benchmark)
 

@@ -20,7 +20,7 @@ namespace {
 /// Calls `work` of SentencePiece. It reports most faults by a status, but the libraries inside it throw.
 template <class Work>
 void run(const std::string& file, std::string_view fault, Work&& work) try {
-  const sentencepiece::util::Status status = work();
+  const auto status = work();  // whose type depends on the version
   if (!status.ok()) throw FileError(fmt::format("{}: {}: {}", file, fault, status.ToString()));
 } catch (const FileError&) {
   throw;
@@ -29,6 +29,13 @@ void run(const std::string& file, std::string_view fault, Work&& work) try {
 } catch (const std::exception& error) {
   throw FileError(fmt::format("{}: {}: {}", file, fault, error.what()));
 }
+
+/// The form in which Decode() takes ids: vectors are deprecated since version 0.2.2.
+#ifdef ANE_SENTENCEPIECE_USES_ABSEIL
+absl::Span<const int> ids_to_decode(const std::vector<int>& ids) { return ids; }
+#else
+const std::vector<int>& ids_to_decode(const std::vector<int>& ids) { return ids; }
+#endif
 
 class SentencePieceTokenizer final : public Tokenizer {
  public:
@@ -44,7 +51,7 @@ class SentencePieceTokenizer final : public Tokenizer {
       if (id < vocab_size() && (special == SpecialTokens::include || !is_special(id)))
         known.push_back(static_cast<int>(id));
     std::string text;
-    run(file_, kFails, [&] { return processor_->Decode(known, &text); });
+    run(file_, kFails, [&] { return processor_->Decode(ids_to_decode(known), &text); });
     return text;
   }
 
