@@ -13,6 +13,7 @@ scripts/build.sh mpich ane-train
 programs=$PWD/build
 # Open MPI refuses root and more processes than cores without these.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe  # since version 5
 export OMPI_MCA_hwloc_base_binding_policy=none
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -89,7 +89,7 @@ stub "$ANE_CROSS/lib/libsentencepiece.tbd" /opt/homebrew/opt/sentencepiece/lib/l
   __ZN13sentencepiece22SentencePieceProcessorC1Ev __ZN13sentencepiece4util6StatusD1Ev __ZNK13sentencepiece4util6Status2okEv \
   __ZNK13sentencepiece4util6Status8ToStringEv
 
-# Optimization would double the time without checking more, and so would single sources instead of batches. Without -O, Zig
+# Optimization would double the time without checking more, and so would compiling single sources instead of modules. Without -O, Zig
 # enables a sanitizer. clang-tidy, which reads single sources without precompiled headers, detects missing includes.
 cmake -S . -B "$folder" -G Ninja --toolchain scripts/macos-toolchain.cmake -DCMAKE_BUILD_TYPE=Release \
   -DANE_TESTS=OFF -DANE_MPI=OFF -DANE_WERROR=ON -DANE_PRECOMPILE=OFF -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=0 \

@@ -7,7 +7,7 @@
 #                           build and the benchmarks' build
 set -euo pipefail
 
-# SentencePiece 0.2.2 includes headers of Abseil, but Debian's package does not depend on them.
+# SentencePiece 0.2.2 includes Abseil's headers, but its Debian package does not depend on them.
 debian=(g++ cmake ninja-build libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev catch2 libopenblas-pthread-dev libhwy-dev libxxhash-dev
   libpcre2-dev libutf8proc-dev libsentencepiece-dev libabsl-dev libopenmpi-dev openmpi-bin)
 # Optional libraries, used if available: name prefixes, because each release has its own version suffix.

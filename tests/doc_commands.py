@@ -173,6 +173,7 @@ class Runner:
             "OMPI_ALLOW_RUN_AS_ROOT": "1",
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
             "OMPI_MCA_rmaps_base_oversubscribe": "1",
+            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # since version 5
             "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
             "OMPI_MCA_hwloc_base_binding_policy": "none",
         }

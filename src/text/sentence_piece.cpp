@@ -20,7 +20,7 @@ namespace {
 /// Calls `work` of SentencePiece. It reports most faults by a status, but the libraries inside it throw.
 template <class Work>
 void run(const std::string& file, std::string_view fault, Work&& work) try {
-  const auto status = work();  // whose type depends on the version
+  const auto status = work();  // its type depends on SentencePiece's version
   if (!status.ok()) throw FileError(fmt::format("{}: {}: {}", file, fault, status.ToString()));
 } catch (const FileError&) {
   throw;
@@ -30,7 +30,7 @@ void run(const std::string& file, std::string_view fault, Work&& work) try {
   throw FileError(fmt::format("{}: {}: {}", file, fault, error.what()));
 }
 
-/// The form in which Decode() takes ids: vectors are deprecated since version 0.2.2.
+/// The argument of Decode(), whose overload for vectors is deprecated since version 0.2.2.
 #ifdef ANE_SENTENCEPIECE_USES_ABSEIL
 absl::Span<const int> ids_to_decode(const std::vector<int>& ids) { return ids; }
 #else

@@ -3,7 +3,6 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -18,13 +17,13 @@
 #include "ane/math/random.h"
 #include "ane/train/checkpoint.h"
 
-#include "app/environment_number.h"
 #include "app/persona_programs.h"
 #include "app/processes.h"
 #include "app/program.h"
 #include "app/small_run.h"
 #include "app/telemetry_records.h"
 #include "support/catch.h"
+#include "support/environment_number.h"
 #include "support/sanitized.h"
 
 // Runs whose kernels are compiled by workers.
@@ -32,10 +31,10 @@
 #ifdef ANE_TRAIN_STANDIN
 
 using namespace cli_test;
-namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 const Words kBaked = with(kSmall, "--device", "ane") + Words{"--weights", "baked", "--telemetry", "t.jsonl"};
 const Words kInWorkers = {"--compile-in", "worker"};
@@ -227,7 +226,7 @@ TEST_CASE("a run whose trainer and workers are killed repeatedly ends with the s
     const WorkersHome home;
     const std::uint64_t most = std::min(kills + kKillsOfARun, wanted);
     for (bool ended = false; !ended;) {
-      const bool resumes = fs::exists(home.folder / "c") && !ane::train::checkpoints_in(home.folder / "c").empty();
+      const bool resumes = has_checkpoint(home.folder / "c");
       Program program(run + (resumes ? Words{"--resume"} : Words{}), home.environment(slowed), home.folder.path(),
                       ANE_TRAIN_STANDIN);
       std::vector<pid_t> workers;

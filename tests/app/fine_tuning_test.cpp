@@ -44,7 +44,7 @@ const Words kFineTuningRun = {"--model",
                               "2"};
 const Words kLora = kFineTuningRun + Words{"--lora", "3"};
 const Words kFreeze = kFineTuningRun + Words{"--freeze", "*.embed_tokens.*,model.layers.0.*"};
-const std::string kLastOfFineTuning = "out/step-00000014/";
+const std::string kFineTunedCheckpoint = "out/step-00000014/";
 
 /// A folder with a model "model" in BF16.
 class ModelFolder : public Folder {
@@ -63,7 +63,7 @@ std::string trained_in(const Folder& folder, const std::string& file) {
   std::string all;
   for (const std::string& name :
        {file, std::string("first_moment.safetensors"), std::string("second_moment.safetensors")}) {
-    const std::string bytes = read_file(folder / (kLastOfFineTuning + name));
+    const std::string bytes = read_file(folder / (kFineTunedCheckpoint + name));
     REQUIRE_FALSE(bytes.empty());
     all += bytes;
   }
@@ -199,19 +199,20 @@ TEST_CASE("a checkpoint of an adapter is a directory of PEFT", "[app][fine-tunin
   REQUIRE(fine_tune(folder, kLora + Words{"--lora-alpha", "9", "--lora-rs", "--lora-targets",
                                           "q_proj,model.layers.1.mlp.down_proj"})
               .code == 0);
-  const nlohmann::json config = nlohmann::json::parse(read_file(folder / (kLastOfFineTuning + "adapter_config.json")));
+  const nlohmann::json config =
+      nlohmann::json::parse(read_file(folder / (kFineTunedCheckpoint + "adapter_config.json")));
   CHECK(config.at("peft_type") == "LORA");
   CHECK(config.at("r") == 3);
   CHECK(config.at("lora_alpha") == 9);
   CHECK(config.at("use_rslora") == true);
-  const auto tensors = tensor_bytes(folder / (kLastOfFineTuning + "adapter_model.safetensors"));
+  const auto tensors = tensor_bytes(folder / (kFineTunedCheckpoint + "adapter_model.safetensors"));
   CHECK(tensors.size() == 6);
   CHECK(tensors.contains("base_model.model.model.layers.1.mlp.down_proj.lora_B.weight"));
-  CHECK_FALSE(fs::exists(folder / (kLastOfFineTuning + "config.json")));
+  CHECK_FALSE(fs::exists(folder / (kFineTunedCheckpoint + "config.json")));
 
   // It starts another run, which takes its settings from there.
   const Result next =
-      fine_tune(folder, with(kFineTuningRun, "--checkpoint-dir", "next") + Words{"--lora", kLastOfFineTuning});
+      fine_tune(folder, with(kFineTuningRun, "--checkpoint-dir", "next") + Words{"--lora", kFineTunedCheckpoint});
   CAPTURE(next.err);
   CHECK(next.code == 0);
   const nlohmann::json again = nlohmann::json::parse(read_file(folder / "next/step-00000014/adapter_config.json"));
@@ -225,7 +226,7 @@ TEST_CASE("a checkpoint of a partly frozen model is a whole model", "[app][fine-
   REQUIRE(run({"export", "--model", "model", "--format", "hf", "--dtype", "f32", "--out", "start"}, {}, folder.path())
               .code == 0);
   const auto before = tensor_bytes(folder / "start/model.safetensors");
-  const auto after = tensor_bytes(folder / (kLastOfFineTuning + "model.safetensors"));
+  const auto after = tensor_bytes(folder / (kFineTunedCheckpoint + "model.safetensors"));
   REQUIRE(before.size() == after.size());
   for (const auto& [name, bytes] : before) {
     const bool is_frozen = name.find("embed_tokens") != std::string::npos || name.starts_with("model.layers.0.");
@@ -233,7 +234,7 @@ TEST_CASE("a checkpoint of a partly frozen model is a whole model", "[app][fine-
     CHECK((bytes == after.at(name)) == is_frozen);
   }
   CHECK_FALSE(
-      tensor_bytes(folder / (kLastOfFineTuning + "first_moment.safetensors")).contains("model.embed_tokens.weight"));
+      tensor_bytes(folder / (kFineTunedCheckpoint + "first_moment.safetensors")).contains("model.embed_tokens.weight"));
 }
 
 TEST_CASE("settings of fine-tuning that contradict each other are one clear error", "[app][fine-tuning][errors]") {

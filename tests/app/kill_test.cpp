@@ -13,12 +13,12 @@
 
 #include "ane/math/random.h"
 
-#include "app/environment_number.h"
 #include "app/program.h"
 #include "app/small_model.h"
 #include "app/small_run.h"
 #include "app/telemetry_records.h"
 #include "support/catch.h"
+#include "support/environment_number.h"
 #include "support/sanitized.h"
 
 namespace {
@@ -46,13 +46,6 @@ std::vector<KilledVariant> variants(const std::string& model) {
           {"qwen3", {"--family", "qwen3"}},
           {"lora", {"--model", model, "--lora", "2"}, "adapter_model"},
           {"freeze", {"--model", model, "--freeze", "*_proj.weight"}}};
-}
-
-bool has_entry(const fs::path& folder, const std::string& prefix) {
-  std::error_code ignored;  // entries appear and disappear
-  for (fs::directory_iterator entry(folder, ignored); entry != fs::directory_iterator(); entry.increment(ignored))
-    if (entry->path().filename().string().starts_with(prefix)) return true;
-  return false;
 }
 
 bool is_writing(const fs::path& checkpoints) { return has_entry(checkpoints, ".partial-"); }
@@ -138,7 +131,7 @@ TEST_CASE("a repeatedly killed run ends with the same parameters", "[app][kill]"
     const std::uint64_t most = killer.kills + kKillsOfARun;
     for (bool ended = false; !ended;) {
       Words arguments = kKilledRun + variant.settings;
-      if (has_entry(checkpoints, "step-")) arguments.emplace_back("--resume");
+      if (has_checkpoint(checkpoints)) arguments.emplace_back("--resume");
       Program program(arguments, environment, folder.path());
       if (killer.kills < std::min(most, wanted) && killer.kill(program, checkpoints)) continue;
       const Result result = program.wait();

@@ -149,11 +149,13 @@ std::ptrdiff_t entries_in(const fs::path& folder) {
   return std::distance(fs::directory_iterator(folder), fs::directory_iterator());
 }
 
-bool has_checkpoint(const fs::path& folder) {
+bool has_entry(const fs::path& folder, const std::string& prefix) {
   std::error_code ignored;  // entries appear and disappear
   for (fs::directory_iterator entry(folder, ignored); entry != fs::directory_iterator(); entry.increment(ignored))
-    if (entry->path().filename().string().starts_with("step-")) return true;
+    if (entry->path().filename().string().starts_with(prefix)) return true;
   return false;
 }
+
+bool has_checkpoint(const fs::path& folder) { return has_entry(folder, "step-"); }
 
 }  // namespace cli_test

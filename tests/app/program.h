@@ -77,6 +77,8 @@ void write_file(const std::filesystem::path& path, const std::string& bytes);
 [[nodiscard]] std::vector<std::string> lines_of(const std::string& text);
 /// The number of files and directories in `folder`; 0 if it does not exist.
 [[nodiscard]] std::ptrdiff_t entries_in(const std::filesystem::path& folder);
+/// Whether `folder` has an entry whose name begins with `prefix`. It may be missing or change meanwhile.
+[[nodiscard]] bool has_entry(const std::filesystem::path& folder, const std::string& prefix);
 /// Whether a run has written a checkpoint in `folder`.
 [[nodiscard]] bool has_checkpoint(const std::filesystem::path& folder);
 

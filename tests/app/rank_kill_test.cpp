@@ -17,12 +17,12 @@
 
 #include "ane/math/random.h"
 
-#include "app/environment_number.h"
 #include "app/program.h"
 #include "app/rank_programs.h"
 #include "app/small_run.h"
 #include "app/telemetry_records.h"
 #include "support/catch.h"
+#include "support/environment_number.h"
 #include "support/sanitized.h"
 
 namespace {
@@ -32,7 +32,7 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kKillsOfRanks = 5;  // after that it may finish
-const std::string kLastOfKilledRanks = "step-00000090";
+const std::string kRanksCheckpoint = "step-00000090";
 
 const Words kKilledRanks = with(kSmall, "--accum-steps", "3") +
                            Words{"--steps",     "90",      "--checkpoint-dir",   "c", "--checkpoint-every", "2",
@@ -121,7 +121,7 @@ TEST_CASE("whichever process of a run is killed, all end, and the run resumes wi
     }
     CAPTURE(killer.kills, ranks, environment);
     for (const char* file : {"model.safetensors", "first_moment.safetensors", "second_moment.safetensors"}) {
-      const fs::path path = fs::path("c") / kLastOfKilledRanks / file;
+      const fs::path path = fs::path("c") / kRanksCheckpoint / file;
       CHECK(read_file(folder.path() / path) == read_file(undisturbed.path() / std::to_string(ranks) / path));
     }
     check_telemetry(folder.path() / "t.jsonl");

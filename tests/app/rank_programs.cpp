@@ -2,7 +2,12 @@
 
 #ifdef ANE_MPIRUN
 
+#include <cstddef>
 #include <string>
+
+#include <fmt/format.h>
+
+#include "ane/cli/text.h"
 
 #include "app/small_run.h"
 
@@ -15,6 +20,7 @@ Words launcher_variables(const fs::path& folder) {
           "OMPI_ALLOW_RUN_AS_ROOT=1",
           "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
           "OMPI_MCA_rmaps_base_oversubscribe=1",
+          "PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe",  // since version 5
           "OMPI_MCA_btl_vader_single_copy_mechanism=none",
           "OMPI_MCA_hwloc_base_binding_policy=none",
           "OMPI_MCA_btl_vader_backing_directory=" + folder.string(),
@@ -24,6 +30,17 @@ Words launcher_variables(const fs::path& folder) {
 
 Words launched(int ranks, const Words& arguments) {
   return Words{"-np", std::to_string(ranks), ANE_TRAIN_PROGRAM} + arguments;
+}
+
+Words launched_apart(const std::vector<Words>& commands, const fs::path& folder) {
+  std::string script = "case ${OMPI_COMM_WORLD_RANK-$PMI_RANK} in\n";
+  for (std::size_t rank = 0; rank < commands.size(); ++rank) {
+    script += fmt::format("{}) exec", rank);
+    for (const std::string& word : commands[rank]) script += " " + ane::cli::shell_quoted(word);
+    script += " ;;\n";
+  }
+  write_file(folder / "rank.sh", script + "esac\n");
+  return {"-np", std::to_string(commands.size()), "/bin/sh", folder / "rank.sh"};
 }
 
 Result run_ranks(int ranks, const Words& arguments, const Words& environment, const fs::path& folder) {

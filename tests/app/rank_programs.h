@@ -18,6 +18,9 @@ enum class RankRole { rank_process, trainer };
 /// What `mpirun` needs in the test environment. Its files are in `folder`, because a killed one leaves them behind.
 [[nodiscard]] Words launcher_variables(const std::filesystem::path& folder);
 [[nodiscard]] Words launched(int ranks, const Words& arguments);
+/// Each rank runs a command of its own. A script in `folder` chooses it, because the mpirun of Debian 13 crashes if it
+/// is given several programs, separated by ":".
+[[nodiscard]] Words launched_apart(const std::vector<Words>& commands, const std::filesystem::path& folder);
 [[nodiscard]] Result run_ranks(int ranks, const Words& arguments, const Words& environment,
                                const std::filesystem::path& folder);
 

@@ -120,8 +120,8 @@ TEST_CASE("an adapter is trained by two ranks, which exchange nothing else", "[a
 
 TEST_CASE("a difference between ranks is one error that names the rank", "[app][ranks]") {
   const Folder folder;
-  const Words words = Words{"-np", "1", ANE_TRAIN_PROGRAM} + kRanksRun + Words{":", "-np", "1", ANE_TRAIN_PROGRAM} +
-                      kRanksRun + Words{"--seed", "7"};
+  const Words first = Words{ANE_TRAIN_PROGRAM} + kRanksRun;
+  const Words words = launched_apart({first, first + Words{"--seed", "7"}}, folder.path());
   const Result result = run(words, launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
   CAPTURE(result.out, result.err);
   CHECK(result.code == 2);
@@ -134,10 +134,12 @@ TEST_CASE("a rank that cannot start ends the run with its message alone", "[app]
   for (const char* machine : {"first", "second"}) fs::create_directory(folder / machine);
   write_file(folder.path() / "first" / "data.txt", std::string(10000, ' '));
   const auto rank = [&](const std::string& machine) {
-    return Words{"-np", "1", "-wdir", folder / machine, ANE_TRAIN_PROGRAM} + kRanksRun + Words{"--data", "data.txt"};
+    const std::string script = R"(cd "$0" && exec "$@")";
+    return Words{"/bin/sh", "-c", script, folder / machine, ANE_TRAIN_PROGRAM} + kRanksRun +
+           Words{"--data", "data.txt"};
   };
-  const Result result =
-      run(rank("first") + Words{":"} + rank("second"), launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
+  const Result result = run(launched_apart({rank("first"), rank("second")}, folder.path()),
+                            launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
   CAPTURE(result.out, result.err);
   CHECK(result.code == 3);
   CHECK(count(result.err, "ane-train: rank 1 (") == 1);
@@ -171,8 +173,7 @@ TEST_CASE("telemetry has the number of ranks, and the times and bytes of each", 
 TEST_CASE("a warning of another rank is printed with its name", "[app][ranks]") {
   const Folder folder;
   const Words faulty = Words{ANE_TRAIN_FAULTS} + kRanksRun;
-  const Words words =
-      Words{"-np", "1"} + faulty + Words{":", "-np", "1", "env", "ANE_TRAIN_FAULT=compile:2@1"} + faulty;
+  const Words words = launched_apart({faulty, Words{"env", "ANE_TRAIN_FAULT=compile:2@1"} + faulty}, folder.path());
   const Result result = run(words, launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
   CAPTURE(result.out, result.err);
   CHECK(result.code == 0);
@@ -184,10 +185,9 @@ TEST_CASE("a warning of another rank is printed with its name", "[app][ranks]") 
 TEST_CASE("ranks on different devices are refused unless the user accepts it", "[app][ranks]") {
   for (const bool accepts : {false, true}) {
     const Folder folder;
-    Words settings = with(kRanksRun, "--precision", "fp16");
+    Words settings = Words{ANE_TRAIN_STANDIN} + with(kRanksRun, "--precision", "fp16");
     if (accepts) settings.emplace_back("--allow-mixed-devices");
-    const Words words = Words{"-np", "1", ANE_TRAIN_STANDIN} + settings + Words{":", "-np", "1", ANE_TRAIN_STANDIN} +
-                        with(settings, "--device", "ane");
+    const Words words = launched_apart({settings, with(settings, "--device", "ane")}, folder.path());
     const Result result = run(words, launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
     CAPTURE(accepts, result.out, result.err);
     CHECK(result.code == (accepts ? 0 : 2));
@@ -203,9 +203,10 @@ TEST_CASE("ranks whose engines allow different loss scales are refused unless it
   for (const bool is_fixed : {false, true}) {
     Words settings = with(with(kRanksRun, "--precision", "fp16"), "--device", "ane");
     if (is_fixed) settings = settings + Words{"--loss-scale", "256"};
-    const Words words = Words{"-np", "1", "-x", "XDG_CACHE_HOME=" + (folder / "cache"), ANE_TRAIN_STANDIN} + settings +
-                        Words{":", "-np", "1", "-x", "XDG_CACHE_HOME=" + (folder / "empty"), ANE_TRAIN_STANDIN} +
-                        settings;
+    const auto rank = [&](const std::string& cache) {
+      return Words{"env", "XDG_CACHE_HOME=" + (folder / cache), ANE_TRAIN_STANDIN} + settings;
+    };
+    const Words words = launched_apart({rank("cache"), rank("empty")}, folder.path());
     const Words environment =
         launcher_variables(folder.path()) + Words{"STANDIN_CHIP=m3-ultra", "STANDIN_COMPILE_MS=0"};
     const Result result = run(words, environment, folder.path(), ANE_MPIRUN);
@@ -221,8 +222,8 @@ TEST_CASE("a rank may compile in workers while another one compiles in its own p
   std::vector<std::string> ends;
   for (const Words& second : {settings, in_workers}) {
     const Folder folder;
-    const Words words =
-        Words{"-np", "1", ANE_TRAIN_STANDIN} + settings + Words{":", "-np", "1", ANE_TRAIN_STANDIN} + second;
+    const Words program = {ANE_TRAIN_STANDIN};
+    const Words words = launched_apart({program + settings, program + second}, folder.path());
     const Words environment =
         launcher_variables(folder.path()) + Words{"STANDIN_HOME=" + (folder / "home"), "ANE_MAX_COMPILES=20"};
     const Result result = run(words, environment, folder.path(), ANE_MPIRUN);
@@ -247,7 +248,7 @@ TEST_CASE("wrong flags are one message, however many ranks", "[app][ranks]") {
 TEST_CASE("a wrong flag of a single rank is reported with the rank", "[app][ranks]") {
   const Folder folder;
   const Words words =
-      Words{"-np", "1", ANE_TRAIN_PROGRAM} + kRanksRun + Words{":", "-np", "1", ANE_TRAIN_PROGRAM, "--stepz", "3"};
+      launched_apart({Words{ANE_TRAIN_PROGRAM} + kRanksRun, Words{ANE_TRAIN_PROGRAM, "--stepz", "3"}}, folder.path());
   const Result result = run(words, launcher_variables(folder.path()), folder.path(), ANE_MPIRUN);
   CAPTURE(result.out, result.err);
   CHECK(result.code == 2);

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 const Words kCommon = {"--vocab",       "64", "--seq",         "32", "--threads", "1", "--lr", "0.003",
                        "--accum-steps", "2",  "--val-samples", "2",  "--steps",   "14"};
-const std::string kLastOfMode = "out/step-00000014/";
+const std::string kModeCheckpoint = "out/step-00000014/";
 
 struct NamedModel {
   std::string name;
@@ -74,7 +74,7 @@ TrainedModel train_in_mode(const std::string& device, const Words& settings, con
   TrainedModel trained{Program(all, with_one_thread(environment), folder.path(), program_of(device)).wait(), {}, {}};
   CAPTURE(all, environment, trained.result.out, trained.result.err);
   REQUIRE(trained.result.code == 0);
-  const std::string file = folder / (kLastOfMode + "model.safetensors");
+  const std::string file = folder / (kModeCheckpoint + "model.safetensors");
   trained.parameters = read_file(file);
   REQUIRE_FALSE(trained.parameters.empty());
   trained.values = values_in(file);
@@ -176,7 +176,7 @@ TEST_CASE("a killed and resumed pipeline learns the same as an undisturbed one",
     REQUIRE(resumed.code == 0);
     CHECK(count(resumed.out, "[exec() restart") >= 1);
     for (const char* name : {"model", "running", "first_moment", "second_moment"}) {
-      const std::string file = kLastOfMode + name + ".safetensors";
+      const std::string file = kModeCheckpoint + name + ".safetensors";
       CAPTURE(file);
       CHECK_FALSE(read_file(folder / file).empty());
       CHECK(read_file(folder / file) == read_file(undisturbed / file));

@@ -16,6 +16,7 @@
 
 #include "harness.h"
 #include "support/catch.h"
+#include "support/environment_number.h"
 #include "support/sanitized.h"
 
 #if __has_include(<sanitizer/common_interface_defs.h>)
@@ -30,23 +31,28 @@ using mil::OpKind;
 /// Directory for failing programs with their blob files, for ane-train mil; none if not set.
 constexpr const char* kFindings = "ANE_RANDOM_FINDINGS";
 
-std::int64_t from_environment(const char* name, std::int64_t otherwise) {
-  const char* const text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoll(text, nullptr, 10);
-}
-
 /// How often each operation was generated.
 using Uses = std::map<OpKind, int>;
 
 /// The running program, to be shown if the process crashes.
-struct Running {
-  std::uint64_t seed;
+class Running {
+ public:
+  Running(std::uint64_t program_seed, const RandomProgram& random) : seed(program_seed), program(random) {
+    now() = this;
+  }
+  ~Running() { now() = nullptr; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  /// nullptr if none is running.
+  static const Running*& now() {
+    static const Running* running = nullptr;
+    return running;
+  }
+
+  const std::uint64_t seed;
   const RandomProgram& program;
 };
-const Running*& running() {
-  static const Running* now = nullptr;
-  return now;
-}
 
 std::string describe_outputs(const RandomProgram& random) {
   std::string text;
@@ -63,28 +69,28 @@ std::string describe_outputs(const RandomProgram& random) {
   return text;
 }
 
-void write_findings(const Running& now) {
+void write_findings(const Running& running) {
   const char* const directory = std::getenv(kFindings);
   if (directory == nullptr) return;
-  const std::filesystem::path place = std::filesystem::path(directory) / fmt::format("seed-{}", now.seed);
+  const std::filesystem::path place = std::filesystem::path(directory) / fmt::format("seed-{}", running.seed);
   std::filesystem::create_directories(place);
-  const std::string text = mil::print(now.program.program);
+  const std::string text = mil::print(running.program.program);
   write_file_atomically(place / "program.mil", std::as_bytes(std::span(text)));
-  for (const auto& [path, bytes] : now.program.blobs) {
+  for (const auto& [path, bytes] : running.program.blobs) {
     write_file_atomically(place / path.substr(path.find('/') + 1), bytes);
   }
 }
 
 /// The program and the expected output of `ane-train mil --run`.
-std::string report(const Running& now) {
-  write_findings(now);
-  return fmt::format("random program of seed {}:\n{}expected{}:\n{}", now.seed, mil::print(now.program.program),
-                     now.program.closed ? " for any inputs" : " for the inputs of this test",
-                     describe_outputs(now.program));
+std::string report(const Running& running) {
+  write_findings(running);
+  return fmt::format("random program of seed {}:\n{}expected{}:\n{}", running.seed, mil::print(running.program.program),
+                     running.program.closed ? " for any inputs" : " for the inputs of this test",
+                     describe_outputs(running.program));
 }
 
 [[maybe_unused]] void show_running() {  // unless a sanitizer ends the program, nothing calls it
-  if (running() != nullptr) std::fputs(report(*running()).c_str(), stderr);
+  if (Running::now() != nullptr) std::fputs(report(*Running::now()).c_str(), stderr);
 }
 
 /// Describes the first wrong element; empty if there is none.
@@ -102,8 +108,7 @@ std::string fault_of(const reference::Tensor& found, const reference::Tensor& ex
 std::string fault_of_seed(std::uint64_t seed, Uses& uses) {
   static std::array<math::ThreadPool, 2> pools{math::ThreadPool(1), math::ThreadPool(2)};
   const RandomProgram random = random_program(seed);
-  const Running now{seed, random};
-  running() = &now;
+  const Running running(seed, random);
   const mil::Function& main = random.program.main();
   for (const mil::Operation& operation : main.operations) ++uses[operation.kind];
   for (math::ThreadPool& pool : pools) {
@@ -112,12 +117,9 @@ std::string fault_of_seed(std::uint64_t seed, Uses& uses) {
     for (std::size_t i = 0; i < found.size(); ++i) {
       const std::string fault =
           fault_of(found[i], random.outputs[i], random.errors[i], main.value(main.outputs[i]).name);
-      if (fault.empty()) continue;
-      running() = nullptr;
-      return fmt::format("on {} thread(s) {}\n{}", pool.size(), fault, report(now));
+      if (!fault.empty()) return fmt::format("on {} thread(s) {}\n{}", pool.size(), fault, report(running));
     }
   }
-  running() = nullptr;
   return {};
 }
 
@@ -137,14 +139,14 @@ TEST_CASE("random programs agree with the reference interpreter", "[device][host
 #if __has_include(<sanitizer/common_interface_defs.h>)
   if constexpr (kSanitized) __sanitizer_set_death_callback(show_running);
 #endif
-  const std::int64_t count = from_environment("ANE_RANDOM_PROGRAMS", kSanitized ? 2000 : 5000);
-  const std::int64_t first = from_environment("ANE_RANDOM_SEED", 1);
+  const std::uint64_t count = environment_number("ANE_RANDOM_PROGRAMS", kSanitized ? 2000 : 5000);
+  const std::uint64_t first = environment_number("ANE_RANDOM_SEED", 1);
   constexpr int kMostFaults = 5;
   int faults = 0;
   Uses uses;
-  for (std::int64_t seed = first; seed < first + count && faults < kMostFaults; ++seed) {
+  for (std::uint64_t seed = first; seed < first + count && faults < kMostFaults; ++seed) {
     CAPTURE(seed);
-    const std::string fault = fault_of_seed(static_cast<std::uint64_t>(seed), uses);
+    const std::string fault = fault_of_seed(seed, uses);
     if (fault.empty()) continue;
     ++faults;
     FAIL_CHECK(fault);
@@ -152,7 +154,7 @@ TEST_CASE("random programs agree with the reference interpreter", "[device][host
   if (count < 1000) return;
   for (const OperationGenerator& generator : operation_generators()) {
     CAPTURE(mil::name(generator.kind));
-    CHECK(uses[generator.kind] > 20 * generator.weight * count / 5000);
+    CHECK(uses[generator.kind] > 20 * generator.weight * static_cast<std::int64_t>(count) / 5000);
   }
 }
 
