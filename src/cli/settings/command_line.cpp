@@ -22,7 +22,7 @@ constexpr const char* kFooter =
     "Exit codes: 0 finished, 2 settings, 3 files, 4 device, 5 training diverged, 70 internal error,\n"
     "128+n after signal n.";
 
-/// Values that CLI11 found for each option; vectors, so that repeated options can be detected.
+/// The values that CLI11 found for each option; vectors, so that repeated options can be detected.
 using Found = std::map<std::string, std::vector<std::string>, std::less<>>;
 
 std::string flag_of(const CommandOption& option) {
@@ -79,14 +79,10 @@ class Parser {
     app_.set_version_flag("--version", version_text());
     app_.get_formatter()->column_width(32);
     app_.get_formatter()->label("SUBCOMMAND", "COMMAND");
-    for (const Command& command : commands) {
-      CLI::App* const named = app_.add_subcommand(command.name, command.description)->group("Commands");
-      const bool is_default = named_.empty();
-      if (is_default) named->fallthrough()->set_help_flag();  // its options are the program's own
-      for (const CommandOption& option : command.options)
-        add_option(option, is_default ? app_ : *named, found_[command.name][option.name]);
-      named_.push_back(named);
-    }
+    for (const Command& command : commands)
+      named_.push_back(app_.add_subcommand(command.name, command.description)->group("Commands"));
+    named_.front()->fallthrough()->set_help_flag();  // its options are the program's own
+    add_options(first_word());
   }
 
   CommandLine parse() {
@@ -111,6 +107,20 @@ class Parser {
   }
 
  private:
+  /// The command that the first word names: no other place is allowed for it. The default command without one.
+  [[nodiscard]] std::size_t first_word() const {
+    const auto named = std::find_if(commands_.begin(), commands_.end(), [&](const Command& command) {
+      return !arguments_.empty() && command.name == arguments_.front();
+    });
+    return named == commands_.end() ? 0 : static_cast<std::size_t>(named - commands_.begin());
+  }
+
+  /// CLI11 compares each option with all others of a command, so only the requested command gets its options.
+  void add_options(std::size_t command) {
+    for (const CommandOption& option : commands_[command].options)
+      add_option(option, command == 0 ? app_ : *named_[command], found_[option.name]);
+  }
+
   [[nodiscard]] std::vector<CLI::App*>::const_iterator named_command() const {
     return std::find_if(named_.begin(), named_.end(), [](const CLI::App* app) { return app->parsed(); });
   }
@@ -179,9 +189,8 @@ class Parser {
 
   [[nodiscard]] FlagValues values() {
     const Command& requested = commands_[command()];
-    Found& found = found_[requested.name];
     for (const CommandOption& option : requested.options)
-      for (const std::string& value : found[option.name])
+      for (const std::string& value : found_[option.name])
         if (option.kind == CommandOption::Kind::value && value.starts_with("--"))
           refuse_without_value(option, fmt::format(" before {}", value));
     const CLI::App& app = command() == 0 ? app_ : *named_[command()];
@@ -191,7 +200,7 @@ class Parser {
       if (is_dotted(word)) refuse_word(word);
     FlagValues values;
     for (const CommandOption& option : requested.options) {
-      std::vector<std::string>& given = found[option.name];
+      std::vector<std::string>& given = found_[option.name];
       if (option.kind == CommandOption::Kind::arguments) {
         for (const std::string& value : given) values[option.name] += value + kArgumentEnd;
         continue;
@@ -205,8 +214,8 @@ class Parser {
   std::span<const Command> commands_;
   std::vector<std::string> arguments_;
   CLI::App app_;
-  std::vector<CLI::App*> named_;        ///< one for each command
-  std::map<std::string, Found> found_;  ///< by command
+  std::vector<CLI::App*> named_;  ///< one for each command
+  Found found_;                   ///< of the requested command
 };
 
 }  // namespace
