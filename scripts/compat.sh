@@ -69,12 +69,24 @@ arm64() {
   ctest --test-dir "$folder/build" --output-on-failure --progress --parallel "$jobs" --timeout 3600 -R "^($names):"
 }
 
-# Debian compiles fmt and spdlog against GCC's library, which is not ABI-compatible: here they are used header-only, like
-# Catch2 2. Xcode 15 is based on LLVM 16.
+# Debian compiles fmt, spdlog and SentencePiece against GCC's library, which is not ABI-compatible: here the first two are used
+# header-only, like Catch2 2, and SentencePiece is built from its source. Xcode 15 is based on LLVM 16.
 libcxx() {
+  local sentencepiece=$folder/sentencepiece
   scripts/setup.sh --test
-  install clang-16 libc++-16-dev libc++abi-16-dev
+  install clang-16 libc++-16-dev libc++abi-16-dev dpkg-dev
+  if [[ ! -e $folder/complete ]]; then
+    rm -rf "$sentencepiece"
+    mkdir -p "$sentencepiece"
+    unpack_source "$sentencepiece" sentencepiece
+    cmake -S "$sentencepiece/source" -B "$sentencepiece/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+      -DCMAKE_CXX_COMPILER=clang++-16 -DCMAKE_CXX_FLAGS="-stdlib=libc++ -w" >"$folder/sentencepiece.log"
+    cmake --build "$sentencepiece/build" --target sentencepiece >>"$folder/sentencepiece.log"
+    touch "$folder/complete"
+  fi
   configure_and_build all release -DCMAKE_CXX_COMPILER=clang++-16 \
+    "-Dane_sentencepiece_headers=$sentencepiece/source/src" \
+    "-Dane_sentencepiece_library=$sentencepiece/build/src/libsentencepiece.so" "-DCMAKE_INSTALL_RPATH=$sentencepiece/build/src" \
     "-DCMAKE_CXX_FLAGS=-stdlib=libc++ -DFMT_HEADER_ONLY -USPDLOG_COMPILED_LIB -USPDLOG_SHARED_LIB"
   ctest --test-dir "$folder/build" --output-on-failure --progress --parallel "$jobs"
 }
