@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "ane/core/background.h"
 #include "ane/core/error.h"
 #include "ane/train/restart.h"
 
@@ -117,7 +118,7 @@ void WeightRefresher::compile_next() {
   };
   const BlockedSignals blocked;  // the new thread must never receive one
   // If no thread can be started, wait() compiles.
-  ahead_ = {newest_, needed, std::async(std::launch::async | std::launch::deferred, compile)};
+  ahead_ = {newest_, needed, run_in_background(compile)};
 }
 
 void WeightRefresher::wait() {

@@ -5,7 +5,6 @@
 #include <exception>
 #include <memory>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -15,6 +14,7 @@
 #include <sys/resource.h>
 #endif
 
+#include "ane/core/background.h"
 #include "ane/train/clock.h"
 #include "ane/train/restart.h"
 
@@ -52,12 +52,9 @@ void CheckpointWriter::start(const CheckpointIdentity& identity, std::launch how
     if (std::this_thread::get_id() != trainer) lower_priority();
     return write(record, identity, *copied, whole_slots);
   };
-  try {
-    result_ = std::async(whole_slots == nullptr ? how : std::launch::deferred, work);
-    if (whole_slots != nullptr) result_.wait();
-  } catch (const std::system_error&) {  // no thread could be started, so wait() writes
-    result_ = std::async(std::launch::deferred, work);
-  }
+  const bool in_background = how != std::launch::deferred && whole_slots == nullptr;
+  result_ = in_background ? run_in_background(work) : std::async(std::launch::deferred, work);
+  if (whole_slots != nullptr) result_.wait();
 }
 
 CheckpointWriter::Result CheckpointWriter::write(const TrainerRecord& record, const CheckpointIdentity& identity,
