@@ -14,7 +14,7 @@ void print_cells(const std::string& name, const std::string& time, const std::st
   fmt::print("| {:24} | {:>10} | {:>10} | {:>6} | {:>8} |\n", name, time, bound, ratio, rate);
 }
 
-std::string cell(double duration) { return duration == 0 ? std::string() : fmt::format("{:.3f}", duration); }
+std::string cell(double time_ms) { return time_ms == 0 ? std::string() : fmt::format("{:.3f}", time_ms); }
 
 }  // namespace
 

@@ -77,7 +77,6 @@ libcxx() {
   install clang-16 libc++-16-dev libc++abi-16-dev dpkg-dev
   if [[ ! -e $folder/complete ]]; then
     rm -rf "$sentencepiece"
-    mkdir -p "$sentencepiece"
     unpack_source "$sentencepiece" sentencepiece
     cmake -S "$sentencepiece/source" -B "$sentencepiece/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
       -DCMAKE_CXX_COMPILER=clang++-16 -DCMAKE_CXX_FLAGS="-stdlib=libc++ -w" >"$folder/sentencepiece.log"

@@ -5,7 +5,7 @@
 codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
 mirror() { apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Codename: $codename" | head -n 1; }
 
-# Gives apt a state of its own in FOLDER/apt, and sets `apt` to the command that uses it.
+# Creates a separate apt state in FOLDER/apt, and stores the apt-get command that uses it in the array `apt`.
 private_apt() {  # FOLDER SUITE ARCHITECTURE deb|deb-src
   local state=$1/apt
   mkdir -p "$state"/{state/lists/partial,cache/archives/partial}

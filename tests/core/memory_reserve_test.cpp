@@ -1,16 +1,15 @@
 #include "ane/core/memory_reserve.h"
 
 #include <array>
+#include <cstddef>
 #include <memory>
 #include <new>
 #include <vector>
 
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "support/catch.h"
+#include "support/limited_process.h"
 #include "support/sanitized.h"
 
 namespace {
@@ -59,19 +58,7 @@ bool can_reserve() {
   }
 }
 
-/// The result of `body` in a process with 800 MB of address space.
-template <class Body>
-bool in_small_process(Body&& body) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    constexpr rlim_t kRoom = rlim_t{800} << 20U;
-    const rlimit limit{kRoom, kRoom};
-    ::_exit(::setrlimit(RLIMIT_AS, &limit) == 0 && body() ? 0 : 1);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
+constexpr std::size_t kRoom = std::size_t{800} << 20U;
 
 }  // namespace
 
@@ -80,17 +67,17 @@ TEST_CASE("small allocations succeed once from the reserve when other memory is 
     const Greed greed;
     return !can_allocate();
   };
-  if (kSanitized || !in_small_process(without)) {
+  if (kSanitized || !in_limited_process(kRoom, without)) {
     WARN("skipped: addresses cannot be limited here");
     return;
   }
-  CHECK(in_small_process([] {
+  CHECK(in_limited_process(kRoom, [] {
     ane::ensure_memory_reserve();
     ane::ensure_memory_reserve();
     const Greed greed;
     return can_allocate();
   }));
-  CHECK(in_small_process([] {
+  CHECK(in_limited_process(kRoom, [] {
     ane::ensure_memory_reserve();
     {
       const Greed greed;

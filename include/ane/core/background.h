@@ -3,22 +3,20 @@
 #include <future>
 #include <system_error>
 #include <thread>
-#include <utility>
 
 namespace ane {
 
-/// Runs `work` on a thread of its own or, if none can be started, in the first call that waits for the future.
-/// std::async with both policies does the same, but that of LLVM's C++ library waits forever if it cannot start a
-/// thread. So another thread is started first, whose stack the system then has for this one.
+/// Runs `work` on a new thread. If no thread can be started, the first call that waits for the future runs it.
+/// std::async with both policies promises the same, but LLVM's C++ library never returns from it if the thread cannot
+/// be started. So a thread that does nothing is started first, and std::async is only called if that succeeds.
 template <class Work>
-[[nodiscard]] auto run_in_background(Work&& work) {
-  std::launch how = std::launch::async;
+[[nodiscard]] auto run_in_background(const Work& work) {
   try {
     std::thread([] {}).join();
+    return std::async(std::launch::async, work);
   } catch (const std::system_error&) {
-    how = std::launch::deferred;
+    return std::async(std::launch::deferred, work);
   }
-  return std::async(how, std::forward<Work>(work));
 }
 
 }  // namespace ane

@@ -82,7 +82,7 @@ class Parser {
     for (const Command& command : commands)
       named_.push_back(app_.add_subcommand(command.name, command.description)->group("Commands"));
     named_.front()->fallthrough()->set_help_flag();  // its options are the program's own
-    add_options(first_word());
+    add_options(requested_command());
   }
 
   CommandLine parse() {
@@ -107,15 +107,15 @@ class Parser {
   }
 
  private:
-  /// The command that the first word names: no other place is allowed for it. The default command without one.
-  [[nodiscard]] std::size_t first_word() const {
+  /// The command that the first word names, which is the only place for it; otherwise the default command.
+  [[nodiscard]] std::size_t requested_command() const {
     const auto named = std::find_if(commands_.begin(), commands_.end(), [&](const Command& command) {
       return !arguments_.empty() && command.name == arguments_.front();
     });
     return named == commands_.end() ? 0 : static_cast<std::size_t>(named - commands_.begin());
   }
 
-  /// CLI11 compares each option with all others of a command, so only the requested command gets its options.
+  /// Called for the requested command only, because CLI11 compares each new option with all others of its command.
   void add_options(std::size_t command) {
     for (const CommandOption& option : commands_[command].options)
       add_option(option, command == 0 ? app_ : *named_[command], found_[option.name]);
